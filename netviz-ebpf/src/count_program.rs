@@ -1,0 +1,46 @@
+// The body of the counting object, included with the `VERDICT` that it returns on every path.
+use aya_ebpf::{
+    macros::{classifier, map},
+    maps::PerCpuArray,
+    programs::TcContext,
+};
+use netviz_ebpf::{Counters, DoorCounters};
+
+#[map]
+static NETVIZ_COUNTERS: PerCpuArray<DoorCounters> = PerCpuArray::with_max_entries(1, 0);
+
+#[classifier]
+fn netviz_ingress(ctx: TcContext) -> i32 {
+    count(&ctx, |door| &mut door.ingress);
+    VERDICT
+}
+
+#[classifier]
+fn netviz_egress(ctx: TcContext) -> i32 {
+    count(&ctx, |door| &mut door.egress);
+    VERDICT
+}
+
+#[inline(always)]
+fn count(ctx: &TcContext, direction: impl FnOnce(&mut DoorCounters) -> &mut Counters) {
+    let Some(door) = NETVIZ_COUNTERS.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so that nothing else
+    // writes to it meanwhile; user space only reads.
+    let counters = direction(unsafe { &mut *door });
+    // SAFETY: the verifier admits gso_segs of a context pointer (Linux 5.1).
+    let gso_segments = unsafe { (*ctx.skb.skb).gso_segs };
+    counters.packets += 1;
+    counters.segments += u64::from(gso_segments.max(1));
+    counters.bytes += u64::from(ctx.len());
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

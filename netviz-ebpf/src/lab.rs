@@ -1,0 +1,1 @@
+//! What the laboratory's forwarding programs share with user space.

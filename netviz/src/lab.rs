@@ -1,0 +1,1 @@
+//! The laboratory: the cluster of the blog post in network namespaces.

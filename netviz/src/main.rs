@@ -1,0 +1,2 @@
+//! The `netviz` command.
+fn main() {}

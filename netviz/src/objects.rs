@@ -1,0 +1,14 @@
+//! The compiled eBPF objects, as the build script left them.
+
+use aya::include_bytes_aligned;
+
+/// Counting programs of one door: [`netviz_ebpf::INGRESS_PROGRAM`], [`netviz_ebpf::EGRESS_PROGRAM`].
+pub static COUNT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-count"));
+
+/// Forwarding programs of the laboratory.
+pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-lab"));
+
+/// [`COUNT`] with the verdict `TC_ACT_PIPE`: the suite has to catch it. For tests alone.
+#[cfg(feature = "mutants")]
+pub static MUTANT_PIPE: &[u8] =
+    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-mutant-pipe"));

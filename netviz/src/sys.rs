@@ -1,0 +1,4 @@
+//! The kernel's interfaces that more than one part of netviz needs: network namespaces, rtnetlink.
+
+pub mod netlink;
+pub mod netns;

@@ -1,0 +1,206 @@
+//! A small synchronous rtnetlink client.
+//!
+//! netviz asks rarely and from threads that stand in the namespace in question; all formats are
+//! `netlink-packet-route`'s.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd},
+};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST,
+    NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    address::AddressMessage,
+    link::{LinkAttribute, LinkExtentMask, LinkMessage},
+    nsid::{NsidAttribute, NsidMessage},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use super::netns::NetNs;
+
+/// How often an interrupted dump is asked for again before its answer is taken as it is.
+const DUMP_ATTEMPTS: u32 = 5;
+
+/// A rtnetlink socket; it stays in the namespace in which it was opened, and keeps it alive.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    /// A socket in the namespace of the calling thread.
+    pub fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // Without it an error carries the whole request back.
+        socket.set_cap_ack(true)?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    /// A socket in another namespace.
+    pub fn open_in(namespace: &NetNs) -> io::Result<Self> {
+        namespace.run(Self::open)?
+    }
+
+    /// All links, without their statistics.
+    pub fn links(&mut self) -> io::Result<Vec<LinkMessage>> {
+        let mut message = LinkMessage::default();
+        message
+            .attributes
+            .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let answers = self.dump(RouteNetlinkMessage::GetLink(message))?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewLink(link) => Some(link),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// All addresses, IPv4 and IPv6.
+    pub fn addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
+        let answers = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewAddress(address) => Some(address),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The id by which the socket's namespace knows `namespace`, `None` where it has no id for it.
+    pub fn nsid_of(&mut self, namespace: &NetNs) -> io::Result<Option<i32>> {
+        let mut message = NsidMessage::default();
+        let fd = namespace.as_fd().as_raw_fd();
+        message
+            .attributes
+            .push(NsidAttribute::Fd(fd.cast_unsigned()));
+        let answers = self.exchange(RouteNetlinkMessage::GetNsId(message), NLM_F_REQUEST)?;
+        let id = answers.messages.iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewNsId(answer) => {
+                answer
+                    .attributes
+                    .iter()
+                    .find_map(|attribute| match attribute {
+                        NsidAttribute::Id(id) => Some(*id),
+                        _ => None,
+                    })
+            }
+            _ => None,
+        });
+        Ok(id.filter(|id| *id >= 0))
+    }
+
+    /// Changes something: sends `message` and waits for the kernel's acknowledgement.
+    ///
+    /// # Errors
+    /// The kernel's own errno.
+    pub fn change(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
+        self.exchange(message, NLM_F_REQUEST | NLM_F_ACK).map(drop)
+    }
+
+    /// As [`Netlink::change`], for something that must not be there yet.
+    pub fn create(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.exchange(message, flags).map(drop)
+    }
+
+    /// Asks for everything that fits `message`; again, when the answer changed while it was given.
+    pub fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let mut attempt = 1;
+        loop {
+            let answers = self.exchange(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            if !answers.interrupted || attempt == DUMP_ATTEMPTS {
+                return Ok(answers.messages);
+            }
+            attempt += 1;
+        }
+    }
+
+    fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Answers> {
+        self.sequence += 1;
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = flags;
+        request.header.sequence_number = self.sequence;
+        request.finalize();
+        let mut buffer = vec![0; request.buffer_len()];
+        request.serialize(&mut buffer);
+        self.socket.send(&buffer, 0)?;
+        let mut answers = Answers::default();
+        let many = flags & (NLM_F_DUMP | NLM_F_ACK) != 0;
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            if answers.take(&datagram, self.sequence, many)? {
+                return Ok(answers);
+            }
+        }
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the socket owns the descriptor and lives as long as the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) }
+    }
+}
+
+#[derive(Default)]
+struct Answers {
+    messages: Vec<RouteNetlinkMessage>,
+    interrupted: bool,
+}
+
+impl Answers {
+    /// Adds one datagram; true when it was the last one. `many`: the end is told by DONE or ACK.
+    fn take(&mut self, datagram: &[u8], sequence: u32, many: bool) -> io::Result<bool> {
+        let mut rest = datagram;
+        while rest.len() >= 16 {
+            let length = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
+            if length < 16 || length > rest.len() {
+                break;
+            }
+            let (one, _) = rest.split_at(length);
+            rest = &rest[length.next_multiple_of(4).min(rest.len())..];
+            let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
+                Ok(message) => message,
+                // One message in a form that the library does not know is no reason to see none.
+                Err(error) => {
+                    log::debug!("a netlink message could not be read: {error}");
+                    continue;
+                }
+            };
+            if message.header.sequence_number != sequence {
+                continue;
+            }
+            self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(true),
+                NetlinkPayload::Error(error) => {
+                    return match error.code {
+                        None => Ok(true),
+                        Some(_) => Err(error.to_io()),
+                    };
+                }
+                NetlinkPayload::InnerMessage(inner) => {
+                    self.messages.push(inner);
+                    if !many {
+                        return Ok(true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}

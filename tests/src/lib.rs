@@ -1,0 +1,1 @@
+//! Helpers that the kernel tests share.
