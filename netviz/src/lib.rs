@@ -3,6 +3,13 @@
 //! Data flows one way: [`sys`] and the kernel's hooks at the bottom, plain data in the middle,
 //! views at the top. See `docs/architecture.md`.
 
+pub mod app;
+pub mod cli;
+pub mod discover;
 pub mod lab;
+pub mod model;
 pub mod objects;
+pub mod preflight;
 pub mod sys;
+pub mod trace;
+pub mod views;

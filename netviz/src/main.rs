@@ -1,2 +1,55 @@
 //! The `netviz` command.
-fn main() {}
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use netviz::{
+    app,
+    cli::{Cli, Command},
+    model::Snapshot,
+    trace,
+};
+
+fn main() -> ExitCode {
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .parse_env("NETVIZ_LOG")
+        .format(|out, record| writeln!(out, "netviz: {}", record.args()))
+        .init();
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed as well.
+            let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        None => runtime()?.block_on(app::doors::run(&cli.doors)),
+        Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args)),
+        Some(Command::Schema) => {
+            let schema = schemars::schema_for!(Snapshot);
+            println!("{}", serde_json::to_string_pretty(&schema)?);
+            Ok(())
+        }
+        Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard"),
+    }
+}
+
+/// One thread for the views; those that enter namespaces are threads of their own.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
+}
+
+/// The error and its causes in one line, for a log as well as for a person.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}

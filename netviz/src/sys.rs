@@ -1,4 +1,5 @@
-//! The kernel's interfaces that more than one part of netviz needs: network namespaces, rtnetlink.
+//! The kernel's interfaces that more than one part of netviz needs.
 
 pub mod netlink;
 pub mod netns;
+pub mod privileges;

@@ -8,25 +8,8 @@ use std::{
     thread,
 };
 
+pub use crate::model::NetNsId;
 use nix::sched::{CloneFlags, setns};
-use serde::Serialize;
-
-/// Inode of a network namespace on nsfs: its identity for as long as it lives.
-///
-/// The kernel gives an inode away again at once after the namespace has gone, so that an identity
-/// that is kept over time needs something else besides (netviz keeps what it attached, which dies
-/// with the namespace's interfaces).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
-)]
-#[serde(transparent)]
-pub struct NetNsId(pub u64);
-
-impl std::fmt::Display for NetNsId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "net:[{}]", self.0)
-    }
-}
 
 /// An open handle on a network namespace.
 ///

@@ -1,0 +1,323 @@
+//! `netviz doors`.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    session::Session,
+    terminal::{self, Input, Screen},
+};
+use crate::{
+    cli::{AttachArg, DoorsArgs, Output},
+    discover::Selection,
+    model::Snapshot,
+    preflight,
+    trace::{AttachMode, AttachOptions, Progress},
+    views::{
+        csv,
+        filter::Filter,
+        lines::Lines,
+        table::{self, Style},
+    },
+};
+
+/// How long, at the most, a single reading waits for doors that are still being attached.
+const ATTACH_LIMIT: Duration = Duration::from_secs(60);
+/// How soon the table is drawn again while doors are being attached.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs `netviz doors`.
+///
+/// # Errors
+/// When there is nothing to be seen, or not to be seen by this process; the message names the
+/// operation, the object and the remedy.
+pub async fn run(args: &DoorsArgs) -> Result<()> {
+    preflight::check()?;
+    let filter = Filter {
+        nodes: args.node.clone(),
+        pods: args.pod.clone(),
+        devices: args.device.clone(),
+    };
+    let selection = Selection::new(
+        args.selection.netns.clone(),
+        args.selection.all,
+        &args.selection.include,
+        &args.selection.exclude,
+    )?;
+    let mode = args.attach.map(|mode| match mode {
+        AttachArg::Tcx => AttachMode::Tcx,
+        AttachArg::Clsact => AttachMode::Clsact,
+    });
+    let mut end = End::new()?;
+    let session = Session::start(
+        selection,
+        AttachOptions {
+            fast: args.fast_attach,
+            mode,
+        },
+    )?;
+    if session.cluster().doors.is_empty() {
+        bail!(
+            "there is no Cilium device and no veth pair in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns"
+        );
+    }
+    let mut doors = Doors {
+        session,
+        filter,
+        args,
+    };
+    if doors.is_single() {
+        doors.single(&mut end).await
+    } else if args.output == Output::Table && terminal::is_terminal() {
+        doors.screen(&mut end).await
+    } else {
+        doors.stream(&mut end).await
+    }
+}
+
+/// The signals that end netviz in good order.
+struct End {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl End {
+    fn new() -> Result<Self> {
+        let on = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+struct Doors<'a> {
+    session: Session,
+    filter: Filter,
+    args: &'a DoorsArgs,
+}
+
+impl Doors<'_> {
+    /// Whether one reading is printed at the end of a window.
+    fn is_single(&self) -> bool {
+        self.args.once
+            || matches!(self.args.output, Output::Json | Output::Csv)
+            || (self.args.period.is_some()
+                && self.args.output == Output::Table
+                && !terminal::is_terminal())
+    }
+
+    async fn single(&mut self, end: &mut End) -> Result<()> {
+        let progress = io::stderr().is_terminal().then(io::stderr);
+        let limit = tokio::time::sleep(ATTACH_LIMIT);
+        tokio::pin!(limit);
+        while !self.session.progress().complete() {
+            if let Some(mut err) = progress.as_ref() {
+                write!(
+                    err,
+                    "\r{}",
+                    attaching(self.session.progress()).unwrap_or_default()
+                )?;
+            }
+            tokio::select! {
+                changed = self.session.changed() => changed?,
+                () = &mut limit => break,
+                () = end.wait() => return Ok(()),
+            }
+        }
+        if let Some(mut err) = progress.as_ref() {
+            write!(err, "\r{:40}\r", "")?;
+        }
+        self.settle();
+        self.filter.check(&self.session.snapshot())?;
+        let window = tokio::time::sleep(self.args.period.unwrap_or(self.args.watch));
+        tokio::pin!(window);
+        loop {
+            tokio::select! {
+                changed = self.session.changed() => changed?,
+                () = &mut window => break,
+                () = end.wait() => break,
+            }
+        }
+        let snapshot = self.snapshot();
+        quiet(print(&snapshot, self.args))
+    }
+
+    /// Two readings behind each other: what both ends of the corridors begin with.
+    fn settle(&mut self) {
+        self.session.begin();
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let mut snapshot = self.session.snapshot();
+        self.filter.apply(&mut snapshot);
+        table::sort(&mut snapshot, self.args.sort);
+        snapshot
+    }
+
+    /// Refreshed in place.
+    async fn screen(&mut self, end: &mut End) -> Result<()> {
+        let mut screen = Screen::enter().context("cannot use the terminal")?;
+        let mut latest = self.first()?;
+        let until = self.args.period.map(|period| Instant::now() + period);
+        let mut next = Instant::now() + PROGRESS_INTERVAL;
+        self.show(&screen, &latest)?;
+        loop {
+            tokio::select! {
+                changed = self.session.changed() => {
+                    changed?;
+                    let soon = Instant::now() + PROGRESS_INTERVAL;
+                    next = next.min(soon);
+                }
+                () = tokio::time::sleep_until(next.into()) => {
+                    latest = self.snapshot();
+                    self.show(&screen, &latest)?;
+                    let busy = !self.session.progress().complete();
+                    next = Instant::now() + if busy { PROGRESS_INTERVAL } else { self.args.watch };
+                }
+                input = screen.input.recv() => match input {
+                    Some(Input::Redraw) => self.show(&screen, &latest)?,
+                    Some(Input::Quit) | None => return Ok(()),
+                },
+                () = end.wait() => return Ok(()),
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn show(&self, screen: &Screen, snapshot: &Snapshot) -> Result<()> {
+        let style = Style {
+            width: terminal::width(),
+            colour: terminal::colour(),
+        };
+        let footer = match attaching(self.session.progress()) {
+            Some(text) => format!("{text}  q quit"),
+            None => "q quit".into(),
+        };
+        screen
+            .draw(&table::draw(snapshot, style), &footer)
+            .context("cannot write to the terminal")
+    }
+
+    /// Snapshots, or lines for what changed, until the end.
+    async fn stream(&mut self, end: &mut End) -> Result<()> {
+        let mut lines = Lines::default();
+        let snapshot = self.first()?;
+        if let Err(error) = self.emit(&snapshot, &mut lines) {
+            return quiet(Err(error));
+        }
+        let until = self.args.period.map(|period| Instant::now() + period);
+        let mut ticks = tokio::time::interval(self.args.watch);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                changed = self.session.changed() => changed?,
+                _ = ticks.tick() => {
+                    let snapshot = self.snapshot();
+                    if let Err(error) = self.emit(&snapshot, &mut lines) {
+                        return quiet(Err(error));
+                    }
+                    if until.is_some_and(|until| Instant::now() >= until) {
+                        return Ok(());
+                    }
+                }
+                () = end.wait() => return Ok(()),
+            }
+        }
+    }
+
+    /// The first reading, in which names that fit nothing are noticed.
+    fn first(&mut self) -> Result<Snapshot> {
+        self.session.begin();
+        self.filter.check(&self.session.snapshot())?;
+        Ok(self.snapshot())
+    }
+
+    fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {
+        let mut out = io::stdout().lock();
+        if self.args.output == Output::Jsonl {
+            serde_json::to_writer(&mut out, snapshot)?;
+            writeln!(out)?;
+        } else {
+            for line in lines.next(snapshot) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn attaching(progress: Progress) -> Option<String> {
+    (!progress.complete()).then(|| {
+        format!(
+            "attaching: {} of {} doors",
+            progress.settled, progress.wanted
+        )
+    })
+}
+
+fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.output {
+        Output::Table => {
+            let shown = terminal::is_terminal();
+            let style = Style {
+                width: shown.then(terminal::width).flatten(),
+                colour: shown && terminal::colour(),
+            };
+            writeln!(out, "{}", table::draw(snapshot, style))?;
+        }
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut out, snapshot)?;
+            writeln!(out)?;
+        }
+        Output::Jsonl => {
+            serde_json::to_writer(&mut out, snapshot)?;
+            writeln!(out)?;
+        }
+        Output::Csv => csv::write(snapshot, &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// A reader that has seen enough (`netviz | head`) is no error.
+fn quiet(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
+        let csv = cause
+            .downcast_ref::<::csv::Error>()
+            .and_then(|error| match error.kind() {
+                ::csv::ErrorKind::Io(error) => Some(error.kind()),
+                _ => None,
+            });
+        [io, json, csv].contains(&Some(io::ErrorKind::BrokenPipe))
+    })
+}

@@ -1,0 +1,134 @@
+//! Cluster and counters over time.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use caps::Capability;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::{
+    discover::{Discovered, Selection, Watch},
+    model::{Cluster, Door, DoorId, Ledger, Sample, Snapshot},
+    sys::privileges,
+    trace::{AttachOptions, Progress, Tracer},
+};
+
+/// How long a door that has gone is shown.
+const SHOW_GONE: Duration = Duration::from_secs(20);
+
+/// A running observation. Detaches everything when it is dropped.
+pub(super) struct Session {
+    // In this order they end: first the counters, then the looking.
+    tracer: Tracer,
+    receiver: watch::Receiver<Arc<Discovered>>,
+    found: Arc<Discovered>,
+    gone: HashMap<DoorId, (Door, Instant)>,
+    previous: Option<Sample>,
+    ledger: Ledger,
+    _watch: Watch,
+}
+
+impl Session {
+    /// Starts looking and attaching; the calling thread then gives up what it needs no more.
+    pub(super) fn start(selection: Selection, options: AttachOptions) -> Result<Self> {
+        privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
+        let watch = Watch::start(selection)?;
+        let mut tracer = Tracer::start(options)?;
+        let mut receiver = watch.subscribe();
+        let found = receiver.borrow_and_update().clone();
+        tracer.want(&found);
+        // The two threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
+        privileges::keep_only(&[Capability::CAP_BPF]);
+        Ok(Self {
+            tracer,
+            receiver,
+            found,
+            gone: HashMap::new(),
+            previous: None,
+            ledger: Ledger::default(),
+            _watch: watch,
+        })
+    }
+
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.found.cluster
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.tracer.progress()
+    }
+
+    /// Waits until something was found, lost, attached or detached, and takes it in.
+    pub(super) async fn changed(&mut self) -> Result<()> {
+        tokio::select! {
+            found = self.receiver.changed() => {
+                found.map_err(|_| anyhow::anyhow!("looking for interfaces has ended unexpectedly"))?;
+                let found = self.receiver.borrow_and_update().clone();
+                self.take(found);
+            }
+            alive = self.tracer.changed() => {
+                anyhow::ensure!(alive, "attaching has ended unexpectedly");
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, found: Arc<Discovered>) {
+        for door in &self.found.cluster.doors {
+            if found.cluster.door(door.id).is_none() {
+                self.gone.insert(door.id, (door.clone(), Instant::now()));
+            }
+        }
+        self.gone.retain(|id, _| found.cluster.door(*id).is_none());
+        self.tracer.want(&found);
+        self.found = found;
+    }
+
+    /// Reads the counters without showing them: the beginning of a window.
+    pub(super) fn begin(&mut self) {
+        let sample = self.tracer.sample();
+        self.previous = Some(sample);
+    }
+
+    /// Reads the counters: everything at this moment, and rates since the reading before.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        let sample = self.tracer.sample();
+        self.gone
+            .retain(|_, (_, since)| since.elapsed() < SHOW_GONE);
+        let cluster = self.with_gone();
+        let cluster = cluster.as_ref().unwrap_or(&self.found.cluster);
+        let now = Timestamp::now();
+        let snapshot = Snapshot::new(
+            cluster,
+            self.previous.as_ref(),
+            &sample,
+            &mut self.ledger,
+            now,
+        );
+        self.previous = Some(sample);
+        snapshot
+    }
+
+    fn with_gone(&self) -> Option<Cluster> {
+        if self.gone.is_empty() {
+            return None;
+        }
+        let mut cluster = self.found.cluster.clone();
+        let mut gone: Vec<_> = self.gone.values().map(|(door, _)| door.clone()).collect();
+        gone.retain(|door| door.node < cluster.nodes.len());
+        gone.sort_by_key(|door| (door.node, door.id));
+        for door in gone {
+            let end = cluster
+                .doors
+                .iter()
+                .rposition(|other| other.node == door.node);
+            cluster.doors.insert(end.map_or(0, |end| end + 1), door);
+        }
+        Some(cluster)
+    }
+}

@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::views::table::Sort;
+
+/// Shows live which doors of a Kubernetes node packets really cross.
+///
+/// Without a command: the doors of every node that is there, refreshed once a second.
+#[derive(Debug, Parser)]
+#[command(name = "netviz", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `doors` where nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `doors`.
+    #[command(flatten)]
+    pub doors: DoorsArgs,
+}
+
+/// What netviz does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A table of doors: counts, rates, and what is lost or skipped between two ends.
+    Doors(DoorsArgs),
+    /// The JSON schema of `doors -o json`.
+    Schema,
+    /// Puts a switch of the machine back, whatever becomes of netviz.
+    #[command(name = crate::trace::GUARD_COMMAND, hide = true)]
+    RcuGuard,
+}
+
+/// Which namespaces and interfaces.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SelectionArgs {
+    /// A network namespace to take for a node: a name in /run/netns, a path, or a process id
+    /// [default: those that hold cilium_host].
+    #[arg(
+        long,
+        value_name = "NAME|PATH|PID",
+        env = "NETVIZ_NETNS",
+        value_delimiter = ','
+    )]
+    pub netns: Vec<String>,
+    /// Every interface, loopback and unrelated ones included.
+    #[arg(long)]
+    pub all: bool,
+    /// Interfaces to show besides those of Cilium and the veth pairs.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Interfaces not to touch.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+/// Options of `netviz doors`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoorsArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Count for one interval, print, end.
+    #[arg(long)]
+    pub once: bool,
+    /// Interval between two readings.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    pub watch: Duration,
+    /// Count for so long, then end.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once")]
+    pub period: Option<Duration>,
+    /// Form of the output; json and csv are printed once.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// Order of the corridors within their node.
+    #[arg(long, value_enum, default_value_t)]
+    pub sort: Sort,
+    /// Only this node (repeatable, globs).
+    #[arg(long, value_name = "NODE")]
+    pub node: Vec<String>,
+    /// Only this pod: a name, namespace/name or an address (repeatable, globs).
+    #[arg(long, value_name = "POD")]
+    pub pod: Vec<String>,
+    /// Only this device (repeatable, globs).
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// Attach 400 times faster: has the kernel expedite RCU, a switch of the whole machine,
+    /// while there is much to attach.
+    #[arg(long)]
+    pub fast_attach: bool,
+    /// For netviz's own tests on kernels that have both.
+    #[arg(long, hide = true, value_enum)]
+    pub attach: Option<AttachArg>,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A table at a terminal, refreshed in place; in a pipe one line per change.
+    #[default]
+    Table,
+    /// One snapshot.
+    Json,
+    /// One snapshot per line and interval.
+    Jsonl,
+    /// One record per door.
+    Csv,
+}
+
+/// The two ways to attach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AttachArg {
+    /// tcx links.
+    Tcx,
+    /// clsact filters.
+    Clsact,
+}
+
+/// `1s`, `500ms`, `2m`, or a plain number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => {
+            return Err(format!(
+                "{unit:?} is no unit of time: write 500ms, 1s, 2m or 1h"
+            ));
+        }
+    };
+    let seconds = number
+        .parse::<f64>()
+        .map_err(|_| "write a time as 500ms, 1s, 2m or 1h".to_owned())?
+        * scale;
+    if !(0.05..=86_400.0).contains(&seconds) {
+        return Err("a time between 50ms and 24h is needed".into());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "s", "0", "-1s", "1d", "1e9s", "99h", "1.2.3s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

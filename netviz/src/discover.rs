@@ -1,0 +1,33 @@
+//! Finds nodes, their doors, and names for them.
+//!
+//! This module alone knows netlink and `/proc`. What it finds is level-triggered: a notification
+//! only says *that* something changed, and then everything is read again and compared. So a lost
+//! notification (`ENOBUFS`), an interrupted dump or a namespace that vanishes half-way leave
+//! nothing wrong behind.
+
+mod classify;
+mod links;
+mod names;
+mod namespaces;
+mod scan;
+mod select;
+mod watch;
+
+use std::{collections::HashMap, path::PathBuf};
+
+use crate::model::{Cluster, NetNsId};
+
+pub(crate) use scan::open;
+pub use scan::scan;
+pub use select::{Selection, SelectionError};
+pub use watch::{Watch, WatchError};
+
+/// What was found, and the ways in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// Nodes and doors.
+    pub cluster: Cluster,
+    /// Paths by which each namespace can be opened, the surest first. Paths and not handles: a
+    /// handle would keep a pod's namespace alive after the pod.
+    pub entrances: HashMap<NetNsId, Vec<PathBuf>>,
+}

@@ -1,0 +1,107 @@
+//! What a door is for, by the names and kinds that Cilium gives its devices.
+
+use super::links::Link;
+use crate::model::Role;
+
+/// The device whose presence makes a namespace a node.
+pub(crate) const CILIUM_HOST: &str = "cilium_host";
+
+/// Role of an interface in the namespace of a node.
+pub(crate) fn role(link: &Link) -> Role {
+    let name = link.name.as_str();
+    let kind = link.kind.as_deref();
+    match name {
+        "cilium_host" | "cilium_net" => return Role::CiliumHost,
+        "lxc_health" => return Role::Health,
+        "cilium_vxlan" | "cilium_geneve" => return Role::Overlay,
+        "cilium_wg0" => return Role::Encryption,
+        _ => {}
+    }
+    let pair = matches!(kind, Some("veth" | "netkit"));
+    if pair && name.starts_with("lxc") {
+        return Role::Pod;
+    }
+    if link.loopback {
+        return Role::Other;
+    }
+    match kind {
+        // A node in a container has a veth for its uplink: the one with an address.
+        Some("veth" | "netkit") if link.addresses.is_empty() => Role::Veth,
+        Some("bridge") => Role::Bridge,
+        Some("veth" | "netkit" | "bond" | "team" | "vlan" | "macvlan" | "ipvlan")
+            if !link.addresses.is_empty() =>
+        {
+            Role::Uplink
+        }
+        // Hardware has no kind. One that is down takes nobody anywhere.
+        None if link.ethernet && link.up => Role::Uplink,
+        _ => Role::Other,
+    }
+}
+
+/// Where a role stands among a node's doors: pods first, as the way in from them leads.
+pub(crate) fn rank(role: Role) -> u8 {
+    match role {
+        Role::Pod => 0,
+        Role::Health => 1,
+        Role::CiliumHost => 2,
+        Role::Veth => 3,
+        Role::Bridge => 4,
+        Role::Encryption => 5,
+        Role::Overlay => 6,
+        Role::Uplink => 7,
+        Role::Other => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(name: &str, kind: Option<&str>, addresses: &[&str]) -> Link {
+        Link {
+            name: name.into(),
+            kind: kind.map(Into::into),
+            addresses: addresses.iter().map(|a| (*a).into()).collect(),
+            ethernet: true,
+            up: true,
+            ..Link::default()
+        }
+    }
+
+    #[test]
+    fn roles_of_a_kind_node() {
+        let role_of = |name, kind, addresses: &[&str]| role(&link(name, kind, addresses));
+        assert_eq!(role_of("cilium_net", Some("veth"), &[]), Role::CiliumHost);
+        assert_eq!(role_of("lxc_health", Some("veth"), &[]), Role::Health);
+        assert_eq!(role_of("lxc174c023046ff", Some("veth"), &[]), Role::Pod);
+        assert_eq!(
+            role_of("lxcadded", Some("veth"), &["169.254.1.1/32"]),
+            Role::Pod
+        );
+        assert_eq!(role_of("cilium_vxlan", Some("vxlan"), &[]), Role::Overlay);
+        assert_eq!(
+            role_of("eth0", Some("veth"), &["172.18.0.4/16"]),
+            Role::Uplink
+        );
+        assert_eq!(role_of("ens3", None, &[]), Role::Uplink);
+        assert_eq!(role_of("veth12", Some("veth"), &[]), Role::Veth);
+        assert_eq!(
+            role_of("docker0", Some("bridge"), &["172.17.0.1/16"]),
+            Role::Bridge
+        );
+        assert_eq!(role_of("ifb0", Some("ifb"), &[]), Role::Other);
+        // A name alone makes nothing a pod's door.
+        assert_eq!(role_of("lxcbr0", Some("bridge"), &[]), Role::Bridge);
+    }
+
+    #[test]
+    fn loopback_and_what_is_down_are_no_uplinks() {
+        let mut lo = link("lo", None, &["127.0.0.1/8"]);
+        lo.loopback = true;
+        assert_eq!(role(&lo), Role::Other);
+        let mut down = link("eth1", None, &[]);
+        down.up = false;
+        assert_eq!(role(&down), Role::Other);
+    }
+}

@@ -1,0 +1,115 @@
+//! What one namespace says about its interfaces.
+
+use std::{collections::HashMap, io};
+
+use netlink_packet_route::{
+    address::{AddressAttribute, AddressMessage},
+    link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+};
+
+use crate::sys::netlink::Netlink;
+
+/// One interface as rtnetlink describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    /// `IFLA_LINK`: for a veth, the other end's index in the namespace of `link_nsid`.
+    pub(crate) link: Option<u32>,
+    /// `IFLA_LINK_NETNSID`: absent when the other end is in the same namespace.
+    pub(crate) link_nsid: Option<i32>,
+    pub(crate) kind: Option<String>,
+    pub(crate) mac: Option<String>,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) state: Option<String>,
+    pub(crate) up: bool,
+    pub(crate) loopback: bool,
+    pub(crate) ethernet: bool,
+    pub(crate) addresses: Vec<String>,
+}
+
+/// All interfaces of the namespace in which `netlink` was opened.
+pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
+    let mut addresses = addresses(netlink.addresses()?);
+    let links = netlink.links()?.into_iter().map(|message| {
+        let mut link = Link::from(message);
+        link.addresses = addresses.remove(&link.index).unwrap_or_default();
+        link
+    });
+    Ok(links.collect())
+}
+
+impl From<LinkMessage> for Link {
+    fn from(message: LinkMessage) -> Self {
+        let header = &message.header;
+        let mut link = Self {
+            index: header.index,
+            up: header.flags.contains(LinkFlags::Up),
+            loopback: header.flags.contains(LinkFlags::Loopback),
+            ethernet: header.link_layer_type == LinkLayerType::Ether,
+            ..Self::default()
+        };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Link(index) => link.link = Some(index),
+                LinkAttribute::LinkNetNsId(id) => link.link_nsid = Some(id),
+                LinkAttribute::Address(bytes) => link.mac = mac(&bytes),
+                LinkAttribute::Mtu(mtu) => link.mtu = Some(mtu),
+                LinkAttribute::OperState(state) => {
+                    link.state = Some(state.to_string().to_lowercase())
+                }
+                LinkAttribute::LinkInfo(info) => {
+                    link.kind = info.into_iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(kind.to_string()),
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+fn mac(bytes: &[u8]) -> Option<String> {
+    let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    (bytes.len() == 6).then(|| text.join(":"))
+}
+
+/// Addresses by interface index; link-local ones say nothing about who is there.
+fn addresses(messages: Vec<AddressMessage>) -> HashMap<u32, Vec<String>> {
+    let mut by_index: HashMap<u32, Vec<String>> = HashMap::new();
+    for message in messages {
+        // IFA_LOCAL is the interface's own; IFA_ADDRESS is the peer's on a point-to-point link.
+        let local = message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            });
+        let address = local.or_else(|| {
+            message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    AddressAttribute::Address(address) => Some(*address),
+                    _ => None,
+                })
+        });
+        let Some(address) = address.filter(|address| !is_link_local(*address)) else {
+            continue;
+        };
+        let text = format!("{address}/{}", message.header.prefix_len);
+        by_index.entry(message.header.index).or_default().push(text);
+    }
+    by_index
+}
+
+fn is_link_local(address: std::net::IpAddr) -> bool {
+    match address {
+        std::net::IpAddr::V4(_) => false,
+        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}

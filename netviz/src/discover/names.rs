@@ -1,0 +1,38 @@
+//! Names that the kernel itself has: hostnames of the processes in a namespace.
+
+use std::{fs::File, thread};
+
+use nix::sched::{CloneFlags, setns};
+
+use super::namespaces::{Place, namespace};
+
+/// The hostname of the first process in `place`, unless its UTS namespace is one of `shared`
+/// (netviz's own, or the node's), which then says nothing about who is there.
+pub(crate) fn hostname(place: &Place, shared: &[u64]) -> Option<String> {
+    let pid = place.process?;
+    let path = format!("/proc/{pid}/ns/uts");
+    if shared.contains(&namespace(&path).ok()?) {
+        return None;
+    }
+    let file = File::open(path).ok()?;
+    // On a thread of its own, which ends in the foreign UTS namespace.
+    let name = thread::spawn(move || {
+        setns(file, CloneFlags::CLONE_NEWUTS).ok()?;
+        nix::unistd::gethostname().ok()
+    });
+    let name = name.join().ok()??;
+    Some(name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+}
+
+/// UTS namespace of the process by which `place` is known.
+pub(crate) fn uts(place: &Place) -> Option<u64> {
+    namespace(&format!("/proc/{}/ns/uts", place.process?)).ok()
+}
+
+/// This process's own hostname.
+pub(crate) fn own_hostname() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "localhost".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

@@ -1,0 +1,77 @@
+//! Which namespaces and interfaces are wanted.
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use crate::model::{Door, Role};
+
+/// What the command line says about the set of doors.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Namespaces that are taken for nodes: a name in `/run/netns`, a path, or a process id.
+    /// Empty: those that hold `cilium_host`.
+    pub namespaces: Vec<String>,
+    /// Every interface, the loopback devices included.
+    pub all: bool,
+    include: GlobSet,
+    exclude: GlobSet,
+}
+
+/// A pattern that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the pattern {pattern:?} cannot be read: {source}")]
+pub struct SelectionError {
+    pattern: String,
+    source: globset::Error,
+}
+
+impl Selection {
+    /// A selection with glob patterns over interface names.
+    ///
+    /// # Errors
+    /// When a pattern is not a glob.
+    pub fn new(
+        namespaces: Vec<String>,
+        all: bool,
+        include: &[String],
+        exclude: &[String],
+    ) -> Result<Self, SelectionError> {
+        Ok(Self {
+            namespaces,
+            all,
+            include: globs(include)?,
+            exclude: globs(exclude)?,
+        })
+    }
+
+    /// Whether a door is shown. A door that cannot be entered has no name, and is.
+    #[must_use]
+    pub fn takes(&self, door: &Door, cilium: bool) -> bool {
+        if self.exclude.is_match(&door.interface) {
+            return false;
+        }
+        self.all
+            || self.include.is_match(&door.interface)
+            || match door.role {
+                Role::Other => false,
+                // Without Cilium the pairs and bridges are what there is to see.
+                Role::Uplink => cilium,
+                Role::Bridge => !cilium,
+                _ => true,
+            }
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, SelectionError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let error = |source| SelectionError {
+            pattern: pattern.clone(),
+            source,
+        };
+        set.add(Glob::new(pattern).map_err(error)?);
+    }
+    set.build().map_err(|source| SelectionError {
+        pattern: patterns.join(" "),
+        source,
+    })
+}

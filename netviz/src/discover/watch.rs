@@ -1,0 +1,231 @@
+//! Keeps looking: a thread that waits for rtnetlink's notifications and reads everything again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::eventfd::{EfdFlags, EventFd},
+};
+use tokio::sync::watch;
+
+use super::{
+    Discovered, Selection,
+    namespaces::{self, Place},
+    scan,
+};
+use crate::{model::NetNsId, sys::netns::NetNs};
+
+/// rtnetlink's groups: links, IPv4 and IPv6 addresses, ids of namespaces.
+const GROUPS: [u32; 4] = [1, 5, 9, 28];
+/// A burst of notifications is over after this much silence, …
+const QUIET: Duration = Duration::from_millis(20);
+/// … and is looked at after this long even if it goes on.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Processes and mounted namespaces come and go without any notification: how often to look.
+const INDEX_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why the watch could not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look for network namespaces and interfaces: {0}")]
+pub struct WatchError(#[from] io::Error);
+
+/// A running watch; it ends with this value.
+#[derive(Debug)]
+pub struct Watch {
+    receiver: watch::Receiver<Arc<Discovered>>,
+    stop: Arc<EventFd>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Looks once, and goes on looking on a thread of its own. Needs `CAP_SYS_ADMIN` to enter
+    /// namespaces, and `CAP_NET_BROADCAST` to be told of changes inside of pods.
+    ///
+    /// # Errors
+    /// When the first look fails.
+    pub fn start(selection: Selection) -> Result<Self, WatchError> {
+        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(io::Error::from)?);
+        let mut watcher = Watcher {
+            selection,
+            listeners: HashMap::new(),
+            index: BTreeMap::new(),
+        };
+        // Subscribe first, then look: what changes in between is told afterwards.
+        watcher.listen()?;
+        let first = Arc::new(scan(&watcher.selection)?);
+        let (sender, receiver) = watch::channel(first);
+        let until = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("netviz-discover".into())
+            .spawn(move || watcher.run(&sender, &until))?;
+        Ok(Self {
+            receiver,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// The latest state, and a way to wait for the next one.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Discovered>> {
+        self.receiver.clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Fails only if the counter were full.
+        let _ = self.stop.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watcher {
+    selection: Selection,
+    listeners: HashMap<NetNsId, Socket>,
+    index: BTreeMap<NetNsId, Place>,
+}
+
+impl Watcher {
+    fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &EventFd) {
+        let mut look_at = Instant::now() + INDEX_INTERVAL;
+        loop {
+            let Some(notified) = self.wait(stop, look_at) else {
+                return;
+            };
+            if notified && !self.settle(stop) {
+                return;
+            }
+            if !notified {
+                look_at = Instant::now() + INDEX_INTERVAL;
+                let index = namespaces::index();
+                if index == self.index {
+                    continue;
+                }
+                self.index = index;
+            }
+            if let Err(error) = self.listen() {
+                log::warn!("cannot subscribe to interface changes: {error}");
+            }
+            match scan(&self.selection) {
+                Ok(found) => {
+                    sender.send_if_modified(|last| {
+                        let changed = **last != found;
+                        if changed {
+                            *last = Arc::new(found);
+                        }
+                        changed
+                    });
+                }
+                Err(error) => log::warn!("cannot look for interfaces: {error}"),
+            }
+        }
+    }
+
+    /// Waits for a notification (true), the time of the next look (false), or the end (`None`).
+    fn wait(&self, stop: &EventFd, until: Instant) -> Option<bool> {
+        let timeout = until.saturating_duration_since(Instant::now());
+        let ready = self.poll(stop, timeout)?;
+        Some(ready)
+    }
+
+    /// Reads notifications away until there is silence.
+    fn settle(&self, stop: &EventFd) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for socket in self.listeners.values() {
+                drain(socket);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.poll(stop, left.min(QUIET)) {
+                None => return false,
+                Some(true) if !left.is_zero() => {}
+                Some(_) => return true,
+            }
+        }
+    }
+
+    fn poll(&self, stop: &EventFd, timeout: Duration) -> Option<bool> {
+        let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+        fds.extend(
+            self.listeners
+                .values()
+                .map(|socket| PollFd::new(borrow(socket), PollFlags::POLLIN)),
+        );
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        // EINTR counts as a time-out: the caller looks at the clock anyway.
+        let _ = poll(&mut fds, timeout);
+        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        if ready(&fds[0]) {
+            return None;
+        }
+        Some(fds[1..].iter().any(ready))
+    }
+
+    /// One socket in each node's namespace, and one in our own, where new nodes are plugged in.
+    fn listen(&mut self) -> io::Result<()> {
+        let own = NetNs::current()?;
+        let index = namespaces::index();
+        let nodes = scan::nodes(&self.selection, &index, &own)?;
+        self.index = index;
+        // A socket keeps its namespace: one that nothing else holds any more is let go.
+        let known = |id: &NetNsId| *id == own.id() || nodes.iter().any(|(node, _)| node == id);
+        self.listeners.retain(|id, _| known(id));
+        if !self.listeners.contains_key(&own.id()) {
+            self.listeners.insert(own.id(), listener()?);
+        }
+        for (id, paths) in nodes {
+            if self.listeners.contains_key(&id) {
+                continue;
+            }
+            if let Some(namespace) = scan::open(&paths, id) {
+                let socket = namespace.run(listener)??;
+                self.listeners.insert(id, socket);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket that is told of changes in its namespace and in all those that the namespace has an
+/// id for: in those of its pods, without a handle on any of them.
+fn listener() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind(&SocketAddr::new(0, 0))?;
+    socket.set_listen_all_namespaces(true)?;
+    socket.set_non_blocking(true)?;
+    for group in GROUPS {
+        socket.add_membership(group)?;
+    }
+    Ok(socket)
+}
+
+/// Reads away what is there. That the buffer has run over (`ENOBUFS`) means the same as a
+/// notification: something changed.
+fn drain(socket: &Socket) {
+    let mut buffer = [0u8; 16 * 1024];
+    loop {
+        match socket.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT | libc::MSG_TRUNC) {
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                log::debug!("notifications were lost; everything is read again");
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+fn borrow(socket: &Socket) -> BorrowedFd<'_> {
+    // SAFETY: the socket owns the descriptor and outlives the borrow.
+    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
+}

@@ -1,0 +1,17 @@
+//! Plain data: what is on the node, what was counted, and both together at one moment.
+//!
+//! Nothing here knows netlink, `/proc` or eBPF; everything can be built by hand in a test.
+
+mod cluster;
+mod corridor;
+mod door;
+mod id;
+mod sample;
+mod snapshot;
+
+pub use cluster::{Cluster, Node, SourceStatus};
+pub use corridor::{Corridor, Flow, Ledger};
+pub use door::{Addresses, Door, Peer, Role, Side};
+pub use id::{DoorId, NetNsId, Space};
+pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
+pub use snapshot::{CorridorState, DoorState, Passage, Rates, SCHEMA, Snapshot, State, Traffic};

@@ -1,0 +1,102 @@
+//! A door: one network interface of a node or of a pod.
+
+use serde::Serialize;
+
+use super::DoorId;
+
+/// On which side of a corridor a door is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// In the node's own network namespace.
+    Node,
+    /// In a pod's network namespace.
+    Pod,
+    /// In the namespace that the node itself is plugged into: on Kind, the machine's.
+    Host,
+}
+
+/// What a door is for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A pod's own interface, or the node's end of its corridor (`lxc*`).
+    Pod,
+    /// `lxc_health` and its far end: Cilium's health endpoint.
+    Health,
+    /// `cilium_net` and `cilium_host`: the node's own door into Cilium's datapath.
+    CiliumHost,
+    /// `cilium_vxlan`, `cilium_geneve`: the tunnel to the other nodes.
+    Overlay,
+    /// `cilium_wg0`.
+    Encryption,
+    /// The node's interfaces to the network, and their far ends.
+    Uplink,
+    /// A veth pair that is not Cilium's.
+    Veth,
+    /// A bridge.
+    Bridge,
+    /// Anything else, the loopback device included: shown when asked for.
+    Other,
+}
+
+/// The other end of a veth pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its identity.
+    pub id: DoorId,
+    /// Its name, where its namespace was entered.
+    pub interface: Option<String>,
+}
+
+/// Addresses with their prefix lengths, as `ip address` prints them.
+pub type Addresses = Vec<String>;
+
+/// One network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Identity.
+    pub id: DoorId,
+    /// Index of its node in [`super::Cluster::nodes`].
+    pub node: usize,
+    /// Which side of the wall.
+    pub side: Side,
+    /// What it is for.
+    pub role: Role,
+    /// Name of the interface; empty when its namespace could not be entered.
+    pub interface: String,
+    /// Name of the pod behind it, by the nearest source that has one.
+    pub pod: Option<String>,
+    /// Kubernetes namespace of the pod.
+    pub namespace: Option<String>,
+    /// The kernel's link kind (`veth`, `vxlan`, …); `None` for hardware.
+    pub kind: Option<String>,
+    /// The other end, for a veth pair.
+    pub peer: Option<Peer>,
+    /// IPv4 and IPv6 addresses.
+    pub addresses: Addresses,
+    /// Ethernet address.
+    pub mac: Option<String>,
+    /// Maximum transmission unit in bytes.
+    pub mtu: Option<u32>,
+    /// The kernel's operational state (`up`, `down`, …), `IFLA_OPERSTATE`.
+    pub link_state: Option<String>,
+    /// Why it cannot be seen through at all: what happened, and the remedy.
+    pub problem: Option<String>,
+}
+
+impl Door {
+    /// The name to show: the interface's, or its index where the name is not known.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.interface.is_empty() {
+            format!("if{}", self.id.ifindex)
+        } else {
+            self.interface.clone()
+        }
+    }
+}

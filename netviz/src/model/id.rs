@@ -1,0 +1,65 @@
+//! Identities: names and indexes repeat, so nothing is ever found by one of them alone.
+
+use serde::Serialize;
+
+/// Inode of a network namespace on nsfs: its identity for as long as it lives.
+///
+/// The kernel gives an inode away again at once after the namespace has gone, so that an identity
+/// that is kept over time needs something else besides (netviz keeps what it attached, which dies
+/// with the namespace's interfaces).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(transparent)]
+pub struct NetNsId(pub u64);
+
+impl std::fmt::Display for NetNsId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "net:[{}]", self.0)
+    }
+}
+
+/// Where a door is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// In a namespace that was entered.
+    Known(NetNsId),
+    /// In a namespace that the node knows by an id alone, and that cannot be found from here.
+    Unreached {
+        /// The node's namespace, in which `nsid` counts.
+        node: NetNsId,
+        /// The id, as `ip link` prints it behind `link-netnsid`.
+        nsid: i32,
+    },
+}
+
+impl Space {
+    /// The namespace, if it was entered.
+    #[must_use]
+    pub fn known(self) -> Option<NetNsId> {
+        match self {
+            Self::Known(id) => Some(id),
+            Self::Unreached { .. } => None,
+        }
+    }
+}
+
+/// Identity of a door: an interface index means nothing without its namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DoorId {
+    /// Where it is.
+    pub space: Space,
+    /// Interface index in that namespace.
+    pub ifindex: u32,
+}
+
+impl DoorId {
+    /// A door in a namespace that was entered.
+    #[must_use]
+    pub fn new(netns: NetNsId, ifindex: u32) -> Self {
+        Self {
+            space: Space::Known(netns),
+            ifindex,
+        }
+    }
+}

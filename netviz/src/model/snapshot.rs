@@ -1,0 +1,385 @@
+//! Cluster, counters and rates at one moment: the one input of every view.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Chain, Cluster, Corridor, Counts, Direction, Door, DoorId, DoorSample, Flow, Ledger, Meter,
+    NetNsId, Node, Role, Sample, Side, SourceStatus,
+};
+
+/// Name and version of the JSON form.
+pub const SCHEMA: &str = "netviz.snapshot/1";
+
+/// How well a door is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Every packet at both hooks is counted.
+    Counting,
+    /// Something crosses it unseen, or might: the reason says what.
+    Blind,
+    /// Packets reach the other end without crossing one of its hooks: the reason says how many.
+    Bypassed,
+    /// The interface has gone; the last counters stay for a while.
+    Gone,
+}
+
+/// Rates over the window of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Packets (socket buffers) per second.
+    pub packets: f64,
+    /// Bytes per second.
+    pub bytes: f64,
+}
+
+/// One direction of a door; `null` where nothing is known, which is not the same as 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Traffic {
+    /// Socket buffers since netviz stands there.
+    pub packets: Option<u64>,
+    /// Packets on the wire: a GSO super-packet counts as its segments.
+    pub segments: Option<u64>,
+    /// Bytes, Ethernet headers included.
+    pub bytes: Option<u64>,
+    /// Socket buffers per second in the window.
+    pub packets_per_second: Option<f64>,
+    /// Bytes per second in the window.
+    pub bytes_per_second: Option<f64>,
+}
+
+/// One door at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct DoorState {
+    /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
+    #[serde(skip)]
+    pub id: DoorId,
+    /// Name of its node.
+    pub node: String,
+    /// On which side of the wall it is.
+    pub side: Side,
+    /// What it is for.
+    pub role: Role,
+    /// Pod that it leads to.
+    pub pod: Option<String>,
+    /// Kubernetes namespace of the pod.
+    pub namespace: Option<String>,
+    /// Interface name, `null` where its namespace cannot be entered.
+    pub interface: Option<String>,
+    /// Its own index, in its own network namespace.
+    pub ifindex: u32,
+    /// Index of the other end, in the other end's namespace.
+    pub peer_ifindex: Option<u32>,
+    /// Name of the other end.
+    pub peer_interface: Option<String>,
+    /// Inode of its network namespace.
+    pub netns: Option<NetNsId>,
+    /// The kernel's link kind.
+    pub kind: Option<String>,
+    /// Addresses with prefix lengths.
+    pub addresses: Vec<String>,
+    /// Ethernet address.
+    pub mac: Option<String>,
+    /// Maximum transmission unit in bytes.
+    pub mtu: Option<u32>,
+    /// Operational state.
+    pub link_state: Option<String>,
+    /// How well it is seen.
+    pub state: State,
+    /// Why not better, and the remedy.
+    pub reason: Option<String>,
+    /// Into the device.
+    pub ingress: Traffic,
+    /// Out of the device.
+    pub egress: Traffic,
+}
+
+/// One direction of a corridor: what went out at one end, and what came in at the other.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Passage {
+    /// Interface at which packets go out.
+    pub from: Option<String>,
+    /// Interface at which they come in.
+    pub to: Option<String>,
+    /// Segments seen going out.
+    pub out: Option<u64>,
+    /// Segments seen coming in.
+    #[serde(rename = "in")]
+    pub into: Option<u64>,
+    /// Segments, at the least, that went out and never came in.
+    pub missing: Option<u64>,
+    /// Segments, at the least, that came in without having crossed the other end's egress hook.
+    pub skipped: Option<u64>,
+    /// What stands behind a difference.
+    pub reason: Option<String>,
+}
+
+/// A veth pair at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CorridorState {
+    /// Name of its node.
+    pub node: String,
+    /// Pod that it leads to.
+    pub pod: Option<String>,
+    /// Both directions.
+    pub passages: [Passage; 2],
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Snapshot {
+    /// `netviz.snapshot/1`.
+    pub schema: String,
+    /// Wall-clock time, UTC.
+    pub taken_at: String,
+    /// Over how many seconds the rates were taken; `null` for a first reading.
+    pub window_seconds: Option<f64>,
+    /// Nodes.
+    pub nodes: Vec<Node>,
+    /// Doors: never to be summed, a packet crosses several.
+    pub doors: Vec<DoorState>,
+    /// Veth pairs of which both ends are known.
+    pub corridors: Vec<CorridorState>,
+    /// Where the names come from.
+    pub sources: Vec<SourceStatus>,
+    /// What the reader should know about the set as a whole.
+    pub notes: Vec<String>,
+}
+
+impl Snapshot {
+    /// Puts together what was found and what was counted. `previous` gives the rates and, through
+    /// `ledger`, what was lost in the corridors.
+    #[must_use]
+    pub fn new(
+        cluster: &Cluster,
+        previous: Option<&Sample>,
+        now: &Sample,
+        ledger: &mut Ledger,
+        taken_at: Timestamp,
+    ) -> Self {
+        let corridors = cluster.corridors();
+        let flows = flows(&corridors, previous, now, ledger);
+        let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
+        let view = View {
+            cluster,
+            previous,
+            now,
+            window,
+            flows: &flows,
+        };
+        Self {
+            schema: SCHEMA.into(),
+            taken_at: taken_at.to_string(),
+            window_seconds: window,
+            nodes: cluster.nodes.clone(),
+            doors: cluster.doors.iter().map(|door| view.door(door)).collect(),
+            corridors: corridors
+                .iter()
+                .filter_map(|corridor| view.corridor(*corridor))
+                .collect(),
+            sources: cluster.sources.clone(),
+            notes: cluster.notes.clone(),
+        }
+    }
+}
+
+type Flows = HashMap<(DoorId, DoorId), Flow>;
+
+fn flows(
+    corridors: &[Corridor],
+    previous: Option<&Sample>,
+    now: &Sample,
+    ledger: &mut Ledger,
+) -> Flows {
+    let pairs: Vec<_> = corridors
+        .iter()
+        .flat_map(|c| [(c.first, c.second), (c.second, c.first)])
+        .collect();
+    let there: std::collections::HashSet<_> = pairs.iter().copied().collect();
+    ledger.retain(|from, to| there.contains(&(from, to)));
+    let Some(previous) = previous else {
+        return Flows::new();
+    };
+    pairs
+        .into_iter()
+        .filter_map(|(from, to)| Some(((from, to), ledger.observe(from, to, previous, now)?)))
+        .collect()
+}
+
+struct View<'a> {
+    cluster: &'a Cluster,
+    previous: Option<&'a Sample>,
+    now: &'a Sample,
+    window: Option<f64>,
+    flows: &'a Flows,
+}
+
+impl View<'_> {
+    fn door(&self, door: &Door) -> DoorState {
+        let unknown = DoorSample::default();
+        let sample = self.now.doors.get(&door.id).unwrap_or(&unknown);
+        let (state, reason) = self.state(door, sample);
+        DoorState {
+            id: door.id,
+            node: self
+                .cluster
+                .nodes
+                .get(door.node)
+                .map_or_else(String::new, |n| n.name.clone()),
+            side: door.side,
+            role: door.role,
+            pod: door.pod.clone(),
+            namespace: door.namespace.clone(),
+            interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
+            ifindex: door.id.ifindex,
+            peer_ifindex: door.peer.as_ref().map(|peer| peer.id.ifindex),
+            peer_interface: door.peer.as_ref().and_then(|peer| peer.interface.clone()),
+            netns: door.id.space.known(),
+            kind: door.kind.clone(),
+            addresses: door.addresses.clone(),
+            mac: door.mac.clone(),
+            mtu: door.mtu,
+            link_state: door.link_state.clone(),
+            state,
+            reason,
+            ingress: self.traffic(door.id, sample, Direction::Ingress),
+            egress: self.traffic(door.id, sample, Direction::Egress),
+        }
+    }
+
+    fn traffic(&self, id: DoorId, sample: &DoorSample, direction: Direction) -> Traffic {
+        let Some(counts) = sample.counts(direction) else {
+            return Traffic::default();
+        };
+        let before = self
+            .previous
+            .and_then(|p| p.doors.get(&id)?.counts(direction));
+        let rates = rates(before, counts, self.window);
+        Traffic {
+            packets: Some(counts.packets),
+            segments: Some(counts.segments),
+            bytes: Some(counts.bytes),
+            packets_per_second: rates.map(|r| r.packets),
+            bytes_per_second: rates.map(|r| r.bytes),
+        }
+    }
+
+    fn state(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
+        match (&door.problem, &sample.meter) {
+            (_, Meter::Gone) => (State::Gone, Some("the interface was removed".into())),
+            (Some(problem), _) => (State::Blind, Some(problem.clone())),
+            (None, Meter::Failed(reason)) => (State::Blind, Some(reason.clone())),
+            (None, Meter::Pending) => (State::Blind, Some("not attached yet".into())),
+            (None, Meter::Counting) => self.counting(door, sample),
+        }
+    }
+
+    fn counting(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            if let Some(chain) = sample
+                .chain(direction)
+                .filter(|chain| !chain.ahead.is_empty())
+            {
+                return (State::Blind, Some(ahead_reason(direction, chain)));
+            }
+        }
+        let flow = self.outward(door);
+        if flow.skipped > 0 {
+            return (State::Bypassed, Some(skipped_reason(door, flow.skipped)));
+        }
+        let lost = (flow.missing > 0).then(|| {
+            let peer = door
+                .peer
+                .as_ref()
+                .and_then(|peer| self.cluster.door(peer.id));
+            let to = peer.map_or_else(|| "its peer".into(), Door::label);
+            format!(
+                "▲ {}",
+                missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
+            )
+        });
+        (State::Counting, lost)
+    }
+
+    fn outward(&self, door: &Door) -> Flow {
+        let peer = door.peer.as_ref().map(|peer| peer.id);
+        peer.and_then(|peer| self.flows.get(&(door.id, peer)))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn corridor(&self, corridor: Corridor) -> Option<CorridorState> {
+        let first = self.cluster.door(corridor.first)?;
+        let second = self.cluster.door(corridor.second)?;
+        Some(CorridorState {
+            node: self.cluster.nodes.get(first.node)?.name.clone(),
+            pod: first.pod.clone().or_else(|| second.pod.clone()),
+            passages: [self.passage(first, second), self.passage(second, first)],
+        })
+    }
+
+    fn passage(&self, from: &Door, to: &Door) -> Passage {
+        let segments = |door: &Door, direction| {
+            Some(self.now.doors.get(&door.id)?.counts(direction)?.segments)
+        };
+        let flow = self.flows.get(&(from.id, to.id));
+        let chain = self
+            .now
+            .doors
+            .get(&from.id)
+            .and_then(|s| s.egress_chain.as_ref());
+        let reason = flow.and_then(|flow| match (flow.missing, flow.skipped) {
+            (0, 0) => None,
+            (0, skipped) => Some(skipped_reason(from, skipped)),
+            (missing, _) => Some(missing_reason(missing, &to.label(), chain)),
+        });
+        Passage {
+            from: Some(from.interface.clone()).filter(|name| !name.is_empty()),
+            to: Some(to.interface.clone()).filter(|name| !name.is_empty()),
+            out: segments(from, Direction::Egress),
+            into: segments(to, Direction::Ingress),
+            missing: flow.map(|flow| flow.missing),
+            skipped: flow.map(|flow| flow.skipped),
+            reason,
+        }
+    }
+}
+
+fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rates> {
+    let seconds = window.filter(|seconds| *seconds > 0.0)?;
+    let before = before?;
+    Some(Rates {
+        packets: now.packets.saturating_sub(before.packets) as f64 / seconds,
+        bytes: now.bytes.saturating_sub(before.bytes) as f64 / seconds,
+    })
+}
+
+fn ahead_reason(direction: Direction, chain: &Chain) -> String {
+    let names = chain.ahead.join(", ");
+    format!(
+        "{} {names} runs before netviz: what it ends is not counted",
+        direction.sign()
+    )
+}
+
+fn skipped_reason(from: &Door, skipped: u64) -> String {
+    let how = match (from.role, from.side) {
+        (Role::Pod | Role::Health, Side::Node) => "bpf_redirect_peer",
+        _ => "a redirect",
+    };
+    format!("▲ skipped: {how} ({skipped} segments reached the other end past this hook)")
+}
+
+fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
+    match behind.filter(|chain| !chain.behind.is_empty()) {
+        Some(chain) => {
+            let names = chain.behind.join(", ");
+            format!("{missing} not at {to}: {names} behind this hook redirected or ended them")
+        }
+        None => format!("{missing} lost before {to}: its queue was full or the device down"),
+    }
+}

@@ -1,0 +1,235 @@
+//! Stands at the hooks and reads the counters. This module alone knows aya.
+//!
+//! One thread attaches and detaches ([`attacher`]): a tcx attachment costs the kernel an RCU grace
+//! period, about 9 ms, and nothing else may wait for that. Every door gets a copy of the counting
+//! object with a map of its own, so that no key can ever be confused.
+
+mod attacher;
+mod clsact;
+mod expedite;
+mod hook;
+mod load;
+mod tcx;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    discover::Discovered,
+    model::{Counts, DoorId, DoorSample, Meter, Sample},
+};
+
+pub use attacher::AttachOptions;
+use attacher::{Attacher, Event};
+pub use expedite::{GUARD_COMMAND, guard as expedite_guard};
+pub use hook::AttachMode;
+use load::Counters;
+
+/// How long a door that has gone stays in the samples.
+const KEEP_GONE: Duration = Duration::from_secs(30);
+
+/// Why tracing could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The thread could not be started.
+    #[error("cannot start the attaching thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The machine's RCU switch could not be set.
+    #[error(
+        "--fast-attach: cannot write 1 to {path}: {source}; run without --fast-attach, or where /sys is writable"
+    )]
+    Expedite {
+        /// The switch.
+        path: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// How far attaching has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Doors of which it is settled whether they are counted.
+    pub settled: usize,
+    /// Doors that are wanted.
+    pub wanted: usize,
+}
+
+impl Progress {
+    /// Whether there is nothing left to attach.
+    #[must_use]
+    pub fn complete(self) -> bool {
+        self.settled >= self.wanted
+    }
+}
+
+/// The counters of all doors. Ends with this value: everything that it attached is detached.
+#[derive(Debug)]
+pub struct Tracer {
+    attacher: Attacher,
+    events: mpsc::UnboundedReceiver<Event>,
+    doors: HashMap<DoorId, Entry>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    counters: Option<Counters>,
+    /// Counted by attachments that were lost meanwhile: counters never go backwards.
+    earlier: (Counts, Counts),
+    sample: DoorSample,
+    gone: Option<Instant>,
+}
+
+impl Tracer {
+    /// Starts the attaching thread; call [`Tracer::want`] to give it work.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub fn start(options: AttachOptions) -> Result<Self, TraceError> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let attacher = Attacher::start(options, sender)?;
+        Ok(Self {
+            attacher,
+            events,
+            doors: HashMap::new(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Says which doors are to be counted from now on.
+    pub fn want(&mut self, found: &Arc<Discovered>) {
+        let doors = &found.cluster.doors;
+        let there: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
+        for door in doors {
+            let entry = self.doors.entry(door.id).or_default();
+            if entry.gone.take().is_some() {
+                // The index was given away again: another interface, which begins at 0.
+                *entry = Entry::default();
+            }
+        }
+        for (id, entry) in &mut self.doors {
+            if !there.contains(id) && entry.gone.is_none() {
+                entry.read();
+                entry.counters = None;
+                entry.gone = Some(Instant::now());
+                entry.sample.meter = Meter::Gone;
+            }
+        }
+        self.doors
+            .retain(|_, entry| entry.gone.is_none_or(|since| since.elapsed() < KEEP_GONE));
+        self.attacher.want(Arc::clone(found));
+    }
+
+    /// Waits for news from the attaching thread; false when it has ended.
+    pub async fn changed(&mut self) -> bool {
+        let Some(event) = self.events.recv().await else {
+            return false;
+        };
+        self.apply(event);
+        while let Ok(event) = self.events.try_recv() {
+            self.apply(event);
+        }
+        true
+    }
+
+    /// How far attaching has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let wanted = self.doors.values().filter(|entry| entry.gone.is_none());
+        let settled = wanted
+            .clone()
+            .filter(|entry| entry.sample.meter != Meter::Pending);
+        Progress {
+            settled: settled.count(),
+            wanted: wanted.count(),
+        }
+    }
+
+    /// Reads all counters.
+    pub fn sample(&mut self) -> Sample {
+        let doors: BTreeMap<_, _> = self
+            .doors
+            .iter_mut()
+            .map(|(id, entry)| {
+                entry.read();
+                (*id, entry.sample.clone())
+            })
+            .collect();
+        Sample {
+            at: self.started.elapsed(),
+            doors,
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Attached {
+                door,
+                counters,
+                chains,
+            } => self.update(door, |entry| {
+                if entry.counters.is_some() {
+                    entry.set_aside();
+                    entry.sample.epoch += 1;
+                }
+                entry.counters = Some(counters);
+                entry.sample.meter = Meter::Counting;
+                [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
+            }),
+            Event::Failed { door, reason } => self.update(door, |entry| {
+                entry.sample.meter = Meter::Failed(reason);
+            }),
+            Event::Chains { door, chains } => self.update(door, |entry| {
+                [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
+            }),
+            // There is nothing at this index: nothing to wait for until something is found there.
+            Event::Settled { door } => self.update(door, |entry| {
+                entry.sample.meter = Meter::Gone;
+            }),
+        }
+    }
+
+    fn update(&mut self, door: DoorId, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self
+            .doors
+            .get_mut(&door)
+            .filter(|entry| entry.gone.is_none())
+        {
+            change(entry);
+        }
+    }
+}
+
+impl Entry {
+    fn read(&mut self) {
+        let Some(counters) = &self.counters else {
+            return;
+        };
+        match counters.read() {
+            Ok((ingress, egress)) => {
+                self.sample.ingress = Some(self.earlier.0 + ingress);
+                self.sample.egress = Some(self.earlier.1 + egress);
+            }
+            Err(error) => {
+                self.sample.meter = Meter::Failed(format!("cannot read the counters: {error}"))
+            }
+        }
+    }
+
+    /// Keeps what the present attachment has counted, before the next one takes its place.
+    fn set_aside(&mut self) {
+        self.read();
+        self.earlier = (
+            self.sample.ingress.unwrap_or(self.earlier.0),
+            self.sample.egress.unwrap_or(self.earlier.1),
+        );
+        self.counters = None;
+    }
+}

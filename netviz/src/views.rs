@@ -1,0 +1,7 @@
+//! Everything that is shown: each view a function of one snapshot, and of nothing else.
+
+pub mod csv;
+pub mod filter;
+pub mod lines;
+pub mod table;
+pub mod text;

@@ -1,0 +1,393 @@
+//! The table of doors: nodes, corridors, and both ends of each beside each other.
+//!
+//! ```text
+//! mycluster-worker2  172.18.0.4/16
+//!   corridor                 door                   ▼ pkt/s  ▲ pkt/s  ▼ packets  ▲ packets  state
+//!   busybox-c8bbbbb84-fmhwc  eth0              10      12.0     12.0      1 204      1 198  counting
+//!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
+//! ```
+
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{
+    lines::word,
+    text::{bytes, count, cut_end, cut_middle, rate, safe},
+};
+use crate::model::{DoorState, Role, Snapshot, State, Traffic};
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal; `None`: as wide as it gets.
+    pub width: Option<usize>,
+    /// Whether colours may be used. They never carry a meaning of their own.
+    pub colour: bool,
+}
+
+/// In which order corridors are shown within their node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sort {
+    /// As packets meet them: pods, then Cilium's own devices, the tunnel, the uplinks.
+    #[default]
+    Place,
+    /// Most packets per second first.
+    Rate,
+    /// Most packets first.
+    Packets,
+    /// Most bytes first.
+    Bytes,
+    /// By the pod's and the interface's name.
+    Name,
+}
+
+/// Sorts a snapshot's doors; the two ends of a corridor stay together, nodes keep their order.
+pub fn sort(snapshot: &mut Snapshot, by: Sort) {
+    if by == Sort::Place {
+        return;
+    }
+    let order: Vec<String> = snapshot
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .collect();
+    let mut corridors: Vec<Vec<DoorState>> = Vec::new();
+    for door in snapshot.doors.drain(..) {
+        let joins = corridors
+            .last()
+            .and_then(|last| last.last())
+            .is_some_and(|last| is_pair(last, &door));
+        match corridors.last_mut().filter(|_| joins) {
+            Some(corridor) => corridor.push(door),
+            None => corridors.push(vec![door]),
+        }
+    }
+    let node = |corridor: &[DoorState]| order.iter().position(|name| *name == corridor[0].node);
+    let most = |corridor: &[DoorState], of: fn(&Traffic) -> f64| {
+        corridor
+            .iter()
+            .flat_map(|door| [of(&door.ingress), of(&door.egress)])
+            .fold(0.0, f64::max)
+    };
+    let name = |corridor: &[DoorState]| (corridor[0].pod.clone(), corridor[0].interface.clone());
+    corridors.sort_by(|a, b| {
+        let by_number = |of| most(b, of).total_cmp(&most(a, of));
+        node(a).cmp(&node(b)).then_with(|| match by {
+            Sort::Rate => by_number(|traffic| traffic.packets_per_second.unwrap_or(0.0)),
+            Sort::Packets => by_number(|traffic| traffic.packets.unwrap_or(0) as f64),
+            Sort::Bytes => by_number(|traffic| traffic.bytes.unwrap_or(0) as f64),
+            Sort::Name | Sort::Place => name(a).cmp(&name(b)),
+        })
+    });
+    snapshot.doors = corridors.into_iter().flatten().collect();
+}
+
+/// Draws the table, without a line break at the end.
+#[must_use]
+pub fn draw(snapshot: &Snapshot, style: Style) -> String {
+    let layouts = Layout::ALL
+        .iter()
+        .map(|layout| (layout, grid(snapshot, *layout, style)));
+    let mut fitting = None;
+    for (layout, lines) in layouts {
+        let wide = lines
+            .iter()
+            .map(|line| visible_width(line))
+            .max()
+            .unwrap_or(0);
+        let fits = style.width.is_none_or(|width| wide + STATE_WIDTH <= width);
+        fitting = Some((layout, lines, wide));
+        if fits {
+            break;
+        }
+    }
+    let Some((_, lines, wide)) = fitting else {
+        return String::new();
+    };
+    assemble(snapshot, style, &lines, wide)
+}
+
+/// What the state column gets at the least.
+const STATE_WIDTH: usize = 12;
+
+/// Which columns there is room for.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    pod: usize,
+    packets: bool,
+    bytes: bool,
+    segments: bool,
+}
+
+impl Layout {
+    /// From the widest to the narrowest.
+    const ALL: [Self; 5] = [
+        Self {
+            pod: 64,
+            packets: true,
+            bytes: true,
+            segments: true,
+        },
+        Self {
+            pod: 34,
+            packets: true,
+            bytes: true,
+            segments: false,
+        },
+        Self {
+            pod: 34,
+            packets: true,
+            bytes: false,
+            segments: false,
+        },
+        Self {
+            pod: 22,
+            packets: true,
+            bytes: false,
+            segments: false,
+        },
+        Self {
+            pod: 22,
+            packets: false,
+            bytes: false,
+            segments: false,
+        },
+    ];
+}
+
+/// Header and one line per door, everything but the state.
+fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    if style.colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let mut header = vec!["  corridor".to_owned(), "door".into(), String::new()];
+    let mut titles = vec!["pkt/s"];
+    titles.extend(layout.packets.then_some("packets"));
+    titles.extend(layout.segments.then_some("segments"));
+    titles.extend(layout.bytes.then_some("bytes"));
+    header.extend(
+        titles
+            .iter()
+            .flat_map(|title| [format!("▼ {title}"), format!("▲ {title}")]),
+    );
+    let numbers = header.len();
+    let right = |(column, text): (usize, String)| {
+        let cell = Cell::new(text);
+        if column >= 2 {
+            cell.set_alignment(CellAlignment::Right)
+        } else {
+            cell
+        }
+    };
+    table.set_header(header.into_iter().enumerate().map(right));
+    for (place, door) in snapshot.doors.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| &snapshot.doors[before]);
+        let mut row = Vec::with_capacity(numbers);
+        row.push(corridor(before, door, layout));
+        row.push(safe(&door.interface.clone().unwrap_or_else(|| "?".into())));
+        row.push(door.ifindex.to_string());
+        row.extend(figures(door, layout));
+        let quiet = is_quiet(door);
+        table.add_row(row.into_iter().enumerate().map(right).map(|cell| {
+            if quiet {
+                cell.fg(Color::DarkGrey)
+            } else {
+                cell
+            }
+        }));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().collect()
+}
+
+fn figures(door: &DoorState, layout: Layout) -> Vec<String> {
+    let both = |of: &dyn Fn(&Traffic) -> String| [of(&door.ingress), of(&door.egress)];
+    let mut figures = both(&|traffic| rate(traffic.packets_per_second)).to_vec();
+    if layout.packets {
+        figures.extend(both(&|traffic| count(traffic.packets)));
+    }
+    if layout.segments {
+        figures.extend(both(&|traffic| count(traffic.segments)));
+    }
+    if layout.bytes {
+        figures.extend(both(&|traffic| bytes(traffic.bytes)));
+    }
+    figures
+}
+
+/// First column: the pod or the kind of corridor, and under it the address.
+fn corridor(before: Option<&DoorState>, door: &DoorState, layout: Layout) -> String {
+    if let Some(first) = before.filter(|before| is_pair(before, door)) {
+        // The pod's address, or that of whichever end has one.
+        let address = first.addresses.first().or(door.addresses.first());
+        return address.map_or_else(String::new, |address| format!("    {address}"));
+    }
+    let name = match (&door.pod, door.role) {
+        (Some(pod), _) => {
+            let namespace = door
+                .namespace
+                .as_ref()
+                .map(|name| format!("{name}/"))
+                .unwrap_or_default();
+            safe(&format!("{namespace}{pod}"))
+        }
+        (None, Role::Pod) => "pod".into(),
+        (None, Role::Health) => "lxc_health".into(),
+        (None, Role::CiliumHost) => "cilium_net ═ cilium_host".into(),
+        (None, Role::Overlay) => "tunnel".into(),
+        (None, Role::Encryption) => "encryption".into(),
+        (None, Role::Uplink) => match door.addresses.first() {
+            Some(address) => format!("uplink {address}"),
+            None => "uplink".into(),
+        },
+        (None, Role::Veth) => "veth pair".into(),
+        (None, Role::Bridge) => "bridge".into(),
+        (None, Role::Other) => door.kind.clone().unwrap_or_else(|| "other".into()),
+    };
+    format!("  {}", cut_middle(&name, layout.pod))
+}
+
+fn is_pair(first: &DoorState, second: &DoorState) -> bool {
+    first.node == second.node
+        && first.peer_ifindex == Some(second.ifindex)
+        && second.peer_ifindex == Some(first.ifindex)
+        && (first.side != second.side || first.netns == second.netns)
+}
+
+fn is_quiet(door: &DoorState) -> bool {
+    let idle = |traffic: &Traffic| traffic.packets_per_second.unwrap_or(0.0) == 0.0;
+    idle(&door.ingress) && idle(&door.egress)
+}
+
+fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> String {
+    let mut text = Vec::new();
+    let mut node = None;
+    let (header, rows) = lines
+        .split_first()
+        .map_or(("", lines), |(header, rows)| (header.as_str(), rows));
+    for (line, door) in rows.iter().zip(&snapshot.doors) {
+        if node != Some(&door.node) {
+            if node.is_some() {
+                text.push(String::new());
+            }
+            node = Some(&door.node);
+            text.push(heading(snapshot, door));
+            text.push(format!("{header}state").trim_end().to_owned());
+        }
+        let room = style
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(wide));
+        let state = cut_end(&state(door), room);
+        let state = if style.colour {
+            coloured(door.state, &state)
+        } else {
+            state
+        };
+        text.push(format!("{line}{state}").trim_end().to_owned());
+    }
+    text.push(footer(snapshot));
+    text.extend(snapshot.notes.iter().map(|note| safe(note)));
+    let width = style.width.unwrap_or(usize::MAX);
+    text.into_iter()
+        .map(|line| {
+            if style.colour {
+                line
+            } else {
+                cut_end(&line, width)
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
+    let addresses = snapshot
+        .nodes
+        .iter()
+        .find(|node| node.name == door.node)
+        .map(|node| node.addresses.join(" "))
+        .unwrap_or_default();
+    format!("{}  {}", safe(&door.node), safe(&addresses))
+        .trim_end()
+        .to_owned()
+}
+
+fn state(door: &DoorState) -> String {
+    let reason = door.reason.as_ref().map(|reason| safe(reason));
+    match (door.state, reason) {
+        (State::Counting, None) => "counting".into(),
+        (State::Counting, Some(reason)) => reason,
+        (state, Some(reason)) => format!("{}: {reason}", word(state)),
+        (state, None) => word(state).into(),
+    }
+}
+
+fn coloured(state: State, text: &str) -> String {
+    use crossterm::style::Stylize as _;
+    match state {
+        State::Counting => text.to_owned(),
+        State::Blind | State::Bypassed => text.yellow().to_string(),
+        State::Gone => text.dark_grey().to_string(),
+    }
+}
+
+/// `24 doors: 22 counting, 2 bypassed.  window 1.0 s  names: kernel`
+fn footer(snapshot: &Snapshot) -> String {
+    let number = |state| {
+        snapshot
+            .doors
+            .iter()
+            .filter(|door| door.state == state)
+            .count()
+    };
+    let mut parts = vec![
+        format!("{} counting", number(State::Counting)),
+        format!("{} blind", number(State::Blind)),
+    ];
+    for state in [State::Bypassed, State::Gone] {
+        if number(state) > 0 {
+            parts.push(format!("{} {}", number(state), word(state)));
+        }
+    }
+    let window = snapshot
+        .window_seconds
+        .map(|s| format!("  window {s:.1} s"))
+        .unwrap_or_default();
+    let sources: Vec<_> = snapshot
+        .sources
+        .iter()
+        .map(|source| match source.status.as_str() {
+            "ok" => source.name.clone(),
+            status => format!("{}: {status}", source.name),
+        })
+        .collect();
+    format!(
+        "{} doors: {}.{window}  names: {}",
+        snapshot.doors.len(),
+        parts.join(", "),
+        sources.join("; ")
+    )
+}
+
+/// Width of a line on the screen, colours not counted.
+fn visible_width(line: &str) -> usize {
+    let mut plain = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // Only sequences that the table itself wrote are in here: names are made safe before.
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            plain.push(c);
+        }
+    }
+    plain.width()
+}

@@ -1,0 +1,139 @@
+//! Pieces of text: names that nobody can be trusted with, numbers, and cutting to a width.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// Stands for a number that is not known, which is not 0.
+pub const UNKNOWN: &str = "–";
+
+/// A name as it may be printed: interfaces and hostnames are named by whoever runs a pod, and
+/// must not move the cursor, colour the screen or turn the direction of writing.
+#[must_use]
+pub fn safe(name: &str) -> String {
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    name.chars()
+        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+/// Cuts in the middle: the ends of generated names are what tells them apart.
+#[must_use]
+pub fn cut_middle(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let tail_width = width.saturating_sub(1).div_ceil(2);
+    let head_width = width.saturating_sub(1) - tail_width;
+    let head = take(text.chars(), head_width);
+    let tail: String = take(text.chars().rev(), tail_width).chars().rev().collect();
+    format!("{head}…{tail}")
+}
+
+/// Cuts at the end.
+#[must_use]
+pub fn cut_end(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    format!("{}…", take(text.chars(), width.saturating_sub(1)))
+}
+
+fn take(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut left = width;
+    chars
+        .take_while(|c| {
+            let fits = c.width().unwrap_or(0) <= left;
+            left = left.saturating_sub(c.width().unwrap_or(0));
+            fits
+        })
+        .collect()
+}
+
+/// A count, in groups of three digits: `1 204`.
+#[must_use]
+pub fn count(value: Option<u64>) -> String {
+    let Some(value) = value else {
+        return UNKNOWN.into();
+    };
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate: one decimal below 1 000, none above; a plain 0 where nothing crossed.
+#[must_use]
+pub fn rate(value: Option<f64>) -> String {
+    match value {
+        None => UNKNOWN.into(),
+        Some(0.0) => "0".into(),
+        Some(value) if value < 999.95 => format!("{value:.1}"),
+        Some(value) => count(Some(value.round() as u64)),
+    }
+}
+
+/// Bytes with a binary unit: `1.2 MiB`.
+#[must_use]
+pub fn bytes(value: Option<u64>) -> String {
+    let Some(value) = value else {
+        return UNKNOWN.into();
+    };
+    let mut scaled = value as f64;
+    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        if scaled < 1023.95 {
+            return if unit == "B" {
+                format!("{value} B")
+            } else {
+                format!("{scaled:.1} {unit}")
+            };
+        }
+        scaled /= 1024.0;
+    }
+    format!("{scaled:.1} PiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(count(None), "–");
+        assert_eq!(count(Some(0)), "0");
+        assert_eq!(count(Some(999)), "999");
+        assert_eq!(count(Some(1_204)), "1 204");
+        assert_eq!(count(Some(u64::MAX)), "18 446 744 073 709 551 615");
+        assert_eq!(rate(Some(12.04)), "12.0");
+        assert_eq!(rate(Some(1_000.4)), "1 000");
+        assert_eq!(rate(Some(0.0)), "0");
+        assert_eq!(bytes(Some(1023)), "1023 B");
+        assert_eq!(bytes(Some(1536)), "1.5 KiB");
+        assert_eq!(bytes(Some(u64::MAX)), "16384.0 PiB");
+    }
+
+    #[test]
+    fn cutting_keeps_the_width_and_both_ends() {
+        assert_eq!(
+            cut_middle("busybox-c8bbbbb84-fmhwc", 23),
+            "busybox-c8bbbbb84-fmhwc"
+        );
+        assert_eq!(cut_middle("busybox-c8bbbbb84-fmhwc", 14), "busybo…4-fmhwc");
+        assert_eq!(cut_end("counting", 5), "coun…");
+        assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
+        assert_eq!(cut_middle("abc", 0), "…");
+    }
+
+    #[test]
+    fn hostile_names_are_defused() {
+        assert_eq!(safe("a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(safe("x\u{202e}y\u{200b}"), "x\u{fffd}y\u{fffd}");
+        assert_eq!(safe("lxc174c023046ff"), "lxc174c023046ff");
+    }
+}
