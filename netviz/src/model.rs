@@ -10,8 +10,10 @@ mod sample;
 mod snapshot;
 
 pub use cluster::{Cluster, Node, SourceStatus};
-pub use corridor::{Corridor, Flow, Ledger};
+pub use corridor::{Corridor, Flow, Flows, Ledger};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Space};
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
-pub use snapshot::{CorridorState, DoorState, Passage, Rates, SCHEMA, Snapshot, State, Traffic};
+pub use snapshot::{
+    CorridorState, DoorState, PENDING, Passage, Rates, SCHEMA, Snapshot, State, Traffic,
+};

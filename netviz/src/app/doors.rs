@@ -28,6 +28,8 @@ use crate::{
 
 /// How long, at the most, a single reading waits for doors that are still being attached.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
+/// Longer than a packet is on its way from one end of a corridor to the other.
+const IN_FLIGHT: Duration = Duration::from_millis(50);
 /// How soon the table is drawn again while doors are being attached.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -143,7 +145,7 @@ impl Doors<'_> {
         if let Some(mut err) = progress.as_ref() {
             write!(err, "\r{:40}\r", "")?;
         }
-        self.settle();
+        self.session.begin();
         self.filter.check(&self.session.snapshot())?;
         let window = tokio::time::sleep(self.args.period.unwrap_or(self.args.watch));
         tokio::pin!(window);
@@ -154,13 +156,11 @@ impl Doors<'_> {
                 () = end.wait() => break,
             }
         }
+        // What has gone out by now must have come in a moment later, or it is lost.
+        self.session.compare();
+        tokio::time::sleep(IN_FLIGHT).await;
         let snapshot = self.snapshot();
         quiet(print(&snapshot, self.args))
-    }
-
-    /// Two readings behind each other: what both ends of the corridors begin with.
-    fn settle(&mut self) {
-        self.session.begin();
     }
 
     fn snapshot(&mut self) -> Snapshot {

@@ -95,6 +95,15 @@ impl Session {
         self.previous = Some(sample);
     }
 
+    /// Compares the ends of the corridors, without showing anything.
+    pub(super) fn compare(&mut self) {
+        let sample = self.tracer.sample();
+        if let Some(before) = &self.previous {
+            self.ledger
+                .observe(&self.found.cluster.corridors(), before, &sample);
+        }
+    }
+
     /// Reads the counters: everything at this moment, and rates since the reading before.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let sample = self.tracer.sample();

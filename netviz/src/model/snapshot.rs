@@ -1,18 +1,19 @@
 //! Cluster, counters and rates at one moment: the one input of every view.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Chain, Cluster, Corridor, Counts, Direction, Door, DoorId, DoorSample, Flow, Ledger, Meter,
-    NetNsId, Node, Role, Sample, Side, SourceStatus,
+    Chain, Cluster, Corridor, Counts, Direction, Door, DoorId, DoorSample, Flow, Flows, Ledger,
+    Meter, NetNsId, Node, Role, Sample, Side, SourceStatus,
 };
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.snapshot/1";
+
+/// Reason of a door that is still in the queue.
+pub const PENDING: &str = "not attached yet";
 
 /// How well a door is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -162,7 +163,8 @@ impl Snapshot {
         taken_at: Timestamp,
     ) -> Self {
         let corridors = cluster.corridors();
-        let flows = flows(&corridors, previous, now, ledger);
+        let flows =
+            previous.map_or_else(Flows::new, |before| ledger.observe(&corridors, before, now));
         let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
         let view = View {
             cluster,
@@ -185,29 +187,6 @@ impl Snapshot {
             notes: cluster.notes.clone(),
         }
     }
-}
-
-type Flows = HashMap<(DoorId, DoorId), Flow>;
-
-fn flows(
-    corridors: &[Corridor],
-    previous: Option<&Sample>,
-    now: &Sample,
-    ledger: &mut Ledger,
-) -> Flows {
-    let pairs: Vec<_> = corridors
-        .iter()
-        .flat_map(|c| [(c.first, c.second), (c.second, c.first)])
-        .collect();
-    let there: std::collections::HashSet<_> = pairs.iter().copied().collect();
-    ledger.retain(|from, to| there.contains(&(from, to)));
-    let Some(previous) = previous else {
-        return Flows::new();
-    };
-    pairs
-        .into_iter()
-        .filter_map(|(from, to)| Some(((from, to), ledger.observe(from, to, previous, now)?)))
-        .collect()
 }
 
 struct View<'a> {
@@ -273,7 +252,7 @@ impl View<'_> {
             (_, Meter::Gone) => (State::Gone, Some("the interface was removed".into())),
             (Some(problem), _) => (State::Blind, Some(problem.clone())),
             (None, Meter::Failed(reason)) => (State::Blind, Some(reason.clone())),
-            (None, Meter::Pending) => (State::Blind, Some("not attached yet".into())),
+            (None, Meter::Pending) => (State::Blind, Some(PENDING.into())),
             (None, Meter::Counting) => self.counting(door, sample),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::text::{count, rate, safe};
-use crate::model::{DoorId, DoorState, Snapshot, State, Traffic};
+use crate::model::{DoorId, DoorState, PENDING, Snapshot, State, Traffic};
 
 /// Remembers what was last said of each door.
 #[derive(Debug, Default)]
@@ -17,6 +17,10 @@ impl Lines {
         let time = snapshot.taken_at.get(11..19).unwrap_or(&snapshot.taken_at);
         let mut lines = Vec::new();
         for door in &snapshot.doors {
+            // What will be said of it in a moment is the news.
+            if door.reason.as_deref() == Some(PENDING) {
+                continue;
+            }
             let before = self.last.insert(door.id, door.clone());
             if let Some(change) = change(before.as_ref(), door) {
                 lines.push(format!("{time}  {}  {change}", place(door)));
