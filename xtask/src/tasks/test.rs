@@ -1,0 +1,174 @@
+//! `cargo xtask test`: every test of the workspace, and one line that sums them up.
+
+use std::{
+    ffi::OsString,
+    io::{self, BufRead as _, BufReader, Write},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::tally::Tally;
+use crate::{
+    machine,
+    process::{cargo, line, say, seconds, step},
+    setup,
+};
+
+/// What cargo builds and runs at once. All of user space is one run: run one by one, the packages
+/// would be built several times over, each with the features that it asks for alone.
+const RUNS: [(&str, &[&str]); 2] = [
+    ("the shared structures", &["-p", "netviz-ebpf", "--lib"]),
+    (
+        "user space and the kernel",
+        &["-p", "netviz", "-p", "xtask", "-p", "netviz-tests"],
+    ),
+];
+
+/// Prepares the machine and runs the tests; `args` go to the test programs.
+pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
+    if !machine::is_root() {
+        bail!("the kernel tests make network namespaces and load eBPF programs: run as root");
+    }
+    setup::run()?;
+    tests(all, args)
+}
+
+/// Runs the tests on a machine that is prepared.
+pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
+    let start = Instant::now();
+    let mut total = Tally::default();
+    let mut broken = Vec::new();
+    for (name, packages) in RUNS {
+        let mut command = cargo();
+        command
+            .arg("test")
+            .args(packages)
+            .args(["--no-fail-fast", "--"]);
+        command.args(all.then_some("--include-ignored")).args(args);
+        let run = step(format_args!("testing {name}"), || {
+            observe(&mut command, &mut io::stdout())
+        })?;
+        broken.extend(complaint(name, &run, args.is_empty()));
+        total.add(run.tally);
+    }
+    if total.executed() == 0 {
+        broken.push("no test was executed".into());
+    }
+    report(&total, &broken, start)
+}
+
+/// One run of cargo, as it ended.
+struct Run {
+    tally: Tally,
+    /// The command line, if cargo ended without success.
+    failed: Option<String>,
+}
+
+/// Runs cargo, passes its output on line by line and reads along.
+fn observe(command: &mut Command, terminal: &mut impl Write) -> Result<Run> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut tally = Tally::default();
+    for output in BufReader::new(child.stdout.take().context("cargo has no stdout")?).split(b'\n') {
+        let output = output?;
+        tally.read(&String::from_utf8_lossy(&output));
+        // A closed pipe must not end the tests.
+        let _ = terminal
+            .write_all(&output)
+            .and_then(|()| terminal.write_all(b"\n"));
+    }
+    let status = child.wait()?;
+    let failed = (!status.success()).then(|| format!("`{}` failed ({status})", line(command)));
+    Ok(Run { tally, failed })
+}
+
+/// What is wrong with a run besides the tests that it counted. A filter may leave a run empty.
+fn complaint(name: &str, run: &Run, everything: bool) -> Option<String> {
+    let Run { tally, failed } = run;
+    match failed {
+        Some(failed) if tally.failed == 0 => Some(failed.clone()),
+        None if everything && tally.executed() == 0 => {
+            Some(format!("no test of {name} was executed"))
+        }
+        _ => None,
+    }
+}
+
+fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
+    let Tally {
+        passed,
+        failed,
+        ignored,
+        failures,
+    } = total;
+    for name in failures {
+        say(format_args!("failed: {name}"));
+    }
+    for complaint in broken {
+        say(format_args!("failed: {complaint}"));
+    }
+    let time = seconds(start.elapsed());
+    println!("{passed} passed, {failed} failed, {ignored} ignored in {time}");
+    if *failed > 0 || !broken.is_empty() {
+        bail!("the tests failed: see the lines above");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(passed: u64, failed: u64, status: Option<&str>) -> Run {
+        let tally = Tally {
+            passed,
+            failed,
+            ..Tally::default()
+        };
+        Run {
+            tally,
+            failed: status.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_run_that_passed_is_fine() {
+        assert_eq!(complaint("x", &run(3, 0, None), true), None);
+    }
+
+    #[test]
+    fn a_run_without_tests_is_wrong_unless_filtered() {
+        let message = complaint("x", &run(0, 0, None), true);
+        assert_eq!(message.as_deref(), Some("no test of x was executed"));
+        assert_eq!(complaint("x", &run(0, 0, None), false), None);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
+        let message = complaint("x", &run(3, 0, Some("cargo failed")), false);
+        assert_eq!(message.as_deref(), Some("cargo failed"));
+    }
+
+    #[test]
+    fn failed_tests_are_named_once() {
+        assert_eq!(complaint("x", &run(3, 1, Some("cargo failed")), true), None);
+    }
+
+    #[test]
+    fn the_output_is_counted_and_the_status_kept() {
+        let script = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101";
+        let mut output = Vec::new();
+        let run = observe(Command::new("sh").args(["-c", script]), &mut output).unwrap();
+        assert_eq!(
+            output,
+            b"test result: FAILED. 2 passed; 1 failed; 0 ignored\n"
+        );
+        assert_eq!((run.tally.passed, run.tally.failed), (2, 1));
+        assert!(run.failed.is_some());
+    }
+}
