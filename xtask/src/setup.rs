@@ -48,7 +48,6 @@ pub(crate) fn run() -> Result<Way> {
 
 /// Takes the first way that leads to the end.
 fn install(ways: &[Way], facts: &Facts) -> Result<Way> {
-    let mut closed = None;
     for &way in ways {
         say(format_args!("setup: taking {way}, {}", way.reason(facts)));
         let result = match way {
@@ -57,12 +56,10 @@ fn install(ways: &[Way], facts: &Facts) -> Result<Way> {
         };
         match result {
             Ok(()) => return Ok(way),
-            Err(error) => say(format_args!("setup: {way} is closed: {error:#}")),
+            Err(error) => say(format_args!("setup: {way} does not work here: {error:#}")),
         }
-        closed = Some(way);
     }
-    let last = closed.map(|way| way.to_string()).unwrap_or_default();
-    bail!("the eBPF half cannot be built here, {last} was the last way: remedy what it said above")
+    bail!("the eBPF half cannot be built here, there is no other way: remedy what is said above")
 }
 
 /// What is there now, by name and version. Both are tried out each time: it takes no time.

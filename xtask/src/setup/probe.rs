@@ -25,11 +25,13 @@ pub unsafe extern "C" fn probe(skb: *const u32) -> i32 {
 pub(super) fn run(way: Way) -> Result<()> {
     let toolchain = way.toolchain();
     in_scratch(|dir| {
-        process::read(compile(way).current_dir(dir))?;
-        process::read(link().current_dir(dir)).map(drop)
-    })
-    .with_context(|| {
-        format!("bpf-linker does not fit {toolchain}: `cargo uninstall bpf-linker`, then `cargo xtask setup`")
+        process::read(compile(way).current_dir(dir)).with_context(|| {
+            format!("{toolchain} does not compile: `rustup toolchain uninstall {toolchain}`, then `cargo xtask setup`")
+        })?;
+        process::read(link().current_dir(dir)).with_context(|| {
+            format!("bpf-linker does not fit {toolchain}: `cargo uninstall bpf-linker`, then `cargo xtask setup`")
+        })?;
+        Ok(())
     })
 }
 
