@@ -1,6 +1,11 @@
 //! `cargo xtask ci`: the one gate. Stops at the first thing that is wrong.
 
-use std::{env::consts::ARCH, process::Command, time::Instant};
+use std::{
+    env::{self, consts::ARCH},
+    path::PathBuf,
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -25,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     let mut lint = ebpf_lint(way);
     let name = lint
         .get_args()
-        .nth(2)
+        .nth(3)
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
@@ -82,14 +87,14 @@ fn ebpf_lint(way: Way) -> Command {
         "netviz-ebpf",
         "--lib",
         "--bins",
-        "--release",
         "--target",
         BPF_TARGET,
     ]);
     // Another compiler: in a directory of its own, so that neither undoes the other's work.
-    lint.arg("--target-dir")
-        .arg(root().join("target/ebpf-lint"));
-    // The flags of aya-build. An unknown name of a lint is one of another compiler's lints.
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    lint.arg("--target-dir").arg(target.join("ebpf-lint"));
+    // As aya-build sets it, for the structures of the kernel on this machine.
     lint.env(
         "CARGO_ENCODED_RUSTFLAGS",
         format!("--cfg=bpf_target_arch=\"{ARCH}\"\x1f-Dwarnings"),
