@@ -70,7 +70,11 @@ fn check(netviz: &Path) -> Result<()> {
         return Ok(());
     }
     let version = step("starting it in an empty root", || start_alone(netviz))?;
-    say(format_args!("{name}: {}", version.trim()));
+    let version = version.trim();
+    if !version.starts_with("netviz ") {
+        bail!("{name} starts in an empty root, but `netviz --version` says {version:?}");
+    }
+    say(format_args!("{name}: {version}"));
     Ok(())
 }
 
