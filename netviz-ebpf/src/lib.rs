@@ -40,3 +40,21 @@ pub const PROGRAM_PREFIX: &str = "netviz_";
 pub const TCX_NEXT: i32 = -1;
 
 pub mod lab;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_keeps_the_whole_name_of_a_program() {
+        for name in [INGRESS_PROGRAM, EGRESS_PROGRAM] {
+            assert!(name.starts_with(PROGRAM_PREFIX));
+            assert!(name.len() <= 15);
+        }
+    }
+
+    #[test]
+    fn a_door_has_six_counters_and_no_padding() {
+        assert_eq!(size_of::<DoorCounters>(), 6 * size_of::<u64>());
+    }
+}

@@ -1,2 +1,68 @@
-//! Tasks of the workspace.
-fn main() {}
+//! Tasks of the workspace: `cargo xtask help` lists them.
+//!
+//! The crate does not depend on netviz, so that it builds on a machine on which the eBPF half
+//! cannot be built yet: [`setup`] is what changes that.
+
+mod machine;
+mod process;
+mod setup;
+mod tasks;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Everything that is done with the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Installs what the build and the tests need, and checks it
+    Setup,
+    /// Builds netviz and shows its demo: no cluster needed
+    Demo {
+        /// Arguments for `netviz demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Runs every test (as root)
+    Test {
+        /// Also the tests that are ignored because they take long
+        #[arg(long)]
+        all: bool,
+        /// Filter and options for the test programs
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Builds the one static binary into target/dist, and checks it
+    Dist,
+    /// Everything that a change has to pass
+    Ci,
+    /// Runs the benchmark (as root)
+    Bench {
+        /// Arguments for the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Setup => setup::run().map(drop),
+        Task::Demo { args } => tasks::demo::run(&args),
+        Task::Test { all, args } => tasks::test::run(all, &args),
+        Task::Dist => tasks::dist::run(),
+        Task::Ci => tasks::ci::run(),
+        Task::Bench { args } => tasks::bench::run(&args),
+    }
+}

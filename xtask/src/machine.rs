@@ -1,0 +1,136 @@
+//! What this machine has: programs, toolchains, rights.
+
+use std::{
+    env, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::process::{self, rustup_run};
+
+/// Name under which Debian's compiler is linked into rustup. The build script of netviz looks for it.
+pub(crate) const LINKED: &str = "netviz-bpf";
+/// rustup's own toolchain that builds `core` from its source.
+pub(crate) const NIGHTLY: &str = "nightly";
+/// The target that Debian ships `core` for.
+pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
+/// Where Debian's compiler lives, as `rustup toolchain link` wants it.
+pub(crate) const SYSTEM_ROOT: &str = "/usr";
+
+/// All that decides how the eBPF half is built here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// rustup, through which the build script finds its compiler.
+    pub(crate) rustup: bool,
+    /// What bpf-linker in the PATH says of its version.
+    pub(crate) linker: Option<String>,
+    /// A toolchain linked as [`LINKED`] that has `core` for BPF.
+    pub(crate) linked: bool,
+    /// Debian's compiler with `core` for BPF, whether linked or not.
+    pub(crate) system_core: bool,
+    /// A nightly toolchain of rustup.
+    pub(crate) nightly: bool,
+    /// The nightly toolchain has the source of `core`.
+    pub(crate) nightly_source: bool,
+    /// apt-get, to install Debian's packages.
+    pub(crate) apt: bool,
+}
+
+impl Facts {
+    /// Looks at this machine. Changes nothing and needs no network.
+    pub(crate) fn gather() -> Self {
+        let rustup = find("rustup").is_some();
+        let linked = rustup.then(|| sysroot(LINKED)).flatten();
+        let nightly = rustup.then(|| sysroot(NIGHTLY)).flatten();
+        Self {
+            rustup,
+            linker: linker_version(),
+            linked: linked.is_some_and(|root| has_bpf_core(&root)),
+            system_core: has_bpf_core(Path::new(SYSTEM_ROOT)),
+            nightly_source: nightly.as_deref().is_some_and(has_source),
+            nightly: nightly.is_some(),
+            apt: find("apt-get").is_some(),
+        }
+    }
+}
+
+/// The version of a toolchain's compiler and of its LLVM, such as "rustc 1.96.0, LLVM 22.1.8".
+pub(crate) fn compiler(toolchain: &str) -> Option<String> {
+    let text = process::read(rustup_run(toolchain, "rustc").arg("-vV")).ok()?;
+    let release = field(&text, "release: ")?;
+    let llvm = field(&text, "LLVM version: ")?;
+    Some(format!("rustc {release}, LLVM {llvm}"))
+}
+
+/// The target triple of this machine, as the compiler in use names it.
+pub(crate) fn host_triple() -> anyhow::Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let text = process::read(Command::new(rustc).arg("-vV"))?;
+    let host = field(&text, "host: ");
+    host.map(str::to_owned)
+        .ok_or_else(|| anyhow::anyhow!("`rustc -vV` names no host"))
+}
+
+/// Whether this process is root: /proc/self belongs to the effective user.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// A program, looked for where shells look, and where Debian keeps what root runs.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut files = env::split_paths(&path)
+        .chain(system)
+        .map(|dir| dir.join(program));
+    files.find(|file| file.is_file())
+}
+
+/// Where `cargo install` puts programs: rustup has it in the PATH of what it starts.
+pub(crate) fn cargo_bin() -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")))?;
+    Some(home.join("bin"))
+}
+
+fn linker_version() -> Option<String> {
+    let version = process::read(Command::new("bpf-linker").arg("--version")).ok()?;
+    Some(version.trim().to_owned())
+}
+
+fn sysroot(toolchain: &str) -> Option<PathBuf> {
+    let path = process::read(rustup_run(toolchain, "rustc").args(["--print", "sysroot"])).ok()?;
+    Some(PathBuf::from(path.trim()))
+}
+
+fn has_bpf_core(root: &Path) -> bool {
+    root.join("lib/rustlib").join(BPF_TARGET).is_dir()
+}
+
+fn has_source(root: &Path) -> bool {
+    root.join("lib/rustlib/src/rust/library/core").is_dir()
+}
+
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_compilers_version() {
+        let text = "rustc 1.96.0\nhost: x86_64-unknown-linux-gnu\nLLVM version: 22.1.8\n";
+        assert_eq!(field(text, "host: "), Some("x86_64-unknown-linux-gnu"));
+        assert_eq!(field(text, "LLVM version: "), Some("22.1.8"));
+        assert_eq!(field(text, "release: "), None);
+    }
+
+    #[test]
+    fn programs_are_found_by_name() {
+        assert!(find("sh").is_some());
+        assert_eq!(find("no-such-program-anywhere"), None);
+    }
+}

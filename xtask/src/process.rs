@@ -1,0 +1,202 @@
+//! Other programs: how they are started, awaited and reported.
+
+use std::{
+    env,
+    fmt::Display,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Says what is about to be done, does it, and says how long it took.
+pub(crate) fn step<T>(what: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    say(format_args!("{what} ..."));
+    let start = Instant::now();
+    let result = work();
+    let end = if result.is_ok() { "done" } else { "failed" };
+    say(format_args!(
+        "{what}: {end} in {}",
+        seconds(start.elapsed())
+    ));
+    result
+}
+
+/// One line to the person at the terminal; stdout belongs to the programs that are run.
+pub(crate) fn say(line: impl Display) {
+    eprintln!("xtask: {line}");
+}
+
+/// A duration as people read it.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// The cargo that runs this very program, in the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// A program of another toolchain, in the root of the workspace.
+pub(crate) fn rustup_run(toolchain: &str, program: &str) -> Command {
+    let mut command = Command::new("rustup");
+    command
+        .args(["run", toolchain, program])
+        .current_dir(root());
+    // What cargo sets for the programs that it runs is meant for this toolchain's children.
+    for name in [
+        "CARGO",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTFLAGS",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let own = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.parent().unwrap_or(&own).to_owned()
+}
+
+/// Runs a program that writes to the terminal itself, and fails if it does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    succeeded(command, status)
+}
+
+/// Runs a program for what it writes to stdout; its stderr becomes the error, if it fails.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed: {}", line(command), gist(&stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a program that may hang, such as one that downloads, for `limit` at the most.
+pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let stderr = child.stderr.take();
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(mut stderr) = stderr {
+            // What was read before an error is still worth showing.
+            let _ = stderr.read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    loop {
+        if let Some(status) = child.try_wait()? {
+            if status.success() {
+                return Ok(());
+            }
+            let stderr = reader.join().unwrap_or_default();
+            bail!("`{}` failed: {}", line(command), gist(&stderr));
+        }
+        if start.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            bail!("`{}` was not done after {}", line(command), seconds(limit));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Fails with the command line and the status if that is not success.
+pub(crate) fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("`{}` failed ({status})", line(command));
+    }
+    Ok(())
+}
+
+/// A command as one would type it, without its environment.
+pub(crate) fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    for arg in command.get_args() {
+        line.push(' ');
+        line.push_str(&arg.to_string_lossy());
+    }
+    line
+}
+
+/// The line of a program's stderr that says what went wrong: the first error, or the last line.
+fn gist(stderr: &str) -> &str {
+    let lines = || {
+        stderr
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    lines()
+        .find(|line| line.starts_with("error") || line.starts_with("E: "))
+        .or_else(|| lines().next_back())
+        .unwrap_or("it did not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gist_is_the_first_error() {
+        let stderr = "info: syncing\nerror: no network\n\nCaused by:\n  timeout\n";
+        assert_eq!(gist(stderr), "error: no network");
+        assert_eq!(
+            gist("W: old lists\nE: Could not get lock\n"),
+            "E: Could not get lock"
+        );
+    }
+
+    #[test]
+    fn gist_is_the_last_line_where_no_error_is_named() {
+        assert_eq!(gist("first\nlast\n\n"), "last");
+        assert_eq!(gist(""), "it did not say why");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_at_the_limit() {
+        let start = Instant::now();
+        let error = run_within(Duration::from_millis(100), Command::new("sleep").arg("60"));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "`sleep 60` was not done after 0.1 s"
+        );
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_failure_names_the_command_and_what_it_said() {
+        let error = read(Command::new("sh").args(["-c", "echo error: closed >&2; exit 3"]));
+        let error = error.unwrap_err().to_string();
+        assert!(error.ends_with("failed: error: closed"), "{error}");
+    }
+}

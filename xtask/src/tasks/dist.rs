@@ -1,0 +1,128 @@
+//! `cargo xtask dist`: the one binary, static and stripped, that is copied to a node.
+
+use std::{
+    env, fs, io,
+    os::unix::{fs::chroot, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{build, elf};
+use crate::{
+    machine,
+    process::{self, say, step},
+    setup,
+};
+
+const MIB: u64 = 1024 * 1024;
+const SIZE_LIMIT: u64 = 10 * MIB;
+
+/// Builds `target/dist/netviz` and checks it.
+pub(crate) fn run() -> Result<()> {
+    setup::run()?;
+    let netviz = step("building netviz, static", build_static)?;
+    let target = netviz
+        .ancestors()
+        .nth(3)
+        .context("cargo's target directory has no parent")?;
+    let dist = target.join("dist");
+    fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
+    let copy = dist.join("netviz");
+    fs::copy(&netviz, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    check(&copy)
+}
+
+fn build_static() -> Result<PathBuf> {
+    let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
+    flags.push_str(" -C target-feature=+crt-static");
+    let mut command = build::release();
+    // With a target of its own, the flags spare build scripts and procedural macros.
+    command.args(["--target", &machine::host_triple()?]);
+    command
+        .env("RUSTFLAGS", flags.trim())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    build::binary(&mut command)
+}
+
+fn check(netviz: &Path) -> Result<()> {
+    let name = netviz.display();
+    let data = fs::read(netviz).with_context(|| format!("cannot read {name}"))?;
+    let size = u64::try_from(data.len())?;
+    fits(size).with_context(|| format!("{name} is too large"))?;
+    let elf::Facts {
+        interpreter,
+        symbols,
+    } = elf::read(&data).with_context(|| format!("cannot read {name}"))?;
+    if interpreter {
+        bail!("{name} is not static: it asks for a dynamic loader (PT_INTERP)");
+    }
+    if symbols {
+        bail!("{name} is not stripped: it has a symbol table");
+    }
+    say(format_args!(
+        "{name}: {}, static, stripped",
+        mebibytes(size)
+    ));
+    if !machine::is_root() {
+        say("not root: whether it starts in an empty root is not checked");
+        return Ok(());
+    }
+    let version = step("starting it in an empty root", || start_alone(netviz))?;
+    let version = version.trim();
+    if !version.starts_with("netviz ") {
+        bail!("{name} starts in an empty root, but `netviz --version` says {version:?}");
+    }
+    say(format_args!("{name}: {version}"));
+    Ok(())
+}
+
+fn fits(size: u64) -> Result<()> {
+    if size > SIZE_LIMIT {
+        bail!("{} of {} allowed", mebibytes(size), mebibytes(SIZE_LIMIT));
+    }
+    Ok(())
+}
+
+fn mebibytes(size: u64) -> String {
+    let tenths = (size * 10).div_ceil(MIB);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+/// Starts the binary where there is no other file.
+fn start_alone(netviz: &Path) -> Result<String> {
+    let dir = env::temp_dir().join(format!("netviz-dist-{}", std::process::id()));
+    fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let result = fs::copy(netviz, dir.join("netviz"))
+        .context("cannot copy netviz into an empty root")
+        .and_then(|_| process::read(&mut in_root(&dir)));
+    fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    result
+}
+
+fn in_root(dir: &Path) -> Command {
+    let dir = dir.to_owned();
+    let mut command = Command::new("/netviz");
+    command.arg("--version").env_clear();
+    let enter = move || -> io::Result<()> {
+        chroot(&dir)?;
+        env::set_current_dir("/")
+    };
+    // SAFETY: between fork and exec, `enter` makes two system calls; the paths are short enough
+    // for the standard library to terminate them on the stack, without allocating.
+    unsafe { command.pre_exec(enter) };
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_mebibytes_fit_and_not_a_byte_more() {
+        assert!(fits(SIZE_LIMIT).is_ok());
+        let error = fits(SIZE_LIMIT + 1).unwrap_err().to_string();
+        assert_eq!(error, "10.1 MiB of 10.0 MiB allowed");
+    }
+}

@@ -1,0 +1,209 @@
+//! `cargo xtask test`: every test of the workspace, and one line that sums them up.
+
+use std::{
+    ffi::OsString,
+    io::{self, BufRead as _, BufReader, Write},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::tally::Tally;
+use crate::{
+    machine,
+    process::{cargo, line, say, seconds, step},
+    setup,
+};
+
+/// Tests that cargo builds and runs at once.
+struct Group {
+    name: &'static str,
+    select: &'static [&'static str],
+    /// Whether there may be none. Elsewhere, nothing executed means that nothing was tested.
+    may_be_empty: bool,
+}
+
+/// netviz is always selected together with its tests: by itself, it would be built once more, with
+/// the features that it has alone.
+const GROUPS: [Group; 5] = [
+    Group::new("xtask", &["-p", "xtask"]),
+    Group::new("the shared structures", &["-p", "netviz-ebpf", "--lib"]),
+    Group::new(
+        "user space",
+        &["-p", "netviz", "-p", "netviz-tests", "--lib", "--bins"],
+    ),
+    Group::new(
+        "the kernel",
+        &["-p", "netviz", "-p", "netviz-tests", "--test", "*"],
+    ),
+    Group {
+        may_be_empty: true,
+        ..Group::new(
+            "the documentation",
+            &["-p", "netviz", "-p", "netviz-tests", "--doc"],
+        )
+    },
+];
+
+impl Group {
+    const fn new(name: &'static str, select: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            select,
+            may_be_empty: false,
+        }
+    }
+}
+
+/// Prepares the machine and runs the tests; `args` go to the test programs.
+pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
+    if !machine::is_root() {
+        bail!("the kernel tests make network namespaces and load eBPF programs: run as root");
+    }
+    setup::run()?;
+    tests(all, args)
+}
+
+/// Runs the tests on a machine that is prepared.
+pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
+    let start = Instant::now();
+    let mut total = Tally::default();
+    let mut broken = Vec::new();
+    for Group {
+        name,
+        select,
+        may_be_empty,
+    } in GROUPS
+    {
+        let mut command = cargo();
+        command
+            .arg("test")
+            .args(select)
+            .args(["--no-fail-fast", "--"]);
+        command.args(all.then_some("--include-ignored")).args(args);
+        let run = step(format_args!("testing {name}"), || {
+            observe(&mut command, &mut io::stdout())
+        })?;
+        broken.extend(complaint(name, &run, may_be_empty || !args.is_empty()));
+        total.add(run.tally);
+    }
+    if total.executed() == 0 {
+        broken.push("no test was executed".into());
+    }
+    report(&total, &broken, start)
+}
+
+/// One run of cargo, as it ended.
+struct Run {
+    tally: Tally,
+    /// The command line, if cargo ended without success.
+    failed: Option<String>,
+}
+
+/// Runs cargo, passes its output on line by line and reads along.
+fn observe(command: &mut Command, terminal: &mut impl Write) -> Result<Run> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut tally = Tally::default();
+    for output in BufReader::new(child.stdout.take().context("cargo has no stdout")?).split(b'\n') {
+        let output = output?;
+        tally.read(&String::from_utf8_lossy(&output));
+        // A closed pipe must not end the tests.
+        let _ = terminal
+            .write_all(&output)
+            .and_then(|()| terminal.write_all(b"\n"));
+    }
+    let status = child.wait()?;
+    let failed = (!status.success()).then(|| format!("`{}` failed ({status})", line(command)));
+    Ok(Run { tally, failed })
+}
+
+/// What is wrong with a run besides the tests that it counted. A filter may leave a run empty.
+fn complaint(name: &str, run: &Run, may_be_empty: bool) -> Option<String> {
+    let Run { tally, failed } = run;
+    match failed {
+        Some(failed) if tally.failed == 0 => Some(failed.clone()),
+        None if !may_be_empty && tally.executed() == 0 => {
+            Some(format!("no test of {name} was executed"))
+        }
+        _ => None,
+    }
+}
+
+fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
+    let Tally {
+        passed,
+        failed,
+        ignored,
+        failures,
+    } = total;
+    for name in failures {
+        say(format_args!("failed: {name}"));
+    }
+    for complaint in broken {
+        say(format_args!("failed: {complaint}"));
+    }
+    let time = seconds(start.elapsed());
+    println!("{passed} passed, {failed} failed, {ignored} ignored in {time}");
+    if *failed > 0 || !broken.is_empty() {
+        bail!("the tests failed: see the lines above");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(passed: u64, failed: u64, status: Option<&str>) -> Run {
+        let tally = Tally {
+            passed,
+            failed,
+            ..Tally::default()
+        };
+        Run {
+            tally,
+            failed: status.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_run_that_passed_is_fine() {
+        assert_eq!(complaint("x", &run(3, 0, None), false), None);
+    }
+
+    #[test]
+    fn a_run_without_tests_is_wrong_unless_filtered() {
+        let message = complaint("x", &run(0, 0, None), false);
+        assert_eq!(message.as_deref(), Some("no test of x was executed"));
+        assert_eq!(complaint("x", &run(0, 0, None), true), None);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
+        let message = complaint("x", &run(3, 0, Some("cargo failed")), true);
+        assert_eq!(message.as_deref(), Some("cargo failed"));
+    }
+
+    #[test]
+    fn failed_tests_are_named_once() {
+        assert_eq!(complaint("x", &run(3, 1, Some("cargo failed")), true), None);
+    }
+
+    #[test]
+    fn the_output_is_counted_and_the_status_kept() {
+        let script = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101";
+        let mut output = Vec::new();
+        let run = observe(Command::new("sh").args(["-c", script]), &mut output).unwrap();
+        assert_eq!(
+            output,
+            b"test result: FAILED. 2 passed; 1 failed; 0 ignored\n"
+        );
+        assert_eq!((run.tally.passed, run.tally.failed), (2, 1));
+        assert!(run.failed.is_some());
+    }
+}
