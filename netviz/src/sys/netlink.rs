@@ -22,6 +22,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::netns::NetNs;
 
+mod build;
+
+pub use build::{Mac, NewLink, NewRoute};
+
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
 

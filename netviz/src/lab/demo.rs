@@ -1,0 +1,188 @@
+//! Traffic for the eye: everybody talks to everybody, a little, and one stream runs between nodes.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{Lab, Pod, PodKind, TCP_PORT, UDP_PORT, icmp, traffic};
+
+/// Each pair exchanges one ping and one datagram in this time.
+const ROUND: Duration = Duration::from_millis(500);
+/// The stream sends [`CHUNK`] bytes as often as this: 200 KiB/s.
+const BEAT: Duration = Duration::from_millis(100);
+const CHUNK: usize = 20 * 1024;
+
+/// Running traffic; it ends with this value. A pod that is removed meanwhile keeps its namespace
+/// until then: stop first.
+#[derive(Debug)]
+pub struct Traffic {
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// What one pod talks with.
+struct Talker {
+    address: IpAddr,
+    udp: UdpSocket,
+    icmp: UdpSocket,
+}
+
+impl Traffic {
+    /// Pings and datagrams between all pods of the blog, and one TCP stream between two nodes.
+    pub fn start(lab: &Lab) -> Result<Self> {
+        let pods: Vec<_> = lab
+            .pods()
+            .iter()
+            .filter(|pod| pod.kind != PodKind::Extra)
+            .collect();
+        let talkers = pods
+            .iter()
+            .map(|pod| talker(lab, pod).with_context(|| format!("sockets in pod {}", pod.name)))
+            .collect::<Result<Vec<_>>>()?;
+        let stop = Arc::new(Stop::default());
+        let mut traffic = Self {
+            stop: Arc::clone(&stop),
+            threads: Vec::new(),
+        };
+        traffic.spawn("lab-talk", move || talk(&talkers, &stop))?;
+        let from = pods.first().context("the laboratory has no pods")?;
+        let to = pods.iter().find(|pod| pod.node != from.node);
+        let to = SocketAddr::new(
+            to.context("the laboratory has one node")?.address.into(),
+            TCP_PORT,
+        );
+        let stream = lab
+            .netns(*from)?
+            .run(|| TcpStream::connect_timeout(&to, ROUND))?
+            .with_context(|| format!("a stream from pod {} to {to}", from.name))?;
+        let stop = Arc::clone(&traffic.stop);
+        traffic.spawn("lab-stream", move || {
+            if let Err(error) = pour(&stream, &stop) {
+                log::warn!("the laboratory's stream to {to} ended: {error}");
+            }
+        })?;
+        Ok(traffic)
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub fn stop(self) {}
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.into()).spawn(work)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        *self
+            .stop
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Stop {
+    /// Waits for `time`; true when it is over.
+    fn wait(&self, time: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(stopped, time, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+fn talker(lab: &Lab, pod: &Pod) -> io::Result<Talker> {
+    let address = pod.address.into();
+    lab.netns(pod)?.run(|| {
+        let udp = UdpSocket::bind(SocketAddr::new(address, 0))?;
+        let icmp = icmp::open(address)?;
+        udp.set_nonblocking(true)?;
+        icmp.set_nonblocking(true)?;
+        Ok(Talker { address, udp, icmp })
+    })?
+}
+
+/// One pair at a time, evenly over the round, so that nothing comes in bursts.
+fn talk(talkers: &[Talker], stop: &Stop) {
+    let pairs = talkers.len() * talkers.len().saturating_sub(1);
+    let pause = ROUND / u32::try_from(pairs.max(1)).unwrap_or(u32::MAX);
+    let identifier = traffic::next_identifier();
+    let sequence = AtomicU16::new(0);
+    loop {
+        for from in talkers {
+            for to in talkers.iter().filter(|to| to.address != from.address) {
+                if stop.wait(pause) {
+                    return;
+                }
+                from.speak(
+                    to.address,
+                    identifier,
+                    sequence.fetch_add(1, Ordering::Relaxed),
+                );
+                from.listen();
+            }
+        }
+    }
+}
+
+impl Talker {
+    /// Nobody waits for the answer: what is lost is seen at the doors.
+    fn speak(&self, to: IpAddr, identifier: u16, sequence: u16) {
+        let request = icmp::request(to, identifier, sequence);
+        self.icmp.send_to(&request, icmp::destination(to)).ok();
+        let datagram = sequence.to_be_bytes();
+        self.udp
+            .send_to(&datagram, SocketAddr::new(to, UDP_PORT))
+            .ok();
+    }
+
+    fn listen(&self) {
+        let mut datagram = [0; 2048];
+        while self.udp.recv(&mut datagram).is_ok() {}
+        while self.icmp.recv(&mut datagram).is_ok() {}
+    }
+}
+
+/// Sends at the beat, and takes what comes back as it comes.
+fn pour(mut stream: &TcpStream, stop: &Stop) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let chunk = vec![0x6e; CHUNK];
+    let mut back = vec![0; 4 * CHUNK];
+    while !stop.wait(BEAT) {
+        while or_nothing(stream.read(&mut back))?.is_some_and(|length| length > 0) {}
+        // Where the window is full, this beat is skipped.
+        or_nothing(stream.write(&chunk))?;
+    }
+    Ok(())
+}
+
+fn or_nothing(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(length) => Ok(Some(length)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}

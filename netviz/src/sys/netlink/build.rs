@@ -1,0 +1,223 @@
+//! Building: links, addresses, routes, neighbours. Only the laboratory changes anything.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::{AsFd as _, AsRawFd as _},
+};
+
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
+    link::{
+        InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    },
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+    route::{
+        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol,
+        RouteScope, RouteType,
+    },
+};
+
+use super::{NetNs, Netlink};
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// A link to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewLink<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The index that it has to get.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// False: `NOARP`, no neighbour is ever asked for.
+    pub arp: bool,
+}
+
+/// A route to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRoute {
+    /// The network that it leads to, with its prefix length.
+    pub destination: (IpAddr, u8),
+    /// Index of the device that it leads through.
+    pub index: u32,
+    /// Next hop; without one the destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// Source address of what the node itself sends there.
+    pub source: Option<IpAddr>,
+    /// Largest packet, where it is not the device's.
+    pub mtu: Option<u32>,
+}
+
+impl NewLink<'_> {
+    fn message(&self) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = self.index;
+        if !self.arp {
+            message.header.flags |= LinkFlags::Noarp;
+            message.header.change_mask |= LinkFlags::Noarp;
+        }
+        message.attributes = vec![
+            LinkAttribute::IfName(self.name.into()),
+            LinkAttribute::Address(self.mac.to_vec()),
+        ];
+        message
+    }
+}
+
+impl Netlink {
+    /// Makes a veth pair, both ends down (an end alone cannot be up); `peer` stands in `namespace` if one is given.
+    pub fn create_veth(
+        &mut self,
+        link: &NewLink<'_>,
+        peer: &NewLink<'_>,
+        namespace: Option<&NetNs>,
+    ) -> io::Result<()> {
+        let mut peer = peer.message();
+        if let Some(namespace) = namespace {
+            let fd = namespace.as_fd().as_raw_fd();
+            peer.attributes.push(LinkAttribute::NetNsFd(fd));
+        }
+        let mut message = link.message();
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.create(RouteNetlinkMessage::NewLink(message))
+    }
+
+    /// Makes a VXLAN device that takes its tunnel keys from whoever sends through it.
+    pub fn create_vxlan(&mut self, link: &NewLink<'_>, port: u16) -> io::Result<()> {
+        let mut message = link.message();
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vxlan),
+            LinkInfo::Data(InfoData::Vxlan(vec![
+                InfoVxlan::CollectMetadata(true),
+                InfoVxlan::Learning(false),
+                InfoVxlan::Port(port),
+            ])),
+        ]));
+        self.create(RouteNetlinkMessage::NewLink(message))
+    }
+
+    /// Switches a link on.
+    pub fn set_up(&mut self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        self.change(RouteNetlinkMessage::SetLink(message))
+    }
+
+    /// Deletes a link, with its peer if it has one.
+    pub fn delete_link(&mut self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        self.change(RouteNetlinkMessage::DelLink(message))
+    }
+
+    /// Gives a link an address that is usable at once: no duplicate address detection.
+    pub fn add_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(address);
+        message.header.prefix_len = prefix;
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.header.index = index;
+        message.attributes = vec![
+            AddressAttribute::Local(address),
+            AddressAttribute::Address(address),
+            AddressAttribute::Flags(AddressFlags::Nodad),
+        ];
+        self.create(RouteNetlinkMessage::NewAddress(message))
+    }
+
+    /// Adds a route to the main table.
+    pub fn add_route(&mut self, route: &NewRoute) -> io::Result<()> {
+        let (network, prefix) = route.destination;
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(network);
+        message.header.destination_prefix_length = prefix;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Kernel;
+        message.header.kind = RouteType::Unicast;
+        message.header.scope = match (route.gateway, network) {
+            (None, IpAddr::V4(_)) => RouteScope::Link,
+            _ => RouteScope::Universe,
+        };
+        let attributes = &mut message.attributes;
+        attributes.push(RouteAttribute::Oif(route.index));
+        if prefix > 0 {
+            attributes.push(RouteAttribute::Destination(wire(network)));
+        }
+        attributes.extend(route.gateway.map(wire).map(RouteAttribute::Gateway));
+        attributes.extend(route.source.map(wire).map(RouteAttribute::PrefSource));
+        if let Some(mtu) = route.mtu {
+            attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+        }
+        self.create(RouteNetlinkMessage::NewRoute(message))
+    }
+
+    /// Tells once and for all who has `address`: nobody is ever asked.
+    pub fn add_neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) -> io::Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family(address);
+        message.header.ifindex = index;
+        message.header.state = NeighbourState::Permanent;
+        message.header.kind = RouteType::Unicast;
+        message.attributes = vec![
+            NeighbourAttribute::Destination(match address {
+                IpAddr::V4(address) => NeighbourAddress::Inet(address),
+                IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+            }),
+            NeighbourAttribute::LinkLayerAddress(mac.to_vec()),
+        ];
+        self.create(RouteNetlinkMessage::NewNeighbour(message))
+    }
+}
+
+impl NewRoute {
+    /// Everything that no other route leads to.
+    #[must_use]
+    pub fn default_of(gateway: IpAddr, index: u32, mtu: Option<u32>) -> Self {
+        let nowhere = match gateway {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self {
+            destination: (nowhere, 0),
+            index,
+            gateway: Some(gateway),
+            source: None,
+            mtu,
+        }
+    }
+
+    /// One address that is on the link itself.
+    #[must_use]
+    pub fn host(address: IpAddr, index: u32) -> Self {
+        Self {
+            destination: (address, if address.is_ipv4() { 32 } else { 128 }),
+            index,
+            gateway: None,
+            source: None,
+            mtu: None,
+        }
+    }
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn wire(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
+}
