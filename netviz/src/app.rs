@@ -1,5 +1,6 @@
 //! Puts everything together: what is found, what is counted, what is shown.
 
+pub mod demo;
 pub mod doors;
 mod session;
 mod terminal;

@@ -1,10 +1,16 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::views::table::Sort;
+use crate::{
+    lab::{Attach, Mode},
+    views::table::Sort,
+};
+
+/// Environment variable that says the same as `--netns`.
+pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
 
 /// Shows live which doors of a Kubernetes node packets really cross.
 ///
@@ -25,6 +31,9 @@ pub struct Cli {
 pub enum Command {
     /// A table of doors: counts, rates, and what is lost or skipped between two ends.
     Doors(DoorsArgs),
+    /// No cluster at hand: a two-node cluster in network namespaces, with traffic, and a command
+    /// that looks at it. Everything is gone again when that ends.
+    Demo(DemoArgs),
     /// The JSON schema of `doors -o json`.
     Schema,
     /// Puts a switch of the machine back, whatever becomes of netviz.
@@ -40,7 +49,7 @@ pub struct SelectionArgs {
     #[arg(
         long,
         value_name = "NAME|PATH|PID",
-        env = "NETVIZ_NETNS",
+        env = NETNS_VARIABLE,
         value_delimiter = ','
     )]
     pub netns: Vec<String>,
@@ -92,6 +101,29 @@ pub struct DoorsArgs {
     /// For netviz's own tests on kernels that have both.
     #[arg(long, hide = true, value_enum)]
     pub attach: Option<AttachArg>,
+}
+
+/// Options of `netviz demo`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoArgs {
+    /// How the cluster routes.
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
+    /// How the cluster's forwarding programs are attached.
+    #[arg(long, value_enum, default_value_t)]
+    pub attach: Attach,
+    /// IPv6 beside IPv4.
+    #[arg(long)]
+    pub ipv6: bool,
+    /// How many pods each node has besides those of the blog post.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub pods: u16,
+    /// No traffic.
+    #[arg(long)]
+    pub quiet: bool,
+    /// The command, with netviz on its PATH [default: netviz doors].
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// Forms of output.

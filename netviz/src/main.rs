@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Standard error may be closed as well.
             let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(&error));
@@ -27,17 +27,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => runtime()?.block_on(app::doors::run(&cli.doors)),
-        Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args)),
+        None => runtime()?.block_on(app::doors::run(&cli.doors))?,
+        Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
+        Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
         Some(Command::Schema) => {
             let schema = schemars::schema_for!(Snapshot);
-            println!("{}", serde_json::to_string_pretty(&schema)?);
-            Ok(())
+            writeln!(
+                std::io::stdout(),
+                "{}",
+                serde_json::to_string_pretty(&schema)?
+            )?;
         }
-        Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard"),
+        Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard")?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One thread for the views; those that enter namespaces are threads of their own.
