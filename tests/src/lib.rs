@@ -1,1 +1,4 @@
 //! Helpers that the kernel tests share.
+
+pub mod counting;
+pub mod oracle;

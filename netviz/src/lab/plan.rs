@@ -312,7 +312,7 @@ fn host(network: Ipv4Addr, number: u8) -> Ipv4Addr {
 fn address6(address: Ipv4Addr) -> Ipv6Addr {
     let [a, b, c, d] = address.octets().map(|byte| {
         let byte = u16::from(byte);
-        byte / 100 << 8 | byte / 10 % 10 << 4 | byte % 10
+        (byte / 100) << 8 | (byte / 10 % 10) << 4 | (byte % 10)
     });
     Ipv6Addr::new(0xfd00, a, b, c, 0, 0, 0, d)
 }
