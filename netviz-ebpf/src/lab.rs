@@ -93,6 +93,19 @@ pub struct Route {
     pub padding: [u8; 2],
 }
 
+/// Array with two entries, ingress and egress: what the tests' probe noted.
+pub const SEEN_MAP: &str = "LAB_SEEN";
+
+/// What the last packet at a hook carried.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// TTL, or hop limit.
+    pub ttl: u32,
+    /// Identity in its tunnel key; 0 where it has none.
+    pub identity: u32,
+}
+
 /// `address` in the form of the maps' keys.
 #[must_use]
 pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
@@ -102,7 +115,7 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Config, Endpoint, Route};
+    use super::{Config, Endpoint, Route, Seen};
 
     // SAFETY: plain `repr(C)` structures of integers without padding of the compiler's, every bit
     // pattern is valid.
@@ -111,6 +124,8 @@ mod user {
     unsafe impl aya::Pod for Endpoint {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Route {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Seen {}
 }
 
 const _: () = {

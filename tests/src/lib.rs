@@ -1,1 +1,5 @@
 //! Helpers that the kernel tests share.
+
+pub mod counting;
+pub mod oracle;
+pub mod remains;

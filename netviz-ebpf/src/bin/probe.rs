@@ -1,0 +1,69 @@
+//! Notes what the last packet at a hook carried: its TTL and its tunnel key. For tests alone, which
+//! compare it with what a running Cilium's packets carry.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{
+        bindings::bpf_tunnel_key,
+        helpers::bpf_skb_get_tunnel_key,
+        macros::{classifier, map},
+        maps::Array,
+        programs::TcContext,
+    };
+    use netviz_ebpf::{TCX_NEXT, lab::Seen};
+
+    /// Where the network header begins, and how much of the tunnel key Linux 5.10 knows.
+    const NETWORK: usize = 14;
+    const TUNNEL_KEY_SIZE: u32 = core::mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
+
+    #[map]
+    static LAB_SEEN: Array<Seen> = Array::with_max_entries(2, 0);
+
+    #[classifier]
+    fn netviz_probe_in(ctx: TcContext) -> i32 {
+        note(&ctx, 0);
+        TCX_NEXT
+    }
+
+    #[classifier]
+    fn netviz_probe_out(ctx: TcContext) -> i32 {
+        note(&ctx, 1);
+        TCX_NEXT
+    }
+
+    #[inline(always)]
+    fn note(ctx: &TcContext, slot: u32) {
+        let Ok(version) = ctx.load::<u8>(NETWORK) else {
+            return;
+        };
+        let ttl = if version >> 4 == 4 {
+            NETWORK + 8
+        } else {
+            NETWORK + 7
+        };
+        // SAFETY: integers, for which zero is a value.
+        let mut key: bpf_tunnel_key = unsafe { core::mem::zeroed() };
+        // SAFETY: the key is larger than the size that is named.
+        let has_key =
+            unsafe { bpf_skb_get_tunnel_key(ctx.skb.skb, &raw mut key, TUNNEL_KEY_SIZE, 0) } == 0;
+        let seen = Seen {
+            ttl: ctx.load::<u8>(ttl).map_or(0, u32::from),
+            identity: if has_key { key.tunnel_id } else { 0 },
+        };
+        // A slot of the array is always there.
+        LAB_SEEN.set(slot, seen, 0).ok();
+    }
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        loop {}
+    }
+
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

@@ -1,0 +1,64 @@
+//! Attaching as Cilium attaches: TCX links at the tail, or clsact filters at priority 1, handle 1.
+
+use anyhow::{Context as _, Result};
+use aya::programs::{
+    LinkOrder, TcAttachType,
+    tc::{self, NlOptions, TcAttachOptions, TcHandle},
+};
+
+use super::{Datapath, program};
+use crate::lab::{Attach, Door};
+
+impl Datapath {
+    pub(super) fn attach(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
+        let tried = match self.attach {
+            Attach::Clsact => self.attach_clsact(door, hook, name),
+            Attach::Tcx => self.attach_tcx(door, hook, name),
+            // Kernels with TCX are told by trying: distributions carry it back.
+            Attach::Auto => match self.attach_tcx(door, hook, name) {
+                Ok(()) => {
+                    self.attach = Attach::Tcx;
+                    Ok(())
+                }
+                Err(error) => {
+                    log::debug!("no TCX here, clsact instead: {error:#}");
+                    self.attach = Attach::Clsact;
+                    self.attach_clsact(door, hook, name)
+                }
+            },
+        };
+        tried.with_context(|| format!("attaching {name} to {} {hook:?}", door.name))
+    }
+
+    fn attach_tcx(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
+        let program = program(&mut self.object, name)?;
+        let order = TcAttachOptions::TcxOrder(LinkOrder::last());
+        let id = program.attach_with_options(&door.name, hook, order)?;
+        self.links.push((door.index, program.take_link(id)?));
+        Ok(())
+    }
+
+    /// A filter is left to its device, with which it goes: a link's drop would look for the device
+    /// in whatever namespace the dropping thread stands.
+    fn attach_clsact(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
+        if self.qdiscs.insert(door.index) {
+            tc::qdisc_add_clsact(&door.name).context("adding clsact (module sch_ingress)")?;
+        }
+        let program = program(&mut self.object, name)?;
+        let options = NlOptions {
+            priority: 1,
+            handle: TcHandle::new(0, 1),
+            ..NlOptions::default()
+        };
+        let netlink = TcAttachOptions::Netlink(options);
+        let id = program.attach_with_options(&door.name, hook, netlink)?;
+        std::mem::forget(program.take_link(id)?);
+        Ok(())
+    }
+
+    /// Lets go of a device that is gone: its links' drop closes them, its filters went with it.
+    pub(super) fn forget_device(&mut self, index: u32) {
+        self.links.retain(|(device, _)| *device != index);
+        self.qdiscs.remove(&index);
+    }
+}

@@ -1,0 +1,65 @@
+//! Pods come and go.
+
+use anyhow::{Context as _, Result, bail};
+use nix::mount::{MntFlags, umount2};
+
+use super::Lab;
+use crate::lab::{Pod, pause};
+
+impl Lab {
+    /// Starts one more pod, as a CNI ADD does.
+    pub fn add_pod(&mut self, node: &str, name: &str) -> Result<&Pod> {
+        let mut pod = self.plan.extra(node, name)?;
+        let pause = self
+            .start_pod(&pod)?
+            .ready()
+            .with_context(|| format!("starting pod {name}"))?;
+        pod.pid = pause.pid();
+        self.plan.pods.push(pod);
+        self.pod_pauses.push(pause);
+        let last = self.plan.pods.len() - 1;
+        if let Err(error) = self.build_pod(last) {
+            self.remove_pod(name).ok();
+            return Err(error).with_context(|| format!("building pod {name}"));
+        }
+        Ok(&self.plan.pods[last])
+    }
+
+    /// Removes a pod, as a CNI DEL does: first the link, then the namespace.
+    pub fn remove_pod(&mut self, name: &str) -> Result<()> {
+        let pods = self.plan.pods.iter();
+        let Some(place) = pods
+            .enumerate()
+            .skip(self.health().len())
+            .find_map(|(place, pod)| (pod.name == name).then_some(place))
+        else {
+            bail!("there is no pod {name} in the laboratory");
+        };
+        let pod = self.plan.pods.remove(place);
+        let pause = self.pod_pauses.remove(place);
+        let node = self.node_of(&pod);
+        let deleted = self.netlinks[node].delete_link(pod.interface.index);
+        if let Some(echo) = &self.echo {
+            echo.forget(pod.pid);
+        }
+        let unbound = self.unbind(&pod, node);
+        pause.end();
+        self.datapaths[node].remove_pod(&pod)?;
+        deleted.with_context(|| format!("deleting {} of pod {name}", pod.interface.name))?;
+        unbound
+    }
+
+    /// Takes the pod's namespace out of the node's `/run/netns`: the mount keeps it alive.
+    fn unbind(&self, pod: &Pod, node: usize) -> Result<()> {
+        let Some(name) = &pod.netns_name else {
+            return Ok(());
+        };
+        let path = format!("/run/netns/{name}");
+        let mounts = self.node_pauses[1 + node].mounts()?;
+        pause::in_mounts(&mounts, || {
+            umount2(path.as_str(), MntFlags::MNT_DETACH)?;
+            std::fs::remove_file(&path)
+        })
+        .with_context(|| format!("unmounting {path} on {}", pod.node))
+    }
+}

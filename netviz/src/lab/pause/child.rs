@@ -1,0 +1,129 @@
+//! What a pause process does: async-signal-safe calls alone, for another thread may have held any
+//! lock when it was forked.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsRawFd as _, RawFd},
+};
+
+use nix::errno::Errno;
+
+use super::Kind;
+
+/// What the child was doing when it failed, in the order of [`STEPS`].
+pub(super) type Step = u8;
+
+pub(super) const STEPS: [&str; 8] = [
+    "nothing",
+    "leaving the owner's session",
+    "joining the node's mount namespace",
+    "making namespaces",
+    "setting the hostname",
+    "making its mounts private",
+    "mounting an empty /run",
+    "binding its network namespace under /run/netns",
+];
+
+/// The child's life.
+pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
+    let mut message = [0; 5];
+    let entered = enter(kind);
+    if let Err(step) = entered {
+        message[0] = step;
+        message[1..].copy_from_slice(&Errno::last_raw().to_ne_bytes());
+    }
+    // SAFETY: system calls on descriptors and buffers of our own; nothing of the owner's stays
+    // open, so that it never waits for us.
+    unsafe {
+        libc::write(report, message.as_ptr().cast(), message.len());
+        if entered.is_err() {
+            libc::_exit(1);
+        }
+        libc::dup2(alive, 0);
+        libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0);
+        let mut byte = 0_u8;
+        loop {
+            let got = libc::read(0, (&raw mut byte).cast(), 1);
+            if got == 0 || (got < 0 && Errno::last_raw() != libc::EINTR) {
+                libc::_exit(0);
+            }
+        }
+    }
+}
+
+fn enter(kind: &Kind) -> Result<(), Step> {
+    let uts = libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
+    // SAFETY: system calls with constant strings, or with strings and descriptors that the owner
+    // prepared and that this process has a copy of.
+    unsafe {
+        // Ctrl-C at the owner's terminal is the owner's business.
+        check(1, libc::setsid())?;
+        libc::prctl(libc::PR_SET_NAME, c"netviz-lab".as_ptr());
+        match kind {
+            Kind::Wire => check(3, libc::unshare(libc::CLONE_NEWNET)),
+            Kind::Node { hostname } => {
+                check(3, libc::unshare(uts | libc::CLONE_NEWNS))?;
+                check(
+                    4,
+                    libc::sethostname(hostname.as_ptr().cast(), hostname.len()),
+                )?;
+                own_run()
+            }
+            Kind::Pod {
+                hostname,
+                mounts,
+                netns,
+            } => {
+                check(2, libc::setns(mounts.as_raw_fd(), libc::CLONE_NEWNS))?;
+                check(3, libc::unshare(uts))?;
+                check(
+                    4,
+                    libc::sethostname(hostname.as_ptr().cast(), hostname.len()),
+                )?;
+                netns.as_ref().map_or(Ok(()), |path| bind(path))
+            }
+        }
+    }
+}
+
+/// An empty `/run` that nobody else sees.
+///
+/// # Safety
+/// In a forked child with a mount namespace of its own.
+unsafe fn own_run() -> Result<(), Step> {
+    let none = std::ptr::null();
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    let tmpfs = c"tmpfs".as_ptr();
+    // SAFETY: constant strings.
+    unsafe {
+        check(
+            5,
+            libc::mount(none, c"/".as_ptr(), none, flags, none.cast()),
+        )?;
+        // Where there is none, in an empty root, it stays as an empty directory.
+        libc::mkdir(c"/run".as_ptr(), 0o755);
+        let mode = c"mode=755".as_ptr().cast();
+        check(6, libc::mount(tmpfs, c"/run".as_ptr(), tmpfs, 0, mode))?;
+        check(6, libc::mkdir(c"/run/netns".as_ptr(), 0o755))
+    }
+}
+
+/// # Safety
+/// In a forked child in a node's mount namespace.
+unsafe fn bind(path: &CString) -> Result<(), Step> {
+    let none = std::ptr::null();
+    let own = c"/proc/self/ns/net".as_ptr();
+    // SAFETY: the strings live in this process.
+    unsafe {
+        let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDONLY | libc::O_CLOEXEC;
+        check(7, libc::open(path.as_ptr(), flags, 0o444))?;
+        check(
+            7,
+            libc::mount(own, path.as_ptr(), none, libc::MS_BIND, none.cast()),
+        )
+    }
+}
+
+fn check(step: Step, result: i32) -> Result<(), Step> {
+    if result < 0 { Err(step) } else { Ok(()) }
+}
