@@ -10,24 +10,57 @@ use aya_build::{Package, Toolchain};
 
 /// Name under which `cargo xtask setup` links the distribution's compiler into rustup.
 const LINKED: &str = "netviz-bpf";
+/// Set in the process that does the building: the name of the toolchain.
+const CHILD: &str = "NETVIZ_EBPF_TOOLCHAIN";
+/// How cargo tells of progress, which aya-build hands on as warnings.
+const PROGRESS: [&str; 8] = [
+    "Compiling",
+    "Finished",
+    "Downloading",
+    "Downloaded",
+    "Locking",
+    "Updating",
+    "Blocking",
+    "Fresh",
+];
 
 fn main() {
+    if let Ok(toolchain) = env::var(CHILD) {
+        return build(&toolchain);
+    }
     println!("cargo::rerun-if-env-changed=PATH");
     match toolchain() {
-        Ok(toolchain) => build(toolchain),
+        Ok(toolchain) => build_quietly(toolchain),
         Err(missing) => println!(
             "cargo::error=the eBPF programs cannot be built, {missing}: run `cargo xtask setup` once, it installs what is missing"
         ),
     }
 }
 
-fn build(toolchain: &str) {
+/// Builds in a process of its own, of whose output only what matters is passed on: otherwise every
+/// build of netviz would end in fifty warnings that are none.
+fn build_quietly(toolchain: &str) {
+    let mut child = Command::new(env::current_exe().expect("a build script has a path"));
+    child.env(CHILD, toolchain);
     if toolchain == LINKED {
         // A stable compiler, and aya-ebpf alone needs an unstable feature of it. With "1",
         // aya-build would ask for build-std, for which there is no source here.
-        // SAFETY: a build script has one thread.
-        unsafe { env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
+        child.env("RUSTC_BOOTSTRAP", "aya_ebpf");
     }
+    let output = child.output().expect("a build script can run itself");
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if !is_progress(line) {
+            println!("{line}");
+        }
+    }
+}
+
+fn is_progress(line: &str) -> bool {
+    let text = line.strip_prefix("cargo:warning=").map(str::trim_start);
+    text.is_some_and(|text| text.is_empty() || PROGRESS.iter().any(|word| text.starts_with(word)))
+}
+
+fn build(toolchain: &str) {
     let package = Package {
         name: "netviz-ebpf",
         root_dir: "../netviz-ebpf",

@@ -152,6 +152,18 @@ impl Tracer {
         }
     }
 
+    /// Why nothing at all could be attached, once that is settled.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<&str> {
+        let meters = || self.doors.values().map(|entry| &entry.sample.meter);
+        let hope = meters().any(|meter| matches!(meter, Meter::Counting | Meter::Pending));
+        let reason = meters().find_map(|meter| match meter {
+            Meter::Failed(reason) => Some(reason.as_str()),
+            _ => None,
+        });
+        reason.filter(|_| !hope)
+    }
+
     /// Reads all counters.
     pub fn sample(&mut self) -> Sample {
         let doors: BTreeMap<_, _> = self
@@ -174,11 +186,15 @@ impl Tracer {
                 door,
                 counters,
                 chains,
+                fresh,
             } => self.update(door, |entry| {
-                if entry.counters.is_some() {
+                let epoch = entry.sample.epoch + u32::from(entry.counters.is_some());
+                if fresh {
+                    *entry = Entry::default();
+                } else {
                     entry.set_aside();
-                    entry.sample.epoch += 1;
                 }
+                entry.sample.epoch = epoch;
                 entry.counters = Some(counters);
                 entry.sample.meter = Meter::Counting;
                 [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;

@@ -171,7 +171,11 @@ pub fn children() -> io::Result<Vec<u64>> {
     let mut children = Vec::new();
     for task in fs::read_dir("/proc/self/task")? {
         let listed = fs::read_to_string(task?.path().join("children"))?;
-        children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u64>().ok()));
+        children.extend(
+            listed
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u64>().ok()),
+        );
     }
     Ok(children)
 }

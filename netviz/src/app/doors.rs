@@ -124,6 +124,15 @@ impl Doors<'_> {
                 && !terminal::is_terminal())
     }
 
+    /// Takes in what is new; an error when it has become clear that there will be nothing to show.
+    async fn changed(&mut self) -> Result<()> {
+        self.session.changed().await?;
+        match self.session.hopeless() {
+            Some(reason) => bail!("no door can be counted: {reason}"),
+            None => Ok(()),
+        }
+    }
+
     async fn single(&mut self, end: &mut End) -> Result<()> {
         let progress = io::stderr().is_terminal().then(io::stderr);
         let limit = tokio::time::sleep(ATTACH_LIMIT);
@@ -137,7 +146,7 @@ impl Doors<'_> {
                 )?;
             }
             tokio::select! {
-                changed = self.session.changed() => changed?,
+                changed = self.changed() => changed?,
                 () = &mut limit => break,
                 () = end.wait() => return Ok(()),
             }
@@ -151,7 +160,7 @@ impl Doors<'_> {
         tokio::pin!(window);
         loop {
             tokio::select! {
-                changed = self.session.changed() => changed?,
+                changed = self.changed() => changed?,
                 () = &mut window => break,
                 () = end.wait() => break,
             }
@@ -179,7 +188,7 @@ impl Doors<'_> {
         self.show(&screen, &latest)?;
         loop {
             tokio::select! {
-                changed = self.session.changed() => {
+                changed = self.changed() => {
                     changed?;
                     let soon = Instant::now() + PROGRESS_INTERVAL;
                     next = next.min(soon);
@@ -229,7 +238,7 @@ impl Doors<'_> {
         ticks.tick().await;
         loop {
             tokio::select! {
-                changed = self.session.changed() => changed?,
+                changed = self.changed() => changed?,
                 _ = ticks.tick() => {
                     let snapshot = self.snapshot();
                     if let Err(error) = self.emit(&snapshot, &mut lines) {

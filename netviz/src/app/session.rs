@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     discover::{Discovered, Selection, Watch},
-    model::{Cluster, Door, DoorId, Ledger, Sample, Snapshot},
+    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
     sys::privileges,
     trace::{AttachOptions, Progress, Tracer},
 };
@@ -27,10 +27,17 @@ pub(super) struct Session {
     tracer: Tracer,
     receiver: watch::Receiver<Arc<Discovered>>,
     found: Arc<Discovered>,
-    gone: HashMap<DoorId, (Door, Instant)>,
+    gone: HashMap<DoorId, Gone>,
     previous: Option<Sample>,
     ledger: Ledger,
     _watch: Watch,
+}
+
+/// A door that is shown for a while after it went.
+struct Gone {
+    door: Door,
+    node: NetNsId,
+    since: Instant,
 }
 
 impl Session {
@@ -59,6 +66,11 @@ impl Session {
         &self.found.cluster
     }
 
+    /// Why nothing at all could be attached, once that is settled.
+    pub(super) fn hopeless(&self) -> Option<&str> {
+        self.tracer.hopeless()
+    }
+
     pub(super) fn progress(&self) -> Progress {
         self.tracer.progress()
     }
@@ -79,9 +91,16 @@ impl Session {
     }
 
     fn take(&mut self, found: Arc<Discovered>) {
+        let nodes = &self.found.cluster.nodes;
         for door in &self.found.cluster.doors {
             if found.cluster.door(door.id).is_none() {
-                self.gone.insert(door.id, (door.clone(), Instant::now()));
+                let node = nodes[door.node].netns;
+                let gone = Gone {
+                    door: door.clone(),
+                    node,
+                    since: Instant::now(),
+                };
+                self.gone.insert(door.id, gone);
             }
         }
         self.gone.retain(|id, _| found.cluster.door(*id).is_none());
@@ -107,8 +126,7 @@ impl Session {
     /// Reads the counters: everything at this moment, and rates since the reading before.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let sample = self.tracer.sample();
-        self.gone
-            .retain(|_, (_, since)| since.elapsed() < SHOW_GONE);
+        self.gone.retain(|_, gone| gone.since.elapsed() < SHOW_GONE);
         let cluster = self.with_gone();
         let cluster = cluster.as_ref().unwrap_or(&self.found.cluster);
         let now = Timestamp::now();
@@ -128,10 +146,21 @@ impl Session {
             return None;
         }
         let mut cluster = self.found.cluster.clone();
-        let mut gone: Vec<_> = self.gone.values().map(|(door, _)| door.clone()).collect();
-        gone.retain(|door| door.node < cluster.nodes.len());
-        gone.sort_by_key(|door| (door.node, door.id));
-        for door in gone {
+        let mut gone: Vec<_> = self.gone.values().collect();
+        gone.sort_by_key(|gone| gone.door.id);
+        for gone in gone {
+            // Nodes come and go as well, and the others change places.
+            let place = cluster
+                .nodes
+                .iter()
+                .position(|node| node.netns == gone.node);
+            let Some(node) = place else {
+                continue;
+            };
+            let door = Door {
+                node,
+                ..gone.door.clone()
+            };
             let end = cluster
                 .doors
                 .iter()

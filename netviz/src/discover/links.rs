@@ -26,14 +26,18 @@ pub(crate) struct Link {
     pub(crate) loopback: bool,
     pub(crate) ethernet: bool,
     pub(crate) addresses: Vec<String>,
+    /// `SO_NETNS_COOKIE` of the namespace.
+    pub(crate) cookie: Option<u64>,
 }
 
 /// All interfaces of the namespace in which `netlink` was opened.
 pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
     let mut addresses = addresses(netlink.addresses()?);
+    let cookie = netlink.namespace_cookie();
     let links = netlink.links()?.into_iter().map(|message| {
         let mut link = Link::from(message);
         link.addresses = addresses.remove(&link.index).unwrap_or_default();
+        link.cookie = cookie;
         link
     });
     Ok(links.collect())

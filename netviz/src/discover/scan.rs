@@ -379,6 +379,7 @@ fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {
         mac: link.mac.clone(),
         mtu: link.mtu,
         link_state: link.state.clone(),
+        netns_cookie: link.cookie,
         problem: None,
     }
 }

@@ -85,11 +85,25 @@ pub struct Door {
     pub mtu: Option<u32>,
     /// The kernel's operational state (`up`, `down`, …), `IFLA_OPERSTATE`.
     pub link_state: Option<String>,
+    /// `SO_NETNS_COOKIE` of its namespace (Linux 5.14): other than the inode, never given away
+    /// again.
+    pub netns_cookie: Option<u64>,
     /// Why it cannot be seen through at all: what happened, and the remedy.
     pub problem: Option<String>,
 }
 
 impl Door {
+    /// Whether this is, under the same identity, another interface than `other` was. Names and
+    /// addresses may change, and it is still the same one.
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
+        let maker = |door: &Self| {
+            let peer = door.peer.as_ref().map(|peer| peer.id);
+            (door.netns_cookie, door.mac.clone(), door.kind.clone(), peer)
+        };
+        maker(self) != maker(other)
+    }
+
     /// The name to show: the interface's, or its index where the name is not known.
     #[must_use]
     pub fn label(&self) -> String {

@@ -83,6 +83,25 @@ impl Netlink {
             .collect())
     }
 
+    /// `SO_NETNS_COOKIE` of the socket's namespace (Linux 5.14): unlike the inode, it is never used
+    /// again.
+    #[must_use]
+    pub fn namespace_cookie(&self) -> Option<u64> {
+        let mut cookie = 0u64;
+        let mut length = size_of::<u64>() as libc::socklen_t;
+        // SAFETY: a buffer of the length that is given, which the kernel fills.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        (result == 0).then_some(cookie)
+    }
+
     /// The id by which the socket's namespace knows `namespace`, `None` where it has no id for it.
     pub fn nsid_of(&mut self, namespace: &NetNs) -> io::Result<Option<i32>> {
         let mut message = NsidMessage::default();

@@ -31,6 +31,8 @@ const CILIUM_FIRST: Duration = Duration::from_secs(5);
 const RETRIES: usize = 3;
 const RETRY_WINDOW: Duration = Duration::from_secs(60);
 
+const REMOVED: &str = "somebody removes netviz's programs from this door, three times within a minute: end that, then start netviz again";
+
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttachOptions {
@@ -42,10 +44,12 @@ pub struct AttachOptions {
 
 /// News for the reader of the counters.
 pub(crate) enum Event {
+    /// `fresh`: under an identity that was seen before, this is another interface.
     Attached {
         door: DoorId,
         counters: Counters,
         chains: Chains,
+        fresh: bool,
     },
     Failed {
         door: DoorId,
@@ -106,7 +110,10 @@ impl Drop for Attacher {
 
 struct Held {
     hooked: Hooked,
+    /// As it is now, …
     door: Door,
+    /// … and as it was when it was attached.
+    attached: Door,
     inspected: Instant,
 }
 
@@ -162,7 +169,7 @@ impl Worker {
                 Err(std_mpsc::RecvTimeoutError::Timeout) => {
                     if let Some(door) = self.queue.pop_front() {
                         self.set_expedite(self.queue.len() > 4);
-                        self.attach(door);
+                        self.attach(door, None);
                     }
                     self.inspect_one();
                 }
@@ -225,7 +232,8 @@ impl Worker {
         }
     }
 
-    fn attach(&mut self, door: Door) {
+    /// `before`: the interface that was attached under the same identity.
+    fn attach(&mut self, door: Door, before: Option<Door>) {
         let Some(namespace) = self.open(&door) else {
             // Gone, or about to be found under another path: the next look will tell.
             self.send(Event::Settled { door: door.id });
@@ -239,15 +247,18 @@ impl Worker {
         match self.hook(&door, &namespace) {
             Ok((hooked, counters, chains)) => {
                 self.mode = Some(hooked.mode);
+                let fresh = before.is_none_or(|before| door.replaces(&before));
                 self.send(Event::Attached {
                     door: door.id,
                     counters,
                     chains,
+                    fresh,
                 });
                 self.held.insert(
                     door.id,
                     Held {
                         hooked,
+                        attached: door.clone(),
                         door,
                         inspected: Instant::now(),
                     },
@@ -320,18 +331,28 @@ impl Worker {
         let Some(namespace) = namespace else {
             return;
         };
-        let displaced = match namespace.run(|| held.hooked.chains()) {
+        let attached = held.attached.clone();
+        let there = match namespace.run(|| held.hooked.chains()) {
             Err(_) => return,
             Ok(Ok(chains)) => {
-                let ahead = chains.iter().flatten().any(|chain| !chain.ahead.is_empty());
+                let first = chains.iter().flatten().all(|chain| chain.ahead.is_empty());
                 self.send(Event::Chains { door: id, chains });
-                ahead
+                if first {
+                    return;
+                }
+                true
             }
-            Ok(Err(_)) => true,
+            Ok(Err(_)) => false,
         };
-        if displaced && self.may_retry(id) {
+        if self.may_retry(id) {
             self.release(id);
-            self.attach(door);
+            self.attach(door, Some(attached));
+        } else if !there {
+            self.release(id);
+            self.send(Event::Failed {
+                door: id,
+                reason: REMOVED.into(),
+            });
         }
     }
 
