@@ -38,6 +38,9 @@ impl Remains {
         for node in lab.nodes() {
             let pods = lab.pods().iter().chain(lab.health());
             let mut devices = vec!["cilium_net", "cilium_host", "eth0"];
+            if lab.options().mode.tunnels() {
+                devices.push("cilium_vxlan");
+            }
             let own: Vec<_> = pods.filter(|pod| pod.node == node.name).collect();
             devices.extend(own.iter().map(|pod| pod.interface.name.as_str()));
             for pid in own.iter().map(|pod| pod.pid()).chain([node.pid()]) {
@@ -171,7 +174,11 @@ pub fn children() -> io::Result<Vec<u64>> {
     let mut children = Vec::new();
     for task in fs::read_dir("/proc/self/task")? {
         let listed = fs::read_to_string(task?.path().join("children"))?;
-        children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u64>().ok()));
+        children.extend(
+            listed
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u64>().ok()),
+        );
     }
     Ok(children)
 }
