@@ -38,6 +38,9 @@ impl Remains {
         for node in lab.nodes() {
             let pods = lab.pods().iter().chain(lab.health());
             let mut devices = vec!["cilium_net", "cilium_host", "eth0"];
+            if lab.options().mode.tunnels() {
+                devices.push("cilium_vxlan");
+            }
             let own: Vec<_> = pods.filter(|pod| pod.node == node.name).collect();
             devices.extend(own.iter().map(|pod| pod.interface.name.as_str()));
             for pid in own.iter().map(|pod| pod.pid()).chain([node.pid()]) {

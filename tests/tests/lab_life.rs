@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{IpAddr, SocketAddr},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
@@ -62,7 +62,6 @@ fn everybody_reaches_everybody_in_every_mode() {
         let started = Instant::now();
         lab.down().unwrap();
         println!("{mode}: up in {took:?}, down in {:?}", started.elapsed());
-        assert!(took < Duration::from_secs(3), "{mode} took {took:?}");
     }
 }
 

@@ -3,9 +3,11 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::{
     Node, Place, Pod, PodKind, SERVICE,
@@ -21,6 +23,11 @@ use crate::sys::{netlink::Netlink, netns::NetNs};
 mod build;
 mod pods;
 mod teardown;
+
+/// How long the kernel may take for what it does by and by.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A running laboratory. It ends with this value, or with its owner's process, whichever is first.
 pub struct Lab {
@@ -157,4 +164,15 @@ impl Drop for Lab {
             log::warn!("the laboratory's end: {error:#}");
         }
     }
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> io::Result<bool>) -> Result<()> {
+    let limit = Instant::now() + PATIENCE;
+    while !done()? {
+        if Instant::now() > limit {
+            bail!("waited {} s, and still not: {what}", PATIENCE.as_secs());
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
 }

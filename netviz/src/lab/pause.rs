@@ -16,7 +16,7 @@ use nix::{
         signal::{Signal, kill},
         wait::waitpid,
     },
-    unistd::{ForkResult, Pid, fork},
+    unistd::{ForkResult, Pid, chroot, fchdir, fork},
 };
 
 use crate::sys::netns::NetNs;
@@ -54,11 +54,19 @@ pub(super) enum Kind {
     Pod {
         /// Its name.
         hostname: String,
-        /// The node's mount namespace.
-        mounts: File,
+        /// The node's mounts.
+        mounts: Mounts,
         /// Where in it the pod's network namespace is to be found.
         netns: Option<CString>,
     },
+}
+
+/// A mount namespace, and the root directory in it: to enter the one alone leads to the machine's
+/// root, which is not the owner's where that was started in a chroot.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    namespace: File,
+    root: File,
 }
 
 /// A running pause process.
@@ -121,9 +129,12 @@ impl Pause {
         NetNs::of_process(self.pid())
     }
 
-    /// Its mount namespace.
-    pub(super) fn mounts(&self) -> io::Result<File> {
-        File::open(format!("/proc/{}/ns/mnt", self.pid))
+    /// Its mounts.
+    pub(super) fn mounts(&self) -> io::Result<Mounts> {
+        Ok(Mounts {
+            namespace: File::open(format!("/proc/{}/ns/mnt", self.pid))?,
+            root: File::open(format!("/proc/{}/root", self.pid))?,
+        })
     }
 
     /// Ends the process and waits until it has.
@@ -141,14 +152,16 @@ impl Pause {
 
 /// Runs `work` on a thread that stands in another mount namespace and ends with it.
 pub(super) fn in_mounts<T: Send>(
-    mounts: &File,
+    mounts: &Mounts,
     work: impl FnOnce() -> io::Result<T> + Send,
 ) -> io::Result<T> {
     thread::scope(|scope| {
         let handle = scope.spawn(|| {
             // A thread that shares its root with others may not change it.
             unshare(CloneFlags::CLONE_FS)?;
-            setns(mounts, CloneFlags::CLONE_NEWNS)?;
+            setns(&mounts.namespace, CloneFlags::CLONE_NEWNS)?;
+            fchdir(&mounts.root)?;
+            chroot(".")?;
             work()
         });
         handle

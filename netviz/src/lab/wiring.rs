@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
+use netlink_packet_route::link::LinkAttribute;
 
 use super::{
     options::{Mode, Options},
@@ -157,6 +158,16 @@ pub(super) fn pod(
         }
     }
     Ok(())
+}
+
+/// Whether every link of a namespace sends what it is given.
+///
+/// The end of a veth pair that is up first gets its queue from a work item of the kernel's, which
+/// waits for the lock that all of netlink takes: until then, `noop` drops every packet.
+pub(super) fn is_ready(netlink: &mut Netlink) -> std::io::Result<bool> {
+    let links = netlink.links()?;
+    let mut attributes = links.iter().flat_map(|link| &link.attributes);
+    Ok(!attributes.any(|it| matches!(it, LinkAttribute::Qdisc(kind) if kind == "noop")))
 }
 
 impl Node {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::Lab;
+use super::{Lab, wait_until};
 use crate::lab::{
     Pod,
     datapath::Datapath,
@@ -99,7 +99,16 @@ impl Lab {
     }
 
     pub(super) fn build_pods(&mut self) -> Result<()> {
-        (0..self.plan.pods.len()).try_for_each(|place| self.build_pod(place))
+        (0..self.plan.pods.len()).try_for_each(|place| self.build_pod(place))?;
+        self.settle()
+    }
+
+    /// Waits until no link drops packets any more.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        for netlink in self.netlinks.iter_mut().chain(&mut self.wire) {
+            wait_until("every link is ready", || wiring::is_ready(netlink))?;
+        }
+        Ok(())
     }
 
     pub(super) fn build_pod(&mut self, place: usize) -> Result<()> {

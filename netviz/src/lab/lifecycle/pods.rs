@@ -18,7 +18,7 @@ impl Lab {
         self.plan.pods.push(pod);
         self.pod_pauses.push(pause);
         let last = self.plan.pods.len() - 1;
-        if let Err(error) = self.build_pod(last) {
+        if let Err(error) = self.build_pod(last).and_then(|()| self.settle()) {
             self.remove_pod(name).ok();
             return Err(error).with_context(|| format!("building pod {name}"));
         }

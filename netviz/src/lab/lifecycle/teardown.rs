@@ -1,19 +1,9 @@
 //! Down, until nothing is left.
 
-use std::{
-    io, thread,
-    time::{Duration, Instant},
-};
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use super::Lab;
+use super::{Lab, wait_until};
 use crate::lab::datapath::Datapath;
-
-/// How long the kernel may take to clear away what nobody holds any more.
-const TEARDOWN: Duration = Duration::from_secs(10);
-/// How often it is asked meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 impl Lab {
     pub(super) fn tear_down(&mut self) -> Result<()> {
@@ -44,15 +34,4 @@ impl Lab {
 fn any_loaded(ids: &[u32]) -> bool {
     let mut loaded = aya::programs::loaded_programs().filter_map(Result::ok);
     !ids.is_empty() && loaded.any(|program| ids.contains(&program.id()))
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> io::Result<bool>) -> Result<()> {
-    let limit = Instant::now() + TEARDOWN;
-    while !done()? {
-        if Instant::now() > limit {
-            bail!("waited {} s, and still not: {what}", TEARDOWN.as_secs());
-        }
-        thread::sleep(LOOK_AGAIN);
-    }
-    Ok(())
 }

@@ -10,6 +10,13 @@ use nix::errno::Errno;
 
 use super::Kind;
 
+/// The descriptors that a pause process has: the pipe that ends with its owner, the one that it
+/// reports to, and for a pod its node's mount namespace with the root in it.
+const ALIVE: RawFd = 0;
+const REPORT: RawFd = 1;
+const MOUNTS: RawFd = 2;
+const ROOT: RawFd = 3;
+
 /// What the child was doing when it failed, in the order of [`STEPS`].
 pub(super) type Step = u8;
 
@@ -26,24 +33,37 @@ pub(super) const STEPS: [&str; 8] = [
 
 /// The child's life.
 pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
+    let (mounts, root) = match kind {
+        Kind::Pod { mounts, .. } => (mounts.namespace.as_raw_fd(), mounts.root.as_raw_fd()),
+        _ => (alive, alive),
+    };
     let mut message = [0; 5];
+    // SAFETY: system calls on descriptors and buffers of our own. Nothing of the owner's stays
+    // open, from the very beginning: another laboratory of the owner's may be going down meanwhile,
+    // and waits for the last copy of its descriptors.
+    unsafe {
+        // First out of the way: any of them may be one of the numbers that they are to get.
+        let high = [alive, report, mounts, root].map(|fd| libc::fcntl(fd, libc::F_DUPFD, 16));
+        for (wanted, fd) in [ALIVE, REPORT, MOUNTS, ROOT].into_iter().zip(high) {
+            libc::dup2(fd, wanted);
+        }
+        libc::syscall(libc::SYS_close_range, ROOT + 1, u32::MAX, 0);
+    }
     let entered = enter(kind);
     if let Err(step) = entered {
         message[0] = step;
         message[1..].copy_from_slice(&Errno::last_raw().to_ne_bytes());
     }
-    // SAFETY: system calls on descriptors and buffers of our own; nothing of the owner's stays
-    // open, so that it never waits for us.
+    // SAFETY: as above.
     unsafe {
-        libc::write(report, message.as_ptr().cast(), message.len());
+        libc::write(REPORT, message.as_ptr().cast(), message.len());
         if entered.is_err() {
             libc::_exit(1);
         }
-        libc::dup2(alive, 0);
-        libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0);
+        libc::syscall(libc::SYS_close_range, REPORT, u32::MAX, 0);
         let mut byte = 0_u8;
         loop {
-            let got = libc::read(0, (&raw mut byte).cast(), 1);
+            let got = libc::read(ALIVE, (&raw mut byte).cast(), 1);
             if got == 0 || (got < 0 && Errno::last_raw() != libc::EINTR) {
                 libc::_exit(0);
             }
@@ -70,11 +90,11 @@ fn enter(kind: &Kind) -> Result<(), Step> {
                 own_run()
             }
             Kind::Pod {
-                hostname,
-                mounts,
-                netns,
+                hostname, netns, ..
             } => {
-                check(2, libc::setns(mounts.as_raw_fd(), libc::CLONE_NEWNS))?;
+                check(2, libc::setns(MOUNTS, libc::CLONE_NEWNS))?;
+                check(2, libc::fchdir(ROOT))?;
+                check(2, libc::chroot(c".".as_ptr()))?;
                 check(3, libc::unshare(uts))?;
                 check(
                     4,
