@@ -58,8 +58,7 @@ impl Screen {
 
     /// Draws over what was there, so that nothing flickers; what does not fit is said.
     pub(super) fn draw(&self, text: &str, footer: &str) -> io::Result<()> {
-        let (_, rows) = size()?;
-        let rows = usize::from(rows).max(2);
+        let (_, rows) = dimensions();
         let mut out = io::BufWriter::new(io::stdout().lock());
         queue!(out, MoveTo(0, 0))?;
         let lines: Vec<_> = text.lines().collect();
@@ -99,7 +98,14 @@ fn leave() {
 
 /// Width of the terminal in columns.
 pub(super) fn width() -> Option<usize> {
-    size().ok().map(|(columns, _)| usize::from(columns))
+    Some(dimensions().0)
+}
+
+/// Columns and rows; a serial console does not know its own, and says 0.
+fn dimensions() -> (usize, usize) {
+    let (columns, rows) = size().unwrap_or_default();
+    let or = |value: u16, usual| if value < 2 { usual } else { usize::from(value) };
+    (or(columns, 80), or(rows, 24))
 }
 
 fn keys(sender: &mpsc::UnboundedSender<Input>) {

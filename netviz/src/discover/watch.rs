@@ -29,8 +29,11 @@ const GROUPS: [u32; 4] = [1, 5, 9, 28];
 const QUIET: Duration = Duration::from_millis(20);
 /// … and is looked at after this long even if it goes on.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Processes and mounted namespaces come and go without any notification: how often to look.
-const INDEX_INTERVAL: Duration = Duration::from_secs(2);
+/// Processes and mounted namespaces come and go without any notification, so they are looked at:
+/// soon after a change, for a pod's first process starts some 100 ms after its interface, …
+const INDEX_SOON: Duration = Duration::from_millis(300);
+/// … and ever more seldom while nothing happens.
+const INDEX_SELDOM: Duration = Duration::from_secs(5);
 
 /// Why the watch could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +101,8 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &EventFd) {
-        let mut look_at = Instant::now() + INDEX_INTERVAL;
+        let mut pause = INDEX_SOON;
+        let mut look_at = Instant::now() + pause;
         loop {
             let Some(notified) = self.wait(stop, look_at) else {
                 return;
@@ -106,13 +110,15 @@ impl Watcher {
             if notified && !self.settle(stop) {
                 return;
             }
-            if !notified {
-                look_at = Instant::now() + INDEX_INTERVAL;
-                let index = namespaces::index();
-                if index == self.index {
-                    continue;
-                }
-                self.index = index;
+            let unchanged = !notified && namespaces::index() == self.index;
+            pause = if unchanged {
+                (pause * 2).min(INDEX_SELDOM)
+            } else {
+                INDEX_SOON
+            };
+            look_at = Instant::now() + pause;
+            if unchanged {
+                continue;
             }
             if let Err(error) = self.listen() {
                 log::warn!("cannot subscribe to interface changes: {error}");

@@ -60,8 +60,10 @@ impl Traffic {
             threads: Vec::new(),
         };
         traffic.spawn("lab-talk", move || talk(&talkers, &stop))?;
-        let from = pods.first().context("the laboratory has no pods")?;
-        let to = pods.iter().find(|pod| pod.node != from.node);
+        let named = pods.iter().find(|pod| pod.name.starts_with("busybox"));
+        let from = named.context("the laboratory has no busybox")?;
+        let other = |pod: &&&Pod| pod.node != from.node && pod.name.starts_with("netshoot");
+        let to = pods.iter().find(other);
         let to = SocketAddr::new(
             to.context("the laboratory has one node")?.address.into(),
             TCP_PORT,
