@@ -1,7 +1,7 @@
 //! Keeps looking: a thread that waits for rtnetlink's notifications and reads everything again.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd},
     sync::Arc,
@@ -187,8 +187,8 @@ impl Watcher {
         // A socket keeps its namespace: one that nothing else holds any more is let go.
         let known = |id: &NetNsId| *id == own.id() || nodes.iter().any(|(node, _)| node == id);
         self.listeners.retain(|id, _| known(id));
-        if !self.listeners.contains_key(&own.id()) {
-            self.listeners.insert(own.id(), listener()?);
+        if let Entry::Vacant(place) = self.listeners.entry(own.id()) {
+            place.insert(listener()?);
         }
         for (id, paths) in nodes {
             if self.listeners.contains_key(&id) {
