@@ -12,3 +12,7 @@ pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz
 #[cfg(feature = "mutants")]
 pub static MUTANT_PIPE: &[u8] =
     include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-mutant-pipe"));
+
+/// Somebody else's programs, one for each verdict. For tests alone.
+#[cfg(feature = "mutants")]
+pub static FOREIGN: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-foreign"));

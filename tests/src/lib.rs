@@ -1,1 +1,13 @@
-//! Helpers that the kernel tests share.
+//! Helpers that the kernel tests share: namespaces of their own, foreign programs, independent
+//! witnesses. Nothing of the machine's own network is ever touched.
+
+pub mod binary;
+pub mod counting;
+pub mod filters;
+pub mod foreign;
+pub mod frames;
+pub mod observe;
+pub mod room;
+pub mod send;
+pub mod stats;
+pub mod wait;
