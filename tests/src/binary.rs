@@ -1,6 +1,9 @@
 //! The real netviz binary, run as a user runs it.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    process::{Child, Command},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -18,4 +21,28 @@ pub fn netviz() -> Result<PathBuf> {
         binary.display()
     );
     Ok(binary)
+}
+
+/// A running netviz, killed with this value if it has not ended before: no test leaves one behind.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts netviz.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.spawn().context("starting netviz")?))
+    }
+
+    /// SIGKILL, and waits until it has ended.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }

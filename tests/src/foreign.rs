@@ -90,9 +90,11 @@ impl Foreign {
     ) -> Result<Self> {
         let mut object = load(verdict)?;
         namespace.run(|| {
-            let there = tc::qdisc_add_clsact(interface);
-            if !matches!(there, Ok(()) | Err(TcError::AlreadyAttached)) {
-                there?;
+            match tc::qdisc_add_clsact(interface) {
+                Ok(()) => {}
+                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
+                }
+                Err(error) => return Err(error.into()),
             }
             let program = program(&mut object, verdict)?;
             let options = NlOptions {

@@ -9,5 +9,6 @@ pub mod frames;
 pub mod observe;
 pub mod room;
 pub mod send;
+pub mod site;
 pub mod stats;
 pub mod wait;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use aya::programs::LinkOrder;
+use aya::programs::{LinkOrder, tc::TcAttachOptions};
 use netviz::{
-    model::{Counts, Direction, NetNsId},
+    model::{Counts, Direction, DoorId, Ledger, Sample, Snapshot, State},
     objects,
     trace::{AttachMode, AttachOptions},
 };
@@ -13,165 +13,25 @@ use netviz_tests::{
     counting::Counting,
     foreign::{self, Foreign, Verdict},
     observe::Observation,
-    room::{End, Room, join},
-    send::{self, HEADERS, Sink},
-    stats,
-    wait::{settle, wait_until},
+    send::{self, Sink},
+    site::{Fate, SENT, Site, cases},
+    wait::wait_until,
 };
 
-const SENT: u64 = 100;
-const SIZE: usize = 100;
-/// A packet crosses a veth pair in microseconds; this is for a machine that does other things.
-const ARRIVAL: Duration = Duration::from_secs(5);
 /// How long after a change netviz may take to see it (it looks every 4 s) and to act.
 const NOTICE: Duration = Duration::from_secs(15);
+const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// Index of the pairs of [`Site`] that lead to the third room, at the sender and the receiver.
-const ASIDE_OF_SENDER: u32 = 12;
-const ASIDE_OF_RECEIVER: u32 = 13;
-
-/// A sender and a receiver, each with another pair to a third room, where redirected packets go.
-struct Site {
-    sender: Room,
-    receiver: Room,
-    aside: Room,
-    /// The pair between sender and receiver.
-    ends: [End; 2],
+fn attach(site: &Site, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
+    let (room, end) = site.place(direction);
+    Foreign::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
 }
 
-/// What became of [`SENT`] packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Fate {
-    /// By the receiver's socket.
-    received: u64,
-    /// Back at the sender's own interface.
-    returned: u64,
-    /// In the third room.
-    aside: u64,
-    /// Shown to the foreign program.
-    seen: u64,
-}
-
-impl Site {
-    fn new() -> Self {
-        let [sender, receiver, aside] = std::array::from_fn(|_| Room::new().unwrap());
-        let ends = join(&sender, &receiver, 1).unwrap();
-        join(&sender, &aside, 2).unwrap();
-        join(&receiver, &aside, 3).unwrap();
-        Self {
-            sender,
-            receiver,
-            aside,
-            ends,
-        }
-    }
-
-    /// The room and the interface whose hook is looked at: the receiver's ingress, or the sender's
-    /// egress.
-    fn place(&self, direction: Direction) -> (&Room, &End) {
-        match direction {
-            Direction::Ingress => (&self.receiver, &self.ends[1]),
-            Direction::Egress => (&self.sender, &self.ends[0]),
-        }
-    }
-
-    fn observe(&self, direction: Direction, mode: AttachMode) -> Observation {
-        let (room, _) = self.place(direction);
-        let options = AttachOptions {
-            fast: false,
-            mode: Some(mode),
-        };
-        Observation::start(vec![room.name()], options).unwrap()
-    }
-
-    fn foreign(&self, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
-        let (room, end) = self.place(direction);
-        Foreign::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
-    }
-
-    fn chain(&self, direction: Direction) -> Vec<String> {
-        let (room, end) = self.place(direction);
-        let chain = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
-        chain.into_iter().map(|(name, _)| name).collect()
-    }
-
-    /// Sends, and waits for `expected`; what was there in the end.
-    fn fate(&self, foreign: &Foreign, expected: Fate) -> Fate {
-        let mut sink = Sink::open(self.receiver.netns()).unwrap();
-        let [mut sender, mut aside] =
-            [&self.sender, &self.aside].map(|room| room.netlink().unwrap());
-        let mut measure = || {
-            let aside = stats::links(&mut aside).unwrap();
-            Fate {
-                received: sink.received(),
-                returned: stats::links(&mut sender).unwrap()[&self.ends[0].index].rx_packets,
-                aside: aside[&ASIDE_OF_SENDER].rx_packets + aside[&ASIDE_OF_RECEIVER].rx_packets,
-                seen: foreign.seen().unwrap(),
-            }
-        };
-        let before = measure();
-        let to = self.ends[1].address;
-        send::datagrams(self.sender.netns(), to, SENT, SIZE).unwrap();
-        settle(ARRIVAL, &expected, || {
-            let now = measure();
-            Fate {
-                received: now.received - before.received,
-                returned: now.returned - before.returned,
-                aside: now.aside - before.aside,
-                seen: now.seen - before.seen,
-            }
-        })
-    }
-}
-
-/// Every verdict at every hook, and what it does to [`SENT`] packets.
-fn cases() -> Vec<(Direction, Verdict, Fate)> {
-    use Direction::{Egress, Ingress};
-    let seen = Fate {
-        seen: SENT,
-        ..Fate::default()
-    };
-    let received = Fate {
-        received: SENT,
-        ..seen
-    };
-    let aside = Fate {
-        aside: SENT,
-        ..seen
-    };
-    // Out of the device through which it came in.
-    let returned = Fate {
-        returned: SENT,
-        ..seen
-    };
-    vec![
-        (Ingress, Verdict::Ok, received),
-        (Ingress, Verdict::Next, received),
-        (Ingress, Verdict::Shot, seen),
-        (Ingress, Verdict::Redirect(ASIDE_OF_RECEIVER), aside),
-        (Ingress, Verdict::Redirect(11), returned),
-        (Egress, Verdict::Ok, received),
-        (Egress, Verdict::Next, received),
-        (Egress, Verdict::Shot, seen),
-        (Egress, Verdict::Redirect(ASIDE_OF_SENDER), aside),
-    ]
-}
-
-fn counted(observation: &mut Observation, netns: NetNsId, end: &End, direction: Direction) -> u64 {
-    let [ingress, egress] = observation.counts(netns, end.index);
-    let counts = match direction {
-        Direction::Ingress => ingress,
-        Direction::Egress => egress,
-    };
-    assert_eq!(
-        counts,
-        Counts {
-            packets: counts.packets,
-            segments: counts.packets,
-            bytes: counts.packets * (SIZE as u64 + HEADERS)
-        }
-    );
-    counts.packets
+/// Names of the programs on the hook in question.
+fn chain(site: &Site, direction: Direction) -> Vec<String> {
+    let (room, end) = site.place(direction);
+    let chain = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    chain.into_iter().map(|(name, _)| name).collect()
 }
 
 /// Invariant 1: whatever the other program returns, and on whichever side of it netviz is attached
@@ -181,31 +41,29 @@ fn every_packet_is_counted_and_its_fate_is_the_others() {
     let site = Site::new();
     for (direction, verdict, expected) in cases() {
         let what = format!("{direction} {verdict:?}");
-        let (room, end) = site.place(direction);
-        let foreign = site.foreign(direction, verdict, LinkOrder::default());
+        let foreign = attach(&site, direction, verdict, LinkOrder::default());
         assert_eq!(site.fate(&foreign, expected), expected, "alone: {what}");
 
         let mut netviz = site.observe(direction, AttachMode::Tcx);
         let own = format!("netviz_{direction}");
         let name = verdict.program()[..verdict.program().len().min(15)].to_owned();
-        assert_eq!(site.chain(direction), [own.clone(), name.clone()], "{what}");
-        assert_eq!(site.fate(&foreign, expected), expected, "behind: {what}");
-        let id = room.netns().id();
         assert_eq!(
-            counted(&mut netviz, id, end, direction),
-            SENT,
-            "behind: {what}"
+            chain(&site, direction),
+            [own.clone(), name.clone()],
+            "{what}"
         );
+        assert_eq!(site.fate(&foreign, expected), expected, "behind: {what}");
+        assert_eq!(site.counted(&mut netviz, direction), SENT, "behind: {what}");
 
         // One that comes later and appends itself is behind as well.
         drop(foreign);
-        let foreign = site.foreign(direction, verdict, LinkOrder::last());
-        assert_eq!(site.chain(direction), [own, name], "{what}");
+        let foreign = attach(&site, direction, verdict, LinkOrder::last());
+        assert_eq!(chain(&site, direction), [own, name], "{what}");
         assert_eq!(site.fate(&foreign, expected), expected, "later: {what}");
-        assert_eq!(counted(&mut netviz, id, end, direction), 2 * SENT, "{what}");
+        assert_eq!(site.counted(&mut netviz, direction), 2 * SENT, "{what}");
 
         drop(netviz);
-        assert_eq!(site.chain(direction).len(), 1, "netviz is gone: {what}");
+        assert_eq!(chain(&site, direction).len(), 1, "netviz is gone: {what}");
         assert_eq!(site.fate(&foreign, expected), expected, "after: {what}");
     }
 }
@@ -214,10 +72,9 @@ fn every_packet_is_counted_and_its_fate_is_the_others() {
 /// keeps the foreign program from running, though it counts as well as the real one.
 #[test]
 fn the_mutant_at_the_head_is_caught() {
-    use aya::programs::tc::TcAttachOptions;
     let site = Site::new();
     for (direction, verdict, expected) in cases() {
-        let foreign = site.foreign(direction, verdict, LinkOrder::default());
+        let foreign = attach(&site, direction, verdict, LinkOrder::default());
         let (room, end) = site.place(direction);
         let mut mutant = Counting::load(objects::MUTANT_PIPE).unwrap();
         let _link = room
@@ -252,7 +109,7 @@ fn a_link_that_somebody_detached_is_attached_again() {
     let site = Site::new();
     let (room, end) = site.place(direction);
     let mut netviz = site.observe(direction, AttachMode::Tcx);
-    let foreign = site.foreign(direction, Verdict::Ok, LinkOrder::last());
+    let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
     let expected = Fate {
         received: SENT,
         seen: SENT,
@@ -260,17 +117,17 @@ fn a_link_that_somebody_detached_is_attached_again() {
     };
     assert_eq!(site.fate(&foreign, expected), expected);
 
-    let chain = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
-    foreign::detach_link_of(chain[0].1).unwrap();
-    assert_eq!(site.chain(direction), ["foreign_ok"]);
-    let id = netviz::model::DoorId::new(room.netns().id(), end.index);
+    let before = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    foreign::detach_link_of(before[0].1).unwrap();
+    assert_eq!(chain(&site, direction), ["foreign_ok"]);
+    let id = DoorId::new(room.netns().id(), end.index);
     let back = netviz.until(NOTICE, |_, sample| sample.doors[&id].epoch == 1);
     assert!(back.unwrap(), "not attached again within {NOTICE:?}");
-    assert_eq!(site.chain(direction), ["netviz_ingress", "foreign_ok"]);
+    assert_eq!(chain(&site, direction), ["netviz_ingress", "foreign_ok"]);
 
     // What was counted before is kept, what comes now is added.
     assert_eq!(site.fate(&foreign, expected), expected);
-    let counts = counted(&mut netviz, room.netns().id(), end, direction);
+    let counts = site.counted(&mut netviz, direction);
     assert_eq!(counts, 2 * SENT);
 }
 
@@ -281,17 +138,17 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     let direction = Direction::Ingress;
     let site = Site::new();
     let (room, end) = site.place(direction);
-    let id = netviz::model::DoorId::new(room.netns().id(), end.index);
+    let id = DoorId::new(room.netns().id(), end.index);
     let mut netviz = site.observe(direction, AttachMode::Tcx);
     let mut others = Vec::new();
     for round in 1..=3 {
-        others.push(site.foreign(direction, Verdict::Next, LinkOrder::first()));
+        others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
         let again = netviz.until(NOTICE, |_, sample| sample.doors[&id].epoch == round);
         assert!(again.unwrap(), "round {round}: not ahead again");
-        assert_eq!(site.chain(direction)[0], "netviz_ingress");
+        assert_eq!(chain(&site, direction)[0], "netviz_ingress");
     }
-    others.push(site.foreign(direction, Verdict::Next, LinkOrder::first()));
-    let ahead = |sample: &netviz::model::Sample| {
+    others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
+    let ahead = |sample: &Sample| {
         let chain = sample.doors[&id].ingress_chain.clone();
         chain.unwrap_or_default().ahead == ["foreign_next"]
     };
@@ -305,15 +162,15 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     );
     let sample = netviz.sample();
     assert_eq!(sample.doors[&id].epoch, 3);
-    let snapshot = netviz::model::Snapshot::new(
+    let snapshot = Snapshot::new(
         &netviz.found.cluster,
         None,
         &sample,
-        &mut netviz::model::Ledger::default(),
+        &mut Ledger::default(),
         "2024-01-01T00:00:00Z".parse().unwrap(),
     );
     let door = snapshot.doors.iter().find(|door| door.id == id).unwrap();
-    assert_eq!(door.state, netviz::model::State::Blind);
+    assert_eq!(door.state, State::Blind);
     let reason = door.reason.as_deref().unwrap_or_default();
     assert!(reason.contains("foreign_next"), "{reason}");
 }
@@ -327,7 +184,7 @@ fn equal_indexes_in_two_namespaces_are_not_mixed() {
     let mut netviz = Observation::start(names, AttachOptions::default()).unwrap();
     assert_eq!(site.ends[0].index, site.ends[1].index);
     let mut sink = Sink::open(far.netns()).unwrap();
-    send::datagrams(near.netns(), site.ends[1].address, SENT, SIZE).unwrap();
+    send::datagrams(near.netns(), site.ends[1].address, SENT, 100).unwrap();
     assert!(wait_until(ARRIVAL, || sink.received() == SENT));
     let packets = |counts: [Counts; 2]| counts.map(|counts| counts.packets);
     let index = site.ends[0].index;

@@ -217,7 +217,10 @@ impl Datapath {
     /// in whatever namespace the dropping thread stands.
     fn attach_clsact(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
         match tc::qdisc_add_clsact(&door.name) {
-            Err(tc::TcError::AlreadyAttached) | Ok(()) => {}
+            Ok(()) => {}
+            // For the device's other hook.
+            Err(tc::TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
+            }
             Err(error) => return Err(error).context("adding clsact (module sch_ingress)"),
         }
         let program = program(&mut self.object, name)?;
