@@ -11,4 +11,5 @@ pub mod room;
 pub mod send;
 pub mod site;
 pub mod stats;
+pub mod tap;
 pub mod wait;

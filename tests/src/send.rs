@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, TcpStream, UdpSocket},
     os::fd::AsRawFd as _,
 };
 
@@ -42,20 +42,7 @@ impl Sink {
     pub fn open(namespace: &NetNs) -> io::Result<Self> {
         let socket = namespace.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
         socket.set_nonblocking(true)?;
-        let room: libc::c_int = 16 << 20;
-        // SAFETY: an option of type int on a socket of our own.
-        let set = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVBUFFORCE,
-                (&raw const room).cast(),
-                size_of_val(&room) as libc::socklen_t,
-            )
-        };
-        if set != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 16 << 20)?;
         Ok(Self {
             socket,
             received: 0,
@@ -69,5 +56,69 @@ impl Sink {
             self.received += 1;
         }
         self.received
+    }
+}
+
+/// Sends `count` buffers, each of which the kernel cuts into `segments` datagrams of `size` bytes
+/// as late as it can (`UDP_SEGMENT`).
+pub fn segmented(
+    from: &NetNs,
+    to: Ipv4Addr,
+    count: u64,
+    (segments, size): (usize, usize),
+) -> io::Result<()> {
+    from.run(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((to, PORT))?;
+        set_option(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, size as i32)?;
+        let buffer = vec![0x6e; segments * size];
+        (0..count).try_for_each(|_| socket.send(&buffer).map(drop))
+    })?
+}
+
+/// What a TCP socket says of itself: segments that it sent and received, acknowledgements included.
+pub fn tcp_segments(socket: &TcpStream) -> io::Result<(u64, u64)> {
+    /// Where `tcpi_segs_out` and `tcpi_segs_in` are in `struct tcp_info` (Linux 4.2).
+    const SEGS_OUT: usize = 136;
+    let mut info = [0_u8; 256];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: the kernel writes no more than it is told that there is room for.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 || (length as usize) < SEGS_OUT + 8 {
+        return Err(io::Error::last_os_error());
+    }
+    let number =
+        |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
+    Ok((number(SEGS_OUT).into(), number(SEGS_OUT + 4).into()))
+}
+
+fn set_option(
+    socket: &UdpSocket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: an option of type int on a socket of our own.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
