@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod counting;
+pub mod descriptors;
 pub mod filters;
 pub mod foreign;
 pub mod frames;

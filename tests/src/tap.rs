@@ -44,7 +44,8 @@ impl Tap {
             .args([
                 "tcpdump", "-i", interface, "-Q", direction, "-nn", "-q", "-l",
             ])
-            .args(["--immediate-mode", filter])
+            // The ring has room for as many packets as fit at this length: 8 with tcpdump's own.
+            .args(["--immediate-mode", "-s", "128", filter])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
