@@ -16,3 +16,7 @@ pub static MUTANT_PIPE: &[u8] =
 /// Notes what the last packet at a hook carried. For tests alone.
 #[cfg(feature = "mutants")]
 pub static PROBE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-probe"));
+
+/// Somebody else's programs, one for each verdict. For tests alone.
+#[cfg(feature = "mutants")]
+pub static FOREIGN: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-foreign"));

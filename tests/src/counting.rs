@@ -1,160 +1,131 @@
-//! netviz's own counting object at every door of a laboratory, at the head and at the tail.
+//! A copy of the counting object, run on crafted frames (`BPF_PROG_TEST_RUN`).
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Array, PerCpuArray},
-    programs::{LinkOrder, SchedClassifier, TcAttachType, tc::TcAttachOptions},
+    Ebpf, EbpfLoader, TestRun as _,
+    maps::{MapData, PerCpuArray},
+    programs::{SchedClassifier, TestRunOptions},
 };
-use netviz::{
-    lab::{Lab, Place},
-    objects,
-};
-use netviz_ebpf::{
-    COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM,
-    lab::{SEEN_MAP, Seen},
-};
+use netviz::model::{Counts, Direction};
+use netviz_ebpf::{COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM, TCX_NEXT};
 
-/// A hook: whose device, which, and `ingress` or `egress`. Health endpoints are called by their
-/// node: their pods' names are all the same.
-pub type Hook = (String, String, &'static str);
+use crate::frames::{self, Frame, Random};
 
-/// What one hook saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// At the head of its chain.
-    pub head: u64,
-    /// At the tail.
-    pub tail: u64,
-}
+/// Size of `struct __sk_buff`, and where `gso_segs` is in it: the kernel's ABI.
+const CONTEXT: usize = 192;
+const GSO_SEGS: usize = 164;
 
-/// One door with its counters.
-struct Counted {
-    owner: String,
-    device: String,
-    head: Ebpf,
-    tail: Ebpf,
-    probe: Ebpf,
-}
+/// Both hooks of a door.
+pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
-/// All doors of a laboratory with their counters. To be dropped after the laboratory: a link whose
-/// device is gone closes at once.
+/// A loaded copy.
 pub struct Counting {
-    doors: Vec<Counted>,
+    object: Ebpf,
+    counters: PerCpuArray<MapData, DoorCounters>,
 }
 
 impl Counting {
-    /// Attaches to every door of both nodes and of every pod.
-    pub fn attach(lab: &Lab) -> Result<Self> {
-        let mut loader = EbpfLoader::new();
-        let mut doors = Vec::new();
-        for node in lab.nodes() {
-            let pods = lab.pods().iter().chain(lab.health());
-            let mut devices = vec!["cilium_net", "cilium_host", "eth0"];
-            devices.extend(
-                pods.filter(|pod| pod.node == node.name)
-                    .map(|pod| pod.interface.name.as_str()),
-            );
-            if lab.options().mode.tunnels() {
-                devices.push("cilium_vxlan");
-            }
-            for device in devices {
-                doors.push(counted(&mut loader, lab, node, &node.name, device)?);
-            }
+    /// Loads one of netviz's counting objects, or a mutant of it.
+    pub fn load(object: &[u8]) -> Result<Self> {
+        let mut object = EbpfLoader::new().btf(None).load(object)?;
+        let map = object.take_map(COUNTERS_MAP).context("no counters")?;
+        for direction in DIRECTIONS {
+            program(&mut object, direction)?.load()?;
         }
-        for pod in lab.pods() {
-            doors.push(counted(&mut loader, lab, pod, &pod.name, "eth0")?);
-        }
-        for pod in lab.health() {
-            let owner = format!("{} of {}", pod.name, pod.node);
-            doors.push(counted(&mut loader, lab, pod, &owner, "eth0")?);
-        }
-        Ok(Self { doors })
+        Ok(Self {
+            object,
+            counters: PerCpuArray::try_from(map)?,
+        })
     }
 
-    /// What every hook has seen so far.
-    pub fn read(&self) -> Result<Vec<(Hook, Count)>> {
-        let mut counts = Vec::new();
-        for door in &self.doors {
-            let (head, tail) = (totals(&door.head)?, totals(&door.tail)?);
-            for (hook, head, tail) in [
-                ("ingress", head.ingress, tail.ingress),
-                ("egress", head.egress, tail.egress),
-            ] {
-                let count = Count {
-                    head: head.packets,
-                    tail: tail.packets,
-                };
-                counts.push(((door.owner.clone(), door.device.clone(), hook), count));
-            }
-        }
-        Ok(counts)
+    /// The loaded program of one direction.
+    pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
+        program(&mut self.object, direction)
     }
 
-    /// What the last packet at a hook carried.
-    pub fn seen(&self, (owner, device, hook): &Hook) -> Result<Seen> {
-        let mut doors = self.doors.iter();
-        let door = doors.find(|door| door.owner == *owner && door.device == *device);
-        let door = door.with_context(|| format!("{owner} has no {device}"))?;
-        let map = door.probe.map(SEEN_MAP).context("the probe has no map")?;
-        let seen: Array<_, Seen> = map.try_into()?;
-        Ok(seen.get(&u32::from(*hook == "egress"), 0)?)
-    }
-}
-
-fn counted(
-    loader: &mut EbpfLoader<'_>,
-    lab: &Lab,
-    place: &impl Place,
-    owner: &str,
-    device: &str,
-) -> Result<Counted> {
-    let count = [INGRESS_PROGRAM, EGRESS_PROGRAM];
-    let probe = ["netviz_probe_in", "netviz_probe_out"];
-    lab.netns(place)?
-        .run(|| {
-            anyhow::Ok(Counted {
-                owner: owner.into(),
-                device: device.into(),
-                head: attached(loader, objects::COUNT, device, count, LinkOrder::first)?,
-                tail: attached(loader, objects::COUNT, device, count, LinkOrder::last)?,
-                probe: attached(loader, objects::PROBE, device, probe, LinkOrder::first)?,
+    /// What was counted, ingress and egress.
+    pub fn counts(&self) -> Result<[Counts; 2]> {
+        let values = self.counters.get(&0, 0)?;
+        let sum = |of: fn(&DoorCounters) -> netviz_ebpf::Counters| {
+            values.iter().map(of).fold(Counts::default(), |sum, one| {
+                sum + Counts {
+                    packets: one.packets,
+                    segments: one.segments,
+                    bytes: one.bytes,
+                }
             })
-        })?
-        .with_context(|| format!("counting at {device} of {owner}"))
+        };
+        Ok([sum(|door| door.ingress), sum(|door| door.egress)])
+    }
+
+    /// Runs one direction once on one frame; its verdict.
+    pub fn run(&mut self, direction: Direction, frame: &[u8], gso_segs: u32) -> Result<i32> {
+        let mut context = [0; CONTEXT];
+        context[GSO_SEGS..GSO_SEGS + 4].copy_from_slice(&gso_segs.to_ne_bytes());
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let result = self.program(direction)?.test_run(options)?;
+        Ok(result.return_value.cast_signed())
+    }
 }
 
-fn attached(
-    loader: &mut EbpfLoader<'_>,
-    object: &[u8],
-    device: &str,
-    names: [&str; 2],
-    order: fn() -> LinkOrder,
-) -> Result<Ebpf> {
-    let mut object = loader.load(object)?;
-    for (name, hook) in names
-        .into_iter()
-        .zip([TcAttachType::Ingress, TcAttachType::Egress])
-    {
-        let program = object
-            .program_mut(name)
-            .with_context(|| format!("{name} is missing"))?;
-        let program: &mut SchedClassifier = program.try_into()?;
-        program.load()?;
-        program.attach_with_options(device, hook, TcAttachOptions::TcxOrder(order()))?;
-    }
-    Ok(object)
+/// Whether the kernel said that it does not run frames like this one.
+#[must_use]
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.and_then(std::io::Error::raw_os_error) == Some(libc::EINVAL)
 }
 
-fn totals(object: &Ebpf) -> Result<DoorCounters> {
-    let map = object
-        .map(COUNTERS_MAP)
-        .context("the counting object has no map")?;
-    let counters: PerCpuArray<_, DoorCounters> = map.try_into()?;
-    let mut sum = DoorCounters::default();
-    for one in counters.get(&0, 0)?.iter() {
-        sum.ingress.packets += one.ingress.packets;
-        sum.egress.packets += one.egress.packets;
+fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier> {
+    let name = match direction {
+        Direction::Ingress => INGRESS_PROGRAM,
+        Direction::Egress => EGRESS_PROGRAM,
+    };
+    Ok(object.program_mut(name).context(name)?.try_into()?)
+}
+
+/// The whole contract of the counting programs: `TCX_NEXT` on every path, each frame counted
+/// exactly, and only in its own direction.
+pub fn check(object: &[u8]) -> Result<()> {
+    let mut counting = Counting::load(object)?;
+    let mut random = Random(0x006e_6574_7669_7a21);
+    for frame in frames::all().iter().chain(&frames::random(0x6e76, 500)) {
+        for direction in DIRECTIONS {
+            for gso_segs in [0, 1, 2, 44, random.below(65_536) as u32] {
+                check_one(&mut counting, direction, frame, gso_segs)
+                    .with_context(|| format!("{}, {direction}, gso_segs {gso_segs}", frame.name))?;
+            }
+        }
     }
-    Ok(sum)
+    Ok(())
+}
+
+fn check_one(
+    counting: &mut Counting,
+    direction: Direction,
+    frame: &Frame,
+    gso_segs: u32,
+) -> Result<()> {
+    let mut expected = counting.counts()?;
+    let verdict = match counting.run(direction, &frame.bytes, gso_segs) {
+        Err(error) if frame.cut && is_refused(&error) => return Ok(()),
+        verdict => verdict?,
+    };
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
+    let one = Counts {
+        packets: 1,
+        segments: u64::from(gso_segs.max(1)),
+        bytes: frame.bytes.len() as u64,
+    };
+    let counted = &mut expected[usize::from(direction == Direction::Egress)];
+    *counted = *counted + one;
+    let counts = counting.counts()?;
+    ensure!(
+        counts == expected,
+        "counted {counts:?} in the place of {expected:?}"
+    );
+    Ok(())
 }

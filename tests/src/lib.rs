@@ -1,5 +1,19 @@
-//! Helpers that the kernel tests share.
+//! Helpers that the kernel tests share: namespaces of their own, foreign programs, independent
+//! witnesses. Nothing of the machine's own network is ever touched.
 
+pub mod binary;
 pub mod counting;
+pub mod descriptors;
+pub mod filters;
+pub mod foreign;
+pub mod frames;
+pub mod hooks;
+pub mod observe;
 pub mod oracle;
 pub mod remains;
+pub mod room;
+pub mod send;
+pub mod site;
+pub mod stats;
+pub mod tap;
+pub mod wait;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use netviz::lab::{Lab, Node, Pod, SERVICE};
 use serde::Deserialize;
 
-use crate::counting::Hook;
+use crate::hooks::Hook;
 
 /// One case, as counted.
 #[derive(Debug, Deserialize)]

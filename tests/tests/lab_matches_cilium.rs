@@ -13,7 +13,7 @@ use netviz::{
 };
 use netviz_ebpf::lab::NODE_IDENTITY;
 use netviz_tests::{
-    counting::{Count, Counting, Hook},
+    hooks::{Count, Counting, Hook},
     oracle::{self, Case, Crossed, SENT},
 };
 

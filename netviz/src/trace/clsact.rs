@@ -85,7 +85,9 @@ pub(crate) fn occupied(ifindex: u32, direction: Direction) -> io::Result<bool> {
 }
 
 /// Removes filters that a netviz which was killed has left behind: exactly those with a handle of
-/// netviz, a name of netviz, and no living process of that id. Called in the door's namespace.
+/// netviz, a name of netviz, and no other living netviz of that id. Called in the door's namespace,
+/// at a door where this process has none: one with its own id is a predecessor's, as in a
+/// container, where each netviz has the same id.
 pub(crate) fn sweep(ifindex: u32) -> io::Result<usize> {
     let mut netlink = Netlink::open()?;
     let mut swept = 0;
@@ -113,15 +115,14 @@ fn is_left_over(filter: &Filter) -> bool {
         && !living().contains(&filter.handle.minor)
 }
 
-/// Lower halves of the ids of all processes called netviz.
+/// Lower halves of the ids of all other processes called netviz.
 fn living() -> HashSet<u16> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
             let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let own = pid == std::process::id();
             let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-            (own || name.starts_with("netviz")).then_some(pid as u16)
+            (pid != std::process::id() && name.starts_with("netviz")).then_some(pid as u16)
         })
         .collect()
 }

@@ -1,0 +1,69 @@
+//! Programs of somebody else, one for each verdict, for the tests to stand beside: each counts what
+//! it was shown, so that a test can tell whether it ran at all.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{
+        bindings::{TC_ACT_OK, TC_ACT_SHOT},
+        helpers::bpf_redirect,
+        macros::{classifier, map},
+        maps::{Array, PerCpuArray},
+        programs::TcContext,
+    };
+    use netviz_ebpf::TCX_NEXT;
+
+    #[map]
+    static FOREIGN_SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+    #[map]
+    static FOREIGN_TARGET: Array<u32> = Array::with_max_entries(1, 0);
+
+    #[classifier]
+    fn foreign_ok(_: TcContext) -> i32 {
+        seen();
+        TC_ACT_OK
+    }
+
+    #[classifier]
+    fn foreign_shot(_: TcContext) -> i32 {
+        seen();
+        TC_ACT_SHOT
+    }
+
+    #[classifier]
+    fn foreign_next(_: TcContext) -> i32 {
+        seen();
+        TCX_NEXT
+    }
+
+    #[classifier]
+    fn foreign_redirect(_: TcContext) -> i32 {
+        seen();
+        match FOREIGN_TARGET.get(0) {
+            // SAFETY: a helper without pointers.
+            Some(index) => unsafe { bpf_redirect(*index, 0) as i32 },
+            None => TC_ACT_SHOT,
+        }
+    }
+
+    #[inline(always)]
+    fn seen() {
+        if let Some(seen) = FOREIGN_SEEN.get_ptr_mut(0) {
+            // SAFETY: the map's own entry on this CPU, with softirqs off.
+            unsafe { *seen += 1 };
+        }
+    }
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        loop {}
+    }
+
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

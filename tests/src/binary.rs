@@ -1,0 +1,48 @@
+//! The real netviz binary, run as a user runs it.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The netviz that was built beside this test: `cargo test` puts tests into `deps`.
+pub fn netviz() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where is this test?")?;
+    let mut directory = own.parent().context("a test in no directory")?;
+    if directory.ends_with("deps") {
+        directory = directory.parent().context("deps in no directory")?;
+    }
+    let binary = directory.join("netviz");
+    ensure!(
+        binary.is_file(),
+        "{} is not built: run `cargo build -p netviz` first, with --release where this is a release build",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+/// A running netviz, killed with this value if it has not ended before: no test leaves one behind.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts netviz.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.spawn().context("starting netviz")?))
+    }
+
+    /// SIGKILL, and waits until it has ended.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,198 @@
+//! Programs of somebody else, beside which netviz has to stand.
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, PerCpuArray},
+    programs::{
+        LinkOrder, SchedClassifier, TcAttachType,
+        tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+    },
+};
+use netviz::{model::Direction, objects, sys::netns::NetNs};
+
+/// What a foreign program does with every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// `TC_ACT_OK`: on, and no later program runs.
+    Ok,
+    /// `TC_ACT_SHOT`.
+    Shot,
+    /// `TCX_NEXT`: as netviz.
+    Next,
+    /// `bpf_redirect` out of the device with this index.
+    Redirect(u32),
+}
+
+impl Verdict {
+    /// Name of the program, as the kernel keeps it.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Ok => "foreign_ok",
+            Self::Shot => "foreign_shot",
+            Self::Next => "foreign_next",
+            // The kernel keeps 15 bytes.
+            Self::Redirect(_) => "foreign_redirect",
+        }
+    }
+}
+
+/// An attached foreign program.
+pub struct Foreign {
+    object: Ebpf,
+    /// `None` for a filter: that goes with its device.
+    _link: Option<SchedClassifierLink>,
+}
+
+impl Foreign {
+    /// Attaches to tcx at a place in the chain.
+    pub fn tcx(
+        namespace: &NetNs,
+        interface: &str,
+        direction: Direction,
+        verdict: Verdict,
+        order: LinkOrder,
+    ) -> Result<Self> {
+        let mut object = load(verdict)?;
+        let link = namespace.run(|| {
+            let program = program(&mut object, verdict)?;
+            let id = program.attach_with_options(
+                interface,
+                attach_type(direction),
+                TcAttachOptions::TcxOrder(order),
+            )?;
+            anyhow::Ok(program.take_link(id)?)
+        })??;
+        Ok(Self {
+            object,
+            _link: Some(link),
+        })
+    }
+
+    /// Attaches a filter as Cilium does it without tcx: clsact, priority 1, handle 1.
+    pub fn clsact(
+        namespace: &NetNs,
+        interface: &str,
+        direction: Direction,
+        verdict: Verdict,
+    ) -> Result<Self> {
+        Self::filter(namespace, interface, direction, verdict, (1, 1))
+    }
+
+    /// Attaches a filter with a priority and a handle.
+    pub fn filter(
+        namespace: &NetNs,
+        interface: &str,
+        direction: Direction,
+        verdict: Verdict,
+        (priority, handle): (u16, u32),
+    ) -> Result<Self> {
+        let mut object = load(verdict)?;
+        namespace.run(|| {
+            match tc::qdisc_add_clsact(interface) {
+                Ok(()) => {}
+                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let program = program(&mut object, verdict)?;
+            let options = NlOptions {
+                priority,
+                handle: TcHandle::from(handle),
+                ..NlOptions::default()
+            };
+            let id = program.attach_with_options(
+                interface,
+                attach_type(direction),
+                TcAttachOptions::Netlink(options),
+            )?;
+            // Its drop would look for the device in the namespace of the dropping thread.
+            std::mem::forget(program.take_link(id)?);
+            anyhow::Ok(())
+        })??;
+        Ok(Self {
+            object,
+            _link: None,
+        })
+    }
+
+    /// How many packets it was shown.
+    pub fn seen(&self) -> Result<u64> {
+        let map = self.object.map("FOREIGN_SEEN").context("FOREIGN_SEEN")?;
+        let seen: PerCpuArray<_, u64> = PerCpuArray::try_from(map)?;
+        Ok(seen.get(&0, 0)?.iter().sum())
+    }
+}
+
+/// The kernel's name of a hook.
+#[must_use]
+pub fn attach_type(direction: Direction) -> TcAttachType {
+    match direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    }
+}
+
+/// Names of the programs on a tcx hook, in the order in which they run.
+pub fn tcx_chain(
+    namespace: &NetNs,
+    interface: &str,
+    direction: Direction,
+) -> Result<Vec<(String, u32)>> {
+    let (_, programs) =
+        namespace.run(|| SchedClassifier::query_tcx(interface, attach_type(direction)))??;
+    let named = programs.iter().map(|program| {
+        let name = program.name_as_str().unwrap_or_default();
+        (name.to_owned(), program.id())
+    });
+    Ok(named.collect())
+}
+
+/// Detaches the link of a program, as any process with enough privileges can: `BPF_LINK_DETACH`.
+pub fn detach_link_of(program: u32) -> Result<()> {
+    const BPF_LINK_GET_FD_BY_ID: libc::c_long = 30;
+    const BPF_LINK_DETACH: libc::c_long = 34;
+    let mut links = aya::programs::loaded_links().filter_map(Result::ok);
+    let link = links
+        .find(|link| link.program_id() == program)
+        .with_context(|| format!("program {program} has no link"))?;
+    // The first member of both commands' attributes is one u32, the rest may be 0.
+    let bpf = |command: libc::c_long, argument: u32| {
+        let mut attributes = [0_u32; 16];
+        attributes[0] = argument;
+        // SAFETY: the kernel reads as many bytes as it is told there are.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                command,
+                attributes.as_mut_ptr(),
+                size_of_val(&attributes),
+            )
+        };
+        if result < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(result as i32)
+    };
+    let fd = bpf(BPF_LINK_GET_FD_BY_ID, link.id()).context("opening the link")?;
+    let detached = bpf(BPF_LINK_DETACH, fd.cast_unsigned()).context("detaching the link");
+    // SAFETY: opened above, used by nobody else.
+    unsafe { libc::close(fd) };
+    detached.map(drop)
+}
+
+fn load(verdict: Verdict) -> Result<Ebpf> {
+    let mut object = EbpfLoader::new().btf(None).load(objects::FOREIGN)?;
+    if let Verdict::Redirect(index) = verdict {
+        let map = object.map_mut("FOREIGN_TARGET").context("FOREIGN_TARGET")?;
+        Array::<_, u32>::try_from(map)?.set(0, index, 0)?;
+    }
+    program(&mut object, verdict)?.load()?;
+    Ok(object)
+}
+
+fn program(object: &mut Ebpf, verdict: Verdict) -> Result<&mut SchedClassifier> {
+    let name = verdict.program();
+    Ok(object.program_mut(name).context(name)?.try_into()?)
+}

@@ -1,0 +1,132 @@
+//! Ethernet frames of every kind that a door may see, and some that none ever should.
+
+use bytes::{BufMut as _, BytesMut};
+
+/// Smallest frame that the kernel's test run takes: a bare Ethernet header.
+pub const SHORTEST: usize = 14;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const VLAN: u16 = 0x8100;
+const QINQ: u16 = 0x88a8;
+const LLDP: u16 = 0x88cc;
+
+/// A frame with a name for messages.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// What it is.
+    pub name: String,
+    /// Its bytes, from the Ethernet header on.
+    pub bytes: BytesMut,
+    /// It ends within a header that it says it has: newer kernels do not run it, and say so.
+    pub cut: bool,
+}
+
+/// One of each kind.
+#[must_use]
+pub fn all() -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for length in (SHORTEST..=64).chain([65, 128, 575, 1_499, 1_500, 1_514]) {
+        frames.push(Frame {
+            cut: length < SHORTEST + 20,
+            ..named(format!("{length} bytes of IPv4"), ipv4(length))
+        });
+        frames.push(Frame {
+            cut: length < SHORTEST + 40,
+            ..named(format!("{length} bytes of IPv6"), ipv6(length))
+        });
+        frames.push(Frame {
+            cut: length == SHORTEST,
+            ..named(format!("{length} bytes of LLDP"), garbage(LLDP, length))
+        });
+    }
+    frames.push(named("VLAN".into(), tagged(&[(VLAN, 7)])));
+    frames.push(named("QinQ".into(), tagged(&[(QINQ, 100), (VLAN, 7)])));
+    for ethertype in [0, IPV4, IPV6, VLAN, QINQ, LLDP, 0xffff] {
+        let name = format!("garbage that says it is {ethertype:#06x}");
+        frames.push(named(name, garbage(ethertype, 100)));
+    }
+    frames
+}
+
+/// Frames of random length and content, the same ones for the same seed.
+#[must_use]
+pub fn random(seed: u64, count: usize) -> Vec<Frame> {
+    let mut random = Random(seed);
+    let frame = |number| {
+        let length = SHORTEST + random.below(1_500);
+        let bytes = (0..length).map(|_| random.below(256) as u8).collect();
+        named(format!("random frame {number} of seed {seed:#x}"), bytes)
+    };
+    (0..count).map(frame).collect()
+}
+
+/// A UDP datagram in IPv4, cut or filled to `length` bytes.
+#[must_use]
+pub fn ipv4(length: usize) -> BytesMut {
+    let mut frame = ethernet(IPV4);
+    frame.put_slice(&[0x45, 0]);
+    frame.put_u16(length.saturating_sub(SHORTEST) as u16);
+    frame.put_slice(&[0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.resize(length, 0x6e);
+    frame
+}
+
+fn ipv6(length: usize) -> BytesMut {
+    let mut frame = ethernet(IPV6);
+    frame.put_slice(&[0x60, 0, 0, 0]);
+    frame.put_u16(length.saturating_sub(SHORTEST + 40) as u16);
+    frame.put_slice(&[17, 64]);
+    frame.put_slice(&[0xfd; 32]);
+    frame.resize(length, 0x6e);
+    frame
+}
+
+fn tagged(tags: &[(u16, u16)]) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put_slice(&ethernet(0)[..12]);
+    for (protocol, vlan) in tags {
+        frame.put_u16(*protocol);
+        frame.put_u16(*vlan);
+    }
+    frame.put_slice(&ipv4(100)[12..]);
+    frame
+}
+
+fn garbage(ethertype: u16, length: usize) -> BytesMut {
+    let mut frame = ethernet(ethertype);
+    let mut random = Random(u64::from(ethertype) + 1);
+    while frame.len() < length {
+        frame.put_u8(random.below(256) as u8);
+    }
+    frame
+}
+
+fn ethernet(ethertype: u16) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+    frame.put_u16(ethertype);
+    frame
+}
+
+fn named(name: String, bytes: BytesMut) -> Frame {
+    Frame {
+        name,
+        bytes,
+        cut: false,
+    }
+}
+
+/// xorshift64*: a test that fails once has to fail again.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+}

@@ -1,0 +1,101 @@
+//! netviz as its own commands use it: a scan, and a tracer that follows it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz::{
+    discover::{Discovered, Selection, scan},
+    model::{Counts, DoorId, DoorSample, Meter, NetNsId, Sample},
+    trace::{AttachOptions, Tracer},
+};
+use tokio::runtime::Runtime;
+
+/// A tcx attachment takes 9 ms, on a machine that does other things meanwhile.
+const ATTACH_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running observation; detaches everything when it is dropped.
+pub struct Observation {
+    runtime: Runtime,
+    tracer: Tracer,
+    /// What was found at the start.
+    pub found: Arc<Discovered>,
+}
+
+impl Observation {
+    /// Attaches to the doors of these namespaces, and waits until all are settled.
+    pub fn start(namespaces: Vec<String>, options: AttachOptions) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        // An interface of a room has an address, which without Cilium makes it an uplink.
+        let selection = Selection::new(namespaces, false, &["veth*".into()], &[])?;
+        let found = Arc::new(scan(&selection).context("scanning")?);
+        let mut tracer = Tracer::start(options)?;
+        tracer.want(&found);
+        let mut observation = Self {
+            runtime,
+            tracer,
+            found,
+        };
+        let complete = observation.until(ATTACH_LIMIT, |tracer, _| tracer.progress().complete())?;
+        ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
+        for (id, door) in observation.tracer.sample().doors {
+            ensure!(
+                door.meter == Meter::Counting,
+                "door {id:?} is not counted: {:?}",
+                door.meter
+            );
+        }
+        Ok(observation)
+    }
+
+    /// Takes in what the attaching thread says until `done`; false when `limit` is over.
+    pub fn until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&Tracer, &Sample) -> bool,
+    ) -> Result<bool> {
+        let end = Instant::now() + limit;
+        loop {
+            let sample = self.tracer.sample();
+            if done(&self.tracer, &sample) {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let step = left.min(Duration::from_millis(20));
+            let Self {
+                runtime, tracer, ..
+            } = self;
+            match runtime.block_on(async { tokio::time::timeout(step, tracer.changed()).await }) {
+                Ok(alive) => ensure!(alive, "attaching has ended"),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    /// All counters.
+    pub fn sample(&mut self) -> Sample {
+        self.tracer.sample()
+    }
+
+    /// One door.
+    pub fn door(&mut self, netns: NetNsId, index: u32) -> DoorSample {
+        let id = DoorId::new(netns, index);
+        let mut doors = self.tracer.sample().doors;
+        doors
+            .remove(&id)
+            .unwrap_or_else(|| panic!("netviz has no door {id:?}"))
+    }
+
+    /// One door's counters, ingress and egress.
+    pub fn counts(&mut self, netns: NetNsId, index: u32) -> [Counts; 2] {
+        let door = self.door(netns, index);
+        [door.ingress, door.egress].map(|counts| counts.expect("a door that is counted"))
+    }
+}

@@ -1,0 +1,130 @@
+//! Network namespaces of a test's own, and veth pairs between them.
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
+use netviz::sys::{
+    netlink::{Mac, Netlink, NewLink},
+    netns::NetNs,
+};
+use nix::sched::{CloneFlags, unshare};
+
+/// A network namespace, held by a process that reads a pipe of ours: it ends with this value, and
+/// even when the test is killed.
+#[derive(Debug)]
+pub struct Room {
+    holder: Child,
+    netns: NetNs,
+}
+
+impl Room {
+    /// An empty namespace without IPv6: nothing but a test's own packets is ever sent in it.
+    pub fn new() -> io::Result<Self> {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        // SAFETY: one system call, without allocation or lock.
+        unsafe { command.pre_exec(|| Ok(unshare(CloneFlags::CLONE_NEWNET)?)) };
+        let holder = command.spawn()?;
+        let netns = NetNs::of_process(holder.id().cast_signed())?;
+        netns.run(|| {
+            for scope in ["all", "default"] {
+                let path = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
+                match fs::write(path, "1") {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    // A kernel without IPv6 sends none.
+                    _ => {}
+                }
+            }
+            Ok(())
+        })??;
+        Ok(Self { holder, netns })
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn netns(&self) -> &NetNs {
+        &self.netns
+    }
+
+    /// How `--netns` names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.holder.id().to_string()
+    }
+
+    /// Runs `work` in it.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.netns.run(work).expect("entering a test's namespace")
+    }
+
+    /// Its own netlink socket.
+    pub fn netlink(&self) -> io::Result<Netlink> {
+        Netlink::open_in(&self.netns)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        // Nothing but the end of its input ends it, and that has come.
+        let _ = self.holder.wait();
+    }
+}
+
+/// One end of a veth pair, up, with an address.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Its name.
+    pub name: String,
+    /// Its index: the same at both ends, in two namespaces.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// Its address, in a /24 that the two ends have in common.
+    pub address: Ipv4Addr,
+}
+
+/// Sets the largest packet of a link.
+pub fn set_mtu(room: &Room, index: u32, mtu: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Mtu(mtu));
+    room.netlink()?
+        .change(RouteNetlinkMessage::SetLink(message))
+}
+
+/// A veth pair between two rooms; `number` tells pairs apart. Neighbours are permanent: no ARP.
+pub fn join(near: &Room, far: &Room, number: u8) -> io::Result<[End; 2]> {
+    let end = |host: u8| End {
+        name: format!("veth{number}"),
+        index: 10 + u32::from(number),
+        mac: [0x02, 0x74, 0, 0, number, host],
+        address: Ipv4Addr::new(10, 99, number, host),
+    };
+    let ends = [end(1), end(2)];
+    let link = |end: usize| NewLink {
+        name: &ends[end].name,
+        index: ends[end].index,
+        mac: ends[end].mac,
+        arp: true,
+    };
+    let mut netlinks = [near.netlink()?, far.netlink()?];
+    netlinks[0].create_veth(&link(0), &link(1), Some(far.netns()))?;
+    for (netlink, (own, other)) in netlinks
+        .iter_mut()
+        .zip([(&ends[0], &ends[1]), (&ends[1], &ends[0])])
+    {
+        netlink.set_up(own.index)?;
+        netlink.add_address(own.index, IpAddr::V4(own.address), 24)?;
+        netlink.add_neighbour(own.index, IpAddr::V4(other.address), other.mac)?;
+    }
+    Ok(ends)
+}

@@ -1,0 +1,64 @@
+//! The kernel's own statistics (`IFLA_STATS64`), which `ip -s link` prints.
+
+use std::{collections::BTreeMap, io};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
+use netviz::sys::netlink::Netlink;
+
+/// What one link says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Received: what its ingress hook is shown.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Sent: what its egress hook let pass.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Refused by the driver after the egress hook.
+    pub tx_dropped: u64,
+}
+
+impl std::ops::Sub for LinkStats {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets - earlier.rx_packets,
+            rx_bytes: self.rx_bytes - earlier.rx_bytes,
+            tx_packets: self.tx_packets - earlier.tx_packets,
+            tx_bytes: self.tx_bytes - earlier.tx_bytes,
+            tx_dropped: self.tx_dropped - earlier.tx_dropped,
+        }
+    }
+}
+
+/// Statistics of every link in the namespace of `netlink`, by index.
+pub fn links(netlink: &mut Netlink) -> io::Result<BTreeMap<u32, LinkStats>> {
+    let answers = netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    let links = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(link) => {
+            let stats = link.attributes.iter().find_map(stats)?;
+            Some((link.header.index, stats))
+        }
+        _ => None,
+    });
+    Ok(links.collect())
+}
+
+fn stats(attribute: &LinkAttribute) -> Option<LinkStats> {
+    let LinkAttribute::Stats64(stats) = attribute else {
+        return None;
+    };
+    Some(LinkStats {
+        rx_packets: stats.rx_packets,
+        rx_bytes: stats.rx_bytes,
+        tx_packets: stats.tx_packets,
+        tx_bytes: stats.tx_bytes,
+        tx_dropped: stats.tx_dropped,
+    })
+}

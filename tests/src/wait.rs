@@ -1,0 +1,34 @@
+//! Waiting: for a condition and with a limit, never for a time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Waits until `done`; false when it was still not so after `limit`.
+pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + limit;
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Asks until the answer is `expected` or `limit` is over; the last answer, for `assert_eq!`.
+pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut() -> T) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        let answer = ask();
+        if answer == *expected || Instant::now() > end {
+            return answer;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}

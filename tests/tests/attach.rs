@@ -1,0 +1,193 @@
+//! netviz beside somebody else's programs, at tcx: first in the chain, and without a say in what
+//! becomes of a packet.
+
+use std::time::Duration;
+
+use aya::programs::{LinkOrder, tc::TcAttachOptions};
+use netviz::{
+    model::{Counts, Direction, DoorId, Ledger, Sample, Snapshot, State},
+    objects,
+    trace::{AttachMode, AttachOptions},
+};
+use netviz_tests::{
+    counting::Counting,
+    foreign::{self, Foreign, Verdict},
+    observe::Observation,
+    send::{self, Sink},
+    site::{Fate, SENT, Site, cases},
+    wait::wait_until,
+};
+
+/// How long after a change netviz may take to see it (it looks every 4 s) and to act.
+const NOTICE: Duration = Duration::from_secs(15);
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+fn attach(site: &Site, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
+    let (room, end) = site.place(direction);
+    Foreign::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
+}
+
+/// Names of the programs on the hook in question.
+fn chain(site: &Site, direction: Direction) -> Vec<String> {
+    let (room, end) = site.place(direction);
+    let chain = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    chain.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Invariant 1: whatever the other program returns, and on whichever side of it netviz is attached
+/// at first, netviz comes first, counts all, and every packet goes where it goes without netviz.
+#[test]
+fn every_packet_is_counted_and_its_fate_is_the_others() {
+    let site = Site::new();
+    for (direction, verdict, expected) in cases() {
+        let what = format!("{direction} {verdict:?}");
+        let foreign = attach(&site, direction, verdict, LinkOrder::default());
+        assert_eq!(site.fate(&foreign, expected), expected, "alone: {what}");
+
+        let mut netviz = site.observe(direction, AttachMode::Tcx);
+        let own = format!("netviz_{direction}");
+        let name = verdict.program()[..verdict.program().len().min(15)].to_owned();
+        assert_eq!(
+            chain(&site, direction),
+            [own.clone(), name.clone()],
+            "{what}"
+        );
+        assert_eq!(site.fate(&foreign, expected), expected, "behind: {what}");
+        assert_eq!(site.counted(&mut netviz, direction), SENT, "behind: {what}");
+
+        // One that comes later and appends itself is behind as well.
+        drop(foreign);
+        let foreign = attach(&site, direction, verdict, LinkOrder::last());
+        assert_eq!(chain(&site, direction), [own, name], "{what}");
+        assert_eq!(site.fate(&foreign, expected), expected, "later: {what}");
+        assert_eq!(site.counted(&mut netviz, direction), 2 * SENT, "{what}");
+
+        drop(netviz);
+        assert_eq!(chain(&site, direction).len(), 1, "netviz is gone: {what}");
+        assert_eq!(site.fate(&foreign, expected), expected, "after: {what}");
+    }
+}
+
+/// The check above has to notice a netviz that ends the chain: `TC_ACT_PIPE` at the head of tcx
+/// keeps the foreign program from running, though it counts as well as the real one.
+#[test]
+fn the_mutant_at_the_head_is_caught() {
+    let site = Site::new();
+    for (direction, verdict, expected) in cases() {
+        let foreign = attach(&site, direction, verdict, LinkOrder::default());
+        let (room, end) = site.place(direction);
+        let mut mutant = Counting::load(objects::MUTANT_PIPE).unwrap();
+        let _link = room
+            .run(|| {
+                let program = mutant.program(direction)?;
+                let id = program.attach_with_options(
+                    &end.name,
+                    foreign::attach_type(direction),
+                    TcAttachOptions::TcxOrder(LinkOrder::first()),
+                )?;
+                anyhow::Ok(program.take_link(id)?)
+            })
+            .unwrap();
+        // What the kernel does then, so that there is something to wait for: all are received.
+        let cut_off = Fate {
+            received: SENT,
+            ..Fate::default()
+        };
+        let fate = site.fate(&foreign, cut_off);
+        assert_ne!(fate, expected, "{direction} {verdict:?} went unnoticed");
+        assert_eq!(fate, cut_off, "{direction} {verdict:?}");
+        let counts = mutant.counts().unwrap()[usize::from(direction == Direction::Egress)];
+        assert_eq!(counts.packets, SENT);
+    }
+}
+
+/// Any privileged process may detach netviz's link, and nobody is told: netviz has to find out by
+/// itself, take its place again, and say that there was a gap.
+#[test]
+fn a_link_that_somebody_detached_is_attached_again() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let mut netviz = site.observe(direction, AttachMode::Tcx);
+    let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
+    let expected = Fate {
+        received: SENT,
+        seen: SENT,
+        ..Fate::default()
+    };
+    assert_eq!(site.fate(&foreign, expected), expected);
+
+    let before = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    foreign::detach_link_of(before[0].1).unwrap();
+    assert_eq!(chain(&site, direction), ["foreign_ok"]);
+    let id = DoorId::new(room.netns().id(), end.index);
+    let back = netviz.until(NOTICE, |_, sample| sample.doors[&id].epoch == 1);
+    assert!(back.unwrap(), "not attached again within {NOTICE:?}");
+    assert_eq!(chain(&site, direction), ["netviz_ingress", "foreign_ok"]);
+
+    // What was counted before is kept, what comes now is added.
+    assert_eq!(site.fate(&foreign, expected), expected);
+    let counts = site.counted(&mut netviz, direction);
+    assert_eq!(counts, 2 * SENT);
+}
+
+/// A program that comes later and goes to the head hides packets from netviz: netviz goes to the
+/// head again, but three times a minute at the most, and then says that it is not first.
+#[test]
+fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let id = DoorId::new(room.netns().id(), end.index);
+    let mut netviz = site.observe(direction, AttachMode::Tcx);
+    let mut others = Vec::new();
+    for round in 1..=3 {
+        others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
+        let again = netviz.until(NOTICE, |_, sample| sample.doors[&id].epoch == round);
+        assert!(again.unwrap(), "round {round}: not ahead again");
+        assert_eq!(chain(&site, direction)[0], "netviz_ingress");
+    }
+    others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
+    let ahead = |sample: &Sample| {
+        let chain = sample.doors[&id].ingress_chain.clone();
+        chain.unwrap_or_default().ahead == ["foreign_next"]
+    };
+    let reported = netviz.until(NOTICE, |_, sample| ahead(sample)).unwrap();
+    assert!(reported, "a program ahead went unnoticed");
+    // Left at that: it is still so at the next look, and the door is shown as blind.
+    assert!(
+        !netviz
+            .until(Duration::from_secs(6), |_, sample| !ahead(sample))
+            .unwrap()
+    );
+    let sample = netviz.sample();
+    assert_eq!(sample.doors[&id].epoch, 3);
+    let snapshot = Snapshot::new(
+        &netviz.found.cluster,
+        None,
+        &sample,
+        &mut Ledger::default(),
+        "2024-01-01T00:00:00Z".parse().unwrap(),
+    );
+    let door = snapshot.doors.iter().find(|door| door.id == id).unwrap();
+    assert_eq!(door.state, State::Blind);
+    let reason = door.reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("foreign_next"), "{reason}");
+}
+
+/// Two doors with the same index in two namespaces are two doors.
+#[test]
+fn equal_indexes_in_two_namespaces_are_not_mixed() {
+    let site = Site::new();
+    let [near, far] = [&site.sender, &site.receiver];
+    let names = vec![near.name(), far.name()];
+    let mut netviz = Observation::start(names, AttachOptions::default()).unwrap();
+    assert_eq!(site.ends[0].index, site.ends[1].index);
+    let mut sink = Sink::open(far.netns()).unwrap();
+    send::datagrams(near.netns(), site.ends[1].address, SENT, 100).unwrap();
+    assert!(wait_until(ARRIVAL, || sink.received() == SENT));
+    let packets = |counts: [Counts; 2]| counts.map(|counts| counts.packets);
+    let index = site.ends[0].index;
+    assert_eq!(packets(netviz.counts(near.netns().id(), index)), [0, SENT]);
+    assert_eq!(packets(netviz.counts(far.netns().id(), index)), [SENT, 0]);
+}

@@ -1,0 +1,216 @@
+//! netviz beside somebody else's filters in clsact, as on kernels without tcx: in front of them,
+//! and gone again without a trace, even after it was killed.
+
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use aya::programs::{
+    TcAttachType,
+    tc::{NlOptions, TcAttachOptions, TcHandle},
+};
+use netviz::{
+    model::{Direction, DoorId},
+    objects,
+    trace::AttachMode,
+};
+use netviz_tests::{
+    binary::{self, Running},
+    counting::Counting,
+    filters::{self, Filter},
+    foreign::{Foreign, Verdict},
+    room::{End, Room},
+    site::{SENT, Site, cases},
+    wait::wait_until,
+};
+
+/// The upper half of netviz's handles, "nv".
+const OWN: u32 = 0x6e76;
+const START: Duration = Duration::from_secs(20);
+
+fn filters(room: &Room, end: &End, direction: Direction) -> Vec<Filter> {
+    filters::filters(&mut room.netlink().unwrap(), end.index, direction).unwrap()
+}
+
+/// Both hooks' filters and the device's qdiscs.
+fn everything(room: &Room, end: &End) -> ([Vec<Filter>; 2], Vec<String>) {
+    let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(room, end, hook));
+    let qdiscs = filters::qdiscs(&mut room.netlink().unwrap(), end.index).unwrap();
+    (hooks, qdiscs)
+}
+
+fn foreign(site: &Site, direction: Direction, verdict: Verdict, place: (u16, u32)) -> Foreign {
+    let (room, end) = site.place(direction);
+    Foreign::filter(room.netns(), &end.name, direction, verdict, place).unwrap()
+}
+
+/// The real binary, attaching by clsact.
+fn netviz(room: &Room) -> Running {
+    let mut command = Command::new(binary::netviz().unwrap());
+    command
+        .args(["doors", "--netns", &room.name(), "--include", "veth*"])
+        .args(["--attach", "clsact", "-o", "jsonl"])
+        .stdout(Stdio::null());
+    Running::start(&mut command).unwrap()
+}
+
+fn is_own(filter: &Filter) -> bool {
+    filter.priority == 1 && filter.handle >> 16 == OWN && filter.name.starts_with("netviz_")
+}
+
+/// Invariants 1 and 2 where there is no tcx: netviz's filter is in front of Cilium's at the same
+/// priority, nobody's packets go elsewhere, and afterwards everything is as it was, qdisc included.
+#[test]
+fn netviz_is_in_front_and_leaves_everything_as_it_was() {
+    for (direction, verdict, expected) in cases() {
+        let site = Site::new();
+        let what = format!("{direction} {verdict:?}");
+        let (room, end) = site.place(direction);
+        let theirs = foreign(&site, direction, verdict, (1, 1));
+        let _later = foreign(&site, direction, Verdict::Ok, (2, 1));
+        let before = everything(room, end);
+        assert_eq!(before.1.iter().filter(|kind| *kind == "clsact").count(), 1);
+
+        let mut netviz = site.observe(direction, AttachMode::Clsact);
+        let during = filters(room, end, direction);
+        assert!(is_own(&during[0]), "{what}: {during:?}");
+        assert_eq!(
+            during[1..],
+            before.0[usize::from(direction == Direction::Egress)],
+            "{what}"
+        );
+        assert_eq!(site.fate(&theirs, expected), expected, "{what}");
+        assert_eq!(site.counted(&mut netviz, direction), SENT, "{what}");
+
+        drop(netviz);
+        assert_eq!(everything(room, end), before, "{what}");
+        assert_eq!(site.fate(&theirs, expected), expected, "after: {what}");
+    }
+}
+
+/// A filter that was added later is in front: netviz finds out, and goes to the front again.
+#[test]
+fn a_filter_that_comes_later_is_overtaken() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let _theirs = foreign(&site, direction, Verdict::Ok, (1, 1));
+    let mut netviz = site.observe(direction, AttachMode::Clsact);
+    let _later = foreign(&site, direction, Verdict::Ok, (1, 2));
+    assert!(!is_own(&filters(room, end, direction)[0]));
+    let id = DoorId::new(room.netns().id(), end.index);
+    let again = netviz.until(START, |_, sample| sample.doors[&id].epoch == 1);
+    assert!(again.unwrap(), "not in front again");
+    let there = filters(room, end, direction);
+    assert!(is_own(&there[0]), "{there:?}");
+    assert_eq!(there.iter().filter(|filter| is_own(filter)).count(), 1);
+    assert_eq!(there.len(), 3);
+}
+
+/// A filter outlives whoever attached it: the next start removes what a killed netviz has left,
+/// and nothing that only looks like it.
+#[test]
+fn what_a_killed_netviz_left_is_swept_and_nothing_else() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
+    // Somebody else may use a handle like ours, at our priority and at another one.
+    let _handle = foreign(&site, direction, Verdict::Ok, (1, OWN << 16 | 7));
+    let _priority = foreign(&site, direction, Verdict::Ok, (2, OWN << 16 | 7));
+    let before = everything(room, end);
+
+    let mut killed = netviz(room);
+    let attached = wait_until(START, || {
+        let [ingress, egress] = everything(room, end).0;
+        [ingress, egress].iter().all(|hook| hook.iter().any(is_own))
+    });
+    killed.kill();
+    assert!(attached, "netviz did not attach");
+    let left = everything(room, end);
+    assert_ne!(
+        left, before,
+        "a killed netviz cannot clear away: or is this test wrong?"
+    );
+
+    let netviz = site.observe(direction, AttachMode::Clsact);
+    let there = filters(room, end, direction);
+    assert_eq!(
+        there.iter().filter(|filter| is_own(filter)).count(),
+        1,
+        "{there:?}"
+    );
+    drop(netviz);
+    assert_eq!(everything(room, end), before);
+}
+
+/// Two that look at the same door at the same time leave each other's filters alone, though each
+/// takes the front from the other a few times.
+#[test]
+fn a_living_netviz_is_not_swept() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let own = || {
+        let there = filters(room, end, direction);
+        there.into_iter().filter(is_own).collect::<Vec<_>>()
+    };
+    let _first = netviz(room);
+    let attached = wait_until(START, || own().len() == 1);
+    let handle = own().first().map(|filter| filter.handle);
+    let _second = netviz(room);
+    let both = wait_until(START, || own().len() == 2);
+    // Three times a minute each at the most: this is over when both have looked and nobody moved.
+    let kept = !wait_until(Duration::from_secs(6), || own().is_empty())
+        && wait_until(START, || {
+            let there = own();
+            there.len() == 2 && there.iter().any(|filter| Some(filter.handle) == handle)
+        });
+    assert!(
+        attached && both && kept,
+        "{attached} {both} {kept}: {:?}",
+        own()
+    );
+}
+
+/// In a container netviz has the same process id each time: its predecessor's filter, left by a
+/// SIGKILL, has the very handle that it is about to use.
+#[test]
+fn a_left_over_filter_with_our_own_process_id_is_swept() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
+    let before = everything(room, end);
+    let mut predecessor = Counting::load(objects::COUNT).unwrap();
+    let handle = OWN << 16 | std::process::id() & 0xffff;
+    room.run(|| {
+        let program = predecessor.program(direction)?;
+        let options = NlOptions {
+            priority: 1,
+            handle: TcHandle::from(handle),
+            ..NlOptions::default()
+        };
+        let id = program.attach_with_options(
+            &end.name,
+            TcAttachType::Ingress,
+            TcAttachOptions::Netlink(options),
+        )?;
+        std::mem::forget(program.take_link(id)?);
+        anyhow::Ok(())
+    })
+    .unwrap();
+    assert!(is_own(&filters(room, end, direction)[0]));
+
+    let mut netviz = site.observe(direction, AttachMode::Clsact);
+    let there = filters(room, end, direction);
+    assert_eq!(
+        there.iter().filter(|filter| is_own(filter)).count(),
+        1,
+        "{there:?}"
+    );
+    let _ = netviz.sample();
+    drop(netviz);
+    assert_eq!(everything(room, end), before);
+}

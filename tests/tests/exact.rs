@@ -1,0 +1,199 @@
+//! Invariant 3: the counts are the kernel's own, packet for packet and byte for byte.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use netviz::{model::Counts, trace::AttachOptions};
+use netviz_tests::{
+    observe::Observation,
+    room::{End, Room, join, set_mtu},
+    send::{self, HEADERS, Sink},
+    stats::{self, LinkStats},
+    wait::settle,
+};
+
+const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// Two rooms, a pair, netviz at both ends.
+struct Pair {
+    rooms: [Room; 2],
+    ends: [End; 2],
+    netviz: Observation,
+    /// Of both ends, when netviz was there.
+    before: [LinkStats; 2],
+}
+
+impl Pair {
+    fn new(mtu: u32) -> Self {
+        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
+        for (room, end) in rooms.iter().zip(&ends) {
+            set_mtu(room, end.index, mtu).unwrap();
+        }
+        let names = rooms.iter().map(Room::name).collect();
+        let netviz = Observation::start(names, AttachOptions::default()).unwrap();
+        let mut pair = Self {
+            rooms,
+            ends,
+            netviz,
+            before: Default::default(),
+        };
+        pair.before = pair.links();
+        pair
+    }
+
+    /// What the kernel says of both ends since netviz is there.
+    fn links(&self) -> [LinkStats; 2] {
+        [0, 1].map(|end: usize| {
+            let mut netlink = self.rooms[end].netlink().unwrap();
+            let now = stats::links(&mut netlink).unwrap()[&self.ends[end].index];
+            now - self.before[end]
+        })
+    }
+
+    /// Ingress and egress of both ends.
+    fn counts(&mut self) -> [[Counts; 2]; 2] {
+        [0, 1].map(|end: usize| {
+            let id = self.rooms[end].netns().id();
+            self.netviz.counts(id, self.ends[end].index)
+        })
+    }
+
+    /// Waits until all of `offered` has arrived or was dropped by the driver, and compares all four
+    /// hooks with the kernel's statistics: no packet and no byte off.
+    fn compare(&mut self, offered: u64) -> [[Counts; 2]; 2] {
+        settle(ARRIVAL, &offered, || {
+            let [near, far] = self.links();
+            far.rx_packets + near.tx_dropped
+        });
+        let links = self.links();
+        let counts = self.counts();
+        for (link, [ingress, egress]) in links.iter().zip(counts) {
+            assert_eq!(
+                (ingress.packets, ingress.bytes),
+                (link.rx_packets, link.rx_bytes)
+            );
+            // Egress is what was offered: the driver's drops come after it.
+            assert_eq!(egress.packets, link.tx_packets + link.tx_dropped);
+            if link.tx_dropped == 0 {
+                assert_eq!(egress.bytes, link.tx_bytes);
+            }
+        }
+        counts
+    }
+}
+
+fn exactly(packets: u64, size: u64) -> Counts {
+    Counts {
+        packets,
+        segments: packets,
+        bytes: packets * size,
+    }
+}
+
+/// A per-CPU counter that is written to by two CPUs, or read while it is written, would lose some
+/// of so many.
+#[test]
+fn a_million_packets() {
+    const MILLION: u64 = 1_000_000;
+    let mut pair = Pair::new(1_500);
+    // Nobody reads: a full socket drops behind the door.
+    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let to = pair.ends[1].address;
+    let halves = thread::scope(|scope| {
+        let from = pair.rooms[0].netns();
+        [0, 1]
+            .map(|_| scope.spawn(|| send::datagrams(from, to, MILLION / 2, 64).unwrap()))
+            .map(|sender| sender.join().unwrap())
+    });
+    assert_eq!(halves.iter().sum::<u64>(), MILLION);
+    let [near, far] = pair.compare(MILLION);
+    let dropped = pair.links()[0].tx_dropped;
+    let size = 64 + HEADERS;
+    assert_eq!(near, [Counts::default(), exactly(MILLION, size)]);
+    assert_eq!(far, [exactly(MILLION - dropped, size), Counts::default()]);
+}
+
+/// Frames that no test run takes.
+#[test]
+fn jumbo_frames() {
+    let mut pair = Pair::new(9_000);
+    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let size = 9_000 - 28;
+    let to = pair.ends[1].address;
+    send::datagrams(pair.rooms[0].netns(), to, 1_000, size).unwrap();
+    let [near, far] = pair.compare(1_000);
+    let whole = exactly(1_000, 9_014);
+    assert_eq!([near[1], far[0]], [whole, whole]);
+}
+
+/// One buffer of many datagrams is one packet to the kernel's statistics, and many segments.
+#[test]
+fn datagrams_that_the_kernel_segments() {
+    let mut pair = Pair::new(1_500);
+    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let to = pair.ends[1].address;
+    send::segmented(pair.rooms[0].netns(), to, 200, (20, 1_000)).unwrap();
+    let [near, far] = pair.compare(200);
+    let expected = Counts {
+        packets: 200,
+        segments: 200 * 20,
+        bytes: 200 * (20 * 1_000 + HEADERS),
+    };
+    assert_eq!([near[1], far[0]], [expected, expected]);
+}
+
+/// TCP makes super-packets: packets and bytes are the link's, segments those that both sockets say
+/// they have sent and received.
+#[test]
+fn tcp_in_bulk() {
+    const BULK: usize = 64 << 20;
+    let mut pair = Pair::new(1_500);
+    let listener = pair.rooms[1]
+        .run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, send::PORT)))
+        .unwrap();
+    let to = (pair.ends[1].address, send::PORT);
+    let mut sender = pair.rooms[0].run(|| TcpStream::connect(to)).unwrap();
+    let (mut receiver, _) = listener.accept().unwrap();
+    let received = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut buffer = vec![0; 1 << 20];
+            let mut received = 0;
+            while received < BULK {
+                received += receiver.read(&mut buffer).unwrap();
+            }
+            received
+        });
+        sender.write_all(&vec![0x6e; BULK]).unwrap();
+        reader.join().unwrap()
+    });
+    assert_eq!(received, BULK);
+    // Still open, all acknowledged in a moment: what the sockets say has to be what was counted.
+    let sockets = || {
+        let [near, (out, into)] =
+            [&sender, &receiver].map(|socket| send::tcp_segments(socket).unwrap());
+        // The SYN-ACK was sent before there was a socket to count it.
+        [near, (out + 1, into)]
+    };
+    let segments = |counts: [[Counts; 2]; 2]| {
+        counts.map(|[ingress, egress]| (egress.segments, ingress.segments))
+    };
+    let mut seen = (sockets(), pair.counts());
+    netviz_tests::wait::wait_until(ARRIVAL, || {
+        seen = (sockets(), pair.counts());
+        seen.0 == segments(seen.1)
+    });
+    assert_eq!(seen.0, segments(seen.1));
+    let offered = pair.counts()[0][1].packets;
+    let [near, far] = pair.compare(offered);
+    assert_eq!(near[1], far[0]);
+    assert_eq!(near[0], far[1]);
+    assert!(
+        near[1].segments > 2 * near[1].packets,
+        "no super-packets: {near:?}"
+    );
+}

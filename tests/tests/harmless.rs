@@ -1,0 +1,256 @@
+//! Invariant 2, with the real binary on the laboratory: however netviz ends, nothing of it is left,
+//! nothing of anybody else's is touched, and no packet is lost on the way.
+
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use netviz::{
+    lab::{Attach, Lab, Options, UDP_PORT, traffic},
+    model::Direction,
+    sys::{netlink::Netlink, netns::NetNs},
+};
+use netviz_tests::{
+    binary::{self, Running},
+    descriptors::Held,
+    filters::{Filter, filters, qdiscs},
+    foreign,
+    wait::wait_until,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Two hooks of each of the doors of the two nodes: a tcx attachment is 9 ms under rtnl_lock, which
+/// other tests want as well.
+const ATTACH_LIMIT: Duration = Duration::from_secs(60);
+const DETACH_LIMIT: Duration = Duration::from_secs(60);
+/// After the process has ended.
+const GONE_LIMIT: Duration = Duration::from_secs(1);
+
+fn netviz(lab: &Lab, attach: &str) -> Running {
+    let nodes = lab.nodes().iter().map(|node| node.pid.to_string());
+    let nodes: Vec<_> = nodes.collect();
+    let mut command = Command::new(binary::netviz().unwrap());
+    command
+        .args(["doors", "--netns", &nodes.join(","), "--attach", attach])
+        .args(["-o", "jsonl"])
+        .stdout(Stdio::null());
+    Running::start(&mut command).unwrap()
+}
+
+/// Everything that stands at the doors of the nodes and of the pods: tcx programs by id, filters,
+/// qdiscs.
+#[derive(Debug, PartialEq)]
+struct Standing {
+    programs: Vec<(String, Vec<(String, u32)>)>,
+    filters: Vec<(String, Vec<Filter>)>,
+    qdiscs: Vec<(String, Vec<String>)>,
+}
+
+impl Standing {
+    fn of(lab: &Lab) -> Self {
+        let mut standing = Self {
+            programs: Vec::new(),
+            filters: Vec::new(),
+            qdiscs: Vec::new(),
+        };
+        let mut places: Vec<_> = lab
+            .nodes()
+            .iter()
+            .map(|it| lab.netns(it).unwrap())
+            .collect();
+        places.extend(lab.pods().iter().map(|it| lab.netns(it).unwrap()));
+        for namespace in &places {
+            let mut netlink = Netlink::open_in(namespace).unwrap();
+            for (name, index) in interfaces(namespace) {
+                let place = format!("{} {name}", namespace.id());
+                let kinds = qdiscs(&mut netlink, index).unwrap();
+                standing.qdiscs.push((place.clone(), kinds));
+                for hook in [Direction::Ingress, Direction::Egress] {
+                    let place = format!("{place} {hook}");
+                    let there = filters(&mut netlink, index, hook).unwrap();
+                    standing.filters.push((place.clone(), there));
+                    let chain = foreign::tcx_chain(namespace, &name, hook).unwrap();
+                    standing.programs.push((place, chain));
+                }
+            }
+        }
+        standing
+    }
+
+    fn netviz(&self) -> usize {
+        let programs = self.programs.iter().flat_map(|(_, chain)| chain);
+        let filters = self.filters.iter().flat_map(|(_, filters)| filters);
+        programs
+            .filter(|(name, _)| name.starts_with("netviz_"))
+            .count()
+            + filters.filter(|it| it.name.starts_with("netviz_")).count()
+    }
+}
+
+fn interfaces(namespace: &NetNs) -> Vec<(String, u32)> {
+    let names = || {
+        let names = nix::net::if_::if_nameindex().unwrap();
+        let pairs = names
+            .iter()
+            .map(|it| (it.name().to_str().unwrap().to_owned(), it.index()));
+        pairs.collect()
+    };
+    namespace.run(names).unwrap()
+}
+
+/// Starts netviz, waits until it is at every door, ends it with `signal`.
+fn come_and_go(attach: Attach, argument: &str, signal: Signal) {
+    let options = Options {
+        attach,
+        ..Options::default()
+    };
+    let lab = Lab::up(&options).unwrap();
+    let mut before = Standing::of(&lab);
+    assert_eq!(before.netviz(), 0);
+    let mut running = netviz(&lab, argument);
+    let pid = running.0.id();
+    // Both hooks of every door of nodes and pods but the loopback devices.
+    let hooks = before
+        .programs
+        .iter()
+        .filter(|(place, _)| !place.contains(" lo "))
+        .count();
+    let mut held = Held::default();
+    let attached = wait_until(ATTACH_LIMIT, || {
+        let there = Standing::of(&lab).netviz();
+        // Before it stands anywhere it may still have our own descriptors: they are closed late in
+        // execve(2).
+        if there > 0 {
+            held.add(Held::by(pid));
+        }
+        there == hooks
+    });
+    held.add(Held::by(pid));
+    // It opens the laboratory's programs in order to ask for their names.
+    held.remove(&Held::by(std::process::id()));
+    assert!(attached, "{} of {hooks} hooks", Standing::of(&lab).netviz());
+    assert!(held.maps.len() * 2 >= hooks, "{held:?}");
+
+    kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
+    assert!(ended, "netviz does not end at {signal}");
+    wait_until(GONE_LIMIT, || held.alive() == Held::default());
+    assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
+    let after = Standing::of(&lab);
+    if attach == Attach::Clsact {
+        // clsact itself stays: it cannot be told whether somebody else relies on it by now.
+        let added = |kinds: &mut Vec<String>| kinds.retain(|kind| kind != "clsact");
+        before.qdiscs.iter_mut().for_each(|(_, kinds)| added(kinds));
+        let mut after = after;
+        after.qdiscs.iter_mut().for_each(|(_, kinds)| added(kinds));
+        assert_eq!(after, before);
+    } else {
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn sigterm() {
+    come_and_go(Attach::Tcx, "tcx", Signal::SIGTERM);
+}
+
+#[test]
+fn sigkill() {
+    come_and_go(Attach::Tcx, "tcx", Signal::SIGKILL);
+}
+
+#[test]
+fn sigterm_in_clsact() {
+    come_and_go(Attach::Clsact, "clsact", Signal::SIGTERM);
+}
+
+/// Invariant 1, while netviz comes and is killed at ten different moments: every datagram of pods
+/// on one node and across nodes is answered.
+#[test]
+fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
+    let lab = Lab::up(&Options::default()).unwrap();
+    let over = AtomicBool::new(false);
+    let pods = lab.pods();
+    let from = &pods[0];
+    let near = pods[1..].iter().find(|pod| pod.node == from.node).unwrap();
+    let far = pods.iter().find(|pod| pod.node != from.node).unwrap();
+    let (sent, answered) = thread::scope(|scope| {
+        let senders = [near, far].map(|to| {
+            let (lab, over) = (&lab, &over);
+            scope.spawn(move || {
+                let namespace = lab.netns(from).unwrap();
+                let to = SocketAddr::new(to.address.into(), UDP_PORT);
+                let (mut sent, mut answered) = (0_u64, 0_u64);
+                while !over.load(Ordering::Relaxed) {
+                    sent += 100;
+                    answered += u64::from(traffic::udp(&namespace, to, 100, 500).unwrap());
+                }
+                (sent, answered)
+            })
+        });
+        let killed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            for round in 0..10 {
+                let mut running = netviz(&lab, "tcx");
+                let pid = running.0.id();
+                let mut links = 0;
+                let came = wait_until(ATTACH_LIMIT, || {
+                    links = Held::by(pid).links.len();
+                    links >= round * 5
+                });
+                let ended = running.0.try_wait().unwrap();
+                running.kill();
+                assert!(came, "round {round}: {links} links, {ended:?}");
+            }
+        }));
+        over.store(true, Ordering::Relaxed);
+        let [near, far] = senders.map(|sender| sender.join().unwrap());
+        killed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (near.0 + far.0, near.1 + far.1)
+    });
+    assert!(sent > 1_000, "too little was sent to say anything: {sent}");
+    assert_eq!(answered, sent);
+    let clean = wait_until(GONE_LIMIT, || Standing::of(&lab).netviz() == 0);
+    assert!(clean, "{:?}", Standing::of(&lab));
+}
+
+/// A reader that goes away (`netviz | head`) is an end like any other.
+#[test]
+fn a_closed_pipe() {
+    let lab = Lab::up(&Options::default()).unwrap();
+    let before = Standing::of(&lab);
+    let nodes: Vec<_> = lab
+        .nodes()
+        .iter()
+        .map(|node| node.pid.to_string())
+        .collect();
+    let mut command = Command::new(binary::netviz().unwrap());
+    command
+        .args([
+            "doors",
+            "--netns",
+            &nodes.join(","),
+            "-o",
+            "jsonl",
+            "--watch",
+            "100ms",
+        ])
+        .stdout(Stdio::piped());
+    let mut running = Running::start(&mut command).unwrap();
+    let pid = running.0.id();
+    assert!(wait_until(ATTACH_LIMIT, || Held::by(pid).links.len() > 10));
+    let start = Instant::now();
+    drop(running.0.stdout.take());
+    let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
+    assert!(ended, "still there after {:?}", start.elapsed());
+    assert!(running.0.wait().unwrap().success());
+    wait_until(GONE_LIMIT, || Standing::of(&lab) == before);
+    assert_eq!(Standing::of(&lab), before);
+}
