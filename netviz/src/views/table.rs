@@ -8,11 +8,10 @@
 //! ```
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
-use unicode_width::UnicodeWidthStr as _;
 
 use super::{
     lines::word,
-    text::{bytes, count, cut_end, cut_middle, rate, safe},
+    text::{bytes, count, cut_end, cut_middle, rate, safe, visible_width},
 };
 use crate::model::{DoorState, Role, Snapshot, State, Traffic};
 
@@ -297,13 +296,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     text.extend(snapshot.notes.iter().map(|note| safe(note)));
     let width = style.width.unwrap_or(usize::MAX);
     text.into_iter()
-        .map(|line| {
-            if style.colour {
-                line
-            } else {
-                cut_end(&line, width)
-            }
-        })
+        .map(|line| cut_end(&line, width))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -375,19 +368,4 @@ fn footer(snapshot: &Snapshot) -> String {
         parts.join(", "),
         sources.join("; ")
     )
-}
-
-/// Width of a line on the screen, colours not counted.
-fn visible_width(line: &str) -> usize {
-    let mut plain = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            // Only sequences that the table itself wrote are in here: names are made safe before.
-            chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            plain.push(c);
-        }
-    }
-    plain.width()
 }

@@ -5,6 +5,10 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Stands for a number that is not known, which is not 0.
 pub const UNKNOWN: &str = "–";
 
+const ESCAPE: char = '\u{1b}';
+/// Ends all colours.
+const RESET: &str = "\u{1b}[0m";
+
 /// A name as it may be printed: interfaces and hostnames are named by whoever runs a pod, and
 /// must not move the cursor, colour the screen or turn the direction of writing.
 #[must_use]
@@ -24,6 +28,9 @@ pub fn cut_middle(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
+    if width == 0 {
+        return String::new();
+    }
     let tail_width = width.saturating_sub(1).div_ceil(2);
     let head_width = width.saturating_sub(1) - tail_width;
     let head = take(text.chars(), head_width);
@@ -31,13 +38,47 @@ pub fn cut_middle(text: &str, width: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Cuts at the end.
+/// Cuts at the end; colours take no room, and do not reach beyond the cut.
 #[must_use]
 pub fn cut_end(text: &str, width: usize) -> String {
-    if text.width() <= width {
+    if visible_width(text) <= width {
         return text.to_owned();
     }
-    format!("{}…", take(text.chars(), width.saturating_sub(1)))
+    let mut left = width.saturating_sub(1);
+    let mut cut = String::new();
+    for (sequence, c) in with_sequences(text) {
+        let needs = if sequence { 0 } else { c.width().unwrap_or(0) };
+        if needs > left {
+            break;
+        }
+        left -= needs;
+        cut.push(c);
+    }
+    if width > 0 {
+        cut.push('…');
+    }
+    if cut.contains(ESCAPE) {
+        cut.push_str(RESET);
+    }
+    cut
+}
+
+/// Columns that a text takes on the screen, colours not counted.
+#[must_use]
+pub fn visible_width(text: &str) -> usize {
+    let visible = with_sequences(text).filter_map(|(sequence, c)| (!sequence).then_some(c));
+    visible.collect::<String>().width()
+}
+
+/// Marks the characters of colour sequences. Only netviz's own are ever in a text: names are made
+/// [`safe`] before.
+fn with_sequences(text: &str) -> impl Iterator<Item = (bool, char)> {
+    let mut inside = false;
+    text.chars().map(move |c| {
+        let sequence = inside || c == ESCAPE;
+        inside = sequence && !c.is_ascii_alphabetic();
+        (sequence, c)
+    })
 }
 
 fn take(chars: impl Iterator<Item = char>, width: usize) -> String {
@@ -127,7 +168,16 @@ mod tests {
         assert_eq!(cut_middle("busybox-c8bbbbb84-fmhwc", 14), "busybo…4-fmhwc");
         assert_eq!(cut_end("counting", 5), "coun…");
         assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
-        assert_eq!(cut_middle("abc", 0), "…");
+        assert_eq!(cut_middle("abc", 0), "");
+        assert_eq!(cut_middle("abc", 1), "…");
+    }
+
+    #[test]
+    fn colours_take_no_room_and_end_at_the_cut() {
+        let red = "\u{1b}[31mcounting\u{1b}[0m";
+        assert_eq!(visible_width(red), 8);
+        assert_eq!(cut_end(red, 8), red);
+        assert_eq!(cut_end(red, 5), "\u{1b}[31mcoun…\u{1b}[0m");
     }
 
     #[test]
