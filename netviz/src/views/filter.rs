@@ -77,7 +77,7 @@ impl Filter {
             return;
         }
         snapshot.doors.retain(|door| {
-            fits(&self.nodes, &[door.node.clone()])
+            fits(&self.nodes, std::slice::from_ref(&door.node))
                 && fits(&self.pods, &pod_names(door))
                 && fits(&self.devices, &device_names(door))
         });
@@ -102,7 +102,7 @@ fn patterns(what: &'static str, texts: &[String]) -> Result<Vec<Pattern>, BadPat
         Err(error) => Err(BadPattern {
             what,
             pattern: text.clone(),
-            why: error.kind().to_string(),
+            why: super::text::safe(&error.kind().to_string()),
         }),
     };
     texts.iter().map(read).collect()

@@ -1,5 +1,7 @@
 //! Pieces of text: names that nobody can be trusted with, numbers, and cutting to a width.
 
+use std::collections::{BTreeSet, HashMap};
+
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Stands for a number that is not known, which is not 0.
@@ -31,11 +33,72 @@ pub fn cut_middle(text: &str, width: usize) -> String {
     if width == 0 {
         return String::new();
     }
-    let tail_width = width.saturating_sub(1).div_ceil(2);
-    let head_width = width.saturating_sub(1) - tail_width;
-    let head = take(text.chars(), head_width);
-    let tail: String = take(text.chars().rev(), tail_width).chars().rev().collect();
+    let tail_width = (width - 1).div_ceil(2);
+    let mut head = take(text.chars(), width - 1 - tail_width);
+    let mut tail: String = take(text.chars().rev(), tail_width).chars().rev().collect();
+    // Some characters are wider together than each by itself.
+    while format!("{head}…{tail}").width() > width {
+        if head.pop().is_none() {
+            tail.remove(0);
+        }
+    }
     format!("{head}…{tail}")
+}
+
+/// Cuts many names to one width so that no two that differ look the same, where that can be.
+#[must_use]
+pub fn cut_apart(names: &[String], width: usize) -> HashMap<&str, String> {
+    let mut alike: HashMap<String, BTreeSet<&str>> = HashMap::new();
+    for name in names {
+        alike
+            .entry(cut_middle(name, width))
+            .or_default()
+            .insert(name);
+    }
+    let mut apart = HashMap::new();
+    for (cut, group) in alike {
+        let common = if group.len() > 1 { common(&group) } else { 0 };
+        for name in group {
+            // What is said of all of them goes, what tells them apart comes to the front.
+            let cut = match common {
+                0 | 1 => cut.clone(),
+                common => {
+                    let rest: String = name.chars().skip(common).collect();
+                    cut_middle(&format!("…{rest}"), width)
+                }
+            };
+            apart.insert(name, cut);
+        }
+    }
+    apart
+}
+
+/// How many characters all names begin with.
+fn common(names: &BTreeSet<&str>) -> usize {
+    // In their order, the first and the last differ the most.
+    let (Some(first), Some(last)) = (names.first(), names.last()) else {
+        return 0;
+    };
+    let pairs = first.chars().zip(last.chars());
+    pairs.take_while(|(a, b)| a == b).count()
+}
+
+/// Breaks a text at its spaces; lines after the first begin with `indent` spaces.
+#[must_use]
+pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last_mut().expect("never empty");
+        if !line.trim().is_empty() && visible_width(format!("{line}{word}").trim_end()) > width {
+            lines.push(format!("{:indent$}{word}", ""));
+        } else {
+            line.push_str(word);
+        }
+    }
+    lines
+        .iter()
+        .map(|line| cut_end(line.trim_end(), width))
+        .collect()
 }
 
 /// Cuts at the end; colours take no room, and do not reach beyond the cut.
@@ -54,9 +117,10 @@ pub fn cut_end(text: &str, width: usize) -> String {
         left -= needs;
         cut.push(c);
     }
-    if width > 0 {
-        cut.push('…');
-    }
+    // Some characters are wider together than each by itself.
+    let rest = if width > 0 { "…" } else { "" };
+    while visible_width(&format!("{cut}{rest}")) > width && cut.pop().is_some() {}
+    cut.push_str(rest);
     if cut.contains(ESCAPE) {
         cut.push_str(RESET);
     }
@@ -170,6 +234,22 @@ mod tests {
         assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
         assert_eq!(cut_middle("abc", 0), "");
         assert_eq!(cut_middle("abc", 1), "…");
+    }
+
+    #[test]
+    fn names_that_differ_are_cut_apart() {
+        let names = ["team-a/frontend-canary-0", "team-b/frontend-canary-0", "x"].map(Into::into);
+        let cut = cut_apart(&names, 10);
+        assert_eq!(cut[names[0].as_str()], "…a/f…ary-0");
+        assert_eq!(cut[names[1].as_str()], "…b/f…ary-0");
+        assert_eq!(cut["x"], "x");
+    }
+
+    #[test]
+    fn long_texts_are_wrapped() {
+        assert_eq!(wrap("one two three", 20, 2), ["one two three"]);
+        assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
+        assert_eq!(wrap("extraordinarily long", 8, 2), ["extraor…", "  long"]);
     }
 
     #[test]
