@@ -1,1 +1,3 @@
 //! Helpers that the kernel tests share.
+
+pub mod cli;
