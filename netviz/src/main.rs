@@ -7,8 +7,8 @@ use clap::Parser as _;
 use netviz::{
     app,
     cli::{Cli, Command},
-    model::Snapshot,
     trace,
+    views::json,
 };
 
 fn main() -> ExitCode {
@@ -33,12 +33,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
         Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
         Some(Command::Schema) => {
-            let schema = schemars::schema_for!(Snapshot);
-            writeln!(
-                std::io::stdout(),
-                "{}",
-                serde_json::to_string_pretty(&schema)?
-            )?;
+            let schema = serde_json::to_string_pretty(&json::schema())?;
+            let written = writeln!(std::io::stdout(), "{schema}");
+            app::doors::quiet(written.context("cannot write the schema"))?;
         }
         Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard")?,
     }

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod filter;
+pub mod json;
 pub mod lines;
 pub mod table;
 pub mod text;

@@ -21,6 +21,7 @@ use crate::{
     views::{
         csv,
         filter::Filter,
+        json,
         lines::Lines,
         table::{self, Style},
     },
@@ -40,11 +41,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// operation, the object and the remedy.
 pub async fn run(args: &DoorsArgs) -> Result<()> {
     preflight::check()?;
-    let filter = Filter {
-        nodes: args.node.clone(),
-        pods: args.pod.clone(),
-        devices: args.device.clone(),
-    };
+    let filter = Filter::new(&args.node, &args.pod, &args.device)?;
     let selection = Selection::new(
         args.selection.netns.clone(),
         args.selection.all,
@@ -263,8 +260,7 @@ impl Doors<'_> {
     fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {
         let mut out = io::stdout().lock();
         if self.args.output == Output::Jsonl {
-            serde_json::to_writer(&mut out, snapshot)?;
-            writeln!(out)?;
+            json::write_line(snapshot, &mut out)?;
         } else {
             for line in lines.next(snapshot) {
                 writeln!(out, "{line}")?;
@@ -294,21 +290,15 @@ fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<()> {
             };
             writeln!(out, "{}", table::draw(snapshot, style))?;
         }
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, snapshot)?;
-            writeln!(out)?;
-        }
-        Output::Jsonl => {
-            serde_json::to_writer(&mut out, snapshot)?;
-            writeln!(out)?;
-        }
+        Output::Json => json::write(snapshot, &mut out)?,
+        Output::Jsonl => json::write_line(snapshot, &mut out)?,
         Output::Csv => csv::write(snapshot, &mut out)?,
     }
     Ok(out.flush()?)
 }
 
 /// A reader that has seen enough (`netviz | head`) is no error.
-fn quiet(result: Result<()>) -> Result<()> {
+pub fn quiet(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
@@ -316,17 +306,6 @@ fn quiet(result: Result<()>) -> Result<()> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let json = cause
-            .downcast_ref::<serde_json::Error>()
-            .and_then(serde_json::Error::io_error_kind);
-        let csv = cause
-            .downcast_ref::<::csv::Error>()
-            .and_then(|error| match error.kind() {
-                ::csv::ErrorKind::Io(error) => Some(error.kind()),
-                _ => None,
-            });
-        [io, json, csv].contains(&Some(io::ErrorKind::BrokenPipe))
-    })
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -16,6 +16,8 @@ use crossterm::{
 };
 use tokio::sync::mpsc;
 
+use crate::views::text::{cut_end, visible_width};
+
 /// What a person did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
@@ -58,7 +60,7 @@ impl Screen {
 
     /// Draws over what was there, so that nothing flickers; what does not fit is said.
     pub(super) fn draw(&self, text: &str, footer: &str) -> io::Result<()> {
-        let (_, rows) = dimensions();
+        let (columns, rows) = dimensions();
         let mut out = io::BufWriter::new(io::stdout().lock());
         queue!(out, MoveTo(0, 0))?;
         let lines: Vec<_> = text.lines().collect();
@@ -66,23 +68,30 @@ impl Screen {
         let cut = lines.len() > room;
         let shown = if cut { room - 1 } else { lines.len() };
         for line in &lines[..shown] {
-            write!(out, "{line}")?;
-            queue!(out, Clear(ClearType::UntilNewLine))?;
-            write!(out, "\r\n")?;
+            draw_line(&mut out, line, columns)?;
         }
         if cut {
-            write!(
-                out,
+            let more = format!(
                 "… {} more lines: a taller window, or --node, --pod, --device",
                 lines.len() - shown
-            )?;
-            queue!(out, Clear(ClearType::UntilNewLine))?;
-            write!(out, "\r\n")?;
+            );
+            draw_line(&mut out, &more, columns)?;
         }
         queue!(out, Clear(ClearType::FromCursorDown))?;
-        write!(out, "{footer}")?;
+        write!(out, "{}", cut_end(footer, columns))?;
         out.flush()
     }
+}
+
+/// Writes a line over the one that was there. One that is as wide as the screen leaves the cursor
+/// on its last character, which clearing would take away.
+fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()> {
+    let line = cut_end(line, columns);
+    write!(out, "{line}")?;
+    if visible_width(&line) < columns {
+        queue!(out, Clear(ClearType::UntilNewLine))?;
+    }
+    write!(out, "\r\n")
 }
 
 impl Drop for Screen {

@@ -122,6 +122,9 @@ pub struct Passage {
 /// A veth pair at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CorridorState {
+    /// Identities of its two ends; not in the JSON form.
+    #[serde(skip)]
+    pub ends: [DoorId; 2],
     /// Name of its node.
     pub node: String,
     /// Pod that it leads to.
@@ -295,6 +298,7 @@ impl View<'_> {
         let first = self.cluster.door(corridor.first)?;
         let second = self.cluster.door(corridor.second)?;
         Some(CorridorState {
+            ends: [first.id, second.id],
             node: self.cluster.nodes.get(first.node)?.name.clone(),
             pod: first.pod.clone().or_else(|| second.pod.clone()),
             passages: [self.passage(first, second), self.passage(second, first)],

@@ -33,7 +33,7 @@ pub const HEADER: [&str; 19] = [
 /// Those of the writer.
 pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(HEADER)?;
+    writer.write_record(HEADER).map_err(io_error)?;
     for door in &snapshot.doors {
         let state = serde_json::to_value(door.state).ok();
         let state = state
@@ -55,9 +55,17 @@ pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
         ];
         record.extend(traffic(&door.ingress));
         record.extend(traffic(&door.egress));
-        writer.write_record(&record)?;
+        writer.write_record(&record).map_err(io_error)?;
     }
     writer.flush()
+}
+
+/// The writer's own error: a closed pipe is to be recognised as one.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn traffic(traffic: &Traffic) -> [String; 4] {

@@ -1,18 +1,33 @@
 //! Shows a part of a snapshot: by node, pod or device.
 
-use globset::Glob;
+use globset::{Glob, GlobMatcher};
 
 use crate::model::{DoorState, Snapshot};
 
 /// Names, or glob patterns, of what is to be shown; an empty list takes all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Nodes.
-    pub nodes: Vec<String>,
-    /// Pods: `name`, `namespace/name` or an address.
-    pub pods: Vec<String>,
-    /// Interfaces.
-    pub devices: Vec<String>,
+    nodes: Vec<Pattern>,
+    pods: Vec<Pattern>,
+    devices: Vec<Pattern>,
+}
+
+/// A name as it was given, and the pattern that it is.
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: String,
+    glob: GlobMatcher,
+}
+
+/// A pattern that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--{what}: the pattern {pattern:?} cannot be read: {why}; [*], [?] and [[] stand for the signs themselves"
+)]
+pub struct BadPattern {
+    what: &'static str,
+    pattern: String,
+    why: String,
 }
 
 /// A name that fits nothing.
@@ -25,6 +40,19 @@ pub struct Unknown {
 }
 
 impl Filter {
+    /// A filter by nodes, by pods (`name`, `namespace/name` or an address) and by interfaces.
+    ///
+    /// # Errors
+    /// [`BadPattern`] for the first one that is no glob: passed over, it would show too much or
+    /// nothing.
+    pub fn new(nodes: &[String], pods: &[String], devices: &[String]) -> Result<Self, BadPattern> {
+        Ok(Self {
+            nodes: patterns("node", nodes)?,
+            pods: patterns("pod", pods)?,
+            devices: patterns("device", devices)?,
+        })
+    }
+
     /// Whether everything is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -49,7 +77,7 @@ impl Filter {
             return;
         }
         snapshot.doors.retain(|door| {
-            fits(&self.nodes, &[door.node.clone()])
+            fits(&self.nodes, std::slice::from_ref(&door.node))
                 && fits(&self.pods, &pod_names(door))
                 && fits(&self.devices, &device_names(door))
         });
@@ -57,28 +85,43 @@ impl Filter {
         snapshot
             .nodes
             .retain(|node| doors.iter().any(|door| door.node == node.name));
-        snapshot.corridors.retain(|corridor| {
-            doors.iter().any(|door| {
-                door.node == corridor.node && door.interface == corridor.passages[0].from
-            })
-        });
+        // By identity: every pod has an eth0.
+        let shown: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
+        snapshot
+            .corridors
+            .retain(|corridor| corridor.ends.iter().any(|end| shown.contains(end)));
     }
+}
+
+fn patterns(what: &'static str, texts: &[String]) -> Result<Vec<Pattern>, BadPattern> {
+    let read = |text: &String| match Glob::new(text) {
+        Ok(glob) => Ok(Pattern {
+            text: text.clone(),
+            glob: glob.compile_matcher(),
+        }),
+        Err(error) => Err(BadPattern {
+            what,
+            pattern: text.clone(),
+            why: super::text::safe(&error.kind().to_string()),
+        }),
+    };
+    texts.iter().map(read).collect()
 }
 
 fn check(
     what: &'static str,
-    wanted: &[String],
+    wanted: &[Pattern],
     snapshot: &Snapshot,
     names: impl Fn(&DoorState) -> Vec<String>,
 ) -> Result<(), Unknown> {
     let all: std::collections::BTreeSet<String> = snapshot.doors.iter().flat_map(names).collect();
     let all: Vec<String> = all.into_iter().collect();
-    for name in wanted {
-        if !fits(std::slice::from_ref(name), &all) {
+    for pattern in wanted {
+        if !fits(std::slice::from_ref(pattern), &all) {
             return Err(Unknown {
                 what,
-                name: name.clone(),
-                near: near(name, &all),
+                name: pattern.text.clone(),
+                near: near(&pattern.text, &all),
             });
         }
     }
@@ -107,14 +150,12 @@ fn near(name: &str, all: &[String]) -> String {
     }
 }
 
-fn fits(patterns: &[String], names: &[String]) -> bool {
-    patterns.is_empty()
-        || patterns.iter().any(|pattern| {
-            let glob = Glob::new(pattern).ok().map(|glob| glob.compile_matcher());
-            names.iter().any(|name| {
-                name == pattern || glob.as_ref().is_some_and(|glob| glob.is_match(name))
-            })
-        })
+fn fits(patterns: &[Pattern], names: &[String]) -> bool {
+    let fits = |pattern: &Pattern| {
+        let mut names = names.iter();
+        names.any(|name| *name == pattern.text || pattern.glob.is_match(name))
+    };
+    patterns.is_empty() || patterns.iter().any(fits)
 }
 
 fn pod_names(door: &DoorState) -> Vec<String> {

@@ -52,7 +52,7 @@ fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {
         let reason = door
             .reason
             .as_ref()
-            .map(|reason| format!(": {reason}"))
+            .map(|reason| format!(": {}", safe(reason)))
             .unwrap_or_default();
         return Some(format!("{}{reason}", word(door.state)));
     }

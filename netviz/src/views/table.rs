@@ -8,13 +8,12 @@
 //! ```
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
-use unicode_width::UnicodeWidthStr as _;
 
 use super::{
     lines::word,
-    text::{bytes, count, cut_end, cut_middle, rate, safe},
+    text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
-use crate::model::{DoorState, Role, Snapshot, State, Traffic};
+use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +120,7 @@ struct Layout {
 
 impl Layout {
     /// From the widest to the narrowest.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self {
             pod: 64,
             packets: true,
@@ -141,8 +140,15 @@ impl Layout {
             segments: false,
         },
         Self {
-            pod: 22,
+            pod: 25,
             packets: true,
+            bytes: false,
+            segments: false,
+        },
+        // The names that deployments usually give: `netshoot-7d996d7884-fwt8z`.
+        Self {
+            pod: 25,
+            packets: false,
             bytes: false,
             segments: false,
         },
@@ -186,10 +192,12 @@ fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
         }
     };
     table.set_header(header.into_iter().enumerate().map(right));
+    let names: Vec<_> = snapshot.doors.iter().map(corridor_name).collect();
+    let names_cut = cut_apart(&names, layout.pod);
     for (place, door) in snapshot.doors.iter().enumerate() {
         let before = place.checked_sub(1).map(|before| &snapshot.doors[before]);
         let mut row = Vec::with_capacity(numbers);
-        row.push(corridor(before, door, layout));
+        row.push(corridor(before, door, &names_cut[names[place].as_str()]));
         row.push(safe(&door.interface.clone().unwrap_or_else(|| "?".into())));
         row.push(door.ifindex.to_string());
         row.extend(figures(door, layout));
@@ -224,13 +232,20 @@ fn figures(door: &DoorState, layout: Layout) -> Vec<String> {
 }
 
 /// First column: the pod or the kind of corridor, and under it the address.
-fn corridor(before: Option<&DoorState>, door: &DoorState, layout: Layout) -> String {
-    if let Some(first) = before.filter(|before| is_pair(before, door)) {
-        // The pod's address, or that of whichever end has one.
-        let address = first.addresses.first().or(door.addresses.first());
-        return address.map_or_else(String::new, |address| format!("    {address}"));
+fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
+    let Some(first) = before.filter(|before| is_pair(before, door)) else {
+        return format!("  {name}");
+    };
+    if door.side == Side::Host {
+        return "    its far end".into();
     }
-    let name = match (&door.pod, door.role) {
+    // The pod's address, or that of whichever end has one.
+    let address = first.addresses.first().or(door.addresses.first());
+    address.map_or_else(String::new, |address| format!("    {address}"))
+}
+
+fn corridor_name(door: &DoorState) -> String {
+    match (&door.pod, door.role) {
         (Some(pod), _) => {
             let namespace = door
                 .namespace
@@ -251,8 +266,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, layout: Layout) -> Str
         (None, Role::Veth) => "veth pair".into(),
         (None, Role::Bridge) => "bridge".into(),
         (None, Role::Other) => door.kind.clone().unwrap_or_else(|| "other".into()),
-    };
-    format!("  {}", cut_middle(&name, layout.pod))
+    }
 }
 
 fn is_pair(first: &DoorState, second: &DoorState) -> bool {
@@ -269,6 +283,7 @@ fn is_quiet(door: &DoorState) -> bool {
 
 fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> String {
     let mut text = Vec::new();
+    let mut reasons = Vec::new();
     let mut node = None;
     let (header, rows) = lines
         .split_first()
@@ -285,7 +300,11 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         let room = style
             .width
             .map_or(usize::MAX, |width| width.saturating_sub(wide));
-        let state = cut_end(&state(door), room);
+        let whole = state(door);
+        let state = cut_end(&whole, room);
+        if state != whole && is_telling(door) {
+            reasons.push(format!("  {}  {whole}", place_of(door)));
+        }
         let state = if style.colour {
             coloured(door.state, &state)
         } else {
@@ -293,19 +312,36 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         };
         text.push(format!("{line}{state}").trim_end().to_owned());
     }
-    text.push(footer(snapshot));
-    text.extend(snapshot.notes.iter().map(|note| safe(note)));
     let width = style.width.unwrap_or(usize::MAX);
-    text.into_iter()
-        .map(|line| {
-            if style.colour {
-                line
-            } else {
-                cut_end(&line, width)
-            }
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
+    let mut text: Vec<_> = text.iter().map(|line| cut_end(line, width)).collect();
+    let more = reasons.len().saturating_sub(REASONS);
+    for reason in reasons.iter().take(REASONS) {
+        text.extend(wrap(reason, width, 4));
+    }
+    if more > 0 {
+        text.push(cut_end(
+            &format!("  … and {more} more: a wider window shows why"),
+            width,
+        ));
+    }
+    text.extend(wrap(&footer(snapshot), width, 2));
+    for note in &snapshot.notes {
+        text.extend(wrap(&safe(note), width, 2));
+    }
+    text.join("\n")
+}
+
+/// How many reasons that had to be cut are repeated in full under the table.
+const REASONS: usize = 4;
+
+/// Whether the reason says more than the state.
+fn is_telling(door: &DoorState) -> bool {
+    door.state != State::Gone && door.reason.as_deref() != Some(PENDING)
+}
+
+fn place_of(door: &DoorState) -> String {
+    let interface = door.interface.as_deref().unwrap_or("?");
+    format!("{} {}", safe(interface), door.ifindex)
 }
 
 fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
@@ -375,19 +411,4 @@ fn footer(snapshot: &Snapshot) -> String {
         parts.join(", "),
         sources.join("; ")
     )
-}
-
-/// Width of a line on the screen, colours not counted.
-fn visible_width(line: &str) -> usize {
-    let mut plain = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            // Only sequences that the table itself wrote are in here: names are made safe before.
-            chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            plain.push(c);
-        }
-    }
-    plain.width()
 }

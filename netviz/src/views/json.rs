@@ -1,0 +1,34 @@
+//! The JSON form, and its schema.
+
+use std::io::{self, Write};
+
+use schemars::generate::SchemaSettings;
+
+use crate::model::Snapshot;
+
+/// The schema of what is written: a field that may be `null` is there all the same.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
+    generator.into_root_schema_for::<Snapshot>().into()
+}
+
+/// Writes a snapshot in as many lines as it takes.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(snapshot: &Snapshot, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, snapshot)?;
+    writeln!(out)
+}
+
+/// Writes a snapshot in one line.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_line(snapshot: &Snapshot, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut out, snapshot)?;
+    writeln!(out)
+}

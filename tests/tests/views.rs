@@ -1,0 +1,573 @@
+//! Every view of one snapshot that was built by hand: no kernel, no clock.
+//!
+//! After a wanted change: `INSTA_UPDATE=always cargo test -p netviz-tests --test views`, and read
+//! the difference before it is committed.
+
+use clap::CommandFactory as _;
+use netviz::{
+    cli::Cli,
+    model::{DoorSample, Meter, Snapshot},
+    views::{
+        csv,
+        filter::Filter,
+        json,
+        lines::Lines,
+        table::{self, Sort, Style},
+        text::{bytes, count, cut_end, cut_middle, rate, safe, visible_width},
+    },
+};
+use netviz_tests::cli::{
+    schema::complaints,
+    sight::{Sight, blog},
+};
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
+
+fn draw(snapshot: &Snapshot, width: Option<usize>, colour: bool) -> String {
+    table::draw(snapshot, Style { width, colour })
+}
+
+#[test]
+fn table() {
+    let snapshot = blog().snapshot();
+    for width in [80, 100, 120, 160] {
+        insta::assert_snapshot!(
+            format!("table_{width}"),
+            draw(&snapshot, Some(width), false)
+        );
+    }
+    insta::assert_snapshot!("table_unlimited", draw(&snapshot, None, false));
+}
+
+#[test]
+fn no_line_is_wider_than_the_screen() {
+    let snapshot = blog().snapshot();
+    for width in 1..=250 {
+        for colour in [false, true] {
+            for line in draw(&snapshot, Some(width), colour).lines() {
+                let wide = visible_width(line);
+                assert!(wide <= width, "{wide} of {width}: {line:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_add_and_carry_nothing() {
+    let snapshot = blog().snapshot();
+    for width in [None, Some(80), Some(120)] {
+        let mut plain = String::new();
+        let mut inside = false;
+        for c in draw(&snapshot, width, true).chars() {
+            inside |= c == '\u{1b}';
+            if !inside {
+                plain.push(c);
+            }
+            inside &= !c.is_ascii_alphabetic();
+        }
+        let plain: Vec<_> = plain.lines().map(str::trim_end).collect();
+        let without = draw(&snapshot, width, false);
+        assert_eq!(plain, without.lines().collect::<Vec<_>>());
+    }
+    assert!(draw(&snapshot, None, true).contains("\u{1b}["));
+}
+
+/// From 80 columns on, both ends can be told from every other, and numbers stand under each other.
+#[test]
+fn names_stay_unambiguous_and_numbers_aligned() {
+    let snapshot = blog().snapshot();
+    for width in [80, 100, 120, 160, 300] {
+        let text = draw(&snapshot, Some(width), false);
+        for end in ["x2x4k", "x2x5k", "t6ggh", "fmhwc", "零壱"] {
+            assert!(text.contains(end), "{end} at {width}:\n{text}");
+        }
+        let named = snapshot
+            .doors
+            .iter()
+            .filter_map(|door| door.interface.as_ref());
+        for interface in named {
+            assert!(text.contains(&safe(interface)), "{interface} at {width}");
+        }
+        let lines: Vec<_> = text.lines().collect();
+        let header = lines.iter().find(|line| line.contains("pkt/s")).unwrap();
+        // Where the title of a number ends, there ends a number or its sign in every row.
+        let column = header.find("pkt/s").unwrap() + "pkt/s".len();
+        let column = header[..column].width();
+        // Under the last door, reasons are told in full.
+        let last = lines
+            .iter()
+            .position(|line| line.contains("lxcbbbbbbbbbbbb"));
+        let rows = lines[..=last.unwrap()]
+            .iter()
+            .filter(|line| line.starts_with("  ") && !line.contains("pkt/s"));
+        for row in rows {
+            let mut at = 0;
+            let last = row.chars().find(|c| {
+                at += c.to_string().width();
+                at >= column
+            });
+            let last = last.unwrap_or(' ');
+            assert!(
+                last.is_ascii_digit() || last == '–',
+                "{last:?} in {row:?} at {width}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_known_is_no_number() {
+    let snapshot = blog().snapshot();
+    let text = draw(&snapshot, None, false);
+    let outside = text
+        .lines()
+        .find(|line| line.contains("link-netnsid 4"))
+        .unwrap();
+    assert!(outside.matches('–').count() == 8, "{outside}");
+    let foreign = text.lines().find(|line| line.contains("filter_x")).unwrap();
+    assert!(
+        foreign.contains("blind: ▼ filter_x runs before netviz"),
+        "{foreign}"
+    );
+    let skipped = text
+        .lines()
+        .find(|line| line.contains("lxc73d2e1d7cf4f"))
+        .unwrap();
+    assert!(
+        skipped.contains("bypassed: ▲ skipped: bpf_redirect_peer (3 segments"),
+        "{skipped}"
+    );
+    let lost = text
+        .lines()
+        .find(|line| line.contains("lxc174c023046ff"))
+        .unwrap();
+    assert!(lost.contains("▲ 12 lost before eth0"), "{lost}");
+}
+
+#[test]
+fn hostile_names_reach_no_view() {
+    let snapshot = blog().snapshot();
+    let mut records = Vec::new();
+    csv::write(&snapshot, &mut records).unwrap();
+    let mut lines = Lines::default();
+    let mut texts = vec![
+        draw(&snapshot, None, false),
+        String::from_utf8(records).unwrap(),
+        lines.next(&snapshot).join("\n"),
+    ];
+    // A loss in front of an interface with such a name: the name stands in the reason.
+    let mut sight = blog();
+    let (pod, lxc) = ((4_026_532_204, 16), (4_026_532_200, 17));
+    for (netns, index) in [pod, lxc] {
+        sight.now(netns, index).meter = Meter::Failed("no place on e\u{1b}[31mth0".into());
+    }
+    texts.push(lines.next(&sight.snapshot()).join("\n"));
+    assert!(texts[3].contains("no place on e"), "{}", texts[3]);
+    texts.push(draw(&sight.snapshot(), None, false));
+    for text in texts {
+        let bad = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(bad, None, "{text}");
+    }
+}
+
+#[test]
+fn sorted_and_filtered() {
+    let mut snapshot = blog().snapshot();
+    table::sort(&mut snapshot, Sort::Rate);
+    let first: Vec<_> = snapshot
+        .doors
+        .iter()
+        .map(|door| door.node.clone())
+        .collect();
+    let nodes = first.partition_point(|node| node == "mycluster-worker");
+    assert!(
+        first[nodes..]
+            .iter()
+            .all(|node| node == "mycluster-worker2")
+    );
+    let most = |door: &netviz::model::DoorState| {
+        let both = [&door.ingress, &door.egress];
+        both.map(|t| t.packets_per_second.unwrap_or(0.0))
+            .into_iter()
+            .fold(0.0, f64::max)
+    };
+    assert_eq!(most(&snapshot.doors[0]), 506.0);
+    let filter = |nodes: &[&str], pods: &[&str], devices: &[&str]| {
+        let owned = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let filter = Filter::new(&owned(nodes), &owned(pods), &owned(devices)).unwrap();
+        let mut snapshot = blog().snapshot();
+        filter.check(&snapshot).map(|()| {
+            filter.apply(&mut snapshot);
+            snapshot
+        })
+    };
+    let one = filter(&[], &["busybox-*-fmhwc"], &[]).unwrap();
+    assert_eq!(one.doors.len(), 2);
+    assert_eq!(one.nodes.len(), 1);
+    // Every pod has an eth0, and only one of them was asked for.
+    assert_eq!(one.corridors.len(), 1);
+    assert_eq!(
+        one.corridors[0].pod.as_deref(),
+        Some("busybox-c8bbbbb84-fmhwc")
+    );
+    assert_eq!(
+        filter(&[], &["networking101/*"], &[]).unwrap().doors.len(),
+        4
+    );
+    assert_eq!(filter(&[], &["10.10.2.121"], &[]).unwrap().doors.len(), 1);
+    assert_eq!(
+        filter(&["*worker"], &[], &["cilium_*"])
+            .unwrap()
+            .doors
+            .len(),
+        3
+    );
+    let error = filter(&[], &["busybox-c8bbbbb84-fmhwx"], &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with(
+            "there is no pod \"busybox-c8bbbbb84-fmhwx\"; near: busybox-c8bbbbb84-fmhwc"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn patterns_that_are_none_are_errors() {
+    for (bad, why) in [
+        ("busy[box", "unclosed"),
+        ("a{b", "unclosed"),
+        ("a\\", "dangling"),
+        ("[z-a]", "invalid range"),
+    ] {
+        let of = |place: usize| -> Vec<String> {
+            [bad.to_owned()]
+                .into_iter()
+                .take(usize::from(place == 0))
+                .collect()
+        };
+        for (option, filter) in [
+            ("--node", Filter::new(&of(0), &[], &[])),
+            ("--pod", Filter::new(&[], &of(0), &[])),
+            ("--device", Filter::new(&[], &[], &of(0))),
+        ] {
+            let error = filter.unwrap_err().to_string();
+            assert!(error.starts_with(option) && error.contains(why), "{error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn comma_separated() {
+    let mut out = Vec::new();
+    csv::write(&blog().snapshot(), &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn formulas_are_defused() {
+    let mut sight = blog();
+    for door in &mut sight.cluster.doors {
+        door.pod = Some("=HYPERLINK(\"http://x\")".into());
+    }
+    let mut out = Vec::new();
+    csv::write(&sight.snapshot(), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("'=HYPERLINK") && !text.contains(",=") && !text.contains(",\"="));
+}
+
+#[test]
+fn json_snapshot() {
+    let mut out = Vec::new();
+    json::write(&blog().snapshot(), &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+fn as_json(snapshot: &Snapshot) -> Value {
+    let mut out = Vec::new();
+    json::write_line(snapshot, &mut out).unwrap();
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+    serde_json::from_slice(&out).unwrap()
+}
+
+/// The names that programs out there rely on.
+#[test]
+fn json_names() {
+    let value = as_json(&blog().snapshot());
+    let keys =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let has = |value: &Value, names: &[&str]| {
+        for name in names {
+            assert!(
+                value.get(name).is_some(),
+                "{name} is missing in {:?}",
+                keys(value)
+            );
+        }
+    };
+    has(
+        &value,
+        &[
+            "schema",
+            "taken_at",
+            "window_seconds",
+            "nodes",
+            "doors",
+            "sources",
+        ],
+    );
+    assert_eq!(value["schema"], "netviz.snapshot/1");
+    assert_eq!(value["taken_at"], "2024-05-06T07:08:09.123456789Z");
+    assert_eq!(value["window_seconds"], 1.0);
+    has(&value["nodes"][0], &["name", "netns"]);
+    let door = json!({
+        "node": "mycluster-worker",
+        "pod": "busybox-c8bbbbb84-t6ggh",
+        "namespace": null,
+        "interface": "lxc4a891387ff1a",
+        "ifindex": 9,
+        "peer_ifindex": 8,
+        "peer_interface": "eth0",
+        "netns": 4_026_532_100_u64,
+        "kind": "veth",
+        "addresses": [],
+        "mac": "02:6e:04:00:00:09",
+        "state": "counting",
+        "reason": null,
+    });
+    let traffic = ["packets", "segments", "bytes", "packets_per_second"];
+    for (name, wanted) in door.as_object().unwrap() {
+        assert_eq!(&value["doors"][1][name], wanted, "{name}");
+    }
+    let count = json!({"packets": 1204, "segments": 1204, "bytes": 1204 * 98,
+        "packets_per_second": 12.0, "bytes_per_second": 1176.0});
+    assert_eq!(value["doors"][1]["ingress"], count);
+    assert_eq!(value["doors"][1]["egress"], count);
+    // What is not known is there, and null.
+    let names: Vec<_> = keys(&value["doors"][0]);
+    for door in value["doors"].as_array().unwrap() {
+        assert_eq!(keys(door), names);
+        has(&door["ingress"], &traffic);
+        has(&door["egress"], &traffic);
+    }
+    let outside = value["doors"].as_array().unwrap().iter();
+    let outside = outside
+        .filter(|door| door["netns"].is_null())
+        .collect::<Vec<_>>();
+    assert_eq!(outside.len(), 1);
+    for name in ["pod", "namespace", "interface", "mac", "mtu", "link_state"] {
+        assert_eq!(outside[0][name], Value::Null, "{name}");
+    }
+    let words: std::collections::BTreeSet<_> = value["doors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|door| door["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        Vec::from_iter(words),
+        ["blind", "bypassed", "counting", "gone"]
+    );
+    assert_eq!(
+        value["sources"][0],
+        json!({"name": "kernel", "status": "ok"})
+    );
+}
+
+/// A first reading has no window, and no rate.
+#[test]
+fn json_of_a_first_reading() {
+    let sight = blog();
+    let snapshot = Snapshot::new(
+        &sight.cluster,
+        None,
+        &sight.now,
+        &mut netviz::model::Ledger::default(),
+        netviz_tests::cli::sight::taken_at(),
+    );
+    let value = as_json(&snapshot);
+    assert_eq!(value["window_seconds"], Value::Null);
+    assert_eq!(value["doors"][1]["ingress"]["packets"], 1204);
+    assert_eq!(
+        value["doors"][1]["ingress"]["packets_per_second"],
+        Value::Null
+    );
+    assert_eq!(complaints(&json::schema(), &value), [""; 0]);
+}
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snapshot.schema.json");
+
+#[test]
+fn the_schema_in_the_documentation_is_that_of_the_program() {
+    let schema = serde_json::to_string_pretty(&json::schema()).unwrap() + "\n";
+    let there = std::fs::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(
+        schema == there,
+        "docs/snapshot.schema.json is not what `netviz schema` prints. If the change is wanted: cargo run -p netviz -- schema > docs/snapshot.schema.json; what was there before must stay valid, or netviz.snapshot gets the next number"
+    );
+}
+
+#[test]
+fn snapshots_fit_the_schema() {
+    let schema = json::schema();
+    let value = as_json(&blog().snapshot());
+    assert_eq!(complaints(&schema, &value), [""; 0]);
+    assert_eq!(
+        complaints(&schema, &as_json(&Sight::default().snapshot())),
+        [""; 0]
+    );
+    // And the schema says no where a field is absent, unknown or of another type.
+    let mut wrong = value.clone();
+    wrong["doors"][0].as_object_mut().unwrap().remove("reason");
+    wrong["doors"][1]["ifindex"] = json!("9");
+    wrong["doors"][2]["more"] = json!(1);
+    wrong["doors"][3]["state"] = json!("asleep");
+    wrong["doors"][4]["ingress"]["packets"] = json!(-1);
+    assert_eq!(
+        complaints(&schema, &wrong).len(),
+        5,
+        "{:?}",
+        complaints(&schema, &wrong)
+    );
+}
+
+#[test]
+fn lines_tell_changes_alone() {
+    let mut lines = Lines::default();
+    let mut sight = blog();
+    let first = lines.next(&sight.snapshot());
+    assert_eq!(
+        lines.next(&sight.snapshot()),
+        [""; 0],
+        "nothing has changed"
+    );
+    let (pod, lxc) = ((4_026_532_101, 8), (4_026_532_100, 9));
+    sight.flow(pod, lxc, 1_204, 1_216);
+    // Attached by now: what was waited for counts, and what was there is gone.
+    for (netns, index) in [(4_026_532_206, 20), (4_026_532_200, 21)] {
+        *sight.now(netns, index) = DoorSample {
+            meter: Meter::Counting,
+            ..DoorSample::default()
+        };
+    }
+    sight.now(4_026_532_200, 19).meter = Meter::Gone;
+    let second = lines.next(&sight.snapshot());
+    insta::assert_snapshot!(format!("{}\n---\n{}", first.join("\n"), second.join("\n")));
+}
+
+#[test]
+fn help() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut text = vec![command.render_long_help().to_string()];
+    for name in ["doors", "demo"] {
+        let command = command.find_subcommand_mut(name).unwrap();
+        text.push(command.render_long_help().to_string());
+    }
+    insta::assert_snapshot!(text.join("\n======\n"));
+}
+
+/// The same sequence in every run: a failure can be looked at again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+
+    /// Letters of every width, marks that join, signs that control, and whatever else there is.
+    fn text(&mut self) -> String {
+        const SOME: [char; 16] = [
+            'a', '-', '7', '日', '零', '\u{301}', '\u{200d}', '👨', '\u{fe0f}', '\u{1b}', '[',
+            '\n', '\u{202e}', '\0', 'é', '�',
+        ];
+        let length = self.next(70);
+        (0..length)
+            .map(|_| match self.next(3) {
+                0 => char::from_u32(u32::try_from(self.next(0x11_0000)).unwrap()).unwrap_or('x'),
+                _ => SOME[usize::try_from(self.next(16)).unwrap()],
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn cutting_any_text_keeps_to_the_width() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..50_000 {
+        let text = random.text();
+        let name = safe(&text);
+        assert!(!name.chars().any(char::is_control));
+        assert_eq!(safe(&name), name);
+        let width = usize::try_from(random.next(40)).unwrap();
+        for cut in [cut_middle(&name, width), cut_end(&name, width)] {
+            assert!(
+                cut.width() <= width,
+                "{cut:?} is wider than {width}: {text:?}"
+            );
+            assert!(
+                cut == name || width == 0 || cut.contains('…'),
+                "{cut:?} {name:?}"
+            );
+        }
+        // Colours: never wider, whatever is inside.
+        let cut = cut_end(&text, width);
+        assert!(
+            visible_width(&cut) <= width,
+            "{cut:?} is wider than {width}"
+        );
+    }
+}
+
+#[test]
+fn numbers_of_any_size_have_a_form() {
+    let mut random = Random(7);
+    for _ in 0..10_000 {
+        let value = random.next(u64::MAX) >> random.next(64);
+        assert_eq!(count(Some(value)).replace(' ', ""), value.to_string());
+        assert!(bytes(Some(value)).len() <= 11, "{}", bytes(Some(value)));
+        let text = rate(Some(value as f64));
+        assert!(text.len() <= 26 && !text.contains('e'), "{text}");
+    }
+}
+
+#[test]
+fn filters_of_any_text_never_panic() {
+    let mut random = Random(11);
+    let snapshot = blog().snapshot();
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..3_000 {
+        let text = [
+            random.text(),
+            "[a-*{,?}\\]"
+                .chars()
+                .filter(|_| random.next(2) > 0)
+                .collect(),
+        ]
+        .concat();
+        match Filter::new(&[], std::slice::from_ref(&text), &[]) {
+            Ok(filter) => {
+                read += 1;
+                let _ = filter.check(&snapshot);
+                filter.apply(&mut snapshot.clone());
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.to_string().lines().count(), 1, "{error}");
+            }
+        }
+    }
+    assert!(read > 100 && refused > 100, "{read} {refused}");
+}
