@@ -181,6 +181,7 @@ impl Tracer {
     }
 
     fn apply(&mut self, event: Event) {
+        let now = self.started.elapsed();
         match event {
             Event::Attached {
                 door,
@@ -195,6 +196,7 @@ impl Tracer {
                     entry.set_aside();
                 }
                 entry.sample.epoch = epoch;
+                entry.sample.since = Some(now);
                 entry.counters = Some(counters);
                 entry.sample.meter = Meter::Counting;
                 [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;

@@ -30,7 +30,7 @@ use crate::{
 /// How long, at the most, a single reading waits for doors that are still being attached.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 /// Longer than a packet is on its way from one end of a corridor to the other.
-const IN_FLIGHT: Duration = Duration::from_millis(50);
+const IN_FLIGHT: Duration = Duration::from_millis(20);
 /// How soon the table is drawn again while doors are being attached.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -153,6 +153,14 @@ impl Doors<'_> {
         }
         self.session.begin();
         self.filter.check(&self.session.snapshot())?;
+        if let Some(period) = self.args.period {
+            let doors = self.session.progress().settled;
+            // For whoever starts the traffic: what is sent from now on is counted everywhere.
+            let _ = writeln!(
+                io::stderr(),
+                "netviz: counting at {doors} doors for {period:?}"
+            );
+        }
         let window = tokio::time::sleep(self.args.period.unwrap_or(self.args.watch));
         tokio::pin!(window);
         loop {
@@ -162,11 +170,16 @@ impl Doors<'_> {
                 () = end.wait() => break,
             }
         }
-        // What has gone out by now must have come in a moment later, or it is lost.
+        let snapshot = self.compared().await;
+        quiet(print(&snapshot, self.args))
+    }
+
+    /// A snapshot in which what is lost is up to date: what had gone out a moment ago must have
+    /// come in by now.
+    async fn compared(&mut self) -> Snapshot {
         self.session.compare();
         tokio::time::sleep(IN_FLIGHT).await;
-        let snapshot = self.snapshot();
-        quiet(print(&snapshot, self.args))
+        self.snapshot()
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -182,7 +195,7 @@ impl Doors<'_> {
         let mut latest = self.first()?;
         let until = self.args.period.map(|period| Instant::now() + period);
         let mut next = Instant::now() + PROGRESS_INTERVAL;
-        self.show(&screen, &latest)?;
+        self.show(&mut screen, &latest)?;
         loop {
             tokio::select! {
                 changed = self.changed() => {
@@ -191,13 +204,17 @@ impl Doors<'_> {
                     next = next.min(soon);
                 }
                 () = tokio::time::sleep_until(next.into()) => {
-                    latest = self.snapshot();
-                    self.show(&screen, &latest)?;
+                    latest = self.compared().await;
+                    self.show(&mut screen, &latest)?;
                     let busy = !self.session.progress().complete();
                     next = Instant::now() + if busy { PROGRESS_INTERVAL } else { self.args.watch };
                 }
                 input = screen.input.recv() => match input {
-                    Some(Input::Redraw) => self.show(&screen, &latest)?,
+                    Some(Input::Scroll(lines)) => {
+                        screen.scroll(lines);
+                        self.show(&mut screen, &latest)?;
+                    }
+                    Some(Input::Redraw) => self.show(&mut screen, &latest)?,
                     Some(Input::Quit) | None => return Ok(()),
                 },
                 () = end.wait() => return Ok(()),
@@ -208,7 +225,7 @@ impl Doors<'_> {
         }
     }
 
-    fn show(&self, screen: &Screen, snapshot: &Snapshot) -> Result<()> {
+    fn show(&self, screen: &mut Screen, snapshot: &Snapshot) -> Result<()> {
         let style = Style {
             width: terminal::width(),
             colour: terminal::colour(),
@@ -218,7 +235,7 @@ impl Doors<'_> {
             None => "q quit".into(),
         };
         screen
-            .draw(&table::draw(snapshot, style), &footer)
+            .draw(&table::drawing(snapshot, style), &footer)
             .context("cannot write to the terminal")
     }
 
@@ -237,7 +254,7 @@ impl Doors<'_> {
             tokio::select! {
                 changed = self.changed() => changed?,
                 _ = ticks.tick() => {
-                    let snapshot = self.snapshot();
+                    let snapshot = self.compared().await;
                     if let Err(error) = self.emit(&snapshot, &mut lines) {
                         return quiet(Err(error));
                     }

@@ -93,7 +93,8 @@ impl Session {
     fn take(&mut self, found: Arc<Discovered>) {
         let nodes = &self.found.cluster.nodes;
         for door in &self.found.cluster.doors {
-            if found.cluster.door(door.id).is_none() {
+            // What stood for a door that was out of reach has not gone: the door was reached.
+            if found.cluster.door(door.id).is_none() && door.id.space.known().is_some() {
                 let node = nodes[door.node].netns;
                 let gone = Gone {
                     door: door.clone(),

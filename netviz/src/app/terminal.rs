@@ -16,19 +16,26 @@ use crossterm::{
 };
 use tokio::sync::mpsc;
 
-use crate::views::text::{cut_end, visible_width};
+use crate::views::{
+    table::Drawing,
+    text::{cut_end, visible_width},
+};
 
 /// What a person did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     Quit,
     Redraw,
+    /// By so many lines down.
+    Scroll(isize),
 }
 
 /// The alternate screen, left again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Screen {
     pub(super) input: mpsc::UnboundedReceiver<Input>,
+    /// The first row in view.
+    first: usize,
 }
 
 /// Whether a person is looking at standard output.
@@ -55,31 +62,41 @@ impl Screen {
         thread::Builder::new()
             .name("netviz-keys".into())
             .spawn(move || keys(&sender))?;
-        Ok(Self { input })
+        Ok(Self { input, first: 0 })
     }
 
-    /// Draws over what was there, so that nothing flickers; what does not fit is said.
-    pub(super) fn draw(&self, text: &str, footer: &str) -> io::Result<()> {
+    /// Draws over what was there, so that nothing flickers. What stands below stays in view, the
+    /// rows are scrolled.
+    pub(super) fn draw(&mut self, drawing: &Drawing, keys: &str) -> io::Result<()> {
         let (columns, rows) = dimensions();
+        let Drawing { rows: lines, below } = drawing;
+        let room = rows.saturating_sub(below.len() + 1).max(1);
+        self.first = self.first.min(lines.len().saturating_sub(room));
+        let hidden = lines.len().saturating_sub(room);
         let mut out = io::BufWriter::new(io::stdout().lock());
         queue!(out, MoveTo(0, 0))?;
-        let lines: Vec<_> = text.lines().collect();
-        let room = rows - 1;
-        let cut = lines.len() > room;
-        let shown = if cut { room - 1 } else { lines.len() };
-        for line in &lines[..shown] {
+        for line in lines
+            .iter()
+            .skip(self.first)
+            .take(room)
+            .chain(below)
+            .take(rows - 1)
+        {
             draw_line(&mut out, line, columns)?;
         }
-        if cut {
-            let more = format!(
-                "… {} more lines: a taller window, or --node, --pod, --device",
-                lines.len() - shown
-            );
-            draw_line(&mut out, &more, columns)?;
-        }
         queue!(out, Clear(ClearType::FromCursorDown))?;
-        write!(out, "{}", cut_end(footer, columns))?;
+        let scroll = if hidden > 0 {
+            format!("  ↑↓ {hidden} more lines")
+        } else {
+            String::new()
+        };
+        write!(out, "{}", cut_end(&format!("{keys}{scroll}"), columns))?;
         out.flush()
+    }
+
+    /// Moves the rows at the next drawing.
+    pub(super) fn scroll(&mut self, lines: isize) {
+        self.first = self.first.saturating_add_signed(lines);
     }
 }
 
@@ -117,6 +134,11 @@ fn dimensions() -> (usize, usize) {
     (or(columns, 80), or(rows, 24))
 }
 
+/// Lines by which a page key moves.
+fn page() -> isize {
+    isize::try_from(dimensions().1 / 2).unwrap_or(1)
+}
+
 fn keys(sender: &mpsc::UnboundedSender<Input>) {
     while let Ok(event) = read() {
         let input = match event {
@@ -124,6 +146,12 @@ fn keys(sender: &mpsc::UnboundedSender<Input>) {
                 KeyCode::Char('q') | KeyCode::Esc => Input::Quit,
                 // In raw mode Ctrl-C is a key like any other.
                 KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::Quit,
+                KeyCode::Down | KeyCode::Char('j') => Input::Scroll(1),
+                KeyCode::Up | KeyCode::Char('k') => Input::Scroll(-1),
+                KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(page()),
+                KeyCode::PageUp => Input::Scroll(-page()),
+                KeyCode::Home | KeyCode::Char('g') => Input::Scroll(isize::MIN),
+                KeyCode::End | KeyCode::Char('G') => Input::Scroll(isize::MAX),
                 _ => continue,
             },
             Event::Resize(..) => Input::Redraw,

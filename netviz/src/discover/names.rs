@@ -7,7 +7,7 @@ use nix::sched::{CloneFlags, setns};
 use super::namespaces::{Place, namespace};
 
 /// The hostname of the first process in `place`, unless its UTS namespace is one of `shared`
-/// (netviz's own, or the node's), which then says nothing about who is there.
+/// (netviz's own, the machine's, or the node's), which then says nothing about who is there.
 pub(crate) fn hostname(place: &Place, shared: &[u64]) -> Option<String> {
     let pid = place.process?;
     let path = format!("/proc/{pid}/ns/uts");

@@ -176,6 +176,7 @@ impl Scan {
         let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
         let shared: Vec<u64> = [
             namespaces::namespace("/proc/self/ns/uts").ok(),
+            namespaces::namespace("/proc/1/ns/uts").ok(),
             names::uts(node_place),
         ]
         .into_iter()

@@ -108,10 +108,11 @@ impl Entry {
         let come_in_now = current.1.saturating_sub(first.1);
         let come_in_before = self.previous.1.saturating_sub(second.1);
         let gone_out_now = current.0.saturating_sub(first.0);
-        self.flow = Flow {
-            missing: gone_out_before.saturating_sub(come_in_now),
-            skipped: come_in_before.saturating_sub(gone_out_now),
-        };
+        // What is lost stays lost: each is a lower bound of a number that only grows.
+        let missing = gone_out_before.saturating_sub(come_in_now);
+        let skipped = come_in_before.saturating_sub(gone_out_now);
+        self.flow.missing = self.flow.missing.max(missing);
+        self.flow.skipped = self.flow.skipped.max(skipped);
         self.previous = current;
     }
 }

@@ -89,6 +89,8 @@ pub enum Meter {
 pub struct DoorSample {
     /// Whether it is counted.
     pub meter: Meter,
+    /// Since when it is counted, on the clock of [`Sample::at`].
+    pub since: Option<Duration>,
     /// How often netviz had to take its place again: what crossed in between is not counted.
     pub epoch: u32,
     /// Counters of the ingress hook; `None` as long as it was never counted.

@@ -93,6 +93,9 @@ pub struct DoorState {
     pub state: State,
     /// Why not better, and the remedy.
     pub reason: Option<String>,
+    /// For how long it has been counted: doors are attached one after another, and one that was
+    /// attached later has seen less. `null` where it was never counted.
+    pub counted_seconds: Option<f64>,
     /// Into the device.
     pub ingress: Traffic,
     /// Out of the device.
@@ -228,6 +231,9 @@ impl View<'_> {
             link_state: door.link_state.clone(),
             state,
             reason,
+            counted_seconds: sample
+                .since
+                .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
             ingress: self.traffic(door.id, sample, Direction::Ingress),
             egress: self.traffic(door.id, sample, Direction::Egress),
         }
@@ -279,10 +285,7 @@ impl View<'_> {
                 .as_ref()
                 .and_then(|peer| self.cluster.door(peer.id));
             let to = peer.map_or_else(|| "its peer".into(), Door::label);
-            format!(
-                "▲ {}",
-                missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
-            )
+            missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
         });
         (State::Counting, lost)
     }
@@ -354,15 +357,26 @@ fn skipped_reason(from: &Door, skipped: u64) -> String {
         (Role::Pod | Role::Health, Side::Node) => "bpf_redirect_peer",
         _ => "a redirect",
     };
-    format!("▲ skipped: {how} ({skipped} segments reached the other end past this hook)")
+    let skipped = segments(skipped);
+    format!("▲ skipped: {how} ({skipped} reached the other end past this hook)")
 }
 
+/// What went out and did not come in, and as much of a cause as is known.
 fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
-    match behind.filter(|chain| !chain.behind.is_empty()) {
-        Some(chain) => {
-            let names = chain.behind.join(", ");
-            format!("{missing} not at {to}: {names} behind this hook redirected or ended them")
+    let missing = segments(missing);
+    match behind.map(|chain| chain.behind.as_slice()) {
+        None => format!("▲ {missing} did not come to {to}"),
+        Some([]) => format!(
+            "▲ {missing} lost before {to}: no program stands behind this hook, so its queue was full or the device down"
+        ),
+        Some(names) => {
+            let names = names.join(", ");
+            format!("▲ {missing} not at {to}: {names} behind this hook redirected or ended them")
         }
-        None => format!("{missing} lost before {to}: its queue was full or the device down"),
     }
+}
+
+fn segments(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} segment{plural}")
 }

@@ -79,6 +79,12 @@ pub(crate) fn chain(ifindex: u32, direction: Direction, own: u32) -> io::Result<
     }))
 }
 
+/// The filters of a hook, in the order in which the kernel runs them: after all of tcx.
+pub(crate) fn names(ifindex: u32, direction: Direction) -> io::Result<Vec<String>> {
+    let filters = filters(&mut Netlink::open()?, ifindex, direction)?;
+    Ok(filters.into_iter().map(|filter| filter.name).collect())
+}
+
 /// Whether somebody's program is there already.
 pub(crate) fn occupied(ifindex: u32, direction: Direction) -> io::Result<bool> {
     Ok(!filters(&mut Netlink::open()?, ifindex, direction)?.is_empty())
@@ -142,10 +148,19 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     let RouteNetlinkMessage::NewTrafficFilter(message) = answer else {
         return None;
     };
-    let (mut name, mut program) = (None, None);
+    // Each priority is announced by an entry without a handle, which is no filter.
+    if message.header.handle == RouteHandle::UNSPEC {
+        return None;
+    }
+    let (mut name, mut kind, mut program) = (None, None, None);
     for attribute in &message.attributes {
-        let TcAttribute::Options(options) = attribute else {
-            continue;
+        let options = match attribute {
+            TcAttribute::Options(options) => options,
+            TcAttribute::Kind(text) => {
+                kind = Some(format!("a {text} filter"));
+                continue;
+            }
+            _ => continue,
         };
         for option in options {
             match option {
@@ -155,12 +170,11 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
             }
         }
     }
-    // Each priority is announced by an entry without a filter.
     Some(Filter {
         priority: (message.header.info >> 16) as u16,
         protocol: message.header.info as u16,
         handle: message.header.handle,
-        name: name?,
+        name: name.or(kind)?,
         program,
     })
 }

@@ -109,7 +109,7 @@ impl Hooked {
         let mut chains = [None, None];
         for ((chain, direction), own) in chains.iter_mut().zip(DIRECTIONS).zip(self.programs) {
             let found = match self.mode {
-                AttachMode::Tcx => tcx::chain(&self.interface, direction, own).map_err(drop),
+                AttachMode::Tcx => self.tcx_chain(direction, own),
                 AttachMode::Clsact => clsact::chain(self.ifindex, direction, own).map_err(drop),
             };
             match found {
@@ -120,6 +120,16 @@ impl Hooked {
             }
         }
         Ok(chains)
+    }
+
+    /// Cilium may stand in clsact beside a netviz in tcx: what comes after the links is behind too.
+    fn tcx_chain(&self, direction: Direction, own: u32) -> Result<Option<Chain>, ()> {
+        let chain = tcx::chain(&self.interface, direction, own).map_err(drop)?;
+        let filters = clsact::names(self.ifindex, direction).map_err(drop)?;
+        Ok(chain.map(|mut chain| {
+            chain.behind.extend(filters);
+            chain
+        }))
     }
 }
 

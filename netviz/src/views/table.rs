@@ -81,9 +81,25 @@ pub fn sort(snapshot: &mut Snapshot, by: Sort) {
     snapshot.doors = corridors.into_iter().flatten().collect();
 }
 
+/// A table in lines: the rows, which may be scrolled, and what belongs under them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drawing {
+    /// Headings and doors.
+    pub rows: Vec<String>,
+    /// Reasons that had to be cut, sums over states, notes.
+    pub below: Vec<String>,
+}
+
 /// Draws the table, without a line break at the end.
 #[must_use]
 pub fn draw(snapshot: &Snapshot, style: Style) -> String {
+    let Drawing { rows, below } = drawing(snapshot, style);
+    [rows, below].concat().join("\n")
+}
+
+/// Draws the table for a screen.
+#[must_use]
+pub fn drawing(snapshot: &Snapshot, style: Style) -> Drawing {
     let layouts = Layout::ALL
         .iter()
         .map(|layout| (layout, grid(snapshot, *layout, style)));
@@ -101,7 +117,7 @@ pub fn draw(snapshot: &Snapshot, style: Style) -> String {
         }
     }
     let Some((_, lines, wide)) = fitting else {
-        return String::new();
+        return Drawing::default();
     };
     assemble(snapshot, style, &lines, wide)
 }
@@ -281,7 +297,7 @@ fn is_quiet(door: &DoorState) -> bool {
     idle(&door.ingress) && idle(&door.egress)
 }
 
-fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> String {
+fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> Drawing {
     let mut text = Vec::new();
     let mut reasons = Vec::new();
     let mut node = None;
@@ -313,22 +329,23 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         text.push(format!("{line}{state}").trim_end().to_owned());
     }
     let width = style.width.unwrap_or(usize::MAX);
-    let mut text: Vec<_> = text.iter().map(|line| cut_end(line, width)).collect();
+    let rows = text.iter().map(|line| cut_end(line, width)).collect();
+    let mut below = Vec::new();
     let more = reasons.len().saturating_sub(REASONS);
     for reason in reasons.iter().take(REASONS) {
-        text.extend(wrap(reason, width, 4));
+        below.extend(wrap(reason, width, 4));
     }
     if more > 0 {
-        text.push(cut_end(
+        below.push(cut_end(
             &format!("  … and {more} more: a wider window shows why"),
             width,
         ));
     }
-    text.extend(wrap(&footer(snapshot), width, 2));
+    below.extend(wrap(&footer(snapshot), width, 2));
     for note in &snapshot.notes {
-        text.extend(wrap(&safe(note), width, 2));
+        below.extend(wrap(&safe(note), width, 2));
     }
-    text.join("\n")
+    Drawing { rows, below }
 }
 
 /// How many reasons that had to be cut are repeated in full under the table.
