@@ -363,7 +363,6 @@ fn skipped_reason(from: &Door, skipped: u64) -> String {
 
 /// What went out and did not come in, and as much of a cause as is known.
 fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
-    let missing = segments(missing);
     match behind.map(|chain| chain.behind.as_slice()) {
         None => format!("▲ {missing} did not come to {to}"),
         Some([]) => format!(

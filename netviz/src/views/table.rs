@@ -136,7 +136,7 @@ struct Layout {
 
 impl Layout {
     /// From the widest to the narrowest.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self {
             pod: 64,
             packets: true,
@@ -157,6 +157,12 @@ impl Layout {
         },
         Self {
             pod: 25,
+            packets: true,
+            bytes: false,
+            segments: false,
+        },
+        Self {
+            pod: 21,
             packets: true,
             bytes: false,
             segments: false,
@@ -299,7 +305,7 @@ fn is_quiet(door: &DoorState) -> bool {
 
 fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> Drawing {
     let mut text = Vec::new();
-    let mut reasons = Vec::new();
+    let mut reasons = Reasons::default();
     let mut node = None;
     let (header, rows) = lines
         .split_first()
@@ -319,7 +325,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         let whole = state(door);
         let state = cut_end(&whole, room);
         if state != whole && is_telling(door) {
-            reasons.push(format!("  {}  {whole}", place_of(door)));
+            reasons.add(&whole, place_of(door));
         }
         let state = if style.colour {
             coloured(door.state, &state)
@@ -331,6 +337,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     let width = style.width.unwrap_or(usize::MAX);
     let rows = text.iter().map(|line| cut_end(line, width)).collect();
     let mut below = Vec::new();
+    let reasons = reasons.lines();
     let more = reasons.len().saturating_sub(REASONS);
     for reason in reasons.iter().take(REASONS) {
         below.extend(wrap(reason, width, 4));
@@ -346,6 +353,39 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         below.extend(wrap(&safe(note), width, 2));
     }
     Drawing { rows, below }
+}
+
+/// Reasons that had to be cut, and at which doors: the same one is said once.
+#[derive(Default)]
+struct Reasons(Vec<Reason>);
+
+struct Reason {
+    /// Without the figures in brackets, which differ from door to door.
+    cause: String,
+    whole: String,
+    places: Vec<String>,
+}
+
+impl Reasons {
+    fn add(&mut self, whole: &str, place: String) {
+        let cause = whole.split_once(" (").map_or(whole, |(cause, _)| cause);
+        match self.0.iter_mut().find(|reason| reason.cause == cause) {
+            Some(reason) => reason.places.push(place),
+            None => self.0.push(Reason {
+                cause: cause.to_owned(),
+                whole: whole.to_owned(),
+                places: vec![place],
+            }),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let line = |reason: &Reason| match reason.places.as_slice() {
+            [place] => format!("  {place}  {}", reason.whole),
+            places => format!("  {}: {}", reason.cause, places.join(", ")),
+        };
+        self.0.iter().map(line).collect()
+    }
 }
 
 /// How many reasons that had to be cut are repeated in full under the table.

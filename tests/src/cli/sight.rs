@@ -92,6 +92,7 @@ impl Sight {
             mac: Some(format!("02:6e:{:02x}:00:{a:02x}:{b:02x}", end.netns & 0xff)),
             mtu: Some(1500),
             link_state: Some("up".into()),
+            netns_cookie: None,
             problem: None,
         });
         self.cluster.doors.last_mut().expect("just added")
