@@ -79,6 +79,13 @@ impl Drop for Room {
     }
 }
 
+/// A namespace that is in no process and under no path: nobody but the holder of the handle finds
+/// it.
+pub fn hidden() -> io::Result<NetNs> {
+    let room = Room::new()?;
+    NetNs::open(format!("/proc/{}/ns/net", room.name()).as_ref())
+}
+
 /// One end of a veth pair, up, with an address.
 #[derive(Clone, Debug)]
 pub struct End {
