@@ -113,6 +113,10 @@ impl Tracer {
                 // The index was given away again: another interface, which begins at 0.
                 *entry = Entry::default();
             }
+            // Nobody will try: there is nothing to wait for.
+            if let Some(problem) = &door.problem {
+                entry.sample.meter = Meter::Failed(problem.clone());
+            }
         }
         for (id, entry) in &mut self.doors {
             if !there.contains(id) && entry.gone.is_none() {

@@ -79,6 +79,35 @@ impl Drop for Room {
     }
 }
 
+/// A namespace that is in no process and under no path: nobody but the holder of the handle finds
+/// it.
+pub fn hidden() -> io::Result<NetNs> {
+    let room = Room::new()?;
+    NetNs::open(format!("/proc/{}/ns/net", room.name()).as_ref())
+}
+
+/// A namespace with so many veth pairs, both ends in it, from index 10 on.
+pub fn pairs(number: u32) -> io::Result<Room> {
+    let room = Room::new()?;
+    let mut netlink = room.netlink()?;
+    for pair in 0..number {
+        let [near, far] = [0, 1].map(|end: u32| 10 + 2 * pair + end);
+        let names = [near, far].map(|index| format!("veth{index}"));
+        let mac = |index: u32| {
+            let [_, _, high, low] = index.to_be_bytes();
+            [2, 0x74, 0, 0, high, low]
+        };
+        let link = |end: usize, index| NewLink {
+            name: &names[end],
+            index,
+            mac: mac(index),
+            arp: false,
+        };
+        netlink.create_veth(&link(0, near), &link(1, far), None)?;
+    }
+    Ok(room)
+}
+
 /// One end of a veth pair, up, with an address.
 #[derive(Clone, Debug)]
 pub struct End {

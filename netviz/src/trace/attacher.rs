@@ -25,6 +25,8 @@ use crate::{
 
 /// Every door is asked within this time who else stands there: tcx tells nobody of changes.
 const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
+/// Between two questions: with more than 400 doors each of them is asked less often instead.
+const INSPECT_PAUSE: Duration = Duration::from_millis(10);
 /// Without tcx: how long Cilium's own filter is waited for.
 const CILIUM_FIRST: Duration = Duration::from_secs(5);
 /// How often netviz takes its place again within [`RETRY_WINDOW`], before it leaves it at that.
@@ -154,7 +156,7 @@ impl Worker {
         loop {
             let command = if self.queue.is_empty() {
                 self.set_expedite(false);
-                commands.recv_timeout(Duration::from_millis(250))
+                commands.recv_timeout(self.until_next_look())
             } else {
                 commands.try_recv().map_err(|error| match error {
                     std_mpsc::TryRecvError::Empty => std_mpsc::RecvTimeoutError::Timeout,
@@ -309,6 +311,13 @@ impl Worker {
         !namespace
             .run(|| hook::may_attach(ifindex, mode))
             .unwrap_or(true)
+    }
+
+    /// How long there is nothing to do but to wait for commands.
+    fn until_next_look(&self) -> Duration {
+        let last = self.held.values().map(|held| held.inspected).min();
+        let since = last.map_or(Duration::ZERO, |last| last.elapsed());
+        INSPECT_INTERVAL.saturating_sub(since).max(INSPECT_PAUSE)
     }
 
     /// Looks at the door whose turn it is: who else is there, and is netviz still?

@@ -1,0 +1,64 @@
+//! The counting programs beside one that does nothing, under `BPF_PROG_TEST_RUN`.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    EbpfLoader, TestRun as _,
+    programs::{SchedClassifier, TestRunOptions},
+};
+use netviz::objects;
+use netviz_ebpf::TCX_NEXT;
+use netviz_tests::{
+    counting::{Counting, DIRECTIONS},
+    frames,
+};
+
+use crate::figure::{Figure, median};
+
+const REPEAT: u32 = 1_000_000;
+const ROUNDS: usize = 31;
+
+pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+    let mut lab = EbpfLoader::new().btf(None).load(objects::LAB)?;
+    let empty: &mut SchedClassifier = lab
+        .program_mut("netviz_empty")
+        .context("netviz_empty")?
+        .try_into()?;
+    empty.load()?;
+    let mut counting = Counting::load(objects::COUNT)?;
+    for direction in DIRECTIONS {
+        let counting = counting.program(direction)?;
+        let [mut ours, mut nothing] = [Vec::new(), Vec::new()];
+        // In turns, so that whatever else the machine does falls on both.
+        for _ in 0..ROUNDS {
+            ours.push(nanoseconds(counting)?);
+            nothing.push(nanoseconds(empty)?);
+        }
+        let (ours, nothing) = (median(ours), median(nothing));
+        tell(Figure::new(
+            format!("an empty program, {direction}"),
+            nothing,
+            "ns",
+        ));
+        tell(Figure::new(format!("counting, {direction}"), ours, "ns"));
+        let what = format!("counting against the empty program, {direction}");
+        tell(Figure::new(what, ours / nothing, "x").goal(1.25));
+    }
+    Ok(())
+}
+
+/// Time of one run. The kernel's own answer is in whole nanoseconds: too coarse for twenty of them.
+fn nanoseconds(program: &SchedClassifier) -> Result<f64> {
+    let frame = frames::ipv4(100);
+    let options = TestRunOptions {
+        data_in: Some(&frame),
+        repeat: REPEAT,
+        ..TestRunOptions::default()
+    };
+    let start = Instant::now();
+    let result = program.test_run(options)?;
+    let elapsed = start.elapsed();
+    ensure!(result.return_value.cast_signed() == TCX_NEXT);
+    Ok(elapsed.as_secs_f64() * 1e9 / f64::from(REPEAT))
+}

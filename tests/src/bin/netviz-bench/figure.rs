@@ -1,0 +1,59 @@
+//! One line of the result.
+
+use std::fmt;
+
+/// A figure, with the goal that it has, if any.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// The most that it should be.
+    pub(crate) goal: Option<f64>,
+}
+
+impl Figure {
+    pub(crate) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self {
+            what: what.into(),
+            value,
+            unit,
+            goal: None,
+        }
+    }
+
+    pub(crate) fn goal(self, goal: f64) -> Self {
+        Self {
+            goal: Some(goal),
+            ..self
+        }
+    }
+
+    pub(crate) fn is_missed(&self) -> bool {
+        self.goal.is_some_and(|goal| self.value > goal)
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what, value, unit, ..
+        } = self;
+        let verdict = match self.goal {
+            None => "    ",
+            Some(_) if self.is_missed() => "FAIL",
+            Some(_) => "PASS",
+        };
+        write!(f, "{verdict}  {what:<64} {value:>9.3} {unit}")?;
+        match self.goal {
+            Some(goal) => write!(f, "  (goal: at most {goal} {unit})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,49 @@
+//! What counting costs, always as a ratio or against a goal, one line per figure.
+//!
+//! Ends well whatever comes out: figures depend on what else the machine does. `--strict` makes a
+//! missed goal an error.
+
+mod attaching;
+mod counting;
+mod figure;
+mod steady;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use figure::Figure;
+
+/// A benchmark: what it measures, and how.
+type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
+
+const BENCHES: [Bench; 4] = [
+    ("counting", counting::run),
+    ("lab", attaching::laboratory),
+    ("doors", attaching::thousand),
+    ("steady", steady::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let strict = arguments.iter().any(|argument| argument == "--strict");
+    let wanted = |name: &str| {
+        let mut names = arguments.iter().filter(|argument| *argument != "--strict");
+        names.clone().next().is_none() || names.any(|wanted| wanted == name)
+    };
+    let mut missed = false;
+    for (_, bench) in BENCHES.iter().filter(|(name, _)| wanted(name)) {
+        let result = bench(&mut |figure| {
+            missed |= figure.is_missed();
+            println!("{figure}");
+        });
+        if let Err(error) = result {
+            eprintln!("netviz-bench: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if missed && strict {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

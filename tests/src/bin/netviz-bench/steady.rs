@@ -1,0 +1,76 @@
+//! What netviz takes while nothing happens: 400 doors, refreshed once a second.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz_tests::{
+    binary::{self, Running},
+    descriptors::Held,
+    room::pairs,
+};
+
+use crate::figure::Figure;
+
+const DOORS: usize = 400;
+const WINDOW: Duration = Duration::from_secs(20);
+const ATTACH_LIMIT: Duration = Duration::from_secs(180);
+
+pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+    let room = pairs(DOORS as u32 / 2)?;
+    for (what, arguments) in [("lines", &[][..]), ("jsonl", &["-o", "jsonl"])] {
+        let mut command = Command::new(binary::netviz()?);
+        command
+            .args(["doors", "--netns", &room.name(), "--fast-attach"])
+            .args(arguments)
+            .stdout(Stdio::null());
+        let running = Running::start(&mut command)?;
+        let pid = running.0.id();
+        let start = Instant::now();
+        while Held::by(pid).links.len() < 2 * DOORS {
+            ensure!(start.elapsed() < ATTACH_LIMIT, "not attached to all doors");
+            thread::sleep(Duration::from_millis(200));
+        }
+        // What was done for the attaching is over.
+        thread::sleep(Duration::from_secs(2));
+        let (before, start) = (processor_time(pid)?, Instant::now());
+        thread::sleep(WINDOW);
+        let used = (processor_time(pid)? - before) / start.elapsed().as_secs_f64();
+        let refreshed = format!("{DOORS} doors, refreshed each second, {what}");
+        tell(Figure::new(format!("{refreshed}: of one core"), 100.0 * used, "%").goal(1.0));
+        let memory = |key| resident(pid, key);
+        tell(Figure::new(format!("{refreshed}: resident"), memory("VmRSS:")?, "MiB").goal(32.0));
+        tell(Figure::new(
+            format!("{refreshed}: resident, at the most"),
+            memory("VmHWM:")?,
+            "MiB",
+        ));
+    }
+    Ok(())
+}
+
+/// User and system time so far, in seconds.
+fn processor_time(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
+    let fields: Vec<_> = fields.split(' ').collect();
+    let ticks = [11, 12].map(|field| fields.get(field).and_then(|it| it.parse::<u64>().ok()));
+    let [Some(user), Some(system)] = ticks else {
+        anyhow::bail!("/proc/PID/stat: {stat}");
+    };
+    // SAFETY: a question without arguments of ours.
+    let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok((user + system) as f64 / second as f64)
+}
+
+fn resident(pid: u32, key: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: f64 = kibibytes.context("/proc/PID/status")?.parse()?;
+    Ok(kibibytes / 1024.0)
+}

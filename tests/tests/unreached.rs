@@ -1,0 +1,48 @@
+//! Invariant 4 for a namespace that cannot be found: its door is blind, with the reason.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use netviz::sys::netlink::NewLink;
+use netviz_tests::{binary, room::Room};
+
+/// netviz waits for doors that are still being attached; for this one it would wait in vain, and
+/// whoever asked once would wait for a minute.
+#[test]
+fn a_door_that_cannot_be_reached_is_blind_at_once() {
+    let room = Room::new().unwrap();
+    // Behind a process id that nobody can see there is a namespace, kept by a descriptor alone.
+    let far = netviz_tests::room::hidden().unwrap();
+    let link = |name, index| NewLink {
+        name,
+        index,
+        mac: [2, 0x74, 1, 0, 0, index as u8],
+        arp: false,
+    };
+    room.netlink()
+        .unwrap()
+        .create_veth(&link("veth1", 11), &link("veth1", 12), Some(&far))
+        .unwrap();
+    let start = Instant::now();
+    let output = Command::new(binary::netviz().unwrap())
+        .args(["doors", "--netns", &room.name(), "--once", "-o", "json"])
+        .args(["--watch", "100ms"])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        start.elapsed()
+    );
+    let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let doors = snapshot["doors"].as_array().unwrap();
+    let door = |index| doors.iter().find(|door| door["ifindex"] == index).unwrap();
+    assert_eq!(door(11)["state"], "counting", "{snapshot}");
+    assert_eq!(door(12)["state"], "blind");
+    let reason = door(12)["reason"].as_str().unwrap();
+    assert!(reason.contains("run netviz on the host"), "{reason}");
+    assert!(door(12)["ingress"]["packets"].is_null());
+}
