@@ -6,6 +6,7 @@
 //! nothing wrong behind.
 
 mod classify;
+mod incarnations;
 mod links;
 mod names;
 mod namespaces;

@@ -61,9 +61,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         },
     )?;
     if session.cluster().doors.is_empty() {
-        bail!(
-            "there is no Cilium device and no veth pair in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns"
-        );
+        bail!(nothing_there(args));
     }
     let mut doors = Doors {
         session,
@@ -76,6 +74,25 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         doors.screen(&mut end).await
     } else {
         doors.stream(&mut end).await
+    }
+}
+
+/// Why no door is found, and what to do.
+fn nothing_there(args: &DoorsArgs) -> String {
+    let selection = &args.selection;
+    let excluded = match selection.exclude.is_empty() {
+        true => "",
+        false => " that --exclude leaves",
+    };
+    if selection.netns.is_empty() {
+        format!(
+            "there is no Cilium device and no veth pair{excluded} in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns"
+        )
+    } else {
+        format!(
+            "there is no Cilium device and no veth pair{excluded} in the network namespace {}; name that of a node with --netns, or see every interface with --all",
+            selection.netns.join(", ")
+        )
     }
 }
 

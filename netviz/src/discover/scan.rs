@@ -24,9 +24,22 @@ use crate::{
 /// When a namespace that was asked for by name is not there, or this process may not enter
 /// namespaces. Namespaces that vanish while they are read are no error: they are not there.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
+    look(selection, Absent::IsAnError)
+}
+
+/// What becomes of a node that was asked for by name and is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// At the start: the name is wrong.
+    IsAnError,
+    /// Later: the node has ended.
+    HasEnded,
+}
+
+pub(crate) fn look(selection: &Selection, absent: Absent) -> io::Result<Discovered> {
     let places = namespaces::index();
     let own = NetNs::current()?;
-    let nodes = nodes(selection, &places, &own)?;
+    let nodes = nodes(selection, &places, &own, absent)?;
     let mut scan = Scan {
         places,
         own: own.id(),
@@ -44,14 +57,21 @@ pub(crate) fn nodes(
     selection: &Selection,
     places: &BTreeMap<NetNsId, Place>,
     own: &NetNs,
+    absent: Absent,
 ) -> io::Result<Vec<(NetNsId, Vec<PathBuf>)>> {
     let own_path = vec![PathBuf::from("/proc/self/ns/net")];
     if !selection.namespaces.is_empty() {
-        return selection
-            .namespaces
-            .iter()
-            .map(|name| by_hand(name))
-            .collect();
+        let mut found: Vec<(NetNsId, Vec<PathBuf>)> = Vec::new();
+        for name in &selection.namespaces {
+            match by_hand(name) {
+                Err(error) if absent == Absent::IsAnError => return Err(error),
+                Err(_) => {}
+                // One namespace has many names.
+                Ok((id, _)) if found.iter().any(|(other, _)| *other == id) => {}
+                Ok(node) => found.push(node),
+            }
+        }
+        return Ok(found);
     }
     if holds_cilium(own) {
         return Ok(vec![(own.id(), own_path)]);
@@ -296,6 +316,7 @@ impl Scan {
                 let id = DoorId {
                     space: Space::Unreached { node: netns, nsid },
                     ifindex: far_index,
+                    incarnation: 0,
                 };
                 let link = Link {
                     kind: near.kind.clone(),

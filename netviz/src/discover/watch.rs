@@ -9,17 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
+use netlink_packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::{EfdFlags, EventFd},
+    sys::{
+        eventfd::{EfdFlags, EventFd},
+        socket::{MsgFlags, recvmsg},
+    },
 };
 use tokio::sync::watch;
 
 use super::{
     Discovered, Selection,
+    incarnations::Incarnations,
     namespaces::{self, Place},
-    scan,
+    scan::{self, Absent},
 };
 use crate::{model::NetNsId, sys::netns::NetNs};
 
@@ -60,10 +67,11 @@ impl Watch {
             selection,
             listeners: HashMap::new(),
             index: BTreeMap::new(),
+            incarnations: Incarnations::default(),
         };
         // Subscribe first, then look: what changes in between is told afterwards.
-        watcher.listen()?;
-        let first = Arc::new(scan(&watcher.selection)?);
+        watcher.listen(Absent::IsAnError)?;
+        let first = Arc::new(scan::scan(&watcher.selection)?);
         let (sender, receiver) = watch::channel(first);
         let until = Arc::clone(&stop);
         let thread = thread::Builder::new()
@@ -97,6 +105,7 @@ struct Watcher {
     selection: Selection,
     listeners: HashMap<NetNsId, Socket>,
     index: BTreeMap<NetNsId, Place>,
+    incarnations: Incarnations,
 }
 
 impl Watcher {
@@ -107,7 +116,7 @@ impl Watcher {
             let Some(notified) = self.wait(stop, look_at) else {
                 return;
             };
-            if notified && !self.settle(stop) {
+            if notified && !self.settle(stop, &sender.borrow()) {
                 return;
             }
             let unchanged = !notified && namespaces::index() == self.index;
@@ -120,11 +129,12 @@ impl Watcher {
             if unchanged {
                 continue;
             }
-            if let Err(error) = self.listen() {
+            if let Err(error) = self.listen(Absent::HasEnded) {
                 log::warn!("cannot subscribe to interface changes: {error}");
             }
-            match scan(&self.selection) {
-                Ok(found) => {
+            match scan::look(&self.selection, Absent::HasEnded) {
+                Ok(mut found) => {
+                    self.incarnations.apply(&mut found);
                     sender.send_if_modified(|last| {
                         let changed = **last != found;
                         if changed {
@@ -146,11 +156,13 @@ impl Watcher {
     }
 
     /// Reads notifications away until there is silence.
-    fn settle(&self, stop: &EventFd) -> bool {
+    fn settle(&mut self, stop: &EventFd, last: &Discovered) -> bool {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            for socket in self.listeners.values() {
-                drain(socket);
+            for (id, socket) in &self.listeners {
+                for ifindex in drain(socket) {
+                    self.incarnations.end(*id, ifindex, last);
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.poll(stop, left.min(QUIET)) {
@@ -179,10 +191,10 @@ impl Watcher {
     }
 
     /// One socket in each node's namespace, and one in our own, where new nodes are plugged in.
-    fn listen(&mut self) -> io::Result<()> {
+    fn listen(&mut self, absent: Absent) -> io::Result<()> {
         let own = NetNs::current()?;
         let index = namespaces::index();
-        let nodes = scan::nodes(&self.selection, &index, &own)?;
+        let nodes = scan::nodes(&self.selection, &index, &own, absent)?;
         self.index = index;
         // A socket keeps its namespace: one that nothing else holds any more is let go.
         let known = |id: &NetNsId| *id == own.id() || nodes.iter().any(|(node, _)| node == id);
@@ -216,19 +228,55 @@ fn listener() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Reads away what is there. That the buffer has run over (`ENOBUFS`) means the same as a
-/// notification: something changed.
-fn drain(socket: &Socket) {
+/// Reads away what is there; the indexes of interfaces that were deleted in the socket's own
+/// namespace. That the buffer has run over (`ENOBUFS`) means the same as a notification: something
+/// changed.
+fn drain(socket: &Socket) -> Vec<u32> {
+    let mut deleted = Vec::new();
     let mut buffer = [0u8; 16 * 1024];
+    let mut control = nix::cmsg_space!(libc::c_int);
     loop {
-        match socket.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT | libc::MSG_TRUNC) {
-            Ok(_) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+        let mut parts = [io::IoSliceMut::new(&mut buffer)];
+        let received = recvmsg::<()>(
+            socket.as_raw_fd(),
+            &mut parts,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT,
+        );
+        match received {
+            Ok(message) => {
+                // The kernel adds the id of the namespace when it is another one.
+                let own = message.cmsgs().is_ok_and(|mut all| all.next().is_none());
+                let length = message.bytes;
+                if own {
+                    deleted.extend(deletions(&buffer[..length]));
+                }
+            }
+            Err(Errno::ENOBUFS) => {
                 log::debug!("notifications were lost; everything is read again");
             }
-            Err(_) => return,
+            Err(Errno::EINTR) => {}
+            Err(_) => return deleted,
         }
     }
+}
+
+/// The interfaces that are deleted by a datagram's messages.
+fn deletions(mut datagram: &[u8]) -> Vec<u32> {
+    let mut deleted = Vec::new();
+    while let Ok(header) = NetlinkBuffer::new_checked(datagram) {
+        let length = header.length() as usize;
+        // A bridge tells of its ports, which stay, in a family of its own.
+        if let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram[..length])
+            && let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) =
+                message.payload
+            && link.header.interface_family == AddressFamily::Unspec
+        {
+            deleted.push(link.header.index);
+        }
+        datagram = &datagram[length.next_multiple_of(4).min(datagram.len())..];
+    }
+    deleted
 }
 
 fn borrow(socket: &Socket) -> BorrowedFd<'_> {

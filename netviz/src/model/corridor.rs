@@ -131,14 +131,8 @@ mod tests {
     use super::*;
     use crate::model::{DoorSample, NetNsId};
 
-    const A: DoorId = DoorId {
-        space: crate::model::Space::Known(NetNsId(1)),
-        ifindex: 2,
-    };
-    const B: DoorId = DoorId {
-        space: crate::model::Space::Known(NetNsId(2)),
-        ifindex: 3,
-    };
+    const A: DoorId = DoorId::new(NetNsId(1), 2);
+    const B: DoorId = DoorId::new(NetNsId(2), 3);
 
     /// A sample in which `out` segments went out at A and `into` came in at B.
     fn sample(out: u64, into: u64) -> Sample {

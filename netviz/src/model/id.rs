@@ -51,15 +51,18 @@ pub struct DoorId {
     pub space: Space,
     /// Interface index in that namespace.
     pub ifindex: u32,
+    /// How many interfaces had this index there before: the kernel gives indexes away again.
+    pub incarnation: u32,
 }
 
 impl DoorId {
     /// A door in a namespace that was entered.
     #[must_use]
-    pub fn new(netns: NetNsId, ifindex: u32) -> Self {
+    pub const fn new(netns: NetNsId, ifindex: u32) -> Self {
         Self {
             space: Space::Known(netns),
             ifindex,
+            incarnation: 0,
         }
     }
 }
