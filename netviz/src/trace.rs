@@ -38,12 +38,10 @@ const KEEP_GONE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The thread could not be started.
-    #[error("cannot start the attaching thread: {0}")]
+    #[error("cannot start the attaching thread")]
     Thread(#[source] io::Error),
     /// The machine's RCU switch could not be set.
-    #[error(
-        "--fast-attach: cannot write 1 to {path}: {source}; run without --fast-attach, or where /sys is writable"
-    )]
+    #[error("cannot write to {path}; run without --fast-attach, or where /sys is writable")]
     Expedite {
         /// The switch.
         path: &'static str,

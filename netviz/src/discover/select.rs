@@ -18,7 +18,7 @@ pub struct Selection {
 
 /// A pattern that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the pattern {pattern:?} cannot be read: {source}")]
+#[error("the pattern {pattern:?} cannot be read")]
 pub struct SelectionError {
     pattern: String,
     source: globset::Error,

@@ -44,7 +44,7 @@ const INDEX_SELDOM: Duration = Duration::from_secs(5);
 
 /// Why the watch could not begin.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot look for network namespaces and interfaces: {0}")]
+#[error("cannot look for network namespaces and interfaces")]
 pub struct WatchError(#[from] io::Error);
 
 /// A running watch; it ends with this value.
