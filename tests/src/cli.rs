@@ -1,4 +1,8 @@
-//! Helpers for the tests of the command line and of what it shows.
+//! Helpers for the tests of the command line, of what it shows and of what it finds.
 
+pub mod doors;
+pub mod netviz;
 pub mod schema;
 pub mod sight;
+pub mod terminal;
+pub mod wait;

@@ -4,7 +4,7 @@
 //! even. Only the notification of the deletion tells.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -44,20 +44,24 @@ impl Incarnations {
         *at = now;
     }
 
-    /// Completes the identities of what was found.
-    pub(super) fn apply(&mut self, found: &mut Discovered) {
+    /// Completes the identities of what was found; what was in `last` and is not there now has
+    /// ended. A pair does not go at once, so that the deletion of one end is not always told
+    /// while the other is still known.
+    pub(super) fn apply(&mut self, found: &mut Discovered, last: &Discovered) {
+        let ids = |of: &Discovered| -> HashSet<DoorId> {
+            let doors = of.cluster.doors.iter();
+            doors.map(|door| first(door.id)).collect()
+        };
+        let there = ids(found);
+        for gone in ids(last).difference(&there) {
+            self.count(*gone);
+        }
         for door in &mut found.cluster.doors {
             self.complete(&mut door.id);
             if let Some(peer) = &mut door.peer {
                 self.complete(&mut peer.id);
             }
         }
-        let there: std::collections::HashSet<_> = found
-            .cluster
-            .doors
-            .iter()
-            .map(|door| first(door.id))
-            .collect();
         self.ended
             .retain(|id, (_, at)| at.elapsed() < MEMORY || there.contains(id));
     }
@@ -109,16 +113,24 @@ mod tests {
         found
     }
 
+    /// What a look finds after the one that found `last`.
+    fn look(
+        incarnations: &mut Incarnations,
+        mut found: Discovered,
+        last: &Discovered,
+    ) -> Discovered {
+        incarnations.apply(&mut found, last);
+        found
+    }
+
     #[test]
     fn both_ends_of_a_pair_that_came_again_are_new() {
         let mut incarnations = Incarnations::default();
-        let mut before = pair();
-        incarnations.apply(&mut before);
+        let mut before = look(&mut incarnations, pair(), &Discovered::default());
         assert_eq!(before, pair());
         for times in 1..=2 {
             incarnations.end(NetNsId(1), 9, &before);
-            let mut now = pair();
-            incarnations.apply(&mut now);
+            let now = look(&mut incarnations, pair(), &before);
             for door in &now.cluster.doors {
                 assert_eq!(door.id.incarnation, times);
             }
@@ -127,8 +139,20 @@ mod tests {
         }
         // A stranger of that index elsewhere is none of it.
         incarnations.end(NetNsId(3), 9, &before);
-        let mut now = pair();
-        incarnations.apply(&mut now);
-        assert_eq!(now, before);
+        assert_eq!(look(&mut incarnations, pair(), &before), before);
+    }
+
+    #[test]
+    fn an_end_that_was_not_there_for_a_moment_is_new() {
+        let mut incarnations = Incarnations::default();
+        let before = look(&mut incarnations, pair(), &Discovered::default());
+        let mut half = pair();
+        let eth0 = half.cluster.doors.remove(0).id;
+        let half = look(&mut incarnations, half, &before);
+        let now = look(&mut incarnations, pair(), &half);
+        assert_eq!(now.cluster.doors[0].id.ifindex, eth0.ifindex);
+        assert_eq!(now.cluster.doors[0].id.incarnation, 1);
+        assert_eq!(now.cluster.doors[1].id.incarnation, 0);
+        assert_eq!(now.cluster.corridors().len(), 1);
     }
 }

@@ -134,7 +134,7 @@ impl Watcher {
             }
             match scan::look(&self.selection, Absent::HasEnded) {
                 Ok(mut found) => {
-                    self.incarnations.apply(&mut found);
+                    self.incarnations.apply(&mut found, &sender.borrow());
                     sender.send_if_modified(|last| {
                         let changed = **last != found;
                         if changed {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::text::{count, rate, safe};
-use crate::model::{DoorId, DoorState, PENDING, Snapshot, State, Traffic};
+use crate::model::{DoorId, DoorState, PENDING, Side, Snapshot, State, Traffic};
 
 /// Remembers what was last said of each door.
 #[derive(Debug, Default)]
@@ -38,12 +38,13 @@ fn place(door: &DoorState) -> String {
         .interface
         .clone()
         .unwrap_or_else(|| format!("if{}", door.ifindex));
-    let pod = door
-        .pod
-        .as_ref()
-        .map(|pod| format!(" ({})", safe(pod)))
-        .unwrap_or_default();
-    format!("{}  {}{pod}", safe(&door.node), safe(&interface))
+    // Every pod has an eth0, and the node itself has one as well.
+    let whose = match (&door.pod, &door.peer_interface, door.side) {
+        (Some(pod), ..) => format!(" ({})", safe(pod)),
+        (None, Some(peer), Side::Pod) => format!(" (behind {})", safe(peer)),
+        _ => String::new(),
+    };
+    format!("{}  {}{whose}", safe(&door.node), safe(&interface))
 }
 
 fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {

@@ -1,0 +1,73 @@
+//! The real binary.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+
+use netviz::lab::Lab;
+
+/// The binary beside the test programs.
+///
+/// # Panics
+/// When it is not there, or older than its source: a test of yesterday's program says nothing.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = assert_cmd::cargo::cargo_bin("netviz");
+    let built = path.metadata().and_then(|file| file.modified());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netviz/src");
+    match built {
+        Err(error) => panic!("{}: {error}; first: cargo build -p netviz", path.display()),
+        Ok(built) => assert!(
+            newest(&source) <= built,
+            "{} is older than its source; first: cargo build -p netviz",
+            path.display()
+        ),
+    }
+    path
+}
+
+fn newest(directory: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let times = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => newest(&entry.path()),
+        _ => entry
+            .metadata()
+            .and_then(|file| file.modified())
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// `netviz` with an environment in which nothing of the tester's own is said to it.
+#[must_use]
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(words)
+        .env_remove("NETVIZ_NETNS")
+        .env_remove("NETVIZ_LOG")
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm-256color");
+    command
+}
+
+/// The nodes of a laboratory as `--netns` takes them.
+#[must_use]
+pub fn nodes(lab: &Lab) -> String {
+    let pids: Vec<_> = lab
+        .nodes()
+        .iter()
+        .map(|node| node.pid.to_string())
+        .collect();
+    pids.join(",")
+}
+
+/// `netviz` that sees the nodes of a laboratory alone.
+#[must_use]
+pub fn looking_at(lab: &Lab, words: &[&str]) -> Command {
+    let mut command = command(words);
+    command.env("NETVIZ_NETNS", nodes(lab));
+    command
+}

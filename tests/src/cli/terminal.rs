@@ -1,0 +1,144 @@
+//! A pseudo terminal with a program on it.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    process::{Child, Command, ExitStatus},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    pty::{Winsize, openpty},
+    sys::termios::{LocalFlags, tcgetattr},
+};
+
+use super::wait::until;
+
+/// The program, the terminal's other side, and everything that was written to it.
+#[derive(Debug)]
+pub struct Terminal {
+    /// The program.
+    pub child: Child,
+    master: File,
+    // Held, so that the terminal and its settings outlive the program.
+    slave: File,
+    output: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Starts a program on a new terminal of its own.
+    ///
+    /// # Panics
+    /// Where there are no pseudo terminals.
+    #[must_use]
+    pub fn start(mut command: Command, columns: u16, rows: u16) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(&size, None).expect("a pseudo terminal");
+        let (master, slave) = (File::from(pty.master), File::from(pty.slave));
+        for end in [&master, &slave] {
+            // SAFETY: a flag on a descriptor that is open.
+            unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        let copy = || slave.try_clone().expect("a descriptor");
+        command.stdin(copy()).stdout(copy()).stderr(copy());
+        let own = || {
+            nix::unistd::setsid()?;
+            // SAFETY: standard input is the terminal.
+            match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: two system calls.
+        unsafe { command.pre_exec(own) };
+        let child = command.spawn().expect("the program starts");
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let (mut reader, written) = (master.try_clone().expect("a descriptor"), output.clone());
+        // Ends when the terminal does.
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self {
+            child,
+            master,
+            slave,
+            output,
+        }
+    }
+
+    /// Everything that was written so far.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let written = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&written).into_owned()
+    }
+
+    /// Waits until `text` has been written; how long it took.
+    pub fn shows(&self, text: &str, limit: Duration) -> Duration {
+        let look = || match self.written() {
+            written if written.contains(text) => Ok(()),
+            written => Err(format!("{written:?}")),
+        };
+        until(text, limit, look).1
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn types(&mut self, keys: &str) {
+        self.master
+            .write_all(keys.as_bytes())
+            .expect("the terminal takes keys");
+    }
+
+    /// Waits for the program's end.
+    pub fn ends(&mut self, limit: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        let look = || child.try_wait().ok().flatten().ok_or("it runs");
+        until("the program ends", limit, look).0
+    }
+
+    /// What is wrong with the terminal that the program has left.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<&'static str> {
+        let written = self.written();
+        let last = |on: &str, off: &str| written.rfind(on) > written.rfind(off);
+        let flags = tcgetattr(&self.slave).map(|settings| settings.local_flags);
+        let flags = flags.unwrap_or(LocalFlags::empty());
+        let checks = [
+            (
+                last("\u{1b}[?1049h", "\u{1b}[?1049l"),
+                "on the alternate screen",
+            ),
+            (last("\u{1b}[?25l", "\u{1b}[?25h"), "no cursor"),
+            (!flags.contains(LocalFlags::ECHO), "no echo"),
+            (!flags.contains(LocalFlags::ICANON), "no lines"),
+            (!flags.contains(LocalFlags::ISIG), "no signals"),
+        ];
+        checks
+            .into_iter()
+            .filter_map(|(wrong, what)| wrong.then_some(what))
+            .collect()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Already waited for, as a rule.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,41 @@
+//! Waiting for a condition, with a limit.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Looks again and again until `look` has an answer; the answer, and how long it took.
+///
+/// # Panics
+/// After `limit`, with what was seen last.
+pub fn until<T, E: std::fmt::Display>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, E>,
+) -> (T, Duration) {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Ok(answer) => return (answer, start.elapsed()),
+            Err(seen) => assert!(
+                start.elapsed() < limit,
+                "waited {limit:?}, and still not: {what}; last: {seen}"
+            ),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The second within which netviz shows what has changed, on a machine that has nothing else to
+/// do; on one that has, as many times longer as there is more to do than it has processors.
+#[must_use]
+pub fn second() -> Duration {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load
+        .split(' ')
+        .next()
+        .and_then(|load| load.parse::<f64>().ok());
+    let processors = thread::available_parallelism().map_or(1, usize::from) as f64;
+    Duration::from_secs(1).mul_f64((load.unwrap_or(0.0) / processors).max(1.0))
+}

@@ -1,0 +1,521 @@
+//! The command line as a person or a script meets it: the real binary.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::process::CommandExt as _,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use assert_cmd::assert::OutputAssertExt as _;
+use netviz::lab::{Lab, Options};
+use netviz_tests::cli::{
+    netviz::{command, looking_at},
+    schema::complaints,
+    terminal::Terminal,
+    wait::until,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use predicates::{prelude::*, str::contains};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn lab() -> Lab {
+    Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Exit code 1, nothing on stdout, and one line on stderr that has all these parts.
+fn fails(mut command: Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.starts_with("netviz: "), "{complaint}");
+    for part in parts {
+        assert!(complaint.contains(part), "{part:?} is not in {complaint}");
+    }
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+}
+
+#[test]
+fn a_wrong_command_line() {
+    for words in [
+        &["frobnicate"][..],
+        &["doors", "--no-such-option"],
+        &["doors", "-o", "xml"],
+        &["doors", "--watch", "1 fortnight"],
+        &["doors", "--watch", "0"],
+        &["doors", "--for", "-1s"],
+        &["doors", "--once", "--for", "1s"],
+        &["demo", "--mode", "bgp"],
+        &["demo", "--pods", "1001"],
+        &["demo", "ls"],
+    ] {
+        let output = command(words).assert().code(2).stdout("");
+        output.stderr(contains("error: ").and(contains("--help")));
+    }
+    command(&["doors", "--watch", "1d"])
+        .assert()
+        .code(2)
+        .stderr(contains(
+            "\"d\" is no unit of time: write 500ms, 1s, 2m or 1h",
+        ));
+}
+
+#[test]
+fn help_and_version() {
+    command(&["--version"])
+        .assert()
+        .success()
+        .stdout(format!("netviz {}\n", env!("CARGO_PKG_VERSION")));
+    command(&["--help"])
+        .assert()
+        .success()
+        .stdout(contains("Usage: netviz"))
+        .stderr("");
+    command(&["schema"])
+        .assert()
+        .success()
+        .stdout(contains("\"title\": \"Snapshot\""))
+        .stderr("");
+}
+
+#[test]
+fn without_privileges() {
+    for words in [&["doors", "--once"][..], &["demo"], &[]] {
+        let mut netviz = command(words);
+        netviz.uid(65534).gid(65534);
+        // Whoever may not enter the directories of the binary runs a descriptor of it.
+        let parts = [
+            "may not look into this machine's network",
+            "CAP_BPF",
+            "CAP_NET_ADMIN",
+            "run it as root",
+        ];
+        match netviz.output() {
+            Ok(_) => fails(netviz, &parts),
+            Err(error) => panic!(
+                "{error}: uid 65534 cannot execute {:?}",
+                netviz.get_program()
+            ),
+        }
+    }
+    let mut netviz = command(&["doors", "--once"]);
+    // SAFETY: one system call.
+    unsafe {
+        netviz.pre_exec(|| match libc::prctl(libc::PR_CAPBSET_DROP, 39, 0, 0, 0) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
+    fails(netviz, &["CAP_BPF missing", "run it as root"]);
+}
+
+#[test]
+fn a_namespace_without_anything() {
+    let mut netviz = command(&["doors", "--once", "--netns", "/proc/thread-self/ns/net"]);
+    let unshare = || Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?);
+    // SAFETY: one system call.
+    unsafe { netviz.pre_exec(unshare) };
+    fails(
+        netviz,
+        &[
+            "there is no Cilium device and no veth pair in",
+            "/proc/thread-self/ns/net",
+            "--netns",
+            "--all",
+        ],
+    );
+}
+
+#[test]
+fn names_that_fit_nothing_and_patterns_that_are_none() {
+    let lab = lab();
+    let pod = &lab.pods()[0];
+    let wrong = format!("{}x", pod.name);
+    for (option, name, parts) in [
+        (
+            "--node",
+            "mycluster-worker9",
+            &[
+                "there is no node",
+                "near: mycluster-worker, mycluster-worker2",
+            ][..],
+        ),
+        (
+            "--pod",
+            wrong.as_str(),
+            &["there is no pod", "near: ", &pod.name],
+        ),
+        (
+            "--device",
+            "lxc_helth",
+            &["there is no device", "near: lxc_health"],
+        ),
+        (
+            "--device",
+            "~",
+            &["there is no device", "others, `netviz doors` lists them"],
+        ),
+        (
+            "--pod",
+            "busy[box",
+            &["--pod: the pattern \"busy[box\" cannot be read", "[[]"],
+        ),
+        ("--include", "a{b", &["the pattern \"a{b\" cannot be read"]),
+        (
+            "--exclude",
+            "[z-a]",
+            &["the pattern \"[z-a]\" cannot be read"],
+        ),
+    ] {
+        for output in ["table", "json", "jsonl"] {
+            fails(
+                looking_at(
+                    &lab,
+                    &["doors", "--watch", "50ms", "-o", output, option, name],
+                ),
+                parts,
+            );
+        }
+    }
+    lab.down().unwrap();
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn every_output() {
+    let lab = lab();
+    let schema = netviz::views::json::schema();
+    let run = |words: &[&str]| {
+        let output = looking_at(&lab, words).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(String::from_utf8(output.stderr.clone()).unwrap(), "");
+        output
+    };
+    let snapshot = json(&run(&["doors", "-o", "json", "--watch", "100ms"]));
+    assert_eq!(complaints(&schema, &snapshot), [""; 0]);
+    complete(&snapshot);
+    assert!((0.1..5.0).contains(&snapshot["window_seconds"].as_f64().unwrap()));
+
+    let output = run(&["doors", "-o", "jsonl", "--watch", "100ms", "--for", "1s"]);
+    let lines: Vec<Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    assert!((3..=12).contains(&lines.len()), "{}", lines.len());
+    for line in &lines {
+        assert_eq!(complaints(&schema, line), [""; 0]);
+        assert_eq!(line["doors"].as_array().unwrap().len(), 26);
+    }
+
+    let output = run(&["doors", "-o", "csv", "--watch", "100ms"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        text.lines().next().unwrap(),
+        netviz::views::csv::HEADER.join(",")
+    );
+    assert_eq!(text.lines().count(), 27);
+
+    let table = String::from_utf8(run(&["doors", "--once", "--watch", "100ms"]).stdout).unwrap();
+    assert!(table.contains("26 doors: 26 counting, 0 blind."), "{table}");
+    assert!(!table.contains('\u{1b}'), "no colours in a pipe");
+    let started = Instant::now();
+    let table =
+        String::from_utf8(run(&["doors", "--for", "2s", "--node", "*worker2"]).stdout).unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    assert!(
+        table.contains("13 doors: 13 counting") && !table.contains("mycluster-worker "),
+        "{table}"
+    );
+    lab.down().unwrap();
+}
+
+fn complete(snapshot: &Value) {
+    let doors = snapshot["doors"].as_array().unwrap();
+    assert_eq!(doors.len(), 26);
+    for door in doors {
+        assert_eq!(door["state"], "counting", "{door}");
+        assert!(
+            door["ingress"]["packets"].is_u64() && door["egress"]["packets_per_second"].is_f64(),
+            "{door}"
+        );
+    }
+    assert_eq!(snapshot["nodes"].as_array().unwrap().len(), 2);
+    assert_eq!(snapshot["corridors"].as_array().unwrap().len(), 12);
+}
+
+fn demo(words: &[&str]) -> Command {
+    let mut netviz = command(&["demo", "--"]);
+    netviz.args(words);
+    netviz
+}
+
+#[test]
+fn demo_gives_what_the_command_gives() {
+    demo(&["sh", "-c", "exit 7"]).assert().code(7).stdout("");
+    demo(&["false"]).assert().code(1);
+    demo(&["sh", "-c", "kill -9 $$"]).assert().code(137);
+    demo(&["no-such-program"])
+        .assert()
+        .code(1)
+        .stderr(contains("cannot run no-such-program: No such file"));
+    // All that the blog's traffic crosses is counted.
+    let output = demo(&["netviz", "doors", "--once", "-o", "json"])
+        .output()
+        .unwrap();
+    let snapshot = json(&output);
+    complete(&snapshot);
+    let crossed = snapshot["doors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|door| door["ingress"]["packets_per_second"].as_f64() > Some(0.0))
+        .map(|door| {
+            door["interface"]
+                .as_str()
+                .unwrap()
+                .trim_end_matches(|c: char| c.is_ascii_hexdigit())
+        })
+        .collect::<BTreeSet<_>>();
+    assert!(
+        crossed.contains("lx") && crossed.contains("cilium_vxlan") && crossed.contains("eth"),
+        "{crossed:?}"
+    );
+    for corridor in snapshot["corridors"].as_array().unwrap() {
+        for passage in corridor["passages"].as_array().unwrap() {
+            assert_eq!(
+                (&passage["missing"], &passage["skipped"]),
+                (&0.into(), &0.into()),
+                "{passage}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end() {
+    for form in ["jsonl", "json", "csv", "table"] {
+        // The status of netviz itself, and all that it says on stderr.
+        let script = format!(
+            "set -o pipefail; {{ netviz doors --watch 50ms -o {form}; echo status $? >&2; }} | head -1"
+        );
+        let output = demo(&["bash", "-c", &script]).output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        let said: Vec<_> = complaint
+            .lines()
+            .filter(|line| !line.contains("are up after"))
+            .collect();
+        assert_eq!(said, ["status 0"], "{form}");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap().lines().count(),
+            1,
+            "{form}"
+        );
+    }
+}
+
+#[test]
+fn stdout_that_is_closed_or_full() {
+    let lab = lab();
+    let run = |stdout: Stdio| {
+        looking_at(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"])
+            .stdout(stdout)
+            .output()
+            .unwrap()
+    };
+    let full = run(File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap()
+        .into());
+    let complaint = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{complaint}");
+    assert!(
+        complaint.contains("No space left on device") && complaint.lines().count() == 1,
+        "{complaint}"
+    );
+    let mut closed = looking_at(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"]);
+    // SAFETY: one system call.
+    unsafe {
+        closed.pre_exec(|| match libc::close(1) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
+    closed.assert().success().stdout("").stderr("");
+    lab.down().unwrap();
+}
+
+/// Ids of the programs called netviz_*, which are netviz's own wherever it runs: those of one
+/// namespace are asked for at its hooks.
+fn attached(lab: &Lab) -> usize {
+    let pod = &lab.pods()[0];
+    let node = lab
+        .nodes()
+        .iter()
+        .find(|node| node.name == pod.node)
+        .unwrap();
+    let device = pod.interface.name.clone();
+    let names = lab
+        .netns(node)
+        .unwrap()
+        .run(move || {
+            use aya::programs::{SchedClassifier, tc::TcAttachType};
+            let on = |hook| {
+                SchedClassifier::query_tcx(&device, hook)
+                    .map(|(_, programs)| programs)
+                    .unwrap_or_default()
+            };
+            let mut all = on(TcAttachType::Ingress);
+            all.extend(on(TcAttachType::Egress));
+            all.iter()
+                .filter_map(|program| program.name_as_str().map(ToOwned::to_owned))
+                .collect::<Vec<_>>()
+        })
+        .unwrap();
+    names
+        .iter()
+        .filter(|name| name.starts_with("netviz_"))
+        .count()
+}
+
+#[test]
+fn lines_in_a_pipe_and_a_signal() {
+    let lab = lab();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mut netviz = looking_at(&lab, &["doors", "--watch", "100ms"]);
+        let mut child = netviz
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = BTreeSet::new();
+        // One line for each door that is counted, and nothing more as long as nothing happens.
+        for line in lines.by_ref().take(26) {
+            let line = line.unwrap();
+            assert!(line.ends_with("  counting"), "{line}");
+            seen.insert(line.split_once("  ").unwrap().1.to_owned());
+        }
+        assert_eq!(seen.len(), 26);
+        let ours = attached(&lab);
+        assert_eq!(ours, 2);
+        let pod = &lab.pods()[0];
+        let other = &lab.pods()[1];
+        let crossed =
+            netviz::lab::traffic::ping(&lab.netns(pod).unwrap(), other.address.into(), 3).unwrap();
+        assert_eq!(crossed, 3);
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains("▼ +") && line.contains("packets"), "{line}");
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let (status, took) = until("netviz ends", LIMIT, || {
+            child.try_wait().unwrap().ok_or("it runs")
+        });
+        println!("{signal}: ended after {took:?}");
+        let mut complaint = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut complaint)
+            .unwrap();
+        assert_eq!(
+            (status.code(), complaint.as_str()),
+            (Some(0), ""),
+            "{signal}"
+        );
+        assert_eq!(attached(&lab), 0, "{signal}");
+    }
+    lab.down().unwrap();
+}
+
+#[test]
+fn demo_ends_its_command_before_the_laboratory() {
+    let mut demo = demo(&[
+        "sh",
+        "-c",
+        "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
+    ]);
+    let mut child = demo
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "told");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn a_screen_at_a_terminal() {
+    let lab = lab();
+    for (columns, colour) in [(80, true), (160, false)] {
+        let mut netviz = looking_at(&lab, &["doors"]);
+        if !colour {
+            netviz.env("NO_COLOR", "1");
+        }
+        let mut terminal = Terminal::start(netviz, columns, 50);
+        let drawn = terminal.shows("lxc_health", Duration::from_secs(2));
+        println!("drawn after {drawn:?}");
+        let counting = terminal.shows("26 counting, 0 blind", LIMIT);
+        println!("all doors after {counting:?}");
+        let written = terminal.written();
+        assert!(written.contains("\u{1b}[?1049h") && written.contains("\u{1b}[?25l"));
+        assert_eq!(written.contains("\u{1b}[38;5;"), colour, "{written:?}");
+        terminal.types(if colour { "q" } else { "\u{3}" });
+        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        assert_eq!(terminal.complaints(), [""; 0]);
+        assert_eq!(attached(&lab), 0);
+    }
+    lab.down().unwrap();
+}
+
+#[test]
+fn a_terminal_is_given_back_after_a_signal() {
+    let lab = lab();
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let mut terminal = Terminal::start(looking_at(&lab, &["doors"]), 100, 30);
+        terminal.shows("q quit", LIMIT);
+        let taken = terminal.complaints();
+        assert_eq!(
+            taken,
+            [
+                "on the alternate screen",
+                "no cursor",
+                "no echo",
+                "no lines",
+                "no signals"
+            ]
+        );
+        kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
+        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        assert_eq!(terminal.complaints(), [""; 0]);
+    }
+    // A name that fits nothing is told on the screen that the person has, not on the one that goes.
+    let mut terminal = Terminal::start(looking_at(&lab, &["doors", "--node", "nowhere"]), 100, 30);
+    assert_eq!(terminal.ends(LIMIT).code(), Some(1));
+    assert_eq!(terminal.complaints(), [""; 0]);
+    let written = terminal.written();
+    let told = written.rfind("there is no node").expect("it is told");
+    assert!(Some(told) > written.rfind("\u{1b}[?1049l"), "{written:?}");
+    lab.down().unwrap();
+}

@@ -1,0 +1,280 @@
+//! What is found is what is there: the laboratory's plan, door by door.
+
+use std::{
+    collections::BTreeSet, fs::File, os::unix::process::CommandExt as _, process::Command,
+    time::Instant,
+};
+
+use netviz::{
+    discover::{Selection, scan},
+    lab::{Lab, Mode, Options},
+    model::{Cluster, NetNsId, Role, Side},
+};
+use netviz_tests::cli::{
+    doors::{Known, found, planned},
+    netviz::{command, looking_at, nodes},
+};
+use serde_json::Value;
+
+fn lab(mode: Mode) -> Lab {
+    let options = Options {
+        mode,
+        ..Options::default()
+    };
+    Lab::up(&options).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn select(namespaces: &[String], all: bool, include: &[&str], exclude: &[&str]) -> Selection {
+    let owned = |globs: &[&str]| globs.iter().map(|glob| (*glob).into()).collect::<Vec<_>>();
+    Selection::new(namespaces.to_vec(), all, &owned(include), &owned(exclude)).unwrap()
+}
+
+fn pids(lab: &Lab) -> Vec<String> {
+    lab.nodes()
+        .iter()
+        .map(|node| node.pid.to_string())
+        .collect()
+}
+
+/// The namespace between the nodes, which no plan names: behind both uplinks, and nowhere else.
+fn wire(cluster: &Cluster) -> NetNsId {
+    let ids: BTreeSet<_> = cluster
+        .doors
+        .iter()
+        .filter(|door| door.side == Side::Host)
+        .map(|door| door.id.space.known().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert!(cluster.nodes.iter().all(|node| !ids.contains(&node.netns)));
+    *ids.first().unwrap()
+}
+
+#[test]
+fn exactly_the_doors_of_the_plan() {
+    for mode in [Mode::Vxlan, Mode::NativeEndpointRoutes] {
+        let lab = lab(mode);
+        let start = Instant::now();
+        let cluster = scan(&select(&pids(&lab), false, &[], &[])).unwrap().cluster;
+        println!(
+            "{mode}: {} doors in {:?}",
+            cluster.doors.len(),
+            start.elapsed()
+        );
+        assert_eq!(found(&cluster), planned(&lab, wire(&cluster)));
+        assert_eq!(cluster.doors.len(), if mode.tunnels() { 26 } else { 24 });
+        // All but the tunnels are corridors.
+        assert_eq!(cluster.corridors().len(), 12);
+        let names: Vec<_> = cluster
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect();
+        assert_eq!(names, ["mycluster-worker", "mycluster-worker2"]);
+        for (node, planned) in cluster.nodes.iter().zip(lab.nodes()) {
+            assert!(node.cilium);
+            assert_eq!(node.addresses, [format!("{}/16", planned.address)]);
+            assert_eq!(node.netns, lab.netns(planned).unwrap().id());
+        }
+        lab.down().unwrap();
+    }
+}
+
+#[test]
+fn all_include_exclude() {
+    let lab = lab(Mode::Vxlan);
+    let names = |all, include: &[&str], exclude: &[&str]| {
+        let cluster = scan(&select(&pids(&lab)[..1], all, include, exclude))
+            .unwrap()
+            .cluster;
+        cluster
+            .doors
+            .into_iter()
+            .map(|door| (door.interface, door.role))
+            .collect::<Vec<_>>()
+    };
+    let usual = names(false, &[], &[]);
+    assert_eq!(usual.len(), 13);
+    let lo = ("lo".to_owned(), Role::Other);
+    assert!(!usual.contains(&lo));
+    assert_eq!(names(true, &[], &[]).len(), 14);
+    assert!(names(true, &[], &[]).contains(&lo));
+    assert_eq!(names(false, &["l?"], &[]), names(true, &[], &[]));
+    assert_eq!(
+        names(false, &[], &["lxc*", "cilium_{net,host}"]).len(),
+        13 - 4 - 2
+    );
+    assert_eq!(names(true, &["lo"], &["*"]), []);
+    lab.down().unwrap();
+}
+
+/// A door as JSON has it, without what differs between two looks.
+fn doors(snapshot: &Value) -> BTreeSet<String> {
+    let doors = snapshot["doors"].as_array().unwrap().iter();
+    doors
+        .map(|door| {
+            [
+                "node",
+                "interface",
+                "ifindex",
+                "netns",
+                "peer_interface",
+                "peer_ifindex",
+                "mac",
+                "pod",
+            ]
+            .map(|name| door[name].to_string())
+            .join(" ")
+        })
+        .collect()
+}
+
+fn as_json(known: &Known) -> String {
+    let peer = known.peer.as_ref();
+    let door = serde_json::json!([
+        known.node,
+        known.interface,
+        known.ifindex,
+        known.netns.0,
+        peer.map(|peer| &peer.2),
+        peer.map(|peer| peer.1),
+        known.mac,
+        known.pod,
+    ]);
+    let parts: Vec<_> = door
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::to_string)
+        .collect();
+    parts.join(" ")
+}
+
+fn json(mut command: Command) -> Value {
+    let output = command
+        .args(["doors", "--once", "--watch", "50ms", "-o", "json"])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{complaint}");
+    assert_eq!(complaint, "");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn from_inside_a_node_that_node_alone() {
+    let lab = lab(Mode::Vxlan);
+    let wire = wire(&scan(&select(&pids(&lab), false, &[], &[])).unwrap().cluster);
+    for node in lab.nodes() {
+        let namespaces: Vec<_> = ["mnt", "uts", "net"]
+            .iter()
+            .map(|kind| File::open(format!("/proc/{}/ns/{kind}", node.pid)).unwrap())
+            .collect();
+        let mut netviz = command(&[]);
+        let enter = move || {
+            for namespace in &namespaces {
+                nix::sched::setns(namespace, nix::sched::CloneFlags::empty())?;
+            }
+            Ok(())
+        };
+        // SAFETY: system calls alone, on descriptors that are open.
+        unsafe { netviz.pre_exec(enter) };
+        let snapshot = json(netviz);
+        assert_eq!(snapshot["nodes"].as_array().unwrap().len(), 1);
+        let expected: BTreeSet<_> = planned(&lab, wire)
+            .iter()
+            .filter(|door| door.node == node.name)
+            .map(as_json)
+            .collect();
+        assert_eq!(expected.len(), 13);
+        assert_eq!(doors(&snapshot), expected);
+    }
+    lab.down().unwrap();
+}
+
+#[test]
+fn a_node_by_process_by_path_and_by_both() {
+    let lab = lab(Mode::Vxlan);
+    let [one, two] = &pids(&lab)[..] else {
+        panic!("two nodes")
+    };
+    let by = |names: &[&str]| {
+        let mut netviz = command(&[]);
+        netviz.env("NETVIZ_NETNS", names.join(","));
+        json(netviz)
+    };
+    let path = format!("/proc/{one}/ns/net");
+    let by_process = by(&[one]);
+    assert_eq!(by_process["doors"].as_array().unwrap().len(), 13);
+    assert_eq!(doors(&by(&[&path])), doors(&by_process));
+    // The same namespace by two names is one node.
+    let twice = by(&[&path, one]);
+    assert_eq!(twice["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(doors(&twice), doors(&by_process));
+    let both = by(&[one, two]);
+    assert_eq!(both["doors"].as_array().unwrap().len(), 26);
+    // The same by a file that is mounted, as container runtimes do, seen from here.
+    let pod = lab
+        .pods()
+        .iter()
+        .find(|pod| pod.node == lab.nodes()[0].name)
+        .unwrap();
+    let mounted = format!(
+        "/proc/{one}/root/run/netns/{}",
+        pod.netns_name.as_ref().unwrap()
+    );
+    let output = command(&["doors", "--once", "--watch", "50ms", "-o", "json", "--all"])
+        .env("NETVIZ_NETNS", &mounted)
+        .output()
+        .unwrap();
+    let inside: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> = inside["doors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|door| door["interface"].clone())
+        .collect();
+    // The pod's own two, and the other end of eth0.
+    assert_eq!(names, ["eth0", pod.interface.name.as_str(), "lo"]);
+    lab.down().unwrap();
+}
+
+#[test]
+fn a_wrong_namespace_is_one_line() {
+    let lab = lab(Mode::Vxlan);
+    for (name, wanted) in [
+        ("no-such-namespace", "No such file or directory"),
+        ("/no/such/path", "No such file or directory"),
+        ("2147483646", "No such file or directory"),
+        ("/etc/passwd", "is not a network namespace"),
+        (
+            &format!("/proc/{}/ns/uts", lab.nodes()[0].pid),
+            "is not a network namespace",
+        ),
+    ] {
+        let list = format!("{},{name}", nodes(&lab));
+        let output = command(&["doors", "--once", "--netns", &list])
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+        assert!(
+            complaint.starts_with("netviz: ") && complaint.contains(wanted),
+            "{complaint}"
+        );
+        assert!(
+            complaint.contains("cannot open the network namespace") && complaint.contains(name),
+            "{complaint}"
+        );
+        assert_eq!(output.stdout, b"");
+    }
+    // The binary counts everything of the laboratory when nothing is wrong.
+    assert_eq!(
+        json(looking_at(&lab, &[]))["doors"]
+            .as_array()
+            .unwrap()
+            .len(),
+        26
+    );
+    lab.down().unwrap();
+}
