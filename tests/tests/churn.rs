@@ -1,4 +1,5 @@
-//! Pods come, go and change while netviz watches: what it shows is what is there, within a second.
+//! Pods come, go and change while netviz watches: what it shows is what is there, within a second
+//! where there is nothing to attach.
 
 use std::{
     collections::BTreeSet,
@@ -535,6 +536,15 @@ fn hundreds_of_pods() {
         "100 fewer: {:?}",
         observer.shows("100 fewer", BUSY, || planned(&lab, wire))
     );
+    for number in 1..=100 {
+        let node = lab.nodes()[number % 2].name.clone();
+        lab.add_pod(&node, &format!("more-{number}")).unwrap();
+    }
+    println!(
+        "100 more: {:?}",
+        observer.shows("100 more", BUSY, || planned(&lab, wire))
+    );
+    println!("  counted: {:?}", observer.counts("100 more", LONG));
     drop(observer);
     lab.down().unwrap();
 }
