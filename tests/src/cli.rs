@@ -2,6 +2,7 @@
 
 pub mod doors;
 pub mod netviz;
+pub mod random;
 pub mod schema;
 pub mod sight;
 pub mod terminal;

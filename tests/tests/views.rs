@@ -17,6 +17,7 @@ use netviz::{
     },
 };
 use netviz_tests::cli::{
+    random::Random,
     schema::complaints,
     sight::{Sight, blog},
 };
@@ -476,33 +477,6 @@ fn help() {
     insta::assert_snapshot!(text.join("\n======\n"));
 }
 
-/// The same sequence in every run: a failure can be looked at again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-
-    /// Letters of every width, marks that join, signs that control, and whatever else there is.
-    fn text(&mut self) -> String {
-        const SOME: [char; 16] = [
-            'a', '-', '7', '日', '零', '\u{301}', '\u{200d}', '👨', '\u{fe0f}', '\u{1b}', '[',
-            '\n', '\u{202e}', '\0', 'é', '�',
-        ];
-        let length = self.next(70);
-        (0..length)
-            .map(|_| match self.next(3) {
-                0 => char::from_u32(u32::try_from(self.next(0x11_0000)).unwrap()).unwrap_or('x'),
-                _ => SOME[usize::try_from(self.next(16)).unwrap()],
-            })
-            .collect()
-    }
-}
-
 #[test]
 fn cutting_any_text_keeps_to_the_width() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -511,7 +485,7 @@ fn cutting_any_text_keeps_to_the_width() {
         let name = safe(&text);
         assert!(!name.chars().any(char::is_control));
         assert_eq!(safe(&name), name);
-        let width = usize::try_from(random.next(40)).unwrap();
+        let width = usize::try_from(random.below(40)).unwrap();
         for cut in [cut_middle(&name, width), cut_end(&name, width)] {
             assert!(
                 cut.width() <= width,
@@ -535,7 +509,7 @@ fn cutting_any_text_keeps_to_the_width() {
 fn numbers_of_any_size_have_a_form() {
     let mut random = Random(7);
     for _ in 0..10_000 {
-        let value = random.next(u64::MAX) >> random.next(64);
+        let value = random.below(u64::MAX) >> random.below(64);
         assert_eq!(count(Some(value)).replace(' ', ""), value.to_string());
         assert!(bytes(Some(value)).len() <= 11, "{}", bytes(Some(value)));
         let text = rate(Some(value as f64));
@@ -553,7 +527,7 @@ fn filters_of_any_text_never_panic() {
             random.text(),
             "[a-*{,?}\\]"
                 .chars()
-                .filter(|_| random.next(2) > 0)
+                .filter(|_| random.below(2) > 0)
                 .collect(),
         ]
         .concat();

@@ -244,7 +244,7 @@ impl Doors<'_> {
 
     fn show(&self, screen: &mut Screen, snapshot: &Snapshot) -> Result<()> {
         let style = Style {
-            width: terminal::width(),
+            width: Some(terminal::width()),
             colour: terminal::colour(),
         };
         let footer = match attaching(self.session.progress()) {
@@ -319,7 +319,7 @@ fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<()> {
         Output::Table => {
             let shown = terminal::is_terminal();
             let style = Style {
-                width: shown.then(terminal::width).flatten(),
+                width: shown.then(terminal::width),
                 colour: shown && terminal::colour(),
             };
             writeln!(out, "{}", table::draw(snapshot, style))?;

@@ -123,8 +123,8 @@ fn leave() {
 }
 
 /// Width of the terminal in columns.
-pub(super) fn width() -> Option<usize> {
-    Some(dimensions().0)
+pub(super) fn width() -> usize {
+    dimensions().0
 }
 
 /// Columns and rows; a serial console does not know its own, and says 0.
@@ -160,5 +160,80 @@ fn keys(sender: &mpsc::UnboundedSender<Input>) {
         if sender.send(input).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Read as _,
+        os::unix::process::CommandExt as _,
+        process::{Command, Stdio},
+    };
+
+    use nix::{
+        pty::openpty,
+        sys::termios::{LocalFlags, tcgetattr},
+    };
+
+    use super::*;
+
+    const ON_A_SCREEN: &str = "NETVIZ_TEST_ON_A_SCREEN";
+    const THIS_TEST: &str = "app::terminal::tests::a_panic_gives_the_terminal_back";
+
+    /// Runs itself once more, on a terminal, and panics there.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if std::env::var_os(ON_A_SCREEN).is_some() {
+            let mut screen = Screen::enter().expect("a screen");
+            let drawing = Drawing {
+                rows: vec!["doors".into()],
+                below: Vec::new(),
+            };
+            screen.draw(&drawing, "q quit").expect("a drawing");
+            panic!("on purpose");
+        }
+        let pty = openpty(None, None).expect("a pseudo terminal");
+        let (mut master, slave) = (File::from(pty.master), File::from(pty.slave));
+        let end = || Stdio::from(slave.try_clone().expect("a descriptor"));
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command
+            .args([THIS_TEST, "--exact", "--nocapture"])
+            .envs([(ON_A_SCREEN, "1"), ("RUST_BACKTRACE", "0")])
+            .stdin(end())
+            .stdout(end())
+            .stderr(end());
+        let own_terminal = || {
+            nix::unistd::setsid()?;
+            // SAFETY: standard input is the terminal.
+            match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: two system calls.
+        unsafe { command.pre_exec(own_terminal) };
+        let status = command.status().expect("this test on a terminal");
+        assert!(!status.success());
+        let flags = tcgetattr(&slave).expect("its settings").local_flags;
+        assert!(flags.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
+        drop((command, slave));
+        let mut written = Vec::new();
+        // Ends with an error when nobody holds the other side.
+        let _ = master.read_to_end(&mut written);
+        let written = String::from_utf8_lossy(&written);
+        let place = |text| written.rfind(text);
+        assert!(
+            place("\u{1b}[?1049h").is_some() && place("q quit").is_some(),
+            "{written}"
+        );
+        assert!(place("\u{1b}[?1049l") > place("\u{1b}[?1049h"), "{written}");
+        assert!(place("\u{1b}[?25h") > place("\u{1b}[?25l"), "{written}");
+        // What happened is told on the screen that stays.
+        assert!(
+            written.find("on purpose") > written.find("\u{1b}[?1049l"),
+            "{written}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use super::tally::Tally;
 use crate::{
     machine,
-    process::{self, cargo, line, say, seconds, step},
+    process::{cargo, line, say, seconds, step},
     setup,
 };
 
@@ -70,10 +70,6 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
     let mut total = Tally::default();
     let mut broken = Vec::new();
-    // Tests run the real binary, which cargo does not build for the tests of another package.
-    let mut binary = cargo();
-    binary.args(["build", "-p", "netviz", "-p", "netviz-tests", "--bins"]);
-    step("building netviz", || process::run(&mut binary))?;
     for Group {
         name,
         select,

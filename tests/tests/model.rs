@@ -1,0 +1,250 @@
+//! Nothing is ever called lost that was not lost, however readings and packets interleave.
+
+use std::time::Duration;
+
+use netviz::model::{
+    Corridor, Counts, DoorId, DoorSample, Flow, Ledger, Meter, NetNsId, Sample, Snapshot, State,
+};
+use netviz_tests::cli::{random::Random, sight};
+
+const FROM: DoorId = DoorId::new(NetNsId(1), 2);
+const TO: DoorId = DoorId::new(NetNsId(2), 3);
+const CORRIDOR: [Corridor; 1] = [Corridor {
+    first: FROM,
+    second: TO,
+}];
+
+/// A corridor on which packets are, and the counters at both of its ends.
+#[derive(Default)]
+struct Wire {
+    /// Counted going out, counted coming in.
+    counted: [u64; 2],
+    epochs: [u32; 2],
+    flying: u64,
+    lost: u64,
+}
+
+impl Wire {
+    /// Packets go out, come in, or are lost, a few of each.
+    fn pass(&mut self, random: &mut Random, loses: bool) {
+        for _ in 0..random.below(20) {
+            match random.below(5) {
+                0 | 1 => {
+                    self.flying += 1;
+                    self.counted[0] += 1;
+                }
+                2 | 3 if self.flying > 0 => {
+                    self.flying -= 1;
+                    self.counted[1] += 1;
+                }
+                4 if loses && self.flying > 0 => {
+                    self.flying -= 1;
+                    self.lost += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn land(&mut self) {
+        self.counted[1] += self.flying;
+        self.flying = 0;
+    }
+
+    /// netviz is not there for a while, and takes its place again.
+    fn displaced(&mut self, random: &mut Random, end: usize) {
+        let before = self.counted[end];
+        self.pass(random, false);
+        self.counted[end] = before;
+        self.epochs[end] += 1;
+    }
+
+    /// Reads the two ends in any order, with packets passing in between.
+    fn read(&mut self, random: &mut Random, loses: bool) -> Sample {
+        let first = usize::from(random.once_in(2));
+        let mut read = [0; 2];
+        read[first] = self.counted[first];
+        self.pass(random, loses);
+        read[1 - first] = self.counted[1 - first];
+        sample(read, self.epochs)
+    }
+}
+
+fn sample([out, into]: [u64; 2], epochs: [u32; 2]) -> Sample {
+    let counts = |segments| {
+        Some(Counts {
+            segments,
+            ..Counts::default()
+        })
+    };
+    let door = |epoch, ingress, egress| DoorSample {
+        meter: Meter::Counting,
+        epoch,
+        ingress: counts(ingress),
+        egress: counts(egress),
+        ..DoorSample::default()
+    };
+    Sample {
+        doors: [
+            (FROM, door(epochs[0], 0, out)),
+            (TO, door(epochs[1], into, 0)),
+        ]
+        .into(),
+        ..Sample::default()
+    }
+}
+
+#[test]
+fn a_lossless_corridor_loses_nothing() {
+    for seed in 1..=2_000 {
+        let mut random = Random(seed * 0x9e37_79b9);
+        let mut wire = Wire {
+            // One end was attached long before the other.
+            counted: [random.below(1_000), random.below(1_000)],
+            ..Wire::default()
+        };
+        let mut ledger = Ledger::default();
+        let mut before = wire.read(&mut random, false);
+        for step in 0..50 {
+            wire.pass(&mut random, false);
+            if random.once_in(8) {
+                let end = usize::from(random.once_in(2));
+                wire.displaced(&mut random, end);
+            }
+            // A packet is on its way for less time than there is between two readings.
+            wire.land();
+            let now = wire.read(&mut random, false);
+            let flows = ledger.observe(&CORRIDOR, &before, &now);
+            for flow in flows.values() {
+                assert_eq!(*flow, Flow::default(), "seed {seed}, step {step}");
+            }
+            before = now;
+        }
+    }
+}
+
+#[test]
+fn a_loss_is_never_called_more_than_it_is_and_in_the_end_no_less() {
+    let mut lost = 0;
+    for seed in 1..=2_000 {
+        let mut random = Random(seed * 0x9e37_79b9);
+        let mut wire = Wire::default();
+        let mut ledger = Ledger::default();
+        let mut before = sample([0; 2], [0; 2]);
+        ledger.observe(&CORRIDOR, &before, &before.clone());
+        let mut called = 0;
+        for _ in 0..20 {
+            wire.pass(&mut random, true);
+            wire.land();
+            let now = wire.read(&mut random, true);
+            let flow = ledger.observe(&CORRIDOR, &before, &now)[&(FROM, TO)];
+            assert!(
+                flow.missing <= wire.lost && flow.skipped == 0,
+                "seed {seed}: {flow:?} of {}",
+                wire.lost
+            );
+            called = flow.missing;
+            before = now;
+        }
+        wire.land();
+        for _ in 0..2 {
+            let now = sample(wire.counted, wire.epochs);
+            called = ledger.observe(&CORRIDOR, &before, &now)[&(FROM, TO)]
+                .missing
+                .max(called);
+            before = now;
+        }
+        assert_eq!(called, wire.lost, "seed {seed}");
+        lost += wire.lost;
+    }
+    assert!(lost > 10_000, "{lost}");
+}
+
+/// Counters that fall, doors that are not there, epochs in any order: nonsense, and no panic.
+#[test]
+fn any_readings_at_all() {
+    let mut random = Random(3);
+    let mut ledger = Ledger::default();
+    let mut before = Sample::default();
+    for _ in 0..20_000 {
+        let mut any = || random.below(u64::MAX) >> random.below(64);
+        let (counts, epochs) = ([any(), any()], [any() as u32 % 2, any() as u32 % 2]);
+        let mut now = sample(counts, epochs);
+        if random.once_in(5) {
+            now.doors.remove(&FROM);
+        }
+        let _ = ledger.observe(&CORRIDOR, &before, &now);
+        before = now;
+    }
+}
+
+#[test]
+fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
+    let mut sight = sight::blog();
+    let id = sight.cluster.doors[0].id;
+    std::mem::swap(&mut sight.before, &mut sight.now);
+    let of = |snapshot: &Snapshot| {
+        snapshot
+            .doors
+            .iter()
+            .find(|door| door.id == id)
+            .unwrap()
+            .ingress
+    };
+    let fallen = of(&sight.snapshot());
+    assert_eq!(
+        (fallen.packets, fallen.packets_per_second),
+        (Some(1_192), Some(0.0))
+    );
+    let at = Duration::from_secs(1);
+    let [before, now] = [&sight.now, &sight.before].map(|sample| Sample {
+        at,
+        ..sample.clone()
+    });
+    let instant = Snapshot::new(
+        &sight.cluster,
+        Some(&before),
+        &now,
+        &mut Ledger::default(),
+        sight::taken_at(),
+    );
+    assert_eq!(of(&instant).packets_per_second, None);
+    assert_eq!(instant.window_seconds, Some(0.0));
+}
+
+/// A door that netviz cannot see through is never a silent zero.
+#[test]
+fn what_is_not_counted_is_blind_and_says_why() {
+    let mut sight = sight::blog();
+    let doors = sight.cluster.doors.clone();
+    for door in &doors {
+        for meter in [Meter::Pending, Meter::Failed("no memory".into())] {
+            let sample = DoorSample {
+                meter,
+                ..DoorSample::default()
+            };
+            sight.now.doors.insert(door.id, sample);
+            let snapshot = sight.snapshot();
+            let shown = snapshot
+                .doors
+                .iter()
+                .find(|shown| shown.id == door.id)
+                .unwrap();
+            assert_eq!(shown.state, State::Blind);
+            assert!(shown.reason.is_some());
+            assert_eq!(
+                (shown.ingress.packets, shown.egress.packets_per_second),
+                (None, None)
+            );
+        }
+        // Found, and never heard of from the attaching thread.
+        sight.now.doors.remove(&door.id);
+        let snapshot = sight.snapshot();
+        let shown = snapshot
+            .doors
+            .iter()
+            .find(|shown| shown.id == door.id)
+            .unwrap();
+        assert_eq!((shown.state, shown.ingress.packets), (State::Blind, None));
+    }
+}
