@@ -59,6 +59,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
             fast: args.fast_attach,
             mode,
         },
+        args.watch,
     )?;
     if session.cluster().doors.is_empty() {
         bail!(nothing_there(args));
@@ -138,12 +139,13 @@ impl Doors<'_> {
                 && !terminal::is_terminal())
     }
 
-    /// Takes in what is new; an error when it has become clear that there will be nothing to show.
-    async fn changed(&mut self) -> Result<()> {
-        self.session.changed().await?;
+    /// Takes in what is new, and says whether it is worth being shown at once; an error when it has
+    /// become clear that there will be nothing to show.
+    async fn changed(&mut self) -> Result<bool> {
+        let news = self.session.changed().await?;
         match self.session.hopeless() {
             Some(reason) => bail!("no door can be counted: {reason}"),
-            None => Ok(()),
+            None => Ok(news),
         }
     }
 
@@ -160,7 +162,7 @@ impl Doors<'_> {
                 )?;
             }
             tokio::select! {
-                changed = self.changed() => changed?,
+                changed = self.changed() => { changed?; },
                 () = &mut limit => break,
                 () = end.wait() => return Ok(()),
             }
@@ -182,7 +184,7 @@ impl Doors<'_> {
         tokio::pin!(window);
         loop {
             tokio::select! {
-                changed = self.changed() => changed?,
+                changed = self.changed() => { changed?; },
                 () = &mut window => break,
                 () = end.wait() => break,
             }
@@ -215,11 +217,10 @@ impl Doors<'_> {
         self.show(&mut screen, &latest)?;
         loop {
             tokio::select! {
-                changed = self.changed() => {
-                    changed?;
+                changed = self.changed() => if changed? {
                     let soon = Instant::now() + PROGRESS_INTERVAL;
                     next = next.min(soon);
-                }
+                },
                 () = tokio::time::sleep_until(next.into()) => {
                     latest = self.compared().await;
                     self.show(&mut screen, &latest)?;
@@ -269,7 +270,7 @@ impl Doors<'_> {
         ticks.tick().await;
         loop {
             tokio::select! {
-                changed = self.changed() => changed?,
+                changed = self.changed() => { changed?; },
                 _ = ticks.tick() => {
                     let snapshot = self.compared().await;
                     if let Err(error) = self.emit(&snapshot, &mut lines) {

@@ -28,7 +28,9 @@ pub(super) struct Session {
     receiver: watch::Receiver<Arc<Discovered>>,
     found: Arc<Discovered>,
     gone: HashMap<DoorId, Gone>,
+    /// The beginning of the window over which rates are taken, at the least `interval` long.
     previous: Option<Sample>,
+    interval: Duration,
     ledger: Ledger,
     _watch: Watch,
 }
@@ -42,7 +44,11 @@ struct Gone {
 
 impl Session {
     /// Starts looking and attaching; the calling thread then gives up what it needs no more.
-    pub(super) fn start(selection: Selection, options: AttachOptions) -> Result<Self> {
+    pub(super) fn start(
+        selection: Selection,
+        options: AttachOptions,
+        interval: Duration,
+    ) -> Result<Self> {
         privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
         let watch = Watch::start(selection)?;
         let mut tracer = Tracer::start(options)?;
@@ -57,6 +63,7 @@ impl Session {
             found,
             gone: HashMap::new(),
             previous: None,
+            interval,
             ledger: Ledger::default(),
             _watch: watch,
         })
@@ -76,18 +83,24 @@ impl Session {
     }
 
     /// Waits until something was found, lost, attached or detached, and takes it in.
-    pub(super) async fn changed(&mut self) -> Result<()> {
-        tokio::select! {
+    ///
+    /// True when there are other doors than before, or more of them are counted: something to show
+    /// at once.
+    pub(super) async fn changed(&mut self) -> Result<bool> {
+        let before = self.progress();
+        let doors = tokio::select! {
             found = self.receiver.changed() => {
                 found.map_err(|_| anyhow::anyhow!("looking for interfaces has ended unexpectedly"))?;
                 let found = self.receiver.borrow_and_update().clone();
                 self.take(found);
+                true
             }
             alive = self.tracer.changed() => {
                 anyhow::ensure!(alive, "attaching has ended unexpectedly");
+                false
             }
-        }
-        Ok(())
+        };
+        Ok(doors || self.progress() != before)
     }
 
     fn take(&mut self, found: Arc<Discovered>) {
@@ -138,7 +151,11 @@ impl Session {
             &mut self.ledger,
             now,
         );
-        self.previous = Some(sample);
+        let begun = self.previous.as_ref().map(|before| before.at);
+        // Drawn more often than that, as while doors are being attached, the rates would jump.
+        if begun.is_none_or(|begun| sample.at.saturating_sub(begun) >= self.interval * 9 / 10) {
+            self.previous = Some(sample);
+        }
         snapshot
     }
 

@@ -79,10 +79,14 @@ pub(crate) fn chain(ifindex: u32, direction: Direction, own: u32) -> io::Result<
     }))
 }
 
-/// The filters of a hook, in the order in which the kernel runs them: after all of tcx.
-pub(crate) fn names(ifindex: u32, direction: Direction) -> io::Result<Vec<String>> {
-    let filters = filters(&mut Netlink::open()?, ifindex, direction)?;
-    Ok(filters.into_iter().map(|filter| filter.name).collect())
+/// The filters of both hooks, in the order in which the kernel runs them: after all of tcx.
+pub(crate) fn names(ifindex: u32) -> io::Result<[Vec<String>; 2]> {
+    let mut netlink = Netlink::open()?;
+    let mut names = |direction| {
+        let filters = filters(&mut netlink, ifindex, direction)?;
+        io::Result::Ok(filters.into_iter().map(|filter| filter.name).collect())
+    };
+    Ok([names(Direction::Ingress)?, names(Direction::Egress)?])
 }
 
 /// Whether somebody's program is there already.

@@ -1,6 +1,9 @@
 //! Attaches one copy of the counting object to the two hooks of one door.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use aya::{
     programs::{
@@ -54,8 +57,20 @@ pub(crate) struct Hooked {
     pub(crate) interface: String,
     ifindex: u32,
     programs: [u32; 2],
+    filters: Option<Filters>,
     _links: [SchedClassifierLink; 2],
 }
+
+/// Names of the clsact filters of a door, which run after all of tcx.
+#[derive(Debug)]
+struct Filters {
+    read: Instant,
+    ingress: Vec<String>,
+    egress: Vec<String>,
+}
+
+/// How long they are believed. They say why packets go no further, and endanger no count.
+const FILTERS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Attaches in the calling thread's namespace. Without a `mode` the kernel is asked by trying.
 pub(crate) fn attach(
@@ -94,6 +109,7 @@ pub(crate) fn attach(
         interface,
         ifindex,
         programs: ids,
+        filters: None,
         _links: [ingress, egress],
     })
 }
@@ -106,6 +122,9 @@ impl Hooked {
     pub(crate) fn chains(&mut self) -> Result<Chains, AttachError> {
         // Interfaces are renamed while they are up (Linux 6.2).
         self.interface = name_of(self.ifindex).ok_or(AttachError::Vanished)?;
+        if self.mode == AttachMode::Tcx {
+            self.read_filters();
+        }
         let mut chains = [None, None];
         for ((chain, direction), own) in chains.iter_mut().zip(DIRECTIONS).zip(self.programs) {
             let found = match self.mode {
@@ -125,11 +144,32 @@ impl Hooked {
     /// Cilium may stand in clsact beside a netviz in tcx: what comes after the links is behind too.
     fn tcx_chain(&self, direction: Direction, own: u32) -> Result<Option<Chain>, ()> {
         let chain = tcx::chain(&self.interface, direction, own).map_err(drop)?;
-        let filters = clsact::names(self.ifindex, direction).map_err(drop)?;
+        let filters = self.filters.as_ref().ok_or(())?;
         Ok(chain.map(|mut chain| {
-            chain.behind.extend(filters);
+            let names = match direction {
+                Direction::Ingress => &filters.ingress,
+                Direction::Egress => &filters.egress,
+            };
+            chain.behind.extend_from_slice(names);
             chain
         }))
+    }
+
+    fn read_filters(&mut self) {
+        if self
+            .filters
+            .as_ref()
+            .is_some_and(|filters| filters.read.elapsed() < FILTERS_INTERVAL)
+        {
+            return;
+        }
+        self.filters = clsact::names(self.ifindex)
+            .ok()
+            .map(|[ingress, egress]| Filters {
+                read: Instant::now(),
+                ingress,
+                egress,
+            });
     }
 }
 
