@@ -79,6 +79,13 @@ pub struct Tracer {
 #[derive(Debug, Default)]
 struct Entry {
     counters: Option<Counters>,
+    /// The other end of its corridor. Both begin to count at one moment: what the end that was
+    /// attached first has seen until then would look like a loss.
+    peer: Option<DoorId>,
+    /// Attached, and waiting for the other end.
+    waiting: bool,
+    /// What was counted while it waited.
+    before: (Counts, Counts),
     /// Counted by attachments that were lost meanwhile: counters never go backwards.
     earlier: (Counts, Counts),
     sample: DoorSample,
@@ -111,6 +118,7 @@ impl Tracer {
                 // The index was given away again: another interface, which begins at 0.
                 *entry = Entry::default();
             }
+            entry.peer = door.peer.as_ref().map(|peer| peer.id);
             // Nobody will try: there is nothing to wait for.
             if let Some(problem) = &door.problem {
                 entry.sample.meter = Meter::Failed(problem.clone());
@@ -120,6 +128,7 @@ impl Tracer {
             if !there.contains(id) && entry.gone.is_none() {
                 entry.read();
                 entry.counters = None;
+                entry.waiting = false;
                 entry.gone = Some(Instant::now());
                 entry.sample.meter = Meter::Gone;
             }
@@ -127,6 +136,11 @@ impl Tracer {
         self.doors
             .retain(|_, entry| entry.gone.is_none_or(|since| since.elapsed() < KEEP_GONE));
         self.attacher.want(Arc::clone(found));
+        // The other end may have gone while it was waited for.
+        let doors: Vec<_> = self.doors.keys().copied().collect();
+        for door in doors {
+            self.begin(door);
+        }
     }
 
     /// Waits for news from the attaching thread; false when it has ended.
@@ -183,7 +197,7 @@ impl Tracer {
     }
 
     fn apply(&mut self, event: Event) {
-        let now = self.started.elapsed();
+        let settled = event.door();
         match event {
             Event::Attached {
                 door,
@@ -193,14 +207,17 @@ impl Tracer {
             } => self.update(door, |entry| {
                 let epoch = entry.sample.epoch + u32::from(entry.counters.is_some());
                 if fresh {
-                    *entry = Entry::default();
+                    let peer = entry.peer;
+                    *entry = Entry {
+                        peer,
+                        ..Entry::default()
+                    };
                 } else {
                     entry.set_aside();
                 }
                 entry.sample.epoch = epoch;
-                entry.sample.since = Some(now);
                 entry.counters = Some(counters);
-                entry.sample.meter = Meter::Counting;
+                entry.waiting = true;
                 [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
             }),
             Event::Failed { door, reason } => self.update(door, |entry| {
@@ -213,6 +230,29 @@ impl Tracer {
             Event::Settled { door } => self.update(door, |entry| {
                 entry.sample.meter = Meter::Gone;
             }),
+        }
+        self.begin(settled);
+    }
+
+    /// Begins to count at a door and at the other end, once both are settled.
+    fn begin(&mut self, door: DoorId) {
+        let Some(entry) = self.doors.get(&door) else {
+            return;
+        };
+        let peer = entry.peer;
+        let awaited = peer
+            .and_then(|peer| self.doors.get(&peer))
+            .is_some_and(|peer| {
+                peer.gone.is_none() && !peer.waiting && peer.sample.meter == Meter::Pending
+            });
+        if awaited {
+            return;
+        }
+        let now = self.started.elapsed();
+        for id in [Some(door), peer].into_iter().flatten() {
+            if let Some(entry) = self.doors.get_mut(&id).filter(|entry| entry.waiting) {
+                entry.begin(now);
+            }
         }
     }
 
@@ -228,14 +268,25 @@ impl Tracer {
 }
 
 impl Entry {
+    fn begin(&mut self, now: Duration) {
+        self.waiting = false;
+        self.sample.meter = Meter::Counting;
+        self.sample.since = Some(now);
+        let read = self
+            .counters
+            .as_ref()
+            .and_then(|counters| counters.read().ok());
+        self.before = read.unwrap_or_default();
+    }
+
     fn read(&mut self) {
-        let Some(counters) = &self.counters else {
+        let Some(counters) = self.counters.as_ref().filter(|_| !self.waiting) else {
             return;
         };
         match counters.read() {
             Ok((ingress, egress)) => {
-                self.sample.ingress = Some(self.earlier.0 + ingress);
-                self.sample.egress = Some(self.earlier.1 + egress);
+                self.sample.ingress = Some(self.earlier.0 + ingress.since(self.before.0));
+                self.sample.egress = Some(self.earlier.1 + egress.since(self.before.1));
             }
             Err(error) => {
                 self.sample.meter = Meter::Failed(format!("cannot read the counters: {error}"))

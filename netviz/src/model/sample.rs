@@ -49,6 +49,18 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+impl Counts {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(before.packets),
+            segments: self.segments.saturating_sub(before.segments),
+            bytes: self.bytes.saturating_sub(before.bytes),
+        }
+    }
+}
+
 impl std::ops::Add for Counts {
     type Output = Self;
 

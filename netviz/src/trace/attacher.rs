@@ -67,6 +67,18 @@ pub(crate) enum Event {
     },
 }
 
+impl Event {
+    /// Which door it is about.
+    pub(crate) fn door(&self) -> DoorId {
+        match self {
+            Self::Attached { door, .. }
+            | Self::Failed { door, .. }
+            | Self::Chains { door, .. }
+            | Self::Settled { door } => *door,
+        }
+    }
+}
+
 enum Command {
     Want(Arc<Discovered>),
     End,
