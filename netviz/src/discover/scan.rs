@@ -114,7 +114,7 @@ pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> Option<NetNs> {
         .find(|namespace| namespace.id() == id)
 }
 
-fn holds_cilium(namespace: &NetNs) -> bool {
+pub(crate) fn holds_cilium(namespace: &NetNs) -> bool {
     namespace
         .run(|| nix::net::if_::if_nametoindex(CILIUM_HOST).is_ok())
         .unwrap_or(false)

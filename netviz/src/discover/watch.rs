@@ -116,17 +116,25 @@ impl Watcher {
             let Some(notified) = self.wait(stop, look_at) else {
                 return;
             };
-            if notified && !self.settle(stop, &sender.borrow()) {
-                return;
+            let mut changed = false;
+            if notified {
+                match self.settle(stop, &sender.borrow()) {
+                    None => return,
+                    Some(told) => changed = told,
+                }
             }
-            let unchanged = !notified && namespaces::index() == self.index;
-            pause = if unchanged {
-                (pause * 2).min(INDEX_SELDOM)
-            } else {
+            if !changed {
+                let index = namespaces::index();
+                changed = self.matters(&index, &sender.borrow());
+                self.index = index;
+            }
+            pause = if changed {
                 INDEX_SOON
+            } else {
+                (pause * 2).min(INDEX_SELDOM)
             };
             look_at = Instant::now() + pause;
-            if unchanged {
+            if !changed {
                 continue;
             }
             if let Err(error) = self.listen(Absent::HasEnded) {
@@ -155,22 +163,44 @@ impl Watcher {
         Some(ready)
     }
 
-    /// Reads notifications away until there is silence.
-    fn settle(&mut self, stop: &EventFd, last: &Discovered) -> bool {
+    /// Reads notifications away until there is silence. True when one was a node's or its pods';
+    /// `None` at the end.
+    fn settle(&mut self, stop: &EventFd, last: &Discovered) -> Option<bool> {
         let deadline = Instant::now() + PATIENCE;
+        let is_node = |id| last.cluster.nodes.iter().any(|node| node.netns == id);
+        let mut told = false;
         loop {
             for (id, socket) in &self.listeners {
-                for ifindex in drain(socket) {
+                let Drained { any, deleted } = drain(socket);
+                told |= any && is_node(*id);
+                for ifindex in deleted {
                     self.incarnations.end(*id, ifindex, last);
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.poll(stop, left.min(QUIET)) {
-                None => return false,
-                Some(true) if !left.is_zero() => {}
-                Some(_) => return true,
+            let more = self.poll(stop, left.min(QUIET))?;
+            if !more || left.is_zero() {
+                return Some(told);
             }
         }
+    }
+
+    /// Whether what is new among the namespaces can change anything of `last`. A machine on which
+    /// many other containers come and go is not to be looked through for each of them.
+    fn matters(&self, index: &BTreeMap<NetNsId, Place>, last: &Discovered) -> bool {
+        // The way in, or the process whose hostname is the name.
+        let known = |id: &NetNsId| index.get(id) != self.index.get(id);
+        if last.entrances.keys().any(known) {
+            return true;
+        }
+        let mut new = index.iter().filter(|(id, _)| !self.index.contains_key(id));
+        if last.cluster.doors.iter().any(|door| door.problem.is_some()) {
+            return new.next().is_some();
+        }
+        self.selection.namespaces.is_empty()
+            && new.any(|(id, place)| {
+                scan::open(&place.paths(), *id).is_some_and(|new| scan::holds_cilium(&new))
+            })
     }
 
     fn poll(&self, stop: &EventFd, timeout: Duration) -> Option<bool> {
@@ -197,9 +227,11 @@ impl Watcher {
         let nodes = scan::nodes(&self.selection, &index, &own, absent)?;
         self.index = index;
         // A socket keeps its namespace: one that nothing else holds any more is let go.
-        let known = |id: &NetNsId| *id == own.id() || nodes.iter().any(|(node, _)| node == id);
+        let any = self.selection.namespaces.is_empty();
+        let known =
+            |id: &NetNsId| any && *id == own.id() || nodes.iter().any(|(node, _)| node == id);
         self.listeners.retain(|id, _| known(id));
-        if let Entry::Vacant(place) = self.listeners.entry(own.id()) {
+        if any && let Entry::Vacant(place) = self.listeners.entry(own.id()) {
             place.insert(listener()?);
         }
         for (id, paths) in nodes {
@@ -228,11 +260,18 @@ fn listener() -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// What was in a socket.
+#[derive(Default)]
+struct Drained {
+    any: bool,
+    deleted: Vec<u32>,
+}
+
 /// Reads away what is there; the indexes of interfaces that were deleted in the socket's own
 /// namespace. That the buffer has run over (`ENOBUFS`) means the same as a notification: something
 /// changed.
-fn drain(socket: &Socket) -> Vec<u32> {
-    let mut deleted = Vec::new();
+fn drain(socket: &Socket) -> Drained {
+    let mut drained = Drained::default();
     let mut buffer = [0u8; 16 * 1024];
     let mut control = nix::cmsg_space!(libc::c_int);
     loop {
@@ -248,15 +287,17 @@ fn drain(socket: &Socket) -> Vec<u32> {
                 // The kernel adds the id of the namespace when it is another one.
                 let own = message.cmsgs().is_ok_and(|mut all| all.next().is_none());
                 let length = message.bytes;
+                drained.any = true;
                 if own {
-                    deleted.extend(deletions(&buffer[..length]));
+                    drained.deleted.extend(deletions(&buffer[..length]));
                 }
             }
             Err(Errno::ENOBUFS) => {
+                drained.any = true;
                 log::debug!("notifications were lost; everything is read again");
             }
             Err(Errno::EINTR) => {}
-            Err(_) => return deleted,
+            Err(_) => return drained,
         }
     }
 }
