@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Processes and mounted namespaces come and go without any notification: how often to look.
 const INDEX_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How soon to look again when a look has failed.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// Why the watch could not begin.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look for network namespaces and interfaces: {0}")]
@@ -108,6 +111,7 @@ struct Watcher {
 impl Watcher {
     fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &EventFd) {
         let mut look_at = Instant::now() + INDEX_INTERVAL;
+        let mut failed = false;
         loop {
             let Some(notified) = self.wait(stop, look_at) else {
                 return;
@@ -117,29 +121,32 @@ impl Watcher {
             }
             if !notified {
                 look_at = Instant::now() + INDEX_INTERVAL;
-                let index = namespaces::index();
-                if index == self.index {
+                if !failed && namespaces::index() == self.index {
                     continue;
                 }
-                self.index = index;
             }
-            if let Err(error) = self.listen(Absent::HasEnded) {
-                log::warn!("cannot subscribe to interface changes: {error}");
-            }
-            match scan::look(&self.selection, Absent::HasEnded) {
-                Ok(mut found) => {
-                    self.incarnations.apply(&mut found, &sender.borrow());
-                    sender.send_if_modified(|last| {
-                        let changed = **last != found;
-                        if changed {
-                            *last = Arc::new(found);
-                        }
-                        changed
-                    });
-                }
-                Err(error) => log::warn!("cannot look for interfaces: {error}"),
+            let looked = self.look(sender);
+            failed = looked.is_err();
+            if let Err(error) = looked {
+                log::warn!("cannot look for interfaces: {error}; looking again");
+                // Nobody else would tell what was missed.
+                look_at = Instant::now() + AGAIN;
             }
         }
+    }
+
+    fn look(&mut self, sender: &watch::Sender<Arc<Discovered>>) -> io::Result<()> {
+        self.listen(Absent::HasEnded)?;
+        let mut found = scan::look(&self.selection, Absent::HasEnded)?;
+        self.incarnations.apply(&mut found, &sender.borrow());
+        sender.send_if_modified(|last| {
+            let changed = **last != found;
+            if changed {
+                *last = Arc::new(found);
+            }
+            changed
+        });
+        Ok(())
     }
 
     /// Waits for a notification (true), the time of the next look (false), or the end (`None`).
