@@ -1,12 +1,14 @@
 //! Builds the eBPF objects with the toolchain that `cargo xtask setup` prepared.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use anyhow::{Context as _, Result};
 use aya_build::{Package, Toolchain};
+use object::build::elf::{Builder, SectionData};
 
 /// Name under which `cargo xtask setup` links the distribution's compiler into rustup.
 const LINKED: &str = "netviz-bpf";
@@ -66,9 +68,41 @@ fn build(toolchain: &str) {
         root_dir: "../netviz-ebpf",
         ..Package::default()
     };
-    if let Err(error) = aya_build::build_ebpf([package], Toolchain::Custom(toolchain)) {
+    let built = aya_build::build_ebpf([package], Toolchain::Custom(toolchain));
+    if let Err(error) = built.and_then(|()| strip_all()) {
         println!("cargo::error=the eBPF programs cannot be built: {error:#}");
     }
+}
+
+/// Takes the DWARF sections out of the objects: a copy is parsed for every door, and nine tenths of
+/// it would be for a debugger. BTF, with the lines that the verifier's log names, stays.
+fn strip_all() -> Result<()> {
+    let directory = PathBuf::from(env::var("OUT_DIR")?);
+    for entry in fs::read_dir(&directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            strip(&path).with_context(|| format!("stripping {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn strip(path: &Path) -> Result<()> {
+    let data = fs::read(path)?;
+    let mut object = Builder::read(&*data)?;
+    for section in &mut object.sections {
+        let name = section.name.to_string();
+        section.delete = name.starts_with(".debug") || name.starts_with(".rel.debug");
+    }
+    object.delete_orphans();
+    // LLVM keeps the names of sections with those of symbols; this writer wants them apart.
+    let names = object.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = object::elf::SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    object.write(&mut stripped)?;
+    Ok(fs::write(path, stripped)?)
 }
 
 /// The first toolchain that can build for BPF, or what is missing.

@@ -64,8 +64,9 @@ pub(crate) fn nodes(
         let mut found: Vec<(NetNsId, Vec<PathBuf>)> = Vec::new();
         for name in &selection.namespaces {
             match by_hand(name) {
-                Err(error) if absent == Absent::IsAnError => return Err(error),
-                Err(_) => {}
+                // Whatever else is wrong may be right in a moment.
+                Err(error) if absent == Absent::HasEnded && has_ended(&error) => {}
+                Err(error) => return Err(error),
                 // One namespace has many names.
                 Ok((id, _)) if found.iter().any(|(other, _)| *other == id) => {}
                 Ok(node) => found.push(node),
@@ -88,6 +89,13 @@ pub(crate) fn nodes(
     } else {
         found
     })
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+    )
 }
 
 fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {

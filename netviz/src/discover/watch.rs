@@ -42,6 +42,9 @@ const INDEX_SOON: Duration = Duration::from_millis(300);
 /// … and ever more seldom while nothing happens.
 const INDEX_SELDOM: Duration = Duration::from_secs(5);
 
+/// How soon to look again when a look has failed.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// Why the watch could not begin.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look for network namespaces and interfaces")]
@@ -112,15 +115,16 @@ impl Watcher {
     fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &EventFd) {
         let mut pause = INDEX_SOON;
         let mut look_at = Instant::now() + pause;
+        let mut failed = false;
         loop {
             let Some(notified) = self.wait(stop, look_at) else {
                 return;
             };
-            let mut changed = false;
+            let mut changed = failed;
             if notified {
                 match self.settle(stop, &sender.borrow()) {
                     None => return,
-                    Some(told) => changed = told,
+                    Some(told) => changed |= told,
                 }
             }
             if !changed {
@@ -137,23 +141,28 @@ impl Watcher {
             if !changed {
                 continue;
             }
-            if let Err(error) = self.listen(Absent::HasEnded) {
-                log::warn!("cannot subscribe to interface changes: {error}");
-            }
-            match scan::look(&self.selection, Absent::HasEnded) {
-                Ok(mut found) => {
-                    self.incarnations.apply(&mut found, &sender.borrow());
-                    sender.send_if_modified(|last| {
-                        let changed = **last != found;
-                        if changed {
-                            *last = Arc::new(found);
-                        }
-                        changed
-                    });
-                }
-                Err(error) => log::warn!("cannot look for interfaces: {error}"),
+            let looked = self.look(sender);
+            failed = looked.is_err();
+            if let Err(error) = looked {
+                log::warn!("cannot look for interfaces: {error}; looking again");
+                // Nobody else would tell what was missed.
+                look_at = Instant::now() + AGAIN;
             }
         }
+    }
+
+    fn look(&mut self, sender: &watch::Sender<Arc<Discovered>>) -> io::Result<()> {
+        self.listen(Absent::HasEnded)?;
+        let mut found = scan::look(&self.selection, Absent::HasEnded)?;
+        self.incarnations.apply(&mut found, &sender.borrow());
+        sender.send_if_modified(|last| {
+            let changed = **last != found;
+            if changed {
+                *last = Arc::new(found);
+            }
+            changed
+        });
+        Ok(())
     }
 
     /// Waits for a notification (true), the time of the next look (false), or the end (`None`).

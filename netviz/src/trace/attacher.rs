@@ -183,7 +183,9 @@ impl Worker {
                 Ok(Command::End) | Err(std_mpsc::RecvTimeoutError::Disconnected) => break,
                 Err(std_mpsc::RecvTimeoutError::Timeout) => {
                     if let Some(door) = self.queue.pop_front() {
-                        self.set_expedite(self.queue.len() > 4);
+                        if self.queue.len() > 4 {
+                            self.set_expedite(true);
+                        }
                         self.attach(door, None);
                     }
                     self.inspect_one();

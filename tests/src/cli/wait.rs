@@ -8,21 +8,28 @@ use std::{
 /// Looks again and again until `look` has an answer; the answer, and how long it took.
 ///
 /// # Panics
-/// After `limit`, with what was seen last.
+/// When that was longer than `limit`: with what was seen last, and whether it came at all.
 pub fn until<T, E: std::fmt::Display>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> Result<T, E>,
 ) -> (T, Duration) {
     let start = Instant::now();
+    let mut seen = String::new();
     loop {
-        match look() {
-            Ok(answer) => return (answer, start.elapsed()),
-            Err(seen) => assert!(
-                start.elapsed() < limit,
-                "waited {limit:?}, and still not: {what}; last: {seen}"
-            ),
+        let answer = look();
+        let took = start.elapsed();
+        match answer {
+            Ok(answer) if took <= limit => return (answer, took),
+            Ok(_) => {
+                panic!("{what}: only after {took:?}, and {limit:?} is the limit; before: {seen}")
+            }
+            Err(now) => seen = now.to_string(),
         }
+        assert!(
+            took < limit * 4,
+            "{what}: not even after {took:?}; last: {seen}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }
