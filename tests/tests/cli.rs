@@ -12,7 +12,7 @@ use std::{
 use assert_cmd::assert::OutputAssertExt as _;
 use netviz::lab::{Lab, Options};
 use netviz_tests::cli::{
-    netviz::{command, looking_at},
+    netviz::{Running, command, looking_at},
     schema::complaints,
     terminal::Terminal,
     wait::until,
@@ -406,11 +406,9 @@ fn lines_in_a_pipe_and_a_signal() {
     let lab = lab();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let mut netviz = looking_at(&lab, &["doors", "--watch", "100ms"]);
-        let mut child = netviz
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        netviz.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(&mut netviz);
+        let child = &mut running.child;
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = BTreeSet::new();
         // One line for each door that is counted, and nothing more as long as nothing happens.
@@ -429,7 +427,8 @@ fn lines_in_a_pipe_and_a_signal() {
         assert_eq!(crossed, 3);
         let line = lines.next().unwrap().unwrap();
         assert!(line.contains("▼ +") && line.contains("packets"), "{line}");
-        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        running.signal(signal);
+        let child = &mut running.child;
         let (status, took) = until("netviz ends", LIMIT, || {
             child.try_wait().unwrap().ok_or("it runs")
         });
@@ -453,22 +452,19 @@ fn lines_in_a_pipe_and_a_signal() {
 
 #[test]
 fn demo_ends_its_command_before_the_laboratory() {
-    let mut demo = demo(&[
-        "sh",
-        "-c",
-        "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
-    ]);
-    let mut child = demo
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+    let script = "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut command = demo(&["sh", "-c", script]);
+    command
         .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut demo = Running::start(&mut command);
+    let mut lines = BufReader::new(demo.child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-    assert_eq!(lines.next().unwrap().unwrap(), "told");
-    assert_eq!(child.wait().unwrap().code(), Some(3));
+    // At the first moment at which the command is there.
+    demo.signal(Signal::SIGTERM);
+    assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("told"));
+    assert_eq!(demo.child.wait().unwrap().code(), Some(3));
 }
 
 #[test]

@@ -71,8 +71,11 @@ async fn command(args: &DemoArgs, lab: &Lab) -> Result<ExitStatus> {
         .args(rest)
         .env("PATH", path(own))
         .env(NETNS_VARIABLE, nodes.join(","));
+    // Before the command: it may be there, and netviz be told to end, at any moment from now on.
+    let signals = Signals::new()?;
     let child = command.spawn();
-    wait(child.with_context(|| format!("cannot run {}", program.to_string_lossy()))?).await
+    let child = child.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+    signals.wait(child).await
 }
 
 /// The command finds this very netviz under its name.
@@ -83,19 +86,34 @@ fn path(own: PathBuf) -> OsString {
     std::env::join_paths(paths).unwrap_or(inherited)
 }
 
-/// Waits for the command. What ends netviz ends the command first: the laboratory goes last.
-async fn wait(mut child: Child) -> Result<ExitStatus> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    // A Ctrl-C at a terminal reaches the command by itself.
-    let shared = std::io::stdin().is_terminal();
-    loop {
-        tokio::select! {
-            status = child.wait() => return status.context("cannot wait for the command"),
-            _ = interrupt.recv() => if !shared { pass_on(&child, Signal::SIGINT) },
-            _ = terminate.recv() => pass_on(&child, Signal::SIGTERM),
-            _ = hangup.recv() => pass_on(&child, Signal::SIGHUP),
+/// The signals that would end netviz.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let on = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the command. What ends netviz ends the command first: the laboratory goes last.
+    async fn wait(mut self, mut child: Child) -> Result<ExitStatus> {
+        // A Ctrl-C at a terminal reaches the command by itself.
+        let shared = std::io::stdin().is_terminal();
+        loop {
+            tokio::select! {
+                status = child.wait() => return status.context("cannot wait for the command"),
+                _ = self.interrupt.recv() => if !shared { pass_on(&child, Signal::SIGINT) },
+                _ = self.terminate.recv() => pass_on(&child, Signal::SIGTERM),
+                _ = self.hangup.recv() => pass_on(&child, Signal::SIGHUP),
+            }
         }
     }
 }

@@ -1,12 +1,73 @@
 //! The real binary.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::Command,
-    time::SystemTime,
+    process::{Child, Command},
+    sync::mpsc,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use netviz::lab::Lab;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+/// No test waits longer for a program.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running program that ends with this value, and after a while in any case, together with all
+/// that it has started: a test fails, it does not hang, and it leaves nothing behind.
+#[derive(Debug)]
+pub struct Running {
+    /// The program, the leader of a process group of its own.
+    pub child: Child,
+    _over: mpsc::Sender<()>,
+}
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let child = command
+            .process_group(0)
+            .spawn()
+            .expect("the program starts");
+        let group = Pid::from_raw(child.id().cast_signed());
+        let (over, ended) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+        });
+        Self { child, _over: over }
+    }
+
+    /// Sends a signal to the program alone.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, signal).expect("the program runs");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What it has started may still be there.
+        let _ = killpg(
+            Pid::from_raw(self.child.id().cast_signed()),
+            Signal::SIGKILL,
+        );
+        let _ = self.child.wait();
+    }
+}
 
 /// The binary beside the test programs.
 ///
