@@ -3,4 +3,5 @@
 pub mod demo;
 pub mod doors;
 mod session;
+mod signals;
 mod terminal;

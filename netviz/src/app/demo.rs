@@ -14,11 +14,9 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::process::{Child, Command};
 
+use super::signals::Signals;
 use crate::{
     cli::{DemoArgs, NETNS_VARIABLE},
     lab::{Lab, Options, Traffic},
@@ -75,7 +73,7 @@ async fn command(args: &DemoArgs, lab: &Lab) -> Result<ExitStatus> {
     let signals = Signals::new()?;
     let child = command.spawn();
     let child = child.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
-    signals.wait(child).await
+    wait(signals, child).await
 }
 
 /// The command finds this very netviz under its name.
@@ -86,34 +84,16 @@ fn path(own: PathBuf) -> OsString {
     std::env::join_paths(paths).unwrap_or(inherited)
 }
 
-/// The signals that would end netviz.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let on = |kind| signal(kind).context("cannot wait for signals");
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            hangup: on(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the command. What ends netviz ends the command first: the laboratory goes last.
-    async fn wait(mut self, mut child: Child) -> Result<ExitStatus> {
-        // A Ctrl-C at a terminal reaches the command by itself.
-        let shared = std::io::stdin().is_terminal();
-        loop {
-            tokio::select! {
-                status = child.wait() => return status.context("cannot wait for the command"),
-                _ = self.interrupt.recv() => if !shared { pass_on(&child, Signal::SIGINT) },
-                _ = self.terminate.recv() => pass_on(&child, Signal::SIGTERM),
-                _ = self.hangup.recv() => pass_on(&child, Signal::SIGHUP),
-            }
+/// Waits for the command. What ends netviz ends the command first: the laboratory goes last.
+async fn wait(mut signals: Signals, mut child: Child) -> Result<ExitStatus> {
+    // A Ctrl-C at a terminal reaches the command by itsignals.
+    let shared = std::io::stdin().is_terminal();
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.context("cannot wait for the command"),
+            _ = signals.interrupt.recv() => if !shared { pass_on(&child, Signal::SIGINT) },
+            _ = signals.terminate.recv() => pass_on(&child, Signal::SIGTERM),
+            _ = signals.hangup.recv() => pass_on(&child, Signal::SIGHUP),
         }
     }
 }

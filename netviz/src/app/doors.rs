@@ -6,10 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     session::Session,
+    signals::Signals,
     terminal::{self, Input, Screen},
 };
 use crate::{
@@ -52,7 +52,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         AttachArg::Tcx => AttachMode::Tcx,
         AttachArg::Clsact => AttachMode::Clsact,
     });
-    let mut end = End::new()?;
+    let mut end = Signals::new()?;
     let session = Session::start(
         selection,
         AttachOptions {
@@ -97,32 +97,6 @@ fn nothing_there(args: &DoorsArgs) -> String {
     }
 }
 
-/// The signals that end netviz in good order.
-struct End {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl End {
-    fn new() -> Result<Self> {
-        let on = |kind| signal(kind).context("cannot wait for signals");
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            hangup: on(SignalKind::hangup())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
 struct Doors<'a> {
     session: Session,
     filter: Filter,
@@ -149,7 +123,7 @@ impl Doors<'_> {
         }
     }
 
-    async fn single(&mut self, end: &mut End) -> Result<()> {
+    async fn single(&mut self, end: &mut Signals) -> Result<()> {
         let progress = io::stderr().is_terminal().then(io::stderr);
         let limit = tokio::time::sleep(ATTACH_LIMIT);
         tokio::pin!(limit);
@@ -164,7 +138,7 @@ impl Doors<'_> {
             tokio::select! {
                 changed = self.changed() => { changed?; },
                 () = &mut limit => break,
-                () = end.wait() => return Ok(()),
+                () = end.any() => return Ok(()),
             }
         }
         if let Some(mut err) = progress.as_ref() {
@@ -186,7 +160,7 @@ impl Doors<'_> {
             tokio::select! {
                 changed = self.changed() => { changed?; },
                 () = &mut window => break,
-                () = end.wait() => break,
+                () = end.any() => break,
             }
         }
         let snapshot = self.compared().await;
@@ -209,7 +183,7 @@ impl Doors<'_> {
     }
 
     /// Refreshed in place.
-    async fn screen(&mut self, end: &mut End) -> Result<()> {
+    async fn screen(&mut self, end: &mut Signals) -> Result<()> {
         let mut screen = Screen::enter().context("cannot use the terminal")?;
         let mut latest = self.first()?;
         let until = self.args.period.map(|period| Instant::now() + period);
@@ -235,7 +209,7 @@ impl Doors<'_> {
                     Some(Input::Redraw) => self.show(&mut screen, &latest)?,
                     Some(Input::Quit) | None => return Ok(()),
                 },
-                () = end.wait() => return Ok(()),
+                () = end.any() => return Ok(()),
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(());
@@ -258,7 +232,7 @@ impl Doors<'_> {
     }
 
     /// Snapshots, or lines for what changed, until the end.
-    async fn stream(&mut self, end: &mut End) -> Result<()> {
+    async fn stream(&mut self, end: &mut Signals) -> Result<()> {
         let mut lines = Lines::default();
         let snapshot = self.first()?;
         if let Err(error) = self.emit(&snapshot, &mut lines) {
@@ -280,7 +254,7 @@ impl Doors<'_> {
                         return Ok(());
                     }
                 }
-                () = end.wait() => return Ok(()),
+                () = end.any() => return Ok(()),
             }
         }
     }
