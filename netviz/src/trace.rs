@@ -1,6 +1,6 @@
 //! Stands at the hooks and reads the counters. This module alone knows aya.
 //!
-//! One thread attaches and detaches ([`attacher`]): a tcx attachment costs the kernel an RCU grace
+//! One thread attaches and detaches (`attacher`): a tcx attachment costs the kernel an RCU grace
 //! period, about 9 ms, and nothing else may wait for that. Every door gets a copy of the counting
 //! object with a map of its own, so that no key can ever be confused.
 
