@@ -86,7 +86,7 @@ fn path(own: PathBuf) -> OsString {
 
 /// Waits for the command. What ends netviz ends the command first: the laboratory goes last.
 async fn wait(mut signals: Signals, mut child: Child) -> Result<ExitStatus> {
-    // A Ctrl-C at a terminal reaches the command by itsignals.
+    // A Ctrl-C at a terminal reaches the command by itself.
     let shared = std::io::stdin().is_terminal();
     loop {
         tokio::select! {
