@@ -12,6 +12,7 @@ mod names;
 mod namespaces;
 mod scan;
 mod select;
+mod sources;
 mod watch;
 
 use std::{collections::HashMap, path::PathBuf};
@@ -21,6 +22,7 @@ use crate::model::{Cluster, NetNsId};
 pub(crate) use scan::open;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
+pub use sources::{Names, Reports, SourceOptions};
 pub use watch::{Watch, WatchError};
 
 /// What was found, and the ways in.
@@ -31,4 +33,6 @@ pub struct Discovered {
     /// Paths by which each namespace can be opened, the surest first. Paths and not handles: a
     /// handle would keep a pod's namespace alive after the pod.
     pub entrances: HashMap<NetNsId, Vec<PathBuf>>,
+    /// Where each node's own files can be read: `/`, or `/proc/PID/root` of a process of the node.
+    pub roots: HashMap<NetNsId, Vec<PathBuf>>,
 }

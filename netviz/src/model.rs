@@ -6,6 +6,7 @@ mod cluster;
 mod corridor;
 mod door;
 mod id;
+mod names;
 mod sample;
 mod snapshot;
 
@@ -13,6 +14,7 @@ pub use cluster::{Cluster, Node, SourceStatus};
 pub use corridor::{Corridor, Flow, Flows, Ledger};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Space};
+pub use names::{Datapath, Disagreement, NodeFact, Pod, PodFact, Report, Source, Status};
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
 pub use snapshot::{
     CorridorState, DoorState, PENDING, Passage, Rates, SCHEMA, Snapshot, State, Traffic,

@@ -95,6 +95,7 @@ mod tests {
             interface: "lxc".into(),
             pod: None,
             namespace: None,
+            named_by: None,
             kind: Some("veth".into()),
             peer: Some(Peer {
                 id: other,

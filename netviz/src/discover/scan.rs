@@ -168,7 +168,9 @@ impl Scan {
             netns: id,
             cilium,
             addresses,
+            ..Node::default()
         });
+        self.found.roots.insert(id, roots(id == self.own, &place));
         self.found.entrances.insert(id, paths.to_vec());
         let far = self.far(&mut netlink, &namespace, &links, &place);
         self.spaces.insert(id, by_index(links.clone()));
@@ -374,6 +376,18 @@ impl Scan {
     }
 }
 
+/// Where the files of a node can be read. Its first process has the node's own root as a rule; a
+/// netviz in a container of the node's namespace does not.
+fn roots(own: bool, place: &Place) -> Vec<PathBuf> {
+    let process = place
+        .process
+        .map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
+    process
+        .into_iter()
+        .chain(own.then(|| PathBuf::from("/")))
+        .collect()
+}
+
 fn notes(cluster: &Cluster) -> Vec<String> {
     let without: Vec<_> = cluster
         .nodes
@@ -403,6 +417,7 @@ fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {
         interface: link.name.clone(),
         pod: None,
         namespace: None,
+        named_by: None,
         kind: link.kind.clone(),
         peer: None,
         addresses: link.addresses.clone(),

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Corridor, Door, DoorId, NetNsId};
+use super::{Corridor, Datapath, Disagreement, Door, DoorId, NetNsId, Pod};
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Node {
     /// Hostname, or the best that can be said.
     pub name: String,
@@ -15,6 +15,10 @@ pub struct Node {
     pub cilium: bool,
     /// Addresses of its uplinks.
     pub addresses: Vec<String>,
+    /// Address ranges of its pods, by the nearest source that has them.
+    pub pod_cidrs: Vec<String>,
+    /// How its packets are routed, as the agent says.
+    pub datapath: Option<Datapath>,
 }
 
 /// How one source of names fared.
@@ -37,6 +41,10 @@ pub struct Cluster {
     pub notes: Vec<String>,
     /// Where the names come from.
     pub sources: Vec<SourceStatus>,
+    /// Pods that a source has a name for.
+    pub pods: Vec<Pod>,
+    /// Where the sources do not agree.
+    pub disagreements: Vec<Disagreement>,
 }
 
 impl Cluster {

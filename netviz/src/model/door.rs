@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::DoorId;
+use super::{DoorId, Source};
 
 /// On which side of a corridor a door is.
 #[derive(
@@ -73,6 +73,8 @@ pub struct Door {
     pub pod: Option<String>,
     /// Kubernetes namespace of the pod.
     pub namespace: Option<String>,
+    /// Which source the name is from.
+    pub named_by: Option<Source>,
     /// The kernel's link kind (`veth`, `vxlan`, …); `None` for hardware.
     pub kind: Option<String>,
     /// The other end, for a veth pair.

@@ -8,7 +8,17 @@ use serde::Serialize;
 /// that is kept over time needs something else besides (netviz keeps what it attached, which dies
 /// with the namespace's interfaces).
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Default,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    schemars::JsonSchema,
 )]
 #[serde(transparent)]
 pub struct NetNsId(pub u64);

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Chain, Cluster, Corridor, Counts, Direction, Door, DoorId, DoorSample, Flow, Flows, Ledger,
-    Meter, NetNsId, Node, Role, Sample, Side, SourceStatus,
+    Chain, Cluster, Corridor, Counts, Direction, Disagreement, Door, DoorId, DoorSample, Flow,
+    Flows, Ledger, Meter, NetNsId, Node, Pod, Role, Sample, Side, Source, SourceStatus,
 };
 
 /// Name and version of the JSON form.
@@ -69,6 +69,8 @@ pub struct DoorState {
     pub pod: Option<String>,
     /// Kubernetes namespace of the pod.
     pub namespace: Option<String>,
+    /// Who says so.
+    pub named_by: Option<Source>,
     /// Interface name, `null` where its namespace cannot be entered.
     pub interface: Option<String>,
     /// Its own index, in its own network namespace.
@@ -153,6 +155,10 @@ pub struct Snapshot {
     pub corridors: Vec<CorridorState>,
     /// Where the names come from.
     pub sources: Vec<SourceStatus>,
+    /// Pods that a source has a name for.
+    pub pods: Vec<Pod>,
+    /// Where the sources do not agree.
+    pub disagreements: Vec<Disagreement>,
     /// What the reader should know about the set as a whole.
     pub notes: Vec<String>,
 }
@@ -190,6 +196,8 @@ impl Snapshot {
                 .filter_map(|corridor| view.corridor(*corridor))
                 .collect(),
             sources: cluster.sources.clone(),
+            pods: cluster.pods.clone(),
+            disagreements: cluster.disagreements.clone(),
             notes: cluster.notes.clone(),
         }
     }
@@ -219,6 +227,7 @@ impl View<'_> {
             role: door.role,
             pod: door.pod.clone(),
             namespace: door.namespace.clone(),
+            named_by: door.named_by,
             interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
             ifindex: door.id.ifindex,
             peer_ifindex: door.peer.as_ref().map(|peer| peer.id.ifindex),

@@ -59,6 +59,7 @@ impl Sight {
             netns: NetNsId(netns),
             cilium: true,
             addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
+            ..Node::default()
         });
         self.cluster.nodes.len() - 1
     }
@@ -86,6 +87,7 @@ impl Sight {
             interface: end.interface.into(),
             pod: None,
             namespace: None,
+            named_by: None,
             kind: Some("veth".into()),
             peer: None,
             addresses: Vec::new(),

@@ -1,0 +1,176 @@
+//! Sources of names, each asked on a thread of its own.
+//!
+//! None of them is needed, and none can stall another one, the counting or the screen: whatever a
+//! source does, the others' reports and the doors are shown without it.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime, sync::watch};
+
+use super::Discovered;
+use crate::model::{NetNsId, Report, Source};
+
+/// A pod's name is written some 30 ms after its interface came: soon after a change is asked again …
+const SOON: Duration = Duration::from_millis(100);
+/// … and ever more seldom while nothing happens.
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// What every source says at this moment, in no order.
+pub type Reports = Arc<Vec<Report>>;
+
+/// What the person asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SourceOptions {
+    /// Where to find the Kubernetes API; otherwise `KUBECONFIG`, the pod's service account, or the
+    /// node's own files.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Runs the sources until the watch that it follows has ended.
+#[derive(Debug)]
+pub struct Names {
+    reports: watch::Receiver<Reports>,
+}
+
+impl Names {
+    /// Asks all sources about what `found` tells, and again whenever that changes.
+    #[must_use]
+    pub fn start(found: &watch::Receiver<Arc<Discovered>>, options: &SourceOptions) -> Self {
+        let (board, reports) = watch::channel(Reports::default());
+        let board = Arc::new(board);
+        for (name, ask) in sources(options) {
+            let (found, board) = (found.clone(), Arc::clone(&board));
+            let started = thread::Builder::new().name(name.into()).spawn(move || {
+                if let Some(context) = Context::new(found, board) {
+                    ask(context);
+                }
+            });
+            if let Err(error) = started {
+                log::warn!("cannot start the thread {name}: {error}; its names are missing");
+            }
+        }
+        Self { reports }
+    }
+
+    /// The latest reports, and a way to wait for the next ones.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Reports> {
+        self.reports.clone()
+    }
+}
+
+type Ask = Box<dyn FnOnce(Context) + Send>;
+
+/// Every source: the name of its thread (15 bytes are seen), and what it does there.
+fn sources(_options: &SourceOptions) -> Vec<(&'static str, Ask)> {
+    vec![]
+}
+
+/// A node as a source needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// Its network namespace.
+    pub(crate) netns: NetNsId,
+    /// Its hostname.
+    pub(crate) name: String,
+    /// Where its files can be read, the surest first.
+    pub(crate) roots: Vec<PathBuf>,
+}
+
+/// What a source's thread works with.
+pub(crate) struct Context {
+    /// For those that wait on sockets. Blocks this thread alone.
+    pub(crate) runtime: runtime::Runtime,
+    found: watch::Receiver<Arc<Discovered>>,
+    board: Arc<watch::Sender<Reports>>,
+    pause: Duration,
+}
+
+impl Context {
+    fn new(
+        found: watch::Receiver<Arc<Discovered>>,
+        board: Arc<watch::Sender<Reports>>,
+    ) -> Option<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .inspect_err(|error| log::warn!("cannot ask for names: {error}"))
+            .ok()?;
+        Some(Self {
+            runtime,
+            found,
+            board,
+            pause: SOON,
+        })
+    }
+
+    /// The nodes that are there now.
+    pub(crate) fn sites(&mut self) -> Vec<Site> {
+        let found = self.found.borrow_and_update();
+        let site = |node: &crate::model::Node| Site {
+            netns: node.netns,
+            name: node.name.clone(),
+            roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
+        };
+        found.cluster.nodes.iter().map(site).collect()
+    }
+
+    /// All that was found, for sources that compare.
+    pub(crate) fn found(&self) -> Arc<Discovered> {
+        self.found.borrow().clone()
+    }
+
+    /// Says what `source` knows, in place of what it said before.
+    pub(crate) fn publish(&self, source: Source, reports: Vec<Report>) {
+        self.board.send_if_modified(|all| {
+            let mut new: Vec<Report> = all
+                .iter()
+                .filter(|report| report.source != source)
+                .cloned()
+                .collect();
+            new.extend(reports);
+            new.sort_by_key(|report| (report.source, report.node));
+            let changed = **all != new;
+            if changed {
+                *all = Arc::new(new);
+            }
+            changed
+        });
+    }
+
+    /// Asks again and again: at once when interfaces or nodes change, otherwise ever more seldom.
+    pub(crate) fn poll(
+        mut self,
+        source: Source,
+        mut ask: impl FnMut(&runtime::Runtime, &[Site]) -> Vec<Report>,
+    ) {
+        loop {
+            let sites = self.sites();
+            let reports = ask(&self.runtime, &sites);
+            self.publish(source, reports);
+            if !self.wait() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it is worth asking again; false at the end.
+    pub(crate) fn wait(&mut self) -> bool {
+        let until = Instant::now() + self.pause;
+        let found = &mut self.found;
+        let changed = self
+            .runtime
+            .block_on(async { tokio::time::timeout_at(until.into(), found.changed()).await });
+        match changed {
+            Ok(Ok(())) => self.pause = SOON,
+            Ok(Err(_)) => return false,
+            Err(_) => self.pause = (self.pause * 2).min(SELDOM),
+        }
+        true
+    }
+}

@@ -1,0 +1,241 @@
+//! What the sources of names say: who lives behind a door, and how the cluster routes.
+//!
+//! A source is allowed to be absent, late, or wrong. So each says what it knows in a [`Report`] of
+//! its own, and [`super::naming`] puts them together without hiding where they disagree.
+
+use std::{fmt, net::IpAddr};
+
+use serde::Serialize;
+
+use super::NetNsId;
+
+/// Who said it, the nearest to the node first: the order in which they are believed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// libcni's result cache, `/var/lib/cni/results`.
+    CniCache,
+    /// The container runtime's files: containerd's bundles, pods' cgroups, `/var/log/pods`.
+    Runtime,
+    /// The Cilium agent's REST API on its unix socket.
+    Cilium,
+    /// The maps that Cilium pins: `cilium_lxc`, `cilium_ipcache`.
+    CiliumMaps,
+    /// The Kubernetes API.
+    Kubernetes,
+    /// Hostnames, namespaces' file names: what the kernel alone knows.
+    Kernel,
+}
+
+impl Source {
+    /// As it is shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CniCache => "cni cache",
+            Self::Runtime => "containerd",
+            Self::Cilium => "cilium",
+            Self::CiliumMaps => "cilium maps",
+            Self::Kubernetes => "kubernetes",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What one source says at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Who.
+    pub source: Source,
+    /// Of which node; `None` for the whole cluster.
+    pub node: Option<NetNsId>,
+    /// How it fared.
+    pub status: Status,
+    /// Who is there.
+    pub pods: Vec<PodFact>,
+    /// About nodes.
+    pub nodes: Vec<NodeFact>,
+    /// How the node's packets are routed.
+    pub datapath: Option<Datapath>,
+}
+
+impl Report {
+    /// A report that says nothing yet.
+    #[must_use]
+    pub const fn new(source: Source, node: Option<NetNsId>, status: Status) -> Self {
+        Self {
+            source,
+            node,
+            status,
+            pods: Vec::new(),
+            nodes: Vec::new(),
+            datapath: None,
+        }
+    }
+}
+
+/// How a source fared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It answered; perhaps with a word on what it is (`agent 1.19.0`).
+    Ok(Option<String>),
+    /// There is nothing of the kind here: not worth a word by itself.
+    Absent,
+    /// It is there and did not answer as it should: one line, what and why.
+    Failed(String),
+}
+
+/// What a source says of one pod. Whatever it does not know is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFact {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Name in that namespace.
+    pub name: Option<String>,
+    /// Kubernetes' uid, with dashes where it has them.
+    pub uid: Option<String>,
+    /// Names of its containers.
+    pub containers: Vec<String>,
+    /// Its network namespace, by inode, alive when it was read.
+    pub netns: Option<NetNsId>,
+    /// It lives in the node's own network namespace: no door is its own.
+    pub host_network: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The node's end of its corridor.
+    pub interface: Option<String>,
+    /// Index of that end, in the node's namespace.
+    pub ifindex: Option<u32>,
+    /// Ethernet address of the pod's own end, in small letters.
+    pub mac: Option<String>,
+    /// Name of the node that it is said to run on.
+    pub node_name: Option<String>,
+    /// Cilium's endpoint id.
+    pub endpoint: Option<u16>,
+    /// Cilium's security identity.
+    pub identity: Option<u32>,
+    /// Labels, `key=value`, sorted.
+    pub labels: Vec<String>,
+    /// What is not as it should be with it (`disconnecting`, `terminating`, `no process left`).
+    pub condition: Option<String>,
+}
+
+impl PodFact {
+    /// `namespace/name`, or what there is of it.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        let name = self.name.as_deref()?;
+        Some(match self.namespace.as_deref() {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.into(),
+        })
+    }
+}
+
+/// What a source says of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFact {
+    /// Name in Kubernetes.
+    pub name: String,
+    /// Its addresses, by which it is matched with a node that is here.
+    pub addresses: Vec<IpAddr>,
+    /// Address ranges of its pods.
+    pub pod_cidrs: Vec<String>,
+}
+
+/// How a node's packets are routed, as far as the agent says. Unknown is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Datapath {
+    /// The agent's version.
+    pub version: Option<String>,
+    /// `ok`, or what the agent says of itself.
+    pub health: Option<String>,
+    /// `tunnel` or `native`.
+    pub routing: Option<String>,
+    /// `vxlan`, `geneve`.
+    pub tunnel: Option<String>,
+    /// `legacy` or `bpf`.
+    pub host_routing: Option<String>,
+    /// Whether each endpoint has a route of its own.
+    pub endpoint_routes: Option<bool>,
+    /// Masquerading in words.
+    pub masquerading: Option<String>,
+    /// `disabled`, `wireguard`, `ipsec`.
+    pub encryption: Option<String>,
+    /// kube-proxy replacement.
+    pub kube_proxy_replacement: Option<String>,
+    /// `tcx` or `tc`.
+    pub attach: Option<String>,
+}
+
+impl Datapath {
+    /// In a few words: `vxlan, legacy host routing`.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        let routing = match (self.routing.as_deref(), self.tunnel.as_deref()) {
+            (Some("tunnel") | None, Some(tunnel)) => Some(tunnel.to_owned()),
+            (Some(routing), _) => Some(routing.to_owned()),
+            (None, None) => None,
+        };
+        let host = self
+            .host_routing
+            .as_ref()
+            .map(|host| format!("{host} host routing"));
+        let endpoint = (self.endpoint_routes == Some(true)).then(|| "endpoint routes".to_owned());
+        let encryption = self
+            .encryption
+            .clone()
+            .filter(|encryption| encryption != "disabled");
+        let words: Vec<_> = [routing, host, endpoint, encryption]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+/// One pod as the sources together know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Pod {
+    /// Name of its node, as in [`super::Node::name`].
+    pub node: String,
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Its network namespace.
+    pub netns: Option<NetNsId>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Names of its containers.
+    pub containers: Vec<String>,
+    /// Cilium's endpoint id.
+    pub endpoint: Option<u16>,
+    /// Cilium's security identity.
+    pub identity: Option<u32>,
+    /// Labels, `key=value`.
+    pub labels: Vec<String>,
+    /// What is not as it should be with it.
+    pub condition: Option<String>,
+    /// Who says so, the one that is believed first.
+    pub sources: Vec<Source>,
+}
+
+/// Two sources do not agree: often what a person at night is looking for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+pub struct Disagreement {
+    /// Name of the node.
+    pub node: String,
+    /// What it is about: a pod, an interface.
+    pub about: String,
+    /// Both sides in one sentence.
+    pub what: String,
+}
