@@ -7,6 +7,7 @@ mod corridor;
 mod door;
 mod id;
 mod names;
+pub mod naming;
 mod sample;
 mod snapshot;
 

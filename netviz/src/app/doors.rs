@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::{AttachArg, DoorsArgs, Output},
-    discover::Selection,
+    discover::{Selection, SourceOptions},
     model::Snapshot,
     preflight,
     trace::{AttachMode, AttachOptions, Progress},
@@ -55,6 +55,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     let mut end = Signals::new()?;
     let session = Session::start(
         selection,
+        &SourceOptions::default(),
         AttachOptions {
             fast: args.fast_attach,
             mode,
@@ -145,7 +146,7 @@ impl Doors<'_> {
             write!(err, "\r{:40}\r", "")?;
         }
         self.session.begin();
-        self.filter.check(&self.session.snapshot())?;
+        self.check().await?;
         if let Some(period) = self.args.period {
             let doors = self.session.progress().settled;
             // For whoever starts the traffic: what is sent from now on is counted everywhere.
@@ -185,7 +186,7 @@ impl Doors<'_> {
     /// Refreshed in place.
     async fn screen(&mut self, end: &mut Signals) -> Result<()> {
         let mut screen = Screen::enter().context("cannot use the terminal")?;
-        let mut latest = self.first()?;
+        let mut latest = self.first().await?;
         let until = self.args.period.map(|period| Instant::now() + period);
         let mut next = Instant::now() + PROGRESS_INTERVAL;
         self.show(&mut screen, &latest)?;
@@ -234,7 +235,7 @@ impl Doors<'_> {
     /// Snapshots, or lines for what changed, until the end.
     async fn stream(&mut self, end: &mut Signals) -> Result<()> {
         let mut lines = Lines::default();
-        let snapshot = self.first()?;
+        let snapshot = self.first().await?;
         if let Err(error) = self.emit(&snapshot, &mut lines) {
             return quiet(Err(error));
         }
@@ -260,10 +261,17 @@ impl Doors<'_> {
     }
 
     /// The first reading, in which names that fit nothing are noticed.
-    fn first(&mut self) -> Result<Snapshot> {
+    async fn first(&mut self) -> Result<Snapshot> {
         self.session.begin();
-        self.filter.check(&self.session.snapshot())?;
+        self.check().await?;
         Ok(self.snapshot())
+    }
+
+    async fn check(&mut self) -> Result<()> {
+        if !self.filter.is_empty() {
+            self.session.named().await;
+        }
+        Ok(self.filter.check(&self.session.snapshot())?)
     }
 
     fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
-    discover::{Discovered, Selection, Watch},
-    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
+    discover::{Discovered, Names, Reports, Selection, SourceOptions, Watch},
+    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
     sys::privileges,
     trace::{AttachOptions, Progress, Tracer},
 };
@@ -27,6 +27,9 @@ pub(super) struct Session {
     tracer: Tracer,
     receiver: watch::Receiver<Arc<Discovered>>,
     found: Arc<Discovered>,
+    reports: watch::Receiver<Reports>,
+    /// What was found, under the names that the reports give.
+    cluster: Cluster,
     gone: HashMap<DoorId, Gone>,
     /// The beginning of the window over which rates are taken, at the least `interval` long.
     previous: Option<Sample>,
@@ -34,6 +37,9 @@ pub(super) struct Session {
     ledger: Ledger,
     _watch: Watch,
 }
+
+/// How long a name that was asked for is waited for, at the most.
+const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 /// A door that is shown for a while after it went.
 struct Gone {
@@ -46,21 +52,26 @@ impl Session {
     /// Starts looking and attaching; the calling thread then gives up what it needs no more.
     pub(super) fn start(
         selection: Selection,
+        sources: &SourceOptions,
         options: AttachOptions,
         interval: Duration,
     ) -> Result<Self> {
         privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
         let watch = Watch::start(selection)?;
+        let reports = Names::start(&watch.subscribe(), sources).subscribe();
         let mut tracer = Tracer::start(options)?;
         let mut receiver = watch.subscribe();
         let found = receiver.borrow_and_update().clone();
         tracer.want(&found);
-        // The two threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
+        // The other threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
         privileges::keep_only(&[Capability::CAP_BPF]);
+        let cluster = found.cluster.clone();
         Ok(Self {
             tracer,
             receiver,
             found,
+            reports,
+            cluster,
             gone: HashMap::new(),
             previous: None,
             interval,
@@ -70,7 +81,24 @@ impl Session {
     }
 
     pub(super) fn cluster(&self) -> &Cluster {
-        &self.found.cluster
+        &self.cluster
+    }
+
+    /// Waits until every source of names has said something, for a moment at the most.
+    pub(super) async fn named(&mut self) {
+        let all = |reports: &Reports| {
+            let mut missing = Source::ASKED.iter();
+            missing.all(|source| reports.iter().any(|report| report.source == *source))
+        };
+        let answered = self.reports.wait_for(all);
+        let _ = tokio::time::timeout(NAMES_LIMIT, answered).await;
+        self.name();
+    }
+
+    fn name(&mut self) {
+        let reports = Arc::clone(&self.reports.borrow_and_update());
+        self.cluster = self.found.cluster.clone();
+        naming::apply(&mut self.cluster, &reports);
     }
 
     /// Why nothing at all could be attached, once that is settled.
@@ -95,6 +123,10 @@ impl Session {
                 self.take(found);
                 true
             }
+            Ok(()) = self.reports.changed() => {
+                self.name();
+                true
+            }
             alive = self.tracer.changed() => {
                 anyhow::ensure!(alive, "attaching has ended unexpectedly");
                 false
@@ -104,8 +136,9 @@ impl Session {
     }
 
     fn take(&mut self, found: Arc<Discovered>) {
-        let nodes = &self.found.cluster.nodes;
-        for door in &self.found.cluster.doors {
+        // With the names that they had: a source forgets a pod as soon as it is gone.
+        let nodes = &self.cluster.nodes;
+        for door in &self.cluster.doors {
             // What stood for a door that was out of reach has not gone: the door was reached.
             if found.cluster.door(door.id).is_none() && door.id.space.known().is_some() {
                 let node = nodes[door.node].netns;
@@ -120,6 +153,7 @@ impl Session {
         self.gone.retain(|id, _| found.cluster.door(*id).is_none());
         self.tracer.want(&found);
         self.found = found;
+        self.name();
     }
 
     /// Reads the counters without showing them: the beginning of a window.
@@ -142,7 +176,7 @@ impl Session {
         let sample = self.tracer.sample();
         self.gone.retain(|_, gone| gone.since.elapsed() < SHOW_GONE);
         let cluster = self.with_gone();
-        let cluster = cluster.as_ref().unwrap_or(&self.found.cluster);
+        let cluster = cluster.as_ref().unwrap_or(&self.cluster);
         let now = Timestamp::now();
         let snapshot = Snapshot::new(
             cluster,
@@ -163,7 +197,7 @@ impl Session {
         if self.gone.is_empty() {
             return None;
         }
-        let mut cluster = self.found.cluster.clone();
+        let mut cluster = self.cluster.clone();
         let mut gone: Vec<_> = self.gone.values().collect();
         gone.sort_by_key(|gone| gone.door.id);
         for gone in gone {

@@ -360,10 +360,14 @@ impl Scan {
     fn finish(self, selection: &Selection) -> Discovered {
         let mut found = self.found;
         let nodes = &found.cluster.nodes;
+        let mut partial = false;
         found.cluster.doors.retain(|door| {
             let cilium = nodes.get(door.node).is_some_and(|node| node.cilium);
-            selection.takes(door, cilium)
+            let taken = selection.takes(door, cilium);
+            partial |= !taken && door.role != Role::Other;
+            taken
         });
+        found.cluster.partial = partial;
         // Two nodes may be plugged into one another, or share a far namespace: each door once.
         let mut seen = HashSet::new();
         found.cluster.doors.retain(|door| seen.insert(door.id));

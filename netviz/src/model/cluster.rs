@@ -45,6 +45,8 @@ pub struct Cluster {
     pub pods: Vec<Pod>,
     /// Where the sources do not agree.
     pub disagreements: Vec<Disagreement>,
+    /// Interfaces of pods were left out because that was asked for: what is not here may be there.
+    pub partial: bool,
 }
 
 impl Cluster {

@@ -30,6 +30,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Those that are asked besides the kernel.
+    pub const ASKED: [Self; 5] = [
+        Self::CniCache,
+        Self::Runtime,
+        Self::Cilium,
+        Self::CiliumMaps,
+        Self::Kubernetes,
+    ];
+
     /// As it is shown.
     #[must_use]
     pub const fn name(self) -> &'static str {

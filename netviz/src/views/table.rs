@@ -7,6 +7,8 @@
 //!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
 //! ```
 
+mod around;
+
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
 
 use super::{
@@ -316,7 +318,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
                 text.push(String::new());
             }
             node = Some(&door.node);
-            text.push(heading(snapshot, door));
+            text.push(around::heading(snapshot, door));
             text.push(format!("{header}state").trim_end().to_owned());
         }
         let room = style
@@ -348,9 +350,9 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
             width,
         ));
     }
-    below.extend(wrap(&footer(snapshot), width, 2));
-    for note in &snapshot.notes {
-        below.extend(wrap(&safe(note), width, 2));
+    below.extend(wrap(&around::footer(snapshot), width, 2));
+    for line in around::said(snapshot) {
+        below.extend(wrap(&line, width, 2));
     }
     Drawing { rows, below }
 }
@@ -401,18 +403,6 @@ fn place_of(door: &DoorState) -> String {
     format!("{} {}", safe(interface), door.ifindex)
 }
 
-fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
-    let addresses = snapshot
-        .nodes
-        .iter()
-        .find(|node| node.name == door.node)
-        .map(|node| node.addresses.join(" "))
-        .unwrap_or_default();
-    format!("{}  {}", safe(&door.node), safe(&addresses))
-        .trim_end()
-        .to_owned()
-}
-
 fn state(door: &DoorState) -> String {
     let reason = door.reason.as_ref().map(|reason| safe(reason));
     match (door.state, reason) {
@@ -430,42 +420,4 @@ fn coloured(state: State, text: &str) -> String {
         State::Blind | State::Bypassed => text.yellow().to_string(),
         State::Gone => text.dark_grey().to_string(),
     }
-}
-
-/// `24 doors: 22 counting, 2 bypassed.  window 1.0 s  names: kernel`
-fn footer(snapshot: &Snapshot) -> String {
-    let number = |state| {
-        snapshot
-            .doors
-            .iter()
-            .filter(|door| door.state == state)
-            .count()
-    };
-    let mut parts = vec![
-        format!("{} counting", number(State::Counting)),
-        format!("{} blind", number(State::Blind)),
-    ];
-    for state in [State::Bypassed, State::Gone] {
-        if number(state) > 0 {
-            parts.push(format!("{} {}", number(state), word(state)));
-        }
-    }
-    let window = snapshot
-        .window_seconds
-        .map(|s| format!("  window {s:.1} s"))
-        .unwrap_or_default();
-    let sources: Vec<_> = snapshot
-        .sources
-        .iter()
-        .map(|source| match source.status.as_str() {
-            "ok" => source.name.clone(),
-            status => format!("{}: {status}", source.name),
-        })
-        .collect();
-    format!(
-        "{} doors: {}.{window}  names: {}",
-        snapshot.doors.len(),
-        parts.join(", "),
-        sources.join("; ")
-    )
 }

@@ -1,0 +1,97 @@
+//! What stands around the rows of the table: headings, sums, sources, notes.
+
+use super::word;
+use crate::{
+    model::{DoorState, Snapshot, State},
+    views::text::safe,
+};
+
+/// `mycluster-worker  172.18.0.2/16  pods 10.10.2.0/24  vxlan, legacy host routing`
+pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
+    let node = snapshot.nodes.iter().find(|node| node.name == door.node);
+    let mut parts = vec![door.node.clone()];
+    if let Some(node) = node {
+        let ranges = node.pod_cidrs.join(" ");
+        let routing = node.datapath.as_ref().and_then(|path| path.summary());
+        parts.push(node.addresses.join(" "));
+        parts.extend((!ranges.is_empty()).then(|| format!("pods {ranges}")));
+        parts.extend(routing);
+    }
+    safe(&parts.join("  ")).trim_end().to_owned()
+}
+
+/// `24 doors: 22 counting, 2 bypassed.  window 1.0 s  names: kernel`
+pub(super) fn footer(snapshot: &Snapshot) -> String {
+    let number = |state| {
+        snapshot
+            .doors
+            .iter()
+            .filter(|door| door.state == state)
+            .count()
+    };
+    let mut parts = vec![
+        format!("{} counting", number(State::Counting)),
+        format!("{} blind", number(State::Blind)),
+    ];
+    for state in [State::Bypassed, State::Gone] {
+        if number(state) > 0 {
+            parts.push(format!("{} {}", number(state), word(state)));
+        }
+    }
+    let window = snapshot
+        .window_seconds
+        .map(|s| format!("  window {s:.1} s"))
+        .unwrap_or_default();
+    format!(
+        "{} doors: {}.{window}  names: {}",
+        snapshot.doors.len(),
+        parts.join(", "),
+        names(snapshot)
+    )
+}
+
+/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`. What is not there at all
+/// is not worth a word.
+fn names(snapshot: &Snapshot) -> String {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for source in &snapshot.sources {
+        match source.status.as_str() {
+            "absent" => {}
+            "ok" => good.push(source.name.clone()),
+            status => match status
+                .strip_prefix("ok (")
+                .and_then(|word| word.strip_suffix(')'))
+            {
+                Some(word) => good.push(format!("{} {}", source.name, safe(word))),
+                None => bad.push(format!("{}: {}", source.name, safe(status))),
+            },
+        }
+    }
+    let good = good.join(", ");
+    [good].into_iter().chain(bad).collect::<Vec<_>>().join("; ")
+}
+
+/// Disagreements that are shown before the rest is left to the other views.
+const DISAGREEMENTS: usize = 6;
+
+/// Where the sources do not agree, and what else the reader should know.
+pub(super) fn said(snapshot: &Snapshot) -> Vec<String> {
+    let said = &snapshot.disagreements;
+    let mut lines: Vec<String> = said
+        .iter()
+        .take(DISAGREEMENTS)
+        .map(|said| {
+            let [node, about, what] = [&said.node, &said.about, &said.what].map(|text| safe(text));
+            format!("! {node}: {about}: {what}")
+        })
+        .collect();
+    if let Some(more) = said
+        .len()
+        .checked_sub(DISAGREEMENTS)
+        .filter(|more| *more > 0)
+    {
+        lines.push(format!("! {more} more disagreements: see -o json"));
+    }
+    lines.extend(snapshot.notes.iter().map(|note| safe(note)));
+    lines
+}

@@ -1,0 +1,313 @@
+//! What the sources say is put together without hiding where they disagree.
+
+use netviz::model::{
+    Cluster, Datapath, NetNsId, NodeFact, PodFact, Report, Role, Side, Source, Status, naming,
+};
+use netviz_tests::cli::sight::{Sight, end};
+
+const NODE: u64 = 100;
+const POD: u64 = 101;
+const OTHER: u64 = 102;
+
+/// One node with two pods, which the kernel knows by hostnames.
+fn cluster() -> Cluster {
+    let mut sight = Sight::default();
+    let node = sight.node("worker", NODE, &["172.18.0.2/16"]);
+    let lxc = |ifindex, name| end(NODE, ifindex, name);
+    sight.pod(
+        node,
+        "host-a",
+        "10.0.0.1/32",
+        &end(POD, 8, "eth0"),
+        &lxc(9, "lxcaaa"),
+    );
+    sight.pod(
+        node,
+        "host-b",
+        "10.0.0.2/32",
+        &end(OTHER, 8, "eth0"),
+        &lxc(11, "lxcbbb"),
+    );
+    sight.corridor(
+        node,
+        Role::Health,
+        Side::Pod,
+        &end(103, 6, "eth0"),
+        &lxc(7, "lxc_health"),
+    );
+    sight.cluster
+}
+
+fn report(source: Source, pods: Vec<PodFact>) -> Report {
+    let node = (source != Source::Kubernetes).then_some(NetNsId(NODE));
+    Report {
+        pods,
+        ..Report::new(source, node, Status::Ok(None))
+    }
+}
+
+fn named(namespace: &str, name: &str) -> PodFact {
+    PodFact {
+        namespace: Some(namespace.into()),
+        name: Some(name.into()),
+        ..PodFact::default()
+    }
+}
+
+fn inside(netns: u64, fact: PodFact) -> PodFact {
+    PodFact {
+        netns: Some(NetNsId(netns)),
+        ..fact
+    }
+}
+
+fn at(interface: &str, address: &str, fact: PodFact) -> PodFact {
+    PodFact {
+        interface: Some(interface.into()),
+        addresses: vec![address.parse().expect("an address")],
+        endpoint: Some(550),
+        identity: Some(10_429),
+        ..fact
+    }
+}
+
+fn on_worker(address: &str, fact: PodFact) -> PodFact {
+    PodFact {
+        node_name: Some("worker".into()),
+        addresses: vec![address.parse().expect("an address")],
+        ..fact
+    }
+}
+
+fn applied(reports: &[Report]) -> Cluster {
+    let mut cluster = cluster();
+    naming::apply(&mut cluster, reports);
+    cluster
+}
+
+fn names(cluster: &Cluster, interface: &str) -> (Option<String>, Option<String>, Option<Source>) {
+    let mut doors = cluster.doors.iter();
+    let door = doors
+        .find(|door| door.interface == interface)
+        .expect("a door");
+    (door.namespace.clone(), door.pod.clone(), door.named_by)
+}
+
+fn said(cluster: &Cluster) -> Vec<String> {
+    let said = cluster.disagreements.iter();
+    said.map(|said| format!("{}: {}", said.about, said.what))
+        .collect()
+}
+
+#[test]
+fn without_any_source_the_kernel_names() {
+    let cluster = applied(&[]);
+    assert_eq!(
+        names(&cluster, "lxcaaa"),
+        (None, Some("host-a".into()), Some(Source::Kernel))
+    );
+    assert!(cluster.pods.is_empty());
+    assert!(cluster.disagreements.is_empty());
+}
+
+#[test]
+fn the_nearest_source_names_both_ends() {
+    let reports = [
+        report(
+            Source::Cilium,
+            vec![
+                at("lxcaaa", "10.0.0.1", named("default", "a")),
+                at("lxcbbb", "10.0.0.2", named("default", "b")),
+            ],
+        ),
+        report(Source::CniCache, vec![inside(POD, named("default", "a"))]),
+    ];
+    let cluster = applied(&reports);
+    let by = |source| {
+        (
+            Some("default".to_owned()),
+            Some("a".to_owned()),
+            Some(source),
+        )
+    };
+    assert_eq!(names(&cluster, "lxcaaa"), by(Source::CniCache));
+    assert_eq!(cluster.doors[0].pod.as_deref(), Some("a"));
+    assert_eq!(names(&cluster, "lxcbbb").2, Some(Source::Cilium));
+    assert_eq!(said(&cluster), Vec::<String>::new());
+    let pod = &cluster.pods[0];
+    assert_eq!(pod.sources, [Source::CniCache, Source::Cilium]);
+    assert_eq!((pod.endpoint, pod.identity), (Some(550), Some(10_429)));
+    assert_eq!(pod.netns, Some(NetNsId(POD)));
+    assert_eq!(cluster.pods.len(), 2);
+}
+
+#[test]
+fn the_order_of_the_reports_changes_nothing() {
+    let mut reports = vec![
+        report(
+            Source::Kubernetes,
+            vec![on_worker("10.0.0.1", named("x", "k"))],
+        ),
+        report(
+            Source::Cilium,
+            vec![at("lxcaaa", "10.0.0.1", named("x", "c"))],
+        ),
+        report(Source::CniCache, vec![inside(POD, named("x", "f"))]),
+    ];
+    let forward = applied(&reports);
+    reports.reverse();
+    assert_eq!(forward, applied(&reports));
+    assert_eq!(names(&forward, "lxcaaa").1.as_deref(), Some("f"));
+}
+
+#[test]
+fn two_names_for_one_room_are_told() {
+    let reports = [
+        report(Source::CniCache, vec![inside(POD, named("default", "new"))]),
+        report(
+            Source::Kubernetes,
+            vec![on_worker("10.0.0.1", named("default", "old"))],
+        ),
+    ];
+    assert_eq!(
+        said(&applied(&reports)),
+        ["default/new: cni cache says default/new, kubernetes says default/old"]
+    );
+}
+
+#[test]
+fn an_endpoint_that_the_kernel_has_not() {
+    let reports = [report(
+        Source::Cilium,
+        vec![
+            at("lxcaaa", "10.0.0.1", named("default", "a")),
+            at("lxcbbb", "10.0.0.2", named("default", "b")),
+            at("lxcgone", "10.0.0.9", named("default", "ghost")),
+        ],
+    )];
+    let ghost =
+        "default/ghost: cilium has the endpoint 550 at lxcgone, the kernel has no such interface";
+    assert_eq!(said(&applied(&reports)), [ghost]);
+    // Left out on request: it may well be there.
+    let mut partial = cluster();
+    partial.partial = true;
+    naming::apply(&mut partial, &reports);
+    assert!(partial.disagreements.is_empty());
+}
+
+#[test]
+fn an_interface_that_cilium_has_not() {
+    let known = vec![at("lxcaaa", "10.0.0.1", named("default", "a"))];
+    let reports = [report(Source::Cilium, known.clone())];
+    assert_eq!(
+        said(&applied(&reports)),
+        ["host-b: the kernel has lxcbbb, cilium has no endpoint for it"]
+    );
+    // An agent that did not answer says nothing about what it knows.
+    let silent = Report {
+        status: Status::Failed("no answer in 2 s".into()),
+        ..report(Source::Cilium, known)
+    };
+    assert!(said(&applied(&[silent])).is_empty());
+}
+
+#[test]
+fn another_address_than_the_kernel_s() {
+    let reports = [report(
+        Source::Cilium,
+        vec![
+            at("lxcaaa", "10.0.0.77", named("default", "a")),
+            at("lxcbbb", "10.0.0.2", named("default", "b")),
+        ],
+    )];
+    assert_eq!(
+        said(&applied(&reports)),
+        ["default/a: cilium says it has 10.0.0.77, the kernel has 10.0.0.1 there"]
+    );
+}
+
+#[test]
+fn a_pod_of_kubernetes_without_a_door() {
+    let hosted = PodFact {
+        host_network: true,
+        ..on_worker("172.18.0.2", named("kube-system", "proxy"))
+    };
+    let elsewhere = PodFact {
+        node_name: Some("worker9".into()),
+        ..on_worker("10.9.9.9", named("default", "far"))
+    };
+    let missing = on_worker("10.0.0.50", named("default", "lost"));
+    let pods = vec![hosted, elsewhere, missing];
+    let cluster = applied(&[report(Source::Kubernetes, pods.clone())]);
+    assert_eq!(
+        said(&cluster),
+        [
+            "default/lost: kubernetes has it running here with 10.0.0.50, no interface has that address"
+        ]
+    );
+    let hosted: Vec<_> = cluster.pods.iter().map(|pod| pod.name.as_str()).collect();
+    assert_eq!(hosted, ["proxy"]);
+    // Where a far end is out of reach, its addresses are as well.
+    let mut hidden = self::cluster();
+    hidden.doors[0].problem = Some("out of reach".into());
+    naming::apply(&mut hidden, &[report(Source::Kubernetes, pods)]);
+    assert!(hidden.disagreements.is_empty());
+}
+
+#[test]
+fn nodes_are_found_by_address_and_take_their_name_and_ranges() {
+    let fact = |range: &str| NodeFact {
+        name: "ip-172-18-0-2.internal".into(),
+        addresses: vec!["172.18.0.2".parse().expect("an address")],
+        pod_cidrs: vec![range.into()],
+    };
+    let mut cilium = report(Source::Cilium, vec![]);
+    cilium.nodes = vec![fact("10.0.0.0/24")];
+    cilium.datapath = Some(Datapath {
+        tunnel: Some("vxlan".into()),
+        host_routing: Some("legacy".into()),
+        ..Datapath::default()
+    });
+    let mut kubernetes = report(Source::Kubernetes, vec![]);
+    kubernetes.nodes = vec![fact("10.244.1.0/24")];
+    let cluster = applied(&[kubernetes, cilium]);
+    let node = &cluster.nodes[0];
+    assert_eq!(node.name, "ip-172-18-0-2.internal");
+    assert_eq!(node.pod_cidrs, ["10.0.0.0/24"]);
+    let routing = node.datapath.as_ref().and_then(Datapath::summary);
+    assert_eq!(routing.as_deref(), Some("vxlan, legacy host routing"));
+    assert_eq!(
+        said(&cluster),
+        [
+            "ip-172-18-0-2.internal: cilium says its pods have 10.0.0.0/24, kubernetes says 10.244.1.0/24"
+        ]
+    );
+}
+
+#[test]
+fn each_source_has_one_line() {
+    let failed = |source| {
+        Report::new(
+            source,
+            Some(NetNsId(NODE)),
+            Status::Failed("no answer in 2 s".into()),
+        )
+    };
+    let mut agent = report(Source::Cilium, vec![]);
+    agent.status = Status::Ok(Some("agent 1.19.0".into()));
+    let absent = Report::new(Source::CiliumMaps, Some(NetNsId(NODE)), Status::Absent);
+    let cluster = applied(&[failed(Source::Runtime), agent, absent]);
+    let lines: Vec<_> = cluster
+        .sources
+        .iter()
+        .map(|source| format!("{}: {}", source.name, source.status))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "containerd: no answer in 2 s",
+            "cilium: ok (agent 1.19.0)",
+            "cilium maps: absent"
+        ]
+    );
+}
