@@ -12,7 +12,7 @@ mod names;
 mod namespaces;
 mod scan;
 mod select;
-mod sources;
+pub mod sources;
 mod watch;
 
 use std::{collections::HashMap, path::PathBuf};

@@ -24,7 +24,7 @@ use crate::{
 /// When a namespace that was asked for by name is not there, or this process may not enter
 /// namespaces. Namespaces that vanish while they are read are no error: they are not there.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
-    look(selection, Absent::IsAnError)
+    look(selection, Absent::IsAnError, namespaces::index())
 }
 
 /// What becomes of a node that was asked for by name and is not there.
@@ -36,8 +36,11 @@ pub(crate) enum Absent {
     HasEnded,
 }
 
-pub(crate) fn look(selection: &Selection, absent: Absent) -> io::Result<Discovered> {
-    let places = namespaces::index();
+pub(crate) fn look(
+    selection: &Selection,
+    absent: Absent,
+    places: BTreeMap<NetNsId, Place>,
+) -> io::Result<Discovered> {
     let own = NetNs::current()?;
     let nodes = nodes(selection, &places, &own, absent)?;
     let mut scan = Scan {

@@ -3,6 +3,10 @@
 //! None of them is needed, and none can stall another one, the counting or the screen: whatever a
 //! source does, the others' reports and the doors are shown without it.
 
+pub mod cilium;
+pub mod cni;
+mod root;
+
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -68,7 +72,10 @@ type Ask = Box<dyn FnOnce(Context) + Send>;
 
 /// Every source: the name of its thread (15 bytes are seen), and what it does there.
 fn sources(_options: &SourceOptions) -> Vec<(&'static str, Ask)> {
-    vec![]
+    vec![
+        ("names-cni", Box::new(cni::run)),
+        ("names-cilium", Box::new(cilium::run)),
+    ]
 }
 
 /// A node as a source needs it.

@@ -1,0 +1,153 @@
+//! The Cilium agent's REST API, on its unix socket.
+//!
+//! Answers of agents from 1.14 to 1.19 are in the fixtures. Fields that one version has and another
+//! has not are unknown, never an error.
+
+pub mod answers;
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use nix::fcntl::OFlag;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::{Context, root::Root};
+use crate::model::{NetNsId, Report, Source, Status};
+
+/// Where the agent listens; `/var/run` is `/run` on every node of today.
+const SOCKETS: [&str; 2] = ["run/cilium/cilium.sock", "var/run/cilium/cilium.sock"];
+/// An agent that has not answered by then is not waited for.
+const LIMIT: Duration = Duration::from_secs(2);
+/// An endpoint takes some 10 KB: 110 pods on a node, and room for six times as many.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Asks the agents of all nodes until the end.
+pub(super) fn run(context: Context) {
+    context.poll(Source::Cilium, |runtime, sites| {
+        runtime.block_on(async {
+            // Side by side: an agent that hangs is not to keep those of other nodes waiting.
+            let asked: Vec<_> = sites
+                .iter()
+                .cloned()
+                .map(|site| tokio::spawn(async move { report(site.netns, &site.roots).await }))
+                .collect();
+            let mut reports = Vec::new();
+            for answer in asked {
+                reports.extend(answer.await);
+            }
+            reports
+        })
+    });
+}
+
+/// What the agent says that listens under one of `roots`; waits two seconds at the most.
+pub async fn report(node: NetNsId, roots: &[PathBuf]) -> Report {
+    let failed = |status| Report::new(Source::Cilium, Some(node), status);
+    let Some(socket) = Root::open(roots).and_then(|root| find(&root)) else {
+        return failed(Status::Absent);
+    };
+    // The agent may be reached by a path that is longer than an address of a socket may be.
+    let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+    match timeout(LIMIT, ask(Path::new(&path))).await {
+        Ok(Ok(answers)) => Report {
+            status: Status::Ok(Some(answers.agent())),
+            pods: answers.pods(),
+            nodes: answers.nodes(),
+            datapath: Some(answers.datapath()),
+            ..failed(Status::Absent)
+        },
+        Ok(Err(why)) => failed(Status::Failed(why)),
+        Err(_) => failed(Status::Failed(format!(
+            "no answer in {} s",
+            LIMIT.as_secs()
+        ))),
+    }
+}
+
+fn find(root: &Root) -> Option<OwnedFd> {
+    SOCKETS
+        .iter()
+        .find_map(|path| root.at(Path::new(path), OFlag::O_PATH).ok())
+}
+
+/// Asks for everything. An error is one line: what was asked for, and what was wrong.
+async fn ask(socket: &Path) -> Result<answers::Answers, String> {
+    let (health, config, endpoints, nodes) = tokio::join!(
+        get(socket, "/v1/healthz"),
+        get(socket, "/v1/config"),
+        get(socket, "/v1/endpoint"),
+        get(socket, "/v1/cluster/nodes"),
+    );
+    // Pods' names are what the agent is asked for. The rest may be switched off or be missing.
+    let endpoints = json("/v1/endpoint", &endpoints?)?;
+    Ok(answers::Answers {
+        endpoints,
+        health: optional("/v1/healthz", health),
+        config: optional("/v1/config", config),
+        nodes: optional("/v1/cluster/nodes", nodes),
+    })
+}
+
+fn optional<T: serde::de::DeserializeOwned + Default>(
+    path: &str,
+    answer: Result<Bytes, String>,
+) -> T {
+    answer
+        .and_then(|body| json(path, &body))
+        .inspect_err(|why| log::debug!("cilium: {why}"))
+        .unwrap_or_default()
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("its answer to {path} is not what an agent says: {error}"))
+}
+
+async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => "nobody listens at its socket".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied at its socket".to_owned(),
+            _ => format!("cannot connect to its socket: {error}"),
+        })?;
+    let failed = |error: &dyn std::fmt::Display| format!("no answer to {path}: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failed(&error))?;
+    let request = Request::get(path)
+        .header(HOST, "localhost")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| failed(&error))?;
+    // The connection is served while, and only while, its answer is read.
+    let answer = async {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(&error))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::FORBIDDEN => {
+                return Err(format!(
+                    "{path} is switched off (enable-cilium-api-server-access)"
+                ));
+            }
+            status => return Err(format!("{path} is answered by HTTP {}", status.as_u16())),
+        }
+        let body = Limited::new(response.into_body(), BODY_LIMIT);
+        let whole = body.collect().await.map_err(|error| failed(&error))?;
+        Ok(whole.to_bytes())
+    };
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
+    }
+}

@@ -1,0 +1,112 @@
+//! Files of a node, seen from outside of it.
+//!
+//! A node's root is another process's: what lies there may be a link, a FIFO or a hundred megabytes,
+//! by accident or on purpose. Paths are resolved within that root (`openat2`, Linux 5.6), so that
+//! no link leads to the files of the machine that netviz runs on.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    dir::Dir,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    sys::{
+        stat::{FileStat, Mode, SFlag, fstat},
+        statfs::{FsType, fstatfs},
+    },
+};
+
+use crate::model::NetNsId;
+
+/// `NSFS_MAGIC`.
+const NSFS: FsType = FsType(0x6e73_6673);
+
+/// The root directory of a node.
+#[derive(Debug)]
+pub(crate) struct Root(OwnedFd);
+
+impl Root {
+    /// The first of `paths` that can be opened.
+    pub(crate) fn open(paths: &[PathBuf]) -> Option<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        paths
+            .iter()
+            .find_map(|path| open(path, flags, Mode::empty()).ok().map(Self))
+    }
+
+    /// Opens what is at `path`, from this root.
+    pub(crate) fn at(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        Ok(openat2(self.0.as_fd(), path, how)?)
+    }
+
+    /// The namespace that is mounted at `path`, if there is one now. A namespace that is being made
+    /// is an ordinary file at first.
+    pub(crate) fn namespace(&self, path: &Path) -> Option<NetNsId> {
+        let file = self.at(path, OFlag::O_PATH).ok()?;
+        let is_namespace = fstatfs(&file).ok()?.filesystem_type() == NSFS;
+        is_namespace.then(|| fstat(&file).ok().map(|stat| NetNsId(stat.st_ino)))?
+    }
+
+    /// Names of the ordinary files in a directory, `most` at the most, in order.
+    pub(crate) fn list(&self, path: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
+        let directory = self.at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(directory)?.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if !name.starts_with(b".") && names.len() < most {
+                names.push(path.join(String::from_utf8_lossy(name).as_ref()));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// What a file was when it was looked at: enough to know whether it is still the same.
+    pub(crate) fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        let file = self.at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+        Ok(Stamp::of(&fstat(&file)?))
+    }
+
+    /// Reads an ordinary file of `most` bytes at the most.
+    pub(crate) fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        // A FIFO would be waited for.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+        let file = self.at(path, flags)?;
+        let stat = fstat(&file)?;
+        if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
+            return Err(io::Error::other("not an ordinary file"));
+        }
+        let mut data = Vec::new();
+        File::from(file).take(most + 1).read_to_end(&mut data)?;
+        if data.len() as u64 > most {
+            return Err(io::Error::other(format!("larger than {most} bytes")));
+        }
+        Ok(data)
+    }
+}
+
+/// Inode, size and time of the last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    size: i64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(stat: &FileStat) -> Self {
+        Self {
+            inode: stat.st_ino,
+            size: stat.st_size,
+            changed: (stat.st_mtime, stat.st_mtime_nsec),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Names and routing from the Cilium agent: captured answers, replayed over a unix socket.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use netviz::{
+    discover::sources::cilium,
+    model::{NetNsId, Report, Status},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    runtime::Builder,
+};
+
+/// What an agent answers to a path.
+type Answer = Box<dyn Fn(&str) -> (u16, Vec<u8>) + Send + Sync>;
+
+fn captured(folder: &'static str) -> Answer {
+    Box::new(move |path| {
+        let name = path.trim_start_matches("/v1/").replace('/', "_");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures/cilium_agent")
+            .join(folder)
+            .join(format!("api-{name}.json"));
+        match fs::read(file) {
+            Ok(data) => (200, data),
+            Err(_) => (404, Vec::new()),
+        }
+    })
+}
+
+fn with(status: u16, body: &'static [u8]) -> Answer {
+    Box::new(move |_| (status, body.to_vec()))
+}
+
+/// A node's root directory with an agent's socket in it.
+struct Agent {
+    root: TempDir,
+}
+
+impl Agent {
+    fn socket(&self) -> PathBuf {
+        self.root.path().join("run/cilium/cilium.sock")
+    }
+
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(root.path().join("run/cilium")).expect("a directory");
+        Self { root }
+    }
+}
+
+/// Asks an agent that answers so; `None`: one that accepts and never answers.
+fn asked(answer: Option<Answer>) -> Report {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let agent = Agent::new();
+        let listener = UnixListener::bind(agent.socket()).expect("a socket");
+        let serve = async {
+            let answer = answer.map(std::sync::Arc::new);
+            let mut held = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                match &answer {
+                    Some(answer) => {
+                        let answer = std::sync::Arc::clone(answer);
+                        tokio::spawn(async move { serve(stream, &answer).await });
+                    }
+                    None => held.push(stream),
+                }
+            }
+        };
+        tokio::select! {
+            report = report(&agent) => report,
+            () = serve => unreachable!("it serves for ever"),
+        }
+    })
+}
+
+async fn report(agent: &Agent) -> Report {
+    cilium::report(NetNsId(1), &[agent.root.path().to_owned()]).await
+}
+
+async fn serve(mut stream: UnixStream, answer: &Answer) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    let text = String::from_utf8_lossy(&request);
+    let path = text.split(' ').nth(1).unwrap_or_default();
+    let (status, body) = answer(path);
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // Whoever asked may have had enough.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let _ = stream.write_all(&body).await;
+}
+
+fn labels(report: &Report) -> BTreeMap<String, Option<String>> {
+    let pods = report.pods.iter();
+    pods.filter_map(|pod| Some((pod.label()?, pod.interface.clone())))
+        .collect()
+}
+
+#[test]
+fn a_running_agent_names_its_endpoints() {
+    let report = asked(Some(captured("vxlan")));
+    assert_eq!(report.status, Status::Ok(Some("agent".into())));
+    let names = labels(&report);
+    assert_eq!(
+        names.get("default/busybox-c8bbbbb84-fmhwc"),
+        Some(&Some("lxc65460da5b1c1".into()))
+    );
+    assert_eq!(names.len(), 2);
+    let mut pods = report.pods.iter();
+    let busybox = pods
+        .find(|pod| pod.endpoint == Some(1735))
+        .expect("the fixture has it");
+    assert_eq!(busybox.identity, Some(10_429));
+    assert_eq!(busybox.ifindex, Some(9));
+    assert_eq!(busybox.mac.as_deref(), Some("3a:33:28:c7:4d:61"));
+    assert!(busybox.labels.contains(&"k8s:app=busybox".into()));
+    assert_eq!(busybox.condition, None);
+    // The node itself is an endpoint, and no pod.
+    let own = report.pods.iter().filter(|pod| pod.host_network);
+    assert_eq!(own.count(), 1);
+    let ranges: Vec<_> = report
+        .nodes
+        .iter()
+        .map(|node| (node.name.as_str(), node.pod_cidrs.join(" ")))
+        .collect();
+    assert_eq!(
+        ranges,
+        [
+            ("mycluster-worker", "10.10.1.0/24".to_owned()),
+            ("mycluster-worker2", "10.10.2.0/24".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn every_version_says_how_it_routes() {
+    for (folder, summary) in [
+        ("vxlan", "vxlan, legacy host routing"),
+        (
+            "native-endpoint-routes",
+            "native, legacy host routing, endpoint routes",
+        ),
+        ("vxlan-host-routing-ipv6", "vxlan, BPF host routing"),
+        ("1.14-vxlan", "vxlan, legacy host routing"),
+        // It does not say which tunnel.
+        ("1.15-vxlan-host-routing", "tunnel, BPF host routing"),
+        ("1.18-vxlan", "vxlan, legacy host routing"),
+    ] {
+        let report = asked(Some(captured(folder)));
+        assert!(
+            matches!(report.status, Status::Ok(_)),
+            "{folder}: {:?}",
+            report.status
+        );
+        assert!(!labels(&report).is_empty(), "{folder}");
+        let datapath = report.datapath.expect("a datapath");
+        assert_eq!(datapath.summary().as_deref(), Some(summary), "{folder}");
+    }
+}
+
+#[test]
+fn an_agent_that_hangs_is_not_waited_for() {
+    let begun = Instant::now();
+    let report = asked(None);
+    assert_eq!(report.status, Status::Failed("no answer in 2 s".into()));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_socket_with_nobody_behind_it() {
+    let agent = Agent::new();
+    drop(std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket"));
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let report = runtime.expect("a runtime").block_on(report(&agent));
+    assert_eq!(
+        report.status,
+        Status::Failed("nobody listens at its socket".into())
+    );
+    fs::remove_file(agent.socket()).expect("a socket");
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let report = runtime.expect("a runtime").block_on(self::report(&agent));
+    assert_eq!(report.status, Status::Absent);
+}
+
+#[test]
+fn a_root_with_a_long_name_is_no_hindrance() {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let root = tempfile::tempdir().expect("a directory");
+    let long = root.path().join("n".repeat(200));
+    fs::create_dir_all(long.join("run/cilium")).expect("a directory");
+    // The socket is made under a short name, for its address has 108 bytes.
+    let short = root.path().join("s");
+    let report = runtime.block_on(async {
+        let listener = UnixListener::bind(&short).expect("a socket");
+        fs::rename(&short, long.join("run/cilium/cilium.sock")).expect("a socket");
+        let answer = captured("vxlan");
+        let serve = async {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                serve(stream, &answer).await;
+            }
+        };
+        tokio::select! {
+            report = cilium::report(NetNsId(1), std::slice::from_ref(&long)) => report,
+            () = serve => unreachable!("it serves for ever"),
+        }
+    });
+    assert_eq!(labels(&report).len(), 2);
+}
+
+#[test]
+fn answers_that_are_none() {
+    let failed = |answer: Answer| match asked(Some(answer)).status {
+        Status::Failed(why) => why,
+        other => panic!("not failed: {other:?}"),
+    };
+    assert_eq!(
+        failed(with(403, b"")),
+        "/v1/endpoint is switched off (enable-cilium-api-server-access)"
+    );
+    assert_eq!(
+        failed(with(500, b"no")),
+        "/v1/endpoint is answered by HTTP 500"
+    );
+    for body in [&b"{}"[..], b"[{]", b"", b"\x1b[2J\xff", b"[1,2]"] {
+        let why = failed(with(200, body));
+        assert!(
+            why.starts_with("its answer to /v1/endpoint is not what an agent says"),
+            "{why}"
+        );
+        assert!(!why.contains('\x1b'), "{why:?}");
+    }
+    let large: Answer = Box::new(|_| (200, vec![b' '; 100 * 1024 * 1024]));
+    let why = failed(large);
+    assert_eq!(why, "no answer to /v1/endpoint: length limit exceeded");
+}
+
+#[test]
+fn hostile_endpoints_are_kept_as_data_and_cut() {
+    let answer: Answer = Box::new(|path| match path {
+        "/v1/endpoint" => {
+            let endpoint = serde_json::json!([{
+                "id": -1,
+                "status": {
+                    "external-identifiers": {"pod-name": format!("a\u{1b}[2J/{}", "b".repeat(10_000))},
+                    "identity": {"id": 0, "labels": ["<script>".repeat(1000)]},
+                    "networking": {
+                        "addressing": [{"ipv4": "not an address"}],
+                        "interface-index": -7,
+                        "interface-name": "",
+                    },
+                    "state": "disconnecting",
+                },
+            }]);
+            (200, endpoint.to_string().into_bytes())
+        }
+        _ => (404, Vec::new()),
+    });
+    let report = asked(Some(answer));
+    let pod = &report.pods[0];
+    assert_eq!(pod.name.as_ref().map(String::len), Some(512));
+    assert_eq!(pod.labels[0].len(), 512);
+    assert_eq!(
+        (pod.endpoint, pod.ifindex, &pod.interface),
+        (None, None, &None)
+    );
+    assert_eq!(pod.addresses, Vec::<std::net::IpAddr>::new());
+    assert_eq!(
+        pod.condition.as_deref(),
+        Some("cilium's endpoint is disconnecting")
+    );
+    assert_eq!(report.nodes, []);
+}
