@@ -3,6 +3,8 @@
 //! None of them is needed, and none can stall another one, the counting or the screen: whatever a
 //! source does, the others' reports and the doors are shown without it.
 
+mod kubernetes;
+
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -67,8 +69,12 @@ impl Names {
 type Ask = Box<dyn FnOnce(Context) + Send>;
 
 /// Every source: the name of its thread (15 bytes are seen), and what it does there.
-fn sources(_options: &SourceOptions) -> Vec<(&'static str, Ask)> {
-    vec![]
+fn sources(options: &SourceOptions) -> Vec<(&'static str, Ask)> {
+    let options = options.clone();
+    vec![(
+        "names-kube",
+        Box::new(move |context| kubernetes::run(context, &options)),
+    )]
 }
 
 /// A node as a source needs it.
