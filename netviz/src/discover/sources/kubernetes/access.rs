@@ -244,3 +244,93 @@ fn through(config: &mut Config, place: &Place) {
         lead(config, place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const KUBECONFIG: &str = "{current-context: here, \
+        clusters: [{name: c, cluster: {server: 'https://SERVER:6443'}}], \
+        contexts: [{name: here, context: {cluster: c, user: u}}], \
+        users: [{name: u, user: {tokenFile: /var/token}}]}";
+
+    /// The ways that a node with these files opens.
+    fn ways(name: &str, files: &[(&str, &str)]) -> Result<Vec<Access>, Status> {
+        let root = env::temp_dir().join(format!("netviz-{name}-{}", std::process::id()));
+        for directory in ["etc/kubernetes", "var"] {
+            fs::create_dir_all(root.join(directory)).expect("a directory for the test");
+        }
+        for (path, content) in files {
+            fs::write(root.join(path), content).expect("a file for the test");
+        }
+        let place = Place {
+            name: "worker".into(),
+            addresses: vec!["172.18.0.2".parse().expect("an address")],
+            roots: vec!["/nowhere".into(), root.clone()],
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let found = runtime.expect("a runtime").block_on(from_nodes(&[place]));
+        fs::remove_dir_all(root).expect("the test's own directory");
+        found
+    }
+
+    #[test]
+    fn a_node_without_kubernetes_is_no_trouble() {
+        assert_eq!(ways("bare", &[]), Err(Status::Absent));
+    }
+
+    #[test]
+    fn files_of_a_node_are_read_in_its_root_and_lead_to_its_own_address() {
+        for server in ["worker", "127.0.0.1", "localhost"] {
+            let config = KUBECONFIG.replace("SERVER", server);
+            let files = [
+                ("etc/kubernetes/kubelet.conf", config.as_str()),
+                ("var/token", "t"),
+            ];
+            let found = ways(&format!("led-{server}"), &files).expect("one way");
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].url(), "https://172.18.0.2:6443");
+            assert_eq!(found[0].config.tls_server_name.as_deref(), Some(server));
+            assert!(found[0].config.auth_info.token_file.is_none());
+            assert!(found[0].config.auth_info.token.is_some());
+        }
+    }
+
+    #[test]
+    fn an_administrator_is_asked_before_a_kubelet() {
+        let config = KUBECONFIG.replace("SERVER", "10.0.0.1");
+        let files = [
+            ("etc/kubernetes/admin.conf", config.as_str()),
+            ("etc/kubernetes/kubelet.conf", config.as_str()),
+            ("var/token", "t"),
+        ];
+        let found = ways("both", &files).expect("one way");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].origin, "worker:/etc/kubernetes/admin.conf");
+        assert_eq!(found[0].url(), "https://10.0.0.1:6443");
+    }
+
+    #[test]
+    fn only_the_name_of_a_node_selects_it() {
+        let node = |user: &str| {
+            node_of(&Certificate {
+                user: Some(user.into()),
+                until: None,
+            })
+        };
+        assert_eq!(
+            node("system:node:worker-1.x").as_deref(),
+            Some("worker-1.x")
+        );
+        for other in [
+            "kubernetes-admin",
+            "system:node:",
+            "system:node:a,b",
+            "system:node:a&b",
+        ] {
+            assert_eq!(node(other), None, "{other}");
+        }
+    }
+}

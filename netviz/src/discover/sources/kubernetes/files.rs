@@ -63,3 +63,30 @@ fn open_plain(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(libc::O_NONBLOCK);
     options.open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_stay_within_the_root() -> io::Result<()> {
+        let directory = std::env::temp_dir().join(format!("netviz-root-{}", std::process::id()));
+        fs::create_dir_all(directory.join("pki"))?;
+        fs::write(directory.join("pki/today.pem"), "the node's")?;
+        symlink("/pki/today.pem", directory.join("pki/current.pem"))?;
+        symlink("../../../../../../etc/hostname", directory.join("pki/out"))?;
+        let root = Root(directory.clone());
+        let current = root.read(Path::new("/pki/current.pem"));
+        let out = root
+            .read(Path::new("/pki/out"))
+            .map_err(|error| error.kind());
+        let no_file = root.read(Path::new("/pki")).map_err(|error| error.kind());
+        fs::remove_dir_all(&directory)?;
+        assert_eq!(current?, b"the node's");
+        assert_eq!(out, Err(io::ErrorKind::NotFound));
+        assert_eq!(no_file, Err(io::ErrorKind::InvalidInput));
+        Ok(())
+    }
+}
