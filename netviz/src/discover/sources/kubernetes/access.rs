@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -46,14 +47,14 @@ pub(super) struct Access {
     pub(super) config: Config,
     /// The only node that it may ask about.
     pub(super) node: Option<String>,
-    /// All that was read: whether it is still the same.
-    content: String,
+    /// Of all that was read: whether it is still the same. No copy of it, which holds secrets.
+    fingerprint: u64,
 }
 
 impl PartialEq for Access {
     fn eq(&self, other: &Self) -> bool {
         self.origin == other.origin
-            && self.content == other.content
+            && self.fingerprint == other.fingerprint
             && self.config.cluster_url == other.config.cluster_url
     }
 }
@@ -111,7 +112,7 @@ fn from_service_account() -> Result<Access, Status> {
         config: Config::incluster().map_err(failed)?,
         node: None,
         // kube reads the token and the authority again by itself.
-        content: String::new(),
+        fingerprint: 0,
     })
 }
 
@@ -171,11 +172,13 @@ async fn from_files(paths: &[PathBuf], root: &Root, places: &[Place]) -> Result<
     {
         lead(&mut config, place);
     }
+    let mut fingerprint = DefaultHasher::new();
+    content.hash(&mut fingerprint);
     Ok(Access {
         node: certificate.as_ref().and_then(node_of),
         origin,
         config,
-        content,
+        fingerprint: fingerprint.finish(),
     })
 }
 
