@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -62,6 +62,10 @@ pub struct SelectionArgs {
     /// Interfaces not to touch.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Ask the Kubernetes API of this kubeconfig for names [default: KUBECONFIG, ~/.kube/config,
+    /// the pod's service account, the node's /etc/kubernetes]. Commands in it are not run.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Options of `netviz doors`.

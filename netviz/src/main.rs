@@ -14,6 +14,9 @@ use netviz::{
 fn main() -> ExitCode {
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Warn)
+        // kube repeats what a server wrote, all of it, and what is wrong is said by the source.
+        .filter_module("kube_client", log::LevelFilter::Off)
+        .filter_module("kube_runtime", log::LevelFilter::Off)
         .parse_env("NETVIZ_LOG")
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();

@@ -1,6 +1,7 @@
 //! Helpers that the kernel tests share: namespaces of their own, foreign programs, independent
 //! witnesses. Nothing of the machine's own network is ever touched.
 
+pub mod api;
 pub mod binary;
 pub mod cli;
 pub mod counting;

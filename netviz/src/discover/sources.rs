@@ -5,7 +5,10 @@
 
 pub mod cilium;
 pub mod cni;
+mod files;
+mod kubernetes;
 mod root;
+pub mod runtime;
 
 use std::{
     path::PathBuf,
@@ -14,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime, sync::watch};
+use tokio::sync::watch;
 
 use super::Discovered;
 use crate::model::{NetNsId, Report, Source};
@@ -71,10 +74,16 @@ impl Names {
 type Ask = Box<dyn FnOnce(Context) + Send>;
 
 /// Every source: the name of its thread (15 bytes are seen), and what it does there.
-fn sources(_options: &SourceOptions) -> Vec<(&'static str, Ask)> {
+fn sources(options: &SourceOptions) -> Vec<(&'static str, Ask)> {
+    let options = options.clone();
     vec![
         ("names-cni", Box::new(cni::run)),
+        ("names-runtime", Box::new(runtime::run)),
         ("names-cilium", Box::new(cilium::run)),
+        (
+            "names-kube",
+            Box::new(move |context| kubernetes::run(context, &options)),
+        ),
     ]
 }
 
@@ -92,7 +101,7 @@ pub(crate) struct Site {
 /// What a source's thread works with.
 pub(crate) struct Context {
     /// For those that wait on sockets. Blocks this thread alone.
-    pub(crate) runtime: runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     found: watch::Receiver<Arc<Discovered>>,
     board: Arc<watch::Sender<Reports>>,
     pause: Duration,
@@ -103,7 +112,7 @@ impl Context {
         found: watch::Receiver<Arc<Discovered>>,
         board: Arc<watch::Sender<Reports>>,
     ) -> Option<Self> {
-        let runtime = runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .inspect_err(|error| log::warn!("cannot ask for names: {error}"))
@@ -154,7 +163,7 @@ impl Context {
     pub(crate) fn poll(
         mut self,
         source: Source,
-        mut ask: impl FnMut(&runtime::Runtime, &[Site]) -> Vec<Report>,
+        mut ask: impl FnMut(&tokio::runtime::Runtime, &[Site]) -> Vec<Report>,
     ) {
         loop {
             let sites = self.sites();

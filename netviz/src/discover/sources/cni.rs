@@ -12,10 +12,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    Context, Site,
-    root::{Root, Stamp},
-};
+use super::{Context, Site, files::Files, root::Root};
 use crate::{
     discover::Discovered,
     model::{NetNsId, PodFact, Report, Source, Status},
@@ -23,8 +20,6 @@ use crate::{
 
 /// Where libcni keeps it.
 const DIRECTORY: &str = "var/lib/cni/results";
-/// More than an entry with many addresses and annotations needs.
-const FILE_LIMIT: u64 = 1024 * 1024;
 /// More than the interfaces of the largest node.
 const ENTRIES: usize = 10_000;
 
@@ -82,7 +77,7 @@ fn attachment(file: CacheFile) -> Option<Attachment> {
 }
 
 /// `/var/run` is `/run`; elsewhere no runtime mounts namespaces.
-fn on_node(sandbox: &str) -> Option<PathBuf> {
+pub(super) fn on_node(sandbox: &str) -> Option<PathBuf> {
     let path = Path::new(sandbox);
     let name = path
         .strip_prefix("/var/run/netns")
@@ -166,13 +161,14 @@ pub(super) fn run(mut context: Context) {
 }
 
 /// What was read of one node, so that an unchanged file is not read again.
-#[derive(Debug, Default)]
-pub struct Cache {
-    entries: HashMap<PathBuf, (Stamp, Entry)>,
-}
+#[derive(Debug)]
+pub struct Cache(Files<Attachment>);
 
-/// What a file holds.
-type Entry = Result<Option<Attachment>, String>;
+impl Default for Cache {
+    fn default() -> Self {
+        Self(Files::new(parse))
+    }
+}
 
 impl Cache {
     fn report(&mut self, site: &Site, found: &Discovered) -> Report {
@@ -201,42 +197,13 @@ impl Cache {
                 return (Status::Failed(why), Vec::new());
             }
         };
-        self.entries
-            .retain(|path, _| paths.binary_search(path).is_ok());
-        for path in &paths {
-            self.refresh(&root, path);
-        }
-        let entries = self.entries.values().map(|(_, entry)| entry);
-        let attachments = entries.clone().filter_map(|entry| entry.clone().ok()?);
+        self.0.refresh(&root, &paths);
+        let attachments = self.0.found().cloned();
         let mut pods = living(attachments, |path| root.namespace(path));
         pods.sort_by(|a, b| {
             (a.netns, &a.namespace, &a.name).cmp(&(b.netns, &b.namespace, &b.name))
         });
-        let status = match entries.filter(|entry| entry.is_err()).count() {
-            0 => Status::Ok(None),
-            bad => Status::Ok(Some(format!("{bad} unreadable of {}", paths.len()))),
-        };
-        (status, pods)
-    }
-
-    fn refresh(&mut self, root: &Root, path: &Path) {
-        let Ok(stamp) = root.stamp(path) else {
-            self.entries.remove(path);
-            return;
-        };
-        // One that could not be read was perhaps being written within the same tick of the clock.
-        let same = self.entries.get(path);
-        if same.is_some_and(|(old, entry)| *old == stamp && entry.is_ok()) {
-            return;
-        }
-        let entry = root
-            .read(path, FILE_LIMIT)
-            .map_err(|error| error.to_string())
-            .and_then(|data| parse(&data).map_err(|error| error.to_string()));
-        if let Err(why) = &entry {
-            log::debug!("CNI cache: {}: {why}", path.display());
-        }
-        self.entries.insert(path.to_owned(), (stamp, entry));
+        (Status::Ok(self.0.complaint()), pods)
     }
 }
 

@@ -1,0 +1,71 @@
+//! Small files of a node, each read once as long as nobody writes to it.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use super::root::{Root, Stamp};
+
+/// More than an entry with many addresses, annotations or mounts needs.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// What files hold, by their paths from a node's root.
+#[derive(Debug)]
+pub(super) struct Files<T> {
+    parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>,
+    entries: HashMap<PathBuf, (Stamp, Result<Option<T>, String>)>,
+}
+
+impl<T> Files<T> {
+    pub(super) fn new(parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>) -> Self {
+        Self {
+            parse,
+            entries: HashMap::new(),
+        }
+    }
+
+    /// Reads what is new or changed of `paths`, which are sorted, and forgets everything else.
+    pub(super) fn refresh(&mut self, root: &Root, paths: &[PathBuf]) {
+        self.entries
+            .retain(|path, _| paths.binary_search(path).is_ok());
+        for path in paths {
+            self.refresh_one(root, path);
+        }
+    }
+
+    fn refresh_one(&mut self, root: &Root, path: &Path) {
+        let Ok(stamp) = root.stamp(path) else {
+            self.entries.remove(path);
+            return;
+        };
+        // One that could not be read was perhaps being written within the same tick of the clock.
+        let same = self.entries.get(path);
+        if same.is_some_and(|(old, entry)| *old == stamp && entry.is_ok()) {
+            return;
+        }
+        let entry = root
+            .read(path, FILE_LIMIT)
+            .map_err(|error| error.to_string())
+            .and_then(|data| (self.parse)(&data).map_err(|error| error.to_string()));
+        if let Err(why) = &entry {
+            log::debug!("{path:?}: {why}");
+        }
+        self.entries.insert(path.to_owned(), (stamp, entry));
+    }
+
+    /// What could be read and is of use.
+    pub(super) fn found(&self) -> impl Iterator<Item = &T> {
+        let entries = self.entries.values();
+        entries.filter_map(|(_, entry)| entry.as_ref().ok()?.as_ref())
+    }
+
+    /// `2 unreadable of 14`.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let bad = self.entries.values().filter(|(_, entry)| entry.is_err());
+        match bad.count() {
+            0 => None,
+            bad => Some(format!("{bad} unreadable of {}", self.entries.len())),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Nodes and pods as the API sends them: only the fields that are used.
+//!
+//! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>
+
+use std::{borrow::Cow, net::IpAddr};
+
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::Resource;
+use serde::Deserialize;
+
+use crate::model::{NodeFact, PodFact};
+
+/// A pod.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PodSeen {
+    metadata: ObjectMeta,
+    spec: Option<PodSpec>,
+    status: Option<PodStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSpec {
+    node_name: Option<String>,
+    host_network: Option<bool>,
+    containers: Option<Vec<Named>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodStatus {
+    phase: Option<String>,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<PodIp>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodIp {
+    ip: Option<String>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct NodeSeen {
+    metadata: ObjectMeta,
+    spec: Option<NodeSpec>,
+    status: Option<NodeStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pod_cidr: Option<String>,
+    #[serde(rename = "podCIDRs")]
+    pod_cidrs: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct NodeStatus {
+    addresses: Option<Vec<NodeAddress>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct NodeAddress {
+    r#type: Option<String>,
+    address: Option<String>,
+}
+
+/// Something that is listed and watched, and what is kept of it.
+pub(super) trait Seen: Resource<DynamicType = ()> {
+    /// Tells it from the others of its kind.
+    type Key: Ord + Clone;
+    /// What is kept.
+    type Fact: Clone + PartialEq;
+
+    /// Under what it is kept; `None` where it has no name.
+    fn key(&self) -> Option<Self::Key>;
+    /// What is kept; `None` where it is none of our business any more.
+    fn fact(self) -> Option<Self::Fact>;
+    /// About how many bytes are kept.
+    fn size(fact: &Self::Fact) -> usize;
+}
+
+impl Seen for PodSeen {
+    type Key = (String, String);
+    type Fact = PodFact;
+
+    fn key(&self) -> Option<Self::Key> {
+        Some((
+            self.metadata.namespace.clone()?,
+            self.metadata.name.clone()?,
+        ))
+    }
+
+    fn fact(self) -> Option<PodFact> {
+        let (metadata, spec) = (self.metadata, self.spec.unwrap_or_default());
+        let status = self.status.unwrap_or_default();
+        // Its address may be another pod's already.
+        if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+            return None;
+        }
+        let listed = status.pod_ips.unwrap_or_default();
+        let mut addresses: Vec<IpAddr> = listed
+            .into_iter()
+            .filter_map(|pod_ip| pod_ip.ip)
+            .chain(status.pod_ip)
+            .filter_map(|ip| ip.parse().ok())
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let labels = metadata.labels.unwrap_or_default().into_iter();
+        let containers = spec.containers.unwrap_or_default().into_iter();
+        Some(PodFact {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+            containers: containers.map(|container| container.name).collect(),
+            host_network: spec.host_network.unwrap_or_default(),
+            addresses,
+            node_name: spec.node_name,
+            labels: labels
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
+            condition: metadata.deletion_timestamp.map(|_| "terminating".into()),
+            ..PodFact::default()
+        })
+    }
+
+    fn size(fact: &PodFact) -> usize {
+        let one = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let single: usize = [&fact.namespace, &fact.name, &fact.uid, &fact.node_name]
+            .map(one)
+            .iter()
+            .sum();
+        let many = fact.containers.iter().chain(&fact.labels);
+        let many: usize = many.map(|text| text.len() + size_of::<String>()).sum();
+        // Namespace and name once more: the key.
+        size_of::<PodFact>() + 2 * single + many + fact.addresses.len() * size_of::<IpAddr>()
+    }
+}
+
+impl Seen for NodeSeen {
+    type Key = String;
+    type Fact = NodeFact;
+
+    fn key(&self) -> Option<String> {
+        self.metadata.name.clone()
+    }
+
+    fn fact(self) -> Option<NodeFact> {
+        let spec = self.spec.unwrap_or_default();
+        let addresses = self.status.unwrap_or_default().addresses;
+        let addresses = addresses.unwrap_or_default().into_iter();
+        let internal = addresses.filter(|address| address.r#type.as_deref() == Some("InternalIP"));
+        Some(NodeFact {
+            name: self.metadata.name?,
+            addresses: internal
+                .filter_map(|address| address.address?.parse().ok())
+                .collect(),
+            pod_cidrs: match spec.pod_cidrs {
+                Some(ranges) if !ranges.is_empty() => ranges,
+                _ => spec.pod_cidr.into_iter().collect(),
+            },
+        })
+    }
+
+    fn size(fact: &NodeFact) -> usize {
+        let ranges: usize = fact.pod_cidrs.iter().map(|text| text.len() + 24).sum();
+        size_of::<NodeFact>() + 2 * fact.name.len() + ranges + fact.addresses.len() * 17
+    }
+}
+
+/// Both are of Kubernetes' core group, version 1.
+macro_rules! core_resource {
+    ($type:ty, $scope:ty, $kind:literal, $plural:literal) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+            fn group((): &()) -> Cow<'_, str> {
+                "".into()
+            }
+            fn version((): &()) -> Cow<'_, str> {
+                "v1".into()
+            }
+            fn plural((): &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+core_resource!(PodSeen, NamespaceResourceScope, "Pod", "pods");
+core_resource!(NodeSeen, ClusterResourceScope, "Node", "nodes");

@@ -1,0 +1,380 @@
+//! Names from a Kubernetes API that is well, ill, or hostile.
+
+use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use netviz::{
+    discover::{Discovered, Names, SourceOptions},
+    model::{Report, Source, Status},
+};
+use netviz_tests::{
+    api::{ApiServer, Manner},
+    wait::{settle, wait_until},
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const TOKEN: &str = "{token: very-secret}";
+
+/// The source of names alone, and what it looks at.
+struct Asking {
+    names: Names,
+    _found: watch::Sender<Arc<Discovered>>,
+}
+
+impl Asking {
+    fn start(kubeconfig: &Path) -> Self {
+        let (sender, found) = watch::channel(Arc::new(Discovered::default()));
+        let options = SourceOptions {
+            kubeconfig: Some(kubeconfig.into()),
+        };
+        Self {
+            names: Names::start(&found, &options),
+            _found: sender,
+        }
+    }
+
+    fn of(server: &ApiServer) -> Result<Self> {
+        let file = server.write("config", &server.kubeconfig(TOKEN))?;
+        Ok(Self::start(&file))
+    }
+
+    fn report(&self) -> Option<Report> {
+        let reports = self.names.subscribe().borrow().clone();
+        let mut mine = reports
+            .iter()
+            .filter(|report| report.source == Source::Kubernetes);
+        mine.next().cloned()
+    }
+
+    fn pods(&self) -> BTreeSet<String> {
+        let pods = self.report().map(|report| report.pods).unwrap_or_default();
+        pods.iter().filter_map(|pod| pod.label()).collect()
+    }
+
+    fn expect_pods(&self, names: &[&str]) {
+        let expected = names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(settle(LIMIT, &expected, || self.pods()), expected);
+    }
+
+    fn expect_trouble(&self, words: &str) {
+        let trouble = || match self.report().map(|report| report.status) {
+            Some(Status::Failed(text)) => text,
+            other => format!("{other:?}"),
+        };
+        wait_until(LIMIT, || trouble().contains(words));
+        let text = trouble();
+        assert!(text.contains(words), "{text:?} does not say {words:?}");
+        assert!(!text.contains("secret"), "a secret: {text}");
+        assert!(
+            !text.contains(char::is_control),
+            "more than a line: {text:?}"
+        );
+    }
+
+    fn expect_ok(&self) {
+        let ok = || {
+            self.report()
+                .is_some_and(|report| matches!(report.status, Status::Ok(_)))
+        };
+        assert!(
+            wait_until(LIMIT, ok),
+            "{:?}",
+            self.report().map(|r| r.status)
+        );
+    }
+}
+
+fn pod(name: &str, address: &str) -> Value {
+    json!({"metadata": {"namespace": "default", "name": name, "uid": format!("uid-{name}"), "labels": {"app": "x"}},
+        "spec": {"nodeName": "worker", "containers": [{"name": "c"}]},
+        "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}})
+}
+
+fn server(name: &str) -> Result<ApiServer> {
+    ApiServer::start(name, 2199)
+}
+
+#[test]
+fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
+    let server = server("arrive")?;
+    server.load(Path::new("fixtures/kubernetes/vxlan-ipv6.json"))?;
+    let asking = Asking::of(&server)?;
+    asking.expect_pods(&[
+        "default/busybox-c8bbbbb84-fmhwc",
+        "default/busybox-c8bbbbb84-t6ggh",
+        "default/netshoot-7d996d7884-fwt8z",
+        "default/netshoot-7d996d7884-gcxrm",
+    ]);
+    let two_nodes = || {
+        asking
+            .report()
+            .is_some_and(|report| report.nodes.len() == 2)
+    };
+    assert!(wait_until(LIMIT, two_nodes));
+    let report = asking
+        .report()
+        .unwrap_or_else(|| unreachable!("it was there"));
+    let url = format!("https://127.0.0.1:{}", server.port);
+    assert_eq!(report.status, Status::Ok(Some(url)));
+    let node = &report.nodes[0];
+    assert_eq!(node.name, "mycluster-worker");
+    assert_eq!(node.pod_cidrs, ["10.10.1.0/24", "fd00:10:10:1::/64"]);
+    let addresses: [IpAddr; 2] = ["172.18.0.2".parse()?, "fc00:f853:ccd:e793::2".parse()?];
+    assert_eq!(node.addresses, addresses);
+    let pod = &report.pods[0];
+    assert_eq!(pod.node_name.as_deref(), Some("mycluster-worker"));
+    assert_eq!(pod.containers, ["busybox"]);
+    assert_eq!(pod.labels, ["app=busybox", "pod-template-hash=c8bbbbb84"]);
+    assert_eq!(
+        pod.uid.as_deref(),
+        Some("37c6322c-c81e-4202-8375-912699d2330c")
+    );
+    assert_eq!(pod.addresses, ["10.10.1.187".parse::<IpAddr>()?]);
+    Ok(())
+}
+
+#[test]
+fn pods_come_end_and_go() -> Result<()> {
+    let server = server("change")?;
+    let asking = Asking::of(&server)?;
+    asking.expect_ok();
+    server.state().put("pods", pod("a", "10.0.0.1"));
+    server.state().put("pods", pod("b", "10.0.0.2"));
+    asking.expect_pods(&["default/a", "default/b"]);
+    server.state().bookmark("pods");
+    // Its address may be another pod's already.
+    let mut done = pod("b", "10.0.0.2");
+    done["status"]["phase"] = "Succeeded".into();
+    server.state().put("pods", done);
+    asking.expect_pods(&["default/a"]);
+    let mut ending = pod("a", "10.0.0.1");
+    ending["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z".into();
+    server.state().put("pods", ending);
+    let terminating = || {
+        let report = asking.report();
+        report.is_some_and(|report| report.pods[0].condition.as_deref() == Some("terminating"))
+    };
+    assert!(wait_until(LIMIT, terminating));
+    server.state().remove("pods", "default", "a");
+    asking.expect_pods(&[]);
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_by_a_watch_that_breaks_or_is_too_old() -> Result<()> {
+    let server = server("broken")?;
+    server.state().put("pods", pod("a", "10.0.0.1"));
+    let asking = Asking::of(&server)?;
+    asking.expect_pods(&["default/a"]);
+    {
+        let mut state = server.state();
+        state.disconnect();
+        state.put("pods", pod("b", "10.0.0.2"));
+    }
+    asking.expect_pods(&["default/a", "default/b"]);
+    {
+        let mut state = server.state();
+        state.remove("pods", "default", "a");
+        // Nobody is told that it went.
+        state.forget();
+    }
+    asking.expect_pods(&["default/b"]);
+    let asked = server.state().asked.clone();
+    let lists = asked
+        .iter()
+        .filter(|target| target.contains("/pods?") && !target.contains("watch"));
+    assert_eq!(lists.count(), 2, "{asked:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_ill_is_named_and_asked_again() -> Result<()> {
+    let server = server("ill")?;
+    server.state().put("pods", pod("a", "10.0.0.1"));
+    let asking = Asking::of(&server)?;
+    asking.expect_pods(&["default/a"]);
+    for (manner, words) in [
+        (Manner::Refuse(403), "forbidden: needs list and watch of"),
+        (Manner::Refuse(401), "does not accept the credentials"),
+        (Manner::Refuse(503), "answers 503"),
+        (Manner::Garbage, "answer is not what Kubernetes sends"),
+    ] {
+        {
+            let mut state = server.state();
+            state.manner = manner;
+            state.forget();
+            state.disconnect();
+        }
+        asking.expect_trouble(words);
+        // What was known is still the best that is known.
+        asking.expect_pods(&["default/a"]);
+    }
+    server.state().manner = Manner::Good;
+    asking.expect_ok();
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_answer() -> Result<()> {
+    let server = server("silent")?;
+    server.state().manner = Manner::Silent;
+    Asking::of(&server)?.expect_trouble("no answer in 5 s");
+    Ok(())
+}
+
+#[test]
+fn an_endless_answer_is_cut_off() -> Result<()> {
+    let server = server("huge")?;
+    server.state().manner = Manner::Huge;
+    Asking::of(&server)?.expect_trouble("more than 8 MiB in one answer");
+    // Two kinds, and what lies in the sockets' buffers; a second attempt may have begun.
+    let poured = server.state().poured;
+    assert!(poured < 64_000_000, "{poured} bytes were taken");
+    Ok(())
+}
+
+#[test]
+fn nobody_is_there() -> Result<()> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    let port = listener.local_addr()?.port();
+    drop(listener);
+    let server = server("nobody")?;
+    let config = server.kubeconfig(TOKEN);
+    let config = config.replace(&server.port.to_string(), &port.to_string());
+    let asking = Asking::start(&server.write("config", &config)?);
+    asking.expect_trouble(&format!(
+        "cannot reach https://127.0.0.1:{port}: connection refused"
+    ));
+    Ok(())
+}
+
+#[test]
+fn a_certificate_that_has_expired() -> Result<()> {
+    let server = ApiServer::start("expired", 2020)?;
+    Asking::of(&server)?.expect_trouble("the certificate has expired");
+    Ok(())
+}
+
+#[test]
+fn configurations_that_cannot_be_used() -> Result<()> {
+    let server = server("config")?;
+    let good = server.kubeconfig(TOKEN);
+    let mark = server.directory.join("ran");
+    let command = format!(
+        "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: touch, args: ['{}']}}}}",
+        mark.display()
+    );
+    for (name, content, words) in [
+        ("no-yaml", "{very-secret: [".to_owned(), "is no kubeconfig"),
+        (
+            "no-context",
+            good.replace("current-context: here", "x: y"),
+            "has no current context",
+        ),
+        (
+            "no-such",
+            good.replace("current-context: here", "current-context: there"),
+            "current context",
+        ),
+        (
+            "no-ca",
+            good.replace("ca.pem", "none.pem"),
+            "none.pem: entity not found",
+        ),
+        (
+            "no-url",
+            good.replace("https://", "very secret"),
+            "cannot be read",
+        ),
+        (
+            "proxy",
+            good.replace("server:", "proxy-url: 'http://x', server:"),
+            "wants a proxy",
+        ),
+        (
+            "command",
+            server.kubeconfig(&command),
+            "which netviz does not run as root",
+        ),
+        (
+            "no-key",
+            server.kubeconfig("{client-certificate: ca.pem}"),
+            "cannot be used",
+        ),
+    ] {
+        let file = server.write(name, &content)?;
+        Asking::start(&file).expect_trouble(words);
+    }
+    Asking::start(&server.directory.join("nothing")).expect_trouble("entity not found");
+    assert!(!mark.exists(), "a command of the kubeconfig was run");
+    assert_eq!(server.state().asked, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_kubelet_asks_for_its_own_pods_alone() -> Result<()> {
+    let server = server("kubelet")?;
+    server.state().put("pods", pod("mine", "10.0.0.1"));
+    let mut other = pod("other", "10.0.0.2");
+    other["spec"]["nodeName"] = "elsewhere".into();
+    server.state().put("pods", other);
+    let key = rcgen::KeyPair::generate()?;
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "system:nodes");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "system:node:worker");
+    params.not_after = rcgen::date_time_ymd(2199, 1, 1);
+    let both = |params: &rcgen::CertificateParams| -> Result<String> {
+        Ok(params.self_signed(&key)?.pem() + &key.serialize_pem())
+    };
+    server.write("kubelet.pem", &both(&params)?)?;
+    let user = "{client-certificate: kubelet.pem, client-key: kubelet.pem}";
+    let file = server.write("config", &server.kubeconfig(user))?;
+    let asking = Asking::start(&file);
+    asking.expect_pods(&["default/mine"]);
+    // It is renewed every now and then; this one was not.
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    fs::write(server.directory.join("kubelet.pem"), both(&params)?)?;
+    asking.expect_trouble("the certificate has expired: that in");
+    Ok(())
+}
+
+#[test]
+fn ten_thousand_pods() -> Result<()> {
+    let server = server("many")?;
+    for number in 0..10_000 {
+        let address = format!("10.0.{}.{}", number / 250, number % 250);
+        server
+            .state()
+            .put("pods", pod(&format!("pod-{number}"), &address));
+    }
+    let asking = Asking::of(&server)?;
+    assert_eq!(settle(LIMIT, &10_000, || asking.pods().len()), 10_000);
+    Ok(())
+}
+
+#[test]
+fn names_are_data() -> Result<()> {
+    let server = server("hostile")?;
+    let name = "\u{1b}]0;x\u{7}<script>\n\u{202e}";
+    let mut hostile = pod(name, "not an address");
+    hostile["metadata"]["labels"] = json!({"\u{1b}[31m": "\r"});
+    server.state().put("pods", hostile);
+    let asking = Asking::of(&server)?;
+    asking.expect_pods(&[&format!("default/{name}")]);
+    let pod = asking
+        .report()
+        .and_then(|report| report.pods.into_iter().next());
+    let pod = pod.unwrap_or_default();
+    assert_eq!(
+        (pod.addresses.len(), pod.labels),
+        (0, vec!["\u{1b}[31m=\r".to_owned()])
+    );
+    Ok(())
+}
