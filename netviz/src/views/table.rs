@@ -266,7 +266,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String 
     address.map_or_else(String::new, |address| format!("    {address}"))
 }
 
-fn corridor_name(door: &DoorState) -> String {
+pub(super) fn corridor_name(door: &DoorState) -> String {
     match (&door.pod, door.role) {
         (Some(pod), _) => {
             let namespace = door
@@ -413,7 +413,7 @@ fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
         .to_owned()
 }
 
-fn state(door: &DoorState) -> String {
+pub(super) fn state(door: &DoorState) -> String {
     let reason = door.reason.as_ref().map(|reason| safe(reason));
     match (door.state, reason) {
         (State::Counting, None) => "counting".into(),
