@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod doors;
+pub mod live;
 mod session;
 mod signals;
 mod terminal;

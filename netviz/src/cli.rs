@@ -14,11 +14,12 @@ pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
 
 /// Shows live which doors of a Kubernetes node packets really cross.
 ///
-/// Without a command: the doors of every node that is there, refreshed once a second.
+/// Without a command, at a terminal: the building, live, with every node, pod and door that is
+/// there. In a pipe: a line for each change, as `doors` gives.
 #[derive(Debug, Parser)]
 #[command(name = "netviz", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; `doors` where nothing is said.
+    /// What to do; the live building where nothing is said.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Options of `doors`.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => runtime()?.block_on(app::doors::run(&cli.doors))?,
+        None => runtime()?.block_on(app::live::run(&cli.doors))?,
         Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
         Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
         Some(Command::Schema) => {

@@ -18,5 +18,5 @@ pub use id::{DoorId, NetNsId, Space};
 pub use names::{Datapath, Disagreement, NodeFact, Pod, PodFact, Report, Source, Status};
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
 pub use snapshot::{
-    CorridorState, DoorState, PENDING, Passage, Rates, SCHEMA, Snapshot, State, Traffic,
+    CorridorState, DoorState, PENDING, Passage, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };

@@ -30,9 +30,9 @@ use crate::{
 /// How long, at the most, a single reading waits for doors that are still being attached.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 /// Longer than a packet is on its way from one end of a corridor to the other.
-const IN_FLIGHT: Duration = Duration::from_millis(20);
+pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 /// How soon the table is drawn again while doors are being attached.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `netviz doors`.
 ///
@@ -40,31 +40,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// When there is nothing to be seen, or not to be seen by this process; the message names the
 /// operation, the object and the remedy.
 pub async fn run(args: &DoorsArgs) -> Result<()> {
-    preflight::check()?;
-    let filter = Filter::new(&args.node, &args.pod, &args.device)?;
-    let selection = Selection::new(
-        args.selection.netns.clone(),
-        args.selection.all,
-        &args.selection.include,
-        &args.selection.exclude,
-    )?;
-    let mode = args.attach.map(|mode| match mode {
-        AttachArg::Tcx => AttachMode::Tcx,
-        AttachArg::Clsact => AttachMode::Clsact,
-    });
     let mut end = Signals::new()?;
-    let session = Session::start(
-        selection,
-        &SourceOptions::default(),
-        AttachOptions {
-            fast: args.fast_attach,
-            mode,
-        },
-        args.watch,
-    )?;
-    if session.cluster().doors.is_empty() {
-        bail!(nothing_there(args));
-    }
+    let (session, filter) = start(args)?;
     let mut doors = Doors {
         session,
         filter,
@@ -77,6 +54,38 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     } else {
         doors.stream(&mut end).await
     }
+}
+
+/// Starts looking and counting as the arguments say; the signals are to be waited for before that.
+pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
+    preflight::check()?;
+    let filter = Filter::new(&args.node, &args.pod, &args.device)?;
+    let selection = Selection::new(
+        args.selection.netns.clone(),
+        args.selection.all,
+        &args.selection.include,
+        &args.selection.exclude,
+    )?;
+    let mode = args.attach.map(|mode| match mode {
+        AttachArg::Tcx => AttachMode::Tcx,
+        AttachArg::Clsact => AttachMode::Clsact,
+    });
+    let sources = SourceOptions {
+        kubeconfig: args.selection.kubeconfig.clone(),
+    };
+    let session = Session::start(
+        selection,
+        &sources,
+        AttachOptions {
+            fast: args.fast_attach,
+            mode,
+        },
+        args.watch,
+    )?;
+    if session.cluster().doors.is_empty() {
+        bail!(nothing_there(args));
+    }
+    Ok((session, filter))
 }
 
 /// Why no door is found, and what to do.
@@ -287,7 +296,7 @@ impl Doors<'_> {
     }
 }
 
-fn attaching(progress: Progress) -> Option<String> {
+pub(super) fn attaching(progress: Progress) -> Option<String> {
     (!progress.complete()).then(|| {
         format!(
             "attaching: {} of {} doors",

@@ -2,12 +2,15 @@
 
 use std::{
     io::{self, IsTerminal as _, Write},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use crossterm::{
     cursor::{Hide, MoveTo, Show},
-    event::{Event, KeyCode, KeyEventKind, KeyModifiers, read},
+    event::{
+        DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers, read,
+    },
     execute, queue,
     terminal::{
         Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -30,12 +33,13 @@ pub(super) enum Input {
     Scroll(isize),
 }
 
-/// The alternate screen, left again when this is dropped.
+/// A screen of lines that scrolls, left again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Screen {
     pub(super) input: mpsc::UnboundedReceiver<Input>,
     /// The first row in view.
     first: usize,
+    _taken: Taken,
 }
 
 /// Whether a person is looking at standard output.
@@ -48,21 +52,74 @@ pub(super) fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-impl Screen {
-    pub(super) fn enter() -> io::Result<Self> {
+/// The terminal, taken: raw, on its alternate screen. Given back when this is dropped, and before
+/// a panic is told.
+#[derive(Debug)]
+pub(super) struct Taken(());
+
+impl Taken {
+    /// Takes the terminal; with `mouse`, the mouse reports to netviz.
+    pub(super) fn take(mouse: bool) -> io::Result<Self> {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             leave();
             hook(panic);
         }));
         enable_raw_mode()?;
+        let taken = Self(());
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
-        let (sender, input) = mpsc::unbounded_channel();
-        // Ends with the process: there is no way to interrupt a read of the terminal.
-        thread::Builder::new()
-            .name("netviz-keys".into())
-            .spawn(move || keys(&sender))?;
-        Ok(Self { input, first: 0 })
+        if mouse {
+            MOUSE.store(true, Ordering::Relaxed);
+            execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        Ok(taken)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+/// Whether the mouse has to be given back.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+
+fn leave() {
+    if MOUSE.swap(false, Ordering::Relaxed) {
+        let _ = execute!(io::stdout(), DisableMouseCapture);
+    }
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+/// Reads the terminal on a thread of its own and sends on what `wanted` makes of it.
+///
+/// The thread ends with the process: there is no way to interrupt a read of the terminal.
+pub(super) fn listen<T: Send + 'static>(
+    wanted: impl Fn(Event) -> Option<T> + Send + 'static,
+) -> io::Result<mpsc::UnboundedReceiver<T>> {
+    let (sender, input) = mpsc::unbounded_channel();
+    thread::Builder::new()
+        .name("netviz-keys".into())
+        .spawn(move || {
+            while let Ok(event) = read() {
+                if wanted(event).is_some_and(|input| sender.send(input).is_err()) {
+                    return;
+                }
+            }
+        })?;
+    Ok(input)
+}
+
+impl Screen {
+    pub(super) fn enter() -> io::Result<Self> {
+        let taken = Taken::take(false)?;
+        Ok(Self {
+            input: listen(input)?,
+            first: 0,
+            _taken: taken,
+        })
     }
 
     /// Draws over what was there, so that nothing flickers. What stands below stays in view, the
@@ -111,24 +168,13 @@ fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()>
     write!(out, "\r\n")
 }
 
-impl Drop for Screen {
-    fn drop(&mut self) {
-        leave();
-    }
-}
-
-fn leave() {
-    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
-    let _ = disable_raw_mode();
-}
-
 /// Width of the terminal in columns.
 pub(super) fn width() -> usize {
     dimensions().0
 }
 
 /// Columns and rows; a serial console does not know its own, and says 0.
-fn dimensions() -> (usize, usize) {
+pub(super) fn dimensions() -> (usize, usize) {
     let (columns, rows) = size().unwrap_or_default();
     let or = |value: u16, usual| if value < 2 { usual } else { usize::from(value) };
     (or(columns, 80), or(rows, 24))
@@ -139,28 +185,24 @@ fn page() -> isize {
     isize::try_from(dimensions().1 / 2).unwrap_or(1)
 }
 
-fn keys(sender: &mpsc::UnboundedSender<Input>) {
-    while let Ok(event) = read() {
-        let input = match event {
-            Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
-                KeyCode::Char('q') | KeyCode::Esc => Input::Quit,
-                // In raw mode Ctrl-C is a key like any other.
-                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::Quit,
-                KeyCode::Down | KeyCode::Char('j') => Input::Scroll(1),
-                KeyCode::Up | KeyCode::Char('k') => Input::Scroll(-1),
-                KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(page()),
-                KeyCode::PageUp => Input::Scroll(-page()),
-                KeyCode::Home | KeyCode::Char('g') => Input::Scroll(isize::MIN),
-                KeyCode::End | KeyCode::Char('G') => Input::Scroll(isize::MAX),
-                _ => continue,
-            },
-            Event::Resize(..) => Input::Redraw,
-            _ => continue,
-        };
-        if sender.send(input).is_err() {
-            return;
-        }
-    }
+/// What a key means to a screen that only scrolls.
+fn input(event: Event) -> Option<Input> {
+    Some(match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => Input::Quit,
+            // In raw mode Ctrl-C is a key like any other.
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::Quit,
+            KeyCode::Down | KeyCode::Char('j') => Input::Scroll(1),
+            KeyCode::Up | KeyCode::Char('k') => Input::Scroll(-1),
+            KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(page()),
+            KeyCode::PageUp => Input::Scroll(-page()),
+            KeyCode::Home | KeyCode::Char('g') => Input::Scroll(isize::MIN),
+            KeyCode::End | KeyCode::Char('G') => Input::Scroll(isize::MAX),
+            _ => return None,
+        },
+        Event::Resize(..) => Input::Redraw,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

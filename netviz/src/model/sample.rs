@@ -74,7 +74,7 @@ impl std::ops::Add for Counts {
 }
 
 /// The programs that share a hook with netviz, in the order in which they run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Chain {
     /// Names of those that run before netviz: what they end is never counted.
     pub ahead: Vec<String>,

@@ -53,6 +53,15 @@ pub struct Traffic {
     pub bytes_per_second: Option<f64>,
 }
 
+/// Who else stands at a door's two hooks; `null` where that could not be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Programs {
+    /// At the ingress hook.
+    pub ingress: Option<Chain>,
+    /// At the egress hook.
+    pub egress: Option<Chain>,
+}
+
 /// One door at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DoorState {
@@ -102,6 +111,8 @@ pub struct DoorState {
     pub ingress: Traffic,
     /// Out of the device.
     pub egress: Traffic,
+    /// Who else stands at its hooks.
+    pub programs: Programs,
 }
 
 /// One direction of a corridor: what went out at one end, and what came in at the other.
@@ -245,6 +256,10 @@ impl View<'_> {
                 .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
             ingress: self.traffic(door.id, sample, Direction::Ingress),
             egress: self.traffic(door.id, sample, Direction::Egress),
+            programs: Programs {
+                ingress: sample.ingress_chain.clone(),
+                egress: sample.egress_chain.clone(),
+            },
         }
     }
 

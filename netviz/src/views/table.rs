@@ -268,7 +268,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String 
     address.map_or_else(String::new, |address| format!("    {address}"))
 }
 
-fn corridor_name(door: &DoorState) -> String {
+pub(super) fn corridor_name(door: &DoorState) -> String {
     match (&door.pod, door.role) {
         (Some(pod), _) => {
             let namespace = door
@@ -403,7 +403,7 @@ fn place_of(door: &DoorState) -> String {
     format!("{} {}", safe(interface), door.ifindex)
 }
 
-fn state(door: &DoorState) -> String {
+pub(super) fn state(door: &DoorState) -> String {
     let reason = door.reason.as_ref().map(|reason| safe(reason));
     match (door.state, reason) {
         (State::Counting, None) => "counting".into(),

@@ -1,0 +1,281 @@
+//! Everything that is known of the selected row, in lines.
+
+use super::{
+    building::{both, corridor_name_safe, sign},
+    history::{History, chart},
+    rows::Row,
+    state::State,
+};
+use crate::{
+    model::{Chain, DoorState, Pod, Snapshot, Source},
+    views::{
+        table,
+        text::{UNKNOWN, bytes, count, rate, safe, wrap},
+    },
+};
+
+/// Lines of a chart.
+const CHART: usize = 3;
+
+impl State {
+    /// The details, each line at most `width` columns wide, and what they are of.
+    pub(super) fn detail_lines(&self, width: usize) -> (String, Vec<String>) {
+        let (Some(snapshot), Some(row)) = (&self.shown, self.row()) else {
+            return (String::new(), Vec::new());
+        };
+        let lines = Lines {
+            width,
+            text: Vec::new(),
+        };
+        let doors = &snapshot.doors;
+        match row {
+            Row::Node { name, .. } => (safe(name), node(lines, snapshot, name)),
+            Row::Room { doors: places, .. } => {
+                let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
+                (corridor_name_safe(doors[0]), room(lines, snapshot, &doors))
+            }
+            Row::Door { door, .. } => {
+                let door = &doors[*door];
+                let history = self.histories.get(&door.id);
+                (name(door), self::door(lines, snapshot, door, history))
+            }
+        }
+    }
+
+    /// How far down the details can be scrolled.
+    pub(super) fn last_line(&self) -> usize {
+        let area = self.places().details;
+        let (_, lines) = self.detail_lines(usize::from(area.width.saturating_sub(2)));
+        lines
+            .len()
+            .saturating_sub(usize::from(area.height.saturating_sub(1)))
+    }
+}
+
+/// Lines under construction.
+struct Lines {
+    width: usize,
+    text: Vec<String>,
+}
+
+impl Lines {
+    /// A fact, if it is known; whatever a pod may have named is made safe here.
+    fn fact(&mut self, what: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            let value = safe(&value.to_string());
+            self.text
+                .extend(wrap(&format!("{what:<11}{value}"), self.width, 11));
+        }
+    }
+
+    fn list(&mut self, what: &str, values: &[String]) {
+        self.fact(what, (!values.is_empty()).then(|| values.join(" ")));
+    }
+}
+
+fn name(door: &DoorState) -> String {
+    let interface = door.interface.as_deref().unwrap_or(UNKNOWN);
+    format!("{} {}", safe(interface), door.ifindex)
+}
+
+fn door(
+    mut lines: Lines,
+    snapshot: &Snapshot,
+    door: &DoorState,
+    history: Option<&History>,
+) -> Vec<String> {
+    let (sign, _) = sign(door);
+    lines.fact("state", Some(format!("{sign} {}", table::state(door))));
+    for (direction, traffic) in both(door) {
+        let text = format!(
+            "{} packets ({}/s), {} segments, {} ({}/s)",
+            count(traffic.packets),
+            rate(traffic.packets_per_second),
+            count(traffic.segments),
+            bytes(traffic.bytes),
+            bytes(traffic.bytes_per_second.map(|value| value.round() as u64)),
+        );
+        lines.fact(&format!("{} {direction}", direction.sign()), Some(text));
+    }
+    for (direction, chain) in [
+        ("▼ programs", &door.programs.ingress),
+        ("▲ programs", &door.programs.egress),
+    ] {
+        lines.fact(direction, Some(programs(chain.as_ref())));
+    }
+    lines.fact(
+        "leads to",
+        Some(corridor_name_safe(door)).filter(|_| door.pod.is_some()),
+    );
+    lines.fact("named by", door.named_by);
+    lines.fact("kind", door.kind.as_deref().or(Some(UNKNOWN)));
+    lines.fact("peer", peer(door));
+    lines.list("addresses", &door.addresses);
+    lines.fact("mac", door.mac.as_ref());
+    lines.fact("mtu", door.mtu);
+    lines.fact("link", door.link_state.as_ref());
+    lines.fact("netns", door.netns);
+    let seconds = door
+        .counted_seconds
+        .map(|seconds| format!("for {seconds:.0} s"));
+    lines.fact("counted", seconds);
+    charts(&mut lines, history);
+    if let Some(pod) = pod(snapshot, door) {
+        facts(&mut lines, pod);
+    }
+    disagreements(&mut lines, snapshot, &[door]);
+    lines.text
+}
+
+/// The programs of a hook in the order in which they run; ours is the one in brackets.
+fn programs(chain: Option<&Chain>) -> String {
+    let Some(chain) = chain else {
+        return UNKNOWN.into();
+    };
+    let ours = "[netviz]".to_owned();
+    let all: Vec<_> = chain
+        .ahead
+        .iter()
+        .chain([&ours])
+        .chain(&chain.behind)
+        .cloned()
+        .collect();
+    all.join(" → ")
+}
+
+fn peer(door: &DoorState) -> Option<String> {
+    let index = door.peer_ifindex?;
+    let name = door.peer_interface.as_deref().unwrap_or(UNKNOWN);
+    Some(format!("{name} {index}"))
+}
+
+fn charts(lines: &mut Lines, history: Option<&History>) {
+    let Some(history) = history else {
+        return;
+    };
+    let width = lines.width.saturating_sub(11).min(60);
+    for (sign, readings) in [("▼", history.ingress()), ("▲", history.egress())] {
+        let most = readings.iter().flatten().copied().reduce(f64::max);
+        let rows = chart(&readings, width, CHART);
+        for (place, row) in rows.iter().enumerate() {
+            let label = match place {
+                0 => format!("{sign} {}/s", rate(most)),
+                _ => String::new(),
+            };
+            lines
+                .text
+                .push(format!("{label:<11}{row}").trim_end().to_owned());
+        }
+    }
+}
+
+fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<String> {
+    match pod(snapshot, doors[0]) {
+        Some(pod) => facts(&mut lines, pod),
+        None => lines.fact("named by", doors[0].named_by),
+    }
+    for door in doors {
+        let (sign, _) = sign(door);
+        lines.fact(
+            "door",
+            Some(format!("{}  {sign} {}", name(door), table::state(door))),
+        );
+    }
+    for corridor in &snapshot.corridors {
+        if !doors.iter().any(|door| corridor.ends.contains(&door.id)) {
+            continue;
+        }
+        for passage in &corridor.passages {
+            let end = |name: &Option<String>| name.clone().unwrap_or_else(|| UNKNOWN.into());
+            let text = format!(
+                "{} → {}: {} out, {} in, {} missing, {} skipped (segments)",
+                end(&passage.from),
+                end(&passage.to),
+                count(passage.out),
+                count(passage.into),
+                count(passage.missing),
+                count(passage.skipped),
+            );
+            lines.fact("passage", Some(text));
+            lines.fact("", passage.reason.as_ref());
+        }
+    }
+    disagreements(&mut lines, snapshot, doors);
+    lines.text
+}
+
+fn node(mut lines: Lines, snapshot: &Snapshot, name: &str) -> Vec<String> {
+    if let Some(node) = snapshot.nodes.iter().find(|node| node.name == name) {
+        lines.list("addresses", &node.addresses);
+        lines.list("pod ranges", &node.pod_cidrs);
+        lines.fact("netns", Some(node.netns));
+        if let Some(datapath) = &node.datapath {
+            lines.fact("routing", datapath.summary());
+            lines.fact("agent", datapath.version.as_ref());
+            lines.fact("health", datapath.health.as_ref());
+            lines.fact("masquerade", datapath.masquerading.as_ref());
+            lines.fact("kube-proxy", datapath.kube_proxy_replacement.as_ref());
+            lines.fact("attached", datapath.attach.as_ref());
+        }
+    }
+    let doors = snapshot
+        .doors
+        .iter()
+        .filter(|door| door.node == name)
+        .count();
+    lines.fact("doors", Some(doors));
+    for source in &snapshot.sources {
+        lines.fact(
+            "source",
+            Some(format!("{}: {}", source.name, source.status)),
+        );
+    }
+    for disagreement in snapshot.disagreements.iter().filter(|d| d.node == name) {
+        lines.fact(
+            "disagreed",
+            Some(format!("{}: {}", disagreement.about, disagreement.what)),
+        );
+    }
+    lines.text
+}
+
+/// The pod behind a door: of its network namespace, or else of its name.
+fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
+    let name = door.pod.as_deref()?;
+    let named =
+        |pod: &&Pod| pod.node == door.node && pod.name == name && pod.namespace == door.namespace;
+    let mut pods = snapshot.pods.iter().filter(named);
+    let first = pods.clone().next();
+    pods.find(|pod| pod.netns.is_some() && pod.netns == door.netns)
+        .or(first)
+}
+
+fn facts(lines: &mut Lines, pod: &Pod) {
+    let namespace = pod.namespace.as_deref().map(|name| format!("{name}/"));
+    lines.fact("pod", Some(namespace.unwrap_or_default() + &pod.name));
+    lines.fact("condition", pod.condition.as_ref());
+    lines.list("addresses", &pod.addresses);
+    lines.fact("endpoint", pod.endpoint);
+    lines.fact("identity", pod.identity);
+    lines.list("labels", &pod.labels);
+    lines.list("containers", &pod.containers);
+    let sources: Vec<_> = pod.sources.iter().map(Source::to_string).collect();
+    lines.fact("sources", (!sources.is_empty()).then(|| sources.join(", ")));
+}
+
+/// Those about the pod or one of the interfaces.
+fn disagreements(lines: &mut Lines, snapshot: &Snapshot, doors: &[&DoorState]) {
+    for disagreement in &snapshot.disagreements {
+        let concerns = |door: &&DoorState| {
+            let about = Some(disagreement.about.as_str());
+            let pod = door.pod.as_deref();
+            let full = door.namespace.as_deref().zip(pod);
+            let full = full.map(|(namespace, pod)| format!("{namespace}/{pod}"));
+            disagreement.node == door.node
+                && (about == pod || about == full.as_deref() || about == door.interface.as_deref())
+        };
+        if doors.iter().any(concerns) {
+            lines.fact("disagreed", Some(&disagreement.what));
+        }
+    }
+}

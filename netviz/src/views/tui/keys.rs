@@ -1,0 +1,191 @@
+//! What keys and the mouse do.
+
+use crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+use ratatui::layout::Position;
+
+use super::{
+    rows::Row,
+    state::{State, first},
+};
+use crate::views::table::Sort;
+
+/// What is to be done after a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing has changed.
+    Nothing,
+    /// The screen has to be drawn again.
+    Draw,
+    /// The end.
+    Quit,
+}
+
+/// Lines by which the wheel moves.
+const WHEEL: isize = 3;
+
+impl State {
+    /// Takes a key.
+    pub fn key(&mut self, key: KeyEvent) -> Action {
+        if key.kind == KeyEventKind::Release {
+            return Action::Nothing;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if control && matches!(key.code, KeyCode::Char('c' | 'C')) {
+            return Action::Quit;
+        }
+        if control || key.modifiers.contains(KeyModifiers::ALT) {
+            return Action::Nothing;
+        }
+        if self.typing {
+            return self.type_filter(key.code);
+        }
+        if self.help {
+            // Any key closes it; those that end netviz do that.
+            self.help = false;
+            return match key.code {
+                KeyCode::Char('q') => Action::Quit,
+                _ => Action::Draw,
+            };
+        }
+        match key.code {
+            KeyCode::Char('q') => return Action::Quit,
+            KeyCode::Char('?') => self.help = true,
+            KeyCode::Char('/') => self.typing = true,
+            KeyCode::Esc if !self.filter.is_empty() => {
+                self.filter.clear();
+                self.arrange();
+            }
+            KeyCode::Char('s') => {
+                self.sort = following(self.sort);
+                self.arrange();
+            }
+            KeyCode::Char('p') => self.paused = !self.paused,
+            KeyCode::Enter => {
+                self.details = !self.details;
+                self.select(self.place);
+            }
+            KeyCode::Char('[') => self.down = self.down.saturating_sub(1),
+            // Drawing stops it at the end.
+            KeyCode::Char(']') => self.down = (self.down + 1).min(self.last_line()),
+            code => return self.walk(code),
+        }
+        Action::Draw
+    }
+
+    fn walk(&mut self, code: KeyCode) -> Action {
+        let page = isize::try_from(self.places().building.height.max(2) - 1).unwrap_or(1);
+        match code {
+            KeyCode::Down | KeyCode::Char('j') => self.step(1),
+            KeyCode::Up | KeyCode::Char('k') => self.step(-1),
+            KeyCode::PageDown => self.step(page),
+            KeyCode::PageUp => self.step(-page),
+            KeyCode::Home | KeyCode::Char('g') => self.step(isize::MIN),
+            KeyCode::End | KeyCode::Char('G') => self.step(isize::MAX),
+            KeyCode::Left | KeyCode::Char('h') => self.out(),
+            KeyCode::Right | KeyCode::Char('l') => self.inside(),
+            _ => return Action::Nothing,
+        }
+        Action::Draw
+    }
+
+    /// Takes the mouse: a click selects, the wheel scrolls what it is over.
+    pub fn mouse(&mut self, mouse: MouseEvent) -> Action {
+        let at = Position::new(mouse.column, mouse.row);
+        let places = self.places();
+        if self.help {
+            return Action::Nothing;
+        }
+        match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) if places.building.contains(at) => {
+                let height = usize::from(places.building.height);
+                let top = first(self.top, self.place, self.rows.len(), height);
+                let place = top + usize::from(at.y - places.building.y);
+                if place >= self.rows.len() {
+                    return Action::Nothing;
+                }
+                self.select(place);
+            }
+            MouseEventKind::ScrollDown => self.wheel(places.details.contains(at), WHEEL),
+            MouseEventKind::ScrollUp => self.wheel(places.details.contains(at), -WHEEL),
+            _ => return Action::Nothing,
+        }
+        Action::Draw
+    }
+
+    fn wheel(&mut self, details: bool, lines: isize) {
+        if details {
+            self.down = self.down.saturating_add_signed(lines).min(self.last_line());
+        } else {
+            self.step(lines);
+        }
+    }
+
+    fn step(&mut self, rows: isize) {
+        self.select(self.place.saturating_add_signed(rows));
+    }
+
+    /// To the row that this one belongs to; at a node, hides its rooms.
+    fn out(&mut self) {
+        match self.row() {
+            Some(Row::Node { name, .. }) => {
+                let name = name.clone();
+                self.folded.insert(name);
+                self.arrange();
+            }
+            Some(row) => {
+                let door = matches!(row, Row::Door { .. });
+                let above = self.rows[..self.place].iter().rposition(|row| match row {
+                    Row::Node { .. } => true,
+                    Row::Room { .. } => door,
+                    Row::Door { .. } => false,
+                });
+                self.select(above.unwrap_or(0));
+            }
+            None => {}
+        }
+    }
+
+    /// Shows a node's rooms; elsewhere, goes one row on.
+    fn inside(&mut self) {
+        match self.row() {
+            Some(Row::Node { name, folded: true }) => {
+                let name = name.clone();
+                self.folded.remove(&name);
+                self.arrange();
+            }
+            Some(Row::Node { .. } | Row::Room { .. }) => self.step(1),
+            Some(Row::Door { .. }) | None => {}
+        }
+    }
+
+    fn type_filter(&mut self, code: KeyCode) -> Action {
+        match code {
+            KeyCode::Enter => self.typing = false,
+            KeyCode::Esc => {
+                self.typing = false;
+                self.filter.clear();
+            }
+            KeyCode::Backspace if self.filter.pop().is_none() => self.typing = false,
+            KeyCode::Backspace => {}
+            KeyCode::Char(c) => self.filter.push(c),
+            KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown => {
+                return self.walk(code);
+            }
+            _ => return Action::Nothing,
+        }
+        self.arrange();
+        Action::Draw
+    }
+}
+
+fn following(sort: Sort) -> Sort {
+    match sort {
+        Sort::Place => Sort::Rate,
+        Sort::Rate => Sort::Packets,
+        Sort::Packets => Sort::Bytes,
+        Sort::Bytes => Sort::Name,
+        Sort::Name => Sort::Place,
+    }
+}

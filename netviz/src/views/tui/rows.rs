@@ -1,0 +1,211 @@
+//! The building in rows: node, room, doors.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    model::{DoorId, DoorState, Snapshot, State as Sight},
+    views::table::corridor_name,
+};
+
+/// What a row is of, however its place may change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A node, by its name.
+    Node(String),
+    /// A room, by its first door.
+    Room(DoorId),
+    /// A door.
+    Door(DoorId),
+}
+
+/// Whether a room has come or gone a short while ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It was there all the time.
+    Stays,
+    /// It came a few seconds ago.
+    New,
+    /// All its doors have gone.
+    Gone,
+}
+
+/// One row of the building; doors by their place in the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A node, and whether its rooms are hidden.
+    Node {
+        /// Its name.
+        name: String,
+        /// Whether its rooms are hidden.
+        folded: bool,
+    },
+    /// A pod, or a corridor of another kind.
+    Room {
+        /// Its doors.
+        doors: Vec<usize>,
+        /// Whether it has come or gone.
+        mark: Mark,
+    },
+    /// A door.
+    Door {
+        /// Its place in the snapshot.
+        door: usize,
+        /// `┌` and `└` for the two ends of a corridor, `╶` for a door without a far end.
+        joint: char,
+    },
+}
+
+impl Row {
+    /// What the row is of.
+    #[must_use]
+    pub fn key(&self, snapshot: &Snapshot) -> Key {
+        match self {
+            Self::Node { name, .. } => Key::Node(name.clone()),
+            Self::Room { doors, .. } => Key::Room(snapshot.doors[doors[0]].id),
+            Self::Door { door, .. } => Key::Door(snapshot.doors[*door].id),
+        }
+    }
+}
+
+/// A room under construction: its corridors, each with one door or two.
+struct Room {
+    corridors: Vec<Vec<usize>>,
+}
+
+/// All rows of a snapshot that fit `filter`, a part of a pod's, node's or device's name.
+pub(super) fn arrange(
+    snapshot: &Snapshot,
+    filter: &str,
+    folded: &HashSet<String>,
+    fresh: impl Fn(DoorId) -> bool,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let filter = filter.to_lowercase();
+    let all = rooms(snapshot);
+    for (node, rooms) in all {
+        let mut inside = Vec::new();
+        for room in rooms {
+            add(&mut inside, snapshot, room, &filter, &fresh);
+        }
+        if inside.is_empty() && !(filter.is_empty() || node.to_lowercase().contains(&filter)) {
+            continue;
+        }
+        // A search looks behind closed doors as well.
+        let folded = filter.is_empty() && folded.contains(&node);
+        rows.push(Row::Node { name: node, folded });
+        if !folded {
+            rows.extend(inside);
+        }
+    }
+    rows
+}
+
+fn add(
+    rows: &mut Vec<Row>,
+    snapshot: &Snapshot,
+    room: Room,
+    filter: &str,
+    fresh: &impl Fn(DoorId) -> bool,
+) {
+    let door = |place: usize| &snapshot.doors[place];
+    let mut corridors = room.corridors;
+    // Both ends of a corridor are shown where one of them fits.
+    corridors.retain(|ends| ends.iter().any(|end| fits(door(*end), filter)));
+    let doors: Vec<_> = corridors.concat();
+    if doors.is_empty() {
+        return;
+    }
+    let mark = if doors.iter().all(|place| door(*place).state == Sight::Gone) {
+        Mark::Gone
+    } else if doors.iter().all(|place| fresh(door(*place).id)) {
+        Mark::New
+    } else {
+        Mark::Stays
+    };
+    rows.push(Row::Room { doors, mark });
+    for ends in corridors {
+        for (place, end) in ends.iter().enumerate() {
+            let joint = match (ends.len(), place) {
+                (1, _) => '╶',
+                (_, 0) => '┌',
+                _ => '└',
+            };
+            rows.push(Row::Door { door: *end, joint });
+        }
+    }
+}
+
+/// The rooms of each node, in the order of the snapshot; those of one pod together.
+fn rooms(snapshot: &Snapshot) -> Vec<(String, Vec<Room>)> {
+    let places: HashMap<_, _> = snapshot
+        .doors
+        .iter()
+        .enumerate()
+        .map(|(place, door)| (door.id, place))
+        .collect();
+    let far: HashMap<_, _> = snapshot
+        .corridors
+        .iter()
+        .flat_map(|corridor| {
+            let [a, b] = corridor.ends;
+            [(a, b), (b, a)]
+        })
+        .collect();
+    let nodes = snapshot.nodes.iter().map(|node| node.name.clone());
+    let mut all: Vec<(String, Vec<Room>)> = Vec::new();
+    for node in nodes {
+        if !all.iter().any(|(name, _)| *name == node) {
+            all.push((node, Vec::new()));
+        }
+    }
+    let mut seen = HashSet::new();
+    // Where the room of a name is: of its node, and in it.
+    let mut named = HashMap::new();
+    for (place, door) in snapshot.doors.iter().enumerate() {
+        if !seen.insert(place) {
+            continue;
+        }
+        let end = far.get(&door.id).and_then(|far| places.get(far));
+        let mut ends = vec![place];
+        ends.extend(end.copied().filter(|end| seen.insert(*end)));
+        let of_node = all.iter().position(|(name, _)| *name == door.node);
+        let of_node = of_node.unwrap_or_else(|| {
+            all.push((door.node.clone(), Vec::new()));
+            all.len() - 1
+        });
+        let rooms = &mut all[of_node].1;
+        let name = (door.namespace.clone(), corridor_name(door));
+        // One that has gone and one that came in its place under the same name are two rooms.
+        let gone = door.state == Sight::Gone;
+        let known = door
+            .pod
+            .as_ref()
+            .and_then(|_| named.get(&(of_node, name.clone(), gone)))
+            .copied();
+        match known.and_then(|known: usize| rooms.get_mut(known)) {
+            Some(room) => room.corridors.push(ends),
+            None => {
+                named.insert((of_node, name, gone), rooms.len());
+                let corridors = vec![ends];
+                rooms.push(Room { corridors });
+            }
+        }
+    }
+    all
+}
+
+/// Whether a part of the pod's, node's or device's name is `filter`, in small letters.
+fn fits(door: &DoorState, filter: &str) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
+    let pod = door.pod.as_deref().unwrap_or_default();
+    let namespace = door.namespace.as_deref().unwrap_or_default();
+    [
+        door.node.clone(),
+        format!("{namespace}/{pod}"),
+        door.interface.clone().unwrap_or_default(),
+    ]
+    .iter()
+    .any(|name| name.to_lowercase().contains(filter))
+}

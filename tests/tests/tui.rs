@@ -1,0 +1,303 @@
+//! The live building, drawn from snapshots that were built by hand: no kernel, no terminal.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use netviz::{
+    model::{Chain, Counts, DoorId, NetNsId, Role, Side, Snapshot},
+    views::{
+        table::Sort,
+        tui::{Action, Key, Options, State, draw},
+    },
+};
+use netviz_tests::cli::sight::{Sight, blog, end};
+use ratatui::{Terminal, backend::TestBackend, style::Modifier};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn state(columns: u16, rows: u16) -> State {
+    let options = Options {
+        colour: false,
+        interval: SECOND,
+        sort: Sort::Place,
+    };
+    State::new(options, columns, rows)
+}
+
+fn showing(snapshot: Snapshot, columns: u16, rows: u16) -> State {
+    let mut state = state(columns, rows);
+    state.take(snapshot, SECOND);
+    state
+}
+
+fn drawn(state: &State, columns: u16, rows: u16) -> Terminal<TestBackend> {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| draw(frame, state)).unwrap();
+    terminal
+}
+
+fn text(state: &State, columns: u16, rows: u16) -> String {
+    drawn(state, columns, rows).backend().to_string()
+}
+
+fn press(state: &mut State, code: KeyCode) -> Action {
+    state.key(KeyEvent::new(code, KeyModifiers::NONE))
+}
+
+fn types(state: &mut State, keys: &str) {
+    for key in keys.chars() {
+        press(state, KeyCode::Char(key));
+    }
+}
+
+/// Doors that a pod has, and the node's ends of their corridors.
+fn pods(count: u32) -> Sight {
+    let mut sight = Sight::default();
+    let node = sight.node("node", 1, &["172.18.0.2/16"]);
+    for pod in 0..count {
+        let netns = 100 + u64::from(pod);
+        sight.pod(
+            node,
+            &format!("pod-{pod:04}"),
+            "10.0.0.1/32",
+            &end(netns, 2, "eth0"),
+            &end(1, 10 + pod, "lxc"),
+        );
+    }
+    sight
+}
+
+#[test]
+fn at_every_size() {
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60), (20, 5)] {
+        let mut state = showing(blog().snapshot(), columns, rows);
+        for _ in 0..2 {
+            press(&mut state, KeyCode::Down);
+        }
+        insta::assert_snapshot!(format!("tui_{columns}x{rows}"), text(&state, columns, rows));
+    }
+}
+
+#[test]
+fn no_size_panics() {
+    let mut state = showing(blog().snapshot(), 80, 24);
+    for columns in [1, 2, 5, 9, 20, 49, 79, 109, 110, 111, 400] {
+        for rows in [1, 2, 3, 4, 9, 10, 13, 14, 15, 100] {
+            state.resize(columns, rows);
+            for code in [
+                KeyCode::Enter,
+                KeyCode::End,
+                KeyCode::Char('?'),
+                KeyCode::Home,
+            ] {
+                press(&mut state, code);
+                text(&state, columns, rows);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_leaves_what_fits() {
+    let mut state = showing(blog().snapshot(), 120, 60);
+    types(&mut state, "/FMHWC");
+    let shown = text(&state, 120, 60);
+    assert!(
+        shown.contains("fmhwc") && !shown.contains("x2x4k"),
+        "{shown}"
+    );
+    // Not a command while it is typed.
+    types(&mut state, "q");
+    assert!(text(&state, 120, 60).contains("nothing fits \"FMHWCq\""));
+    press(&mut state, KeyCode::Esc);
+    assert!(text(&state, 120, 60).contains("x2x4k"));
+}
+
+#[test]
+fn keys_that_end() {
+    let mut state = showing(blog().snapshot(), 80, 24);
+    types(&mut state, "/q");
+    let control = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(state.key(control), Action::Quit);
+    press(&mut state, KeyCode::Esc);
+    assert_eq!(press(&mut state, KeyCode::Char('x')), Action::Nothing);
+    assert_eq!(press(&mut state, KeyCode::Char('q')), Action::Quit);
+}
+
+#[test]
+fn help_opens_and_closes() {
+    let mut state = showing(blog().snapshot(), 80, 30);
+    types(&mut state, "?");
+    assert!(text(&state, 80, 30).contains("any key closes this"));
+    types(&mut state, "x");
+    assert!(!text(&state, 80, 30).contains("any key closes this"));
+}
+
+#[test]
+fn a_pause_keeps_what_is_shown() {
+    let mut state = showing(pods(1).snapshot(), 120, 30);
+    types(&mut state, "p");
+    state.take(pods(2).snapshot(), 2 * SECOND);
+    let shown = text(&state, 120, 30);
+    assert!(
+        shown.contains("PAUSED") && !shown.contains("pod-0001"),
+        "{shown}"
+    );
+    types(&mut state, "p");
+    state.take(pods(2).snapshot(), 3 * SECOND);
+    assert!(text(&state, 120, 30).contains("pod-0001"));
+}
+
+#[test]
+fn the_selection_stays_with_its_door() {
+    let mut state = showing(pods(3).snapshot(), 120, 30);
+    // node, room, two doors, room, its first door
+    for _ in 0..5 {
+        press(&mut state, KeyCode::Char('j'));
+    }
+    let door = Key::Door(DoorId::new(NetNsId(101), 2));
+    assert_eq!(state.selected(), Some(&door));
+    let mut fewer = pods(4);
+    fewer.cluster.doors.drain(..2);
+    state.take(fewer.snapshot(), 2 * SECOND);
+    assert_eq!(state.selected(), Some(&door));
+    let shown = text(&state, 120, 30);
+    let selected = shown.lines().find(|line| line.contains("> ")).unwrap();
+    assert!(selected.contains("eth0"), "{shown}");
+    // Gone as well: what stands in its place.
+    fewer.cluster.doors.drain(..2);
+    state.take(fewer.snapshot(), 3 * SECOND);
+    assert!(state.selected().is_some_and(|key| *key != door));
+}
+
+#[test]
+fn new_pods_are_marked_for_a_while() {
+    let mut state = showing(pods(1).snapshot(), 120, 30);
+    assert!(!text(&state, 120, 30).contains("  new"));
+    state.take(pods(2).snapshot(), 2 * SECOND);
+    let shown = text(&state, 120, 30);
+    let new = shown.lines().filter(|line| line.contains("  new")).count();
+    assert_eq!(new, 1, "{shown}");
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.contains("pod-0001") && line.contains("  new"))
+    );
+    state.take(pods(2).snapshot(), 60 * SECOND);
+    assert!(!text(&state, 120, 30).contains("  new"));
+}
+
+#[test]
+fn a_door_that_was_crossed_flashes_once() {
+    let mut sight = pods(1);
+    let mut state = showing(sight.snapshot(), 120, 30);
+    let flashing = |state: &State| {
+        let terminal = drawn(state, 120, 30);
+        let cells = terminal.backend().buffer().content().to_vec();
+        cells
+            .iter()
+            .filter(|cell| cell.modifier.contains(Modifier::REVERSED))
+            .count()
+    };
+    assert_eq!(flashing(&state), 0);
+    let one = Counts {
+        packets: 1,
+        segments: 1,
+        bytes: 64,
+    };
+    sight.now(100, 2).ingress = Some(one);
+    state.take(sight.snapshot(), 2 * SECOND);
+    assert!(flashing(&state) > 0);
+    state.take(sight.snapshot(), 3 * SECOND);
+    assert_eq!(flashing(&state), 0);
+}
+
+#[test]
+fn hostile_names_move_nothing() {
+    let mut sight = pods(1);
+    let door = sight.at(100, 2);
+    door.pod = Some("evil\u{1b}[2J\r\n\u{202e}pod".into());
+    door.interface = "\u{1b}]0;x\u{7}".into();
+    door.addresses = vec!["\u{1b}c".into()];
+    sight.now(100, 2).ingress_chain = Some(Chain {
+        ahead: vec!["\u{1b}[31mprogram".into()],
+        behind: vec![],
+    });
+    let mut state = showing(sight.snapshot(), 120, 40);
+    for _ in 0..4 {
+        let shown = text(&state, 120, 40);
+        let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(bad), "{shown:?}");
+        assert!(shown.contains("evil\u{fffd}[2J"), "{shown}");
+        press(&mut state, KeyCode::Down);
+    }
+}
+
+#[test]
+fn programs_stand_in_their_order() {
+    let mut sight = pods(1);
+    sight.now(100, 2).egress_chain = Some(Chain {
+        ahead: vec!["first".into()],
+        behind: vec!["cil_to".into(), "last".into()],
+    });
+    let mut state = showing(sight.snapshot(), 160, 40);
+    types(&mut state, "jj");
+    let shown = text(&state, 160, 40);
+    assert!(
+        shown.contains("first → [netviz] → cil_to → last"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn four_hundred_doors() {
+    let mut state = showing(pods(200).snapshot(), 80, 24);
+    press(&mut state, KeyCode::End);
+    let shown = text(&state, 80, 24);
+    assert!(
+        shown.contains("pod-0199") && !shown.contains("pod-0000"),
+        "{shown}"
+    );
+    let wheel = |kind| MouseEvent {
+        kind,
+        column: 5,
+        row: 3,
+        modifiers: KeyModifiers::NONE,
+    };
+    press(&mut state, KeyCode::Home);
+    assert_eq!(state.mouse(wheel(MouseEventKind::ScrollDown)), Action::Draw);
+    assert_eq!(
+        state.selected(),
+        Some(&Key::Door(DoorId::new(NetNsId(1), 10)))
+    );
+    // The third row of the building, under the header.
+    state.mouse(wheel(MouseEventKind::Down(MouseButton::Left)));
+    assert_eq!(
+        state.selected(),
+        Some(&Key::Door(DoorId::new(NetNsId(100), 2)))
+    );
+}
+
+#[test]
+fn nothing_there() {
+    let state = showing(Sight::default().snapshot(), 80, 24);
+    assert!(text(&state, 80, 24).contains("no doors"));
+    text(&self::state(80, 24), 80, 24);
+}
+
+#[test]
+fn a_node_is_folded_and_found_again() {
+    let mut sight = pods(2);
+    let node = sight.node("other", 2, &[]);
+    sight.door(node, Side::Node, Role::Overlay, &end(2, 4, "cilium_vxlan"));
+    let mut state = showing(sight.snapshot(), 120, 30);
+    press(&mut state, KeyCode::Left);
+    let shown = text(&state, 120, 30);
+    assert!(
+        shown.contains("▸ node") && !shown.contains("pod-0000"),
+        "{shown}"
+    );
+    assert!(shown.contains("cilium_vxlan"), "{shown}");
+    press(&mut state, KeyCode::Right);
+    assert!(text(&state, 120, 30).contains("pod-0000"));
+}
