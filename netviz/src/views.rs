@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod filter;
 pub mod json;
+pub mod layout;
 pub mod lines;
 pub mod table;
 pub mod text;

@@ -1,0 +1,128 @@
+//! What stands where in the building: the one order that all drawings share.
+//!
+//! A function of the snapshot's content, not of the order in which its doors were found.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::{DoorId, DoorState, Role, Side, Snapshot};
+
+/// All buildings, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// One per node that has a door.
+    pub buildings: Vec<Building>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Building {
+    /// The node's name as it was found: not cleaned.
+    pub name: String,
+    /// Pods, by label, then by index; Cilium's health endpoint after them.
+    pub rooms: Vec<Hallway>,
+    /// `cilium_net` and `cilium_host`.
+    pub inner: Vec<Hallway>,
+    /// Ways out and whatever is neither: tunnels, encryption, uplinks with their far end, others.
+    pub gates: Vec<Hallway>,
+}
+
+/// A corridor, or one door alone where the other end is not shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hallway {
+    /// What the drawing writes above it: not cleaned.
+    pub label: String,
+    /// What it is for.
+    pub role: Role,
+    /// The end that is further from the node's middle; the only one of a door alone.
+    pub far: DoorId,
+    /// The other end.
+    pub near: Option<DoorId>,
+}
+
+impl Layout {
+    /// Puts every door of `snapshot` into exactly one place.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let mut doors: Vec<&DoorState> = snapshot.doors.iter().collect();
+        doors.sort_by_key(|door| (depth(door), door.ifindex, door.id));
+        let shown: HashMap<_, _> = doors.iter().map(|door| (door.id, *door)).collect();
+        let mut other_end = HashMap::new();
+        for [first, second] in snapshot.corridors.iter().map(|corridor| corridor.ends) {
+            other_end.insert(first, second);
+            other_end.insert(second, first);
+        }
+        let mut placed = std::collections::HashSet::new();
+        let mut buildings: BTreeMap<&str, Building> = BTreeMap::new();
+        for door in doors {
+            if !placed.insert(door.id) {
+                continue;
+            }
+            let near = other_end.get(&door.id).and_then(|id| shown.get(id));
+            let near = near.copied().filter(|near| placed.insert(near.id));
+            let building = buildings.entry(&door.node).or_default();
+            building.name.clone_from(&door.node);
+            building.put(Hallway {
+                label: label(door, near),
+                role: door.role,
+                far: door.id,
+                near: near.map(|near| near.id),
+            });
+        }
+        let mut buildings: Vec<Building> = buildings.into_values().collect();
+        for building in &mut buildings {
+            for halls in [
+                &mut building.rooms,
+                &mut building.inner,
+                &mut building.gates,
+            ] {
+                halls.sort_by(|a, b| order(a).cmp(&order(b)));
+            }
+        }
+        Self { buildings }
+    }
+}
+
+impl Building {
+    fn put(&mut self, hallway: Hallway) {
+        match hallway.role {
+            Role::Pod | Role::Health => self.rooms.push(hallway),
+            Role::CiliumHost => self.inner.push(hallway),
+            _ => self.gates.push(hallway),
+        }
+    }
+}
+
+fn order(hallway: &Hallway) -> (Role, &str, u32, DoorId) {
+    (
+        hallway.role,
+        &hallway.label,
+        hallway.far.ifindex,
+        hallway.far,
+    )
+}
+
+/// The door that is furthest from the node's middle comes first.
+fn depth(door: &DoorState) -> u8 {
+    match door.side {
+        Side::Pod => 0,
+        Side::Host => 1,
+        Side::Node => 2,
+    }
+}
+
+fn label(far: &DoorState, near: Option<&DoorState>) -> String {
+    if far.role == Role::Health {
+        return "Cilium's health endpoint".into();
+    }
+    let ends = || [Some(far), near].into_iter().flatten();
+    let pod = ends().find_map(|door| door.pod.as_ref());
+    let namespace = ends().find_map(|door| door.namespace.as_ref());
+    match (namespace, pod) {
+        (Some(namespace), Some(pod)) => format!("{namespace}/{pod}"),
+        (None, Some(pod)) => pod.clone(),
+        _ => ends()
+            .filter_map(|door| door.interface.as_deref())
+            .collect::<Vec<_>>()
+            .join(" ═ "),
+    }
+}
