@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod doors;
 pub mod live;
+pub mod map;
 mod session;
 mod signals;
 mod terminal;

@@ -32,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// A table of doors: counts, rates, and what is lost or skipped between two ends.
     Doors(DoorsArgs),
+    /// The building, drawn: nodes, pods, doors and corridors, with what crossed them.
+    Map(MapArgs),
     /// No cluster at hand: a two-node cluster in network namespaces, with traffic, and a command
     /// that looks at it. Everything is gone again when that ends.
     Demo(DemoArgs),
@@ -106,6 +108,59 @@ pub struct DoorsArgs {
     /// For netviz's own tests on kernels that have both.
     #[arg(long, hide = true, value_enum)]
     pub attach: Option<AttachArg>,
+}
+
+/// Options of `netviz map`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MapArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Form of the drawing; json is the snapshot itself, as `doors` prints it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: MapOutput,
+    /// Count for so long before drawing [default: 1s].
+    #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration)]
+    pub period: Option<Duration>,
+    /// Columns of the text [default: those of the terminal, 100 elsewhere; 80 at the least].
+    #[arg(long, value_name = "COLUMNS")]
+    pub width: Option<usize>,
+    /// No sign in the text that ASCII has not.
+    #[arg(long)]
+    pub ascii: bool,
+    /// Ethernet addresses in the text as well.
+    #[arg(long)]
+    pub mac: bool,
+    /// Only this node (repeatable, globs).
+    #[arg(long, value_name = "NODE")]
+    pub node: Vec<String>,
+    /// Only this pod: a name, namespace/name or an address (repeatable, globs).
+    #[arg(long, value_name = "POD")]
+    pub pod: Vec<String>,
+    /// Only this device (repeatable, globs).
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// Attach faster: see `doors`.
+    #[arg(long)]
+    pub fast_attach: bool,
+}
+
+/// Forms of the drawing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MapOutput {
+    /// In characters.
+    #[default]
+    Text,
+    /// A picture.
+    Svg,
+    /// A page with the picture, and the table under it.
+    Html,
+    /// A flowchart for a README.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+    /// The snapshot.
+    Json,
 }
 
 /// Options of `netviz demo`.

@@ -5,6 +5,7 @@ pub mod filter;
 pub mod json;
 pub mod layout;
 pub mod lines;
+pub mod map;
 pub mod table;
 pub mod text;
 pub mod tui;

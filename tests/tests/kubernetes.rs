@@ -63,8 +63,12 @@ impl Asking {
             Some(Status::Failed(text)) => text,
             other => format!("{other:?}"),
         };
-        wait_until(LIMIT, || trouble().contains(words));
-        let text = trouble();
+        // What is said may change while it is asked again: the text that fitted is judged.
+        let mut text = String::new();
+        wait_until(LIMIT, || {
+            text = trouble();
+            text.contains(words)
+        });
         assert!(text.contains(words), "{text:?} does not say {words:?}");
         assert!(!text.contains("secret"), "a secret: {text}");
         assert!(

@@ -295,7 +295,7 @@ fn each_source_has_one_line() {
     };
     let mut agent = report(Source::Cilium, vec![]);
     agent.status = Status::Ok(Some("agent 1.19.0".into()));
-    let absent = Report::new(Source::CiliumMaps, Some(NetNsId(NODE)), Status::Absent);
+    let absent = Report::new(Source::Kubernetes, None, Status::Absent);
     let cluster = applied(&[failed(Source::Runtime), agent, absent]);
     let lines: Vec<_> = cluster
         .sources
@@ -307,7 +307,7 @@ fn each_source_has_one_line() {
         [
             "containerd: no answer in 2 s",
             "cilium: ok (agent 1.19.0)",
-            "cilium maps: absent"
+            "kubernetes: absent"
         ]
     );
 }

@@ -88,6 +88,21 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
     Ok((session, filter))
 }
 
+/// Counts for one window.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn reading(args: &DoorsArgs) -> Result<Option<Snapshot>> {
+    let mut end = Signals::new()?;
+    let (session, filter) = start(args)?;
+    let mut doors = Doors {
+        session,
+        filter,
+        args,
+    };
+    doors.reading(&mut end).await
+}
+
 /// Why no door is found, and what to do.
 fn nothing_there(args: &DoorsArgs) -> String {
     let selection = &args.selection;
@@ -134,6 +149,14 @@ impl Doors<'_> {
     }
 
     async fn single(&mut self, end: &mut Signals) -> Result<()> {
+        match self.reading(end).await? {
+            Some(snapshot) => quiet(print(&snapshot, self.args)),
+            None => Ok(()),
+        }
+    }
+
+    /// What crossed the doors in one window; `None` when it was ended before that began.
+    async fn reading(&mut self, end: &mut Signals) -> Result<Option<Snapshot>> {
         let progress = io::stderr().is_terminal().then(io::stderr);
         let limit = tokio::time::sleep(ATTACH_LIMIT);
         tokio::pin!(limit);
@@ -148,7 +171,7 @@ impl Doors<'_> {
             tokio::select! {
                 changed = self.changed() => { changed?; },
                 () = &mut limit => break,
-                () = end.any() => return Ok(()),
+                () = end.any() => return Ok(None),
             }
         }
         if let Some(mut err) = progress.as_ref() {
@@ -173,8 +196,7 @@ impl Doors<'_> {
                 () = end.any() => break,
             }
         }
-        let snapshot = self.compared().await;
-        quiet(print(&snapshot, self.args))
+        Ok(Some(self.compared().await))
     }
 
     /// A snapshot in which what is lost is up to date: what had gone out a moment ago must have

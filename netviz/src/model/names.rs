@@ -17,12 +17,10 @@ use super::NetNsId;
 pub enum Source {
     /// libcni's result cache, `/var/lib/cni/results`.
     CniCache,
-    /// The container runtime's files: containerd's bundles, pods' cgroups, `/var/log/pods`.
+    /// The container runtime's files: containerd's bundles.
     Runtime,
     /// The Cilium agent's REST API on its unix socket.
     Cilium,
-    /// The maps that Cilium pins: `cilium_lxc`, `cilium_ipcache`.
-    CiliumMaps,
     /// The Kubernetes API.
     Kubernetes,
     /// Hostnames, namespaces' file names: what the kernel alone knows.
@@ -31,11 +29,10 @@ pub enum Source {
 
 impl Source {
     /// Those that are asked besides the kernel.
-    pub const ASKED: [Self; 5] = [
+    pub const ASKED: [Self; 4] = [
         Self::CniCache,
         Self::Runtime,
         Self::Cilium,
-        Self::CiliumMaps,
         Self::Kubernetes,
     ];
 
@@ -46,7 +43,6 @@ impl Source {
             Self::CniCache => "cni cache",
             Self::Runtime => "containerd",
             Self::Cilium => "cilium",
-            Self::CiliumMaps => "cilium maps",
             Self::Kubernetes => "kubernetes",
             Self::Kernel => "kernel",
         }

@@ -265,7 +265,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String 
     }
     // The pod's address, or that of whichever end has one.
     let address = first.addresses.first().or(door.addresses.first());
-    address.map_or_else(String::new, |address| format!("    {address}"))
+    address.map_or_else(String::new, |address| format!("    {}", safe(address)))
 }
 
 pub(super) fn corridor_name(door: &DoorState) -> String {
@@ -284,7 +284,7 @@ pub(super) fn corridor_name(door: &DoorState) -> String {
         (None, Role::Overlay) => "tunnel".into(),
         (None, Role::Encryption) => "encryption".into(),
         (None, Role::Uplink) => match door.addresses.first() {
-            Some(address) => format!("uplink {address}"),
+            Some(address) => format!("uplink {}", safe(address)),
             None => "uplink".into(),
         },
         (None, Role::Veth) => "veth pair".into(),

@@ -1,6 +1,6 @@
 //! One way to the API: lists nodes and pods, then watches them.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, pin_mut};
 use kube::{
@@ -8,7 +8,8 @@ use kube::{
     client::ClientBuilder,
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, Event, watcher},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -151,6 +152,27 @@ pub(super) async fn follow(access: &Access, told: &Told, changed: &Notify) {
     );
 }
 
+/// kube's own way of waiting after a failure, but never for long: somebody is looking.
+#[derive(Default)]
+struct Patience(DefaultBackoff);
+
+/// The longest wait after a failure.
+const LONGEST: Duration = Duration::from_secs(8);
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()?.min(LONGEST))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 async fn one_kind<S>(
     client: &Client,
     settings: watcher::Config,
@@ -162,7 +184,7 @@ async fn one_kind<S>(
 {
     let what = S::plural(&()).into_owned();
     let events = watcher(Api::<S>::all(client.clone()), settings);
-    let events = events.default_backoff();
+    let events = events.backoff(Patience::default());
     pin_mut!(events);
     while let Some(event) = events.next().await {
         let mut set = set.borrow_mut();

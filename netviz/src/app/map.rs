@@ -1,0 +1,62 @@
+//! `netviz map`: the building, drawn once.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use anyhow::Result;
+
+use super::{doors, terminal};
+use crate::{
+    cli::{DoorsArgs, MapArgs, MapOutput},
+    model::Snapshot,
+    views::{
+        json,
+        map::{Map, graph, svg, text},
+    },
+};
+
+/// Runs `netviz map`.
+///
+/// # Errors
+/// As [`doors::run`].
+pub async fn run(args: &MapArgs) -> Result<()> {
+    let counted = DoorsArgs {
+        selection: args.selection.clone(),
+        period: args.period,
+        once: args.period.is_none(),
+        watch: Duration::from_secs(1),
+        node: args.node.clone(),
+        pod: args.pod.clone(),
+        device: args.device.clone(),
+        fast_attach: args.fast_attach,
+        ..DoorsArgs::default()
+    };
+    match doors::reading(&counted).await? {
+        Some(snapshot) => doors::quiet(print(&snapshot, args)),
+        None => Ok(()),
+    }
+}
+
+fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let map = Map::new(snapshot);
+    match args.output {
+        MapOutput::Text => {
+            let shown = || terminal::is_terminal().then(terminal::width);
+            let style = text::Style {
+                width: args.width.or_else(shown).unwrap_or(100),
+                ascii: args.ascii,
+                mac: args.mac,
+            };
+            writeln!(out, "{}", text::draw(&map, style))?;
+        }
+        MapOutput::Svg => out.write_all(svg::draw(&map).as_bytes())?,
+        MapOutput::Html => out.write_all(svg::page(&map).as_bytes())?,
+        MapOutput::Mermaid => out.write_all(graph::mermaid(&map).as_bytes())?,
+        MapOutput::Dot => out.write_all(graph::dot(&map).as_bytes())?,
+        MapOutput::Json => json::write(snapshot, &mut out)?,
+    }
+    Ok(out.flush()?)
+}
