@@ -17,6 +17,13 @@ pub(crate) fn release() -> Command {
     command
 }
 
+/// The same, built for size: what is copied to nodes.
+pub(crate) fn small() -> Command {
+    let mut command = cargo();
+    command.args(["build", "--profile", "small", "-p", "netviz"]);
+    command
+}
+
 /// Runs a build and returns where cargo put the binary, whatever the target directory is.
 pub(crate) fn binary(build: &mut Command) -> Result<PathBuf> {
     build.arg("--message-format=json-render-diagnostics");

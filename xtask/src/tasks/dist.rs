@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
 fn build_static() -> Result<PathBuf> {
     let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-feature=+crt-static");
-    let mut command = build::release();
+    let mut command = build::small();
     // With a target of its own, the flags spare build scripts and procedural macros.
     command.args(["--target", &machine::host_triple()?]);
     command
