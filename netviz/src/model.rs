@@ -15,7 +15,9 @@ pub use cluster::{Cluster, Node, SourceStatus};
 pub use corridor::{Corridor, Flow, Flows, Ledger};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Space};
-pub use names::{Datapath, Disagreement, NodeFact, Pod, PodFact, Report, Source, Status};
+pub use names::{
+    Datapath, Disagreement, NodeFact, Pod, PodFact, Report, Source, Status, plain, qualified,
+};
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
 pub use snapshot::{
     CorridorState, DoorState, PENDING, Passage, Programs, Rates, SCHEMA, Snapshot, State, Traffic,

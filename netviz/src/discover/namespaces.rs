@@ -12,7 +12,7 @@ use nix::sys::statfs::{FsType, statfs};
 use crate::model::NetNsId;
 
 /// `NSFS_MAGIC`: what statfs says of a file that is a namespace.
-const NSFS: FsType = FsType(0x6e73_6673);
+pub(super) const NSFS: FsType = FsType(0x6e73_6673);
 
 /// One namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

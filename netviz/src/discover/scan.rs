@@ -24,7 +24,7 @@ use crate::{
 /// When a namespace that was asked for by name is not there, or this process may not enter
 /// namespaces. Namespaces that vanish while they are read are no error: they are not there.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
-    look(selection, Absent::IsAnError, namespaces::index())
+    look(selection, Absent::IsAnError, &namespaces::index())
 }
 
 /// What becomes of a node that was asked for by name and is not there.
@@ -39,10 +39,10 @@ pub(crate) enum Absent {
 pub(crate) fn look(
     selection: &Selection,
     absent: Absent,
-    places: BTreeMap<NetNsId, Place>,
+    places: &BTreeMap<NetNsId, Place>,
 ) -> io::Result<Discovered> {
     let own = NetNs::current()?;
-    let nodes = nodes(selection, &places, &own, absent)?;
+    let nodes = nodes(selection, places, &own, absent)?;
     let mut scan = Scan {
         places,
         own: own.id(),
@@ -131,8 +131,8 @@ pub(crate) fn holds_cilium(namespace: &NetNs) -> bool {
         .unwrap_or(false)
 }
 
-struct Scan {
-    places: BTreeMap<NetNsId, Place>,
+struct Scan<'a> {
+    places: &'a BTreeMap<NetNsId, Place>,
     own: NetNsId,
     /// Interfaces of each namespace that was entered.
     spaces: HashMap<NetNsId, HashMap<u32, Link>>,
@@ -145,7 +145,7 @@ struct Far {
     pod: Option<String>,
 }
 
-impl Scan {
+impl Scan<'_> {
     fn node(&mut self, id: NetNsId, paths: &[PathBuf]) -> io::Result<()> {
         let Some(namespace) = open(paths, id) else {
             return Ok(());
@@ -216,7 +216,7 @@ impl Scan {
         .flatten()
         .collect();
         let mut far = HashMap::new();
-        for (id, place) in &self.places {
+        for (id, place) in self.places {
             if *id == node.id() || far.len() == wanted.len() {
                 continue;
             }

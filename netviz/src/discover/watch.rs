@@ -75,7 +75,7 @@ impl Watch {
         // Subscribe first, then look: what changes in between is told afterwards.
         watcher.listen(Absent::IsAnError)?;
         // What came since the sockets were there is in this index, or is told.
-        let first = scan::look(&watcher.selection, Absent::IsAnError, watcher.index.clone())?;
+        let first = scan::look(&watcher.selection, Absent::IsAnError, &watcher.index)?;
         let first = Arc::new(first);
         let (sender, receiver) = watch::channel(first);
         let until = Arc::clone(&stop);
@@ -155,7 +155,7 @@ impl Watcher {
 
     fn look(&mut self, sender: &watch::Sender<Arc<Discovered>>) -> io::Result<()> {
         self.listen(Absent::HasEnded)?;
-        let mut found = scan::look(&self.selection, Absent::HasEnded, self.index.clone())?;
+        let mut found = scan::look(&self.selection, Absent::HasEnded, &self.index)?;
         self.incarnations.apply(&mut found, &sender.borrow());
         sender.send_if_modified(|last| {
             let changed = **last != found;

@@ -137,12 +137,23 @@ impl PodFact {
     /// `namespace/name`, or what there is of it.
     #[must_use]
     pub fn label(&self) -> Option<String> {
-        let name = self.name.as_deref()?;
-        Some(match self.namespace.as_deref() {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name.into(),
-        })
+        Some(qualified(self.namespace.as_deref(), self.name.as_deref()?))
     }
+}
+
+/// A pod's name as people write it: `namespace/name`, or the name alone where no more is known.
+#[must_use]
+pub fn qualified(namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.into(),
+    }
+}
+
+/// An address without the prefix length with which `ip address` prints it.
+#[must_use]
+pub fn plain(text: &str) -> Option<IpAddr> {
+    text.split('/').next()?.parse().ok()
 }
 
 /// What a source says of a node.

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use claims::{Claim, claims};
 use rooms::{Room, Rooms};
 
-use super::{Cluster, NodeFact, Pod, PodFact, Report, Role, Source};
+use super::{Cluster, NodeFact, Pod, PodFact, Report, Role, Source, plain};
 
 /// Names the doors, pods and nodes of `cluster` by what `reports` say.
 ///
@@ -74,16 +74,13 @@ fn nodes(cluster: &mut Cluster, reports: &[&Report]) {
 }
 
 fn is_node(fact: &NodeFact, name: &str, addresses: &[String]) -> bool {
-    fact.name == name || addresses.iter().any(|text| has(&fact.addresses, text))
+    fact.name == name || share(&fact.addresses, addresses)
 }
 
-/// Whether an address with a prefix length, as the kernel's are kept, is one of `addresses`.
-fn has(addresses: &[IpAddr], text: &str) -> bool {
-    address(text).is_some_and(|address| addresses.contains(&address))
-}
-
-fn address(text: &str) -> Option<IpAddr> {
-    text.split('/').next()?.parse().ok()
+/// Whether one of a node's addresses, as the kernel's are kept, is one of those that are said.
+fn share(said: &[IpAddr], kept: &[String]) -> bool {
+    let mut kept = kept.iter().filter_map(|text| plain(text));
+    kept.any(|address| said.contains(&address))
 }
 
 /// Gives the doors of a room the name that is believed.

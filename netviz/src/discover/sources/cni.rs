@@ -6,22 +6,22 @@
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
-use super::{Context, Site, files::Files, root::Root};
+use super::{
+    Context, Site,
+    files::{self, Files},
+};
 use crate::{
     discover::Discovered,
-    model::{NetNsId, PodFact, Report, Source, Status},
+    model::{NetNsId, PodFact, Report, Source, Status, plain},
 };
 
 /// Where libcni keeps it.
 const DIRECTORY: &str = "var/lib/cni/results";
-/// More than the interfaces of the largest node.
-const ENTRIES: usize = 10_000;
 
 /// One entry: an interface that a plugin made for a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +56,7 @@ fn attachment(file: CacheFile) -> Option<Attachment> {
         .iter()
         .find(|interface| !interface.sandbox.is_empty());
     let sandbox = own.map_or(file.netns.as_str(), |interface| &interface.sandbox);
-    let addresses = file.result.ips.iter().filter_map(|ip| {
-        let address = ip.address.split('/').next()?;
-        address.parse().ok()
-    });
+    let addresses = file.result.ips.iter().filter_map(|ip| plain(&ip.address));
     let pod = PodFact {
         namespace: argument("K8S_POD_NAMESPACE"),
         name: Some(argument("K8S_POD_NAME")?),
@@ -184,18 +181,9 @@ impl Cache {
 
     /// The pods that are alive on a node whose files can be read at one of `roots`.
     pub fn read(&mut self, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
-        let Some(root) = Root::open(roots) else {
-            return (Status::Absent, Vec::new());
-        };
-        let paths = match root.list(Path::new(DIRECTORY), ENTRIES) {
-            Ok(paths) => paths,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return (Status::Absent, Vec::new());
-            }
-            Err(error) => {
-                let why = format!("cannot read /{DIRECTORY}: {error}");
-                return (Status::Failed(why), Vec::new());
-            }
+        let (root, paths) = match files::list(roots, DIRECTORY) {
+            Ok(listed) => listed,
+            Err(status) => return (status, Vec::new()),
         };
         self.0.refresh(&root, &paths);
         let attachments = self.0.found().cloned();

@@ -2,13 +2,27 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
 };
 
 use super::root::{Root, Stamp};
+use crate::model::Status;
 
 /// More than an entry with many addresses, annotations or mounts needs.
 const FILE_LIMIT: u64 = 1024 * 1024;
+/// More than the interfaces or containers of the largest node.
+const ENTRIES: usize = 10_000;
+
+/// The root of a node, and what is in one of its directories, or why that cannot be said.
+pub(super) fn list(roots: &[PathBuf], directory: &str) -> Result<(Root, Vec<PathBuf>), Status> {
+    let root = Root::open(roots).ok_or(Status::Absent)?;
+    match root.list(Path::new(directory), ENTRIES) {
+        Ok(paths) => Ok((root, paths)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Status::Absent),
+        Err(error) => Err(Status::Failed(format!("cannot read /{directory}: {error}"))),
+    }
+}
 
 /// What files hold, by their paths from a node's root.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use self::{
 use super::{Context, SourceOptions};
 use crate::{
     discover::Discovered,
-    model::{Report, Source, Status},
+    model::{Report, Source, Status, plain},
     sys::privileges,
 };
 
@@ -174,10 +174,9 @@ fn report(ways: &[(Access, Rc<Told>)]) -> Option<Report> {
 fn places(found: &Discovered) -> Vec<Place> {
     let place = |node: &crate::model::Node| {
         let addresses = node.addresses.iter();
-        let plain = |address: &String| address.split('/').next()?.parse().ok();
         Place {
             name: node.name.clone(),
-            addresses: addresses.filter_map(plain).collect(),
+            addresses: addresses.filter_map(|text| plain(text)).collect(),
             roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
         }
     };

@@ -15,15 +15,12 @@ use nix::{
     dir::Dir,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
     sys::{
-        stat::{FileStat, Mode, SFlag, fstat},
-        statfs::{FsType, fstatfs},
+        stat::{FileStat, Mode, fstat},
+        statfs::fstatfs,
     },
 };
 
-use crate::model::NetNsId;
-
-/// `NSFS_MAGIC`.
-const NSFS: FsType = FsType(0x6e73_6673);
+use crate::{discover::namespaces::NSFS, model::NetNsId};
 
 /// The root directory of a node.
 #[derive(Debug)]
@@ -32,10 +29,13 @@ pub(crate) struct Root(OwnedFd);
 impl Root {
     /// The first of `paths` that can be opened.
     pub(crate) fn open(paths: &[PathBuf]) -> Option<Self> {
+        paths.iter().find_map(|path| Self::open_one(path).ok())
+    }
+
+    /// The directory at `path`.
+    pub(crate) fn open_one(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        paths
-            .iter()
-            .find_map(|path| open(path, flags, Mode::empty()).ok().map(Self))
+        Ok(Self(open(path, flags, Mode::empty())?))
     }
 
     /// Opens what is at `path`, from this root.
@@ -79,18 +79,23 @@ impl Root {
     pub(crate) fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         // A FIFO would be waited for.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
-        let file = self.at(path, flags)?;
-        let stat = fstat(&file)?;
-        if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
-            return Err(io::Error::other("not an ordinary file"));
-        }
-        let mut data = Vec::new();
-        File::from(file).take(most + 1).read_to_end(&mut data)?;
-        if data.len() as u64 > most {
-            return Err(io::Error::other(format!("larger than {most} bytes")));
-        }
-        Ok(data)
+        contents(self.at(path, flags)?.into(), most)
     }
+}
+
+/// All of an ordinary file of `most` bytes at the most.
+pub(crate) fn contents(file: File, most: u64) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "not an ordinary file"));
+    }
+    let mut data = Vec::new();
+    file.take(most + 1).read_to_end(&mut data)?;
+    if data.len() as u64 > most {
+        let kind = io::ErrorKind::FileTooLarge;
+        return Err(io::Error::new(kind, format!("larger than {most} bytes")));
+    }
+    Ok(data)
 }
 
 /// Inode, size and time of the last change.

@@ -4,19 +4,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
-use super::{Context, cni::on_node, files::Files, root::Root};
+use super::{
+    Context,
+    cni::on_node,
+    files::{self, Files},
+};
 use crate::model::{NetNsId, PodFact, Report, Source, Status};
 
 /// Where containerd keeps the bundles of Kubernetes' containers.
 const DIRECTORY: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
-/// More than the containers of the largest node.
-const ENTRIES: usize = 10_000;
 
 /// What a bundle's `config.json` says: of a sandbox, or of a container in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,10 +142,10 @@ pub(super) fn run(context: Context) {
     context.poll(Source::Runtime, move |_, sites| {
         caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
         let report = |site: &super::Site| {
-            let files = caches
+            let cache = caches
                 .entry(site.netns)
                 .or_insert_with(|| Files::new(parse));
-            let (status, pods) = read(files, site.netns, &site.roots);
+            let (status, pods) = read(cache, site.netns, &site.roots);
             Report {
                 pods,
                 ..Report::new(Source::Runtime, Some(site.netns), status)
@@ -154,25 +155,16 @@ pub(super) fn run(context: Context) {
     });
 }
 
-fn read(files: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
-    let Some(root) = Root::open(roots) else {
-        return (Status::Absent, Vec::new());
-    };
-    let bundles = match root.list(Path::new(DIRECTORY), ENTRIES) {
-        Ok(bundles) => bundles,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return (Status::Absent, Vec::new());
-        }
-        Err(error) => {
-            let why = format!("cannot read /{DIRECTORY}: {error}");
-            return (Status::Failed(why), Vec::new());
-        }
+fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
+    let (root, bundles) = match files::list(roots, DIRECTORY) {
+        Ok(listed) => listed,
+        Err(status) => return (status, Vec::new()),
     };
     let paths: Vec<_> = bundles
         .into_iter()
         .map(|bundle| bundle.join("config.json"))
         .collect();
-    files.refresh(&root, &paths);
-    let pods = pods(files.found(), node, |path| root.namespace(path));
-    (Status::Ok(files.complaint()), pods)
+    cache.refresh(&root, &paths);
+    let pods = pods(cache.found(), node, |path| root.namespace(path));
+    (Status::Ok(cache.complaint()), pods)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    address, is_node,
+    is_node,
     rooms::{Key, Room, Rooms},
 };
 use crate::model::{Cluster, PodFact, Report, Source};
@@ -90,10 +90,4 @@ pub(super) fn elsewhere(room: &Room, claim: &Claim<'_>) -> bool {
         && !theirs
             .iter()
             .any(|address| room.addresses.contains(address))
-}
-
-/// As a node's uplink addresses are written.
-pub(super) fn among(addresses: &[String], fact: &PodFact) -> bool {
-    let mut own = addresses.iter().filter_map(|text| address(text));
-    own.any(|address| fact.addresses.contains(&address))
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use super::{
-    claims::{Claim, Inside, among, elsewhere},
+    claims::{Claim, Inside, elsewhere},
     is_node,
     rooms::Rooms,
+    share,
 };
 use crate::model::{Cluster, Disagreement, Report, Role, Side, Source, Status};
 
@@ -114,7 +115,7 @@ pub(super) fn of_outsiders(cluster: &Cluster, outside: &[Claim<'_>]) -> Vec<Disa
     }
     for claim in outside {
         let (fact, node) = (claim.fact, &cluster.nodes[claim.node]);
-        let own = fact.host_network || among(&node.addresses, fact);
+        let own = fact.host_network || share(&fact.addresses, &node.addresses);
         // Where a far end is out of reach, an address that is not seen may well be there.
         let hidden = || {
             let mut doors = cluster.doors.iter().filter(|door| door.node == claim.node);

@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use super::address;
-use crate::model::{Cluster, DoorId, NetNsId, Role, Side};
+use crate::model::{Cluster, DoorId, NetNsId, Role, Side, plain};
 
 /// What a room is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +72,7 @@ impl Rooms {
             let room = &mut rooms.rooms[place];
             room.doors.push(index);
             if door.side == Side::Pod {
-                let addresses = door.addresses.iter().filter_map(|text| address(text));
+                let addresses = door.addresses.iter().filter_map(|text| plain(text));
                 for address in addresses.filter(|address| !is_link_local(address)) {
                     room.addresses.push(address);
                     rooms.by_address.insert((door.node, address), place);

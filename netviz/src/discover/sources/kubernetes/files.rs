@@ -2,12 +2,14 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
-    os::fd::AsFd,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::OFlag;
+
+use crate::discover::sources::root;
 
 /// Larger than any kubeconfig, token or certificate.
 const LARGEST: u64 = 1 << 20;
@@ -27,41 +29,19 @@ impl Root {
     /// Symbolic links are followed within the root: `kubelet-client-current.pem` is one with an
     /// absolute target, which would otherwise be looked for in netviz' own root.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let relative = path.strip_prefix("/").unwrap_or(path);
+        // Without waiting for the other end of a pipe.
+        let patient = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
         let file = if self.0 == Path::new("/") {
-            // Kernels before 5.6 have no openat2, and here it is not needed.
-            open_plain(&self.0.join(relative))?
+            let path = Path::new("/").join(path);
+            File::options()
+                .read(true)
+                .custom_flags(patient.bits())
+                .open(path)?
         } else {
-            let root = File::open(&self.0)?;
-            let how = OpenHow::new()
-                .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-                .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-            File::from(openat2(root.as_fd(), relative, how)?)
+            root::Root::open_one(&self.0)?.at(path, patient)?.into()
         };
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "no regular file",
-            ));
-        }
-        let mut content = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > LARGEST {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "more than 1 MiB",
-            ));
-        }
-        Ok(content)
+        root::contents(file, LARGEST)
     }
-}
-
-/// Without waiting for the other end of a pipe.
-fn open_plain(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    options.open(path)
 }
 
 #[cfg(test)]
