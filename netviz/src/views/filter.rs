@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-use crate::model::{DoorState, Snapshot};
+use crate::model::{DoorState, Snapshot, qualified};
 
 /// Names, or glob patterns, of what is to be shown; an empty list takes all.
 #[derive(Clone, Debug, Default)]
@@ -165,7 +165,7 @@ fn pod_names(door: &DoorState) -> Vec<String> {
     let qualified = door
         .namespace
         .as_ref()
-        .map(|namespace| format!("{namespace}/{pod}"));
+        .map(|namespace| qualified(Some(namespace), pod));
     let addresses = door
         .addresses
         .iter()

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{DoorId, DoorState, Role, Side, Snapshot};
+use crate::model::{DoorId, DoorState, Role, Side, Snapshot, qualified};
 
 /// All buildings, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,10 +117,9 @@ fn label(far: &DoorState, near: Option<&DoorState>) -> String {
     let ends = || [Some(far), near].into_iter().flatten();
     let pod = ends().find_map(|door| door.pod.as_ref());
     let namespace = ends().find_map(|door| door.namespace.as_ref());
-    match (namespace, pod) {
-        (Some(namespace), Some(pod)) => format!("{namespace}/{pod}"),
-        (None, Some(pod)) => pod.clone(),
-        _ => ends()
+    match pod {
+        Some(pod) => qualified(namespace.map(String::as_str), pod),
+        None => ends()
             .filter_map(|door| door.interface.as_deref())
             .collect::<Vec<_>>()
             .join(" ═ "),

@@ -10,9 +10,10 @@ use std::collections::HashMap;
 
 use super::{
     layout::{Building, Hallway, Layout},
+    table::{self, around},
     text::{rate, safe},
 };
-use crate::model::{DoorId, DoorState, Node, Role, Side, Snapshot, State};
+use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State};
 
 /// A snapshot with its layout, as the drawings need them.
 #[derive(Debug)]
@@ -64,17 +65,12 @@ impl<'a> Map<'a> {
     #[must_use]
     pub fn heading(&self, building: &Building) -> String {
         let mut parts = vec![building.name.clone()];
-        if let Some(node) = self.node(building) {
-            parts.extend(some(node.addresses.join(" ")));
-            parts.extend(some(node.pod_cidrs.join(" ")).map(|ranges| format!("pods {ranges}")));
-            parts.extend(node.datapath.as_ref().and_then(|path| path.summary()));
+        let mut nodes = self.snapshot.nodes.iter();
+        if let Some(node) = nodes.find(|node| node.name == building.name) {
+            parts.extend(Some(node.addresses.join(" ")).filter(|text| !text.is_empty()));
+            parts.extend(around::cluster(node));
         }
         safe(&parts.join(" · "))
-    }
-
-    fn node(&self, building: &Building) -> Option<&Node> {
-        let mut nodes = self.snapshot.nodes.iter();
-        nodes.find(|node| node.name == building.name)
     }
 }
 
@@ -82,6 +78,14 @@ impl<'a> Hall<'a> {
     /// Its ends, the far one first.
     pub fn doors(&self) -> impl Iterator<Item = &'a DoorState> + use<'a> {
         [Some(self.far), self.near].into_iter().flatten()
+    }
+
+    /// Its ends from left to right, as a gate is drawn: what is outside of the node on the right.
+    pub fn outwards(&self) -> (&'a DoorState, Option<&'a DoorState>) {
+        match self.near {
+            Some(near) if self.far.side == Side::Host => (near, Some(self.far)),
+            near => (self.far, near),
+        }
     }
 
     /// Packets per second at the busier hook of either end; `None` where no rate is known.
@@ -123,17 +127,8 @@ pub fn rates(door: &DoorState) -> String {
 /// Why a door is not simply counted, if it is not.
 #[must_use]
 pub fn remark(door: &DoorState) -> Option<String> {
-    let reason = door.reason.as_ref().map(|reason| safe(reason));
-    match (door.state, reason) {
-        (State::Counting, reason) => reason,
-        (State::Blind, reason) => Some(with("blind", reason)),
-        (State::Bypassed, reason) => Some(with("bypassed", reason)),
-        (State::Gone, reason) => Some(with("gone", reason)),
-    }
-}
-
-fn with(word: &str, reason: Option<String>) -> String {
-    reason.map_or_else(|| word.into(), |reason| format!("{word}: {reason}"))
+    let plain = door.state == State::Counting && door.reason.is_none();
+    (!plain).then(|| table::state(door))
 }
 
 /// What a gate leads to, in a word.
@@ -147,14 +142,4 @@ pub fn purpose(role: Role) -> Option<&'static str> {
         Role::Health => Some("Cilium's health endpoint"),
         Role::Pod | Role::Veth | Role::Bridge | Role::Other => None,
     }
-}
-
-/// Whether the far end stands outside of the node: a gate's.
-#[must_use]
-pub fn leads_out(hall: &Hall<'_>) -> bool {
-    hall.far.side == Side::Host
-}
-
-fn some(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
 }

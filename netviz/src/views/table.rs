@@ -7,7 +7,7 @@
 //!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
 //! ```
 
-mod around;
+pub(super) mod around;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
 
@@ -15,7 +15,7 @@ use super::{
     lines::word,
     text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
-use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic};
+use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, qualified};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -270,14 +270,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String 
 
 pub(super) fn corridor_name(door: &DoorState) -> String {
     match (&door.pod, door.role) {
-        (Some(pod), _) => {
-            let namespace = door
-                .namespace
-                .as_ref()
-                .map(|name| format!("{name}/"))
-                .unwrap_or_default();
-            safe(&format!("{namespace}{pod}"))
-        }
+        (Some(pod), _) => safe(&qualified(door.namespace.as_deref(), pod)),
         (None, Role::Pod) => "pod".into(),
         (None, Role::Health) => "lxc_health".into(),
         (None, Role::CiliumHost) => "cilium_net ═ cilium_host".into(),

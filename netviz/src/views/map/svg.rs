@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Hall, Map, leads_out, name, purpose, rates, remark};
+use super::{Hall, Map, name, purpose, rates, remark};
 use crate::{
     model::DoorState,
     views::{
@@ -119,10 +119,7 @@ fn room(out: &mut String, hall: &Hall<'_>, y: usize) {
 }
 
 fn gate(out: &mut String, hall: &Hall<'_>, y: usize) {
-    let (first, second) = match hall.near {
-        Some(near) if leads_out(hall) => (near, Some(hall.far)),
-        near => (hall.far, near),
-    };
+    let (first, second) = hall.outwards();
     out.push_str("<g>");
     let addresses: Vec<&str> = hall
         .doors()

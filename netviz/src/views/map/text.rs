@@ -7,11 +7,12 @@
 //! │ └───────────────────────── ▼ 12.0 ▲ 11.8 ┘           ▼ 11.8 ▲ 12.0         │
 //! ```
 
-use super::{Hall, Map, leads_out, name, purpose, rates, remark};
+use super::{Hall, Map, name, purpose, rates, remark};
 use crate::{
     model::DoorState,
     views::{
         layout::Building,
+        table::around::disagreement,
         text::{cut_end, cut_middle, safe, visible_width, wrap},
     },
 };
@@ -59,8 +60,7 @@ pub fn draw(map: &Map<'_>, style: Style) -> String {
     lines.push(String::new());
     lines.extend(wrap(&legend(map), width, 2));
     for said in &map.snapshot.disagreements {
-        let said = format!("! {}: {}: {}", said.node, said.about, said.what);
-        lines.extend(wrap(&safe(&said), width, 2));
+        lines.extend(wrap(&disagreement(said), width, 2));
     }
     for note in &map.snapshot.notes {
         lines.extend(wrap(&safe(note), width, 2));
@@ -138,10 +138,7 @@ impl Drawing {
     /// The node's own doors: the inner corridor, tunnels, uplinks.
     fn gate(&mut self, hall: &Hall<'_>) {
         // The node's end on the left: what is outside stands on the right.
-        let (first, second) = match hall.near {
-            Some(near) if leads_out(hall) => (near, Some(hall.far)),
-            near => (hall.far, near),
-        };
+        let (first, second) = hall.outwards();
         let left = self.door(first, false);
         let width = self.inner - DOOR - CORRIDOR - 1;
         let mut about: Vec<String> = purpose(hall.role).map(str::to_owned).into_iter().collect();

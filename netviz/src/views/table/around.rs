@@ -1,8 +1,9 @@
-//! What stands around the rows of the table: headings, sums, sources, notes.
+//! What stands around the rows of the table: headings, sums, sources, notes. Other views say the
+//! same in the same words.
 
 use super::word;
 use crate::{
-    model::{DoorState, Snapshot, State},
+    model::{Disagreement, DoorState, Node, Snapshot, State},
     views::text::safe,
 };
 
@@ -11,13 +12,19 @@ pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
     let node = snapshot.nodes.iter().find(|node| node.name == door.node);
     let mut parts = vec![door.node.clone()];
     if let Some(node) = node {
-        let ranges = node.pod_cidrs.join(" ");
-        let routing = node.datapath.as_ref().and_then(|path| path.summary());
         parts.push(node.addresses.join(" "));
-        parts.extend((!ranges.is_empty()).then(|| format!("pods {ranges}")));
-        parts.extend(routing);
+        parts.extend(cluster(node));
     }
     safe(&parts.join("  ")).trim_end().to_owned()
+}
+
+/// What is known of a node's part in the cluster: `pods 10.10.2.0/24`, `vxlan, legacy host routing`.
+/// Not cleaned.
+pub(in crate::views) fn cluster(node: &Node) -> Vec<String> {
+    let ranges = node.pod_cidrs.join(" ");
+    let ranges = (!ranges.is_empty()).then(|| format!("pods {ranges}"));
+    let routing = node.datapath.as_ref().and_then(|path| path.summary());
+    ranges.into_iter().chain(routing).collect()
 }
 
 /// `24 doors: 22 counting, 2 bypassed.  window 1.0 s  names: kernel`
@@ -52,7 +59,7 @@ pub(super) fn footer(snapshot: &Snapshot) -> String {
 
 /// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`. What is not there at all
 /// is not worth a word.
-fn names(snapshot: &Snapshot) -> String {
+pub(in crate::views) fn names(snapshot: &Snapshot) -> String {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for source in &snapshot.sources {
         match source.status.as_str() {
@@ -74,17 +81,16 @@ fn names(snapshot: &Snapshot) -> String {
 /// Disagreements that are shown before the rest is left to the other views.
 const DISAGREEMENTS: usize = 6;
 
+/// `! mycluster-worker: default/a: cni cache says …`
+pub(in crate::views) fn disagreement(said: &Disagreement) -> String {
+    let Disagreement { node, about, what } = said;
+    safe(&format!("! {node}: {about}: {what}"))
+}
+
 /// Where the sources do not agree, and what else the reader should know.
 pub(super) fn said(snapshot: &Snapshot) -> Vec<String> {
     let said = &snapshot.disagreements;
-    let mut lines: Vec<String> = said
-        .iter()
-        .take(DISAGREEMENTS)
-        .map(|said| {
-            let [node, about, what] = [&said.node, &said.about, &said.what].map(|text| safe(text));
-            format!("! {node}: {about}: {what}")
-        })
-        .collect();
+    let mut lines: Vec<String> = said.iter().take(DISAGREEMENTS).map(disagreement).collect();
     if let Some(more) = said
         .len()
         .checked_sub(DISAGREEMENTS)

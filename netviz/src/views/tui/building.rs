@@ -16,7 +16,7 @@ use crate::{
     model::{Direction, DoorState, PENDING, Snapshot, State as Sight, Traffic},
     views::{
         lines::word,
-        table::corridor_name,
+        table::{around, corridor_name},
         text::{UNKNOWN, cut_end, cut_middle, rate, safe, visible_width},
     },
 };
@@ -76,18 +76,8 @@ fn nothing(state: &State) -> String {
 fn node(snapshot: &Snapshot, name: &str, folded: bool) -> Vec<Span<'static>> {
     let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, safe(name));
     if let Some(node) = snapshot.nodes.iter().find(|node| node.name == name) {
-        for address in &node.addresses {
-            text += &format!("  {}", safe(address));
-        }
-        if !node.pod_cidrs.is_empty() {
-            text += &format!("  pods {}", safe(&node.pod_cidrs.join(" ")));
-        }
-        let datapath = node
-            .datapath
-            .as_ref()
-            .and_then(|datapath| datapath.summary());
-        if let Some(datapath) = datapath {
-            text += &format!("  {}", safe(&datapath));
+        for part in node.addresses.iter().chain(&around::cluster(node)) {
+            text += &format!("  {}", safe(part));
         }
     }
     vec![Span::styled(

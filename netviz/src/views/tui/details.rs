@@ -7,7 +7,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{Chain, DoorState, Pod, Snapshot, Source},
+    model::{Chain, DoorState, Pod, Snapshot, Source, qualified},
     views::{
         table,
         text::{UNKNOWN, bytes, count, rate, safe, wrap},
@@ -251,8 +251,8 @@ fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
 }
 
 fn facts(lines: &mut Lines, pod: &Pod) {
-    let namespace = pod.namespace.as_deref().map(|name| format!("{name}/"));
-    lines.fact("pod", Some(namespace.unwrap_or_default() + &pod.name));
+    let name = qualified(pod.namespace.as_deref(), &pod.name);
+    lines.fact("pod", Some(name));
     lines.fact("condition", pod.condition.as_ref());
     lines.list("addresses", &pod.addresses);
     lines.fact("endpoint", pod.endpoint);
@@ -270,7 +270,7 @@ fn disagreements(lines: &mut Lines, snapshot: &Snapshot, doors: &[&DoorState]) {
             let about = Some(disagreement.about.as_str());
             let pod = door.pod.as_deref();
             let full = door.namespace.as_deref().zip(pod);
-            let full = full.map(|(namespace, pod)| format!("{namespace}/{pod}"));
+            let full = full.map(|(namespace, pod)| qualified(Some(namespace), pod));
             disagreement.node == door.node
                 && (about == pod || about == full.as_deref() || about == door.interface.as_deref())
         };

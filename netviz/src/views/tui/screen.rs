@@ -13,7 +13,7 @@ use crate::{
     model::State as Sight,
     views::{
         lines::word,
-        table::Sort,
+        table::{Sort, around},
         text::{cut_end, safe, visible_width},
     },
 };
@@ -94,12 +94,7 @@ fn status(state: &State) -> String {
     let Some(snapshot) = &state.shown else {
         return String::new();
     };
-    let source = |source: &crate::model::SourceStatus| match source.status.as_str() {
-        "ok" => source.name.clone(),
-        status => format!("{}: {status}", source.name),
-    };
-    let sources: Vec<_> = snapshot.sources.iter().map(source).collect();
-    let mut text = format!("names: {}", sources.join("; "));
+    let mut text = format!("names: {}", around::names(snapshot));
     if let Some(note) = snapshot.notes.first() {
         text += &format!("  {note}");
     }
