@@ -41,12 +41,7 @@ pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// operation, the object and the remedy.
 pub async fn run(args: &DoorsArgs) -> Result<()> {
     let mut end = Signals::new()?;
-    let (session, filter) = start(args)?;
-    let mut doors = Doors {
-        session,
-        filter,
-        args,
-    };
+    let mut doors = Doors::start(args)?;
     if doors.is_single() {
         doors.single(&mut end).await
     } else if args.output == Output::Table && terminal::is_terminal() {
@@ -59,7 +54,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
 /// Starts looking and counting as the arguments say; the signals are to be waited for before that.
 pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
     preflight::check()?;
-    let filter = Filter::new(&args.node, &args.pod, &args.device)?;
+    let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
     let selection = Selection::new(
         args.selection.netns.clone(),
         args.selection.all,
@@ -88,18 +83,22 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
     Ok((session, filter))
 }
 
+/// Begins to count, and notices names that fit nothing.
+pub(super) async fn begin(session: &mut Session, filter: &Filter) -> Result<()> {
+    session.begin();
+    if !filter.is_empty() {
+        session.named().await;
+    }
+    Ok(filter.check(&session.snapshot())?)
+}
+
 /// Counts for one window.
 ///
 /// # Errors
 /// As [`run`].
 pub(super) async fn reading(args: &DoorsArgs) -> Result<Option<Snapshot>> {
     let mut end = Signals::new()?;
-    let (session, filter) = start(args)?;
-    let mut doors = Doors {
-        session,
-        filter,
-        args,
-    };
+    let mut doors = Doors::start(args)?;
     doors.reading(&mut end).await
 }
 
@@ -128,7 +127,16 @@ struct Doors<'a> {
     args: &'a DoorsArgs,
 }
 
-impl Doors<'_> {
+impl<'a> Doors<'a> {
+    fn start(args: &'a DoorsArgs) -> Result<Self> {
+        let (session, filter) = start(args)?;
+        Ok(Self {
+            session,
+            filter,
+            args,
+        })
+    }
+
     /// Whether one reading is printed at the end of a window.
     fn is_single(&self) -> bool {
         self.args.once
@@ -136,16 +144,6 @@ impl Doors<'_> {
             || (self.args.period.is_some()
                 && self.args.output == Output::Table
                 && !terminal::is_terminal())
-    }
-
-    /// Takes in what is new, and says whether it is worth being shown at once; an error when it has
-    /// become clear that there will be nothing to show.
-    async fn changed(&mut self) -> Result<bool> {
-        let news = self.session.changed().await?;
-        match self.session.hopeless() {
-            Some(reason) => bail!("no door can be counted: {reason}"),
-            None => Ok(news),
-        }
     }
 
     async fn single(&mut self, end: &mut Signals) -> Result<()> {
@@ -169,7 +167,7 @@ impl Doors<'_> {
                 )?;
             }
             tokio::select! {
-                changed = self.changed() => { changed?; },
+                changed = self.session.changed() => { changed?; },
                 () = &mut limit => break,
                 () = end.any() => return Ok(None),
             }
@@ -177,8 +175,7 @@ impl Doors<'_> {
         if let Some(mut err) = progress.as_ref() {
             write!(err, "\r{:40}\r", "")?;
         }
-        self.session.begin();
-        self.check().await?;
+        begin(&mut self.session, &self.filter).await?;
         if let Some(period) = self.args.period {
             let doors = self.session.progress().settled;
             // For whoever starts the traffic: what is sent from now on is counted everywhere.
@@ -191,7 +188,7 @@ impl Doors<'_> {
         tokio::pin!(window);
         loop {
             tokio::select! {
-                changed = self.changed() => { changed?; },
+                changed = self.session.changed() => { changed?; },
                 () = &mut window => break,
                 () = end.any() => break,
             }
@@ -223,7 +220,7 @@ impl Doors<'_> {
         self.show(&mut screen, &latest)?;
         loop {
             tokio::select! {
-                changed = self.changed() => if changed? {
+                changed = self.session.changed() => if changed? {
                     let soon = Instant::now() + PROGRESS_INTERVAL;
                     next = next.min(soon);
                 },
@@ -276,7 +273,7 @@ impl Doors<'_> {
         ticks.tick().await;
         loop {
             tokio::select! {
-                changed = self.changed() => { changed?; },
+                changed = self.session.changed() => { changed?; },
                 _ = ticks.tick() => {
                     let snapshot = self.compared().await;
                     if let Err(error) = self.emit(&snapshot, &mut lines) {
@@ -293,16 +290,8 @@ impl Doors<'_> {
 
     /// The first reading, in which names that fit nothing are noticed.
     async fn first(&mut self) -> Result<Snapshot> {
-        self.session.begin();
-        self.check().await?;
+        begin(&mut self.session, &self.filter).await?;
         Ok(self.snapshot())
-    }
-
-    async fn check(&mut self) -> Result<()> {
-        if !self.filter.is_empty() {
-            self.session.named().await;
-        }
-        Ok(self.filter.check(&self.session.snapshot())?)
     }
 
     fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use crossterm::event::Event;
 use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -36,12 +36,8 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     }
     let mut end = Signals::new()?;
     let (mut session, filter) = doors::start(args)?;
-    session.begin();
-    if !filter.is_empty() {
-        session.named().await;
-    }
     // A name that fits nothing is told on the screen that the person has.
-    filter.check(&session.snapshot())?;
+    doors::begin(&mut session, &filter).await?;
     let mut live = Live::enter(session, filter, args).context("cannot use the terminal")?;
     live.run(&mut end).await
 }
@@ -112,11 +108,7 @@ impl Live {
                     }
                 }
                 changed = self.session.changed() => {
-                    let news = changed?;
-                    if let Some(reason) = self.session.hopeless() {
-                        bail!("no door can be counted: {reason}");
-                    }
-                    if news {
+                    if changed? {
                         next = next.min(Instant::now() + PROGRESS_INTERVAL);
                     }
                 }

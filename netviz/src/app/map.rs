@@ -27,9 +27,7 @@ pub async fn run(args: &MapArgs) -> Result<()> {
         period: args.period,
         once: args.period.is_none(),
         watch: Duration::from_secs(1),
-        node: args.node.clone(),
-        pod: args.pod.clone(),
-        device: args.device.clone(),
+        filter: args.filter.clone(),
         fast_attach: args.fast_attach,
         ..DoorsArgs::default()
     };

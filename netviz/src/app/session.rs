@@ -101,11 +101,6 @@ impl Session {
         naming::apply(&mut self.cluster, &reports);
     }
 
-    /// Why nothing at all could be attached, once that is settled.
-    pub(super) fn hopeless(&self) -> Option<&str> {
-        self.tracer.hopeless()
-    }
-
     pub(super) fn progress(&self) -> Progress {
         self.tracer.progress()
     }
@@ -114,6 +109,9 @@ impl Session {
     ///
     /// True when there are other doors than before, or more of them are counted: something to show
     /// at once.
+    ///
+    /// # Errors
+    /// When it has become clear that there will be nothing to show.
     pub(super) async fn changed(&mut self) -> Result<bool> {
         let before = self.progress();
         let doors = tokio::select! {
@@ -132,6 +130,9 @@ impl Session {
                 false
             }
         };
+        if let Some(reason) = self.tracer.hopeless() {
+            anyhow::bail!("no door can be counted: {reason}");
+        }
         Ok(doors || self.progress() != before)
     }
 
