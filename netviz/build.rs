@@ -31,6 +31,8 @@ fn main() {
         return build(&toolchain);
     }
     println!("cargo::rerun-if-env-changed=PATH");
+    // The release profile is that of the objects as well.
+    println!("cargo::rerun-if-changed=../Cargo.toml");
     match toolchain() {
         Ok(toolchain) => build_quietly(toolchain),
         Err(missing) => println!(

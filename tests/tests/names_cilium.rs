@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    runtime::Builder,
+    runtime::{Builder, Runtime},
 };
 
 /// What an agent answers to a path.
@@ -58,8 +58,7 @@ impl Agent {
 
 /// Asks an agent that answers so; `None`: one that accepts and never answers.
 fn asked(answer: Option<Answer>) -> Report {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    runtime().block_on(async {
         let agent = Agent::new();
         let listener = UnixListener::bind(agent.socket()).expect("a socket");
         let serve = async {
@@ -81,6 +80,11 @@ fn asked(answer: Option<Answer>) -> Report {
             () = serve => unreachable!("it serves for ever"),
         }
     })
+}
+
+fn runtime() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime")
 }
 
 async fn report(agent: &Agent) -> Report {
@@ -188,28 +192,24 @@ fn an_agent_that_hangs_is_not_waited_for() {
 fn a_socket_with_nobody_behind_it() {
     let agent = Agent::new();
     drop(std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket"));
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let report = runtime.expect("a runtime").block_on(report(&agent));
+    let report = |agent| runtime().block_on(report(agent));
+    let refused = report(&agent);
     assert_eq!(
-        report.status,
+        refused.status,
         Status::Failed("nobody listens at its socket".into())
     );
     fs::remove_file(agent.socket()).expect("a socket");
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let report = runtime.expect("a runtime").block_on(self::report(&agent));
-    assert_eq!(report.status, Status::Absent);
+    assert_eq!(report(&agent).status, Status::Absent);
 }
 
 #[test]
 fn a_root_with_a_long_name_is_no_hindrance() {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
     let root = tempfile::tempdir().expect("a directory");
     let long = root.path().join("n".repeat(200));
     fs::create_dir_all(long.join("run/cilium")).expect("a directory");
     // The socket is made under a short name, for its address has 108 bytes.
     let short = root.path().join("s");
-    let report = runtime.block_on(async {
+    let report = runtime().block_on(async {
         let listener = UnixListener::bind(&short).expect("a socket");
         fs::rename(&short, long.join("run/cilium/cilium.sock")).expect("a socket");
         let answer = captured("vxlan");

@@ -105,11 +105,9 @@ impl State {
         self.arrange();
     }
 
-    /// Says how far attaching has come; `None` when it is done. True when that is new.
-    pub fn set_attaching(&mut self, text: Option<String>) -> bool {
-        let new = self.attaching != text;
+    /// Says how far attaching has come; `None` when it is done.
+    pub fn set_attaching(&mut self, text: Option<String>) {
         self.attaching = text;
-        new
     }
 
     /// Takes the size of the screen.
