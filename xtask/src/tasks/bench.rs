@@ -10,15 +10,16 @@ use crate::{
     setup,
 };
 
-/// Becomes the benchmark, built for release.
+/// Becomes the benchmark, built as the binary that is released.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
     setup::run()?;
     // The very binary that is released: what it costs is measured from outside.
-    run_command(&mut build::release())?;
+    run_command(&mut build::small())?;
     let mut bench = cargo();
     bench.args([
         "run",
-        "--release",
+        "--profile",
+        "small",
         "-p",
         "netviz-tests",
         "--bin",
