@@ -2,7 +2,7 @@
 //!
 //! Interfaces and addresses are the kernel's, and stay as they are. A name is believed from the
 //! nearest source that has one ([`Source`]'s order); what another source says otherwise is kept as
-//! a [`Disagreement`].
+//! a [`Disagreement`](super::Disagreement).
 
 mod claims;
 mod conflicts;
