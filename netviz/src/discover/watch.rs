@@ -1,4 +1,4 @@
-//! Keeps looking: a thread that waits for rtnetlink's notifications and reads everything again.
+//! Keeps looking: a thread that waits for rtnetlink's notifications, and reads again what they name.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
