@@ -23,8 +23,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::netns::NetNs;
 
 mod build;
+mod spare;
 
 pub use build::{Mac, NewLink, NewRoute};
+pub use spare::{attributes, escaped};
 
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
@@ -197,10 +199,16 @@ impl Answers {
             rest = &rest[length.next_multiple_of(4).min(rest.len())..];
             let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
                 Ok(message) => message,
-                // One message in a form that the library does not know is no reason to see none.
+                // A name need not be UTF-8, and one message in a form that the library does not know
+                // is no reason to see none.
                 Err(error) => {
-                    log::debug!("a netlink message could not be read: {error}");
-                    continue;
+                    match spare::readable(one).map(|one| NetlinkMessage::deserialize(&one)) {
+                        Some(Ok(message)) => message,
+                        _ => {
+                            log::debug!("a netlink message could not be read: {error}");
+                            continue;
+                        }
+                    }
                 }
             };
             if message.header.sequence_number != sequence {

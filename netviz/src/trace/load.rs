@@ -55,6 +55,14 @@ impl Loader {
     }
 }
 
+/// Name of the program for a hook.
+pub(super) fn program_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => INGRESS_PROGRAM,
+        Direction::Egress => EGRESS_PROGRAM,
+    }
+}
+
 /// The two programs of one copy, loaded.
 pub(crate) struct Programs {
     object: Ebpf,
@@ -65,10 +73,7 @@ impl Programs {
         &mut self,
         direction: Direction,
     ) -> Result<&mut SchedClassifier, LoadError> {
-        let name = match direction {
-            Direction::Ingress => INGRESS_PROGRAM,
-            Direction::Egress => EGRESS_PROGRAM,
-        };
+        let name = program_name(direction);
         let program = self
             .object
             .program_mut(name)
