@@ -23,6 +23,8 @@ pub(crate) use scan::open;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use sources::{Names, Reports, SourceOptions};
+#[cfg(feature = "mutants")]
+pub(crate) use watch::deletions;
 pub use watch::{Watch, WatchError};
 
 /// What was found, and the ways in.

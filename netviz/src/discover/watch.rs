@@ -314,7 +314,7 @@ fn drain(socket: &Socket) -> Drained {
 }
 
 /// The interfaces that are deleted by a datagram's messages.
-fn deletions(mut datagram: &[u8]) -> Vec<u32> {
+pub(crate) fn deletions(mut datagram: &[u8]) -> Vec<u32> {
     let mut deleted = Vec::new();
     while let Ok(header) = NetlinkBuffer::new_checked(datagram) {
         let length = header.length() as usize;
