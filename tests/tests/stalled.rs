@@ -20,8 +20,8 @@ use nix::{
 };
 use serde_json::Value;
 
-/// Each is told of some five times, in messages of 1.5 KiB: a default buffer holds 100 or so.
-const PAIRS: u32 = 300;
+/// Each is told of some ten times, in messages of 1.5 KiB: a default buffer holds 100 or so.
+const PAIRS: u32 = 60;
 const START: Duration = Duration::from_secs(30);
 /// It looks within a second, and attaches in its own time; the machine does other things too.
 const NOTICE: Duration = Duration::from_secs(10);
