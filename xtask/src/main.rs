@@ -55,8 +55,8 @@ enum Task {
     },
     /// Breaks each invariant on purpose, and checks that a test notices
     Mutants {
-        /// Only mutants whose name contains this
-        filter: Option<String>,
+        /// Only mutants whose name contains one of these
+        filters: Vec<String>,
     },
     /// Builds the one static binary into target/dist, and checks it
     Dist,
@@ -89,7 +89,7 @@ fn run(task: Task) -> Result<()> {
             kernels::run(&kernels::Release::or_all(releases), &only)
         }
         Task::Flaky { runs, filter } => tasks::flaky::run(runs, filter.as_deref()),
-        Task::Mutants { filter } => mutants::run(filter.as_deref()),
+        Task::Mutants { filters } => mutants::run(&filters),
         Task::Dist => tasks::dist::run(),
         Task::Ci => tasks::ci::run(),
         Task::Bench { args } => tasks::bench::run(&args),

@@ -29,12 +29,17 @@ enum Fate {
     Broken(String),
 }
 
-/// Tries the mutants whose name contains `filter`.
-pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+/// Tries the mutants whose name contains one of `filters`, or all.
+pub(crate) fn run(filters: &[String]) -> Result<()> {
     let start = Instant::now();
     setup::run()?;
     let mut mutants = all()?;
-    mutants.retain(|mutant| mutant.name.contains(filter.unwrap_or_default()));
+    mutants.retain(|mutant| {
+        filters.is_empty()
+            || filters
+                .iter()
+                .any(|filter| mutant.name.contains(filter.as_str()))
+    });
     if mutants.is_empty() {
         bail!("no mutant in {DIRECTORY} is called so");
     }

@@ -81,7 +81,7 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
         kernels(all)?;
     }
     if all && args.is_empty() {
-        mutants::run(None)?;
+        mutants::run(&[])?;
     }
     Ok(())
 }
