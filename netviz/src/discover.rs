@@ -23,6 +23,8 @@ use std::{collections::HashMap, path::PathBuf};
 use crate::model::{Cluster, NetNsId};
 
 pub(crate) use nodes::open;
+#[cfg(feature = "mutants")]
+pub(crate) use notices::deletions;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use sources::{Names, Reports, SourceOptions};

@@ -17,6 +17,7 @@ use netviz_tests::{
     room::pairs,
     send::{self, Sink},
     site::{Fate, SENT, Site, cases},
+    skip,
     wait::{settle, wait_until},
 };
 
@@ -40,6 +41,9 @@ fn chain(site: &Site, direction: Direction) -> Vec<String> {
 /// at first, netviz comes first, counts all, and every packet goes where it goes without netviz.
 #[test]
 fn every_packet_is_counted_and_its_fate_is_the_others() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::new();
     for (direction, verdict, expected) in cases() {
         let what = format!("{direction} {verdict:?}");
@@ -76,6 +80,9 @@ fn every_packet_is_counted_and_its_fate_is_the_others() {
 /// keeps the foreign program from running, though it counts as well as the real one.
 #[test]
 fn the_mutant_at_the_head_is_caught() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::new();
     for (direction, verdict, expected) in cases() {
         let foreign = attach(&site, direction, verdict, LinkOrder::default());
@@ -109,6 +116,9 @@ fn the_mutant_at_the_head_is_caught() {
 /// itself, take its place again, and say that there was a gap.
 #[test]
 fn a_link_that_somebody_detached_is_attached_again() {
+    if skip::without_tcx() {
+        return;
+    }
     let direction = Direction::Ingress;
     let site = Site::new();
     let (room, end) = site.place(direction);
@@ -138,6 +148,9 @@ fn a_link_that_somebody_detached_is_attached_again() {
 /// Each door has its turn, however many there are.
 #[test]
 fn a_lost_place_among_many_doors_is_noticed_as_soon() {
+    if skip::without_tcx() {
+        return;
+    }
     let room = pairs(200).unwrap();
     let mut netviz = Observation::start(vec![room.name()], AttachOptions::default()).unwrap();
     // The one that was looked at last: its turn comes after those of all others.
@@ -155,6 +168,9 @@ fn a_lost_place_among_many_doors_is_noticed_as_soon() {
 /// head again, but three times a minute at the most, and then says that it is not first.
 #[test]
 fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
+    if skip::without_tcx() {
+        return;
+    }
     let direction = Direction::Ingress;
     let site = Site::new();
     let (room, end) = site.place(direction);

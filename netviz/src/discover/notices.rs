@@ -104,6 +104,18 @@ fn whence(mut messages: impl Iterator<Item = ControlMessageOwned>) -> Whence {
     id.map_or(Whence::Own, Whence::Far)
 }
 
+/// For the tests: which interfaces a datagram says were deleted.
+#[cfg(feature = "mutants")]
+pub(crate) fn deletions(datagram: &[u8]) -> Vec<u32> {
+    let notices = read(datagram, Whence::Own).into_iter();
+    notices
+        .filter_map(|notice| match notice {
+            Notice::Deleted(index) => Some(index),
+            _ => None,
+        })
+        .collect()
+}
+
 /// The notices of one datagram. The headers alone are read: names need not be readable.
 fn read(mut datagram: &[u8], whence: Whence) -> Vec<Notice> {
     let mut notices = Vec::new();

@@ -235,3 +235,43 @@ impl Answers {
         Ok(false)
     }
 }
+
+/// How many messages are read of one datagram.
+#[cfg(feature = "mutants")]
+pub(crate) fn read_answer(datagram: &[u8], sequence: u32) -> usize {
+    let mut answers = Answers::default();
+    // What the kernel refuses was read as well.
+    let _ = answers.take(datagram, sequence, true);
+    answers.messages.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message without a body.
+    fn message(kind: u16, flags: u16, sequence: u32) -> Vec<u8> {
+        let mut bytes = 20_u32.to_ne_bytes().to_vec();
+        bytes.extend([kind, flags].iter().flat_map(|it| it.to_ne_bytes()));
+        bytes.extend([sequence, 0, 0].iter().flat_map(|it| it.to_ne_bytes()));
+        bytes
+    }
+
+    const DONE: u16 = 3;
+
+    #[test]
+    fn an_interrupted_dump_is_said() {
+        for (flags, interrupted) in [(0, false), (NLM_F_DUMP_INTR, true)] {
+            let mut answers = Answers::default();
+            assert!(answers.take(&message(DONE, flags, 7), 7, true).unwrap());
+            assert_eq!(answers.interrupted, interrupted);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_none() {
+        let mut answers = Answers::default();
+        let done = answers.take(&message(DONE, NLM_F_DUMP_INTR, 6), 7, true);
+        assert!(!done.unwrap() && !answers.interrupted);
+    }
+}
