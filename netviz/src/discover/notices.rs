@@ -169,3 +169,73 @@ fn is_cilium_host(message: &[u8]) -> bool {
 fn integer(bytes: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message about link 7.
+    fn link(kind: u16, family: u8, name: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; LINK_ATTRIBUTES];
+        message[4..6].copy_from_slice(&kind.to_ne_bytes());
+        message[HEADER] = family;
+        message[HEADER + 4] = 7;
+        attribute(&mut message, libc::IFLA_IFNAME, &[name, &[0]].concat());
+        sized(message)
+    }
+
+    fn attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+        message.extend((4 + value.len() as u16).to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend(value);
+        message.resize(message.len().next_multiple_of(4), 0);
+    }
+
+    fn sized(mut message: Vec<u8>) -> Vec<u8> {
+        let length = message.len() as u32;
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        message
+    }
+
+    #[test]
+    fn what_changed_and_where() {
+        let far = Whence::Far(4);
+        let new = link(libc::RTM_NEWLINK, 0, b"lxc0");
+        assert_eq!(read(&new, Whence::Own), [Notice::Changed(Whence::Own)]);
+        assert_eq!(read(&new, far), [Notice::Changed(far)]);
+        // The name need not be readable, and the deletion is told nevertheless.
+        let deleted = link(libc::RTM_DELLINK, 0, b"e\xffth0");
+        assert_eq!(read(&deleted, Whence::Own), [Notice::Deleted(7)]);
+        assert_eq!(read(&deleted, far), [Notice::Changed(far)]);
+        let port = link(libc::RTM_DELLINK, libc::AF_BRIDGE as u8, b"veth1");
+        assert_eq!(read(&port, Whence::Own), [Notice::Changed(Whence::Own)]);
+        let two = [new, deleted].concat();
+        assert_eq!(read(&two, Whence::Own).len(), 2);
+    }
+
+    #[test]
+    fn another_node_and_another_id() {
+        let far = Whence::Far(4);
+        let cilium = link(libc::RTM_NEWLINK, 0, b"cilium_host");
+        assert_eq!(read(&cilium, far), [Notice::Changed(far), Notice::Cilium]);
+        let mut id = vec![0; NSID_ATTRIBUTES];
+        id[4..6].copy_from_slice(&libc::RTM_DELNSID.to_ne_bytes());
+        attribute(&mut id, NSID, &3i32.to_ne_bytes());
+        let id = sized(id);
+        assert_eq!(read(&id, Whence::Own), [Notice::Id(3)]);
+        assert_eq!(read(&id, far), []);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_no_panic() {
+        let message = link(libc::RTM_NEWLINK, 0, b"cilium_host");
+        for length in 0..message.len() {
+            assert_eq!(read(&message[..length], Whence::Own), []);
+        }
+        for length in [0u32, 1, 15, 16, 20, u32::MAX] {
+            let mut wrong = message.clone();
+            wrong[..4].copy_from_slice(&length.to_ne_bytes());
+            let _ = read(&wrong, Whence::Own);
+        }
+    }
+}

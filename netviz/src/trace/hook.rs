@@ -79,14 +79,17 @@ pub(crate) struct Hooked {
 /// How netviz stands there.
 #[derive(Debug)]
 enum Stand {
-    Tcx {
-        /// Gone with their descriptors.
-        _links: [OwnedFd; 2],
-        seen: [Option<tcx::Seen>; 2],
-        filters: Option<Filters>,
-    },
+    Tcx(Box<Tcx>),
     /// To be taken away by [`Hooked::detach`], in the door's namespace.
     Clsact(TcHandle),
+}
+
+#[derive(Debug)]
+struct Tcx {
+    /// Gone with their descriptors.
+    _links: [OwnedFd; 2],
+    seen: [Option<tcx::Seen>; 2],
+    filters: Option<Filters>,
 }
 
 /// Names of the clsact filters of a door, which run after all of tcx.
@@ -142,11 +145,11 @@ fn by_tcx(programs: &mut Programs, ifindex: u32) -> Result<Stand, AttachError> {
         bpf::link_first(fd.as_fd(), ifindex, direction)
             .map_err(|source| vanished_or(direction, source))
     };
-    Ok(Stand::Tcx {
+    Ok(Stand::Tcx(Box::new(Tcx {
         _links: [link(Direction::Ingress)?, link(Direction::Egress)?],
         seen: [None, None],
         filters: None,
-    })
+    })))
 }
 
 fn by_clsact(
@@ -191,7 +194,7 @@ fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) {
 impl Hooked {
     pub(crate) fn mode(&self) -> AttachMode {
         match self.stand {
-            Stand::Tcx { .. } => AttachMode::Tcx,
+            Stand::Tcx(_) => AttachMode::Tcx,
             Stand::Clsact(_) => AttachMode::Clsact,
         }
     }
@@ -213,9 +216,9 @@ impl Hooked {
     /// [`AttachError::Vanished`] when netviz is not there any more.
     pub(crate) fn look(&mut self, visit: &mut Visit) -> Result<bool, AttachError> {
         let chains = match &mut self.stand {
-            Stand::Tcx { seen, filters, .. } => {
-                read_filters(filters, self.ifindex, visit);
-                tcx_chains(self.ifindex, self.programs, seen, filters.as_ref())?
+            Stand::Tcx(tcx) => {
+                read_filters(&mut tcx.filters, self.ifindex, visit);
+                tcx_chains(self.ifindex, self.programs, tcx)?
             }
             Stand::Clsact(_) => clsact_chains(self.ifindex, self.programs, visit)?,
         };
@@ -245,8 +248,7 @@ impl Hooked {
 fn tcx_chains(
     ifindex: u32,
     programs: [u32; 2],
-    seen: &mut [Option<tcx::Seen>; 2],
-    filters: Option<&Filters>,
+    Tcx { seen, filters, .. }: &mut Tcx,
 ) -> Result<Chains, AttachError> {
     let mut chains = [None, None];
     for (at, direction) in DIRECTIONS.into_iter().enumerate() {
@@ -259,11 +261,14 @@ fn tcx_chains(
             // A program that is unloaded between the list and the question: asked again later.
             Err(_) => {}
         }
-        chains[at] = seen[at].as_ref().zip(filters).map(|(seen, filters)| {
-            let mut chain = seen.chain().clone();
-            chain.behind.extend_from_slice(&filters.names[at]);
-            chain
-        });
+        chains[at] = seen[at]
+            .as_ref()
+            .zip(filters.as_ref())
+            .map(|(seen, filters)| {
+                let mut chain = seen.chain().clone();
+                chain.behind.extend_from_slice(&filters.names[at]);
+                chain
+            });
     }
     Ok(chains)
 }

@@ -18,10 +18,13 @@ const LINK_NETNSID: u16 = 37;
 /// Without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const KIND_MASK: u16 = 0x3fff;
 
+/// What is kept of an attribute, if it is.
+type Keep = fn(u16, &[u8]) -> Option<Vec<u8>>;
+
 /// A message in the form that the library reads; `None` for what netviz does not need.
 pub(super) fn readable(message: &[u8]) -> Option<Vec<u8>> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
-    let (fixed, keep): (_, fn(u16, &[u8]) -> Option<Vec<u8>>) = match kind {
+    let (fixed, keep): (_, Keep) = match kind {
         NEW_LINK | DELETED_LINK => (HEADER + LINK_HEADER, of_link),
         NEW_ADDRESS => (HEADER + ADDRESS_HEADER, of_address),
         _ => return None,
