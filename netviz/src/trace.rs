@@ -1,4 +1,4 @@
-//! Stands at the hooks and reads the counters. This module alone knows aya.
+//! Stands at the hooks and reads the counters.
 //!
 //! One thread attaches and detaches (`attacher`): a tcx attachment costs the kernel an RCU grace
 //! period, about 9 ms, and nothing else may wait for that. Every door gets a copy of the counting

@@ -1,15 +1,31 @@
 //! Names from a Kubernetes API that is well, ill, or hostile.
 
-use std::{collections::BTreeSet, fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader},
+    net::IpAddr,
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 use netviz::{
     discover::{Discovered, Names, SourceOptions},
+    lab::{Lab, Options},
     model::{Report, Source, Status},
 };
 use netviz_tests::{
     api::{ApiServer, Manner},
+    cli::netviz::{Running, looking_at},
     wait::{settle, wait_until},
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -137,6 +153,50 @@ fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
     );
     assert_eq!(pod.addresses, ["10.10.1.187".parse::<IpAddr>()?]);
     Ok(())
+}
+
+/// netviz as it runs in a pod: with a service account's files where Kubernetes mounts them.
+#[test]
+fn a_pods_service_account_is_enough() -> Result<()> {
+    let server = server("account")?;
+    server.load(Path::new("fixtures/kubernetes/vxlan.json"))?;
+    let lab = Lab::up(&Options::default())?;
+    let mut netviz = looking_at(&lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
+    netviz
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nowhere")
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", server.port.to_string())
+        .stdout(Stdio::piped());
+    let authority = fs::read(server.directory.join("ca.pem"))?;
+    // On a thread with mounts of its own, which the program inherits.
+    let started = thread::spawn(move || -> Result<Running> {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let none: Option<&str> = None;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(none, "/", none, private, none)?;
+        mount(none, "/var", Some("tmpfs"), MsFlags::empty(), none)?;
+        let account = Path::new("/var/run/secrets/kubernetes.io/serviceaccount");
+        fs::create_dir_all(account)?;
+        fs::write(account.join("token"), "very-secret")?;
+        fs::write(account.join("namespace"), "default")?;
+        fs::write(account.join("ca.crt"), authority)?;
+        Ok(Running::start(&mut netviz))
+    });
+    let mut running = started.join().expect("a thread")?;
+    let out = running.child.stdout.take().expect("a pipe");
+    let expected = format!("ok (https://127.0.0.1:{})", server.port);
+    let answered = BufReader::new(out).lines().any(|line| {
+        let line = line.expect("a line");
+        assert!(!line.contains("very-secret"));
+        let snapshot: Value = serde_json::from_str(&line).expect("JSON");
+        let sources = snapshot["sources"].as_array().expect("sources");
+        let mut kubernetes = sources.iter().filter(|it| it["name"] == "kubernetes");
+        kubernetes.any(|it| it["status"] == expected.as_str())
+    });
+    assert!(answered, "netviz ended before the API had answered");
+    drop(running);
+    lab.down()
 }
 
 #[test]

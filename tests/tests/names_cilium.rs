@@ -3,13 +3,16 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
 use netviz::{
     discover::sources::cilium,
     model::{NetNsId, Report, Status},
+    sys::privileges,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -200,6 +203,29 @@ fn a_socket_with_nobody_behind_it() {
     );
     fs::remove_file(agent.socket()).expect("a socket");
     assert_eq!(report(&agent).status, Status::Absent);
+}
+
+#[test]
+fn a_socket_that_may_not_be_used() {
+    let agent = Agent::new();
+    let _listener = std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket");
+    let denied = Status::Failed("permission denied at its socket".into());
+    let directory = agent.root.path().join("run/cilium");
+    for path in [agent.socket(), directory] {
+        let closed = PermissionsExt::from_mode(0);
+        fs::set_permissions(&path, closed).expect("its mode");
+        let status = thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                // Root may do everything by privileges alone.
+                privileges::keep_only(&[]);
+                runtime().block_on(report(&agent)).status
+            });
+            asked.join().expect("the asking thread")
+        });
+        assert_eq!(status, denied, "{}", path.display());
+        let open = PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, open).expect("its mode");
+    }
 }
 
 #[test]

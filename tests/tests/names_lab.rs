@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{ChildStdout, Stdio},
 };
 
@@ -203,4 +204,64 @@ fn a_node_of_the_laboratory_has_the_files_of_a_kind_node() {
         assert_eq!(list("run/netns").len(), pods.count());
     }
     lab.down().expect("the laboratory goes");
+}
+
+/// A cgroup that goes with this value, once its process has.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Where cgroups are on this machine, the path as kubelet makes it, with a process in it.
+    fn with(uid: &str, pid: i32) -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc");
+        let mount = mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let path = words.next()?;
+            (words.next()? == "cgroup2").then(|| PathBuf::from(path))
+        });
+        let id = format!("{pid:064x}");
+        // One level: what a test leaves behind is one empty directory at the most.
+        let name = format!("netviz-test-pod{uid}.slice:cri-containerd:{id}");
+        let path = mount.expect("cgroups, version 2").join(name);
+        std::fs::create_dir(&path).expect("a cgroup");
+        let cgroup = Self(path);
+        std::fs::write(cgroup.0.join("cgroup.procs"), pid.to_string()).expect("a process");
+        cgroup
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_pod_whose_files_are_lost_has_its_name_by_its_process() {
+    let lab = lab();
+    let pod = lab.pods().iter().find(|pod| pod.kind == PodKind::Listed);
+    let pod = pod.expect("the blog has pods").clone();
+    let node = lab.nodes().iter().find(|node| node.name == pod.node);
+    let root = PathBuf::from(format!("/proc/{}/root", node.expect("its node").pid));
+    let logs = std::fs::read_dir(root.join("var/log/pods")).expect("kubelet's directories");
+    let begin = format!("{}_{}_", pod.namespace, pod.name);
+    let uid = logs
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .find_map(|name| Some(name.strip_prefix(&begin)?.to_owned()))
+        .expect("the pod's directory");
+    let cgroup = Cgroup::with(&uid, pod.pid);
+    for directory in [
+        "var/lib/cni/results",
+        "run/containerd/io.containerd.runtime.v2.task/k8s.io",
+    ] {
+        std::fs::remove_dir_all(root.join(directory)).expect("it was there");
+    }
+    let netns = lab.netns(&pod).expect("its namespace").id();
+    let mut stream = Stream::of(&lab);
+    let label = format!("{}/{}", pod.namespace, pod.name);
+    stream.until("the pod's name by its cgroup", |snapshot| {
+        (inside(snapshot, netns.0)? == (label.clone(), "kubelet".into())).then_some(())
+    });
+    drop(stream);
+    lab.down().expect("the laboratory goes");
+    drop(cgroup);
 }

@@ -332,3 +332,37 @@ fn more_entries_than_are_read_are_said() {
     let (status, _) = cni::Cache::default().read(&[root.path().to_owned()]);
     assert_eq!(status, Status::Ok(None));
 }
+
+#[test]
+fn files_that_may_not_be_read_are_said() {
+    let root = tempfile::tempdir().expect("a directory");
+    let results = root.path().join("var/lib/cni/results");
+    fs::create_dir_all(&results).expect("a directory");
+    let status = |closed: &Path| {
+        let mode = |mode| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(closed, mode).expect("its mode");
+        };
+        mode(0);
+        let path = root.path().to_owned();
+        let read = std::thread::spawn(move || {
+            // Root may do everything by privileges alone.
+            netviz::sys::privileges::keep_only(&[]);
+            cni::Cache::default().read(&[path.join(".")]).0
+        });
+        let status = read.join().expect("the reading thread");
+        mode(0o755);
+        match status {
+            Status::Failed(why) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let why = status(&results);
+    let begin = "cannot read /var/lib/cni/results: ";
+    assert!(
+        why.starts_with(begin) && why.contains("ermission denied"),
+        "{why}"
+    );
+    let why = status(root.path());
+    assert!(why.starts_with("permission denied at "), "{why}");
+}

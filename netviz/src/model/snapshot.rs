@@ -70,8 +70,10 @@ pub struct DoorState {
     /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
     #[serde(skip)]
     pub id: DoorId,
-    /// Name of its node.
+    /// Name of its node. Two nodes may have one name.
     pub node: String,
+    /// Inode of its node's network namespace, by which nodes are told apart.
+    pub node_netns: NetNsId,
     /// On which side of the wall it is.
     pub side: Side,
     /// What it is for.
@@ -240,6 +242,11 @@ impl View<'_> {
                 .nodes
                 .get(door.node)
                 .map_or_else(String::new, |n| n.name.clone()),
+            node_netns: self
+                .cluster
+                .nodes
+                .get(door.node)
+                .map_or_else(NetNsId::default, |n| n.netns),
             side: door.side,
             role: door.role,
             pod: door.pod.clone(),

@@ -84,7 +84,7 @@ impl Filter {
         let doors = &snapshot.doors;
         snapshot
             .nodes
-            .retain(|node| doors.iter().any(|door| door.node == node.name));
+            .retain(|node| doors.iter().any(|door| door.node_netns == node.netns));
         // By identity: every pod has an eth0.
         let shown: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
         snapshot

@@ -26,6 +26,8 @@ pub struct Layout {
 pub struct Building {
     /// The node's name as it was found: not cleaned.
     pub name: String,
+    /// The node's network namespace: two nodes may have one name.
+    pub netns: NetNsId,
     /// Pods, by label, then by index; Cilium's health endpoint after them.
     pub rooms: Vec<Hallway>,
     /// `cilium_net` and `cilium_host`.
@@ -94,15 +96,16 @@ impl Layout {
             other_end.insert(second, first);
         }
         let mut placed = std::collections::HashSet::new();
-        let mut buildings: BTreeMap<&str, Building> = BTreeMap::new();
+        let mut buildings: BTreeMap<(&str, NetNsId), Building> = BTreeMap::new();
         for door in doors {
             if !placed.insert(door.id) {
                 continue;
             }
             let near = other_end.get(&door.id).and_then(|id| shown.get(id));
             let near = near.copied().filter(|near| placed.insert(near.id));
-            let building = buildings.entry(&door.node).or_default();
+            let building = buildings.entry((&door.node, door.node_netns)).or_default();
             building.name.clone_from(&door.node);
+            building.netns = door.node_netns;
             building.put(Hallway {
                 label: label(door, near),
                 role: door.role,

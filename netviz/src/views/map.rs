@@ -68,7 +68,7 @@ impl<'a> Map<'a> {
     pub fn heading(&self, building: &Building) -> String {
         let mut parts = vec![building.name.clone()];
         let mut nodes = self.snapshot.nodes.iter();
-        if let Some(node) = nodes.find(|node| node.name == building.name) {
+        if let Some(node) = nodes.find(|node| node.netns == building.netns) {
             parts.extend(Some(node.addresses.join(" ")).filter(|text| !text.is_empty()));
             parts.extend(around::cluster(node));
         }

@@ -48,11 +48,7 @@ pub fn sort(snapshot: &mut Snapshot, by: Sort) {
     if by == Sort::Place {
         return;
     }
-    let order: Vec<String> = snapshot
-        .nodes
-        .iter()
-        .map(|node| node.name.clone())
-        .collect();
+    let order: Vec<_> = snapshot.nodes.iter().map(|node| node.netns).collect();
     let mut corridors: Vec<Vec<DoorState>> = Vec::new();
     for door in snapshot.doors.drain(..) {
         let joins = corridors
@@ -64,7 +60,11 @@ pub fn sort(snapshot: &mut Snapshot, by: Sort) {
             None => corridors.push(vec![door]),
         }
     }
-    let node = |corridor: &[DoorState]| order.iter().position(|name| *name == corridor[0].node);
+    let node = |corridor: &[DoorState]| {
+        order
+            .iter()
+            .position(|node| *node == corridor[0].node_netns)
+    };
     let most = |corridor: &[DoorState], of: fn(&Traffic) -> f64| {
         corridor
             .iter()
@@ -288,7 +288,7 @@ pub(super) fn corridor_name(door: &DoorState) -> String {
 }
 
 fn is_pair(first: &DoorState, second: &DoorState) -> bool {
-    first.node == second.node
+    first.node_netns == second.node_netns
         && first.peer_ifindex == Some(second.ifindex)
         && second.peer_ifindex == Some(first.ifindex)
         && (first.side != second.side || first.netns == second.netns)
@@ -307,11 +307,11 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         .split_first()
         .map_or(("", lines), |(header, rows)| (header.as_str(), rows));
     for (line, door) in rows.iter().zip(&snapshot.doors) {
-        if node != Some(&door.node) {
+        if node != Some(door.node_netns) {
             if node.is_some() {
                 text.push(String::new());
             }
-            node = Some(&door.node);
+            node = Some(door.node_netns);
             text.push(around::heading(snapshot, door));
             text.push(format!("{header}state").trim_end().to_owned());
         }

@@ -23,6 +23,7 @@ use crate::model::{NetNsId, Report, Source, Status};
 
 /// Where the agent listens; `/var/run` is `/run` on every node of today.
 const SOCKETS: [&str; 2] = ["run/cilium/cilium.sock", "var/run/cilium/cilium.sock"];
+const DENIED: &str = "permission denied at its socket";
 /// An agent that has not answered by then is not waited for.
 const LIMIT: Duration = Duration::from_secs(2);
 /// An endpoint takes some 10 KB: 110 pods on a node, and room for six times as many.
@@ -50,8 +51,9 @@ pub(super) fn run(context: Context) {
 /// What the agent says that listens under one of `roots`; waits two seconds at the most.
 pub async fn report(node: NetNsId, roots: &[PathBuf]) -> Report {
     let failed = |status| Report::new(Source::Cilium, Some(node), status);
-    let Some(socket) = Root::open(roots).and_then(|root| find(&root)) else {
-        return failed(Status::Absent);
+    let socket = match Root::open(roots).and_then(|root| find(&root)) {
+        Ok(socket) => socket,
+        Err(status) => return failed(status),
     };
     // The agent may be reached by a path that is longer than an address of a socket may be.
     let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
@@ -71,10 +73,18 @@ pub async fn report(node: NetNsId, roots: &[PathBuf]) -> Report {
     }
 }
 
-fn find(root: &Root) -> Option<OwnedFd> {
-    SOCKETS
-        .iter()
-        .find_map(|path| root.at(Path::new(path), OFlag::O_PATH).ok())
+fn find(root: &Root) -> Result<OwnedFd, Status> {
+    let mut why = Status::Absent;
+    for path in SOCKETS {
+        match root.at(Path::new(path), OFlag::O_PATH) {
+            Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                why = Status::Failed(DENIED.into());
+            }
+            Err(_) => {}
+        }
+    }
+    Err(why)
 }
 
 /// Asks for everything. An error is one line: what was asked for, and what was wrong.
@@ -115,7 +125,7 @@ async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
         .await
         .map_err(|error| match error.kind() {
             io::ErrorKind::ConnectionRefused => "nobody listens at its socket".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied at its socket".to_owned(),
+            io::ErrorKind::PermissionDenied => DENIED.to_owned(),
             _ => format!("cannot connect to its socket: {error}"),
         })?;
     let failed = |error: &dyn std::fmt::Display| format!("no answer to {path}: {error}");

@@ -35,7 +35,7 @@ impl Listed {
 
 /// What is in a directory of a node, or why that cannot be said.
 pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed, Status> {
-    let root = Root::open(roots).ok_or(Status::Absent)?;
+    let root = Root::open(roots)?;
     match root.list(Path::new(directory), ENTRIES) {
         Ok((paths, whole)) => Ok(Listed {
             root,

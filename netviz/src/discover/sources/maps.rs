@@ -66,8 +66,12 @@ type Read<T> = Result<(Vec<T>, Option<String>), String>;
 #[must_use]
 pub fn report(node: NetNsId, roots: &[std::path::PathBuf], addresses: &[IpAddr]) -> Report {
     let mut report = Report::new(Source::CiliumMaps, Some(node), Status::Absent);
-    let Some(root) = Root::open(roots) else {
-        return report;
+    let root = match Root::open(roots) {
+        Ok(root) => root,
+        Err(status) => {
+            report.status = status;
+            return report;
+        }
     };
     let mut remarks = Vec::new();
     let endpoints = find(&root, ENDPOINTS).map(endpoints);

@@ -24,7 +24,10 @@ use nix::{
     },
 };
 
-use crate::{discover::namespaces::NSFS, model::NetNsId};
+use crate::{
+    discover::namespaces::NSFS,
+    model::{NetNsId, Status},
+};
 
 /// The root directory of a node.
 #[derive(Debug)]
@@ -32,8 +35,25 @@ pub(crate) struct Root(OwnedFd);
 
 impl Root {
     /// The first of `paths` that can be opened.
-    pub(crate) fn open(paths: &[PathBuf]) -> Option<Self> {
-        paths.iter().find_map(|path| Self::open_one(path).ok())
+    ///
+    /// # Errors
+    /// How to report that none can: a process by which one led in may have ended, which is nothing
+    /// to be said.
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, Status> {
+        let mut why = Status::Absent;
+        for path in paths {
+            match Self::open_one(path) {
+                Ok(root) => return Ok(root),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    why = Status::Failed(format!(
+                        "permission denied at {}: needs CAP_SYS_PTRACE",
+                        path.display()
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(why)
     }
 
     /// The directory at `path`.

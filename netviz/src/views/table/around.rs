@@ -9,7 +9,10 @@ use crate::{
 
 /// `mycluster-worker  172.18.0.2/16  pods 10.10.2.0/24  vxlan, legacy host routing`
 pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
-    let node = snapshot.nodes.iter().find(|node| node.name == door.node);
+    let node = snapshot
+        .nodes
+        .iter()
+        .find(|node| node.netns == door.node_netns);
     let mut parts = vec![door.node.clone()];
     if let Some(node) = node {
         parts.push(node.addresses.join(" "));

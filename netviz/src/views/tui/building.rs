@@ -13,7 +13,7 @@ use super::{
     state::{State, first},
 };
 use crate::{
-    model::{Direction, DoorState, PENDING, Snapshot, State as Sight, Traffic},
+    model::{Direction, DoorState, NetNsId, PENDING, Snapshot, State as Sight, Traffic},
     views::{
         lines::word,
         table::{around, corridor_name},
@@ -43,7 +43,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State) {
         let marker = if place == state.place { "> " } else { "  " };
         let mut line = Line::raw(marker);
         line.extend(match row {
-            Row::Node { name, folded } => node(snapshot, name, *folded),
+            Row::Node {
+                name,
+                netns,
+                folded,
+            } => node(snapshot, name, *netns, *folded),
             Row::Room { doors, mark } => {
                 let doors: Vec<_> = doors.iter().map(|door| &snapshot.doors[*door]).collect();
                 room(&doors, *mark, width, state)
@@ -73,9 +77,9 @@ fn nothing(state: &State) -> String {
     }
 }
 
-fn node(snapshot: &Snapshot, name: &str, folded: bool) -> Vec<Span<'static>> {
+fn node(snapshot: &Snapshot, name: &str, netns: NetNsId, folded: bool) -> Vec<Span<'static>> {
     let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, safe(name));
-    if let Some(node) = snapshot.nodes.iter().find(|node| node.name == name) {
+    if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
         for part in node.addresses.iter().chain(&around::cluster(node)) {
             text += &format!("  {}", safe(part));
         }

@@ -7,7 +7,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{Chain, DoorState, Pod, Snapshot, Source, qualified},
+    model::{Chain, DoorState, NetNsId, Pod, Snapshot, Source, qualified},
     views::{
         table,
         text::{UNKNOWN, bytes, count, rate, safe, wrap},
@@ -29,7 +29,7 @@ impl State {
         };
         let doors = &snapshot.doors;
         match row {
-            Row::Node { name, .. } => (safe(name), node(lines, snapshot, name)),
+            Row::Node { name, netns, .. } => (safe(name), node(lines, snapshot, name, *netns)),
             Row::Room { doors: places, .. } => {
                 let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
                 (corridor_name_safe(doors[0]), room(lines, snapshot, &doors))
@@ -204,8 +204,8 @@ fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<Stri
     lines.text
 }
 
-fn node(mut lines: Lines, snapshot: &Snapshot, name: &str) -> Vec<String> {
-    if let Some(node) = snapshot.nodes.iter().find(|node| node.name == name) {
+fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Vec<String> {
+    if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
         lines.list("addresses", &node.addresses);
         lines.list("pod ranges", &node.pod_cidrs);
         lines.fact("netns", Some(node.netns));
@@ -221,7 +221,7 @@ fn node(mut lines: Lines, snapshot: &Snapshot, name: &str) -> Vec<String> {
     let doors = snapshot
         .doors
         .iter()
-        .filter(|door| door.node == name)
+        .filter(|door| door.node_netns == netns)
         .count();
     lines.fact("doors", Some(doors));
     for source in &snapshot.sources {

@@ -129,9 +129,9 @@ impl State {
     /// To the row that this one belongs to; at a node, hides its rooms.
     fn out(&mut self) {
         match self.row() {
-            Some(Row::Node { name, .. }) => {
-                let name = name.clone();
-                self.folded.insert(name);
+            Some(Row::Node { netns, .. }) => {
+                let netns = *netns;
+                self.folded.insert(netns);
                 self.arrange();
             }
             Some(row) => {
@@ -150,9 +150,13 @@ impl State {
     /// Shows a node's rooms; elsewhere, goes one row on.
     fn inside(&mut self) {
         match self.row() {
-            Some(Row::Node { name, folded: true }) => {
-                let name = name.clone();
-                self.folded.remove(&name);
+            Some(Row::Node {
+                netns,
+                folded: true,
+                ..
+            }) => {
+                let netns = *netns;
+                self.folded.remove(&netns);
                 self.arrange();
             }
             Some(Row::Node { .. } | Row::Room { .. }) => self.step(1),

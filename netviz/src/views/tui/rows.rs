@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    model::{DoorId, DoorState, Snapshot, State as Sight},
+    model::{DoorId, DoorState, NetNsId, Snapshot, State as Sight},
     views::table::corridor_name,
 };
 
 /// What a row is of, however its place may change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// A node, by its name.
-    Node(String),
+    /// A node, by its network namespace: two may have one name.
+    Node(NetNsId),
     /// A room, by its first door.
     Room(DoorId),
     /// A door.
@@ -36,6 +36,8 @@ pub enum Row {
     Node {
         /// Its name.
         name: String,
+        /// Its network namespace.
+        netns: NetNsId,
         /// Whether its rooms are hidden.
         folded: bool,
     },
@@ -60,7 +62,7 @@ impl Row {
     #[must_use]
     pub fn key(&self, snapshot: &Snapshot) -> Key {
         match self {
-            Self::Node { name, .. } => Key::Node(name.clone()),
+            Self::Node { netns, .. } => Key::Node(*netns),
             Self::Room { doors, .. } => Key::Room(snapshot.doors[doors[0]].id),
             Self::Door { door, .. } => Key::Door(snapshot.doors[*door].id),
         }
@@ -76,13 +78,13 @@ struct Room {
 pub(super) fn arrange(
     snapshot: &Snapshot,
     filter: &str,
-    folded: &HashSet<String>,
+    folded: &HashSet<NetNsId>,
     fresh: impl Fn(DoorId) -> bool,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     let filter = filter.to_lowercase();
     let all = rooms(snapshot);
-    for (node, rooms) in all {
+    for (netns, node, rooms) in all {
         let mut inside = Vec::new();
         for room in rooms {
             add(&mut inside, snapshot, room, &filter, &fresh);
@@ -91,8 +93,12 @@ pub(super) fn arrange(
             continue;
         }
         // A search looks behind closed doors as well.
-        let folded = filter.is_empty() && folded.contains(&node);
-        rows.push(Row::Node { name: node, folded });
+        let folded = filter.is_empty() && folded.contains(&netns);
+        rows.push(Row::Node {
+            name: node,
+            netns,
+            folded,
+        });
         if !folded {
             rows.extend(inside);
         }
@@ -136,7 +142,7 @@ fn add(
 }
 
 /// The rooms of each node, in the order of the snapshot; those of one pod together.
-fn rooms(snapshot: &Snapshot) -> Vec<(String, Vec<Room>)> {
+fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, String, Vec<Room>)> {
     let places: HashMap<_, _> = snapshot
         .doors
         .iter()
@@ -151,13 +157,10 @@ fn rooms(snapshot: &Snapshot) -> Vec<(String, Vec<Room>)> {
             [(a, b), (b, a)]
         })
         .collect();
-    let nodes = snapshot.nodes.iter().map(|node| node.name.clone());
-    let mut all: Vec<(String, Vec<Room>)> = Vec::new();
-    for node in nodes {
-        if !all.iter().any(|(name, _)| *name == node) {
-            all.push((node, Vec::new()));
-        }
-    }
+    let nodes = snapshot.nodes.iter();
+    let mut all: Vec<(NetNsId, String, Vec<Room>)> = nodes
+        .map(|node| (node.netns, node.name.clone(), Vec::new()))
+        .collect();
     let mut seen = HashSet::new();
     // Where the room of a name is: of its node, and in it.
     let mut named = HashMap::new();
@@ -168,12 +171,12 @@ fn rooms(snapshot: &Snapshot) -> Vec<(String, Vec<Room>)> {
         let end = far.get(&door.id).and_then(|far| places.get(far));
         let mut ends = vec![place];
         ends.extend(end.copied().filter(|end| seen.insert(*end)));
-        let of_node = all.iter().position(|(name, _)| *name == door.node);
+        let of_node = all.iter().position(|(netns, ..)| *netns == door.node_netns);
         let of_node = of_node.unwrap_or_else(|| {
-            all.push((door.node.clone(), Vec::new()));
+            all.push((door.node_netns, door.node.clone(), Vec::new()));
             all.len() - 1
         });
-        let rooms = &mut all[of_node].1;
+        let rooms = &mut all[of_node].2;
         let name = (door.namespace.clone(), corridor_name(door));
         // One that has gone and one that came in its place under the same name are two rooms.
         let gone = door.state == Sight::Gone;

@@ -13,7 +13,7 @@ use super::{
     rows::{Key, Row, arrange},
 };
 use crate::{
-    model::{Direction, DoorId, Snapshot, Traffic},
+    model::{Direction, DoorId, NetNsId, Snapshot, Traffic},
     views::table::{self, Sort},
 };
 
@@ -51,7 +51,7 @@ pub struct State {
     /// The row that is selected, and the first one in view.
     pub(super) place: usize,
     pub(super) top: usize,
-    pub(super) folded: HashSet<String>,
+    pub(super) folded: HashSet<NetNsId>,
     pub(super) filter: String,
     pub(super) typing: bool,
     pub(super) sort: Sort,

@@ -1,0 +1,102 @@
+//! Two nodes of one name, as two clusters on one machine have them: told apart everywhere.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use netviz::{
+    model::{NetNsId, Role, Side, Snapshot},
+    views::{
+        layout::Layout,
+        table::{self, Sort, Style},
+        tui::{Options, State, draw},
+    },
+};
+use netviz_tests::cli::sight::{Sight, end};
+use ratatui::{Terminal, backend::TestBackend};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn twins() -> Snapshot {
+    let mut sight = Sight::default();
+    for (netns, address) in [(100, "172.18.0.2/16"), (200, "172.19.0.2/16")] {
+        let node = sight.node("worker", netns, &[address]);
+        sight.pod(
+            node,
+            "web-0",
+            "10.0.0.1/32",
+            &end(netns + 1, 8, "eth0"),
+            &end(netns, 9, "lxcaaa"),
+        );
+        let vxlan = end(netns, 4, "cilium_vxlan");
+        sight.door(node, Side::Node, Role::Overlay, &vxlan);
+    }
+    sight.snapshot()
+}
+
+#[test]
+fn each_door_says_on_which_node_it_is() {
+    let snapshot = twins();
+    for netns in [100, 200] {
+        let doors = snapshot.doors.iter();
+        let mut its = doors.filter(|door| door.node_netns == NetNsId(netns));
+        assert_eq!(its.clone().count(), 3);
+        assert!(its.all(|door| door.node == "worker"));
+    }
+    let json = serde_json::to_value(&snapshot).expect("JSON");
+    assert_eq!(json["doors"][0]["node_netns"], 100);
+}
+
+#[test]
+fn each_has_a_building_and_a_heading_of_its_own() {
+    let snapshot = twins();
+    let layout = Layout::new(&snapshot);
+    let buildings: Vec<_> = layout
+        .buildings
+        .iter()
+        .map(|building| (building.name.as_str(), building.netns, building.rooms.len()))
+        .collect();
+    assert_eq!(
+        buildings,
+        [("worker", NetNsId(100), 1), ("worker", NetNsId(200), 1)]
+    );
+    let style = Style {
+        width: None,
+        colour: false,
+    };
+    let text = table::draw(&snapshot, style);
+    for heading in ["worker  172.18.0.2/16", "worker  172.19.0.2/16"] {
+        let headings = text.lines().filter(|line| *line == heading);
+        assert_eq!(headings.count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_live_screen_folds_one_of_them() {
+    let options = Options {
+        colour: false,
+        interval: SECOND,
+        sort: Sort::Place,
+    };
+    let mut state = State::new(options, 160, 40);
+    state.take(twins(), SECOND);
+    let text = |state: &State| {
+        let mut terminal = Terminal::new(TestBackend::new(160, 40)).expect("a terminal");
+        terminal.draw(|frame| draw(frame, state)).expect("a frame");
+        terminal.backend().to_string()
+    };
+    let pods = |text: &str| {
+        text.lines()
+            .filter(|line| line.contains("10.0.0.1"))
+            .count()
+    };
+    let open = text(&state);
+    assert!(
+        open.contains("172.18.0.2/16") && open.contains("172.19.0.2/16"),
+        "{open}"
+    );
+    assert_eq!(pods(&open), 2, "{open}");
+    state.key(KeyEvent::new(KeyCode::Home, KeyModifiers::NONE));
+    state.key(KeyEvent::new(KeyCode::Left, KeyModifiers::NONE));
+    let folded = text(&state);
+    assert_eq!(pods(&folded), 1, "{folded}");
+}
