@@ -68,13 +68,17 @@ fn street(pen: &mut Pen, map: &Map<'_>, ports: &[house::Port]) {
     if first < last {
         pen.line((x, first), (x, last), busiest);
     }
+    pen.turn(0, x, false);
+    pen.write("s", (x + 8, last + 18), pen::Anchor::Start, &name);
     pen.close();
 }
 
 /// Remarks and what the signs mean; where they end.
 fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Reasons, top: usize, columns: usize) -> usize {
     pen.turn(0, HOUSE, false);
-    let legend = map.legend().into_iter();
+    let legend = map
+        .legend("Solid lines are crossed, dotted ones by nothing, of dashed ones it is not known")
+        .into_iter();
     let lines = super::footnotes(remarks).into_iter().chain(legend);
     let lines = lines.flat_map(|line| crate::views::text::wrap(&line, columns * LETTERS, 4));
     let mut y = top + LINE / 2;

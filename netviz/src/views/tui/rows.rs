@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{DoorId, DoorState, Snapshot, State as Sight},
-    views::table::corridor_name,
+    views::{
+        layout::{Hallway, Layout},
+        table::corridor_name,
+    },
 };
 
 /// What a row is of, however its place may change.
@@ -137,61 +140,57 @@ fn add(
 
 /// The rooms of each node, in the order of the snapshot; those of one pod together.
 fn rooms(snapshot: &Snapshot) -> Vec<(String, Vec<Room>)> {
-    let places: HashMap<_, _> = snapshot
-        .doors
-        .iter()
-        .enumerate()
-        .map(|(place, door)| (door.id, place))
-        .collect();
-    let far: HashMap<_, _> = snapshot
-        .corridors
-        .iter()
-        .flat_map(|corridor| {
-            let [a, b] = corridor.ends;
-            [(a, b), (b, a)]
-        })
-        .collect();
-    let nodes = snapshot.nodes.iter().map(|node| node.name.clone());
-    let mut all: Vec<(String, Vec<Room>)> = Vec::new();
-    for node in nodes {
-        if !all.iter().any(|(name, _)| *name == node) {
-            all.push((node, Vec::new()));
+    let doors = snapshot.doors.iter().enumerate();
+    let places: HashMap<_, _> = doors.map(|(place, door)| (door.id, place)).collect();
+    let layout = Layout::new(snapshot);
+    let mut buildings: Vec<(String, Vec<Room>)> = Vec::new();
+    for building in &layout.buildings {
+        let ends = |hall: &Hallway| {
+            let mut ends: Vec<usize> = hall
+                .ends()
+                .filter_map(|id| places.get(&id).copied())
+                .collect();
+            ends.sort_unstable();
+            ends
+        };
+        let mut halls: Vec<_> = building.halls().map(ends).collect();
+        // The layout pairs the doors; how they are sorted, the person has chosen.
+        halls.sort_unstable();
+        buildings.push((building.name.clone(), together(snapshot, halls)));
+    }
+    // A node without a door is there all the same.
+    for node in &snapshot.nodes {
+        if !buildings.iter().any(|(name, _)| *name == node.name) {
+            buildings.push((node.name.clone(), Vec::new()));
         }
     }
-    let mut seen = HashSet::new();
-    // Where the room of a name is: of its node, and in it.
+    let order = |name: &str| snapshot.nodes.iter().position(|node| node.name == name);
+    buildings.sort_by_key(|(name, _)| order(name).unwrap_or(usize::MAX));
+    buildings
+}
+
+/// Puts the corridors of one pod into one room.
+fn together(snapshot: &Snapshot, halls: Vec<Vec<usize>>) -> Vec<Room> {
+    let mut rooms: Vec<Room> = Vec::new();
     let mut named = HashMap::new();
-    for (place, door) in snapshot.doors.iter().enumerate() {
-        if !seen.insert(place) {
+    for ends in halls {
+        let Some(door) = ends.first().map(|place| &snapshot.doors[*place]) else {
             continue;
-        }
-        let end = far.get(&door.id).and_then(|far| places.get(far));
-        let mut ends = vec![place];
-        ends.extend(end.copied().filter(|end| seen.insert(*end)));
-        let of_node = all.iter().position(|(name, _)| *name == door.node);
-        let of_node = of_node.unwrap_or_else(|| {
-            all.push((door.node.clone(), Vec::new()));
-            all.len() - 1
-        });
-        let rooms = &mut all[of_node].1;
-        let name = (door.namespace.clone(), corridor_name(door));
+        };
         // One that has gone and one that came in its place under the same name are two rooms.
         let gone = door.state == Sight::Gone;
-        let known = door
-            .pod
-            .as_ref()
-            .and_then(|_| named.get(&(of_node, name.clone(), gone)))
-            .copied();
+        let name = (door.namespace.clone(), corridor_name(door), gone);
+        let known = door.pod.as_ref().and_then(|_| named.get(&name)).copied();
         match known.and_then(|known: usize| rooms.get_mut(known)) {
             Some(room) => room.corridors.push(ends),
             None => {
-                named.insert((of_node, name, gone), rooms.len());
+                named.insert(name, rooms.len());
                 let corridors = vec![ends];
                 rooms.push(Room { corridors });
             }
         }
     }
-    all
+    rooms
 }
 
 /// Whether a part of the pod's, node's or device's name is `filter`, in small letters.
