@@ -112,7 +112,7 @@ fn keys_do_what_the_help_says() {
         it.contains("/gcxrm█") && !it.contains("t6ggh") && it.contains("lxce84a702bb02c")
     });
     press(&mut terminal, "\r", "kept", &|it| {
-        !it.contains('█') || it.contains("  /gcxrm")
+        it.contains("  /gcxrm") && !it.contains("/gcxrm█")
     });
     press(&mut terminal, "\u{1b}", "cleared", &|it| {
         it.contains("t6ggh")
@@ -206,17 +206,20 @@ fn the_terminal_is_given_back() {
 
 #[test]
 fn colours_are_a_matter_of_taste() {
-    let lab = lab();
+    let mut lab = lab();
     for (variables, coloured) in [
         (&[("TERM", "xterm-256color")][..], true),
         (&[("NO_COLOR", "1")], false),
     ] {
-        let terminal = live(&lab, (120, 40), variables);
+        let terminal = live(&lab, (120, 60), variables);
+        lab.add_pod(NODE, "newcomer").unwrap();
+        terminal.sees("a new pod", LIMIT, |it| it.contains("  new"));
         let written = terminal.written();
         assert!(!written.contains("\u{1b}[38;2;"), "more than 256 colours");
-        // Doors that were waited for have been yellow.
-        let yellow = written.contains("\u{1b}[38;5;3m");
-        assert_eq!(yellow, coloured, "{written:?}");
+        // New ones are green.
+        let green = written.contains("\u{1b}[38;5;2m");
+        assert_eq!(green, coloured, "{written:?}");
+        lab.remove_pod("newcomer").unwrap();
         leave(terminal);
     }
     // A terminal that can do nothing gets lines.
