@@ -124,13 +124,14 @@ pub struct MapArgs {
     /// Where to look.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Form of the drawing; json is the snapshot itself, as `doors` prints it.
+    /// Form of the drawing; json is the layout with the snapshot that it is made of.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: MapOutput,
     /// Count for so long before drawing [default: 1s].
     #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration)]
     pub period: Option<Duration>,
-    /// Columns of the text [default: those of the terminal, 100 elsewhere; 80 at the least].
+    /// Columns of the text, 80 at the least; from 160 on, nodes stand beside each other [default:
+    /// those of the terminal, 100 elsewhere].
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
     /// No sign in the text that ASCII has not.
@@ -161,7 +162,7 @@ pub enum MapOutput {
     Mermaid,
     /// Graphviz.
     Dot,
-    /// The snapshot.
+    /// What stands where, and the snapshot.
     Json,
 }
 

@@ -62,7 +62,10 @@ impl Browser {
             .arg(format!("--screenshot={}", picture.display()))
             .arg(format!("--window-size={width},{height}"))
             // As the user's system would say it.
-            .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
+            .arg(format!(
+                "--blink-settings=preferredColorScheme={}",
+                u8::from(!dark)
+            ))
             .arg(format!("file://{}", page.display()))
             .stdout(Stdio::null());
         Self::run(&mut command);

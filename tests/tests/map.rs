@@ -1,17 +1,17 @@
 //! The building, drawn: the layout that all drawings share, and each of them.
 
 use netviz::{
-    model::{Role, Side, Snapshot},
+    model::Snapshot,
     views::{
         layout::{Hallway, Layout},
-        map::{Map, graph, svg, text},
+        map::{Map, graph, json, svg, text},
         text::visible_width,
     },
 };
 use netviz_tests::{
     cli::{
         random::Random,
-        sight::{Sight, blog, end},
+        sight::{self, blog, end},
     },
     hostile::NAMES,
 };
@@ -54,36 +54,16 @@ fn drawings(snapshot: &Snapshot) -> Vec<String> {
     ]
 }
 
-/// A cluster of so many nodes with so many pods each.
 fn cluster(nodes: u64, pods: u32) -> Snapshot {
-    let mut sight = Sight::default();
-    for node in 1..=nodes {
-        let netns = node * 1_000;
-        let place = sight.node(&format!("worker{node}"), netns, &["172.18.0.2/16"]);
-        sight.door(
-            place,
-            Side::Node,
-            Role::Overlay,
-            &end(netns, 4, "cilium_vxlan"),
-        );
-        for pod in 0..pods {
-            let index = 10 + 2 * pod;
-            sight.pod(
-                place,
-                &format!("shop-{pod}-7d996d7884-{node}{pod:04}"),
-                &format!("10.{node}.0.{}/32", pod + 1),
-                &end(netns + 1 + u64::from(pod), index, "eth0"),
-                &end(netns, index + 1, "lxc0123456789ab"),
-            );
-        }
-    }
-    sight.snapshot()
+    sight::cluster(nodes, pods, true).snapshot()
 }
 
 #[test]
 fn every_door_has_one_place_and_no_order_of_input_changes_a_byte() {
     let mut random = Random(7);
-    for snapshot in [blog().snapshot(), cluster(1, 1), cluster(3, 110)] {
+    let mut snapshots = vec![blog().snapshot(), cluster(1, 1), cluster(3, 110)];
+    snapshots.extend((0..30).map(|_| sight::any(&mut random)));
+    for snapshot in snapshots {
         let mut doors: Vec<_> = snapshot.doors.iter().map(|door| door.id).collect();
         doors.sort();
         assert_eq!(doors_of(&Layout::new(&snapshot)), doors);
@@ -115,53 +95,247 @@ fn every_door_is_in_every_drawing() {
     }
 }
 
-#[test]
-fn rooms_and_doors_do_not_overlap_in_the_picture() {
-    let picture = svg::draw(&Map::new(&cluster(3, 110)));
-    let tree = roxmltree::Document::parse(&picture).expect("XML");
-    let mut rooms: Vec<(u32, u32)> = tree
-        .descendants()
-        .filter(|node| node.has_tag_name("rect") && node.attribute("class") == Some("r"))
+/// Boxes of a class in the picture: left, top, right, bottom.
+fn boxes(tree: &roxmltree::Document<'_>, class: &str) -> Vec<[u32; 4]> {
+    tree.descendants()
+        .filter(|node| node.has_tag_name("rect") && node.attribute("class") == Some(class))
         .map(|node| {
             let number = |name| node.attribute(name).and_then(|text| text.parse().ok());
-            let top: u32 = number("y").expect("a number");
-            (top, top + number("height").expect("a number"))
+            let [x, y, width, height]: [u32; 4] =
+                ["x", "y", "width", "height"].map(|name| number(name).expect("a number"));
+            [x, y, x + width, y + height]
         })
-        .collect();
-    rooms.sort_unstable();
-    assert_eq!(rooms.len(), 330);
-    assert!(rooms.windows(2).all(|pair| pair[0].1 < pair[1].0));
-    // No two texts begin at one place.
-    let mut places: Vec<_> = tree
-        .descendants()
-        .filter(|node| node.has_tag_name("text"))
-        .map(|node| (node.attribute("x"), node.attribute("y")))
-        .collect();
-    let all = places.len();
-    places.sort_unstable();
-    places.dedup();
-    assert_eq!(places.len(), all);
+        .collect()
+}
+
+fn overlap(a: &[u32; 4], b: &[u32; 4]) -> bool {
+    a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
+}
+
+#[test]
+fn rooms_and_doors_do_not_overlap_in_the_picture() {
+    let mut random = Random(11);
+    let mut snapshots = vec![cluster(3, 110), cluster(1, 1), blog().snapshot()];
+    snapshots.extend((0..40).map(|_| sight::any(&mut random)));
+    for snapshot in snapshots {
+        let map = Map::new(&snapshot);
+        let picture = svg::draw(&map);
+        let tree = roxmltree::Document::parse(&picture).expect("XML");
+        let (houses, rooms) = (boxes(&tree, "n"), boxes(&tree, "r"));
+        let wanted = map.layout.buildings.iter().map(|it| it.rooms.len());
+        assert_eq!(rooms.len(), wanted.sum::<usize>());
+        assert_eq!(houses.len(), map.layout.buildings.len());
+        for all in [&houses, &rooms] {
+            for (place, one) in all.iter().enumerate() {
+                assert!(!all[place + 1..].iter().any(|other| overlap(one, other)));
+            }
+        }
+        // Each room is inside of one building.
+        let inside =
+            |a: &[u32; 4], b: &[u32; 4]| a[0] > b[0] && a[1] > b[1] && a[2] < b[2] && a[3] < b[3];
+        for room in &rooms {
+            assert!(houses.iter().any(|house| inside(room, house)), "{room:?}");
+        }
+        // No two texts begin at one place.
+        let texts = tree.descendants().filter(|node| node.has_tag_name("text"));
+        let mut places: Vec<_> = texts
+            .map(|node| ["x", "y", "text-anchor"].map(|name| node.attribute(name)))
+            .collect();
+        let all = places.len();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), all);
+    }
 }
 
 #[test]
 fn no_line_is_wider_than_the_drawing() {
-    let snapshot = blog().snapshot();
-    for width in [0, 80, 81, 95, 110] {
-        for ascii in [false, true] {
-            let style = text::Style {
-                width,
-                ascii,
-                mac: true,
-            };
-            let drawn = text::draw(&Map::new(&snapshot), style);
-            let limit = width.max(text::NARROWEST);
-            for line in drawn.lines() {
-                assert!(visible_width(line) <= limit, "{width}: {line}");
-                let wall = line.starts_with(['│', '┌', '└']);
-                assert!(!wall || visible_width(line) == limit, "{width}: {line}");
+    let mut random = Random(5);
+    let mut snapshots = vec![blog().snapshot(), cluster(3, 2)];
+    snapshots.extend((0..40).map(|_| sight::any(&mut random)));
+    for snapshot in &snapshots {
+        for width in [0, 80, 81, 95, 110, 159, 160, 161, 200, 300] {
+            for ascii in [false, true] {
+                let style = text::Style {
+                    width,
+                    ascii,
+                    mac: true,
+                    colour: false,
+                };
+                let drawn = text::draw(&Map::new(snapshot), style);
+                let limit = width.max(text::NARROWEST);
+                for line in drawn.lines() {
+                    assert!(visible_width(line) <= limit, "{width}: {line}\n{drawn}");
+                }
             }
         }
     }
+}
+
+/// The walls of the left buildings, and of the right ones, stand in line.
+#[test]
+fn walls_stand_in_line() {
+    let mut random = Random(23);
+    for _ in 0..60 {
+        let snapshot = sight::any(&mut random);
+        let map = Map::new(&snapshot);
+        for width in [80, 160, 230] {
+            let style = text::Style {
+                width,
+                ..text::Style::default()
+            };
+            let drawn = text::draw(&map, style);
+            let columns = |line: &str| -> Vec<usize> {
+                let mut at = 0;
+                let walls = line.char_indices().filter_map(|(place, c)| {
+                    at = visible_width(&line[..place]);
+                    "│╪┼┌┐└┘".contains(c).then_some(at)
+                });
+                walls.collect()
+            };
+            let lines: Vec<_> = drawn
+                .lines()
+                .take_while(|line| !line.starts_with('▼'))
+                .collect();
+            let top = lines[0];
+            let right = visible_width(&top[..top.find('┐').expect("a corner")]);
+            let houses = lines
+                .iter()
+                .filter(|line| line.starts_with(['│', '┌', '└']));
+            for line in houses {
+                let walls = columns(line);
+                assert!(
+                    walls.contains(&0) && walls.contains(&right),
+                    "{line}\n{drawn}"
+                );
+            }
+        }
+    }
+}
+
+/// Every end of the way is joined to the one line that leads from the first to the last.
+#[test]
+fn the_tunnel_leads_from_node_to_node() {
+    for (nodes, tunnel) in [(1, true), (2, true), (3, true), (5, true), (3, false)] {
+        let snapshot = sight::cluster(nodes, 2, tunnel).snapshot();
+        let map = Map::new(&snapshot);
+        for width in [80, 160] {
+            let style = text::Style {
+                width,
+                ..text::Style::default()
+            };
+            let drawn = text::draw(&map, style);
+            let gate = if tunnel {
+                "cilium_vxlan 4 ▐"
+            } else {
+                "eth0 5 ▐"
+            };
+            let turned = if tunnel {
+                "▌ 4 cilium_vxlan"
+            } else {
+                "▌ 5 eth0"
+            };
+            let gates = |needle: &str| drawn.matches(needle).count() as u64;
+            assert_eq!(gates(gate) + gates(turned), nodes, "{drawn}");
+            let joints: String = drawn.chars().filter(|c| "╗╝╔╚╠╣╬╦╩".contains(*c)).collect();
+            let wanted = match (nodes, width) {
+                (1, _) => "",
+                (2, 80) => "╗╝",
+                // Straight across.
+                (2, _) => "",
+                (3, 80) => "╗╣╝",
+                (3, _) => "╦╝",
+                (5, 80) => "╗╣╣╣╝",
+                _ => "╦╬╝",
+            };
+            assert_eq!(joints, wanted, "{nodes} nodes, {width} columns:\n{drawn}");
+            let said = drawn.contains("Between the nodes: ");
+            assert_eq!(said, nodes > 1);
+            let network = drawn.contains("the network, 172.18.0.0/16");
+            assert_eq!(network, nodes > 1 && !tunnel);
+        }
+    }
+}
+
+#[test]
+fn cilium_host_is_off_the_path_only_where_pods_were_heard() {
+    let drawn = |sight: &sight::Sight| drawings(&sight.snapshot());
+    let said = "not on this path";
+    let mut sight = sight::cluster(1, 1, true);
+    // Nothing crossed anything.
+    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
+    sight.flow((1001, 10), (1000, 11), 0, 5);
+    for text in drawn(&sight) {
+        assert!(text.contains(said), "{text}");
+    }
+    // One packet of a pod, or nobody's.
+    sight.flow((1000, 2), (1000, 3), 0, 1);
+    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
+    // Not known.
+    sight.flow((1000, 2), (1000, 3), 0, 0);
+    sight.now(1000, 3).ingress = None;
+    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
+}
+
+#[test]
+fn what_is_remarked_is_in_every_drawing() {
+    let mut sight = sight::cluster(2, 40, true);
+    for pod in 0..40 {
+        sight.at(1000, 11 + 2 * pod).problem = Some(format!("nobody knows (since {pod})"));
+    }
+    sight.at(2000, 4).problem = Some("out of reach: come nearer".into());
+    let shown = drawings(&sight.snapshot());
+    for text in &shown {
+        assert!(text.contains("out of reach: come nearer"), "{text}");
+        assert!(text.contains("nobody knows"), "{text}");
+    }
+    // Of 40 doors it is said once.
+    assert_eq!(shown[0].matches("nobody knows").count(), 1);
+    assert!(
+        shown[0].contains("at 40 doors: blind: nobody knows"),
+        "{}",
+        shown[0]
+    );
+}
+
+#[test]
+fn an_other_end_that_is_not_shown_is_named_by_its_index() {
+    let mut snapshot = cluster(1, 1);
+    snapshot.doors.retain(|door| door.ifindex != 10);
+    snapshot.corridors.clear();
+    for text in drawings(&snapshot) {
+        assert!(text.contains("11@if10"), "{text}");
+    }
+}
+
+#[test]
+fn the_layout_for_programs_names_doors_of_the_snapshot() {
+    let snapshot = blog().snapshot();
+    let map = Map::new(&snapshot);
+    let written = serde_json::to_value(json::drawing(&map)).expect("JSON");
+    assert_eq!(written["schema"], json::SCHEMA);
+    assert_eq!(
+        written["snapshot"],
+        serde_json::to_value(&snapshot).expect("JSON")
+    );
+    let doors = written["snapshot"]["doors"].as_array().expect("doors");
+    let mut placed = 0;
+    for building in written["layout"]["buildings"]
+        .as_array()
+        .expect("buildings")
+    {
+        for halls in ["rooms", "inner", "gates"] {
+            for hall in building[halls].as_array().expect("hallways") {
+                for end in [&hall["far"], &hall["near"]] {
+                    let same = |door: &&serde_json::Value| {
+                        door["netns"] == end["netns"] && door["ifindex"] == end["ifindex"]
+                    };
+                    placed += usize::from(doors.iter().any(|door| same(&door)));
+                }
+            }
+        }
+    }
+    assert_eq!(placed, doors.len());
 }
 
 #[test]
@@ -196,7 +370,7 @@ fn hostile_names_stay_text() {
         // What a name could end is not ended: quotes are where the drawing put them.
         for line in graph::mermaid(&map).lines() {
             assert_eq!(line.matches('"').count() % 2, 0, "{line}");
-            assert!(line.matches('"').count() <= 2, "{line}");
+            assert!(line.matches('"').count() <= 4, "{line}");
         }
         for line in graph::dot(&map).lines() {
             let bare = line.replace("\\\\", "").replace("\\\"", "");
@@ -213,7 +387,13 @@ fn a_name_that_is_cut_says_so() {
     for door in &mut snapshot.doors {
         door.pod = Some(long.clone());
     }
-    for drawn in &drawings(&snapshot)[..2] {
+    let [text, picture] = &drawings(&snapshot)[..2] else {
+        unreachable!("there are more")
+    };
+    // Pointing at a room says all of it.
+    let title = format!("<title>{long}</title>");
+    assert!(picture.contains(&title));
+    for drawn in [text, &picture.replace(&title, "")] {
         assert!(!drawn.contains(&long));
         let cut = drawn.lines().find(|line| line.contains("start-xxx"));
         assert!(cut.is_some_and(|line| line.contains('…') && line.contains("-end")));
@@ -225,6 +405,20 @@ fn the_blog_s_cluster() {
     let snapshot = blog().snapshot();
     let drawn = drawings(&snapshot);
     insta::assert_snapshot!("map_text", drawn[0]);
+    let wide = text::Style {
+        width: 170,
+        mac: true,
+        ..text::Style::default()
+    };
+    insta::assert_snapshot!("map_text_wide", text::draw(&Map::new(&snapshot), wide));
+    let plain = text::Style {
+        width: 80,
+        ascii: true,
+        ..text::Style::default()
+    };
+    insta::assert_snapshot!("map_text_ascii", text::draw(&Map::new(&snapshot), plain));
+    let native = sight::cluster(3, 1, false).snapshot();
+    insta::assert_snapshot!("map_text_native", drawings(&native)[0]);
     insta::assert_snapshot!("map_svg", drawn[1]);
     insta::assert_snapshot!("map_mermaid", drawn[3]);
     insta::assert_snapshot!("map_dot", drawn[4]);

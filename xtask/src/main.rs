@@ -30,7 +30,7 @@ enum Task {
     },
     /// Runs every test (as root)
     Test {
-        /// Also the tests that are ignored because they take long
+        /// Also the tests that take long, or a browser (which is installed)
         #[arg(long)]
         all: bool,
         /// Filter and options for the test programs

@@ -4,6 +4,7 @@
 //! two ways to them, see [`Way`]; whichever is there already is taken.
 
 mod apt;
+mod browser;
 mod debian;
 mod nightly;
 mod probe;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use browser::install as browser;
 pub(crate) use way::Way;
 
 use crate::{

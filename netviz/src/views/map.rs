@@ -114,14 +114,15 @@ impl<'a> Map<'a> {
     }
 
     /// What the signs mean that are in this drawing, a line for each.
-    fn legend(&self) -> Vec<String> {
+    /// `lines` says how corridors are drawn.
+    fn legend(&self, lines_mean: &str) -> Vec<String> {
         let window = self.snapshot.window_seconds;
         let window = window.map_or_else(String::new, |seconds| format!(" over {seconds:.1} s"));
         let mut lines = vec![
             format!(
                 "▼ into the device, ▲ out of it, packets per second{window}; doors are never summed."
             ),
-            "═ crossed, ┄ by nothing, ? not known. The number beside a door is its index.".into(),
+            format!("{lines_mean}. The number beside a door is its index."),
         ];
         let halls = || {
             let buildings = self.layout.buildings.iter();

@@ -387,3 +387,80 @@ fn second_node(sight: &mut Sight) {
         sample.egress = Some(packets(78));
     }
 }
+
+/// A cluster of so many nodes with so many pods each; `tunnel` says whether they have one.
+#[must_use]
+pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> Sight {
+    let mut sight = Sight::default();
+    for node in 1..=nodes {
+        let netns = node * 1_000;
+        let place = sight.node(&format!("worker{node}"), netns, &["172.18.0.2/16"]);
+        let (net, host) = (end(netns, 2, "cilium_net"), end(netns, 3, "cilium_host"));
+        sight.corridor(place, Role::CiliumHost, Side::Node, &net, &host);
+        if tunnel {
+            let vxlan = end(netns, 4, "cilium_vxlan");
+            sight.door(place, Side::Node, Role::Overlay, &vxlan).kind = Some("vxlan".into());
+        }
+        let eth0 = end(netns, 5, "eth0");
+        sight.door(place, Side::Node, Role::Uplink, &eth0).addresses =
+            vec![format!("172.18.0.{}/16", node + 1)];
+        for pod in 0..pods {
+            let index = 10 + 2 * pod;
+            sight.pod(
+                place,
+                &format!("shop-{pod}-7d996d7884-{node}{pod:04}"),
+                &format!("10.{node}.0.{}/32", pod + 1),
+                &end(netns + 1 + u64::from(pod), index, "eth0"),
+                &end(netns, index + 1, "lxc0123456789ab"),
+            );
+        }
+    }
+    sight
+}
+
+/// A cluster of which nothing is known beforehand: sizes, names, what crossed and what is remarked
+/// are left to chance.
+#[must_use]
+pub fn any(random: &mut super::random::Random) -> Snapshot {
+    let (nodes, tunnel) = (1 + random.below(4), random.below(2) == 0);
+    let pods = u32::try_from(random.below(9)).unwrap_or(0);
+    let mut sight = cluster(nodes, pods, tunnel);
+    let names = [
+        "a",
+        "観測点-データベース",
+        "shop-…",
+        "e\u{301}\u{200d}x",
+        &"n".repeat(130),
+        "x y  z",
+    ];
+    let mut pick = |many: usize| usize::try_from(random.below(many as u64)).unwrap_or(0);
+    for door in &mut sight.cluster.doors {
+        match pick(8) {
+            0 => door.pod = door.pod.is_some().then(|| names[pick(names.len())].into()),
+            1 => door.interface = names[pick(names.len())].into(),
+            2 => {
+                door.problem = Some(format!(
+                    "cannot be seen (for {} reasons): {}",
+                    pick(3),
+                    names[4]
+                ))
+            }
+            3 => {
+                door.addresses = vec!["fd00:1234:5678:9abc:def0:1234:5678:9abc/128".into(); pick(4)]
+            }
+            4 => door.peer = None,
+            5 => door.mac = None,
+            _ => {}
+        }
+    }
+    for sample in sight.now.doors.values_mut() {
+        let packets = [0, 1, 12, 99_999_999_999][pick(4)];
+        match pick(4) {
+            0 => *sample = DoorSample::default(),
+            1 => sample.ingress = Some(counts(packets, packets, packets)),
+            2 => sample.egress = Some(counts(packets, packets, packets)),
+            _ => {}
+        }
+    }
+    sight.snapshot()
+}

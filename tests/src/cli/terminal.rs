@@ -1,4 +1,4 @@
-//! A pseudo terminal with a program on it.
+//! A pseudo terminal with a program on it, and the screen that a person would see.
 
 use std::{
     fs::File,
@@ -25,7 +25,19 @@ pub struct Terminal {
     master: File,
     // Held, so that the terminal and its settings outlive the program.
     slave: File,
-    output: Arc<Mutex<Vec<u8>>>,
+    output: Arc<Mutex<Output>>,
+}
+
+/// What was written, and what it looks like.
+struct Output {
+    written: Vec<u8>,
+    screen: vt100::Parser,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.screen.screen().contents())
+    }
 }
 
 impl Terminal {
@@ -60,14 +72,18 @@ impl Terminal {
         // SAFETY: two system calls.
         unsafe { command.pre_exec(own) };
         let child = command.spawn().expect("the program starts");
-        let output = Arc::new(Mutex::new(Vec::new()));
+        let output = Arc::new(Mutex::new(Output {
+            written: Vec::new(),
+            screen: vt100::Parser::new(rows, columns, 0),
+        }));
         let (mut reader, written) = (master.try_clone().expect("a descriptor"), output.clone());
         // Ends when the terminal does.
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
-                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-                written.extend_from_slice(&buffer[..length]);
+                let mut output = written.lock().unwrap_or_else(PoisonError::into_inner);
+                output.written.extend_from_slice(&buffer[..length]);
+                output.screen.process(&buffer[..length]);
             }
         });
         Self {
@@ -81,8 +97,50 @@ impl Terminal {
     /// Everything that was written so far.
     #[must_use]
     pub fn written(&self) -> String {
-        let written = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&written).into_owned()
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&output.written).into_owned()
+    }
+
+    /// How many bytes were written so far.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.written.len()
+    }
+
+    /// What stands on the screen now, line by line.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.screen.screen().contents()
+    }
+
+    /// Waits until the screen is as wanted; how long it took.
+    pub fn sees(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> Duration {
+        let look = || match self.screen() {
+            screen if wanted(&screen) => Ok(()),
+            screen => Err(format!("\n{screen}")),
+        };
+        until(what, limit, look).1
+    }
+
+    /// Gives the terminal another size, as a person does who drags its window.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.screen.screen_mut().set_size(rows, columns);
+        // SAFETY: the descriptor is open, and the structure outlives the call.
+        let done =
+            unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
     /// Waits until `text` has been written; how long it took.

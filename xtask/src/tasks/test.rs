@@ -72,6 +72,9 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
         bail!("the kernel tests make network namespaces and load eBPF programs: run as root");
     }
     setup::run()?;
+    if all {
+        setup::browser()?;
+    }
     // The binary in an empty root is a test as well; one that was asked for by name is another.
     if args.is_empty() {
         dist::run()?;

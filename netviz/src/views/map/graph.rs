@@ -74,14 +74,12 @@ fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Pair {
     }
 }
 
-/// `eth0 8 ▼ 12.0 ▲ 12.0`, its addresses, and what there is to remark.
+/// `eth0 8`, `▼ 12.0 ▲ 12.0`, its addresses, and what there is to remark.
 fn door(door: &DoorState, alone: bool) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{} {} {}",
-        name(door),
-        index(door, alone),
-        rates(door)
-    )];
+    let mut lines = vec![
+        format!("{} {}", name(door), index(door, alone)),
+        rates(door),
+    ];
     if !door.addresses.is_empty() {
         lines.push(safe(&door.addresses.join(" ")));
     }

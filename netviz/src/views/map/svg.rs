@@ -4,15 +4,21 @@ mod house;
 mod pen;
 
 use super::Map;
-use crate::views::{reasons::Reasons, table, text::safe};
+use crate::views::{
+    reasons::Reasons,
+    table,
+    text::{cut_middle, safe},
+};
 use house::House;
 use pen::{Pen, escape};
 
 /// Width of one building.
 const HOUSE: usize = 660;
 /// Between two buildings, where the way is.
-const STREET: usize = 88;
+const STREET: usize = 116;
 const MARGIN: usize = 16;
+/// Letters of what is written there.
+const NAME: usize = 15;
 /// Height of a line below the buildings.
 const LINE: usize = 16;
 /// Letters of a line below the buildings, by the width of one of them.
@@ -64,17 +70,23 @@ fn street(pen: &mut Pen, map: &Map<'_>, ports: &[house::Port]) {
     let name = name.unwrap_or_default();
     let busiest = ports.iter().filter_map(|port| port.busiest);
     let busiest = busiest.reduce(f64::max);
+    // Not within a building.
+    pen.turn(0, 2 * x, false);
     pen.open(None, &format!("between the nodes: {name}"));
     if first < last {
         pen.line((x, first), (x, last), busiest);
     }
+    let name = cut_middle(&name, NAME);
+    pen.write("s", (x, last + 20), pen::Anchor::Middle, &name);
     pen.close();
 }
 
 /// Remarks and what the signs mean; where they end.
 fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Reasons, top: usize, columns: usize) -> usize {
     pen.turn(0, HOUSE, false);
-    let legend = map.legend().into_iter();
+    let legend = map
+        .legend("Solid lines are crossed, dotted ones by nothing, of dashed ones it is not known")
+        .into_iter();
     let lines = super::footnotes(remarks).into_iter().chain(legend);
     let lines = lines.flat_map(|line| crate::views::text::wrap(&line, columns * LETTERS, 4));
     let mut y = top + LINE / 2;

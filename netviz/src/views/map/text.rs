@@ -93,7 +93,7 @@ pub fn draw(map: &Map<'_>, style: Style) -> String {
     for remark in super::footnotes(&remarks) {
         lines.extend(wrap(&remark, width, 4));
     }
-    for line in map.legend() {
+    for line in map.legend("═ crossed, ┄ by nothing, ? not known") {
         lines.extend(wrap(&line, width, 2));
     }
     for said in around::said(map.snapshot) {

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{DoorId, DoorState, NetNsId, Snapshot, State as Sight},
-    views::table::corridor_name,
+    views::{
+        layout::{Hallway, Layout},
+        table::corridor_name,
+    },
 };
 
 /// What a row is of, however its place may change.
@@ -143,58 +146,58 @@ fn add(
 
 /// The rooms of each node, in the order of the snapshot; those of one pod together.
 fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, String, Vec<Room>)> {
-    let places: HashMap<_, _> = snapshot
-        .doors
-        .iter()
-        .enumerate()
-        .map(|(place, door)| (door.id, place))
-        .collect();
-    let far: HashMap<_, _> = snapshot
-        .corridors
-        .iter()
-        .flat_map(|corridor| {
-            let [a, b] = corridor.ends;
-            [(a, b), (b, a)]
-        })
-        .collect();
-    let nodes = snapshot.nodes.iter();
-    let mut all: Vec<(NetNsId, String, Vec<Room>)> = nodes
-        .map(|node| (node.netns, node.name.clone(), Vec::new()))
-        .collect();
-    let mut seen = HashSet::new();
-    // Where the room of a name is: of its node, and in it.
-    let mut named = HashMap::new();
-    for (place, door) in snapshot.doors.iter().enumerate() {
-        if !seen.insert(place) {
-            continue;
+    let doors = snapshot.doors.iter().enumerate();
+    let places: HashMap<_, _> = doors.map(|(place, door)| (door.id, place)).collect();
+    let layout = Layout::new(snapshot);
+    let mut buildings: Vec<(NetNsId, String, Vec<Room>)> = Vec::new();
+    for building in &layout.buildings {
+        let ends = |hall: &Hallway| {
+            let mut ends: Vec<usize> = hall
+                .ends()
+                .filter_map(|id| places.get(&id).copied())
+                .collect();
+            ends.sort_unstable();
+            ends
+        };
+        let mut halls: Vec<_> = building.halls().map(ends).collect();
+        // The layout pairs the doors; how they are sorted, the person has chosen.
+        halls.sort_unstable();
+        let rooms = together(snapshot, halls);
+        buildings.push((building.netns, building.name.clone(), rooms));
+    }
+    // A node without a door is there all the same.
+    for node in &snapshot.nodes {
+        if !buildings.iter().any(|(netns, ..)| *netns == node.netns) {
+            buildings.push((node.netns, node.name.clone(), Vec::new()));
         }
-        let end = far.get(&door.id).and_then(|far| places.get(far));
-        let mut ends = vec![place];
-        ends.extend(end.copied().filter(|end| seen.insert(*end)));
-        let of_node = all.iter().position(|(netns, ..)| *netns == door.node_netns);
-        let of_node = of_node.unwrap_or_else(|| {
-            all.push((door.node_netns, door.node.clone(), Vec::new()));
-            all.len() - 1
-        });
-        let rooms = &mut all[of_node].2;
-        let name = (door.namespace.clone(), corridor_name(door));
+    }
+    let order = |netns: NetNsId| snapshot.nodes.iter().position(|node| node.netns == netns);
+    buildings.sort_by_key(|(netns, ..)| order(*netns).unwrap_or(usize::MAX));
+    buildings
+}
+
+/// Puts the corridors of one pod into one room.
+fn together(snapshot: &Snapshot, halls: Vec<Vec<usize>>) -> Vec<Room> {
+    let mut rooms: Vec<Room> = Vec::new();
+    let mut named = HashMap::new();
+    for ends in halls {
+        let Some(door) = ends.first().map(|place| &snapshot.doors[*place]) else {
+            continue;
+        };
         // One that has gone and one that came in its place under the same name are two rooms.
         let gone = door.state == Sight::Gone;
-        let known = door
-            .pod
-            .as_ref()
-            .and_then(|_| named.get(&(of_node, name.clone(), gone)))
-            .copied();
+        let name = (door.namespace.clone(), corridor_name(door), gone);
+        let known = door.pod.as_ref().and_then(|_| named.get(&name)).copied();
         match known.and_then(|known: usize| rooms.get_mut(known)) {
             Some(room) => room.corridors.push(ends),
             None => {
-                named.insert((of_node, name, gone), rooms.len());
+                named.insert(name, rooms.len());
                 let corridors = vec![ends];
                 rooms.push(Room { corridors });
             }
         }
     }
-    all
+    rooms
 }
 
 /// Whether a part of the pod's, node's or device's name is `filter`, in small letters.

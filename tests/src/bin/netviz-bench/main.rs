@@ -6,6 +6,7 @@
 mod attaching;
 mod counting;
 mod figure;
+mod live;
 mod steady;
 
 use std::process::ExitCode;
@@ -16,11 +17,12 @@ use figure::Figure;
 /// A benchmark: what it measures, and how.
 type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     ("counting", counting::run),
     ("lab", attaching::laboratory),
     ("doors", attaching::thousand),
     ("steady", steady::run),
+    ("live", live::run),
 ];
 
 fn main() -> ExitCode {

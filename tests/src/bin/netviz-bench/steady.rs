@@ -54,7 +54,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 /// User and system time so far, in seconds.
-fn processor_time(pid: u32) -> Result<f64> {
+pub(crate) fn processor_time(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
     let fields: Vec<_> = fields.split(' ').collect();

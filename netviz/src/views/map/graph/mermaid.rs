@@ -90,13 +90,12 @@ fn line(busiest: Option<f64>) -> &'static str {
     }
 }
 
-/// Mermaid reads HTML and its own `#…;` in labels, and Markdown where a label begins like a list.
+/// Mermaid reads HTML and its own `#…;` in labels.
 fn entity(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
-            '"' | '<' | '>' | '&' | '#' | '`' | '\\' | ';' | '[' | ']' | '{' | '}' | '|' | '*'
-            | '_' => {
+            '"' | '<' | '>' | '&' | '#' | '`' | '\\' | ';' | '[' | ']' | '{' | '}' | '|' => {
                 let _ = write!(out, "#{};", u32::from(c));
             }
             other => out.push(other),

@@ -15,6 +15,7 @@ pub(super) struct Pen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
+    Middle,
     End,
 }
 
@@ -80,6 +81,7 @@ impl Pen {
             return;
         }
         let anchor = match (at, self.turned) {
+            (Anchor::Middle, _) => "middle",
             (Anchor::Start, false) | (Anchor::End, true) => "start",
             (Anchor::End, false) | (Anchor::Start, true) => "end",
         };

@@ -1,0 +1,73 @@
+//! The live screen with 400 doors: how soon a key is answered while they are being attached, and
+//! what the screen takes afterwards.
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use netviz_tests::{binary, cli::terminal::Terminal, descriptors::Held, room::pairs};
+
+use crate::{figure::Figure, steady::processor_time};
+
+const DOORS: usize = 400;
+const WINDOW: Duration = Duration::from_secs(20);
+const ATTACH_LIMIT: Duration = Duration::from_secs(180);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Between two keys, as somebody types.
+const PAUSE: Duration = Duration::from_millis(60);
+
+pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+    let room = pairs(DOORS as u32 / 2)?;
+    let mut command = Command::new(binary::netviz()?);
+    command
+        .args(["--netns", &room.name()])
+        .env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(command, 120, 40);
+    let pid = terminal.child.id();
+    let attached = || Held::by(pid).links.len();
+    let start = Instant::now();
+    while !terminal.screen().contains("attaching: ") {
+        ensure!(start.elapsed() < ATTACH_LIMIT, "no screen");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut answers = Vec::new();
+    // A key that moves the selection is answered when it has moved.
+    while attached() < 2 * DOORS {
+        ensure!(start.elapsed() < ATTACH_LIMIT, "not attached to all doors");
+        let key = if answers.len() % 2 == 0 { "j" } else { "k" };
+        let before = selected(&terminal.screen());
+        let pressed = Instant::now();
+        terminal.types(key);
+        while selected(&terminal.screen()) == before {
+            ensure!(pressed.elapsed() < ANSWER_LIMIT, "{key} is not answered");
+            thread::sleep(Duration::from_micros(500));
+        }
+        answers.push(pressed.elapsed().as_secs_f64() * 1000.0);
+        thread::sleep(PAUSE);
+    }
+    ensure!(!answers.is_empty(), "attached before a key was pressed");
+    answers.sort_by(f64::total_cmp);
+    let what = format!("a key answered while {DOORS} doors are attached");
+    let median = answers[answers.len() / 2];
+    let (keys, worst) = (answers.len(), answers[answers.len() - 1]);
+    tell(Figure::new(format!("{what}: median of {keys}"), median, "ms").goal(50.0));
+    tell(Figure::new(format!("{what}: the slowest"), worst, "ms").goal(50.0));
+    // What was done for the attaching is over.
+    thread::sleep(Duration::from_secs(2));
+    let (before, start) = (processor_time(pid)?, Instant::now());
+    thread::sleep(WINDOW);
+    let used = (processor_time(pid)? - before) / start.elapsed().as_secs_f64();
+    let what = format!("{DOORS} doors on the live screen: of one core");
+    tell(Figure::new(what, 100.0 * used, "%").goal(2.0));
+    terminal.types("q");
+    terminal.ends(ANSWER_LIMIT);
+    Ok(())
+}
+
+/// The place of the row that is selected.
+fn selected(screen: &str) -> Option<usize> {
+    screen.lines().position(|line| line.starts_with("> "))
+}

@@ -1,0 +1,165 @@
+//! The building as a browser shows it: the picture, the page, and the flowchart by the real
+//! Mermaid.
+
+use std::path::{Path, PathBuf};
+
+use netviz::{
+    model::Snapshot,
+    views::map::{Map, graph, svg},
+};
+use netviz_tests::{
+    browser::Browser,
+    cli::{
+        random::Random,
+        sight::{self, blog},
+    },
+};
+
+/// Says what is wrong with the picture in this page, by the sizes that the browser gives texts.
+const LOOK: &str = r#"<pre id="result"></pre><script>
+const wrong = [];
+const svg = document.querySelector("svg");
+const whole = svg.getBBox(), view = svg.viewBox.baseVal;
+if (whole.x < 0 || whole.y < 0 || whole.x + whole.width > view.width || whole.y + whole.height > view.height)
+  wrong.push("the picture is larger than its page");
+const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBBox()]);
+const houses = [...svg.querySelectorAll("rect.n")].map(house => house.getBBox());
+const bottom = Math.max(...houses.map(house => house.y + house.height));
+for (const [place, [text, a]] of texts.entries()) {
+  if (a.y < bottom && !houses.every(house => (a.x > house.x && a.x + a.width < house.x + house.width) || a.x + a.width < house.x || a.x > house.x + house.width))
+    wrong.push(`${text} reaches through a wall`);
+  for (const [other, b] of texts.slice(place + 1))
+    if (a.x < b.x + b.width - 1 && b.x < a.x + a.width - 1 && a.y < b.y + b.height - 3 && b.y < a.y + a.height - 3)
+      wrong.push(`${text} is over ${other}`);
+}
+document.getElementById("result").textContent = `${texts.length} texts; ` + (wrong.join("; ") || "nothing wrong");
+</script>"#;
+
+fn result(document: &str) -> &str {
+    let (_, rest) = document
+        .split_once("<pre id=\"result\">")
+        .expect("the script has run");
+    rest.split_once("</pre>").map_or(rest, |(text, _)| text)
+}
+
+/// Where pictures are left for people to look at.
+fn pictures() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
+#[test]
+#[ignore = "needs chromium: cargo xtask test --all"]
+fn no_text_is_over_another() {
+    let browser = Browser::find();
+    let mut random = Random(3);
+    let mut snapshots = vec![blog().snapshot(), sight::cluster(3, 110, true).snapshot()];
+    snapshots.extend((0..6).map(|_| sight::any(&mut random)));
+    for snapshot in snapshots {
+        let picture = svg::draw(&Map::new(&snapshot));
+        let document = browser.document(&format!("<!doctype html><body>{picture}{LOOK}"));
+        let said = result(&document);
+        assert!(said.ends_with("nothing wrong"), "{said}");
+        assert!(!said.starts_with("0 "), "{said}");
+    }
+}
+
+/// Not a blank picture: what is bright in one is dark in the other, and neither is of one colour.
+#[test]
+#[ignore = "needs chromium: cargo xtask test --all"]
+fn pictures_in_light_and_dark() {
+    let browser = Browser::find();
+    let many = sight::cluster(3, 110, true).snapshot();
+    for (name, snapshot) in [("blog", blog().snapshot()), ("many", many)] {
+        let map = Map::new(&snapshot);
+        for (form, drawn) in [("svg", svg::draw(&map)), ("html", svg::page(&map))] {
+            let mut sizes = Vec::new();
+            for dark in [false, true] {
+                let theme = if dark { "dark" } else { "light" };
+                let path = pictures().join(format!("{name}-{form}-{theme}.png"));
+                browser.picture(&drawn, &format!("page.{form}"), (1472, 900), dark, &path);
+                sizes.push(std::fs::read(&path).expect("a picture"));
+            }
+            // An empty page is a few hundred bytes of PNG.
+            assert!(sizes.iter().all(|picture| picture.len() > 20_000));
+            assert_ne!(sizes[0], sizes[1], "{name}: dark is light");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium: cargo xtask test --all"]
+fn a_page_runs_nothing_and_keeps_hostile_names_text() {
+    let browser = Browser::find();
+    let mut snapshot = sight::cluster(1, 1, true).snapshot();
+    for door in &mut snapshot.doors {
+        let name =
+            "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>";
+        door.pod = Some(name.into());
+        door.interface = Some(name.into());
+        door.reason = Some(name.into());
+    }
+    let document = browser.document(&svg::page(&Map::new(&snapshot)));
+    assert!(
+        document.contains("<title>netviz: worker1</title>"),
+        "{document}"
+    );
+    assert!(!document.contains("<img") && !document.contains("<script"));
+    assert!(document.contains("&lt;img"));
+}
+
+/// Mermaid itself, of the version that `cargo xtask test --all` brings.
+fn mermaid(browser: &Browser, chart: &str) -> String {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/mermaid/mermaid.min.js");
+    let library = library
+        .canonicalize()
+        .expect("mermaid is there: cargo xtask test --all brings it");
+    let chart = serde_json::to_string(chart)
+        .expect("JSON")
+        .replace('<', "\\u003c");
+    let page = format!(
+        r#"<!doctype html><body><pre id="result"></pre><script src="file://{}"></script><script>
+mermaid.initialize({{ startOnLoad: false, securityLevel: "strict" }});
+const say = text => document.getElementById("result").textContent = text;
+mermaid.render("chart", {chart}).then(({{ svg }}) => {{
+  const drawn = new DOMParser().parseFromString(svg, "text/html");
+  const count = what => drawn.querySelectorAll(what).length;
+  say(`${{count(".node")}} boxes, ${{count(".cluster")}} buildings, ${{count("path.flowchart-link")}} lines: ` + [...drawn.querySelectorAll(".nodeLabel, .cluster-label")].map(label => label.textContent).join(" | "));
+}}, error => say("refused: " + error));
+</script>"#,
+        library.display()
+    );
+    result(&browser.document(&page)).to_owned()
+}
+
+#[test]
+#[ignore = "needs chromium and mermaid: cargo xtask test --all"]
+fn mermaid_draws_every_door() {
+    let browser = Browser::find();
+    let many = sight::cluster(3, 110, true).snapshot();
+    let drawn = |snapshot: &Snapshot| {
+        let chart = graph::mermaid(&Map::new(snapshot));
+        (mermaid(&browser, &chart), chart)
+    };
+    let snapshot = blog().snapshot();
+    let (said, _) = drawn(&snapshot);
+    // Every door, and what is between the nodes.
+    let boxes = snapshot.doors.len() + 1;
+    let lines = snapshot.corridors.len() + 2;
+    let wanted = format!("{boxes} boxes, 2 buildings, {lines} lines: ");
+    assert!(said.starts_with(&wanted), "{wanted}: {said}");
+    for text in [
+        "busybox-c8bbbbb84-fmhwc",
+        "lxc174c023046ff 11",
+        "e\u{fffd}[31mth0 16",
+        "cilium_host 3",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let (said, chart) = drawn(&many);
+    assert!(said.contains(" 3 buildings"), "{said}");
+    // Too many for Mermaid, and it says so: nothing is left out in silence.
+    assert!(chart.contains("more pods, not busier than these"));
+    assert!(said.contains("more pods, not busier than these"), "{said}");
+}

@@ -1,0 +1,239 @@
+//! The live building, driven as a person does: the real binary on a terminal, over a laboratory.
+
+use std::time::Duration;
+
+use netviz::lab::{Lab, Options};
+use netviz_tests::cli::{netviz::looking_at, terminal::Terminal, wait::second};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// For what a key does: far more than it takes, for a machine that is busy.
+const SOON: Duration = Duration::from_secs(10);
+const NODE: &str = "mycluster-worker";
+
+fn lab() -> Lab {
+    Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The screen, once everything is counted.
+fn live(lab: &Lab, size: (u16, u16), variables: &[(&str, &str)]) -> Terminal {
+    let mut netviz = looking_at(lab, &[]);
+    netviz.envs(variables.iter().copied());
+    let terminal = Terminal::start(netviz, size.0, size.1);
+    terminal.sees("all doors", LIMIT, |screen| {
+        screen.contains("26 counting, 0 blind")
+    });
+    terminal
+}
+
+fn row_of(screen: &str, text: &str) -> Option<usize> {
+    screen.lines().position(|line| line.contains(text))
+}
+
+/// The line that is selected.
+fn selected(screen: &str) -> &str {
+    let mut lines = screen.lines();
+    lines
+        .find(|line| line.starts_with("> "))
+        .unwrap_or_default()
+}
+
+fn leave(mut terminal: Terminal) {
+    terminal.types("q");
+    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    assert_eq!(terminal.complaints(), [""; 0]);
+}
+
+#[test]
+fn keys_do_what_the_help_says() {
+    let lab = lab();
+    let mut terminal = live(&lab, (120, 40), &[]);
+    let press = |terminal: &mut Terminal, keys: &str, what: &str, wanted: &dyn Fn(&str) -> bool| {
+        terminal.types(keys);
+        terminal.sees(what, SOON, wanted);
+    };
+    press(&mut terminal, "?", "help", &|it| {
+        it.contains("any key closes this")
+    });
+    press(&mut terminal, "x", "no help", &|it| {
+        !it.contains("any key closes this")
+    });
+    assert!(selected(&terminal.screen()).contains(NODE));
+    // Arrows and letters are the same keys.
+    press(&mut terminal, "\u{1b}[B", "a row down", &|it| {
+        selected(it).contains("busybox")
+    });
+    press(&mut terminal, "j", "its door", &|it| {
+        selected(it).contains("eth0")
+    });
+    press(&mut terminal, "k", "the pod", &|it| {
+        selected(it).contains("busybox")
+    });
+    press(&mut terminal, "\u{1b}[C", "inside", &|it| {
+        selected(it).contains("eth0")
+    });
+    // What ip -d link and bpftool say, on the other side.
+    for fact in [
+        "kind       veth",
+        "peer       lxc4a891387ff1a 9",
+        "[netviz]",
+        "mtu ",
+        "link       up",
+    ] {
+        assert!(
+            terminal.screen().contains(fact),
+            "{fact}:\n{}",
+            terminal.screen()
+        );
+    }
+    press(&mut terminal, "j", "the node's end", &|it| {
+        selected(it).contains("lxc4a891387ff1a") && it.contains("[netviz] → ")
+    });
+    press(&mut terminal, "h", "out", &|it| {
+        selected(it).contains("busybox")
+    });
+    press(&mut terminal, "h", "further out", &|it| {
+        selected(it).contains(NODE)
+    });
+    press(&mut terminal, "\u{1b}[D", "folded", &|it| {
+        it.contains("▸ mycluster-worker ") && !it.contains("t6ggh")
+    });
+    press(&mut terminal, "l", "unfolded", &|it| it.contains("t6ggh"));
+    press(&mut terminal, "G", "the last", &|it| {
+        selected(it).contains("veth-worker2")
+    });
+    press(&mut terminal, "g", "the first", &|it| {
+        selected(it).contains(NODE)
+    });
+    press(&mut terminal, "/gcxrm", "a filter", &|it| {
+        it.contains("/gcxrm█") && !it.contains("t6ggh") && it.contains("lxce84a702bb02c")
+    });
+    press(&mut terminal, "\r", "kept", &|it| {
+        it.contains("  /gcxrm") && !it.contains("/gcxrm█")
+    });
+    press(&mut terminal, "\u{1b}", "cleared", &|it| {
+        it.contains("t6ggh")
+    });
+    press(&mut terminal, "s", "by rate", &|it| it.contains("by rate"));
+    press(&mut terminal, "p", "paused", &|it| it.contains("PAUSED"));
+    press(&mut terminal, "p", "goes on", &|it| !it.contains("PAUSED"));
+    press(&mut terminal, "\r", "no details", &|it| !it.contains("── "));
+    press(&mut terminal, "\r", "details", &|it| it.contains("── "));
+    // A click at the row of a pod, counted from 1.
+    let row = row_of(&terminal.screen(), "netshoot-7d996d7884-fwt8z").expect("a row");
+    let click = format!("\u{1b}[<0;8;{}M\u{1b}[<0;8;{}m", row + 1, row + 1);
+    press(&mut terminal, &click, "selected by the mouse", &|it| {
+        selected(it).contains("fwt8z")
+    });
+    press(&mut terminal, "\u{1b}[<65;8;8M", "the wheel", &|it| {
+        !selected(it).contains("fwt8z")
+    });
+    leave(terminal);
+    lab.down().unwrap();
+}
+
+#[test]
+fn every_size_is_filled_and_nothing_beyond() {
+    let lab = lab();
+    let terminal = live(&lab, (120, 40), &[]);
+    for (columns, rows) in [(80, 24), (200, 60), (81, 25), (40, 10), (120, 40)] {
+        terminal.resize(columns, rows);
+        let keys = |screen: &str| {
+            let lines: Vec<_> = screen.lines().collect();
+            lines.len() == usize::from(rows)
+                && lines.last().is_some_and(|it| it.starts_with("q quit"))
+        };
+        terminal.sees(&format!("{columns}x{rows}"), SOON, keys);
+        let first = terminal
+            .screen()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(first.starts_with("netviz  26 doors"), "{first}");
+    }
+    leave(terminal);
+    lab.down().unwrap();
+}
+
+#[test]
+fn pods_come_and_go_before_ones_eyes() {
+    let mut lab = lab();
+    let terminal = live(&lab, (120, 60), &[]);
+    lab.add_pod(NODE, "newcomer").unwrap();
+    let took = terminal.sees("a new pod", second() * 3, |screen| {
+        let mut lines = screen.lines();
+        lines.any(|line| line.contains("newcomer") && line.contains("  new"))
+    });
+    println!("shown after {took:?}");
+    terminal.sees("it is counted", LIMIT, |it| {
+        it.contains("28 counting, 0 blind")
+    });
+    lab.remove_pod("newcomer").unwrap();
+    terminal.sees("a pod that has gone", second() * 3, |screen| {
+        let mut lines = screen.lines();
+        lines.any(|line| line.contains("newcomer") && line.contains("  gone"))
+            && screen.contains("26 counting, 0 blind, 2 gone")
+    });
+    leave(terminal);
+    lab.down().unwrap();
+}
+
+#[test]
+fn the_terminal_is_given_back() {
+    let lab = lab();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mut terminal = live(&lab, (80, 24), &[]);
+        assert!(
+            !terminal.complaints().is_empty(),
+            "the terminal was not taken"
+        );
+        kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
+        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        assert_eq!(terminal.complaints(), [""; 0], "{signal}");
+        let written = terminal.written();
+        // The mouse is the terminal's again.
+        assert!(
+            written.rfind("\u{1b}[?1000l") > written.rfind("\u{1b}[?1000h"),
+            "{signal}"
+        );
+    }
+    lab.down().unwrap();
+}
+
+#[test]
+fn colours_are_a_matter_of_taste() {
+    let mut lab = lab();
+    for (variables, coloured) in [
+        (&[("TERM", "xterm-256color")][..], true),
+        (&[("NO_COLOR", "1")], false),
+    ] {
+        let terminal = live(&lab, (120, 60), variables);
+        lab.add_pod(NODE, "newcomer").unwrap();
+        terminal.sees("a new pod", LIMIT, |it| it.contains("  new"));
+        let written = terminal.written();
+        assert!(!written.contains("\u{1b}[38;2;"), "more than 256 colours");
+        // New ones are green.
+        let green = written.contains("\u{1b}[38;5;2m");
+        assert_eq!(green, coloured, "{written:?}");
+        lab.remove_pod("newcomer").unwrap();
+        leave(terminal);
+    }
+    // A terminal that can do nothing gets lines.
+    let mut netviz = looking_at(&lab, &[]);
+    netviz.env("TERM", "dumb");
+    let mut terminal = Terminal::start(netviz, 120, 40);
+    terminal.shows("lxc4a891387ff1a", LIMIT);
+    let written = terminal.written();
+    assert!(!written.contains('\u{1b}'), "{written:?}");
+    kill(
+        Pid::from_raw(terminal.child.id().cast_signed()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    lab.down().unwrap();
+}

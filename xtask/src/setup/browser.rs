@@ -1,0 +1,55 @@
+//! What the tests of `--all` look at drawings with: Chromium, and Mermaid itself.
+//!
+//! Some 100 MB of download, so not for every run of the tests.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::apt;
+use crate::{
+    machine,
+    process::{self, root, step},
+};
+
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// The version that is tested with.
+const MERMAID: &str = "12.3.0";
+
+/// Installs what is missing.
+pub(crate) fn install() -> Result<()> {
+    if BROWSERS.iter().all(|name| machine::find(name).is_none()) {
+        apt::install(&["chromium", "fonts-dejavu-core"])?;
+    }
+    let directory = root().join("target/mermaid");
+    let version = directory.join("version");
+    if fs::read_to_string(&version).is_ok_and(|there| there == MERMAID) {
+        return Ok(());
+    }
+    if machine::find("npm").is_none() {
+        apt::install(&["npm"])?;
+    }
+    fs::create_dir_all(&directory).context("cannot make target/mermaid")?;
+    step(format_args!("fetching mermaid {MERMAID} with npm"), || {
+        let package = format!("mermaid@{MERMAID}");
+        let mut pack = Command::new("npm");
+        // The package as it is: nothing of it is run, and nothing that it depends on is needed.
+        pack.args(["pack", "--silent", &package])
+            .current_dir(&directory);
+        process::read(&mut pack)?;
+        let archive = format!("mermaid-{MERMAID}.tgz");
+        let mut unpack = Command::new("tar");
+        unpack
+            .args(["-xzf", &archive, "--strip-components=2"])
+            .arg("package/dist/mermaid.min.js")
+            .current_dir(&directory);
+        process::read(&mut unpack)?;
+        let _ = fs::remove_file(directory.join(archive));
+        if !directory.join("mermaid.min.js").is_file() {
+            bail!(
+                "mermaid {MERMAID} has no dist/mermaid.min.js: another version may have it elsewhere"
+            );
+        }
+        fs::write(&version, MERMAID).context("cannot write target/mermaid/version")
+    })
+}
