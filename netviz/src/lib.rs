@@ -12,4 +12,5 @@ pub mod objects;
 pub mod preflight;
 pub mod sys;
 pub mod trace;
+pub mod verify;
 pub mod views;
