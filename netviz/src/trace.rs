@@ -6,6 +6,7 @@
 
 mod attacher;
 mod clsact;
+pub mod crossings;
 mod expedite;
 mod hook;
 mod load;

@@ -5,6 +5,7 @@
 //! ([`judge`], a pure function). Every view is a function of one [`Verdict`].
 
 mod observation;
+pub mod probe;
 mod route;
 mod verdict;
 
