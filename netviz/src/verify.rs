@@ -6,6 +6,7 @@
 
 mod observation;
 pub mod probe;
+pub mod reading;
 mod route;
 mod verdict;
 

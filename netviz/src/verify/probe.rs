@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use super::Answer;
 use crate::{sys::netns::NetNs, trace::crossings::Marks};
 pub use packet::Protocol;
+pub(super) use packet::of_initial;
 use socket::Sender;
 
 /// A nap while nothing is due: so long does an end wait at the most.
