@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Way;
 use crate::model::{Direction, DoorId, NetNsId};
 
 /// How a node routes what its pods send and get.
@@ -81,6 +82,32 @@ pub struct Step {
     /// It is passed by in this mode, and so is not to be crossed: the helper that does it
     /// (`bpf_redirect_peer`).
     pub skipped_by: Option<&'static str>,
+    /// Doors that are as good as this one: other uplinks, where it is the routing table that
+    /// chooses, and the members of a bond, which are crossed besides.
+    pub or: Vec<DoorId>,
+    /// Why a marked packet cannot be recognised here, so that it need not be seen: encryption.
+    pub unreadable: Option<&'static str>,
+}
+
+impl Step {
+    /// A step that is to be crossed and seen.
+    #[must_use]
+    pub const fn new(door: DoorId, direction: Direction) -> Self {
+        Self {
+            door,
+            direction,
+            outer: false,
+            skipped_by: None,
+            or: Vec::new(),
+            unreadable: None,
+        }
+    }
+
+    /// Whether packets that go on have to be seen here.
+    #[must_use]
+    pub const fn required(&self) -> bool {
+        self.skipped_by.is_none() && self.unreadable.is_none()
+    }
 }
 
 /// The doors that packets should cross in one mode.
@@ -90,8 +117,26 @@ pub struct Expectation {
     pub mode: String,
     /// From where it is known.
     pub source: ModeSource,
-    /// From A to B, in order.
+    /// From A to B, in order. Empty for a pod or a node that sends to itself.
     pub request: Vec<Step>,
     /// And back.
     pub reply: Vec<Step>,
+    /// Doors that may be crossed besides: those of the encryption.
+    pub besides: Vec<DoorId>,
+    /// Devices that the mode wants and that are not there, a sentence each: who gets through all
+    /// the same took another way.
+    pub absent: Vec<String>,
+    /// What is to be said of the path (`a pod's packets to itself cross no door`).
+    pub notes: Vec<String>,
+}
+
+impl Expectation {
+    /// The steps of one way.
+    #[must_use]
+    pub fn steps(&self, way: Way) -> &[Step] {
+        match way {
+            Way::Request => &self.request,
+            Way::Reply => &self.reply,
+        }
+    }
 }
