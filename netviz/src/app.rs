@@ -4,7 +4,7 @@ pub mod demo;
 pub mod doors;
 pub mod live;
 pub mod map;
-pub mod verify;
 mod session;
 mod signals;
 mod terminal;
+pub mod verify;

@@ -4,10 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod verify;
+
 use crate::{
     lab::{Attach, Mode},
     views::table::Sort,
 };
+pub use verify::{VerdictOutput, VerifyArgs};
 
 /// Environment variable that says the same as `--netns`.
 pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
@@ -34,6 +37,9 @@ pub enum Command {
     Doors(DoorsArgs),
     /// The building, drawn: nodes, pods, doors and corridors, with what crossed them.
     Map(MapArgs),
+    /// Sends a few marked packets from A to B and shows which doors they really crossed, there and
+    /// back, and whether those were the right ones.
+    Verify(Box<VerifyArgs>),
     /// No cluster at hand: a two-node cluster in network namespaces, with traffic, and a command
     /// that looks at it. Everything is gone again when that ends.
     Demo(DemoArgs),

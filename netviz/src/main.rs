@@ -35,6 +35,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => runtime()?.block_on(app::live::run(&cli.doors))?,
         Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
         Some(Command::Map(args)) => runtime()?.block_on(app::map::run(&args))?,
+        Some(Command::Verify(args)) => return app::verify::run_to_code(&args),
         Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
         Some(Command::Schema) => {
             let schema = serde_json::to_string_pretty(&json::schema())?;

@@ -1,0 +1,183 @@
+//! `netviz verify`: what is expected, what was observed, and what follows.
+
+mod choice;
+mod ground;
+mod round;
+mod target;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use caps::Capability;
+
+use super::signals::Signals;
+use crate::{
+    cli::{AttachArg, VerdictOutput, VerifyArgs},
+    discover::{Selection, SourceOptions},
+    lab, preflight,
+    sys::privileges,
+    trace::{AttachMode, AttachOptions},
+    verify::{
+        Kind, Mode, Verdict,
+        probe::{MOST_SYNS, Manner, Protocol},
+    },
+};
+use ground::{Ground, Look};
+use round::{Options, Pair};
+use target::Family;
+
+/// At the most so many packets a second leave all senders together.
+const MOST_A_SECOND: f64 = 2_000.0;
+
+/// Runs `netviz verify`: 0 verified, 1 detour or lost, 2 unclear, and 2 where it could not do its
+/// work, which it says.
+///
+/// # Errors
+/// Only when the asynchronous runtime cannot be started.
+pub fn run_to_code(args: &VerifyArgs) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    Ok(match runtime.block_on(run(args)) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(
+                io::stderr(),
+                "netviz: {}",
+                format!("{error:#}").replace('\n', " ")
+            );
+            ExitCode::from(2)
+        }
+    })
+}
+
+async fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    preflight::check()?;
+    let mut signals = Signals::new()?;
+    let needed = privileges::REQUIRED.map(|(capability, _)| capability);
+    privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
+    let selection = Selection::new(
+        args.selection.netns.clone(),
+        args.selection.all,
+        &args.selection.include,
+        &args.selection.exclude,
+    )?;
+    let sources = SourceOptions {
+        kubeconfig: args.selection.kubeconfig.clone(),
+    };
+    let mut ground = Ground::start(selection, &sources)?;
+    ground.named().await;
+    let look = ground.look();
+    let pairs = pairs(args, &look)?;
+    let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
+    print(args, &outcome.verdicts)?;
+    Ok(code(&outcome.verdicts))
+}
+
+/// The worst verdict decides.
+fn code(verdicts: &[Verdict]) -> ExitCode {
+    let any = |kinds: &[Kind]| verdicts.iter().any(|verdict| kinds.contains(&verdict.verdict));
+    if any(&[Kind::Detour, Kind::Lost]) {
+        ExitCode::FAILURE
+    } else if any(&[Kind::Unclear]) || verdicts.is_empty() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn pairs(args: &VerifyArgs, look: &Look) -> Result<Vec<Pair>> {
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        anyhow::bail!("who sends and who receives is not said: netviz verify A B");
+    };
+    Ok(vec![pair(args, look, from, to)?])
+}
+
+fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
+    let asked = args.ipv6.then_some(Family::V6);
+    let to = target::find(&look.cluster, to, asked)?;
+    // An address decides; otherwise both have to be of one family.
+    let family = to.party.address.map(Family::of).or(asked);
+    let from = target::find(&look.cluster, from, family)?;
+    let port = to.port.or(args.port);
+    anyhow::ensure!(
+        port.is_some() || args.proto == Protocol::Icmp,
+        "{} probes need a port: say B:PORT or --port",
+        args.proto
+    );
+    Ok(Pair {
+        route: crate::verify::Route {
+            from: from.party,
+            to: to.party,
+        },
+        port: port.filter(|_| args.proto != Protocol::Icmp),
+    })
+}
+
+fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
+    let mut cookie = [0; 16];
+    let mut prefix = [0; 2];
+    for chance in [&mut cookie[..], &mut prefix[..]] {
+        getrandom::fill(chance).context("the kernel gives no random numbers")?;
+    }
+    let packets = args.count as usize * pairs.len();
+    anyhow::ensure!(
+        args.proto != Protocol::Tcp || packets <= MOST_SYNS as usize,
+        "{packets} SYNs are more than can be told apart in one run ({MOST_SYNS}): ask for fewer with --count"
+    );
+    let to = pairs.iter().find_map(|pair| pair.route.to.address);
+    let size = to.map_or(args.size, |to| args.proto.size(to, args.size));
+    let slowest = Duration::from_secs_f64(pairs.len() as f64 / MOST_A_SECOND);
+    Ok(Options {
+        manner: Manner {
+            protocol: args.proto,
+            count: args.count,
+            interval: args.interval.max(slowest),
+            size,
+            patience: args.timeout,
+            cookie,
+            prefix: u16::from_ne_bytes(prefix),
+        },
+        mode: args.mode.map(mode),
+        one_way: args.one_way,
+        every_door: args.every_door,
+        attach: AttachOptions {
+            fast: args.fast_attach,
+            mode: args.attach.map(|attach| match attach {
+                AttachArg::Tcx => AttachMode::Tcx,
+                AttachArg::Clsact => AttachMode::Clsact,
+            }),
+        },
+    })
+}
+
+fn mode(mode: lab::Mode) -> Mode {
+    Mode {
+        tunnel: mode.tunnels(),
+        host_routing: mode.bypasses_stack(),
+        endpoint_routes: mode.routes_each_endpoint(),
+    }
+}
+
+fn print(args: &VerifyArgs, verdicts: &[Verdict]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match args.output {
+        VerdictOutput::Json | VerdictOutput::Jsonl => {
+            for verdict in verdicts {
+                serde_json::to_writer(&mut out, verdict)?;
+                writeln!(out)?;
+            }
+        }
+        _ => {
+            for verdict in verdicts {
+                writeln!(out, "{verdict:#?}")?;
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
