@@ -61,14 +61,9 @@ async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
-    let selection = Selection::new(
-        args.selection.netns.clone(),
-        args.selection.all,
-        &args.selection.include,
-        &args.selection.exclude,
-    )?;
+    let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
     let sources = SourceOptions {
-        kubeconfig: args.selection.kubeconfig.clone(),
+        kubeconfig: args.kubeconfig.clone(),
     };
     let mut ground = Ground::start(selection, &sources)?;
     ground.named().await;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{AttachArg, SelectionArgs, duration};
+use super::{AttachArg, NETNS_VARIABLE, duration};
 use crate::{lab::Mode, verify::probe::Protocol};
 
 /// Options of `netviz verify`.
@@ -69,9 +69,18 @@ pub struct VerifyArgs {
     /// Watch the doors of all other pods, too, on nodes that have many.
     #[arg(long)]
     pub every_door: bool,
-    /// Where to look.
-    #[command(flatten)]
-    pub selection: SelectionArgs,
+    /// A network namespace to take for a node: a name in /run/netns, a path, or a process id
+    /// [default: those that hold cilium_host].
+    #[arg(
+        long,
+        value_name = "NAME|PATH|PID",
+        env = NETNS_VARIABLE,
+        value_delimiter = ','
+    )]
+    pub netns: Vec<String>,
+    /// Ask the Kubernetes API of this kubeconfig for names: see `doors`.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// Attach faster: see `doors`.
     #[arg(long)]
     pub fast_attach: bool,
