@@ -7,12 +7,14 @@
 mod doors;
 mod expect;
 mod halves;
+mod judge;
 mod mode;
 mod observation;
 mod route;
 mod verdict;
 
 pub use expect::{expectations, not_expected};
+pub use judge::{PASSIVE, judge};
 pub use mode::{Hooks, Modes, candidates, hooks};
 pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
