@@ -7,6 +7,7 @@
 mod doors;
 mod expect;
 mod halves;
+mod judge;
 mod mode;
 mod observation;
 pub mod probe;
@@ -15,6 +16,7 @@ mod route;
 mod verdict;
 
 pub use expect::{expectations, not_expected};
+pub use judge::{PASSIVE, judge};
 pub use mode::{Hooks, Modes, candidates, hooks};
 pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};

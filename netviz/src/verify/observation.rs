@@ -36,7 +36,7 @@ pub struct Crossing {
     pub direction: Direction,
     /// Which way it was going.
     pub way: Way,
-    /// Which of the packets that were sent, counted from 0.
+    /// Which of the packets that were sent, counted from 0: below [`Observation::sent`].
     pub sequence: u32,
     /// It was inside of a tunnel's outer packet here.
     pub outer: bool,
