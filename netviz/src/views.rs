@@ -9,3 +9,4 @@ pub mod map;
 pub mod table;
 pub mod text;
 pub mod tui;
+pub mod verdict;

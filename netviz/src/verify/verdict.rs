@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ModeSource, Way};
-use crate::model::Direction;
+use crate::model::{Direction, Side};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.verdict/1";
@@ -63,6 +63,8 @@ pub struct CrossingRow {
     pub node: String,
     /// `namespace/name` of the pod it leads to.
     pub pod: Option<String>,
+    /// Whether it stands in the pod itself or on its node: both ends of a corridor name the pod.
+    pub side: Side,
     /// Interface name.
     pub interface: String,
     /// Which hook.
