@@ -22,6 +22,8 @@ pub enum Verdict {
     Next,
     /// `bpf_redirect` out of the device with this index.
     Redirect(u32),
+    /// `bpf_clone_redirect` out of the device with this index, then `TCX_NEXT`.
+    Clone(u32),
 }
 
 impl Verdict {
@@ -34,6 +36,7 @@ impl Verdict {
             Self::Next => "foreign_next",
             // The kernel keeps 15 bytes.
             Self::Redirect(_) => "foreign_redirect",
+            Self::Clone(_) => "foreign_clone",
         }
     }
 }
@@ -184,7 +187,7 @@ pub fn detach_link_of(program: u32) -> Result<()> {
 
 fn load(verdict: Verdict) -> Result<Ebpf> {
     let mut object = EbpfLoader::new().btf(None).load(objects::FOREIGN)?;
-    if let Verdict::Redirect(index) = verdict {
+    if let Verdict::Redirect(index) | Verdict::Clone(index) = verdict {
         let map = object.map_mut("FOREIGN_TARGET").context("FOREIGN_TARGET")?;
         Array::<_, u32>::try_from(map)?.set(0, index, 0)?;
     }

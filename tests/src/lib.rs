@@ -18,4 +18,5 @@ pub mod send;
 pub mod site;
 pub mod stats;
 pub mod tap;
+pub mod verdicts;
 pub mod wait;

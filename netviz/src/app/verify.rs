@@ -1,5 +1,6 @@
 //! `netviz verify`: what is expected, what was observed, and what follows.
 
+mod causes;
 mod choice;
 mod ground;
 mod round;
@@ -14,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use caps::Capability;
 
-use super::signals::Signals;
+use super::{signals::Signals, terminal};
 use crate::{
     cli::{AttachArg, VerdictOutput, VerifyArgs},
     discover::{Selection, SourceOptions},
@@ -25,6 +26,7 @@ use crate::{
         Kind, Mode, Verdict,
         probe::{MOST_SYNS, Manner, Protocol},
     },
+    views::verdict::{json, ladder},
 };
 use ground::{Ground, Look};
 use round::{Options, Pair};
@@ -162,17 +164,28 @@ fn mode(mode: lab::Mode) -> Mode {
 fn print(args: &VerifyArgs, verdicts: &[Verdict]) -> Result<()> {
     let mut out = io::stdout().lock();
     match args.output {
-        VerdictOutput::Json | VerdictOutput::Jsonl => {
+        VerdictOutput::Json => json::write(verdicts, &mut out)?,
+        VerdictOutput::Jsonl => {
             for verdict in verdicts {
-                serde_json::to_writer(&mut out, verdict)?;
-                writeln!(out)?;
+                json::write_line(verdict, &mut out)?;
             }
         }
         _ => {
+            let style = style(args);
             for verdict in verdicts {
-                writeln!(out, "{verdict:#?}")?;
+                writeln!(out, "{}", ladder::draw(verdict, style))?;
             }
         }
     }
     Ok(out.flush()?)
+}
+
+fn style(args: &VerifyArgs) -> ladder::Style {
+    let terminal = terminal::is_terminal();
+    ladder::Style {
+        width: if terminal { terminal::width() } else { 0 },
+        colour: terminal && terminal::colour(),
+        ascii: args.ascii,
+        full: args.full,
+    }
 }

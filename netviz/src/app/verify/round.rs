@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
 
-use super::{choice, ground::Look, target};
+use super::{causes, choice, ground::Look, target};
 use crate::{
     app::signals::Signals,
     model::{Chain, Direction, DoorId, NetNsId, Side},
@@ -262,13 +262,10 @@ impl<'a> Round<'a> {
         }
         let candidates = verify::candidates(cluster, &route, hooks, self.options.mode);
         let expectations = verify::expectations(cluster, &route, &candidates, hooks);
-        verify::judge(
-            cluster,
-            &route,
-            &expectations,
-            &observation,
-            &self.probes(pair),
-        )
+        let probes = self.probes(pair);
+        let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
+        causes::add(&mut verdict, cluster, hooks);
+        verdict
     }
 
     /// The pod into which what was sent to a service's address came.

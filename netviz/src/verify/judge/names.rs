@@ -4,7 +4,7 @@ use super::{
     super::{CrossingRow, Hop, Party, Place, Tunnel, TunnelKey},
     course::{Course, Hook, Line},
 };
-use crate::model::{Cluster, Side, plain, qualified};
+use crate::model::{Cluster, Door, Role, Side, plain, qualified};
 
 /// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
 pub(super) fn label(cluster: &Cluster, (id, direction): Hook) -> String {
@@ -61,8 +61,13 @@ pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
     }
 }
 
-fn tunnel(cluster: &Cluster, key: TunnelKey) -> Tunnel {
-    let named = key.node.map(|address| {
+/// At the tunnel's own device the key says where to or where from, by direction. Behind it a packet
+/// still carries the key with which it came, of which the identity alone is of use.
+fn tunnel(cluster: &Cluster, door: Option<&Door>, key: TunnelKey) -> Tunnel {
+    let node = key
+        .node
+        .filter(|_| door.is_some_and(|door| door.role == Role::Overlay));
+    let named = node.map(|address| {
         let has = |text: &String| plain(text) == Some(address);
         let mut nodes = cluster.nodes.iter();
         let node = nodes.find(|node| node.addresses.iter().any(has));
@@ -90,7 +95,8 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
             .map_or("", |door| node_name(cluster, door.node))
             .to_owned(),
         pod: pod(cluster, id),
-        interface: door.map_or_else(|| format!("if{}", id.ifindex), crate::model::Door::label),
+        side: door.map_or(Side::Node, |door| door.side),
+        interface: door.map_or_else(|| format!("if{}", id.ifindex), Door::label),
         direction,
         expected: step.is_some() || line.besides,
         seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
@@ -98,7 +104,7 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
         skipped_by: step.and_then(|step| step.skipped_by).map(Into::into),
         median_microseconds: super::median(&gaps),
         worst_microseconds: gaps.last().map(|gap| super::microseconds(*gap)),
-        tunnel: line.tunnel.map(|key| tunnel(cluster, key)),
+        tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
         outer: line.outer,
         note: note(line),
     }
