@@ -5,11 +5,10 @@
 //! ([`judge`], a pure function). Every view is a function of one [`Verdict`].
 
 mod observation;
+pub mod plan;
 mod route;
 mod verdict;
 
 pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
-pub use verdict::{
-    CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict,
-};
+pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict};
