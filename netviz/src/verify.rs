@@ -10,6 +10,7 @@ mod halves;
 mod judge;
 mod mode;
 mod observation;
+pub mod plan;
 pub mod probe;
 pub mod reading;
 mod route;

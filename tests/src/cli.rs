@@ -6,4 +6,5 @@ pub mod random;
 pub mod schema;
 pub mod sight;
 pub mod terminal;
+pub mod verdicts;
 pub mod wait;

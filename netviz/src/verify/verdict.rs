@@ -23,6 +23,19 @@ pub enum Kind {
     Unclear,
 }
 
+impl Kind {
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Detour => "detour",
+            Self::Lost => "lost",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
 /// What was sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Probes {
@@ -136,6 +149,8 @@ pub struct Verdict {
     pub replied: u32,
     /// Round trips as the sender measured them, median, in microseconds.
     pub round_trip_microseconds: Option<f64>,
+    /// The longest of them.
+    pub round_trip_worst_microseconds: Option<f64>,
     /// The way there, in path order.
     pub request: Vec<CrossingRow>,
     /// The way back.

@@ -2,8 +2,12 @@
 //! and of nothing else.
 
 pub mod json;
+pub mod junit;
 pub mod ladder;
+pub mod matrix;
+pub mod mermaid;
 mod path;
+pub mod svg;
 mod words;
 
-pub use words::{sent, summary, word};
+pub use words::{sent, summary};

@@ -147,7 +147,7 @@ fn door(hall: &Hall<'_>, far: bool) -> String {
 }
 
 /// Mermaid reads HTML and its own `#…;` in labels.
-fn entity(text: &str) -> String {
+pub(in crate::views) fn entity(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

@@ -191,7 +191,8 @@ fn text(out: &mut String, class: &str, x: usize, y: usize, anchor: &str, text: &
     );
 }
 
-fn escape(text: &str) -> String {
+/// A text as XML takes it, in an element or an attribute.
+pub(in crate::views) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

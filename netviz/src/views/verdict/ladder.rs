@@ -12,8 +12,8 @@
 use std::collections::HashMap;
 
 use super::{
-    path::{Path, Rung, State, mirrors, shorten},
-    words::{end, expected, lost, sent, summary, word},
+    path::{Path, Rung, State, fine, numbers, shorten},
+    words::{end, expected, lost, sent, summary},
 };
 use crate::{
     verify::{Kind, Verdict, Way},
@@ -27,7 +27,7 @@ const WIDEST: usize = 120;
 /// An interface's name has 15 bytes.
 const INTERFACE: usize = 15;
 /// What a pod's or a node's name gets at the least.
-const PLACE: usize = 20;
+const PLACE: usize = 8;
 /// `  999.9 us /  999.9 us`
 const TIMES: usize = 21;
 
@@ -68,8 +68,8 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
         Path::new(verdict, Way::Reply),
     ];
     shorten(&mut paths);
-    let fold = mirrors(verdict) && !style.full;
-    if fold {
+    let fold = folded(verdict).filter(|_| !style.full);
+    if fold.is_some() {
         paths.truncate(1);
     }
     paths.retain(|path| !path.rungs.is_empty());
@@ -77,15 +77,11 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
     for path in &paths {
         columns.draw(path, &mut lines);
     }
-    if fold {
-        let (doors, of) = (numbered(verdict), verdict.delivered);
-        let line = format!("  reply    {doors} doors, mirrored, {of}/{of} at each");
-        lines.push((Tone::Plain, line));
-    }
+    lines.extend(fold.map(|line| (Tone::Plain, line)));
     lines.push((Tone::Plain, String::new()));
     lines.extend(conclusion(verdict, width));
     lines.push((Tone::Faint, String::new()));
-    let legend = "▼ into the device, ▲ out of it. Times are since the door before, what netviz itself costs there included.";
+    let legend = "▼ into, ▲ out of the device. Times since the door before include netviz's own.";
     lines.extend(
         wrap(legend, width, 0)
             .into_iter()
@@ -93,14 +89,19 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
     );
     let lines: Vec<_> = lines
         .into_iter()
-        .map(|(tone, line)| finish(tone, line.trim_end(), style))
+        .map(|(tone, line)| finish(tone, &cut_end(line.trim_end(), width), style))
         .collect();
     lines.join("\n")
 }
 
-fn numbered(verdict: &Verdict) -> usize {
-    let numbers = super::path::numbers(&verdict.reply);
-    numbers.into_iter().flatten().count()
+/// The reply in one line, where nothing is wrong with it.
+fn folded(verdict: &Verdict) -> Option<String> {
+    let how = fine(verdict)?;
+    let doors = numbers(&verdict.reply).into_iter().flatten().count();
+    let of = verdict.delivered;
+    Some(format!(
+        "  reply    {doors} doors, {how}, {of}/{of} at each"
+    ))
 }
 
 fn finish(tone: Tone, line: &str, style: Style) -> String {
@@ -258,19 +259,22 @@ impl Columns {
             line.push_str(&format!("  {median} / {worst}"));
         }
         let mut under = Vec::new();
-        let marks = rung.marks.join(", ");
-        if visible_width(line.trim_end()) + 2 + visible_width(&marks) <= self.width {
-            line.push_str(&format!("  {marks}"));
-        } else {
-            under.push(marks);
+        let mut beside = vec![rung.marks.join(", ")];
+        if self.about == 0 {
+            beside.push(about);
+        }
+        for text in beside.into_iter().filter(|text| !text.is_empty()) {
+            let fits = visible_width(&line) + 2 + visible_width(&text) <= self.width;
+            if fits && under.is_empty() {
+                line.push_str(&format!("  {text}"));
+            } else {
+                under.push(text);
+            }
         }
         lines.push((tone, line));
-        if self.about == 0 {
-            under.push(about);
-        }
         under.extend(rung.note.clone());
         let indent = 2 + self.number + 2 + 2;
-        for text in under.iter().filter(|text| !text.is_empty()) {
+        for text in &under {
             let text = wrap(&format!("{:indent$}{text}", ""), self.width, indent);
             lines.extend(text.into_iter().map(|line| (tone, line)));
         }
@@ -308,7 +312,7 @@ fn padded_left(text: &str, width: usize) -> String {
 
 /// The verdict in capitals, why, and what else there is to say.
 fn conclusion(verdict: &Verdict, width: usize) -> Vec<(Tone, String)> {
-    let word = word(verdict.verdict).to_uppercase();
+    let word = verdict.verdict.word().to_uppercase();
     let indent = word.len() + 2;
     let tone = match verdict.verdict {
         Kind::Verified => Tone::Good,

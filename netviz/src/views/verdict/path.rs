@@ -263,35 +263,32 @@ fn about(row: &CrossingRow) -> Vec<String> {
     about
 }
 
-/// Whether the reply comes back by the same doors, and everything is as it should be there.
-pub(super) fn mirrors(verdict: &Verdict) -> bool {
-    let fine = |row: &&CrossingRow, of| {
-        row.expected && row.seen == Some(of) && row.repeated == 0 && row.note.is_none()
+/// How the reply comes back, where everything is as it should be there: `mirrored` by the doors
+/// of the request, or `as expected` by others.
+pub(super) fn fine(verdict: &Verdict) -> Option<&'static str> {
+    let back: Vec<_> = crossed(&verdict.reply).collect();
+    let right = |row: &&CrossingRow| {
+        row.expected
+            && row.seen == Some(verdict.delivered)
+            && row.repeated == 0
+            && row.skipped_by.is_none()
+            && row.note.is_none()
     };
-    let crossed = |way| -> Option<Vec<_>> {
-        let of = of(verdict, way);
-        rows(verdict, way)
-            .iter()
-            .filter(|row| !is_skipped(row))
-            .map(|row| {
-                fine(&row, of).then_some((&row.node, &row.pod, &row.interface, row.direction))
-            })
-            .collect()
+    let lost = verdict.losses.iter().any(|loss| loss.way == Way::Reply);
+    if back.is_empty() || lost || verdict.delivered == 0 || !back.iter().all(right) {
+        return None;
+    }
+    let turned = |(there, back): (&CrossingRow, &&CrossingRow)| {
+        let place = |row: &CrossingRow| (row.node.clone(), row.pod.clone(), row.interface.clone());
+        place(there) == place(back) && there.direction != back.direction
     };
-    let (Some(there), Some(back)) = (crossed(Way::Request), crossed(Way::Reply)) else {
-        return false;
-    };
-    let turned = |direction| match direction {
-        Direction::Ingress => Direction::Egress,
-        Direction::Egress => Direction::Ingress,
-    };
-    let mirrored = there
-        .iter()
-        .rev()
-        .zip(&back)
-        .all(|(a, b)| (a.0, a.1, a.2, turned(a.3)) == *b);
-    let losses = verdict.losses.iter().any(|loss| loss.way == Way::Reply);
-    !back.is_empty() && there.len() == back.len() && mirrored && !losses
+    let there: Vec<_> = crossed(&verdict.request).collect();
+    let mirrored = there.len() == back.len() && there.into_iter().rev().zip(&back).all(turned);
+    Some(if mirrored { "mirrored" } else { "as expected" })
+}
+
+fn crossed(rows: &[CrossingRow]) -> impl Iterator<Item = &CrossingRow> {
+    rows.iter().filter(|row| !is_skipped(row))
 }
 
 /// Pods' names without their namespace, where all are of one and stay different.

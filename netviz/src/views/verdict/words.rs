@@ -6,17 +6,6 @@ use crate::{
     views::text::{UNKNOWN, safe},
 };
 
-/// A verdict in one word.
-#[must_use]
-pub fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Verified => "verified",
-        Kind::Detour => "detour",
-        Kind::Lost => "lost",
-        Kind::Unclear => "unclear",
-    }
-}
-
 /// `10 x ICMP echo, 84 bytes`
 #[must_use]
 pub fn sent(verdict: &Verdict) -> String {
@@ -68,7 +57,7 @@ pub fn summary(verdict: &Verdict) -> String {
     match verdict.verdict {
         Kind::Verified => {
             let round = match verdict.round_trip_microseconds {
-                Some(time) => format!(" Round trip {} (median).", micros(Some(time)).trim()),
+                Some(time) => format!(" Median round trip {}.", micros(Some(time)).trim()),
                 None => String::new(),
             };
             format!("{delivered}, by the expected doors.{round}")
@@ -95,7 +84,7 @@ fn delivered(verdict: &Verdict) -> String {
     if silent {
         format!("delivered {delivered} of {sent}")
     } else {
-        format!("delivered {delivered} of {sent} and answered {replied} of {delivered}")
+        format!("delivered {delivered} of {sent}, answered {replied} of {delivered}")
     }
 }
 
