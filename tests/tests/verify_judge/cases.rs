@@ -727,3 +727,75 @@ fn nodes_among_themselves_use_their_uplinks() {
         );
     }
 }
+
+#[test]
+fn a_copy_that_lags_behind_does_not_move_the_place_of_a_loss() {
+    let mut scene = Scene::far();
+    scene.end_behind(5, 0..SENT);
+    let step = scene.expectations[0].request[2].clone();
+    let lagging = (0..SENT).map(|sequence| crossing(&step, Way::Request, sequence, 9));
+    scene.observation.crossings.extend(lagging);
+    let verdict = scene.judge();
+    assert_eq!(verdict.losses.len(), 1);
+    assert_eq!(verdict.losses[0].after, Some(5));
+    assert!(verdict.losses[0].circle.is_empty());
+}
+
+#[test]
+fn a_door_that_some_passed_by_is_a_detour_unless_crossings_were_not_kept() {
+    let mut scene = Scene::far();
+    let vxlan = scene.expectations[0].request[2].door;
+    scene.keep(|c| c.door != vxlan || c.way == Way::Reply || c.sequence > 1);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Detour);
+    let name = &scene.cluster.nodes[scene.node_of_sender()].name;
+    let sentence =
+        format!("request: past cilium_vxlan ▲ ({name}), which was not crossed (2 of 10)");
+    assert_eq!(verdict.detours, [sentence]);
+    scene.observation.missed = 2;
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert!(words(&verdict.unclear, "could not be kept"));
+}
+
+#[test]
+fn b_has_what_b_answers_though_its_own_door_is_hidden() {
+    let mut scene = Scene::far();
+    let last = scene.expectations[0].request[7].door;
+    let reason = "its namespace cannot be entered".into();
+    scene.observation.hidden.push(Hidden { door: last, reason });
+    scene.observation.answers.clear();
+    // It spoke, as its lxc shows, and the tunnel ended it.
+    let kept: Vec<_> = scene.expectations[0].reply[..2]
+        .iter()
+        .map(|step| step.door)
+        .collect();
+    scene.keep(|c| c.door != last && (c.way == Way::Request || kept.contains(&c.door)));
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, SENT));
+    let loss = &verdict.losses[0];
+    assert_eq!(
+        (loss.way, loss.after, loss.before),
+        (Way::Reply, Some(1), Some(2))
+    );
+    // The same doors under an error of a router that speaks for it: B never had them.
+    scene.answer(|time| Answer::Unreachable(time, "prohibited, says 10.10.1.55".into()));
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(verdict.losses[0].way, Way::Request);
+}
+
+#[test]
+fn an_error_that_a_router_sends_back_is_not_bs_answer() {
+    let mut scene = Scene::far();
+    scene.end_behind(5, 0..SENT);
+    let from_node = scene.expectations[0].reply[2].clone();
+    let errors = (0..SENT).map(|sequence| crossing(&from_node, Way::Reply, sequence, 2));
+    scene.observation.crossings.extend(errors);
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(
+        (verdict.losses[0].way, verdict.losses[0].after),
+        (Way::Request, Some(5))
+    );
+}
