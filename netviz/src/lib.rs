@@ -6,6 +6,9 @@
 pub mod app;
 pub mod cli;
 pub mod discover;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod lab;
 pub mod model;
 pub mod objects;

@@ -6,6 +6,7 @@ pub mod json;
 pub mod layout;
 pub mod lines;
 pub mod map;
+mod reasons;
 pub mod table;
 pub mod text;
 pub mod tui;

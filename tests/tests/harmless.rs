@@ -19,7 +19,7 @@ use netviz_tests::{
     binary::{self, Running},
     descriptors::Held,
     filters::{Filter, filters, qdiscs},
-    foreign,
+    foreign, skip,
     wait::wait_until,
 };
 use nix::{
@@ -159,11 +159,17 @@ fn come_and_go(attach: Attach, argument: &str, signal: Signal) {
 
 #[test]
 fn sigterm() {
+    if skip::without_tcx() {
+        return;
+    }
     come_and_go(Attach::Tcx, "tcx", Signal::SIGTERM);
 }
 
 #[test]
 fn sigkill() {
+    if skip::without_tcx() {
+        return;
+    }
     come_and_go(Attach::Tcx, "tcx", Signal::SIGKILL);
 }
 
@@ -176,6 +182,9 @@ fn sigterm_in_clsact() {
 /// on one node and across nodes is answered.
 #[test]
 fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = Lab::up(&Options::default()).unwrap();
     let over = AtomicBool::new(false);
     let pods = lab.pods();
@@ -224,6 +233,9 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
 /// A reader that goes away (`netviz | head`) is an end like any other.
 #[test]
 fn a_closed_pipe() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = Lab::up(&Options::default()).unwrap();
     let before = Standing::of(&lab);
     let nodes: Vec<_> = lab

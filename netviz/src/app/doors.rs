@@ -295,7 +295,7 @@ impl<'a> Doors<'a> {
     }
 
     fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = io::BufWriter::new(io::stdout().lock());
         if self.args.output == Output::Jsonl {
             json::write_line(snapshot, &mut out)?;
         } else {

@@ -1,8 +1,11 @@
 //! `netviz verify`: what is expected, what was observed, and what follows.
 
+mod again;
+mod batch;
 mod causes;
 mod choice;
 mod ground;
+mod output;
 mod round;
 mod target;
 
@@ -15,18 +18,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use caps::Capability;
 
-use super::{signals::Signals, terminal};
+use super::{doors::quiet, signals::Signals};
 use crate::{
-    cli::{AttachArg, VerdictOutput, VerifyArgs},
+    cli::{AttachArg, VerifyArgs},
     discover::{Selection, SourceOptions},
     lab, preflight,
     sys::privileges,
     trace::{AttachMode, AttachOptions},
     verify::{
-        Kind, Mode, Verdict,
+        Kind, Mode,
         probe::{MOST_SYNS, Manner, Protocol},
     },
-    views::verdict::{json, ladder},
 };
 use ground::{Ground, Look};
 use round::{Options, Pair};
@@ -69,16 +71,49 @@ async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let mut ground = Ground::start(selection, &sources)?;
     ground.named().await;
+    if let Some(pause) = args.watch {
+        return Ok(code(&again::run(args, &mut ground, pause, &mut signals).await?));
+    }
     let look = ground.look();
-    let pairs = pairs(args, &look)?;
+    if args.all || args.file.is_some() {
+        return many(args, &look, &mut signals).await;
+    }
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        anyhow::bail!("who sends and who receives is not said: netviz verify A B");
+    };
+    let pairs = [pair(args, &look, from, to)?];
     let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
-    print(args, &outcome.verdicts)?;
-    Ok(code(&outcome.verdicts))
+    anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
+    let kinds: Vec<_> = outcome.verdicts.iter().map(|one| one.verdict).collect();
+    for verdict in &outcome.verdicts {
+        quiet(output::one(args, verdict))?;
+    }
+    Ok(code(&kinds))
+}
+
+async fn many(args: &VerifyArgs, look: &Look, signals: &mut Signals) -> Result<ExitCode> {
+    let plan = batch::plan(args, look)?;
+    let tried = batch::run(args, look, &plan, signals).await?;
+    quiet(output::many(args, &tried))?;
+    anyhow::ensure!(
+        tried.len() == plan.len(),
+        "ended by a signal: {} of {} pairs were not tried",
+        plan.len() - tried.len(),
+        plan.len()
+    );
+    // What was wanted decides, not the verdict: a policy's test wants its packets lost.
+    let failed = tried.iter().filter(|tried| !tried.outcome.passed);
+    let kinds: Vec<_> = failed.map(|tried| tried.verdict.verdict).collect();
+    Ok(match kinds.as_slice() {
+        [] => ExitCode::SUCCESS,
+        kinds if kinds.iter().all(|kind| *kind == Kind::Unclear) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
 }
 
 /// The worst verdict decides.
-fn code(verdicts: &[Verdict]) -> ExitCode {
-    let any = |kinds: &[Kind]| verdicts.iter().any(|verdict| kinds.contains(&verdict.verdict));
+fn code(verdicts: &[Kind]) -> ExitCode {
+    let any = |kinds: &[Kind]| verdicts.iter().any(|verdict| kinds.contains(verdict));
     if any(&[Kind::Detour, Kind::Lost]) {
         ExitCode::FAILURE
     } else if any(&[Kind::Unclear]) || verdicts.is_empty() {
@@ -86,13 +121,6 @@ fn code(verdicts: &[Verdict]) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
-}
-
-fn pairs(args: &VerifyArgs, look: &Look) -> Result<Vec<Pair>> {
-    let (Some(from), Some(to)) = (&args.from, &args.to) else {
-        anyhow::bail!("who sends and who receives is not said: netviz verify A B");
-    };
-    Ok(vec![pair(args, look, from, to)?])
 }
 
 fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
@@ -158,34 +186,5 @@ fn mode(mode: lab::Mode) -> Mode {
         tunnel: mode.tunnels(),
         host_routing: mode.bypasses_stack(),
         endpoint_routes: mode.routes_each_endpoint(),
-    }
-}
-
-fn print(args: &VerifyArgs, verdicts: &[Verdict]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match args.output {
-        VerdictOutput::Json => json::write(verdicts, &mut out)?,
-        VerdictOutput::Jsonl => {
-            for verdict in verdicts {
-                json::write_line(verdict, &mut out)?;
-            }
-        }
-        _ => {
-            let style = style(args);
-            for verdict in verdicts {
-                writeln!(out, "{}", ladder::draw(verdict, style))?;
-            }
-        }
-    }
-    Ok(out.flush()?)
-}
-
-fn style(args: &VerifyArgs) -> ladder::Style {
-    let terminal = terminal::is_terminal();
-    ladder::Style {
-        width: if terminal { terminal::width() } else { 0 },
-        colour: terminal && terminal::colour(),
-        ascii: args.ascii,
-        full: args.full,
     }
 }

@@ -69,15 +69,20 @@ impl Programs {
         Ok(programs)
     }
 
+    /// Name of the program for a hook.
+    pub(super) fn name(&self, direction: Direction) -> &'static str {
+        let [ingress, egress] = self.names;
+        match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        }
+    }
+
     pub(crate) fn program(
         &mut self,
         direction: Direction,
     ) -> Result<&mut SchedClassifier, LoadError> {
-        let [ingress, egress] = self.names;
-        let name = match direction {
-            Direction::Ingress => ingress,
-            Direction::Egress => egress,
-        };
+        let name = self.name(direction);
         let program = self
             .object
             .program_mut(name)

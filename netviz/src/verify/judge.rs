@@ -53,6 +53,7 @@ pub fn judge(
     };
     let losses = losses::losses(&evidence, &fates);
     let findings = case.findings(&losses);
+    let round_trips = round_trips(observation);
     let no_reply = observation.one_way && reply.walks.is_empty();
     Verdict {
         schema: SCHEMA.into(),
@@ -65,7 +66,8 @@ pub fn judge(
         sent: observation.sent,
         delivered: losses::count(fates.delivered.len()),
         replied: losses::count(fates.replied.len()),
-        round_trip_microseconds: round_trip(observation),
+        round_trip_microseconds: median(&round_trips),
+        round_trip_worst_microseconds: round_trips.last().map(|time| microseconds(*time)),
         request: names::rows(cluster, &request),
         reply: if no_reply {
             Vec::new()
@@ -224,7 +226,8 @@ impl Case<'_> {
 }
 
 /// The median round trip, as the sender measured it.
-fn round_trip(observation: &Observation) -> Option<f64> {
+/// Round trips as the sender measured them, sorted.
+fn round_trips(observation: &Observation) -> Vec<Duration> {
     let times = observation
         .answers
         .values()
@@ -234,7 +237,7 @@ fn round_trip(observation: &Observation) -> Option<f64> {
         });
     let mut times: Vec<_> = times.collect();
     times.sort_unstable();
-    median(&times)
+    times
 }
 
 /// The median of sorted times, in microseconds.

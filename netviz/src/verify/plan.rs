@@ -10,10 +10,12 @@ mod read;
 
 pub use check::{Outcome, check};
 pub use expand::{MOST_PAIRS, all, expand};
-pub use file::{DoorPattern, End, Expected, Limits, Plan, Protocol, Selector, Test};
+pub use file::{DoorPattern, End, Expected, Limits, Plan, Selector, Test};
 pub use read::{MOST_BYTES, Syntax, parse, read};
 
 use std::net::IpAddr;
+
+pub use super::probe::Protocol;
 
 /// One pair to be tried, and what is to come of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,8 @@ use crate::{
     objects,
     sys::netns::NetNs,
     trace::{
-        hook::{self, AttachError, AttachMode, Chains, Hooked},
+        clsact::Instance,
+        hook::{self, AttachError, AttachMode, Chains, Hooked, Visit},
         load::{LoadError, Programs},
     },
 };
@@ -51,6 +52,8 @@ impl From<Marks> for Globals {
 /// Loads copies that look for the same marks.
 pub(super) struct Loader<'a> {
     loader: EbpfLoader<'a>,
+    /// By which filters of this process are known, where filters have to be.
+    instance: Option<Instance>,
 }
 
 impl<'a> Loader<'a> {
@@ -60,7 +63,10 @@ impl<'a> Loader<'a> {
         loader.override_global(COOKIE_GLOBAL, &globals.cookie[..], true);
         loader.override_global(LENGTHS_GLOBAL, &globals.lengths[..], true);
         loader.override_global(TCP_GLOBAL, &globals.tcp, true);
-        Self { loader }
+        Self {
+            loader,
+            instance: None,
+        }
     }
 
     fn load(
@@ -96,16 +102,20 @@ impl Lookout {
         }
         let vanished = || AttachError::Vanished.to_string();
         let namespace = open(found, door.id).ok_or_else(vanished)?;
-        let (programs, ring, missed) = loader
+        let (mut programs, ring, missed) = loader
             .load()
             .map_err(|error| AttachError::from(error).to_string())?;
+        let instance = &mut loader.instance;
         let attach = || {
-            let mut hooked = hook::attach(programs, door.id.ifindex, mode)?;
-            let chains = hooked.chains()?;
-            Ok::<_, AttachError>((hooked, chains))
+            let mut visit = Visit::default();
+            let ifindex = door.id.ifindex;
+            let mut hooked = hook::attach(&mut programs, ifindex, mode, instance, &mut visit)?;
+            hooked.look(&mut visit)?;
+            Ok::<_, AttachError>(hooked)
         };
         let attached = namespace.run(attach).map_err(|_| vanished())?;
-        let (hooked, chains) = attached.map_err(|error| error.to_string())?;
+        let hooked = attached.map_err(|error| error.to_string())?;
+        let chains = hooked.chains().clone();
         let lookout = Self {
             door: door.id,
             hooked,
@@ -116,7 +126,7 @@ impl Lookout {
     }
 
     pub(super) fn mode(&self) -> AttachMode {
-        self.hooked.mode
+        self.hooked.mode()
     }
 
     /// What was seen since the last time.
@@ -140,17 +150,16 @@ impl Lookout {
     /// Detaches. Who was on the hooks in the end; `None` where the door is gone with its namespace,
     /// an error where somebody took netviz away.
     pub(super) fn leave(mut self, found: &Discovered) -> Result<Option<Chains>, String> {
+        // Where the namespace is gone, its filters are gone with it.
         let Some(namespace) = open(found, self.door) else {
-            if self.mode() == AttachMode::Clsact {
-                // The filter is gone with the namespace, and a request would go to another one.
-                std::mem::forget(self.hooked);
-            }
             return Ok(None);
         };
         let left = namespace.run(move || {
-            let chains = self.hooked.chains();
-            drop(self);
-            chains
+            let mut visit = Visit::default();
+            let looked = self.hooked.look(&mut visit);
+            let chains = self.hooked.chains().clone();
+            self.hooked.detach(&mut visit);
+            looked.map(|_| chains)
         });
         match left {
             Err(_) => Ok(None),

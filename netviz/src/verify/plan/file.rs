@@ -8,7 +8,10 @@ use serde::{
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use crate::{model::Direction, verify::Kind};
+use crate::{
+    model::Direction,
+    verify::{Kind, probe::Protocol},
+};
 
 /// Packets of a test that says nothing of their number.
 const COUNT: u32 = 10;
@@ -74,19 +77,6 @@ fn port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
         Some(0) => Err(D::Error::custom("port 0 cannot be sent to")),
         port => Ok(port),
     }
-}
-
-/// What is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// Echo requests.
-    #[default]
-    Icmp,
-    /// Datagrams.
-    Udp,
-    /// SYNs.
-    Tcp,
 }
 
 /// A verdict as a test names it.

@@ -12,7 +12,20 @@ use netviz_ebpf::crossing::{MAGIC, MARKER_SIZE, Marker};
 use super::{Aim, Manner};
 
 /// What a probe is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    clap::ValueEnum,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// An echo request, answered by every kernel.
     #[default]
