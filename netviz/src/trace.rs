@@ -5,7 +5,7 @@
 //! object with a map of its own, so that no key can ever be confused.
 
 mod attacher;
-mod clsact;
+pub(crate) mod clsact;
 mod expedite;
 mod hook;
 mod load;

@@ -7,7 +7,7 @@ pub mod cilium;
 pub mod cni;
 mod files;
 mod kubernetes;
-mod root;
+pub(crate) mod root;
 pub mod runtime;
 
 use std::{

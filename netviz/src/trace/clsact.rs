@@ -9,7 +9,10 @@ use aya::programs::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    tc::{TcAttribute, TcFilterBpfOption, TcHandle as RouteHandle, TcHeader, TcMessage, TcOption},
+    tc::{
+        TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle as RouteHandle, TcHeader, TcMessage,
+        TcOption,
+    },
 };
 use netviz_ebpf::PROGRAM_PREFIX;
 
@@ -52,14 +55,34 @@ pub(crate) fn attach(
     program.take_link(id)
 }
 
-/// A BPF filter on a hook.
+/// A filter on a hook.
 #[derive(Debug)]
-struct Filter {
-    priority: u16,
+pub(crate) struct Filter {
+    /// The lowest runs first.
+    pub(crate) priority: u16,
     protocol: u16,
     handle: RouteHandle,
-    name: String,
-    program: Option<u32>,
+    /// Its own name, or what kind of filter it is.
+    pub(crate) name: String,
+    /// The program that it runs, if it is one of BPF.
+    pub(crate) program: Option<u32>,
+    /// What the program returns is what becomes of the packet.
+    pub(crate) direct_action: bool,
+}
+
+impl Filter {
+    /// Its handle within the priority.
+    pub(crate) fn handle(&self) -> u32 {
+        u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
+    }
+
+    /// For one that bears the marks of netviz: the lower half of the id of the process whose it is.
+    pub(crate) fn maker(&self) -> Option<u16> {
+        let own = self.priority == PRIORITY
+            && self.handle.major == HANDLE_MAJOR
+            && self.name.starts_with(PROGRAM_PREFIX);
+        own.then_some(self.handle.minor)
+    }
 }
 
 /// Who is on the hook besides the program with the id `own`, in the order in which the kernel
@@ -119,10 +142,9 @@ pub(crate) fn sweep(ifindex: u32) -> io::Result<usize> {
 }
 
 fn is_left_over(filter: &Filter) -> bool {
-    filter.priority == PRIORITY
-        && filter.handle.major == HANDLE_MAJOR
-        && filter.name.starts_with(PROGRAM_PREFIX)
-        && !living().contains(&filter.handle.minor)
+    filter
+        .maker()
+        .is_some_and(|maker| !living().contains(&maker))
 }
 
 /// Lower halves of the ids of all other processes called netviz.
@@ -137,7 +159,12 @@ fn living() -> HashSet<u16> {
         .collect()
 }
 
-fn filters(netlink: &mut Netlink, ifindex: u32, direction: Direction) -> io::Result<Vec<Filter>> {
+/// The filters of one hook, in the order in which the kernel runs them: after all of tcx.
+pub(crate) fn filters(
+    netlink: &mut Netlink,
+    ifindex: u32,
+    direction: Direction,
+) -> io::Result<Vec<Filter>> {
     let request = message(ifindex, direction, RouteHandle::UNSPEC, 0, Vec::new());
     let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
         Ok(answers) => answers,
@@ -156,7 +183,7 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     if message.header.handle == RouteHandle::UNSPEC {
         return None;
     }
-    let (mut name, mut kind, mut program) = (None, None, None);
+    let (mut name, mut kind, mut program, mut direct_action) = (None, None, None, false);
     for attribute in &message.attributes {
         let options = match attribute {
             TcAttribute::Options(options) => options,
@@ -170,6 +197,9 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
             match option {
                 TcOption::Bpf(TcFilterBpfOption::ProgName(text)) => name = Some(text.clone()),
                 TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => program = Some(*id),
+                TcOption::Bpf(TcFilterBpfOption::Flags(flags)) => {
+                    direct_action = flags.contains(TcBpfFlags::DirectAction);
+                }
                 _ => {}
             }
         }
@@ -180,6 +210,7 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
         handle: message.header.handle,
         name: name.or(kind)?,
         program,
+        direct_action,
     })
 }
 
