@@ -87,7 +87,8 @@ fn hook(
         Direction::Egress => (BPF_TCX_EGRESS, BPF_NETKIT_PRIMARY),
     };
     let mut before = bpf::query(ifindex, tcx)?;
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let device = netkit.then(|| bpf::query(ifindex, device)).transpose()?;
         let filters = clsact::filters(netlink, ifindex, direction)?;
         let after = bpf::query(ifindex, tcx)?;
@@ -100,8 +101,8 @@ fn hook(
             });
         }
         before = after;
+        attempt += 1;
     }
-    unreachable!("the last attempt returns")
 }
 
 /// What leaves a netkit device for its other end meets the device's own programs last; what comes

@@ -8,7 +8,10 @@ mod node;
 
 use std::cmp::Reverse;
 
-use super::model::{Attached, AuditedDoor, Finding, Severity};
+use super::{
+    findings::{Finding, Severity},
+    model::{Attached, AuditedDoor},
+};
 use crate::model::Direction;
 
 /// One rule: its name stays what it is, for scripts and for SARIF.

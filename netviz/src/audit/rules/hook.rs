@@ -5,7 +5,10 @@ use super::{
     FOREIGN_BEFORE_CILIUM, NETVIZ_LEFT_OVER, NOT_SEEN,
 };
 use crate::{
-    audit::model::{Attached, AuditedDoor, Finding, Hook, Owner, Severity, Way},
+    audit::{
+        findings::{Finding, Severity},
+        model::{Attached, AuditedDoor, Hook, Owner, Way},
+    },
     model::Direction,
 };
 
@@ -97,10 +100,10 @@ impl At<'_> {
         let behind = self.hook.programs[place + 1..].iter();
         let findings = behind.filter_map(|it| match it.owner {
             _ if it.left_over => None,
+            // A netkit device's own programs are no part of the chain: neither ends the other.
+            _ if (it.way == Way::Netkit) != (cilium.way == Way::Netkit) => None,
             // Twice in one way is another matter.
             Owner::Cilium => (it.way != cilium.way).then(|| self.in_both(cilium, it)),
-            // A netkit device's own programs are no part of the chain.
-            Owner::Netviz | Owner::Other if it.way == Way::Netkit => None,
             Owner::Netviz | Owner::Other => Some(self.dead(cilium, it)),
         });
         findings.collect()

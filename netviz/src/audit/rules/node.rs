@@ -8,7 +8,10 @@ use super::{
     UPLINK_WITHOUT_CILIUM,
 };
 use crate::{
-    audit::model::{Attached, AuditedDoor, Finding, Hook, Owner, Severity, Way},
+    audit::{
+        findings::{Finding, Severity},
+        model::{Attached, AuditedDoor, Hook, Owner, Way},
+    },
     model::{Direction, Role, Side},
 };
 

@@ -112,11 +112,8 @@ impl<'a> Page<'a> {
             let sign = if place == 0 { sign } else { " " };
             let gap = " ".repeat(wide - name(it).width());
             let words = self.words(it);
-            self.line(&format!(
-                "    {sign} {:>2}  {}{gap}  {words}",
-                place + 1,
-                name(it)
-            ));
+            let line = format!("    {sign} {:>2}  {}{gap}  {words}", place + 1, name(it));
+            self.wrapped(&line, 12 + wide);
         }
     }
 
@@ -167,10 +164,13 @@ impl<'a> Page<'a> {
     }
 
     fn sentence(&mut self, word: &str, text: &str) {
-        let text = format!("      {word}: {}", safe(text));
+        self.wrapped(&format!("      {word}: {}", safe(text)), 10);
+    }
+
+    fn wrapped(&mut self, text: &str, indent: usize) {
         match self.style.width {
-            Some(width) => self.lines.extend(wrap(&text, width, 10)),
-            None => self.lines.push(text),
+            Some(width) => self.lines.extend(wrap(text, width, indent)),
+            None => self.lines.push(text.into()),
         }
     }
 
