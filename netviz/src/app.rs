@@ -1,5 +1,6 @@
 //! Puts everything together: what is found, what is counted, what is shown.
 
+pub mod audit;
 pub mod demo;
 pub mod doors;
 pub mod live;

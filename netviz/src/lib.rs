@@ -4,6 +4,7 @@
 //! views at the top. See `docs/architecture.md`.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod discover;
 #[cfg(feature = "mutants")]

@@ -6,7 +6,7 @@
 
 mod attacher;
 mod bpf;
-mod clsact;
+pub(crate) mod clsact;
 pub mod crossings;
 mod errors;
 mod expedite;

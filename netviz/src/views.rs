@@ -1,5 +1,6 @@
 //! Everything that is shown: each view a function of one snapshot, and of nothing else.
 
+pub mod audit;
 pub mod csv;
 pub mod filter;
 pub mod json;

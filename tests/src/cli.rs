@@ -1,5 +1,6 @@
 //! Helpers for the tests of the command line, of what it shows and of what it finds.
 
+pub mod chains;
 pub mod doors;
 pub mod netviz;
 pub mod random;

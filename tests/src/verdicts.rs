@@ -76,7 +76,8 @@ impl Said {
     #[must_use]
     pub fn lost_after(&self) -> Option<String> {
         let loss = self.json["losses"].get(0)?;
-        let row = &self.json[loss["way"].as_str()?][usize::try_from(loss["after"].as_u64()?).ok()?];
+        let row =
+            &self.json[loss["way"].as_str()?][usize::try_from(loss["after"].as_u64()?).ok()?];
         Some(format!("{} of the {}", hook(row), loss["way"].as_str()?))
     }
 

@@ -53,14 +53,7 @@ impl Site {
     /// A program of somebody else that ends all that comes by; behind netviz, which goes first.
     fn ending(&self, node: &Node, device: &str, direction: Direction) -> Foreign {
         let netns = self.lab.netns(node).unwrap();
-        Foreign::tcx(
-            &netns,
-            device,
-            direction,
-            Verdict::Shot,
-            LinkOrder::first(),
-        )
-        .unwrap()
+        Foreign::tcx(&netns, device, direction, Verdict::Shot, LinkOrder::first()).unwrap()
     }
 }
 
@@ -174,7 +167,11 @@ fn the_mode_is_inferred_and_can_be_wrong(site: &Site) {
     assert_eq!(said.json["mode_source"], "inferred");
     let skipped = said.skipped("request");
     assert_eq!(skipped.len(), usize::from(site.mode.bypasses_stack()));
-    assert!(skipped.iter().all(|door| door.ends_with("bpf_redirect_peer")));
+    assert!(
+        skipped
+            .iter()
+            .all(|door| door.ends_with("bpf_redirect_peer"))
+    );
     for other in Mode::ALL {
         let said = site.across(&["--mode", &other.to_string()]);
         let expected = if other == site.mode {
@@ -184,7 +181,8 @@ fn the_mode_is_inferred_and_can_be_wrong(site: &Site) {
         };
         // A pod has a route of its own or not, whatever the node is said to do.
         let per_endpoint = [Mode::Native, Mode::NativeEndpointRoutes];
-        if other == site.mode || !(per_endpoint.contains(&other) && per_endpoint.contains(&site.mode))
+        if other == site.mode
+            || !(per_endpoint.contains(&other) && per_endpoint.contains(&site.mode))
         {
             expect(&said, expected.0, expected.1);
             assert_eq!(said.json["mode_source"], "asked");
@@ -212,7 +210,12 @@ fn dropped_where_the_pod_sends(site: &Site, a: &Pod, own: &Node) {
     let said = site.across(&[]);
     expect(&said, "lost", 1);
     let last = format!("▼ {} of the request", a.interface.name);
-    assert_eq!(said.lost_after().as_deref(), Some(last.as_str()), "{:#}", said.json);
+    assert_eq!(
+        said.lost_after().as_deref(),
+        Some(last.as_str()),
+        "{:#}",
+        said.json
+    );
     assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
     assert!(foreign.seen().unwrap() >= 4);
 }
@@ -229,15 +232,31 @@ fn dropped_at_arrival(site: &Site, c: &Pod, far: &Node) {
     let said = site.across(&[]);
     expect(&said, "lost", 1);
     let last = format!("{} {device} of the request", direction.sign());
-    assert_eq!(said.lost_after().as_deref(), Some(last.as_str()), "{:#}", said.json);
-    assert_eq!((said.json["delivered"].as_u64(), said.json["replied"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(
+        said.lost_after().as_deref(),
+        Some(last.as_str()),
+        "{:#}",
+        said.json
+    );
+    assert_eq!(
+        (
+            said.json["delivered"].as_u64(),
+            said.json["replied"].as_u64()
+        ),
+        (Some(0), Some(0))
+    );
 }
 
 fn dropped_on_the_uplink(site: &Site, own: &Node) {
     let _foreign = site.ending(own, "eth0", Direction::Egress);
     let said = site.across(&[]);
     expect(&said, "lost", 1);
-    assert_eq!(said.lost_after().as_deref(), Some("▲ eth0 of the request"), "{:#}", said.json);
+    assert_eq!(
+        said.lost_after().as_deref(),
+        Some("▲ eth0 of the request"),
+        "{:#}",
+        said.json
+    );
 }
 
 fn dropped_reply_alone(site: &Site, c: &Pod, far: &Node) {
@@ -245,8 +264,19 @@ fn dropped_reply_alone(site: &Site, c: &Pod, far: &Node) {
     let said = site.across(&[]);
     expect(&said, "lost", 1);
     let last = format!("▼ {} of the reply", c.interface.name);
-    assert_eq!(said.lost_after().as_deref(), Some(last.as_str()), "{:#}", said.json);
-    assert_eq!((said.json["delivered"].as_u64(), said.json["replied"].as_u64()), (Some(4), Some(0)));
+    assert_eq!(
+        said.lost_after().as_deref(),
+        Some(last.as_str()),
+        "{:#}",
+        said.json
+    );
+    assert_eq!(
+        (
+            said.json["delivered"].as_u64(),
+            said.json["replied"].as_u64()
+        ),
+        (Some(4), Some(0))
+    );
     // The way there is whole, and that can be all that is asked.
     expect(&site.across(&["--one-way"]), "verified", 0);
 }
@@ -255,7 +285,12 @@ fn no_such_pod(site: &Site, a: &Pod) {
     let [x, y, z, _] = a.address.octets();
     let nobody = format!("{x}.{y}.{z}.99");
     let said = verify(&site.lab, &[&a.address.to_string(), &nobody]);
-    assert_eq!((said.verdict(), said.code), ("lost", Some(1)), "{:#}", said.json);
+    assert_eq!(
+        (said.verdict(), said.code),
+        ("lost", Some(1)),
+        "{:#}",
+        said.json
+    );
 }
 
 fn nobody_home(site: &Site, c: &Pod) {
@@ -278,7 +313,12 @@ fn nobody_home(site: &Site, c: &Pod) {
 /// Two of each arrive, and none is lost.
 fn doubled(site: &Site, own: &Node) {
     let outside = site.lab.wire().unwrap();
-    let far = site.lab.nodes().iter().find(|node| node.name != own.name).unwrap();
+    let far = site
+        .lab
+        .nodes()
+        .iter()
+        .find(|node| node.name != own.name)
+        .unwrap();
     let _foreign = Foreign::tcx(
         &outside,
         &own.wire.name,
@@ -289,7 +329,12 @@ fn doubled(site: &Site, own: &Node) {
     .unwrap();
     let said = site.across(&[]);
     expect(&said, "verified", 0);
-    assert!(said.json["notes"].to_string().contains("again") || said.json["request"].to_string().contains("\"repeated\":4"), "{:#}", said.json);
+    assert!(
+        said.json["notes"].to_string().contains("again")
+            || said.json["request"].to_string().contains("\"repeated\":4"),
+        "{:#}",
+        said.json
+    );
 }
 
 /// In native routing, a pod that has got a route of its own past Cilium.
@@ -309,17 +354,31 @@ fn a_planted_route_is_a_detour() {
     let said = site.across(&[]);
     expect(&said, "detour", 1);
     assert!(!said.crossed("request").contains(&"▲ cilium_host".into()));
-    assert!(said.json["detours"].to_string().contains("cilium_host"), "{:#}", said.json);
+    assert!(
+        said.json["detours"].to_string().contains("cilium_host"),
+        "{:#}",
+        said.json
+    );
 }
 
 #[test]
 fn who_is_not_there_is_said_with_those_that_are_near() {
     let site = Site::up(Mode::Vxlan, false);
     let [a, ..] = site.pods();
-    let said = verify(&site.lab, &["busybox-c8bbbbb84-fmhwd", &a.address.to_string()]);
+    let said = verify(
+        &site.lab,
+        &["busybox-c8bbbbb84-fmhwd", &a.address.to_string()],
+    );
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("busybox-c8bbbbb84-fmhwc"), "{}", said.stderr);
-    let said = verify(&site.lab, &["node/mycluster-worker3", &a.address.to_string()]);
+    assert!(
+        said.stderr.contains("busybox-c8bbbbb84-fmhwc"),
+        "{}",
+        said.stderr
+    );
+    let said = verify(
+        &site.lab,
+        &["node/mycluster-worker3", &a.address.to_string()],
+    );
     assert!(said.stderr.contains("mycluster-worker2"), "{}", said.stderr);
     // A pod to itself crosses no door.
     let own = a.address.to_string();

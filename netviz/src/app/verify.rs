@@ -9,11 +9,7 @@ mod output;
 mod round;
 mod target;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use caps::Capability;
@@ -37,30 +33,11 @@ use target::Family;
 /// At the most so many packets a second leave all senders together.
 const MOST_A_SECOND: f64 = 2_000.0;
 
-/// Runs `netviz verify`: 0 verified, 1 detour or lost, 2 unclear, and 2 where it could not do its
-/// work, which it says.
+/// Runs `netviz verify`; the exit code is 0 for verified, 1 for detour or lost, 2 for unclear.
 ///
 /// # Errors
-/// Only when the asynchronous runtime cannot be started.
-pub fn run_to_code(args: &VerifyArgs) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")?;
-    Ok(match runtime.block_on(run(args)) {
-        Ok(code) => code,
-        Err(error) => {
-            let _ = writeln!(
-                io::stderr(),
-                "netviz: {}",
-                format!("{error:#}").replace('\n', " ")
-            );
-            ExitCode::from(2)
-        }
-    })
-}
-
-async fn run(args: &VerifyArgs) -> Result<ExitCode> {
+/// When it could not do its work: one line that names the operation, the object and the remedy.
+pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     preflight::check()?;
     let mut signals = Signals::new()?;
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
@@ -72,7 +49,9 @@ async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let mut ground = Ground::start(selection, &sources)?;
     ground.named().await;
     if let Some(pause) = args.watch {
-        return Ok(code(&again::run(args, &mut ground, pause, &mut signals).await?));
+        return Ok(code(
+            &again::run(args, &mut ground, pause, &mut signals).await?,
+        ));
     }
     let look = ground.look();
     if args.all || args.file.is_some() {

@@ -236,7 +236,10 @@ impl<'a> Run<'a> {
 
     /// When the packet with this number is due: the pairs take turns within an interval.
     fn due(&self, begin: Instant, number: usize) -> Instant {
-        let turn = self.manner.interval.div_f64(self.senders.len().max(1) as f64);
+        let turn = self
+            .manner
+            .interval
+            .div_f64(self.senders.len().max(1) as f64);
         begin + turn.mul_f64(number as f64)
     }
 
@@ -258,7 +261,8 @@ impl<'a> Run<'a> {
 
     fn wait(&self, begin: Instant, next: usize, total: usize) {
         let until = if next < total {
-            self.due(begin, next).saturating_duration_since(Instant::now())
+            self.due(begin, next)
+                .saturating_duration_since(Instant::now())
         } else {
             NAP
         };

@@ -2,9 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use etherparse::{
-    Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice,
-};
+use etherparse::{Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
 use netviz_ebpf::crossing::{HEAD_SIZE, IS_TCP_REPLY};
 
 use super::{
@@ -180,11 +178,17 @@ impl From<&LaxSlicedPacket<'_>> for Frame {
         let addresses = match &packet.net {
             Some(LaxNetSlice::Ipv4(ip)) => {
                 let header = ip.header();
-                Some((header.source_addr().into(), header.destination_addr().into()))
+                Some((
+                    header.source_addr().into(),
+                    header.destination_addr().into(),
+                ))
             }
             Some(LaxNetSlice::Ipv6(ip)) => {
                 let header = ip.header();
-                Some((header.source_addr().into(), header.destination_addr().into()))
+                Some((
+                    header.source_addr().into(),
+                    header.destination_addr().into(),
+                ))
             }
             _ => None,
         };

@@ -11,7 +11,9 @@ use aya_ebpf::{
 };
 use netviz_ebpf::{
     TCX_NEXT,
-    crossing::{HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE, Seen, TcpReplies},
+    crossing::{
+        HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE, Seen, TcpReplies,
+    },
 };
 
 /// Room for 300 packets; user space takes them out as they come.
@@ -210,14 +212,8 @@ fn head(ctx: &TcContext, length: u32, seen: *mut Seen) {
         return;
     }
     // SAFETY: `head` has room for `HEAD_SIZE` bytes.
-    let failed = unsafe {
-        bpf_skb_load_bytes(
-            ctx.skb.skb.cast(),
-            0,
-            (&raw mut (*seen).head).cast(),
-            size,
-        )
-    };
+    let failed =
+        unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), 0, (&raw mut (*seen).head).cast(), size) };
     if failed == 0 {
         // SAFETY: as in `tunnel`.
         unsafe { (*seen).head_length = size };

@@ -116,6 +116,8 @@ fn resolve(look: &Look, pair: &plan::Pair) -> Result<Pair> {
     let (from, _) = of(&pair.from, pair.from_address, family).with_context(wrong)?;
     Ok(Pair {
         route: Route { from, to },
-        port: port.or(pair.port).filter(|_| pair.protocol != Protocol::Icmp),
+        port: port
+            .or(pair.port)
+            .filter(|_| pair.protocol != Protocol::Icmp),
     })
 }

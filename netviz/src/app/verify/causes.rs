@@ -46,7 +46,11 @@ fn behind(row: &CrossingRow, cluster: &Cluster, hooks: &Hooks) -> Option<String>
         (names, _) => format!(
             "{} behind {place} ended or redirected {}",
             names.join(", then "),
-            if names.len() == 1 { "them; its policy and its maps say why" } else { "them, the first of them that did not say 'next'" }
+            if names.len() == 1 {
+                "them; its policy and its maps say why"
+            } else {
+                "them, the first of them that did not say 'next'"
+            }
         ),
     })
 }
@@ -54,7 +58,12 @@ fn behind(row: &CrossingRow, cluster: &Cluster, hooks: &Hooks) -> Option<String>
 fn down((row, door): (&CrossingRow, &Door)) -> Option<String> {
     let state = door.link_state.as_deref()?;
     let down = matches!(state, "down" | "lowerlayerdown" | "notpresent");
-    down.then(|| format!("{} is {state}: ip link set {} up", row.interface, row.interface))
+    down.then(|| {
+        format!(
+            "{} is {state}: ip link set {} up",
+            row.interface, row.interface
+        )
+    })
 }
 
 /// Rows name their door by node, pod and interface, as a person would.

@@ -19,13 +19,18 @@ pub(super) struct Choice {
 }
 
 pub(super) fn doors(look: &Look, pairs: &[Pair], every: bool) -> Choice {
-    let ends = || pairs.iter().flat_map(|pair| [&pair.route.from, &pair.route.to]);
+    let ends = || {
+        pairs
+            .iter()
+            .flat_map(|pair| [&pair.route.from, &pair.route.to])
+    };
     let nodes = nodes(ends());
     let pods: BTreeSet<NetNsId> = ends().filter_map(pod).collect();
-    let concerned = look
-        .doors()
-        .iter()
-        .filter(|door| nodes.as_ref().is_none_or(|nodes| nodes.contains(&door.node)));
+    let concerned = look.doors().iter().filter(|door| {
+        nodes
+            .as_ref()
+            .is_none_or(|nodes| nodes.contains(&door.node))
+    });
     let (mut doors, others): (Vec<_>, Vec<_>) =
         concerned.cloned().partition(|door| is_near(door, &pods));
     if every || doors.len() + others.len() <= MOST_DOORS {

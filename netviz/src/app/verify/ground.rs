@@ -75,11 +75,7 @@ impl Look {
                 party.name
             ),
         };
-        let paths: &[PathBuf] = self
-            .found
-            .entrances
-            .get(&netns)
-            .map_or(&[], Vec::as_slice);
+        let paths: &[PathBuf] = self.found.entrances.get(&netns).map_or(&[], Vec::as_slice);
         let opened = discover::open(paths, netns);
         let opened = opened.with_context(|| {
             format!(

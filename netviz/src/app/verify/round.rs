@@ -303,7 +303,10 @@ fn hooks(standing: &Standing) -> Hooks {
     let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
     let mut hooks = Hooks::new();
     for (door, chains) in &standing.chains {
-        for (direction, chain) in [Direction::Ingress, Direction::Egress].into_iter().zip(chains) {
+        for (direction, chain) in [Direction::Ingress, Direction::Egress]
+            .into_iter()
+            .zip(chains)
+        {
             if let Some(chain) = chain {
                 hooks.insert((*door, direction), names(chain));
             }
@@ -313,5 +316,7 @@ fn hooks(standing: &Standing) -> Hooks {
 }
 
 fn no_address(name: &str) -> String {
-    format!("{name} has no address of the family that is wanted: see `netviz doors -o json`, or name an address")
+    format!(
+        "{name} has no address of the family that is wanted: see `netviz doors -o json`, or name an address"
+    )
 }

@@ -163,7 +163,11 @@ fn by_pod(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party
                 .filter_map(|door| {
                     let address = choose(&global(door), family);
                     let address = address.map(|address| address.to_string());
-                    Some(format!("{} ({})", pod_name(door)?, address.unwrap_or_default()))
+                    Some(format!(
+                        "{} ({})",
+                        pod_name(door)?,
+                        address.unwrap_or_default()
+                    ))
                 })
                 .collect();
             bail!(

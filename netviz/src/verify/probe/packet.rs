@@ -102,7 +102,12 @@ pub(super) fn build(
 ) -> Option<Bytes> {
     match manner.protocol {
         Protocol::Udp => Some(payload(manner, aim, sequence)),
-        Protocol::Icmp => Some(echo(aim.to, own.1, sequence, &payload(manner, aim, sequence))),
+        Protocol::Icmp => Some(echo(
+            aim.to,
+            own.1,
+            sequence,
+            &payload(manner, aim, sequence),
+        )),
         Protocol::Tcp => syn(manner, aim, own, sequence),
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname, setsockopt,
-    socket, sockopt,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname,
+    setsockopt, socket, sockopt,
 };
 
 use super::{Aim, Manner, Protocol, errors, packet};
@@ -50,7 +50,11 @@ impl Sender {
         socket.set_nonblocking(true).map_err(denied)?;
         errors::ask_for(&socket, aim.to).map_err(denied)?;
         keep_whole(&socket, aim.to).map_err(denied)?;
-        let port = if protocol == Protocol::Udp { aim.port } else { 0 };
+        let port = if protocol == Protocol::Udp {
+            aim.port
+        } else {
+            0
+        };
         socket
             .connect(SocketAddr::new(aim.to, port))
             .map_err(unreachable)?;
