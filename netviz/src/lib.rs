@@ -4,6 +4,7 @@
 //! views at the top. See `docs/architecture.md`.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod discover;
 #[cfg(feature = "mutants")]
@@ -15,4 +16,5 @@ pub mod objects;
 pub mod preflight;
 pub mod sys;
 pub mod trace;
+pub mod verify;
 pub mod views;

@@ -6,7 +6,8 @@
 
 mod attacher;
 mod bpf;
-mod clsact;
+pub(crate) mod clsact;
+pub mod crossings;
 mod errors;
 mod expedite;
 mod hook;

@@ -1,5 +1,6 @@
 //! Everything that is shown: each view a function of one snapshot, and of nothing else.
 
+pub mod audit;
 pub mod csv;
 pub mod filter;
 pub mod json;
@@ -10,3 +11,4 @@ mod reasons;
 pub mod table;
 pub mod text;
 pub mod tui;
+pub mod verdict;

@@ -11,7 +11,7 @@ use netviz::{
 use netviz_tests::{
     cli::{
         random::Random,
-        sight::{self, blog, end},
+        sight::{self, blog},
     },
     hostile::NAMES,
 };

@@ -9,7 +9,7 @@ mod files;
 pub mod kubelet;
 mod kubernetes;
 pub mod maps;
-mod root;
+pub(crate) mod root;
 pub mod runtime;
 
 use std::{

@@ -8,7 +8,7 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
 };
 
-pub(crate) use instance::Instance;
+pub(crate) use instance::{Instance, all_living};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
@@ -108,14 +108,34 @@ fn filter_of(
     message(place, handle, info, attributes)
 }
 
-/// A BPF filter on a hook.
+/// A filter on a hook.
 #[derive(Debug)]
-struct Filter {
-    priority: u16,
+pub(crate) struct Filter {
+    /// The lowest runs first.
+    pub(crate) priority: u16,
     protocol: u16,
     handle: TcHandle,
-    name: String,
-    program: Option<u32>,
+    /// Its own name, or what kind of filter it is.
+    pub(crate) name: String,
+    /// The program that it runs, if it is one of BPF.
+    pub(crate) program: Option<u32>,
+    /// What the program returns is what becomes of the packet.
+    pub(crate) direct_action: bool,
+}
+
+impl Filter {
+    /// Its handle within the priority.
+    pub(crate) fn handle(&self) -> u32 {
+        u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
+    }
+
+    /// For one that bears the marks of netviz: which netviz it belongs to ([`Instance`]).
+    pub(crate) fn maker(&self) -> Option<u16> {
+        let own = self.priority == PRIORITY
+            && self.handle.major == HANDLE_MAJOR
+            && self.name.starts_with(PROGRAM_PREFIX);
+        own.then_some(self.handle.minor)
+    }
 }
 
 /// Who is on the hook besides the program with the id `own`, in the order in which the kernel
@@ -179,12 +199,11 @@ pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) ->
 }
 
 fn is_of_netviz(filter: &Filter) -> bool {
-    filter.priority == PRIORITY
-        && filter.handle.major == HANDLE_MAJOR
-        && filter.name.starts_with(PROGRAM_PREFIX)
+    filter.maker().is_some()
 }
 
-fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<Vec<Filter>> {
+/// The filters of one hook, in the order in which the kernel runs them: after all of tcx.
+pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<Vec<Filter>> {
     let request = message(place, TcHandle::UNSPEC, 0, Vec::new());
     let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
         Ok(answers) => answers,
@@ -203,7 +222,7 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     if message.header.handle == TcHandle::UNSPEC {
         return None;
     }
-    let (mut name, mut kind, mut program) = (None, None, None);
+    let (mut name, mut kind, mut program, mut direct_action) = (None, None, None, false);
     for attribute in &message.attributes {
         let options = match attribute {
             TcAttribute::Options(options) => options,
@@ -217,6 +236,9 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
             match option {
                 TcOption::Bpf(TcFilterBpfOption::ProgName(text)) => name = Some(text.clone()),
                 TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => program = Some(*id),
+                TcOption::Bpf(TcFilterBpfOption::Flags(flags)) => {
+                    direct_action = flags.contains(TcBpfFlags::DirectAction);
+                }
                 _ => {}
             }
         }
@@ -227,6 +249,7 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
         handle: message.header.handle,
         name: name.or(kind)?,
         program,
+        direct_action,
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     bpf,
     clsact::{self, Instance},
     errors::{explain, explain_load},
-    load::{LoadError, Programs, program_name},
+    load::{LoadError, Programs},
     tcx,
 };
 use crate::{
@@ -168,9 +168,10 @@ fn by_clsact(
     sweep(netlink, ifindex, instance);
     clsact::prepare(netlink, ifindex).map_err(failed(Direction::Ingress))?;
     for direction in DIRECTIONS {
+        let name = programs.name(direction);
         let program = programs.program(direction)?;
         let fd = program.fd().map_err(LoadError::from)?;
-        let what = (fd.as_fd(), program_name(direction));
+        let what = (fd.as_fd(), name);
         let attached = clsact::attach(netlink, (ifindex, direction), handle, what);
         if let Err(error) = attached {
             if direction == Direction::Egress {

@@ -62,6 +62,15 @@ impl Instance {
     }
 }
 
+/// The numbers of all netviz that hold filters, in whichever pid namespace they are.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(crate) fn all_living() -> io::Result<HashSet<u16>> {
+    // No map has the number 0.
+    living(0)
+}
+
 fn living(own: u32) -> io::Result<HashSet<u16>> {
     let mut living = HashSet::new();
     for map in loaded_maps() {

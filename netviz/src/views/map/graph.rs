@@ -1,7 +1,7 @@
 //! The building as a graph: Mermaid for a README, DOT for Graphviz.
 
 mod dot;
-mod mermaid;
+pub(in crate::views) mod mermaid;
 
 pub use dot::dot;
 pub use mermaid::mermaid;

@@ -1,7 +1,7 @@
 //! The building as a picture: self-contained, no script, readable in light and dark.
 
 mod house;
-mod pen;
+pub(in crate::views) mod pen;
 
 use super::Map;
 use crate::views::{

@@ -91,7 +91,7 @@ fn line(busiest: Option<f64>) -> &'static str {
 }
 
 /// Mermaid reads HTML and its own `#…;` in labels.
-fn entity(text: &str) -> String {
+pub(in crate::views) fn entity(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

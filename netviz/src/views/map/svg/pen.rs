@@ -94,7 +94,7 @@ impl Pen {
     }
 }
 
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::views) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
