@@ -70,8 +70,10 @@ const MACHINE: &str = "q35";
 const CMDLINE: &str = "console=ttyS0 panic=-1 quiet rcupdate.rcu_expedited=1";
 
 fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-M", MACHINE, "-accel", "tcg,thread=multi"])
+    // However this program ends, no guest goes on without it.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"])
+        .args(["-M", MACHINE, "-accel", "tcg,thread=multi"])
         .args([
             "-cpu",
             "max",

@@ -24,6 +24,15 @@ const ELSEWHERE: [&str; 12] = [
     "views",
 ];
 
+/// Beginnings of the names of scenarios that take minutes where a processor is emulated: they run
+/// when all kernels do, and not in every run of the tests.
+const SELDOM: [&str; 4] = [
+    "churn::",
+    "exact::a_million",
+    "lab_life::",
+    "lab_matches_cilium::",
+];
+
 /// As `netviz demo --mode` takes them.
 const MODES: [&str; 5] = [
     "vxlan",
@@ -54,6 +63,11 @@ pub(super) enum Kind {
 }
 
 impl Scenario {
+    /// Whether every run of the tests runs it.
+    pub(super) fn is_quick(&self) -> bool {
+        !SELDOM.iter().any(|begin| self.name.starts_with(begin))
+    }
+
     /// How long it may take.
     pub(super) fn limit(&self) -> Duration {
         match self.kind {
