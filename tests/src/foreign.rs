@@ -11,6 +11,8 @@ use aya::{
 };
 use netviz::{model::Direction, objects, sys::netns::NetNs};
 
+use crate::skip;
+
 /// What a foreign program does with every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -137,12 +139,15 @@ pub fn attach_type(direction: Direction) -> TcAttachType {
     }
 }
 
-/// Names of the programs on a tcx hook, in the order in which they run.
+/// Names of the programs on a tcx hook, in the order in which they run; none where there is no tcx.
 pub fn tcx_chain(
     namespace: &NetNs,
     interface: &str,
     direction: Direction,
 ) -> Result<Vec<(String, u32)>> {
+    if !skip::has_tcx() {
+        return Ok(Vec::new());
+    }
     let (_, programs) =
         namespace.run(|| SchedClassifier::query_tcx(interface, attach_type(direction)))??;
     let named = programs.iter().map(|program| {

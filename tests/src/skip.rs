@@ -27,16 +27,22 @@ pub fn because(reason: &str) -> bool {
     true
 }
 
-/// Skips the test where the kernel has no tcx. It is asked by its answer to a question about tcx,
-/// not by its version: whatever else goes wrong lets the test run, and fail.
+/// Whether the kernel has tcx. It is asked by its answer to a question about tcx, not by its
+/// version: whatever else goes wrong lets a test run, and fail.
 #[must_use]
-pub fn without_tcx() -> bool {
+pub fn has_tcx() -> bool {
     let refused = |error: &ProgramError| match error {
         ProgramError::SyscallError(error) => error.io_error.kind() == ErrorKind::InvalidInput,
         _ => false,
     };
     let asked = SchedClassifier::query_tcx("lo", TcAttachType::Ingress);
-    asked.is_err_and(|error| refused(&error)) && because("this kernel has no tcx")
+    !asked.is_err_and(|error| refused(&error))
+}
+
+/// Skips the test where the kernel has no tcx.
+#[must_use]
+pub fn without_tcx() -> bool {
+    !has_tcx() && because("this kernel has no tcx")
 }
 
 /// Skips the test where one of these programs is not there.

@@ -37,10 +37,11 @@ use package::Kernel;
 use scenario::Scenario;
 
 /// Programs that this needs, with the package that has each.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
+    ("setpriv", "util-linux"),
     ("depmod", "kmod"),
     ("xz", "xz-utils"),
     ("strip", "binutils"),
@@ -49,8 +50,17 @@ const PROGRAMS: [(&str, &str); 6] = [
 /// Guests that run at a time: each has two processors, and emulates them.
 const AT_A_TIME: usize = 2;
 
+/// Which scenarios are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Those that do not take minutes.
+    Quick,
+    /// All.
+    Whole,
+}
+
 /// Runs the scenarios whose name contains one of `filters`, or all of them, on `releases`.
-pub(crate) fn run(releases: &[Release], filters: &[String]) -> Result<()> {
+pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> Result<()> {
     let start = Instant::now();
     if ARCH != "x86_64" {
         bail!(
@@ -67,7 +77,15 @@ pub(crate) fn run(releases: &[Release], filters: &[String]) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let programs = step("building the test programs", programs::build)?;
     let released = dist::build()?;
-    let scenarios = scenario::all(&programs, filters)?;
+    let mut scenarios = scenario::all(&programs, filters)?;
+    if extent == Extent::Quick {
+        let all = scenarios.len();
+        scenarios.retain(Scenario::is_quick);
+        let left_out = all - scenarios.len();
+        say(format_args!(
+            "{left_out} scenarios that take long are left to `cargo xtask kernels`"
+        ));
+    }
     if scenarios.is_empty() {
         bail!("no scenario has {} in its name", filters.join(" or "));
     }

@@ -86,7 +86,8 @@ fn run(task: Task) -> Result<()> {
         Task::Demo { args } => tasks::demo::run(&args),
         Task::Test { all, args } => tasks::test::run(all, &args),
         Task::Kernels { releases, only } => {
-            kernels::run(&kernels::Release::or_all(releases), &only)
+            let releases = kernels::Release::or_all(releases);
+            kernels::run(&releases, &only, kernels::Extent::Whole)
         }
         Task::Flaky { runs, filter } => tasks::flaky::run(runs, filter.as_deref()),
         Task::Mutants { filters } => mutants::run(&filters),

@@ -77,8 +77,6 @@ impl<'a> Console<'a> {
             self.report.log.push(complaint.into());
         } else if line.contains("Kernel panic") {
             self.report.log.push(line.into());
-        } else if line.starts_with("@@begin ") {
-            self.output.clear();
         } else if let Some(time) = line.strip_prefix("@@ready ") {
             self.report.boot = hundredths(time);
         } else if let Some(end) = line.strip_prefix("@@end ") {
@@ -101,16 +99,19 @@ impl<'a> Console<'a> {
 
     /// The console is silent, QEMU has ended with `code`.
     pub(super) fn finish(mut self, code: Option<i32>) -> Report {
+        let all = self.scenarios.iter().map(|it| it.name.as_str());
+        let missing: Vec<_> = all
+            .filter(|name| !self.report.verdicts.contains_key(*name))
+            .collect();
         // A guest that panics ends QEMU with 0 as well: only one that came to its end says so.
-        if !self.complete || code != Some(0) {
+        if !self.complete || code != Some(0) || !missing.is_empty() {
             let code = code.map_or("by a signal".into(), |code| format!("with {code}"));
-            let last = self
-                .scenarios
-                .iter()
-                .find(|it| !self.report.verdicts.contains_key(&it.name));
-            let place = last.map_or("the end".into(), |it| it.name.clone());
+            let first = missing
+                .first()
+                .map_or(String::new(), |name| format!(", the first of them {name}"));
             self.report.trouble = Some(format!(
-                "the guest did not get past {place}; QEMU ended {code}"
+                "QEMU ended {code}, and of {} scenarios nothing was heard{first}",
+                missing.len()
             ));
         }
         self.report
@@ -207,8 +208,8 @@ mod tests {
         console.finish(code)
     }
 
-    const PASSED: &str = "SeaBIOS\n@@ready 312\n@@begin a::f\n| test result: ok. 1 passed; 0 failed\n@@end a::f 0 150\r\n\
-        @@begin b::g\n| skipped here: no tcx\n| test result: ok. 1 passed; 0 failed\n@@end b::g 0 20\nEXIT_CODE 0\n";
+    const PASSED: &str = "SeaBIOS\n@@ready 312\n| test result: ok. 1 passed; 0 failed\n@@end a::f 0 150\r\n\
+        | skipped here: no tcx\n| test result: ok. 1 passed; 0 failed\n@@end b::g 0 20\nEXIT_CODE 0\n";
 
     #[test]
     fn a_guest_that_passed() {
@@ -224,14 +225,14 @@ mod tests {
 
     #[test]
     fn a_guest_that_did_not_come_to_its_end() {
-        let begun = PASSED.split("@@begin b::g").next().unwrap();
+        let begun = PASSED.split("| skipped").next().unwrap();
         for (text, code) in [(begun, Some(0)), (PASSED, Some(1)), (PASSED, None)] {
             assert!(!read(text, code).good());
         }
         let trouble = read(begun, Some(0)).trouble.unwrap();
         assert_eq!(
             trouble,
-            "the guest did not get past b::g; QEMU ended with 0"
+            "QEMU ended with 0, and of 1 scenarios nothing was heard, the first of them b::g"
         );
     }
 

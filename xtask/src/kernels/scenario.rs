@@ -24,6 +24,14 @@ const ELSEWHERE: [&str; 12] = [
     "views",
 ];
 
+/// Test files that check how soon something is: in a guest they are skipped, with this reason.
+const TIMED: [&str; 1] = ["churn"];
+const TIMED_REASON: &str = "an emulated processor does not keep its times";
+
+/// Beginnings of the names of scenarios that take minutes where a processor is emulated: they run
+/// when all kernels do, and not in every run of the tests.
+const SELDOM: [&str; 3] = ["exact::a_million", "lab_life::", "lab_matches_cilium::"];
+
 /// As `netviz demo --mode` takes them.
 const MODES: [&str; 5] = [
     "vxlan",
@@ -54,6 +62,16 @@ pub(super) enum Kind {
 }
 
 impl Scenario {
+    /// Whether every run of the tests runs it.
+    pub(super) fn is_quick(&self) -> bool {
+        !SELDOM.iter().any(|begin| self.name.starts_with(begin))
+    }
+
+    fn is_timed(&self) -> bool {
+        let file = self.name.split("::").next();
+        file.is_some_and(|file| TIMED.contains(&file))
+    }
+
     /// How long it may take.
     pub(super) fn limit(&self) -> Duration {
         match self.kind {
@@ -65,6 +83,7 @@ impl Scenario {
     /// For the guest's shell. No word has a space or a quote in it.
     pub(super) fn command(&self) -> String {
         match &self.kind {
+            Kind::Test { .. } if self.is_timed() => format!("echo skipped here: {TIMED_REASON}"),
             Kind::Test { program, function } => {
                 // With one thread the harness writes a test's name before what the test says.
                 let options = "--exact --nocapture --test-threads=2";
@@ -122,8 +141,25 @@ mod tests {
     use crate::process::root;
 
     #[test]
+    fn what_measures_times_is_skipped_with_the_reason() {
+        let scenario = |name: &str| Scenario {
+            name: name.into(),
+            kind: Kind::Test {
+                program: "/t".into(),
+                function: "f".into(),
+            },
+        };
+        assert!(
+            scenario("churn::f")
+                .command()
+                .starts_with("echo skipped here: an emulated")
+        );
+        assert!(scenario("attach::f").command().starts_with("/t f --exact"));
+    }
+
+    #[test]
     fn only_tests_that_are_there_run_elsewhere() {
-        for file in ELSEWHERE {
+        for file in ELSEWHERE.iter().chain(&TIMED) {
             let path = root().join("tests/tests").join(file).with_extension("rs");
             assert!(path.is_file(), "there is no {}", path.display());
         }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{dist, tally::Tally};
 use crate::{
-    kernels::{self, Release},
+    kernels::{self, Extent, Release},
     machine, mutants,
     process::{cargo, line, say, seconds, step, target},
     setup,
@@ -97,12 +97,10 @@ pub(super) fn kernels(all: bool) -> Result<()> {
         ));
         return Ok(());
     }
-    let releases = if all {
-        Release::or_all(Vec::new())
-    } else {
-        Release::OFTEN.to_vec()
-    };
-    kernels::run(&releases, &[])
+    if all {
+        return kernels::run(&Release::or_all(Vec::new()), &[], Extent::Whole);
+    }
+    kernels::run(&Release::OFTEN, &[], Extent::Quick)
 }
 
 /// Runs the tests on a machine that is prepared.
