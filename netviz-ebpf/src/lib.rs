@@ -39,6 +39,7 @@ pub const PROGRAM_PREFIX: &str = "netviz_";
 /// `TC_ACT_UNSPEC` in clsact).
 pub const TCX_NEXT: i32 = -1;
 
+pub mod crossing;
 pub mod lab;
 
 #[cfg(test)]
@@ -47,7 +48,12 @@ mod tests {
 
     #[test]
     fn the_kernel_keeps_the_whole_name_of_a_program() {
-        for name in [INGRESS_PROGRAM, EGRESS_PROGRAM] {
+        for name in [
+            INGRESS_PROGRAM,
+            EGRESS_PROGRAM,
+            crossing::SEE_INGRESS_PROGRAM,
+            crossing::SEE_EGRESS_PROGRAM,
+        ] {
             assert!(name.starts_with(PROGRAM_PREFIX));
             assert!(name.len() <= 15);
         }

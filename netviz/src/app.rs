@@ -1,5 +1,6 @@
 //! Puts everything together: what is found, what is counted, what is shown.
 
+pub mod audit;
 pub mod demo;
 pub mod doors;
 pub mod live;
@@ -7,3 +8,4 @@ pub mod map;
 mod session;
 mod signals;
 mod terminal;
+pub mod verify;

@@ -4,10 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod verify;
+
 use crate::{
     lab::{Attach, Mode},
     views::table::Sort,
 };
+pub use verify::{VerdictOutput, VerifyArgs};
 
 /// Environment variable that says the same as `--netns`.
 pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
@@ -34,11 +37,17 @@ pub enum Command {
     Doors(DoorsArgs),
     /// The building, drawn: nodes, pods, doors and corridors, with what crossed them.
     Map(MapArgs),
+    /// Sends a few marked packets from A to B and shows which doors they really crossed, there and
+    /// back, and whether those were the right ones.
+    Verify(Box<VerifyArgs>),
     /// No cluster at hand: a two-node cluster in network namespaces, with traffic, and a command
     /// that looks at it. Everything is gone again when that ends.
     Demo(DemoArgs),
-    /// The JSON schema of `doors -o json`.
-    Schema,
+    /// Who stands at each door, in which order, and what that means. Reads only: attaches nothing,
+    /// changes nothing.
+    Audit(AuditArgs),
+    /// The JSON schema of `doors -o json`, or of another command's.
+    Schema(SchemaArgs),
     /// Puts a switch of the machine back, whatever becomes of netviz.
     #[command(name = crate::trace::GUARD_COMMAND, hide = true)]
     RcuGuard,
@@ -163,6 +172,75 @@ pub enum MapOutput {
     Dot,
     /// The snapshot.
     Json,
+}
+
+/// Options of `netviz audit`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(
+    after_help = "Exit code: 0 no finding at or above --fail-on, 1 some, 2 could not do its work."
+)]
+pub struct AuditArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: AuditOutput,
+    /// What to show of it; all doors are looked at, since they are judged by one another.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The least severity of a finding that makes the exit code 1.
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
+    pub fail_on: FailOn,
+    /// In the text, every door, and all that is known of each program.
+    #[arg(long, visible_alias = "verbose")]
+    pub full: bool,
+}
+
+/// Forms of an audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuditOutput {
+    /// For a person.
+    #[default]
+    Text,
+    /// All of it, for a program; see `netviz schema audit`.
+    Json,
+    /// The findings, for a CI: SARIF 2.1.0.
+    Sarif,
+}
+
+/// From which severity on findings are a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding.
+    Info,
+    /// Warnings and errors.
+    Warning,
+    /// Errors alone.
+    #[default]
+    Error,
+    /// None.
+    Never,
+}
+
+/// Options of `netviz schema`.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct SchemaArgs {
+    /// Of which form.
+    #[arg(value_enum, default_value_t)]
+    pub form: SchemaForm,
+}
+
+/// JSON forms that have a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SchemaForm {
+    /// `doors -o json` and `map -o json`.
+    #[default]
+    Snapshot,
+    /// `audit -o json`.
+    Audit,
+    /// `verify -o json`.
+    Verdict,
 }
 
 /// Options of `netviz demo`.

@@ -1,15 +1,18 @@
 //! Finds nodes, their doors, and names for them.
 //!
 //! This module alone knows netlink and `/proc`. What it finds is level-triggered: a notification
-//! only says *that* something changed, and then everything is read again and compared. So a lost
-//! notification (`ENOBUFS`), an interrupted dump or a namespace that vanishes half-way leave
+//! only says *where* something changed, and then what is there is read again and compared. So a
+//! lost notification (`ENOBUFS`), an interrupted dump or a namespace that vanishes half-way leave
 //! nothing wrong behind.
 
 mod classify;
 mod incarnations;
 mod links;
+mod memory;
 mod names;
 mod namespaces;
+mod nodes;
+mod notices;
 mod scan;
 mod select;
 pub mod sources;
@@ -19,7 +22,9 @@ use std::{collections::HashMap, path::PathBuf};
 
 use crate::model::{Cluster, NetNsId};
 
-pub(crate) use scan::open;
+pub(crate) use nodes::open;
+#[cfg(feature = "mutants")]
+pub(crate) use notices::deletions;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use sources::{Names, Reports, SourceOptions};

@@ -6,6 +6,9 @@
 //! third. All of them end when the owner's end of a pipe closes, so that even SIGKILL leaves
 //! nothing behind. Nothing of the machine is touched, no program is called.
 //!
+//! A node has the files of a Kind node about its pods, in a `/run` and a `/var` of its own, so that
+//! names are found as on a real one.
+//!
 //! The ClusterIP service ([`Lab::resolve`]) is translated by whoever sends, before the packet
 //! exists, as Cilium's socket load balancer does it in the socket: its address is seen at no door.
 //! There is no cgroup program, so a foreign process in a pod does not get the translation.
@@ -14,6 +17,7 @@ mod cluster;
 mod datapath;
 mod demo;
 mod echo;
+mod files;
 mod icmp;
 mod lifecycle;
 mod logs;

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use netviz::{
     app,
-    cli::{Cli, Command},
+    cli::{Cli, Command, SchemaForm},
     trace,
-    views::json,
+    views::{audit, json, verdict},
 };
 
 fn main() -> ExitCode {
@@ -22,12 +22,19 @@ fn main() -> ExitCode {
         .init();
     match run(Cli::parse()) {
         Ok(code) => code,
-        Err(error) => {
-            // Standard error may be closed as well.
-            let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => complain(&error, FAILED),
     }
+}
+
+/// Exit code of a command that could not do its work ...
+const FAILED: u8 = 1;
+/// ... and of one that says by a 1 what it has found.
+const CANNOT: u8 = 2;
+
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    // Standard error may be closed as well.
+    let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(error));
+    code.into()
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
@@ -35,9 +42,22 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => runtime()?.block_on(app::live::run(&cli.doors))?,
         Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
         Some(Command::Map(args)) => runtime()?.block_on(app::map::run(&args))?,
+        Some(Command::Verify(args)) => {
+            let verified = runtime()?.block_on(app::verify::run(&args));
+            return Ok(verified.unwrap_or_else(|error| complain(&error, CANNOT)));
+        }
         Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
-        Some(Command::Schema) => {
-            let schema = serde_json::to_string_pretty(&json::schema())?;
+        Some(Command::Audit(args)) => {
+            let audited = runtime()?.block_on(app::audit::run(&args));
+            return Ok(audited.unwrap_or_else(|error| complain(&error, CANNOT)));
+        }
+        Some(Command::Schema(args)) => {
+            let schema = match args.form {
+                SchemaForm::Snapshot => json::schema(),
+                SchemaForm::Audit => audit::schema(),
+                SchemaForm::Verdict => verdict::json::schema(),
+            };
+            let schema = serde_json::to_string_pretty(&schema)?;
             let written = writeln!(std::io::stdout(), "{schema}");
             app::doors::quiet(written.context("cannot write the schema"))?;
         }

@@ -16,7 +16,8 @@ pub use corridor::{Corridor, Flow, Flows, Ledger};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Space};
 pub use names::{
-    Datapath, Disagreement, NodeFact, Pod, PodFact, Report, Source, Status, plain, qualified,
+    Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, plain,
+    qualified,
 };
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
 pub use snapshot::{

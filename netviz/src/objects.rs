@@ -5,6 +5,9 @@ use aya::include_bytes_aligned;
 /// Counting programs of one door: [`netviz_ebpf::INGRESS_PROGRAM`], [`netviz_ebpf::EGRESS_PROGRAM`].
 pub static COUNT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-count"));
 
+/// Tells of marked packets at one door: [`netviz_ebpf::crossing`].
+pub static SEE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-see"));
+
 /// Forwarding programs of the laboratory.
 pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-lab"));
 

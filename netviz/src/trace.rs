@@ -5,14 +5,17 @@
 //! object with a map of its own, so that no key can ever be confused.
 
 mod attacher;
-mod clsact;
+mod bpf;
+pub(crate) mod clsact;
+pub mod crossings;
+mod errors;
 mod expedite;
 mod hook;
 mod load;
 mod tcx;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -72,7 +75,7 @@ impl Progress {
 pub struct Tracer {
     attacher: Attacher,
     events: mpsc::UnboundedReceiver<Event>,
-    doors: HashMap<DoorId, Entry>,
+    doors: BTreeMap<DoorId, Entry>,
     started: Instant,
 }
 
@@ -103,7 +106,7 @@ impl Tracer {
         Ok(Self {
             attacher,
             events,
-            doors: HashMap::new(),
+            doors: BTreeMap::new(),
             started: Instant::now(),
         })
     }
@@ -111,7 +114,7 @@ impl Tracer {
     /// Says which doors are to be counted from now on.
     pub fn want(&mut self, found: &Arc<Discovered>) {
         let doors = &found.cluster.doors;
-        let there: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
+        let there: HashSet<_> = doors.iter().map(|door| door.id).collect();
         for door in doors {
             let entry = self.doors.entry(door.id).or_default();
             if entry.gone.take().is_some() {
@@ -182,7 +185,7 @@ impl Tracer {
 
     /// Reads all counters.
     pub fn sample(&mut self) -> Sample {
-        let doors: BTreeMap<_, _> = self
+        let doors = self
             .doors
             .iter_mut()
             .map(|(id, entry)| {

@@ -22,6 +22,8 @@ pub enum Verdict {
     Next,
     /// `bpf_redirect` out of the device with this index.
     Redirect(u32),
+    /// `bpf_clone_redirect` out of the device with this index, then `TCX_NEXT`.
+    Clone(u32),
 }
 
 impl Verdict {
@@ -34,6 +36,7 @@ impl Verdict {
             Self::Next => "foreign_next",
             // The kernel keeps 15 bytes.
             Self::Redirect(_) => "foreign_redirect",
+            Self::Clone(_) => "foreign_clone",
         }
     }
 }
@@ -149,14 +152,29 @@ pub fn tcx_chain(
     Ok(named.collect())
 }
 
-/// Detaches the link of a program, as any process with enough privileges can: `BPF_LINK_DETACH`.
+/// Detaches the first link of a program, as any process with enough privileges can.
 pub fn detach_link_of(program: u32) -> Result<()> {
+    let link = links_of(program).next();
+    detach(link.with_context(|| format!("program {program} has no link"))?)
+}
+
+/// Detaches all links of a program, which may stand at many doors.
+pub fn detach_links_of(program: u32) -> Result<()> {
+    links_of(program).try_for_each(detach)
+}
+
+/// Ids of the links of a program.
+fn links_of(program: u32) -> impl Iterator<Item = u32> {
+    let links = aya::programs::loaded_links().filter_map(Result::ok);
+    links
+        .filter(move |link| link.program_id() == program)
+        .map(|link| link.id())
+}
+
+/// `BPF_LINK_DETACH`; a link that is detached already stays so.
+fn detach(link: u32) -> Result<()> {
     const BPF_LINK_GET_FD_BY_ID: libc::c_long = 30;
     const BPF_LINK_DETACH: libc::c_long = 34;
-    let mut links = aya::programs::loaded_links().filter_map(Result::ok);
-    let link = links
-        .find(|link| link.program_id() == program)
-        .with_context(|| format!("program {program} has no link"))?;
     // The first member of both commands' attributes is one u32, the rest may be 0.
     let bpf = |command: libc::c_long, argument: u32| {
         let mut attributes = [0_u32; 16];
@@ -175,7 +193,7 @@ pub fn detach_link_of(program: u32) -> Result<()> {
         }
         Ok(result as i32)
     };
-    let fd = bpf(BPF_LINK_GET_FD_BY_ID, link.id()).context("opening the link")?;
+    let fd = bpf(BPF_LINK_GET_FD_BY_ID, link).context("opening the link")?;
     let detached = bpf(BPF_LINK_DETACH, fd.cast_unsigned()).context("detaching the link");
     // SAFETY: opened above, used by nobody else.
     unsafe { libc::close(fd) };
@@ -184,7 +202,7 @@ pub fn detach_link_of(program: u32) -> Result<()> {
 
 fn load(verdict: Verdict) -> Result<Ebpf> {
     let mut object = EbpfLoader::new().btf(None).load(objects::FOREIGN)?;
-    if let Verdict::Redirect(index) = verdict {
+    if let Verdict::Redirect(index) | Verdict::Clone(index) = verdict {
         let map = object.map_mut("FOREIGN_TARGET").context("FOREIGN_TARGET")?;
         Array::<_, u32>::try_from(map)?.set(0, index, 0)?;
     }

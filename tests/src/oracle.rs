@@ -36,11 +36,18 @@ pub struct Crossed {
 /// One hook that was crossed.
 #[derive(Debug, Deserialize)]
 pub struct Crossing {
-    node: String,
-    pod: Option<String>,
-    side: String,
-    interface: String,
-    hook: String,
+    /// Its node.
+    pub node: String,
+    /// The pod it leads to.
+    pub pod: Option<String>,
+    /// `node` or `pod`.
+    pub side: String,
+    /// Name of the interface, `lxc*` for those whose names are made anew each time.
+    pub interface: String,
+    /// `ingress` or `egress`.
+    pub hook: String,
+    /// Seen inside of the tunnel's outer packet.
+    pub encapsulated: bool,
     /// Of 50 packets.
     pub seen_at_head: u64,
     /// Of 50 packets.

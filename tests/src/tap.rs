@@ -14,17 +14,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use netviz::model::Direction;
 
-/// Whether tcpdump and nsenter are there.
-#[must_use]
-pub fn available() -> bool {
-    ["tcpdump", "nsenter"].iter().all(|program| {
-        let mut command = Command::new(program);
-        command.arg("--version");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    })
-}
-
 /// One tcpdump at one door, for one direction.
 #[derive(Debug)]
 pub struct Tap {

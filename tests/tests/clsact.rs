@@ -174,8 +174,53 @@ fn a_living_netviz_is_not_swept() {
     );
 }
 
-/// In a container netviz has the same process id each time: its predecessor's filter, left by a
-/// SIGKILL, has the very handle that it is about to use.
+/// Two containers, two pid namespaces: neither sees the other's process, nor any id that means the
+/// same to both. They leave each other's filters alone nevertheless.
+#[test]
+fn a_netviz_in_another_pid_namespace_is_not_swept() {
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let (room, end) = site.place(direction);
+    let path = format!("/proc/{}/ns/net", room.name());
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(binary::netviz().unwrap())
+        .args(["doors", "--netns", &path, "--include", "veth*"])
+        .args(["--attach", "clsact", "-o", "jsonl"])
+        .stdout(Stdio::null());
+    let mut first = Running::start(&mut command).unwrap();
+    let own = || {
+        let there = filters(room, end, direction);
+        let mut handles: Vec<_> = there
+            .iter()
+            .filter(|filter| is_own(filter))
+            .map(|filter| filter.handle)
+            .collect();
+        handles.sort_unstable();
+        handles
+    };
+    assert!(wait_until(START, || own().len() == 1), "{:?}", own());
+    let there = own();
+
+    // Sweeps at the start, and attaches beside it.
+    let second = site.observe(direction, AttachMode::Clsact);
+    assert!(there.iter().all(|handle| own().contains(handle)));
+    assert_eq!(own().len(), 2, "{:?}", own());
+    drop(second);
+    assert_eq!(own(), there);
+
+    // Once it is dead, what it left is swept.
+    first.kill();
+    let swept = wait_until(START, || {
+        drop(site.observe(direction, AttachMode::Clsact));
+        own().is_empty()
+    });
+    assert!(swept, "{:?}", own());
+}
+
+/// In a container netviz has the same process id each time, and a predecessor's filter may have any
+/// number: what counts is that nobody who lives has it.
 #[test]
 fn a_left_over_filter_with_our_own_process_id_is_swept() {
     let direction = Direction::Ingress;

@@ -12,8 +12,9 @@ use netviz::{
 use netviz_tests::{
     observe::Observation,
     send::HEADERS,
+    skip,
     stats::{self, LinkStats},
-    tap::{self, Tap},
+    tap::Tap,
     wait::settle,
 };
 
@@ -253,8 +254,7 @@ fn equal_indexes_of_two_nodes_are_not_mixed() {
 /// tcpdump on every door of a path, in both directions at once: as many packets as netviz counts.
 #[test]
 fn tcpdump_sees_the_same() {
-    if !tap::available() {
-        println!("not run: tcpdump and nsenter are needed");
+    if skip::without_programs(&["tcpdump", "nsenter"]) {
         return;
     }
     for mode in [Mode::Vxlan, Mode::VxlanHostRouting] {

@@ -10,16 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netviz::{
-    lab::{Attach, Lab, Options, UDP_PORT, traffic},
-    model::Direction,
-    sys::{netlink::Netlink, netns::NetNs},
-};
+use netviz::lab::{Attach, Lab, Options, UDP_PORT, traffic};
 use netviz_tests::{
     binary::{self, Running},
     descriptors::Held,
-    filters::{Filter, filters, qdiscs},
-    foreign,
+    foreign, skip,
+    standing::Standing,
     wait::wait_until,
 };
 use nix::{
@@ -43,67 +39,6 @@ fn netviz(lab: &Lab, attach: &str) -> Running {
         .args(["-o", "jsonl"])
         .stdout(Stdio::null());
     Running::start(&mut command).unwrap()
-}
-
-/// Everything that stands at the doors of the nodes and of the pods: tcx programs by id, filters,
-/// qdiscs.
-#[derive(Debug, PartialEq)]
-struct Standing {
-    programs: Vec<(String, Vec<(String, u32)>)>,
-    filters: Vec<(String, Vec<Filter>)>,
-    qdiscs: Vec<(String, Vec<String>)>,
-}
-
-impl Standing {
-    fn of(lab: &Lab) -> Self {
-        let mut standing = Self {
-            programs: Vec::new(),
-            filters: Vec::new(),
-            qdiscs: Vec::new(),
-        };
-        let mut places: Vec<_> = lab
-            .nodes()
-            .iter()
-            .map(|it| lab.netns(it).unwrap())
-            .collect();
-        places.extend(lab.pods().iter().map(|it| lab.netns(it).unwrap()));
-        for namespace in &places {
-            let mut netlink = Netlink::open_in(namespace).unwrap();
-            for (name, index) in interfaces(namespace) {
-                let place = format!("{} {name}", namespace.id());
-                let kinds = qdiscs(&mut netlink, index).unwrap();
-                standing.qdiscs.push((place.clone(), kinds));
-                for hook in [Direction::Ingress, Direction::Egress] {
-                    let place = format!("{place} {hook}");
-                    let there = filters(&mut netlink, index, hook).unwrap();
-                    standing.filters.push((place.clone(), there));
-                    let chain = foreign::tcx_chain(namespace, &name, hook).unwrap();
-                    standing.programs.push((place, chain));
-                }
-            }
-        }
-        standing
-    }
-
-    fn netviz(&self) -> usize {
-        let programs = self.programs.iter().flat_map(|(_, chain)| chain);
-        let filters = self.filters.iter().flat_map(|(_, filters)| filters);
-        programs
-            .filter(|(name, _)| name.starts_with("netviz_"))
-            .count()
-            + filters.filter(|it| it.name.starts_with("netviz_")).count()
-    }
-}
-
-fn interfaces(namespace: &NetNs) -> Vec<(String, u32)> {
-    let names = || {
-        let names = nix::net::if_::if_nameindex().unwrap();
-        let pairs = names
-            .iter()
-            .map(|it| (it.name().to_str().unwrap().to_owned(), it.index()));
-        pairs.collect()
-    };
-    namespace.run(names).unwrap()
 }
 
 /// Starts netviz, waits until it is at every door, ends it with `signal`.
@@ -159,11 +94,17 @@ fn come_and_go(attach: Attach, argument: &str, signal: Signal) {
 
 #[test]
 fn sigterm() {
+    if skip::without_tcx() {
+        return;
+    }
     come_and_go(Attach::Tcx, "tcx", Signal::SIGTERM);
 }
 
 #[test]
 fn sigkill() {
+    if skip::without_tcx() {
+        return;
+    }
     come_and_go(Attach::Tcx, "tcx", Signal::SIGKILL);
 }
 
@@ -176,6 +117,9 @@ fn sigterm_in_clsact() {
 /// on one node and across nodes is answered.
 #[test]
 fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = Lab::up(&Options::default()).unwrap();
     let over = AtomicBool::new(false);
     let pods = lab.pods();
@@ -224,6 +168,9 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
 /// A reader that goes away (`netviz | head`) is an end like any other.
 #[test]
 fn a_closed_pipe() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = Lab::up(&Options::default()).unwrap();
     let before = Standing::of(&lab);
     let nodes: Vec<_> = lab

@@ -12,7 +12,10 @@ use netviz::{
     lab::{Attach, Lab, Mode, Options, TCP_PORT, Traffic, UDP_PORT, traffic},
     sys::{netlink::Netlink, netns::NetNs},
 };
-use netviz_tests::remains::{self, Remains};
+use netviz_tests::{
+    remains::{self, Remains},
+    skip,
+};
 
 fn up(mode: Mode, change: impl FnOnce(&mut Options)) -> Lab {
     let mut options = Options {
@@ -82,6 +85,9 @@ fn pods_reach_every_node_by_tcp() {
 
 #[test]
 fn nothing_is_left() {
+    if skip::without_tcx() {
+        return;
+    }
     for (attach, mode) in [
         (Attach::Tcx, Mode::VxlanHostRouting),
         (Attach::Clsact, Mode::NativeEndpointRoutes),
@@ -139,6 +145,9 @@ fn owner() {
 
 #[test]
 fn a_killed_owner_leaves_nothing() {
+    if skip::without_tcx() {
+        return;
+    }
     let mut owner = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "owner", "--nocapture"])
         .env(OWNER, "1")
@@ -189,6 +198,9 @@ fn pods_come_and_go() {
 
 #[test]
 fn a_node_looks_like_one() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = up(Mode::Vxlan, |_| {});
     for node in lab.nodes() {
         let root = format!("/proc/{}/root", node.pid);

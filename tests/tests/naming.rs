@@ -1,7 +1,8 @@
 //! What the sources say is put together without hiding where they disagree.
 
 use netviz::model::{
-    Cluster, Datapath, NetNsId, NodeFact, PodFact, Report, Role, Side, Source, Status, naming,
+    Cluster, Datapath, Lookup, NetNsId, NodeFact, PodFact, Report, Role, Side, Source, Status,
+    naming,
 };
 use netviz_tests::cli::sight::{Sight, end};
 
@@ -310,4 +311,100 @@ fn each_source_has_one_line() {
             "kubernetes: absent"
         ]
     );
+}
+
+/// An endpoint as Cilium's maps have it: no name, an index.
+fn mapped(ifindex: u32, address: &str, identity: u32) -> PodFact {
+    PodFact {
+        ifindex: Some(ifindex),
+        addresses: vec![address.parse().expect("an address")],
+        endpoint: Some(550),
+        identity: Some(identity),
+        ..PodFact::default()
+    }
+}
+
+#[test]
+fn maps_and_agent_are_compared() {
+    let cluster = applied(&[
+        report(
+            Source::CiliumMaps,
+            vec![
+                mapped(9, "10.0.0.1", 7),
+                // Left behind by a pod that has gone, and by one whose index another one has now.
+                mapped(33, "10.0.0.9", 8),
+                mapped(11, "10.0.0.8", 9),
+            ],
+        ),
+        report(
+            Source::Cilium,
+            vec![
+                at("lxcaaa", "10.0.0.1", named("default", "a")),
+                at("lxcbbb", "10.0.0.2", named("default", "b")),
+            ],
+        ),
+    ]);
+    assert_eq!(
+        said(&cluster),
+        [
+            "an endpoint without a name: cilium's maps deliver 10.0.0.9 to the interface with index 33, no pod's has it",
+            "default/a: cilium maps says its identity is 7, cilium says 10429",
+            "default/b: cilium maps says it has 10.0.0.8, the kernel has 10.0.0.2 there",
+            "default/b: cilium maps says its identity is 9, cilium says 10429",
+        ]
+    );
+    let pod = &cluster.pods[0];
+    assert_eq!((pod.identity, pod.sources.len()), (Some(7), 2));
+    // A map that knows one pod, and not the other.
+    let cluster = applied(&[report(Source::CiliumMaps, vec![mapped(9, "10.0.0.1", 7)])]);
+    assert_eq!(
+        said(&cluster),
+        ["host-b: the kernel has lxcbbb, cilium's maps have no endpoint for it"]
+    );
+}
+
+/// A second node beside [`cluster`]'s, which takes these addresses for somebody's.
+fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
+    let mut cluster = cluster();
+    let mut sight = Sight::default();
+    sight.node("worker2", 200, &["172.18.0.3/16"]);
+    cluster.nodes.extend(sight.cluster.nodes);
+    let lookup = |address: &str, identity, tunnel: Option<&str>| Lookup {
+        address: address.parse().expect("an address"),
+        identity,
+        tunnel: tunnel.map(|tunnel| tunnel.parse().expect("an address")),
+    };
+    let other = Report {
+        lookups: vec![
+            lookup("172.18.0.2", node, None),
+            lookup("10.0.0.1", pod.0, Some(pod.1)),
+        ],
+        ..Report::new(Source::CiliumMaps, Some(NetNsId(200)), Status::Ok(None))
+    };
+    let own = report(
+        Source::CiliumMaps,
+        vec![mapped(9, "10.0.0.1", 7), mapped(11, "10.0.0.2", 8)],
+    );
+    let cni = report(Source::CniCache, vec![inside(POD, named("default", "a"))]);
+    naming::apply(&mut cluster, &[own, other, cni]);
+    said(&cluster)
+}
+
+#[test]
+fn what_another_node_takes_a_pod_for_is_said() {
+    assert_eq!(looked_up(6, (7, "172.18.0.2")), [""; 0]);
+    assert_eq!(
+        looked_up(6, (2, "172.18.0.2")),
+        [
+            "default/a: cilium's ipcache here has the identity 2 for 10.0.0.1, cilium maps on worker says 7"
+        ]
+    );
+    assert_eq!(
+        looked_up(6, (7, "172.18.0.3")),
+        ["default/a: cilium's ipcache here sends 10.0.0.1 to worker2, it is on worker"]
+    );
+    // Perhaps another address of the right node.
+    assert_eq!(looked_up(6, (7, "192.168.7.7")), [""; 0]);
+    // A node of another cluster knows nothing of this one.
+    assert_eq!(looked_up(2, (2, "172.18.0.3")), [""; 0]);
 }

@@ -3,8 +3,11 @@
 //! The crate does not depend on netviz, so that it builds on a machine on which the eBPF half
 //! cannot be built yet: [`setup`] is what changes that.
 
+mod kernels;
 mod machine;
+mod mutants;
 mod process;
+mod programs;
 mod setup;
 mod tasks;
 
@@ -34,6 +37,27 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Runs the kernel tests and the demo on Debian's kernels in QEMU
+    Kernels {
+        /// Kernels; all without
+        #[arg(value_enum)]
+        releases: Vec<kernels::Release>,
+        /// Only scenarios whose name contains this; may be given several times
+        #[arg(long, value_name = "TEXT")]
+        only: Vec<String>,
+    },
+    /// Runs tests many times in a row: one is admitted after 20 green runs
+    Flaky {
+        /// How many times
+        runs: u32,
+        /// Only tests whose name, such as `attach::sigterm`, contains this
+        filter: Option<String>,
+    },
+    /// Breaks each invariant on purpose, and checks that a test notices
+    Mutants {
+        /// Only mutants whose name contains one of these
+        filters: Vec<String>,
+    },
     /// Builds the one static binary into target/dist, and checks it
     Dist,
     /// Everything that a change has to pass
@@ -61,6 +85,11 @@ fn run(task: Task) -> Result<()> {
         Task::Setup => setup::run().map(drop),
         Task::Demo { args } => tasks::demo::run(&args),
         Task::Test { all, args } => tasks::test::run(all, &args),
+        Task::Kernels { releases, only } => {
+            kernels::run(&kernels::Release::or_all(releases), &only)
+        }
+        Task::Flaky { runs, filter } => tasks::flaky::run(runs, filter.as_deref()),
+        Task::Mutants { filters } => mutants::run(&filters),
         Task::Dist => tasks::dist::run(),
         Task::Ci => tasks::ci::run(),
         Task::Bench { args } => tasks::bench::run(&args),

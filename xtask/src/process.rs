@@ -68,6 +68,11 @@ pub(crate) fn root() -> PathBuf {
     own.parent().unwrap_or(&own).to_owned()
 }
 
+/// Cargo's target directory.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Runs a program that writes to the terminal itself, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command

@@ -79,18 +79,21 @@ fn check(way: Way) -> Result<String> {
 
 /// The tests need them, the build does not: what cannot be installed is said, and is no error.
 fn test_programs() {
-    let missing = TEST_PROGRAMS
+    if let Err(error) = programs(&TEST_PROGRAMS) {
+        say(format_args!("setup: some tests will not run: {error:#}"));
+    }
+}
+
+/// Installs the packages of those programs that are not there.
+pub(crate) fn programs(wanted: &[(&str, &'static str)]) -> Result<()> {
+    let missing = wanted
         .iter()
         .filter(|(program, _)| machine::find(program).is_none());
     let mut packages: Vec<_> = missing.map(|&(_, package)| package).collect();
     packages.dedup();
     if packages.is_empty() {
-        return;
+        return Ok(());
     }
-    if let Err(error) = apt::install(&packages) {
-        say(format_args!(
-            "setup: the tests will lack {}: {error:#}",
-            packages.join(" and ")
-        ));
-    }
+    apt::install(&packages)
+        .with_context(|| format!("{} cannot be installed", packages.join(" and ")))
 }

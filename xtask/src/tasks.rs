@@ -6,5 +6,6 @@ pub(crate) mod ci;
 pub(crate) mod demo;
 pub(crate) mod dist;
 mod elf;
+pub(crate) mod flaky;
 mod tally;
 pub(crate) mod test;

@@ -6,7 +6,7 @@
 mod program {
     use aya_ebpf::{
         bindings::{TC_ACT_OK, TC_ACT_SHOT},
-        helpers::bpf_redirect,
+        helpers::{bpf_clone_redirect, bpf_redirect},
         macros::{classifier, map},
         maps::{Array, PerCpuArray},
         programs::TcContext,
@@ -45,6 +45,17 @@ mod program {
             Some(index) => unsafe { bpf_redirect(*index, 0) as i32 },
             None => TC_ACT_SHOT,
         }
+    }
+
+    /// A copy out of the target, and on with the packet itself.
+    #[classifier]
+    fn foreign_clone(ctx: TcContext) -> i32 {
+        seen();
+        if let Some(index) = FOREIGN_TARGET.get(0) {
+            // SAFETY: the program's own context.
+            unsafe { bpf_clone_redirect(ctx.skb.skb, *index, 0) };
+        }
+        TCX_NEXT
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@ use super::{
     terminal::{self, Input, Screen},
 };
 use crate::{
-    cli::{AttachArg, DoorsArgs, Output},
+    cli::{AttachArg, DoorsArgs, Output, SelectionArgs},
     discover::{Selection, SourceOptions},
     model::Snapshot,
     preflight,
@@ -78,7 +78,7 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
         args.watch,
     )?;
     if session.cluster().doors.is_empty() {
-        bail!(nothing_there(args));
+        bail!(nothing_there(&args.selection));
     }
     Ok((session, filter))
 }
@@ -103,8 +103,7 @@ pub(super) async fn reading(args: &DoorsArgs) -> Result<Option<Snapshot>> {
 }
 
 /// Why no door is found, and what to do.
-fn nothing_there(args: &DoorsArgs) -> String {
-    let selection = &args.selection;
+pub(super) fn nothing_there(selection: &SelectionArgs) -> String {
     let excluded = match selection.exclude.is_empty() {
         true => "",
         false => " that --exclude leaves",
@@ -295,7 +294,7 @@ impl<'a> Doors<'a> {
     }
 
     fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = io::BufWriter::new(io::stdout().lock());
         if self.args.output == Output::Jsonl {
             json::write_line(snapshot, &mut out)?;
         } else {

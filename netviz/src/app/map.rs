@@ -13,7 +13,7 @@ use crate::{
     model::Snapshot,
     views::{
         json,
-        map::{Map, graph, svg, text},
+        map::{Map, graph, json::drawing, svg, text},
     },
 };
 
@@ -47,6 +47,7 @@ fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<()> {
                 width: args.width.or_else(shown).unwrap_or(100),
                 ascii: args.ascii,
                 mac: args.mac,
+                colour: terminal::is_terminal() && terminal::colour(),
             };
             writeln!(out, "{}", text::draw(&map, style))?;
         }
@@ -54,7 +55,7 @@ fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<()> {
         MapOutput::Html => out.write_all(svg::page(&map).as_bytes())?,
         MapOutput::Mermaid => out.write_all(graph::mermaid(&map).as_bytes())?,
         MapOutput::Dot => out.write_all(graph::dot(&map).as_bytes())?,
-        MapOutput::Json => json::write(snapshot, &mut out)?,
+        MapOutput::Json => json::write_pretty(&drawing(&map), &mut out)?,
     }
     Ok(out.flush()?)
 }

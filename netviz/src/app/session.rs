@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     discover::{Discovered, Names, Reports, Selection, SourceOptions, Watch},
-    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
+    model::{Cluster, Corridor, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
     sys::privileges,
     trace::{AttachOptions, Progress, Tracer},
 };
@@ -30,6 +30,7 @@ pub(super) struct Session {
     reports: watch::Receiver<Reports>,
     /// What was found, under the names that the reports give.
     cluster: Cluster,
+    corridors: Vec<Corridor>,
     gone: HashMap<DoorId, Gone>,
     /// The beginning of the window over which rates are taken, at the least `interval` long.
     previous: Option<Sample>,
@@ -66,12 +67,14 @@ impl Session {
         // The other threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
         privileges::keep_only(&[Capability::CAP_BPF]);
         let cluster = found.cluster.clone();
+        let corridors = cluster.corridors();
         Ok(Self {
             tracer,
             receiver,
             found,
             reports,
             cluster,
+            corridors,
             gone: HashMap::new(),
             previous: None,
             interval,
@@ -99,6 +102,7 @@ impl Session {
         let reports = Arc::clone(&self.reports.borrow_and_update());
         self.cluster = self.found.cluster.clone();
         naming::apply(&mut self.cluster, &reports);
+        self.corridors = self.cluster.corridors();
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -167,8 +171,7 @@ impl Session {
     pub(super) fn compare(&mut self) {
         let sample = self.tracer.sample();
         if let Some(before) = &self.previous {
-            self.ledger
-                .observe(&self.found.cluster.corridors(), before, &sample);
+            self.ledger.observe(&self.corridors, before, &sample);
         }
     }
 

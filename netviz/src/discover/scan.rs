@@ -1,21 +1,26 @@
 //! One look at everything: nodes, their doors, both ends of each pair.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use super::{
     Discovered, Selection,
     classify::{CILIUM_HOST, rank, role},
     links::{self, Link},
+    memory::Memory,
     names,
     namespaces::{self, Place},
+    nodes::{Absent, nodes, open},
 };
 use crate::{
     model::{Cluster, Door, DoorId, NetNsId, Node, Peer, Role, Side, SourceStatus, Space},
-    sys::{netlink::Netlink, netns::NetNs},
+    sys::{
+        netlink::Netlink,
+        netns::{NetNs, tour},
+    },
 };
 
 /// Reads everything once.
@@ -24,125 +29,43 @@ use crate::{
 /// When a namespace that was asked for by name is not there, or this process may not enter
 /// namespaces. Namespaces that vanish while they are read are no error: they are not there.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
-    look(selection, Absent::IsAnError, &namespaces::index())
+    look(selection, Absent::IsAnError, &mut Memory::new())
 }
 
-/// What becomes of a node that was asked for by name and is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absent {
-    /// At the start: the name is wrong.
-    IsAnError,
-    /// Later: the node has ended.
-    HasEnded,
-}
-
+/// Reads what `memory` has not, or not any more.
 pub(crate) fn look(
     selection: &Selection,
     absent: Absent,
-    places: &BTreeMap<NetNsId, Place>,
+    memory: &mut Memory,
 ) -> io::Result<Discovered> {
-    let own = NetNs::current()?;
-    let nodes = nodes(selection, places, &own, absent)?;
+    let own = NetNs::current()?.id();
+    let nodes = nodes(selection, memory, own, absent)?;
     let mut scan = Scan {
-        places,
-        own: own.id(),
-        spaces: HashMap::new(),
+        memory,
+        own,
+        near: HashMap::new(),
+        far: HashMap::new(),
         found: Discovered::default(),
     };
     for (id, paths) in &nodes {
         scan.node(*id, paths)?;
     }
-    Ok(scan.finish(selection))
-}
-
-/// The namespaces that are taken for nodes, with the ways into each.
-pub(crate) fn nodes(
-    selection: &Selection,
-    places: &BTreeMap<NetNsId, Place>,
-    own: &NetNs,
-    absent: Absent,
-) -> io::Result<Vec<(NetNsId, Vec<PathBuf>)>> {
-    let own_path = vec![PathBuf::from("/proc/self/ns/net")];
-    if !selection.namespaces.is_empty() {
-        let mut found: Vec<(NetNsId, Vec<PathBuf>)> = Vec::new();
-        for name in &selection.namespaces {
-            match by_hand(name) {
-                // Whatever else is wrong may be right in a moment.
-                Err(error) if absent == Absent::HasEnded && has_ended(&error) => {}
-                Err(error) => return Err(error),
-                // One namespace has many names.
-                Ok((id, _)) if found.iter().any(|(other, _)| *other == id) => {}
-                Ok(node) => found.push(node),
-            }
-        }
-        return Ok(found);
-    }
-    if holds_cilium(own) {
-        return Ok(vec![(own.id(), own_path)]);
-    }
-    let found: Vec<_> = places
-        .iter()
-        .filter(|(id, place)| {
-            **id != own.id() && open(&place.paths(), **id).is_some_and(|ns| holds_cilium(&ns))
-        })
-        .map(|(id, place)| (*id, place.paths()))
-        .collect();
-    Ok(if found.is_empty() {
-        vec![(own.id(), own_path)]
-    } else {
-        found
-    })
-}
-
-fn has_ended(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
-    )
-}
-
-fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {
-    let path = match name.parse::<i32>() {
-        Ok(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
-        Err(_) if name.contains('/') => PathBuf::from(name),
-        Err(_) => Path::new("/run/netns").join(name),
-    };
-    let namespace = NetNs::open(&path).map_err(|error| {
-        let message = format!(
-            "cannot open the network namespace {name:?} ({}): {error}; give a name in /run/netns, a path or a process id",
-            path.display()
-        );
-        io::Error::new(error.kind(), message)
-    })?;
-    Ok((namespace.id(), vec![path]))
-}
-
-/// Opens a namespace by one of its paths; another namespace may be there by now.
-pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> Option<NetNs> {
-    paths
-        .iter()
-        .filter_map(|path| NetNs::open(path).ok())
-        .find(|namespace| namespace.id() == id)
-}
-
-pub(crate) fn holds_cilium(namespace: &NetNs) -> bool {
-    namespace
-        .run(|| nix::net::if_::if_nametoindex(CILIUM_HOST).is_ok())
-        .unwrap_or(false)
+    let found = scan.finish(selection);
+    memory.retain(
+        |id| found.entrances.contains_key(&id),
+        |id| nodes.iter().any(|(node, _)| *node == id),
+    );
+    Ok(found)
 }
 
 struct Scan<'a> {
-    places: &'a BTreeMap<NetNsId, Place>,
+    memory: &'a mut Memory,
     own: NetNsId,
-    /// Interfaces of each namespace that was entered.
-    spaces: HashMap<NetNsId, HashMap<u32, Link>>,
+    /// The present node's interfaces, …
+    near: HashMap<u32, Link>,
+    /// … and the namespaces at the far ends of its pairs.
+    far: HashMap<i32, NetNsId>,
     found: Discovered,
-}
-
-/// A namespace at the far end of the node's pairs.
-struct Far {
-    id: NetNsId,
-    pod: Option<String>,
 }
 
 impl Scan<'_> {
@@ -150,14 +73,22 @@ impl Scan<'_> {
         let Some(namespace) = open(paths, id) else {
             return Ok(());
         };
-        let mut netlink = Netlink::open_in(&namespace).map_err(|error| {
-            let message = format!(
-                "cannot enter the network namespace {id}: {error}; run netviz as root, or with CAP_SYS_ADMIN"
-            );
-            io::Error::new(error.kind(), message)
-        })?;
-        let links = links::read(&mut netlink)?;
-        let place = self.places.get(&id).cloned().unwrap_or_default();
+        if self.memory.is_stale(id) {
+            let mut netlink = Netlink::open_in(&namespace).map_err(|error| {
+                let message = format!(
+                    "cannot enter the network namespace {id}: {error}; run netviz as root, or with CAP_SYS_ADMIN"
+                );
+                io::Error::new(error.kind(), message)
+            })?;
+            self.memory.keep(id, links::read(&mut netlink)?, None);
+        }
+        let mut links: Vec<Link> = self
+            .memory
+            .room(id)
+            .into_iter()
+            .flat_map(|room| room.links.values().cloned())
+            .collect();
+        let place = self.memory.places.get(&id).cloned().unwrap_or_default();
         let node = self.found.cluster.nodes.len();
         let cilium = links.iter().any(|link| link.name == CILIUM_HOST);
         let name = self.node_name(id, &place);
@@ -175,14 +106,14 @@ impl Scan<'_> {
         });
         self.found.roots.insert(id, roots(id == self.own, &place));
         self.found.entrances.insert(id, paths.to_vec());
-        let far = self.far(&mut netlink, &namespace, &links, &place);
-        self.spaces.insert(id, by_index(links.clone()));
-        let mut links = links;
+        self.find_far(&namespace, &links, &place);
+        let by_index = links.iter().map(|link| (link.index, link.clone()));
+        self.near = by_index.collect();
         links.sort_by_key(|link| (rank(role(link)), link.index));
         let mut done = HashSet::new();
         for link in &links {
             if done.insert(link.index) {
-                self.doors(node, id, link, &far, &mut done);
+                self.doors(node, id, link, &mut done);
             }
         }
         Ok(())
@@ -198,14 +129,9 @@ impl Scan<'_> {
             .unwrap_or_else(|| id.to_string())
     }
 
-    /// The namespaces that the node's pairs lead to, by the id under which the node knows them.
-    fn far(
-        &mut self,
-        netlink: &mut Netlink,
-        node: &NetNs,
-        links: &[Link],
-        node_place: &Place,
-    ) -> HashMap<i32, Far> {
+    /// The namespaces that the node's pairs lead to, by the id under which the node knows them, and
+    /// what is in them.
+    fn find_far(&mut self, node: &NetNs, links: &[Link], node_place: &Place) {
         let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
         let shared: Vec<u64> = [
             namespaces::namespace("/proc/self/ns/uts").ok(),
@@ -215,42 +141,51 @@ impl Scan<'_> {
         .into_iter()
         .flatten()
         .collect();
-        let mut far = HashMap::new();
-        for (id, place) in self.places {
-            if *id == node.id() || far.len() == wanted.len() {
-                continue;
-            }
-            let Some(namespace) = open(&place.paths(), *id) else {
-                continue;
-            };
-            let Ok(Some(nsid)) = netlink.nsid_of(&namespace) else {
-                continue;
-            };
-            if !wanted.contains(&nsid) {
-                continue;
-            }
-            if !self.spaces.contains_key(id) {
-                let Ok(Ok(links)) = namespace.run(|| links::read(&mut Netlink::open()?)) else {
-                    continue;
-                };
-                self.spaces.insert(*id, by_index(links));
-            }
-            let pod = names::hostname(place, &shared).or_else(|| place.file_name());
-            self.found.entrances.insert(*id, place.paths());
-            far.insert(nsid, Far { id: *id, pod });
+        self.memory.resolve(node, &wanted);
+        self.far = self.known(node, &wanted);
+        self.spoil_strangers(links);
+        let ids: Vec<NetNsId> = self.far.values().copied().collect();
+        if ids.iter().any(|id| self.memory.is_stale(*id)) {
+            tour(|tour| self.memory.read(tour, &ids, &shared));
         }
-        far
+        // The way in was another one before: a process of the pod has ended, or all of it.
+        if ids.iter().any(|id| self.memory.room(*id).is_none()) && !self.memory.is_indexed() {
+            self.memory.index();
+            self.memory.resolve(node, &wanted);
+            self.far = self.known(node, &wanted);
+            let ids: Vec<NetNsId> = self.far.values().copied().collect();
+            tour(|tour| self.memory.read(tour, &ids, &shared));
+        }
+        let memory = &*self.memory;
+        self.far.retain(|_, id| memory.room(*id).is_some());
+        for id in self.far.values() {
+            if let Some(place) = self.memory.places.get(id) {
+                self.found.entrances.insert(*id, place.paths());
+            }
+        }
+    }
+
+    fn known(&self, node: &NetNs, wanted: &HashSet<i32>) -> HashMap<i32, NetNsId> {
+        let known = |nsid: &i32| Some((*nsid, self.memory.id(node.id(), *nsid)?));
+        wanted.iter().filter_map(known).collect()
+    }
+
+    /// What is remembered of a far end and does not name the near one is read again.
+    fn spoil_strangers(&mut self, links: &[Link]) {
+        for link in links {
+            let far = link.link_nsid.and_then(|nsid| self.far.get(&nsid).copied());
+            let Some((id, index)) = far.zip(link.link) else {
+                continue;
+            };
+            let there = self.memory.room(id).and_then(|room| room.links.get(&index));
+            if !there.is_some_and(|there| names_back(there, link)) {
+                self.memory.spoil(id);
+            }
+        }
     }
 
     /// Adds one interface of the node and, for a pair, its other end.
-    fn doors(
-        &mut self,
-        node: usize,
-        netns: NetNsId,
-        link: &Link,
-        far: &HashMap<i32, Far>,
-        done: &mut HashSet<u32>,
-    ) {
+    fn doors(&mut self, node: usize, netns: NetNsId, link: &Link, done: &mut HashSet<u32>) {
         let role = role(link);
         let near = door(node, DoorId::new(netns, link.index), Side::Node, role, link);
         let pair = matches!(link.kind.as_deref(), Some("veth" | "netkit"));
@@ -260,7 +195,7 @@ impl Scan<'_> {
         };
         match link.link_nsid {
             None => self.inner_pair(near, netns, far_index, done),
-            Some(nsid) => self.outer_pair(near, netns, nsid, far_index, far),
+            Some(nsid) => self.outer_pair(near, link, nsid, far_index),
         }
     }
 
@@ -273,11 +208,7 @@ impl Scan<'_> {
         done: &mut HashSet<u32>,
     ) {
         let far_id = DoorId::new(netns, far_index);
-        let far = self
-            .spaces
-            .get(&netns)
-            .and_then(|links| links.get(&far_index))
-            .cloned();
+        let far = self.near.get(&far_index).cloned();
         near.peer = Some(Peer {
             id: far_id,
             interface: far.as_ref().map(|far| far.name.clone()),
@@ -296,26 +227,21 @@ impl Scan<'_> {
     }
 
     /// The other end in a namespace of its own: confirmed from within, or marked as unseen.
-    fn outer_pair(
-        &mut self,
-        mut near: Door,
-        netns: NetNsId,
-        nsid: i32,
-        far_index: u32,
-        far: &HashMap<i32, Far>,
-    ) {
+    fn outer_pair(&mut self, mut near: Door, near_link: &Link, nsid: i32, far_index: u32) {
         let (side, pods) = match near.role {
             Role::Uplink => (Side::Host, false),
             Role::Health => (Side::Pod, false),
             _ => (Side::Pod, true),
         };
-        let space = far.get(&nsid);
-        let confirmed = space.and_then(|space| {
-            let link = self.spaces.get(&space.id)?.get(&far_index)?;
-            (link.link == Some(near.id.ifindex) && link.kind == near.kind)
-                .then(|| (space.id, link.clone()))
+        let space = self.far.get(&nsid);
+        let space = space.and_then(|id| Some((*id, self.memory.room(*id)?)));
+        let confirmed = space.and_then(|(id, room)| {
+            let link = room.links.get(&far_index)?;
+            names_back(link, near_link).then(|| (id, link.clone()))
         });
-        let pod = space.filter(|_| pods).and_then(|space| space.pod.clone());
+        let pod = space
+            .filter(|_| pods)
+            .and_then(|(_, room)| room.name.clone());
         near.pod.clone_from(&pod);
         let mut far_door = match &confirmed {
             Some((id, link)) => door(
@@ -327,7 +253,11 @@ impl Scan<'_> {
             ),
             None => {
                 let id = DoorId {
-                    space: Space::Unreached { node: netns, nsid },
+                    space: near
+                        .id
+                        .space
+                        .known()
+                        .map_or(near.id.space, |node| Space::Unreached { node, nsid }),
                     ifindex: far_index,
                     incarnation: 0,
                 };
@@ -411,8 +341,9 @@ fn notes(cluster: &Cluster) -> Vec<String> {
     )]
 }
 
-fn by_index(links: Vec<Link>) -> HashMap<u32, Link> {
-    links.into_iter().map(|link| (link.index, link)).collect()
+/// Whether a pair's far end says of itself that the near one is its other end.
+fn names_back(far: &Link, near: &Link) -> bool {
+    far.link == Some(near.index) && far.kind == near.kind
 }
 
 fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {

@@ -6,8 +6,10 @@
 pub mod cilium;
 pub mod cni;
 mod files;
+pub mod kubelet;
 mod kubernetes;
-mod root;
+pub mod maps;
+pub(crate) mod root;
 pub mod runtime;
 
 use std::{
@@ -79,6 +81,8 @@ fn sources(options: &SourceOptions) -> Vec<(&'static str, Ask)> {
     vec![
         ("names-cni", Box::new(cni::run)),
         ("names-runtime", Box::new(runtime::run)),
+        ("names-kubelet", Box::new(kubelet::run)),
+        ("names-maps", Box::new(maps::run)),
         ("names-cilium", Box::new(cilium::run)),
         (
             "names-kube",

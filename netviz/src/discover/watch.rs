@@ -1,37 +1,31 @@
-//! Keeps looking: a thread that waits for rtnetlink's notifications and reads everything again.
+//! Keeps looking: a thread that waits for rtnetlink's notifications, and reads again what they name.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     io,
-    os::fd::{AsFd, AsRawFd as _, BorrowedFd},
+    os::fd::AsFd,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use netlink_packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::Socket;
 use nix::{
-    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        eventfd::{EfdFlags, EventFd},
-        socket::{MsgFlags, recvmsg},
-    },
+    sys::eventfd::{EfdFlags, EventFd},
 };
 use tokio::sync::watch;
 
 use super::{
     Discovered, Selection,
     incarnations::Incarnations,
-    namespaces::{self, Place},
-    scan::{self, Absent},
+    memory::Memory,
+    nodes::{Absent, nodes, open},
+    notices::{Notice, Whence, borrow, drain, listener},
+    scan,
 };
 use crate::{model::NetNsId, sys::netns::NetNs};
 
-/// rtnetlink's groups: links, IPv4 and IPv6 addresses, ids of namespaces.
-const GROUPS: [u32; 4] = [1, 5, 9, 28];
 /// A burst of notifications is over after this much silence, …
 const QUIET: Duration = Duration::from_millis(20);
 /// … and is looked at after this long even if it goes on.
@@ -69,14 +63,15 @@ impl Watch {
         let mut watcher = Watcher {
             selection,
             listeners: HashMap::new(),
-            index: BTreeMap::new(),
+            memory: Memory::new(),
             incarnations: Incarnations::default(),
         };
         // Subscribe first, then look: what changes in between is told afterwards.
         watcher.listen(Absent::IsAnError)?;
-        // What came since the sockets were there is in this index, or is told.
-        let first = scan::look(&watcher.selection, Absent::IsAnError, &watcher.index)?;
-        let first = Arc::new(first);
+        let Watcher {
+            selection, memory, ..
+        } = &mut watcher;
+        let first = Arc::new(scan::look(selection, Absent::IsAnError, memory)?);
         let (sender, receiver) = watch::channel(first);
         let until = Arc::clone(&stop);
         let thread = thread::Builder::new()
@@ -109,7 +104,7 @@ impl Drop for Watch {
 struct Watcher {
     selection: Selection,
     listeners: HashMap<NetNsId, Socket>,
-    index: BTreeMap<NetNsId, Place>,
+    memory: Memory,
     incarnations: Incarnations,
 }
 
@@ -129,24 +124,23 @@ impl Watcher {
                     Some(told) => changed |= told,
                 }
             }
-            if !changed {
-                let index = namespaces::index();
-                changed = self.matters(&index, &sender.borrow());
-                self.index = index;
-            }
+            self.memory.begin();
+            changed = changed || self.matters(&sender.borrow());
             pause = if changed {
                 INDEX_SOON
             } else {
                 (pause * 2).min(INDEX_SELDOM)
             };
             look_at = Instant::now() + pause;
-            if !changed {
+            let aged = !notified && self.memory.age();
+            if !changed && !aged {
                 continue;
             }
             let looked = self.look(sender);
             failed = looked.is_err();
             if let Err(error) = looked {
                 log::warn!("cannot look for interfaces: {error}; looking again");
+                self.memory.clear();
                 // Nobody else would tell what was missed.
                 look_at = Instant::now() + AGAIN;
             }
@@ -155,7 +149,7 @@ impl Watcher {
 
     fn look(&mut self, sender: &watch::Sender<Arc<Discovered>>) -> io::Result<()> {
         self.listen(Absent::HasEnded)?;
-        let mut found = scan::look(&self.selection, Absent::HasEnded, &self.index)?;
+        let mut found = scan::look(&self.selection, Absent::HasEnded, &mut self.memory)?;
         self.incarnations.apply(&mut found, &sender.borrow());
         sender.send_if_modified(|last| {
             let changed = **last != found;
@@ -181,11 +175,16 @@ impl Watcher {
         let is_node = |id| last.cluster.nodes.iter().any(|node| node.netns == id);
         let mut told = false;
         loop {
-            for (id, socket) in &self.listeners {
-                let Drained { any, deleted } = drain(socket);
-                told |= any && is_node(*id);
-                for ifindex in deleted {
-                    self.incarnations.end(*id, ifindex, last);
+            let notices = self
+                .listeners
+                .iter()
+                .map(|(id, socket)| (*id, drain(socket)));
+            let notices: Vec<_> = notices.collect();
+            for (id, notices) in notices {
+                told |= !notices.is_empty() && is_node(id);
+                for notice in notices {
+                    told |= notice == Notice::Cilium;
+                    self.take(id, notice, last);
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -196,22 +195,35 @@ impl Watcher {
         }
     }
 
+    fn take(&mut self, listener: NetNsId, notice: Notice, last: &Discovered) {
+        match notice {
+            Notice::Changed(whence) => self.memory.changed(listener, whence),
+            Notice::Deleted(ifindex) => {
+                self.memory.changed(listener, Whence::Own);
+                self.incarnations.end(listener, ifindex, last);
+            }
+            Notice::Id(nsid) => self.memory.reassigned(listener, nsid),
+            Notice::Cilium => self.memory.cilium.clear(),
+            Notice::Lost => self.memory.clear(),
+        }
+    }
+
     /// Whether what is new among the namespaces can change anything of `last`. A machine on which
     /// many other containers come and go is not to be looked through for each of them.
-    fn matters(&self, index: &BTreeMap<NetNsId, Place>, last: &Discovered) -> bool {
+    fn matters(&mut self, last: &Discovered) -> bool {
+        let changed = self.memory.index();
         // The way in, or the process whose hostname is the name.
-        let known = |id: &NetNsId| index.get(id) != self.index.get(id);
-        if last.entrances.keys().any(known) {
+        if changed.iter().any(|id| last.entrances.contains_key(id)) {
             return true;
         }
-        let mut new = index.iter().filter(|(id, _)| !self.index.contains_key(id));
         if last.cluster.doors.iter().any(|door| door.problem.is_some()) {
-            return new.next().is_some();
+            return !changed.is_empty();
         }
-        self.selection.namespaces.is_empty()
-            && new.any(|(id, place)| {
-                scan::open(&place.paths(), *id).is_some_and(|new| scan::holds_cilium(&new))
-            })
+        // Those that are new are asked.
+        let is_known = |id: &NetNsId| last.cluster.nodes.iter().any(|node| node.netns == *id);
+        let own = NetNs::current().map(|own| own.id()).unwrap_or_default();
+        let nodes = nodes(&self.selection, &mut self.memory, own, Absent::HasEnded);
+        nodes.is_ok_and(|nodes| nodes.iter().any(|(id, _)| !is_known(id)))
     }
 
     fn poll(&self, stop: &EventFd, timeout: Duration) -> Option<bool> {
@@ -234,9 +246,7 @@ impl Watcher {
     /// One socket in each node's namespace, and one in our own, where new nodes are plugged in.
     fn listen(&mut self, absent: Absent) -> io::Result<()> {
         let own = NetNs::current()?;
-        let index = namespaces::index();
-        let nodes = scan::nodes(&self.selection, &index, &own, absent)?;
-        self.index = index;
+        let nodes = nodes(&self.selection, &mut self.memory, own.id(), absent)?;
         // A socket keeps its namespace: one that nothing else holds any more is let go.
         let any = self.selection.namespaces.is_empty();
         let known =
@@ -249,89 +259,11 @@ impl Watcher {
             if self.listeners.contains_key(&id) {
                 continue;
             }
-            if let Some(namespace) = scan::open(&paths, id) {
+            if let Some(namespace) = open(&paths, id) {
                 let socket = namespace.run(listener)??;
                 self.listeners.insert(id, socket);
             }
         }
         Ok(())
     }
-}
-
-/// A socket that is told of changes in its namespace and in all those that the namespace has an
-/// id for: in those of its pods, without a handle on any of them.
-fn listener() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind(&SocketAddr::new(0, 0))?;
-    socket.set_listen_all_namespaces(true)?;
-    socket.set_non_blocking(true)?;
-    for group in GROUPS {
-        socket.add_membership(group)?;
-    }
-    Ok(socket)
-}
-
-/// What was in a socket.
-#[derive(Default)]
-struct Drained {
-    any: bool,
-    deleted: Vec<u32>,
-}
-
-/// Reads away what is there; the indexes of interfaces that were deleted in the socket's own
-/// namespace. That the buffer has run over (`ENOBUFS`) means the same as a notification: something
-/// changed.
-fn drain(socket: &Socket) -> Drained {
-    let mut drained = Drained::default();
-    let mut buffer = [0u8; 16 * 1024];
-    let mut control = nix::cmsg_space!(libc::c_int);
-    loop {
-        let mut parts = [io::IoSliceMut::new(&mut buffer)];
-        let received = recvmsg::<()>(
-            socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut control),
-            MsgFlags::MSG_DONTWAIT,
-        );
-        match received {
-            Ok(message) => {
-                // The kernel adds the id of the namespace when it is another one.
-                let own = message.cmsgs().is_ok_and(|mut all| all.next().is_none());
-                let length = message.bytes;
-                drained.any = true;
-                if own {
-                    drained.deleted.extend(deletions(&buffer[..length]));
-                }
-            }
-            Err(Errno::ENOBUFS) => {
-                drained.any = true;
-                log::debug!("notifications were lost; everything is read again");
-            }
-            Err(Errno::EINTR) => {}
-            Err(_) => return drained,
-        }
-    }
-}
-
-/// The interfaces that are deleted by a datagram's messages.
-fn deletions(mut datagram: &[u8]) -> Vec<u32> {
-    let mut deleted = Vec::new();
-    while let Ok(header) = NetlinkBuffer::new_checked(datagram) {
-        let length = header.length() as usize;
-        // A bridge tells of its ports, which stay, in a family of its own.
-        if let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram[..length])
-            && let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) =
-                message.payload
-            && link.header.interface_family == AddressFamily::Unspec
-        {
-            deleted.push(link.header.index);
-        }
-        datagram = &datagram[length.next_multiple_of(4).min(datagram.len())..];
-    }
-    deleted
-}
-
-fn borrow(socket: &Socket) -> BorrowedFd<'_> {
-    // SAFETY: the socket owns the descriptor and outlives the borrow.
-    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
 }

@@ -116,6 +116,16 @@ impl Lab {
         NetNs::of_process(place.pid())
     }
 
+    /// The network namespace in which the network between the nodes is.
+    ///
+    /// # Errors
+    /// When the laboratory is going down.
+    pub fn wire(&self) -> io::Result<NetNs> {
+        let wire = self.node_pauses.first();
+        wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
+            .netns()
+    }
+
     /// Whom a packet to `to` is really sent to: the service's backend, or `to` itself.
     ///
     /// The service exists under BPF host routing alone, as the replacement of kube-proxy does.

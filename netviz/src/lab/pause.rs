@@ -45,7 +45,7 @@ impl Alive {
 pub(super) enum Kind {
     /// A network namespace, no more: the wire between the nodes.
     Wire,
-    /// A node: a mount namespace with an empty `/run`, a hostname.
+    /// A node: a mount namespace with an empty `/run` and `/var`, a hostname.
     Node {
         /// Its name.
         hostname: String,

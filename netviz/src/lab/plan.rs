@@ -16,6 +16,8 @@ mod extra;
 mod listed;
 mod made;
 
+pub(super) use made::{fingerprint, written};
+
 /// One network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {

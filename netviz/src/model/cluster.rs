@@ -1,5 +1,7 @@
 //! What is there: nodes and their doors.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::{Corridor, Datapath, Disagreement, Door, DoorId, NetNsId, Pod};
@@ -56,23 +58,38 @@ impl Cluster {
         self.doors.iter().find(|door| door.id == id)
     }
 
+    /// Where each door is in [`Self::doors`].
+    #[must_use]
+    pub fn places(&self) -> HashMap<DoorId, usize> {
+        let doors = self.doors.iter().enumerate();
+        doors.map(|(place, door)| (door.id, place)).collect()
+    }
+
     /// All pairs of doors that name each other, each once, in the order of their first door.
     #[must_use]
     pub fn corridors(&self) -> Vec<Corridor> {
-        let known: std::collections::HashMap<_, _> =
-            self.doors.iter().map(|door| (door.id, door)).collect();
-        let names_back =
-            |far: &Door, near: &Door| far.peer.as_ref().is_some_and(|peer| peer.id == near.id);
-        let mut seen = std::collections::HashSet::new();
-        let mut corridors = Vec::new();
-        for door in &self.doors {
-            let Some(far) = door.peer.as_ref().and_then(|peer| known.get(&peer.id)) else {
+        self.corridors_among(&self.places())
+    }
+
+    /// As [`Self::corridors`], for whoever has the places already.
+    pub(super) fn corridors_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Corridor> {
+        let far_of = |door: &Door| {
+            let peer = door.peer.as_ref()?.id;
+            places.get(&peer).copied()
+        };
+        let mut taken = vec![false; self.doors.len()];
+        let mut corridors = Vec::with_capacity(self.doors.len() / 2);
+        for (near, door) in self.doors.iter().enumerate() {
+            let Some(far) = far_of(door).filter(|far| *far != near) else {
                 continue;
             };
-            if names_back(far, door) && seen.insert(door.id) && seen.insert(far.id) {
+            let other = &self.doors[far];
+            let names_back = other.peer.as_ref().is_some_and(|peer| peer.id == door.id);
+            if names_back && !taken[near] && !taken[far] {
+                (taken[near], taken[far]) = (true, true);
                 corridors.push(Corridor {
                     first: door.id,
-                    second: far.id,
+                    second: other.id,
                 });
             }
         }

@@ -52,15 +52,19 @@ impl Ledger {
     /// `before` and `now` are two samples, `before` the earlier one; at the start they should be as
     /// near to each other as can be.
     pub fn observe(&mut self, corridors: &[Corridor], before: &Sample, now: &Sample) -> Flows {
-        let pairs = corridors
-            .iter()
-            .flat_map(|c| [(c.first, c.second), (c.second, c.first)]);
-        let pairs: HashSet<_> = pairs.collect();
-        self.flows.retain(|pair, _| pairs.contains(pair));
-        let observed = pairs.into_iter();
-        observed
+        let pairs = || {
+            let both = |c: &Corridor| [(c.first, c.second), (c.second, c.first)];
+            corridors.iter().flat_map(both)
+        };
+        let flows: Flows = pairs()
             .filter_map(|pair| Some((pair, self.observe_one(pair, before, now)?)))
-            .collect()
+            .collect();
+        // Those that were observed have an entry each.
+        if self.flows.len() > flows.len() {
+            let there: HashSet<_> = pairs().collect();
+            self.flows.retain(|pair, _| there.contains(pair));
+        }
+        flows
     }
 
     fn observe_one(

@@ -19,6 +19,10 @@ pub enum Source {
     CniCache,
     /// The container runtime's files: containerd's bundles.
     Runtime,
+    /// kubelet's traces: pods' cgroups, and `/var/log/pods`.
+    Kubelet,
+    /// The BPF maps that Cilium has pinned: what its datapath goes by.
+    CiliumMaps,
     /// The Cilium agent's REST API on its unix socket.
     Cilium,
     /// The Kubernetes API.
@@ -29,9 +33,11 @@ pub enum Source {
 
 impl Source {
     /// Those that are asked besides the kernel.
-    pub const ASKED: [Self; 4] = [
+    pub const ASKED: [Self; 6] = [
         Self::CniCache,
         Self::Runtime,
+        Self::Kubelet,
+        Self::CiliumMaps,
         Self::Cilium,
         Self::Kubernetes,
     ];
@@ -42,6 +48,8 @@ impl Source {
         match self {
             Self::CniCache => "cni cache",
             Self::Runtime => "containerd",
+            Self::Kubelet => "kubelet",
+            Self::CiliumMaps => "cilium maps",
             Self::Cilium => "cilium",
             Self::Kubernetes => "kubernetes",
             Self::Kernel => "kernel",
@@ -70,6 +78,8 @@ pub struct Report {
     pub nodes: Vec<NodeFact>,
     /// How the node's packets are routed.
     pub datapath: Option<Datapath>,
+    /// What the node takes the addresses for that the kernel has here.
+    pub lookups: Vec<Lookup>,
 }
 
 impl Report {
@@ -83,8 +93,20 @@ impl Report {
             pods: Vec::new(),
             nodes: Vec::new(),
             datapath: None,
+            lookups: Vec::new(),
         }
     }
+}
+
+/// What a node's datapath takes an address for: Cilium's ipcache, asked as its programs ask it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The address, a pod's or a node's.
+    pub address: IpAddr,
+    /// Whose it is, by security identity.
+    pub identity: u32,
+    /// The node to which packets are tunnelled; `None` where they are not, or where that is not known.
+    pub tunnel: Option<IpAddr>,
 }
 
 /// How a source fared.

@@ -6,6 +6,7 @@
 
 mod claims;
 mod conflicts;
+mod lookups;
 mod rooms;
 mod status;
 
@@ -30,6 +31,7 @@ pub fn apply(cluster: &mut Cluster, reports: &[Report]) {
     said.extend(conflicts::of_rooms(cluster, &rooms, &inside));
     said.extend(conflicts::of_outsiders(cluster, &outside));
     said.extend(conflicts::of_silence(cluster, &rooms, &inside, &reports));
+    said.extend(lookups::conflicts(cluster, &rooms, &inside, &reports));
     said.sort();
     said.dedup();
     let mut pods: Vec<Pod> = Vec::new();
@@ -136,8 +138,7 @@ fn told(named: &Claim<'_>, claims: &[&Claim<'_>]) -> Pod {
             .collect(),
         containers: longest(|fact| &fact.containers),
         endpoint: facts().find_map(|fact| fact.endpoint),
-        // 0 is Cilium's word for an identity that is not known.
-        identity: facts().find_map(|fact| fact.identity.filter(|identity| *identity != 0)),
+        identity: facts().find_map(|fact| fact.identity.filter(|it| conflicts::known(*it))),
         labels: longest(|fact| &fact.labels),
         condition: facts().find_map(|fact| fact.condition.clone()),
         sources,

@@ -1,5 +1,7 @@
 //! Cluster, counters and rates at one moment: the one input of every view.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -185,12 +187,14 @@ impl Snapshot {
         ledger: &mut Ledger,
         taken_at: Timestamp,
     ) -> Self {
-        let corridors = cluster.corridors();
+        let places = cluster.places();
+        let corridors = cluster.corridors_among(&places);
         let flows =
             previous.map_or_else(Flows::new, |before| ledger.observe(&corridors, before, now));
         let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
         let view = View {
             cluster,
+            places: &places,
             previous,
             now,
             window,
@@ -216,6 +220,7 @@ impl Snapshot {
 
 struct View<'a> {
     cluster: &'a Cluster,
+    places: &'a HashMap<DoorId, usize>,
     previous: Option<&'a Sample>,
     now: &'a Sample,
     window: Option<f64>,
@@ -226,6 +231,7 @@ impl View<'_> {
     fn door(&self, door: &Door) -> DoorState {
         let unknown = DoorSample::default();
         let sample = self.now.doors.get(&door.id).unwrap_or(&unknown);
+        let before = self.previous.and_then(|p| p.doors.get(&door.id));
         let (state, reason) = self.state(door, sample);
         DoorState {
             id: door.id,
@@ -254,8 +260,8 @@ impl View<'_> {
             counted_seconds: sample
                 .since
                 .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
-            ingress: self.traffic(door.id, sample, Direction::Ingress),
-            egress: self.traffic(door.id, sample, Direction::Egress),
+            ingress: self.traffic(before, sample, Direction::Ingress),
+            egress: self.traffic(before, sample, Direction::Egress),
             programs: Programs {
                 ingress: sample.ingress_chain.clone(),
                 egress: sample.egress_chain.clone(),
@@ -263,13 +269,16 @@ impl View<'_> {
         }
     }
 
-    fn traffic(&self, id: DoorId, sample: &DoorSample, direction: Direction) -> Traffic {
+    fn traffic(
+        &self,
+        before: Option<&DoorSample>,
+        sample: &DoorSample,
+        direction: Direction,
+    ) -> Traffic {
         let Some(counts) = sample.counts(direction) else {
             return Traffic::default();
         };
-        let before = self
-            .previous
-            .and_then(|p| p.doors.get(&id)?.counts(direction));
+        let before = before.and_then(|before| before.counts(direction));
         let rates = rates(before, counts, self.window);
         Traffic {
             packets: Some(counts.packets),
@@ -304,10 +313,7 @@ impl View<'_> {
             return (State::Bypassed, Some(skipped_reason(door, flow.skipped)));
         }
         let lost = (flow.missing > 0).then(|| {
-            let peer = door
-                .peer
-                .as_ref()
-                .and_then(|peer| self.cluster.door(peer.id));
+            let peer = door.peer.as_ref().and_then(|peer| self.find(peer.id));
             let to = peer.map_or_else(|| "its peer".into(), Door::label);
             missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
         });
@@ -321,27 +327,30 @@ impl View<'_> {
             .unwrap_or_default()
     }
 
+    fn find(&self, id: DoorId) -> Option<&Door> {
+        self.cluster.doors.get(*self.places.get(&id)?)
+    }
+
     fn corridor(&self, corridor: Corridor) -> Option<CorridorState> {
-        let first = self.cluster.door(corridor.first)?;
-        let second = self.cluster.door(corridor.second)?;
+        let end = |id| Some((self.find(id)?, self.now.doors.get(&id)));
+        let (first, second) = (end(corridor.first)?, end(corridor.second)?);
         Some(CorridorState {
-            ends: [first.id, second.id],
-            node: self.cluster.nodes.get(first.node)?.name.clone(),
-            pod: first.pod.clone().or_else(|| second.pod.clone()),
+            ends: [first.0.id, second.0.id],
+            node: self.cluster.nodes.get(first.0.node)?.name.clone(),
+            pod: first.0.pod.clone().or_else(|| second.0.pod.clone()),
             passages: [self.passage(first, second), self.passage(second, first)],
         })
     }
 
-    fn passage(&self, from: &Door, to: &Door) -> Passage {
-        let segments = |door: &Door, direction| {
-            Some(self.now.doors.get(&door.id)?.counts(direction)?.segments)
-        };
+    fn passage(
+        &self,
+        (from, leaving): (&Door, Option<&DoorSample>),
+        (to, entering): (&Door, Option<&DoorSample>),
+    ) -> Passage {
+        let segments =
+            |sample: Option<&DoorSample>, direction| Some(sample?.counts(direction)?.segments);
         let flow = self.flows.get(&(from.id, to.id));
-        let chain = self
-            .now
-            .doors
-            .get(&from.id)
-            .and_then(|s| s.egress_chain.as_ref());
+        let chain = leaving.and_then(|sample| sample.egress_chain.as_ref());
         let reason = flow.and_then(|flow| match (flow.missing, flow.skipped) {
             (0, 0) => None,
             (0, skipped) => Some(skipped_reason(from, skipped)),
@@ -350,8 +359,8 @@ impl View<'_> {
         Passage {
             from: Some(from.interface.clone()).filter(|name| !name.is_empty()),
             to: Some(to.interface.clone()).filter(|name| !name.is_empty()),
-            out: segments(from, Direction::Egress),
-            into: segments(to, Direction::Ingress),
+            out: segments(leaving, Direction::Egress),
+            into: segments(entering, Direction::Ingress),
             missing: flow.map(|flow| flow.missing),
             skipped: flow.map(|flow| flow.skipped),
             reason,

@@ -23,8 +23,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::netns::NetNs;
 
 mod build;
+mod spare;
 
 pub use build::{Mac, NewLink, NewRoute};
+pub use spare::{attributes, escaped};
 
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
@@ -197,10 +199,16 @@ impl Answers {
             rest = &rest[length.next_multiple_of(4).min(rest.len())..];
             let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
                 Ok(message) => message,
-                // One message in a form that the library does not know is no reason to see none.
+                // A name need not be UTF-8, and one message in a form that the library does not know
+                // is no reason to see none.
                 Err(error) => {
-                    log::debug!("a netlink message could not be read: {error}");
-                    continue;
+                    match spare::readable(one).map(|one| NetlinkMessage::deserialize(&one)) {
+                        Some(Ok(message)) => message,
+                        _ => {
+                            log::debug!("a netlink message could not be read: {error}");
+                            continue;
+                        }
+                    }
                 }
             };
             if message.header.sequence_number != sequence {
@@ -225,5 +233,45 @@ impl Answers {
             }
         }
         Ok(false)
+    }
+}
+
+/// How many messages are read of one datagram.
+#[cfg(feature = "mutants")]
+pub(crate) fn read_answer(datagram: &[u8], sequence: u32) -> usize {
+    let mut answers = Answers::default();
+    // What the kernel refuses was read as well.
+    let _ = answers.take(datagram, sequence, true);
+    answers.messages.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message without a body.
+    fn message(kind: u16, flags: u16, sequence: u32) -> Vec<u8> {
+        let mut bytes = 20_u32.to_ne_bytes().to_vec();
+        bytes.extend([kind, flags].iter().flat_map(|it| it.to_ne_bytes()));
+        bytes.extend([sequence, 0, 0].iter().flat_map(|it| it.to_ne_bytes()));
+        bytes
+    }
+
+    const DONE: u16 = 3;
+
+    #[test]
+    fn an_interrupted_dump_is_said() {
+        for (flags, interrupted) in [(0, false), (NLM_F_DUMP_INTR, true)] {
+            let mut answers = Answers::default();
+            assert!(answers.take(&message(DONE, flags, 7), 7, true).unwrap());
+            assert_eq!(answers.interrupted, interrupted);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_none() {
+        let mut answers = Answers::default();
+        let done = answers.take(&message(DONE, NLM_F_DUMP_INTR, 6), 7, true);
+        assert!(!done.unwrap() && !answers.interrupted);
     }
 }

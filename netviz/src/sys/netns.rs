@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    marker::PhantomData,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     thread,
@@ -72,6 +73,31 @@ impl NetNs {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+}
+
+/// Runs `work` on a thread of its own, which may go from namespace to namespace, and ends with it.
+/// Cheaper than [`NetNs::run`] for each where many are looked at.
+pub fn tour<T: Send>(work: impl FnOnce(&Tour) -> T + Send) -> T {
+    thread::scope(|scope| {
+        let handle = scope.spawn(|| work(&Tour(PhantomData)));
+        handle
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The right to move the calling thread; it cannot leave that thread.
+#[derive(Debug)]
+pub struct Tour(PhantomData<*const ()>);
+
+impl Tour {
+    /// Moves this thread into another namespace. Needs `CAP_SYS_ADMIN`.
+    ///
+    /// # Errors
+    /// That of setns(2).
+    pub fn enter(&self, namespace: &NetNs) -> io::Result<()> {
+        Ok(setns(namespace.file.as_fd(), CloneFlags::CLONE_NEWNET)?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The thread that attaches and detaches: one door at a time, the newest first, and always
 //! towards the latest set that was asked for.
 
+mod inspect;
+
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
@@ -13,8 +15,9 @@ use tokio::sync::mpsc;
 
 use super::{
     TraceError,
+    clsact::Instance,
     expedite::Expedite,
-    hook::{self, AttachError, AttachMode, Chains, Hooked},
+    hook::{self, AttachError, AttachMode, Chains, Hooked, Visit},
     load::{Counters, Loader},
 };
 use crate::{
@@ -23,11 +26,6 @@ use crate::{
     sys::netns::NetNs,
 };
 
-/// Every door is asked within this time who else stands there: tcx tells nobody of changes.
-const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
-/// Between two questions, each of which takes a fifth of a millisecond of CPU: more than 80 doors
-/// are asked less often instead, 400 of them every 20 s.
-const INSPECT_PAUSE: Duration = Duration::from_millis(50);
 /// Without tcx: how long Cilium's own filter is waited for.
 const CILIUM_FIRST: Duration = Duration::from_secs(5);
 /// How often netviz takes its place again within [`RETRY_WINDOW`], before it leaves it at that.
@@ -139,6 +137,8 @@ struct Worker {
     events: mpsc::UnboundedSender<Event>,
     found: Arc<Discovered>,
     queue: VecDeque<Door>,
+    /// Which netviz this is, once it has filters.
+    instance: Option<Instance>,
     held: HashMap<DoorId, Held>,
     /// Since when a door is waited for.
     waiting: HashMap<DoorId, Instant>,
@@ -159,6 +159,7 @@ impl Worker {
             events,
             found: Arc::default(),
             queue: VecDeque::new(),
+            instance: None,
             held: HashMap::new(),
             waiting: HashMap::new(),
             retries: HashMap::new(),
@@ -188,7 +189,7 @@ impl Worker {
                         }
                         self.attach(door, None);
                     }
-                    self.inspect_one();
+                    self.inspect();
                 }
             }
         }
@@ -232,7 +233,7 @@ impl Worker {
                 .get(&held.door.id)
                 .is_some_and(|door| **door != held.door)
             {
-                held.inspected = Instant::now() - INSPECT_INTERVAL;
+                held.inspected = inspect::long_ago();
                 held.door = wanted[&held.door.id].clone();
             }
         }
@@ -262,8 +263,9 @@ impl Worker {
             return;
         }
         match self.hook(&door, &namespace) {
-            Ok((hooked, counters, chains)) => {
-                self.mode = Some(hooked.mode);
+            Ok((hooked, counters)) => {
+                let chains = hooked.chains().clone();
+                self.mode = Some(hooked.mode());
                 let fresh = before.is_none_or(|before| door.replaces(&before));
                 self.send(Event::Attached {
                     door: door.id,
@@ -289,23 +291,22 @@ impl Worker {
         }
     }
 
-    fn hook(
-        &mut self,
-        door: &Door,
-        namespace: &NetNs,
-    ) -> Result<(Hooked, Counters, Chains), AttachError> {
-        let (programs, counters) = self.loader.get_or_insert_with(Loader::new).load()?;
-        let (ifindex, mode) = (door.id.ifindex, self.mode);
+    fn hook(&mut self, door: &Door, namespace: &NetNs) -> Result<(Hooked, Counters), AttachError> {
+        let (mut programs, counters) = self.loader.get_or_insert_with(Loader::new).load()?;
+        let (ifindex, mode, instance) = (door.id.ifindex, self.mode, &mut self.instance);
         let attach = || {
-            if mode == Some(AttachMode::Clsact) {
-                hook::sweep(ifindex);
+            let mut visit = Visit::default();
+            let mut hooked = hook::attach(&mut programs, ifindex, mode, instance, &mut visit)?;
+            match hooked.look(&mut visit) {
+                Ok(_) => Ok(hooked),
+                Err(error) => {
+                    hooked.detach(&mut visit);
+                    Err(error)
+                }
             }
-            let mut hooked = hook::attach(programs, ifindex, mode)?;
-            let chains = hooked.chains()?;
-            Ok((hooked, chains))
         };
         match namespace.run(attach) {
-            Ok(result) => result.map(|(hooked, chains)| (hooked, counters, chains)),
+            Ok(result) => result.map(|hooked| (hooked, counters)),
             Err(_) => Err(AttachError::Vanished),
         }
     }
@@ -324,60 +325,8 @@ impl Worker {
         }
         let (ifindex, mode) = (door.id.ifindex, self.mode);
         !namespace
-            .run(|| hook::may_attach(ifindex, mode))
+            .run(|| hook::may_attach(ifindex, mode, &mut Visit::default()))
             .unwrap_or(true)
-    }
-
-    /// How long there is nothing to do but to wait for commands.
-    fn until_next_look(&self) -> Duration {
-        let last = self.held.values().map(|held| held.inspected).min();
-        let since = last.map_or(Duration::ZERO, |last| last.elapsed());
-        INSPECT_INTERVAL.saturating_sub(since).max(INSPECT_PAUSE)
-    }
-
-    /// Looks at the door whose turn it is: who else is there, and is netviz still?
-    fn inspect_one(&mut self) {
-        let due = self.held.values().min_by_key(|held| held.inspected);
-        let Some(id) = due
-            .filter(|held| held.inspected.elapsed() >= INSPECT_INTERVAL)
-            .map(|held| held.door.id)
-        else {
-            return;
-        };
-        let Some(door) = self.held.get(&id).map(|held| held.door.clone()) else {
-            return;
-        };
-        let namespace = self.open(&door);
-        let Some(held) = self.held.get_mut(&id) else {
-            return;
-        };
-        held.inspected = Instant::now();
-        let Some(namespace) = namespace else {
-            return;
-        };
-        let attached = held.attached.clone();
-        let there = match namespace.run(|| held.hooked.chains()) {
-            Err(_) => return,
-            Ok(Ok(chains)) => {
-                let first = chains.iter().flatten().all(|chain| chain.ahead.is_empty());
-                self.send(Event::Chains { door: id, chains });
-                if first {
-                    return;
-                }
-                true
-            }
-            Ok(Err(_)) => false,
-        };
-        if self.may_retry(id) {
-            self.release(id);
-            self.attach(door, Some(attached));
-        } else if !there {
-            self.release(id);
-            self.send(Event::Failed {
-                door: id,
-                reason: REMOVED.into(),
-            });
-        }
     }
 
     /// Two programs that each insist on being first would do nothing else: three times a minute.
@@ -395,16 +344,13 @@ impl Worker {
         let Some(held) = self.held.remove(&door) else {
             return;
         };
-        if held.hooked.mode == AttachMode::Tcx {
+        if held.hooked.mode() == AttachMode::Tcx {
             return;
         }
         // A filter is removed by a request that counts in the namespace of the thread; where that
         // cannot be entered any more, the filter is gone with it.
-        match self.open(&held.door) {
-            Some(namespace) => {
-                let _ = namespace.run(move || drop(held));
-            }
-            None => std::mem::forget(held.hooked),
+        if let Some(namespace) = self.open(&held.door) {
+            let _ = namespace.run(move || held.hooked.detach(&mut Visit::default()));
         }
     }
 

@@ -1,19 +1,20 @@
 //! The clsact way, for kernels without tcx, by the rules that keep Cilium's filters whole: its
 //! own priority, an explicit handle that is not 1, never another's filter, never a qdisc removed.
 
-use std::{collections::HashSet, fs, io};
+mod instance;
 
-use aya::programs::{
-    ProgramError, SchedClassifier,
-    tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+use std::{
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd},
 };
+
+pub(crate) use instance::{Instance, all_living};
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    tc::{TcAttribute, TcFilterBpfOption, TcHandle as RouteHandle, TcHeader, TcMessage, TcOption},
+    tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
 };
 use netviz_ebpf::PROGRAM_PREFIX;
 
-use super::tcx::attach_type;
 use crate::{
     model::{Chain, Direction},
     sys::netlink::Netlink,
@@ -21,51 +22,130 @@ use crate::{
 
 /// Cilium's priority: behind it a filter is never run, and the latest comes first.
 const PRIORITY: u16 = 1;
-/// Upper half of the handles of netviz, "nv"; the lower half is the process id's.
+/// Every protocol, as the kernel wants it: in network byte order.
+const PROTOCOL: u16 = (libc::ETH_P_ALL as u16).to_be();
+/// Upper half of the handles of netviz, "nv"; the lower half says which netviz ([`Instance`]).
 const HANDLE_MAJOR: u16 = 0x6e76;
 
-fn own_handle() -> TcHandle {
-    TcHandle::new(HANDLE_MAJOR, std::process::id() as u16)
-}
-
-/// Attaches in front of the filters that are there. Called in the door's namespace.
-pub(crate) fn attach(
-    program: &mut SchedClassifier,
-    interface: &str,
-    direction: Direction,
-) -> Result<SchedClassifierLink, ProgramError> {
-    match tc::qdisc_add_clsact(interface) {
-        Ok(()) | Err(TcError::AlreadyAttached) => {}
-        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
-        Err(error) => return Err(error.into()),
+/// The handle of all filters of one netviz.
+pub(crate) fn handle(instance: &Instance) -> TcHandle {
+    TcHandle {
+        major: HANDLE_MAJOR,
+        minor: instance.number(),
     }
-    let options = NlOptions {
-        priority: PRIORITY,
-        handle: own_handle(),
-        classid: None,
-    };
-    let id = program.attach_with_options(
-        interface,
-        attach_type(direction),
-        TcAttachOptions::Netlink(options),
-    )?;
-    program.take_link(id)
 }
 
-/// A BPF filter on a hook.
+/// Makes sure that there is a clsact qdisc. `netlink` is a socket in the door's namespace, here as
+/// everywhere below.
+pub(crate) fn prepare(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
+    let mut message = TcMessage::default();
+    message.header = TcHeader {
+        index: ifindex.cast_signed(),
+        handle: TcHandle {
+            major: TcHandle::CLSACT.major,
+            minor: 0,
+        },
+        parent: TcHandle::CLSACT,
+        ..TcHeader::default()
+    };
+    message.attributes = vec![TcAttribute::Kind("clsact".into())];
+    match netlink.create(RouteNetlinkMessage::NewQueueDiscipline(message)) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        result => result,
+    }
+}
+
+/// Attaches in front of the filters that are there.
+pub(crate) fn attach(
+    netlink: &mut Netlink,
+    (ifindex, direction): (u32, Direction),
+    handle: TcHandle,
+    (program, name): (BorrowedFd<'_>, &str),
+) -> io::Result<()> {
+    let options = vec![
+        TcOption::Bpf(TcFilterBpfOption::ProgFd(
+            program.as_raw_fd().cast_unsigned(),
+        )),
+        TcOption::Bpf(TcFilterBpfOption::ProgName(name.into())),
+        TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
+    ];
+    netlink.create(RouteNetlinkMessage::NewTrafficFilter(filter_of(
+        (ifindex, direction),
+        handle,
+        (PRIORITY, PROTOCOL),
+        vec![TcAttribute::Options(options)],
+    )))
+}
+
+/// Takes away exactly the filter of that handle.
+pub(crate) fn detach(
+    netlink: &mut Netlink,
+    place: (u32, Direction),
+    handle: TcHandle,
+) -> io::Result<()> {
+    remove(netlink, place, handle, (PRIORITY, PROTOCOL))
+}
+
+fn remove(
+    netlink: &mut Netlink,
+    place: (u32, Direction),
+    handle: TcHandle,
+    rank: (u16, u16),
+) -> io::Result<()> {
+    let message = filter_of(place, handle, rank, Vec::new());
+    netlink.change(RouteNetlinkMessage::DelTrafficFilter(message))
+}
+
+fn filter_of(
+    place: (u32, Direction),
+    handle: TcHandle,
+    (priority, protocol): (u16, u16),
+    more: Vec<TcAttribute>,
+) -> TcMessage {
+    let info = u32::from(priority) << 16 | u32::from(protocol);
+    let mut attributes = vec![TcAttribute::Kind("bpf".into())];
+    attributes.extend(more);
+    message(place, handle, info, attributes)
+}
+
+/// A filter on a hook.
 #[derive(Debug)]
-struct Filter {
-    priority: u16,
+pub(crate) struct Filter {
+    /// The lowest runs first.
+    pub(crate) priority: u16,
     protocol: u16,
-    handle: RouteHandle,
-    name: String,
-    program: Option<u32>,
+    handle: TcHandle,
+    /// Its own name, or what kind of filter it is.
+    pub(crate) name: String,
+    /// The program that it runs, if it is one of BPF.
+    pub(crate) program: Option<u32>,
+    /// What the program returns is what becomes of the packet.
+    pub(crate) direct_action: bool,
+}
+
+impl Filter {
+    /// Its handle within the priority.
+    pub(crate) fn handle(&self) -> u32 {
+        u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
+    }
+
+    /// For one that bears the marks of netviz: which netviz it belongs to ([`Instance`]).
+    pub(crate) fn maker(&self) -> Option<u16> {
+        let own = self.priority == PRIORITY
+            && self.handle.major == HANDLE_MAJOR
+            && self.name.starts_with(PROGRAM_PREFIX);
+        own.then_some(self.handle.minor)
+    }
 }
 
 /// Who is on the hook besides the program with the id `own`, in the order in which the kernel
 /// runs and lists them; `None` when that one is not there.
-pub(crate) fn chain(ifindex: u32, direction: Direction, own: u32) -> io::Result<Option<Chain>> {
-    let filters = filters(&mut Netlink::open()?, ifindex, direction)?;
+pub(crate) fn chain(
+    netlink: &mut Netlink,
+    place: (u32, Direction),
+    own: u32,
+) -> io::Result<Option<Chain>> {
+    let filters = filters(netlink, place)?;
     let Some(place) = filters
         .iter()
         .position(|filter| filter.program == Some(own))
@@ -80,37 +160,37 @@ pub(crate) fn chain(ifindex: u32, direction: Direction, own: u32) -> io::Result<
 }
 
 /// The filters of both hooks, in the order in which the kernel runs them: after all of tcx.
-pub(crate) fn names(ifindex: u32) -> io::Result<[Vec<String>; 2]> {
-    let mut netlink = Netlink::open()?;
+pub(crate) fn names(netlink: &mut Netlink, ifindex: u32) -> io::Result<[Vec<String>; 2]> {
     let mut names = |direction| {
-        let filters = filters(&mut netlink, ifindex, direction)?;
+        let filters = filters(netlink, (ifindex, direction))?;
         io::Result::Ok(filters.into_iter().map(|filter| filter.name).collect())
     };
     Ok([names(Direction::Ingress)?, names(Direction::Egress)?])
 }
 
 /// Whether somebody's program is there already.
-pub(crate) fn occupied(ifindex: u32, direction: Direction) -> io::Result<bool> {
-    Ok(!filters(&mut Netlink::open()?, ifindex, direction)?.is_empty())
+pub(crate) fn occupied(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<bool> {
+    Ok(!filters(netlink, place)?.is_empty())
 }
 
 /// Removes filters that a netviz which was killed has left behind: exactly those with a handle of
-/// netviz, a name of netviz, and no other living netviz of that id. Called in the door's namespace,
-/// at a door where this process has none: one with its own id is a predecessor's, as in a
-/// container, where each netviz has the same id.
-pub(crate) fn sweep(ifindex: u32) -> io::Result<usize> {
-    let mut netlink = Netlink::open()?;
+/// netviz, a name of netviz, and no other living netviz of that number. Only for a door where this
+/// one has none: one with its own number is that of a dead one.
+pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) -> io::Result<usize> {
     let mut swept = 0;
     for direction in [Direction::Ingress, Direction::Egress] {
-        for filter in filters(&mut netlink, ifindex, direction)? {
-            if is_left_over(&filter) {
-                netlink.change(RouteNetlinkMessage::DelTrafficFilter(message(
-                    ifindex,
-                    direction,
-                    filter.handle,
-                    u32::from(filter.priority) << 16 | u32::from(filter.protocol),
-                    vec![TcAttribute::Kind("bpf".into())],
-                )))?;
+        let place = (ifindex, direction);
+        let mut candidates = filters(netlink, place)?;
+        candidates.retain(is_of_netviz);
+        if candidates.is_empty() {
+            continue;
+        }
+        // Asked after the filters were read: whoever attaches has its number before.
+        let living = instance.others()?;
+        for filter in candidates {
+            if !living.contains(&filter.handle.minor) {
+                let rank = (filter.priority, filter.protocol);
+                remove(netlink, place, filter.handle, rank)?;
                 swept += 1;
             }
         }
@@ -118,27 +198,13 @@ pub(crate) fn sweep(ifindex: u32) -> io::Result<usize> {
     Ok(swept)
 }
 
-fn is_left_over(filter: &Filter) -> bool {
-    filter.priority == PRIORITY
-        && filter.handle.major == HANDLE_MAJOR
-        && filter.name.starts_with(PROGRAM_PREFIX)
-        && !living().contains(&filter.handle.minor)
+fn is_of_netviz(filter: &Filter) -> bool {
+    filter.maker().is_some()
 }
 
-/// Lower halves of the ids of all other processes called netviz.
-fn living() -> HashSet<u16> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-            (pid != std::process::id() && name.starts_with("netviz")).then_some(pid as u16)
-        })
-        .collect()
-}
-
-fn filters(netlink: &mut Netlink, ifindex: u32, direction: Direction) -> io::Result<Vec<Filter>> {
-    let request = message(ifindex, direction, RouteHandle::UNSPEC, 0, Vec::new());
+/// The filters of one hook, in the order in which the kernel runs them: after all of tcx.
+pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<Vec<Filter>> {
+    let request = message(place, TcHandle::UNSPEC, 0, Vec::new());
     let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
         Ok(answers) => answers,
         // No qdisc, no filters.
@@ -153,10 +219,10 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
         return None;
     };
     // Each priority is announced by an entry without a handle, which is no filter.
-    if message.header.handle == RouteHandle::UNSPEC {
+    if message.header.handle == TcHandle::UNSPEC {
         return None;
     }
-    let (mut name, mut kind, mut program) = (None, None, None);
+    let (mut name, mut kind, mut program, mut direct_action) = (None, None, None, false);
     for attribute in &message.attributes {
         let options = match attribute {
             TcAttribute::Options(options) => options,
@@ -170,6 +236,9 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
             match option {
                 TcOption::Bpf(TcFilterBpfOption::ProgName(text)) => name = Some(text.clone()),
                 TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => program = Some(*id),
+                TcOption::Bpf(TcFilterBpfOption::Flags(flags)) => {
+                    direct_action = flags.contains(TcBpfFlags::DirectAction);
+                }
                 _ => {}
             }
         }
@@ -180,13 +249,13 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
         handle: message.header.handle,
         name: name.or(kind)?,
         program,
+        direct_action,
     })
 }
 
 fn message(
-    ifindex: u32,
-    direction: Direction,
-    handle: RouteHandle,
+    (ifindex, direction): (u32, Direction),
+    handle: TcHandle,
     info: u32,
     attributes: Vec<TcAttribute>,
 ) -> TcMessage {
@@ -198,8 +267,8 @@ fn message(
     message.header = TcHeader {
         index: ifindex.cast_signed(),
         handle,
-        parent: RouteHandle {
-            major: 0xffff,
+        parent: TcHandle {
+            major: TcHandle::CLSACT.major,
             minor,
         },
         info,

@@ -2,23 +2,23 @@
 
 use std::{
     io,
+    os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
 };
 
-use aya::{
-    programs::{
-        ProgramError,
-        tc::{SchedClassifierLink, TcError},
-    },
-    sys::SyscallError,
-};
+use netlink_packet_route::tc::TcHandle;
 
 use super::{
-    clsact,
+    bpf,
+    clsact::{self, Instance},
+    errors::{explain, explain_load},
     load::{LoadError, Programs},
     tcx,
 };
-use crate::model::{Chain, Direction};
+use crate::{
+    model::{Chain, Direction},
+    sys::netlink::Netlink,
+};
 
 /// By which of the kernel's two ways netviz attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,57 +45,80 @@ pub(crate) enum AttachError {
     #[error("cannot attach to {direction}: {}", explain(.source))]
     Attach {
         direction: Direction,
-        source: ProgramError,
+        source: io::Error,
     },
 }
 
-/// An attached door. Must be dropped in the door's namespace in [`AttachMode::Clsact`], where a
-/// filter is removed by a request that counts in the namespace of the thread.
+/// Work in the namespace of the calling thread. What it needs of that is opened once, and when it
+/// is first needed.
+#[derive(Default)]
+pub(crate) struct Visit {
+    netlink: Option<Netlink>,
+}
+
+impl Visit {
+    pub(crate) fn netlink(&mut self) -> io::Result<&mut Netlink> {
+        if self.netlink.is_none() {
+            self.netlink = Some(Netlink::open()?);
+        }
+        self.netlink
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// An attached door.
 #[derive(Debug)]
 pub(crate) struct Hooked {
-    pub(crate) mode: AttachMode,
-    pub(crate) interface: String,
     ifindex: u32,
     programs: [u32; 2],
-    filters: Option<Filters>,
-    _links: [SchedClassifierLink; 2],
+    stand: Stand,
+    chains: Chains,
+}
+
+/// How netviz stands there.
+#[derive(Debug)]
+enum Stand {
+    Tcx {
+        /// Gone with their descriptors.
+        _links: [OwnedFd; 2],
+        seen: [Option<tcx::Seen>; 2],
+        filters: Option<Filters>,
+    },
+    /// To be taken away by [`Hooked::detach`], in the door's namespace.
+    Clsact(TcHandle),
 }
 
 /// Names of the clsact filters of a door, which run after all of tcx.
 #[derive(Debug)]
 struct Filters {
     read: Instant,
-    ingress: Vec<String>,
-    egress: Vec<String>,
+    names: [Vec<String>; 2],
 }
 
 /// How long they are believed. They say why packets go no further, and endanger no count.
 const FILTERS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Attaches in the calling thread's namespace. Without a `mode` the kernel is asked by trying.
+/// Attaches in the namespace of the visit. Without a `mode` the kernel is asked by trying.
 pub(crate) fn attach(
-    mut programs: Programs,
+    programs: &mut Programs,
     ifindex: u32,
     mode: Option<AttachMode>,
+    instance: &mut Option<Instance>,
+    visit: &mut Visit,
 ) -> Result<Hooked, AttachError> {
-    let interface = name_of(ifindex).ok_or(AttachError::Vanished)?;
-    let mut used = mode.unwrap_or(AttachMode::Tcx);
-    let ingress = match attach_one(&mut programs, &interface, Direction::Ingress, used) {
-        Err(AttachError::Attach { source, .. })
-            if mode.is_none() && errno(&source) == Some(libc::EINVAL) =>
-        {
-            used = AttachMode::Clsact;
-            clsact::sweep(ifindex)
-                .map_err(|error| vanished_or(Direction::Ingress, TcError::IoError(error).into()))?;
-            attach_one(&mut programs, &interface, Direction::Ingress, used)?
-        }
-        result => result?,
+    let stand = match mode {
+        Some(AttachMode::Tcx) => by_tcx(programs, ifindex)?,
+        Some(AttachMode::Clsact) => by_clsact(programs, ifindex, instance, visit)?,
+        None => match by_tcx(programs, ifindex) {
+            Err(AttachError::Attach { source, .. })
+                if source.raw_os_error() == Some(libc::EINVAL) =>
+            {
+                by_clsact(programs, ifindex, instance, visit)?
+            }
+            result => result?,
+        },
     };
-    let egress = attach_one(&mut programs, &interface, Direction::Egress, used)?;
-    // aya finds the interface by its name, and names can be given away between two calls.
-    if name_of(ifindex).is_none_or(|name| name != interface) {
-        return Err(AttachError::Vanished);
-    }
     let mut ids = [0; 2];
     for (id, direction) in ids.iter_mut().zip(DIRECTIONS) {
         *id = programs
@@ -105,160 +128,195 @@ pub(crate) fn attach(
             .id();
     }
     Ok(Hooked {
-        mode: used,
-        interface,
         ifindex,
         programs: ids,
-        filters: None,
-        _links: [ingress, egress],
+        stand,
+        chains: [None, None],
     })
 }
 
-impl Hooked {
-    /// Who shares the hooks, asked in the calling thread's namespace.
-    ///
-    /// # Errors
-    /// [`AttachError::Vanished`] when netviz is not there any more.
-    pub(crate) fn chains(&mut self) -> Result<Chains, AttachError> {
-        // Interfaces are renamed while they are up (Linux 6.2).
-        self.interface = name_of(self.ifindex).ok_or(AttachError::Vanished)?;
-        if self.mode == AttachMode::Tcx {
-            self.read_filters();
-        }
-        let mut chains = [None, None];
-        for ((chain, direction), own) in chains.iter_mut().zip(DIRECTIONS).zip(self.programs) {
-            let found = match self.mode {
-                AttachMode::Tcx => self.tcx_chain(direction, own),
-                AttachMode::Clsact => clsact::chain(self.ifindex, direction, own).map_err(drop),
-            };
-            match found {
-                Ok(None) => return Err(AttachError::Vanished),
-                Ok(there) => *chain = there,
-                // A program that is unloaded between the list and the question: asked again later.
-                Err(()) => {}
-            }
-        }
-        Ok(chains)
-    }
-
-    /// Cilium may stand in clsact beside a netviz in tcx: what comes after the links is behind too.
-    fn tcx_chain(&self, direction: Direction, own: u32) -> Result<Option<Chain>, ()> {
-        let chain = tcx::chain(&self.interface, direction, own).map_err(drop)?;
-        let filters = self.filters.as_ref().ok_or(())?;
-        Ok(chain.map(|mut chain| {
-            let names = match direction {
-                Direction::Ingress => &filters.ingress,
-                Direction::Egress => &filters.egress,
-            };
-            chain.behind.extend_from_slice(names);
-            chain
-        }))
-    }
-
-    fn read_filters(&mut self) {
-        if self
-            .filters
-            .as_ref()
-            .is_some_and(|filters| filters.read.elapsed() < FILTERS_INTERVAL)
-        {
-            return;
-        }
-        self.filters = clsact::names(self.ifindex)
-            .ok()
-            .map(|[ingress, egress]| Filters {
-                read: Instant::now(),
-                ingress,
-                egress,
-            });
-    }
+fn by_tcx(programs: &mut Programs, ifindex: u32) -> Result<Stand, AttachError> {
+    let mut link = |direction| {
+        let program = programs.program(direction)?;
+        let fd = program.fd().map_err(LoadError::from)?;
+        bpf::link_first(fd.as_fd(), ifindex, direction)
+            .map_err(|source| vanished_or(direction, source))
+    };
+    Ok(Stand::Tcx {
+        _links: [link(Direction::Ingress)?, link(Direction::Egress)?],
+        seen: [None, None],
+        filters: None,
+    })
 }
 
-/// Whether, on a kernel without tcx, it is netviz's turn: Cilium's filter first.
-pub(crate) fn may_attach(ifindex: u32, mode: Option<AttachMode>) -> bool {
-    mode != Some(AttachMode::Clsact)
-        || clsact::occupied(ifindex, Direction::Ingress).unwrap_or(true)
+fn by_clsact(
+    programs: &mut Programs,
+    ifindex: u32,
+    instance: &mut Option<Instance>,
+    visit: &mut Visit,
+) -> Result<Stand, AttachError> {
+    let instance = match instance {
+        Some(instance) => &*instance,
+        None => instance.insert(Instance::new().map_err(LoadError::from)?),
+    };
+    let handle = clsact::handle(instance);
+    let failed = |direction| move |source| vanished_or(direction, source);
+    let netlink = visit.netlink().map_err(failed(Direction::Ingress))?;
+    sweep(netlink, ifindex, instance);
+    clsact::prepare(netlink, ifindex).map_err(failed(Direction::Ingress))?;
+    for direction in DIRECTIONS {
+        let name = programs.name(direction);
+        let program = programs.program(direction)?;
+        let fd = program.fd().map_err(LoadError::from)?;
+        let what = (fd.as_fd(), name);
+        let attached = clsact::attach(netlink, (ifindex, direction), handle, what);
+        if let Err(error) = attached {
+            if direction == Direction::Egress {
+                let _ = clsact::detach(netlink, (ifindex, Direction::Ingress), handle);
+            }
+            return Err(vanished_or(direction, error));
+        }
+    }
+    Ok(Stand::Clsact(handle))
 }
 
 /// Clears a door of what a killed netviz left; nothing is ever left on a kernel with tcx.
-pub(crate) fn sweep(ifindex: u32) {
-    match clsact::sweep(ifindex) {
+fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) {
+    match clsact::sweep(netlink, ifindex, instance) {
         Ok(0) => {}
         Ok(swept) => log::info!("removed {swept} filters that a killed netviz had left"),
         Err(error) => log::debug!("cannot look for left-over filters: {error}"),
     }
 }
 
-fn attach_one(
-    programs: &mut Programs,
-    interface: &str,
-    direction: Direction,
-    mode: AttachMode,
-) -> Result<SchedClassifierLink, AttachError> {
-    let program = programs.program(direction)?;
-    let link = match mode {
-        AttachMode::Tcx => tcx::attach(program, interface, direction),
-        AttachMode::Clsact => clsact::attach(program, interface, direction),
-    };
-    link.map_err(|source| vanished_or(direction, source))
+impl Hooked {
+    pub(crate) fn mode(&self) -> AttachMode {
+        match self.stand {
+            Stand::Tcx { .. } => AttachMode::Tcx,
+            Stand::Clsact(_) => AttachMode::Clsact,
+        }
+    }
+
+    /// Who shared the hooks when they were last looked at.
+    pub(crate) fn chains(&self) -> &Chains {
+        &self.chains
+    }
+
+    /// Whether nobody ran before netviz.
+    pub(crate) fn is_first(&self) -> bool {
+        let mut chains = self.chains.iter().flatten();
+        chains.all(|chain| chain.ahead.is_empty())
+    }
+
+    /// Asks who shares the hooks, in the namespace of the visit; true when that has changed.
+    ///
+    /// # Errors
+    /// [`AttachError::Vanished`] when netviz is not there any more.
+    pub(crate) fn look(&mut self, visit: &mut Visit) -> Result<bool, AttachError> {
+        let chains = match &mut self.stand {
+            Stand::Tcx { seen, filters, .. } => {
+                read_filters(filters, self.ifindex, visit);
+                tcx_chains(self.ifindex, self.programs, seen, filters.as_ref())?
+            }
+            Stand::Clsact(_) => clsact_chains(self.ifindex, self.programs, visit)?,
+        };
+        let changed = chains != self.chains;
+        self.chains = chains;
+        Ok(changed)
+    }
+
+    /// Takes netviz away. Where the namespace cannot be entered any more, a filter is gone with it,
+    /// and there is nothing to call this for.
+    pub(crate) fn detach(self, visit: &mut Visit) {
+        let Stand::Clsact(handle) = self.stand else {
+            return;
+        };
+        for direction in DIRECTIONS {
+            let gone = visit
+                .netlink()
+                .and_then(|netlink| clsact::detach(netlink, (self.ifindex, direction), handle));
+            if let Err(error) = gone {
+                log::debug!("cannot remove a filter, which may be gone already: {error}");
+            }
+        }
+    }
 }
 
-fn vanished_or(direction: Direction, source: ProgramError) -> AttachError {
-    match errno(&source) {
+/// Cilium may stand in clsact beside a netviz in tcx: what comes after the links is behind too.
+fn tcx_chains(
+    ifindex: u32,
+    programs: [u32; 2],
+    seen: &mut [Option<tcx::Seen>; 2],
+    filters: Option<&Filters>,
+) -> Result<Chains, AttachError> {
+    let mut chains = [None, None];
+    for (at, direction) in DIRECTIONS.into_iter().enumerate() {
+        match tcx::look(ifindex, direction, programs[at], seen[at].take()) {
+            Ok(None) => return Err(AttachError::Vanished),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                return Err(AttachError::Vanished);
+            }
+            Ok(there) => seen[at] = there,
+            // A program that is unloaded between the list and the question: asked again later.
+            Err(_) => {}
+        }
+        chains[at] = seen[at].as_ref().zip(filters).map(|(seen, filters)| {
+            let mut chain = seen.chain().clone();
+            chain.behind.extend_from_slice(&filters.names[at]);
+            chain
+        });
+    }
+    Ok(chains)
+}
+
+fn clsact_chains(
+    ifindex: u32,
+    programs: [u32; 2],
+    visit: &mut Visit,
+) -> Result<Chains, AttachError> {
+    let mut chains = [None, None];
+    for ((chain, direction), own) in chains.iter_mut().zip(DIRECTIONS).zip(programs) {
+        let found = visit
+            .netlink()
+            .and_then(|netlink| clsact::chain(netlink, (ifindex, direction), own));
+        match found {
+            Ok(None) => return Err(AttachError::Vanished),
+            Ok(there) => *chain = there,
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                return Err(AttachError::Vanished);
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(chains)
+}
+
+fn read_filters(filters: &mut Option<Filters>, ifindex: u32, visit: &mut Visit) {
+    let fresh = |filters: &Filters| filters.read.elapsed() < FILTERS_INTERVAL;
+    if filters.as_ref().is_some_and(fresh) {
+        return;
+    }
+    let names = visit
+        .netlink()
+        .and_then(|netlink| clsact::names(netlink, ifindex));
+    *filters = names.ok().map(|names| Filters {
+        read: Instant::now(),
+        names,
+    });
+}
+
+/// Whether, on a kernel without tcx, it is netviz's turn: Cilium's filter first.
+pub(crate) fn may_attach(ifindex: u32, mode: Option<AttachMode>, visit: &mut Visit) -> bool {
+    mode != Some(AttachMode::Clsact)
+        || visit
+            .netlink()
+            .and_then(|netlink| clsact::occupied(netlink, (ifindex, Direction::Ingress)))
+            .unwrap_or(true)
+}
+
+fn vanished_or(direction: Direction, source: io::Error) -> AttachError {
+    match source.raw_os_error() {
         Some(libc::ENODEV) => AttachError::Vanished,
         _ => AttachError::Attach { direction, source },
     }
-}
-
-fn name_of(ifindex: u32) -> Option<String> {
-    nix::net::if_::if_indextoname(ifindex)
-        .ok()?
-        .into_string()
-        .ok()
-}
-
-fn errno(error: &ProgramError) -> Option<i32> {
-    match error {
-        ProgramError::SyscallError(SyscallError { io_error, .. })
-        | ProgramError::LoadError { io_error, .. }
-        | ProgramError::TcError(TcError::IoError(io_error)) => io_error.raw_os_error(),
-        ProgramError::TcError(TcError::NetlinkError(error)) => error.raw_os_error(),
-        _ => None,
-    }
-}
-
-fn explain_load(error: &LoadError) -> String {
-    match error {
-        LoadError::Program(error) => explain(error),
-        LoadError::Object(aya::EbpfError::MapError(aya::maps::MapError::CreateError {
-            io_error,
-            ..
-        })) => explain_errno(io_error.raw_os_error(), &io_error.to_string()),
-        other => explain_errno(None, &other.to_string()),
-    }
-}
-
-fn explain(error: &ProgramError) -> String {
-    let code = errno(error);
-    let text = code.map_or_else(
-        || error.to_string(),
-        |code| io::Error::from_raw_os_error(code).to_string(),
-    );
-    explain_errno(code, &text)
-}
-
-fn explain_errno(code: Option<i32>, text: &str) -> String {
-    let remedy = match code {
-        Some(libc::EPERM | libc::EACCES) => {
-            "run netviz as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
-        }
-        Some(libc::EMFILE) => "raise the limit of open files (ulimit -n), each door needs three",
-        Some(libc::ENOENT | libc::EOPNOTSUPP) => {
-            "the kernel has neither tcx nor clsact: it needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF"
-        }
-        Some(libc::ENOMEM) => {
-            "there is no memory left for BPF: raise the memory limit, or RLIMIT_MEMLOCK before Linux 5.11"
-        }
-        _ => return text.to_owned(),
-    };
-    format!("{text}; {remedy}")
 }

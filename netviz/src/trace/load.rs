@@ -47,10 +47,7 @@ impl Loader {
         let counters = Counters {
             map: PerCpuArray::try_from(map)?,
         };
-        let mut programs = Programs { object };
-        for direction in [Direction::Ingress, Direction::Egress] {
-            programs.program(direction)?.load()?;
-        }
+        let programs = Programs::load(object, [INGRESS_PROGRAM, EGRESS_PROGRAM])?;
         Ok((programs, counters))
     }
 }
@@ -58,17 +55,34 @@ impl Loader {
 /// The two programs of one copy, loaded.
 pub(crate) struct Programs {
     object: Ebpf,
+    /// For ingress and for egress.
+    names: [&'static str; 2],
 }
 
 impl Programs {
+    /// Gives the programs for ingress and egress to the kernel.
+    pub(crate) fn load(object: Ebpf, names: [&'static str; 2]) -> Result<Self, LoadError> {
+        let mut programs = Self { object, names };
+        for direction in [Direction::Ingress, Direction::Egress] {
+            programs.program(direction)?.load()?;
+        }
+        Ok(programs)
+    }
+
+    /// Name of the program for a hook.
+    pub(super) fn name(&self, direction: Direction) -> &'static str {
+        let [ingress, egress] = self.names;
+        match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        }
+    }
+
     pub(crate) fn program(
         &mut self,
         direction: Direction,
     ) -> Result<&mut SchedClassifier, LoadError> {
-        let name = match direction {
-            Direction::Ingress => INGRESS_PROGRAM,
-            Direction::Egress => EGRESS_PROGRAM,
-        };
+        let name = self.name(direction);
         let program = self
             .object
             .program_mut(name)

@@ -128,7 +128,7 @@ fn check(
     Ok(())
 }
 
-fn near(name: &str, all: &[String]) -> String {
+pub(crate) fn near(name: &str, all: &[String]) -> String {
     let mut scored: Vec<_> = all
         .iter()
         .map(|other| (strsim::jaro_winkler(name, other), other))

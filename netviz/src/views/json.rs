@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 
 use crate::model::Snapshot;
 
@@ -19,8 +20,16 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write(snapshot: &Snapshot, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, snapshot)?;
+pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
+    write_pretty(snapshot, out)
+}
+
+/// Writes anything in as many lines as it takes.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_pretty(value: &impl Serialize, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)
 }
 

@@ -2,19 +2,27 @@
 //!
 //! A function of the snapshot's content, not of the order in which its doors were found.
 
+mod way;
+
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{DoorId, DoorState, Role, Side, Snapshot, qualified};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{DoorId, DoorState, NetNsId, Role, Side, Snapshot, qualified};
+pub use way::{Way, WayKind};
 
 /// All buildings, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Layout {
     /// One per node that has a door.
     pub buildings: Vec<Building>,
+    /// What joins them, where that can be told.
+    pub way: Option<Way>,
 }
 
 /// A node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Building {
     /// The node's name as it was found: not cleaned.
     pub name: String,
@@ -27,16 +35,50 @@ pub struct Building {
 }
 
 /// A corridor, or one door alone where the other end is not shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hallway {
     /// What the drawing writes above it: not cleaned.
     pub label: String,
     /// What it is for.
     pub role: Role,
     /// The end that is further from the node's middle; the only one of a door alone.
+    #[serde(serialize_with = "place")]
+    #[schemars(with = "Place")]
     pub far: DoorId,
     /// The other end.
+    #[serde(serialize_with = "place_if_any")]
+    #[schemars(with = "Option<Place>")]
     pub near: Option<DoorId>,
+}
+
+/// A door, as it is found among those of the snapshot.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DoorPlace")]
+struct Place {
+    /// Inode of its network namespace; `null` where that is out of reach.
+    netns: Option<NetNsId>,
+    /// Its own index there.
+    ifindex: u32,
+}
+
+impl From<DoorId> for Place {
+    fn from(id: DoorId) -> Self {
+        Self {
+            netns: id.space.known(),
+            ifindex: id.ifindex,
+        }
+    }
+}
+
+fn place<S: serde::Serializer>(id: &DoorId, serializer: S) -> Result<S::Ok, S::Error> {
+    Place::from(*id).serialize(serializer)
+}
+
+fn place_if_any<S: serde::Serializer>(
+    id: &Option<DoorId>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    id.map(Place::from).serialize(serializer)
 }
 
 impl Layout {
@@ -78,17 +120,30 @@ impl Layout {
                 halls.sort_by(|a, b| order(a).cmp(&order(b)));
             }
         }
-        Self { buildings }
+        let way = Way::between(&buildings, &shown);
+        Self { buildings, way }
     }
 }
 
 impl Building {
+    /// Everything in it, from the rooms to the gates.
+    pub fn halls(&self) -> impl Iterator<Item = &Hallway> {
+        self.rooms.iter().chain(&self.inner).chain(&self.gates)
+    }
+
     fn put(&mut self, hallway: Hallway) {
         match hallway.role {
             Role::Pod | Role::Health => self.rooms.push(hallway),
             Role::CiliumHost => self.inner.push(hallway),
             _ => self.gates.push(hallway),
         }
+    }
+}
+
+impl Hallway {
+    /// Its ends, the far one first.
+    pub fn ends(&self) -> impl Iterator<Item = DoorId> + use<> {
+        [Some(self.far), self.near].into_iter().flatten()
     }
 }
 

@@ -3,15 +3,17 @@
 //! Every form is a function of one snapshot, and all of them share [`super::layout`].
 
 pub mod graph;
+pub mod json;
 pub mod svg;
 pub mod text;
 
 use std::collections::HashMap;
 
 use super::{
-    layout::{Building, Hallway, Layout},
+    layout::{Building, Hallway, Layout, WayKind},
+    reasons::{Reason, Reasons},
     table::{self, around},
-    text::{rate, safe},
+    text::{cut_apart, cut_middle, rate, safe},
 };
 use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State};
 
@@ -72,6 +74,83 @@ impl<'a> Map<'a> {
         }
         safe(&parts.join(" · "))
     }
+
+    /// The rooms' names in so many columns; two that differ look different.
+    fn labels(&self, width: usize) -> HashMap<String, String> {
+        let halls = self.layout.buildings.iter().flat_map(Building::halls);
+        let mut names: Vec<_> = halls.map(|hall| safe(&hall.label)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let cut = cut_apart(&names, width);
+        names
+            .iter()
+            .map(|name| (name.clone(), cut[name.as_str()].clone()))
+            .collect()
+    }
+
+    /// Whether packets of pods crossed the building in the window and none of them this corridor.
+    /// Only said where every counter that it takes is known.
+    #[must_use]
+    pub fn is_off_path(&self, building: &Building, hall: &Hall<'_>) -> bool {
+        let still = |door: &DoorState| {
+            let none = |rate: Option<f64>| rate == Some(0.0);
+            door.state == State::Counting
+                && none(door.ingress.packets_per_second)
+                && none(door.egress.packets_per_second)
+        };
+        let mut pods = building.rooms.iter().filter(|room| room.role == Role::Pod);
+        hall.role == Role::CiliumHost
+            && hall.doors().all(still)
+            && pods.any(|room| self.hall(room).is_some_and(|room| !room.is_quiet()))
+    }
+
+    /// What more there is to say of a gate: what it is not used for, or carries.
+    fn aside(&self, building: &Building, hall: &Hall<'_>) -> Option<String> {
+        if self.is_off_path(building, hall) {
+            return Some("not on this path".into());
+        }
+        let tunnel = building.gates.iter().any(|gate| gate.role == Role::Overlay);
+        (hall.role == Role::Uplink && tunnel).then(|| "carries the tunnel".into())
+    }
+
+    /// What the signs mean that are in this drawing, a line for each.
+    fn legend(&self) -> Vec<String> {
+        let window = self.snapshot.window_seconds;
+        let window = window.map_or_else(String::new, |seconds| format!(" over {seconds:.1} s"));
+        let mut lines = vec![
+            format!(
+                "▼ into the device, ▲ out of it, packets per second{window}; doors are never summed."
+            ),
+            "═ crossed, ┄ by nothing, ? not known. The number beside a door is its index.".into(),
+        ];
+        let halls = || {
+            let buildings = self.layout.buildings.iter();
+            buildings.flat_map(|it| {
+                it.halls()
+                    .filter_map(move |hall| Some((it, self.hall(hall)?)))
+            })
+        };
+        if halls().any(|(_, hall)| hall.near.is_none() && hall.far.peer_ifindex.is_some()) {
+            lines.push("5@if6: the other end, which has index 6, is not shown.".into());
+        }
+        if halls().any(|(it, hall)| self.is_off_path(it, &hall)) {
+            let said =
+                "not on this path: packets of pods crossed the node, and none of them this door.";
+            lines.push(said.into());
+        }
+        if let Some(way) = &self.layout.way {
+            let what = match way.kind {
+                WayKind::Tunnel => "the tunnel",
+                WayKind::Network => "the network",
+            };
+            let name = way.name.as_ref().map(|name| format!(", {}", safe(name)));
+            lines.push(format!(
+                "Between the nodes: {what}{}.",
+                name.unwrap_or_default()
+            ));
+        }
+        lines
+    }
 }
 
 impl<'a> Hall<'a> {
@@ -98,7 +177,7 @@ impl<'a> Hall<'a> {
         rates.reduce(f64::max)
     }
 
-    /// Whether nothing crossed it in the window.
+    /// Whether nothing is known to have crossed it in the window.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.busiest().unwrap_or(0.0) == 0.0
@@ -129,6 +208,34 @@ pub fn rates(door: &DoorState) -> String {
 pub fn remark(door: &DoorState) -> Option<String> {
     let plain = door.state == State::Counting && door.reason.is_none();
     (!plain).then(|| table::state(door))
+}
+
+/// The door's index; with that of its other end, as `ip` writes it, where `alone`.
+#[must_use]
+pub fn index(door: &DoorState, alone: bool) -> String {
+    match door.peer_ifindex.filter(|_| alone) {
+        Some(peer) => format!("{}@if{peer}", door.ifindex),
+        None => door.ifindex.to_string(),
+    }
+}
+
+/// What is remarked below a drawing: `[1] lxc73d2e1d7cf4f 13: bypassed: …`
+fn footnotes(remarks: &Reasons) -> Vec<String> {
+    let line = |(place, reason): (usize, &Reason)| {
+        let number = place + 1;
+        match reason.places.as_slice() {
+            [place] => format!("[{number}] {place}: {}", reason.whole),
+            places => format!("[{number}] at {} doors: {}", places.len(), reason.cause()),
+        }
+    };
+    remarks.all().enumerate().map(line).collect()
+}
+
+/// Takes down what there is to remark of a door; the number of the remark.
+fn note(remarks: &mut Reasons, door: &DoorState) -> Option<usize> {
+    let said = remark(door)?;
+    let place = format!("{} {}", cut_middle(&name(door), 15), door.ifindex);
+    Some(remarks.add(&said, place))
 }
 
 /// What a gate leads to, in a word.

@@ -13,6 +13,7 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets
 
 use super::{
     lines::word,
+    reasons::{Reason, Reasons},
     text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
 use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, qualified};
@@ -332,7 +333,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     let width = style.width.unwrap_or(usize::MAX);
     let rows = text.iter().map(|line| cut_end(line, width)).collect();
     let mut below = Vec::new();
-    let reasons = reasons.lines();
+    let reasons: Vec<_> = reasons.all().map(reason).collect();
     let more = reasons.len().saturating_sub(REASONS);
     for reason in reasons.iter().take(REASONS) {
         below.extend(wrap(reason, width, 4));
@@ -350,36 +351,10 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     Drawing { rows, below }
 }
 
-/// Reasons that had to be cut, and at which doors: the same one is said once.
-#[derive(Default)]
-struct Reasons(Vec<Reason>);
-
-struct Reason {
-    /// Without the figures in brackets, which differ from door to door.
-    cause: String,
-    whole: String,
-    places: Vec<String>,
-}
-
-impl Reasons {
-    fn add(&mut self, whole: &str, place: String) {
-        let cause = whole.split_once(" (").map_or(whole, |(cause, _)| cause);
-        match self.0.iter_mut().find(|reason| reason.cause == cause) {
-            Some(reason) => reason.places.push(place),
-            None => self.0.push(Reason {
-                cause: cause.to_owned(),
-                whole: whole.to_owned(),
-                places: vec![place],
-            }),
-        }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let line = |reason: &Reason| match reason.places.as_slice() {
-            [place] => format!("  {place}  {}", reason.whole),
-            places => format!("  {}: {}", reason.cause, places.join(", ")),
-        };
-        self.0.iter().map(line).collect()
+fn reason(reason: &Reason) -> String {
+    match reason.places.as_slice() {
+        [place] => format!("  {place}  {}", reason.whole),
+        places => format!("  {}: {}", reason.cause(), places.join(", ")),
     }
 }
 
@@ -391,7 +366,7 @@ fn is_telling(door: &DoorState) -> bool {
     door.state != State::Gone && door.reason.as_deref() != Some(PENDING)
 }
 
-fn place_of(door: &DoorState) -> String {
+pub(super) fn place_of(door: &DoorState) -> String {
     let interface = door.interface.as_deref().unwrap_or("?");
     format!("{} {}", safe(interface), door.ifindex)
 }

@@ -62,6 +62,11 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
                     wrong.push(format!("{at}: {value} is below {limit}"));
                 }
             }
+            ("maximum", limit) => {
+                if value.as_f64() > limit.as_f64() && value.is_number() {
+                    wrong.push(format!("{at}: {value} is above {limit}"));
+                }
+            }
             ("const", wanted) => {
                 if value != wanted {
                     wrong.push(format!("{at}: {value} is not {wanted}"));
@@ -135,6 +140,7 @@ mod tests {
             (json!({"minItems": 2}), json!([1])),
             (json!({"maxItems": 1}), json!([1, 2])),
             (json!({"minimum": 0}), json!(-1)),
+            (json!({"maximum": 9}), json!(10)),
             (json!({"const": "a"}), json!("b")),
             (json!({"enum": ["a"]}), json!("b")),
             (json!({"anyOf": [{"type": "null"}]}), json!(1)),

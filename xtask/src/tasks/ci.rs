@@ -1,18 +1,13 @@
 //! `cargo xtask ci`: the one gate. Stops at the first thing that is wrong.
 
-use std::{
-    env::{self, consts::ARCH},
-    path::PathBuf,
-    process::Command,
-    time::Instant,
-};
+use std::{env::consts::ARCH, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{dist, test};
 use crate::{
     machine::{self, BPF_TARGET},
-    process::{self, cargo, root, rustup_run, say, seconds, step},
+    process::{self, cargo, rustup_run, say, seconds, step, target},
     setup::{self, Way},
 };
 
@@ -40,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     step("rustdoc", rustdoc)?;
     test::tests(false, &[])?;
     dist::run()?;
+    test::kernels(false)?;
     say(format_args!(
         "ci: all passed in {}",
         seconds(start.elapsed())
@@ -91,9 +87,7 @@ fn ebpf_lint(way: Way) -> Command {
         BPF_TARGET,
     ]);
     // Another compiler: in a directory of its own, so that neither undoes the other's work.
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    lint.arg("--target-dir").arg(target.join("ebpf-lint"));
+    lint.arg("--target-dir").arg(target().join("ebpf-lint"));
     // As aya-build sets it, for the structures of the kernel on this machine.
     lint.env(
         "CARGO_ENCODED_RUSTFLAGS",

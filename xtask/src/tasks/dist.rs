@@ -22,6 +22,11 @@ const SIZE_LIMIT: u64 = 10 * MIB;
 /// Builds `target/dist/netviz` and checks it.
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
+    check(&build()?)
+}
+
+/// Builds `target/dist/netviz`, on a machine that is set up.
+pub(crate) fn build() -> Result<PathBuf> {
     let netviz = step("building netviz, static", build_static)?;
     let target = netviz
         .ancestors()
@@ -31,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
     fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
     let copy = dist.join("netviz");
     fs::copy(&netviz, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
-    check(&copy)
+    Ok(copy)
 }
 
 fn build_static() -> Result<PathBuf> {

@@ -58,7 +58,7 @@ fn count(result: &str, word: &str) -> u64 {
 }
 
 /// The name in "test module::name ... FAILED".
-fn failed_test(line: &str) -> Option<&str> {
+pub(super) fn failed_test(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 

@@ -1,8 +1,11 @@
 //! `cargo xtask test`: every test of the workspace, and one line that sums them up.
 
 use std::{
+    env::{self, consts::ARCH},
     ffi::OsString,
+    fs,
     io::{self, BufRead as _, BufReader, Write},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -11,10 +14,17 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{dist, tally::Tally};
 use crate::{
-    machine,
-    process::{cargo, line, say, seconds, step},
+    kernels::{self, Release},
+    machine, mutants,
+    process::{cargo, line, say, seconds, step, target},
     setup,
 };
+
+/// As `netviz_tests::skip` and `netviz_tests::mangle` call them.
+const SKIPPED_VARIABLE: &str = "NETVIZ_SKIPPED";
+const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
+/// For each parser, where time is no object.
+const FUZZ_SECONDS: &str = "600";
 
 /// Tests that cargo builds and runs at once.
 struct Group {
@@ -66,7 +76,30 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     if args.is_empty() {
         dist::run()?;
     }
-    tests(all, args)
+    tests(all, args)?;
+    if args.is_empty() {
+        kernels(all)?;
+    }
+    if all && args.is_empty() {
+        mutants::run(&[])?;
+    }
+    Ok(())
+}
+
+/// The kernel tests on other kernels than this machine's.
+pub(super) fn kernels(all: bool) -> Result<()> {
+    if ARCH != "x86_64" {
+        say(format_args!(
+            "not run: Debian's kernels are emulated for x86_64 alone, this is {ARCH}"
+        ));
+        return Ok(());
+    }
+    let releases = if all {
+        Release::or_all(Vec::new())
+    } else {
+        Release::OFTEN.to_vec()
+    };
+    kernels::run(&releases, &[])
 }
 
 /// Runs the tests on a machine that is prepared.
@@ -74,6 +107,7 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
     let mut total = Tally::default();
     let mut broken = Vec::new();
+    let skipped = Skipped::collect(&target().join("skipped.txt"))?;
     for Group {
         name,
         select,
@@ -81,6 +115,10 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     } in GROUPS
     {
         let mut command = cargo();
+        command.env(SKIPPED_VARIABLE, &skipped.0);
+        if all && env::var_os(FUZZ_VARIABLE).is_none() {
+            command.env(FUZZ_VARIABLE, FUZZ_SECONDS);
+        }
         command
             .arg("test")
             .args(select)
@@ -95,7 +133,27 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     if total.executed() == 0 {
         broken.push("no test was executed".into());
     }
+    for line in skipped.lines() {
+        say(format_args!("skipped: {line}"));
+        total.passed = total.passed.saturating_sub(1);
+        total.ignored += 1;
+    }
     report(&total, &broken, start)
+}
+
+/// Where tests that this machine cannot run say so. The harness calls them passed.
+struct Skipped(PathBuf);
+
+impl Skipped {
+    fn collect(path: &Path) -> Result<Self> {
+        fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
 }
 
 /// One run of cargo, as it ended.

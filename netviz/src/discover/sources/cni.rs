@@ -181,17 +181,17 @@ impl Cache {
 
     /// The pods that are alive on a node whose files can be read at one of `roots`.
     pub fn read(&mut self, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
-        let (root, paths) = match files::list(roots, DIRECTORY) {
+        let listed = match files::list(roots, DIRECTORY) {
             Ok(listed) => listed,
             Err(status) => return (status, Vec::new()),
         };
-        self.0.refresh(&root, &paths);
+        self.0.refresh(&listed.root, &listed.paths);
         let attachments = self.0.found().cloned();
-        let mut pods = living(attachments, |path| root.namespace(path));
+        let mut pods = living(attachments, |path| listed.root.namespace(path));
         pods.sort_by(|a, b| {
             (a.netns, &a.namespace, &a.name).cmp(&(b.netns, &b.namespace, &b.name))
         });
-        (Status::Ok(self.0.complaint()), pods)
+        (Status::Ok(self.0.complaint(&listed)), pods)
     }
 }
 

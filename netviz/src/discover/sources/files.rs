@@ -14,11 +14,35 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 /// More than the interfaces or containers of the largest node.
 const ENTRIES: usize = 10_000;
 
-/// The root of a node, and what is in one of its directories, or why that cannot be said.
-pub(super) fn list(roots: &[PathBuf], directory: &str) -> Result<(Root, Vec<PathBuf>), Status> {
+/// The root of a node, and what is in one of its directories.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) root: Root,
+    /// Sorted.
+    pub(super) paths: Vec<PathBuf>,
+    directory: &'static str,
+    whole: bool,
+}
+
+impl Listed {
+    /// What is to be said where there are more entries than are read.
+    pub(super) fn cut(&self) -> Option<String> {
+        let Self { directory, .. } = self;
+        (!self.whole)
+            .then(|| format!("/{directory} has more than {ENTRIES} entries, the rest is not read"))
+    }
+}
+
+/// What is in a directory of a node, or why that cannot be said.
+pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed, Status> {
     let root = Root::open(roots).ok_or(Status::Absent)?;
     match root.list(Path::new(directory), ENTRIES) {
-        Ok(paths) => Ok((root, paths)),
+        Ok((paths, whole)) => Ok(Listed {
+            root,
+            paths,
+            directory,
+            whole,
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Status::Absent),
         Err(error) => Err(Status::Failed(format!("cannot read /{directory}: {error}"))),
     }
@@ -74,12 +98,14 @@ impl<T> Files<T> {
         entries.filter_map(|(_, entry)| entry.as_ref().ok()?.as_ref())
     }
 
-    /// `2 unreadable of 14`.
-    pub(super) fn complaint(&self) -> Option<String> {
+    /// `2 unreadable of 14`, and that there are more than were read.
+    pub(super) fn complaint(&self, listed: &Listed) -> Option<String> {
         let bad = self.entries.values().filter(|(_, entry)| entry.is_err());
-        match bad.count() {
+        let unreadable = match bad.count() {
             0 => None,
             bad => Some(format!("{bad} unreadable of {}", self.entries.len())),
-        }
+        };
+        let words: Vec<_> = [unreadable, listed.cut()].into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 }

@@ -5,9 +5,13 @@
 //! no link leads to the files of the machine that netviz runs on.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, Read as _},
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -54,19 +58,24 @@ impl Root {
         is_namespace.then(|| fstat(&file).ok().map(|stat| NetNsId(stat.st_ino)))?
     }
 
-    /// Names of the ordinary files in a directory, `most` at the most, in order.
-    pub(crate) fn list(&self, path: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
+    /// What is in a directory, in order, and whether that is all of it: `most` at the most.
+    pub(crate) fn list(&self, path: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
         let directory = self.at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut names = Vec::new();
         for entry in Dir::from_fd(directory)?.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if !name.starts_with(b".") && names.len() < most {
-                names.push(path.join(String::from_utf8_lossy(name).as_ref()));
+            if name.starts_with(b".") {
+                continue;
             }
+            if names.len() == most {
+                names.sort();
+                return Ok((names, false));
+            }
+            names.push(path.join(OsStr::from_bytes(name)));
         }
         names.sort();
-        Ok(names)
+        Ok((names, true))
     }
 
     /// What a file was when it was looked at: enough to know whether it is still the same.

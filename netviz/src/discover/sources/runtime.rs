@@ -156,15 +156,16 @@ pub(super) fn run(context: Context) {
 }
 
 fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
-    let (root, bundles) = match files::list(roots, DIRECTORY) {
+    let listed = match files::list(roots, DIRECTORY) {
         Ok(listed) => listed,
         Err(status) => return (status, Vec::new()),
     };
-    let paths: Vec<_> = bundles
-        .into_iter()
+    let paths: Vec<_> = listed
+        .paths
+        .iter()
         .map(|bundle| bundle.join("config.json"))
         .collect();
-    cache.refresh(&root, &paths);
-    let pods = pods(cache.found(), node, |path| root.namespace(path));
-    (Status::Ok(cache.complaint()), pods)
+    cache.refresh(&listed.root, &paths);
+    let pods = pods(cache.found(), node, |path| listed.root.namespace(path));
+    (Status::Ok(cache.complaint(&listed)), pods)
 }

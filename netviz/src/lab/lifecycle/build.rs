@@ -11,6 +11,7 @@ use crate::lab::{
     Pod,
     datapath::Datapath,
     echo::Echo,
+    files::Files,
     pause::{self, Kind, Starting},
     sysctl::Role,
     wiring,
@@ -130,10 +131,12 @@ impl Lab {
         if options.ipv6 {
             addresses.push(pod.address6.into());
         }
-        match &self.echo {
-            Some(echo) => echo.serve(pod.pid, &namespace, &addresses),
-            None => Ok(()),
+        if let Some(echo) = &self.echo {
+            echo.serve(pod.pid, &namespace, &addresses)?;
         }
+        Files::of(&self.plan.nodes[node], pod)
+            .map_or(Ok(()), |files| files.write())
+            .context("writing what a node has in its files about it")
     }
 }
 

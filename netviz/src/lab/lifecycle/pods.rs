@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, umount2};
 
 use super::Lab;
-use crate::lab::{Pod, pause};
+use crate::lab::{Pod, files::Files, pause};
 
 impl Lab {
     /// Starts one more pod, as a CNI ADD does.
@@ -42,9 +42,11 @@ impl Lab {
         if let Some(echo) = &self.echo {
             echo.forget(pod.pid);
         }
+        let forgotten = Files::of(&self.plan.nodes[node], &pod).map_or(Ok(()), |it| it.remove());
         let unbound = self.unbind(&pod, node);
         pause.end();
         self.datapaths[node].remove_pod(&pod)?;
+        forgotten.with_context(|| format!("removing the node's files about pod {name}"))?;
         deleted.with_context(|| format!("deleting {} of pod {name}", pod.interface.name))?;
         unbound
     }

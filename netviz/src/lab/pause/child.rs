@@ -2,7 +2,7 @@
 //! lock when it was forked.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     os::fd::{AsRawFd as _, RawFd},
 };
 
@@ -20,7 +20,7 @@ const ROOT: RawFd = 3;
 /// What the child was doing when it failed, in the order of [`STEPS`].
 pub(super) type Step = u8;
 
-pub(super) const STEPS: [&str; 8] = [
+pub(super) const STEPS: [&str; 9] = [
     "nothing",
     "leaving the owner's session",
     "joining the node's mount namespace",
@@ -29,6 +29,7 @@ pub(super) const STEPS: [&str; 8] = [
     "making its mounts private",
     "mounting an empty /run",
     "binding its network namespace under /run/netns",
+    "mounting an empty /var",
 ];
 
 /// The child's life.
@@ -87,7 +88,7 @@ fn enter(kind: &Kind) -> Result<(), Step> {
                     4,
                     libc::sethostname(hostname.as_ptr().cast(), hostname.len()),
                 )?;
-                own_run()
+                own_directories()
             }
             Kind::Pod {
                 hostname, netns, ..
@@ -106,25 +107,35 @@ fn enter(kind: &Kind) -> Result<(), Step> {
     }
 }
 
-/// An empty `/run` that nobody else sees.
+/// An empty `/run` and an empty `/var` that nobody else sees.
 ///
 /// # Safety
 /// In a forked child with a mount namespace of its own.
-unsafe fn own_run() -> Result<(), Step> {
+unsafe fn own_directories() -> Result<(), Step> {
     let none = std::ptr::null();
     let flags = libc::MS_REC | libc::MS_PRIVATE;
-    let tmpfs = c"tmpfs".as_ptr();
     // SAFETY: constant strings.
     unsafe {
         check(
             5,
             libc::mount(none, c"/".as_ptr(), none, flags, none.cast()),
         )?;
+        own_directory(6, c"/run")?;
+        check(6, libc::mkdir(c"/run/netns".as_ptr(), 0o755))?;
+        own_directory(8, c"/var")
+    }
+}
+
+/// # Safety
+/// As [`own_directories`].
+unsafe fn own_directory(step: Step, path: &CStr) -> Result<(), Step> {
+    let tmpfs = c"tmpfs".as_ptr();
+    let mode = c"mode=755".as_ptr().cast();
+    // SAFETY: the strings live in this process.
+    unsafe {
         // Where there is none, in an empty root, it stays as an empty directory.
-        libc::mkdir(c"/run".as_ptr(), 0o755);
-        let mode = c"mode=755".as_ptr().cast();
-        check(6, libc::mount(tmpfs, c"/run".as_ptr(), tmpfs, 0, mode))?;
-        check(6, libc::mkdir(c"/run/netns".as_ptr(), 0o755))
+        libc::mkdir(path.as_ptr(), 0o755);
+        check(step, libc::mount(tmpfs, path.as_ptr(), tmpfs, 0, mode))
     }
 }
 

@@ -32,8 +32,13 @@ pub(super) fn identity(name: &str) -> u32 {
     256 + u32::try_from(fingerprint(deployment) % 65_280).unwrap_or_default()
 }
 
+/// As `ip link` prints it.
+pub(in crate::lab) fn written(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// FNV-1a: the same in every run and on every machine.
-pub(super) fn fingerprint(text: &str) -> u64 {
+pub(in crate::lab) fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

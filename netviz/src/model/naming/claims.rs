@@ -78,6 +78,9 @@ fn room<'a>(rooms: &'a Rooms, claim: &Claim<'_>) -> Option<&'a Room> {
     if let Some(interface) = &fact.interface {
         return rooms.by_interface(claim.node, interface);
     }
+    if let Some(ifindex) = fact.ifindex {
+        return rooms.by_ifindex(claim.node, ifindex);
+    }
     let mut addresses = fact.addresses.iter();
     addresses.find_map(|address| rooms.by_address(claim.node, *address))
 }

@@ -82,6 +82,19 @@ pub(super) fn of_rooms(cluster: &Cluster, rooms: &Rooms, inside: &Inside<'_>) ->
                     ),
                 });
             }
+            if let Some((source, identity)) = identity(here)
+                && let Some(other) = claim.fact.identity.filter(|other| known(*other))
+                && other != identity
+            {
+                said.push(Disagreement {
+                    node: node.clone(),
+                    about: about.clone(),
+                    what: format!(
+                        "{source} says its identity is {identity}, {} says {other}",
+                        claim.source
+                    ),
+                });
+            }
             if let Some(mac) = &claim.fact.mac
                 && !room.macs.is_empty()
                 && !room.macs.contains(mac)
@@ -99,6 +112,19 @@ pub(super) fn of_rooms(cluster: &Cluster, rooms: &Rooms, inside: &Inside<'_>) ->
         }
     }
     said
+}
+
+/// The identity that is believed, and who says so.
+pub(super) fn identity(claims: &[Claim<'_>]) -> Option<(Source, u32)> {
+    let mut said = claims
+        .iter()
+        .filter_map(|claim| Some((claim.source, claim.fact.identity?)));
+    said.find(|(_, identity)| known(*identity))
+}
+
+/// 0 is Cilium's word for an identity that is not known.
+pub(super) fn known(identity: u32) -> bool {
+    identity != 0
 }
 
 fn differ(one: &Claim<'_>, other: &Claim<'_>) -> bool {
@@ -126,6 +152,12 @@ pub(super) fn of_outsiders(cluster: &Cluster, outside: &[Claim<'_>]) -> Vec<Disa
             doors.any(|door| door.interface == name)
         };
         let what = match claim.source {
+            Source::CiliumMaps => fact.ifindex.map(|ifindex| {
+                format!(
+                    "cilium's maps deliver {} to the interface with index {ifindex}, no pod's has it",
+                    list(&fact.addresses)
+                )
+            }),
             Source::Cilium => fact.interface.as_ref().filter(|name| !is_there(name)).map(|interface| {
                 let endpoint = fact.endpoint.map_or_else(String::new, |id| format!(" {id}"));
                 format!(
@@ -168,13 +200,21 @@ pub(super) fn of_silence(
             let door = &cluster.doors[*index];
             door.side == Side::Node && door.role == Role::Pod
         });
-        let answered = reports.iter().any(|report| {
-            report.source == Source::Cilium
-                && report.node == Some(node.netns)
-                && matches!(report.status, Status::Ok(_))
-                && !report.pods.is_empty()
-        });
-        if is_endpoint && answered && !here(Source::Cilium) {
+        let answered = |source| {
+            reports.iter().any(|report| {
+                report.source == source
+                    && report.node == Some(node.netns)
+                    && matches!(report.status, Status::Ok(_))
+                    && !report.pods.is_empty()
+            })
+        };
+        let silent = [
+            (Source::Cilium, "cilium has"),
+            (Source::CiliumMaps, "cilium's maps have"),
+        ]
+        .into_iter()
+        .filter(|(source, _)| is_endpoint && answered(*source) && !here(*source));
+        for (_, who) in silent {
             let name = room.doors.iter().find_map(|index| {
                 let door = &cluster.doors[*index];
                 door.pod.clone()
@@ -183,7 +223,7 @@ pub(super) fn of_silence(
             said.push(Disagreement {
                 node: node.name.clone(),
                 about: name.unwrap_or_else(|| interface.clone()),
-                what: format!("the kernel has {interface}, cilium has no endpoint for it"),
+                what: format!("the kernel has {interface}, {who} no endpoint for it"),
             });
         }
     }

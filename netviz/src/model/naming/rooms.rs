@@ -36,6 +36,7 @@ pub(super) struct Rooms {
     rooms: Vec<Room>,
     by_key: HashMap<Key, usize>,
     by_interface: HashMap<(usize, String), usize>,
+    by_ifindex: HashMap<(usize, u32), usize>,
     by_address: HashMap<(usize, IpAddr), usize>,
 }
 
@@ -83,6 +84,8 @@ impl Rooms {
                 rooms
                     .by_interface
                     .insert((door.node, door.interface.clone()), place);
+                let ifindex = (door.node, door.id.ifindex);
+                rooms.by_ifindex.insert(ifindex, place);
             }
         }
         rooms
@@ -99,6 +102,10 @@ impl Rooms {
     pub(super) fn by_interface(&self, node: usize, interface: &str) -> Option<&Room> {
         let place = self.by_interface.get(&(node, interface.to_owned()))?;
         Some(&self.rooms[*place])
+    }
+
+    pub(super) fn by_ifindex(&self, node: usize, ifindex: u32) -> Option<&Room> {
+        Some(&self.rooms[*self.by_ifindex.get(&(node, ifindex))?])
     }
 
     pub(super) fn by_address(&self, node: usize, address: IpAddr) -> Option<&Room> {

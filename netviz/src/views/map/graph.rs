@@ -1,165 +1,101 @@
 //! The building as a graph: Mermaid for a README, DOT for Graphviz.
 
-use std::fmt::Write as _;
+mod dot;
+pub(in crate::views) mod mermaid;
 
-use super::{Hall, Map, name, rates};
-use crate::views::text::safe;
+pub use dot::dot;
+pub use mermaid::mermaid;
 
-/// A Mermaid flowchart.
-#[must_use]
-pub fn mermaid(map: &Map<'_>) -> String {
-    let mut out = String::from("flowchart LR\n");
-    each(map, |step| match step {
-        Step::Node(number, title) => {
-            let _ = writeln!(out, "  subgraph n{number}[\"{}\"]", entity(title));
-        }
-        Step::Room(id, title) => {
-            let _ = writeln!(out, "    subgraph r{id}[\"{}\"]", entity(title));
-        }
-        Step::Door(id, text) => {
-            let _ = writeln!(out, "      d{id}[\"{}\"]", entity(text));
-        }
-        Step::EndRoom => out.push_str("    end\n"),
-        Step::EndNode => out.push_str("  end\n"),
-        Step::Corridor(from, to, quiet, text) => {
-            let line = if quiet { "-.-" } else { "===" };
-            let _ = writeln!(out, "  d{from} {line}|\"{}\"| d{to}", entity(text));
-        }
-        Step::Tunnel(from, to) => {
-            let _ = writeln!(out, "  d{from} ---|\"tunnel\"| d{to}");
-        }
-    });
-    out
+use super::{Hall, Map, index, name, rates, remark};
+use crate::{
+    model::{DoorState, Role},
+    views::{layout::Building, text::safe},
+};
+
+/// A corridor as both languages draw it.
+struct Pair {
+    /// What is written at its ends, in lines: the far one with the room's name.
+    far: Vec<String>,
+    near: Option<Vec<String>>,
+    /// The rate of its busiest hook.
+    busiest: Option<f64>,
+    /// Whether the other buildings are reached by it.
+    joined: bool,
 }
 
-/// Graphviz' language.
-#[must_use]
-pub fn dot(map: &Map<'_>) -> String {
-    let mut out = String::from("graph netviz {\n  rankdir=LR;\n  node [shape=box];\n");
-    each(map, |step| match step {
-        Step::Node(number, title) => {
-            let _ = writeln!(
-                out,
-                "  subgraph cluster_n{number} {{\n    label=\"{}\";",
-                quoted(title)
-            );
-        }
-        Step::Room(id, title) => {
-            let _ = writeln!(
-                out,
-                "    subgraph cluster_r{id} {{\n      label=\"{}\";",
-                quoted(title)
-            );
-        }
-        Step::Door(id, text) => {
-            let _ = writeln!(out, "      d{id} [label=\"{}\"];", quoted(text));
-        }
-        Step::EndRoom => out.push_str("    }\n"),
-        Step::EndNode => out.push_str("  }\n"),
-        Step::Corridor(from, to, quiet, text) => {
-            let style = if quiet { "dotted" } else { "bold" };
-            let _ = writeln!(
-                out,
-                "  d{from} -- d{to} [style={style}, label=\"{}\"];",
-                quoted(text)
-            );
-        }
-        Step::Tunnel(from, to) => {
-            let _ = writeln!(out, "  d{from} -- d{to} [style=dashed, label=\"tunnel\"];");
-        }
-    });
-    out.push_str("}\n");
-    out
-}
-
-enum Step<'a> {
-    Node(usize, &'a str),
-    Room(usize, &'a str),
-    Door(usize, &'a str),
-    EndRoom,
-    EndNode,
-    /// Two doors, whether nothing crossed, and the rates.
-    Corridor(usize, usize, bool, &'a str),
-    Tunnel(usize, usize),
-}
-
-/// Walks through the building; corridors and tunnels at the end.
-fn each(map: &Map<'_>, mut tell: impl FnMut(Step<'_>)) {
-    let mut next = 0;
-    let mut corridors = Vec::new();
-    let mut tunnels = Vec::new();
-    for (number, building) in map.layout.buildings.iter().enumerate() {
-        tell(Step::Node(number, &map.heading(building)));
-        let halls = [&building.rooms, &building.inner, &building.gates];
-        for (kind, hallway) in halls
-            .iter()
-            .enumerate()
-            .flat_map(|(kind, halls)| halls.iter().map(move |hall| (kind, hall)))
-        {
-            let Some(hall) = map.hall(hallway) else {
-                continue;
-            };
-            let (far, near) = (next, next + 1);
-            next += 2;
-            let room = kind == 0;
-            if room {
-                tell(Step::Room(far, &safe(hall.label)));
-            }
-            tell(Step::Door(far, &door(&hall, true)));
-            if room {
-                tell(Step::EndRoom);
-            }
-            if hall.near.is_some() {
-                tell(Step::Door(near, &door(&hall, false)));
-                corridors.push((far, near, hall.is_quiet(), rates(hall.far)));
-            }
-            if hall.role == crate::model::Role::Overlay {
-                tunnels.push(far);
-            }
-        }
-        tell(Step::EndNode);
-    }
-    for (far, near, quiet, text) in &corridors {
-        tell(Step::Corridor(*far, *near, *quiet, text));
-    }
-    for (place, from) in tunnels.iter().enumerate() {
-        for to in &tunnels[place + 1..] {
-            tell(Step::Tunnel(*from, *to));
-        }
+impl Pair {
+    fn is_quiet(&self) -> bool {
+        self.busiest == Some(0.0)
     }
 }
 
-fn door(hall: &Hall<'_>, far: bool) -> String {
-    let door = if far {
-        hall.far
-    } else {
-        hall.near.unwrap_or(hall.far)
+/// Everything in a building, the busiest `most` rooms of it; how many are left out.
+fn pairs(map: &Map<'_>, building: &Building, most: usize) -> (Vec<Pair>, usize) {
+    let mut rooms: Vec<_> = building.rooms.iter().collect();
+    let left = rooms.len().saturating_sub(most);
+    if left > 0 {
+        let busiest = |it: &_| map.hall(it).and_then(|hall| hall.busiest());
+        // Of those that are alike, the first ones stay.
+        rooms.sort_by(|a, b| {
+            busiest(b)
+                .unwrap_or(0.0)
+                .total_cmp(&busiest(a).unwrap_or(0.0))
+        });
+        rooms.truncate(most);
+        rooms.sort_by_key(|room| building.rooms.iter().position(|it| it == *room));
+    }
+    let way = map.layout.way.as_ref();
+    let others = building.inner.iter().chain(&building.gates);
+    let halls = rooms.into_iter().chain(others);
+    let pair = |hallway| {
+        let hall = map.hall(hallway)?;
+        let aside = map.aside(building, &hall);
+        let joined = way.is_some_and(|way| way.begins_at(hallway));
+        Some(pair(&hall, aside, joined))
     };
-    let address = door.addresses.first().map(|address| safe(address));
-    format!(
+    (halls.filter_map(pair).collect(), left)
+}
+
+fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Pair {
+    let (first, second) = hall.outwards();
+    let named = matches!(hall.role, Role::Pod | Role::Health);
+    let mut far = Vec::new();
+    match super::purpose(hall.role) {
+        _ if named => far.push(safe(hall.label)),
+        purpose => far.extend(purpose.map(str::to_owned)),
+    }
+    far.extend(door(first, second.is_none()));
+    far.extend(aside);
+    Pair {
+        far,
+        near: second.map(|second| door(second, false)),
+        busiest: hall.busiest(),
+        joined,
+    }
+}
+
+/// `eth0 8 ▼ 12.0 ▲ 12.0`, its addresses, and what there is to remark.
+fn door(door: &DoorState, alone: bool) -> Vec<String> {
+    let mut lines = vec![format!(
         "{} {} {}",
         name(door),
-        door.ifindex,
-        address.unwrap_or_default()
-    )
-    .trim_end()
-    .to_owned()
-}
-
-/// Mermaid reads HTML and its own `#…;` in labels.
-fn entity(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '"' | '<' | '>' | '&' | '#' | '`' | '\\' | ';' | '[' | ']' | '{' | '}' | '|' => {
-                let _ = write!(out, "#{};", u32::from(c));
-            }
-            other => out.push(other),
-        }
+        index(door, alone),
+        rates(door)
+    )];
+    if !door.addresses.is_empty() {
+        lines.push(safe(&door.addresses.join(" ")));
     }
-    out
+    lines.extend(remark(door).map(|remark| format!("! {remark}")));
+    lines
 }
 
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+/// What is between the nodes, in a word.
+fn way(map: &Map<'_>) -> Option<String> {
+    let way = map.layout.way.as_ref()?;
+    let what = match way.kind {
+        crate::views::layout::WayKind::Tunnel => "tunnel",
+        crate::views::layout::WayKind::Network => "network",
+    };
+    let name = way.name.as_deref().map(safe).unwrap_or_default();
+    Some(format!("{what} {name}").trim_end().to_owned())
 }

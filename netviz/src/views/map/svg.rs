@@ -1,44 +1,88 @@
 //! The building as a picture: self-contained, no script, readable in light and dark.
 
-use std::fmt::Write as _;
+mod house;
+pub(in crate::views) mod pen;
 
-use super::{Hall, Map, name, purpose, rates, remark};
-use crate::{
-    model::DoorState,
-    views::{
-        layout::Building,
-        table,
-        text::{cut_middle, safe},
-    },
-};
+use super::Map;
+use crate::views::{reasons::Reasons, table, text::safe};
+use house::House;
+use pen::{Pen, escape};
 
-const WIDTH: usize = 860;
+/// Width of one building.
+const HOUSE: usize = 660;
+/// Between two buildings, where the way is.
+const STREET: usize = 88;
 const MARGIN: usize = 16;
-const HEADING: usize = 36;
-const ROOM: usize = 56;
-const GATE: usize = 44;
-/// Where the wall of the rooms is, and where the node's ends stand.
-const WALL: usize = 480;
-const NEAR: usize = 570;
+/// Height of a line below the buildings.
+const LINE: usize = 16;
+/// Letters of a line below the buildings, by the width of one of them.
+const LETTERS: usize = 98;
 
-const STYLE: &str = ":root{color-scheme:light dark}svg{background:#fff;color:#1b1f24}text{font:13px ui-monospace,monospace;fill:currentColor}.h{font-weight:bold}.s{font-size:11px;opacity:.75}.n{fill:none;stroke:currentColor;stroke-width:2}.r{fill:none;stroke:currentColor;opacity:.6}.c{stroke:#1668c7}.q{stroke:#8a8f98;stroke-dasharray:3 4}.w{fill:#b25000}@media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.c{stroke:#58a6ff}.w{fill:#f0a35e}}";
+const STYLE: &str = ":root{color-scheme:light dark}svg{background:#fff;color:#1b1f24;max-width:100%;height:auto}text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:currentColor;white-space:pre}.h{font-weight:bold}text.s{font-size:11px}.n{fill:none;stroke:currentColor;stroke-width:2}.r{fill:#f3f7fc;stroke:#57606a}.c{stroke:#1668c7}.q{stroke:#8a8f98;stroke-dasharray:3 4}.u{stroke:#b25000;stroke-dasharray:8 4}.g .r{fill:none;stroke:#8a8f98}.g text{fill:#5f6770}text.w,.g text.w{fill:#a04400;font-weight:bold}@media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.r{fill:#161f2b;stroke:#8b949e}.c{stroke:#58a6ff}.g .r{stroke:#6e7681}.g text{fill:#98a1ab}text.w,.g text.w{fill:#f0a35e}.u{stroke:#f0a35e}}";
 
-/// Draws all buildings below one another.
+/// Draws all buildings, two beside each other, with the way between them.
 #[must_use]
 pub fn draw(map: &Map<'_>) -> String {
-    let heights: Vec<usize> = map.layout.buildings.iter().map(height).collect();
-    let total = heights.iter().map(|height| height + MARGIN).sum::<usize>() + MARGIN;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {total}\" width=\"{WIDTH}\" height=\"{total}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as corridors; the wider a corridor, the more packets cross it.</desc><style>{STYLE}</style>\n",
-        escape(&list(map))
-    );
+    let beside = map.layout.buildings.len() > 1;
+    let columns = if beside { 2 } else { 1 };
+    let width = 2 * MARGIN + columns * HOUSE + if beside { STREET } else { 0 };
+    let mut pen = Pen::default();
+    let mut remarks = Reasons::default();
+    let names = map.labels(house::LABEL);
+    let house = House { map, names: &names };
+    let mut ports = Vec::new();
     let mut top = MARGIN;
-    for (building, height) in map.layout.buildings.iter().zip(heights) {
-        draw_building(&mut out, map, building, top, height);
+    for row in map.layout.buildings.chunks(2) {
+        let height = row.iter().map(|it| house.height(it)).max().unwrap_or(0);
+        for (side, building) in row.iter().enumerate() {
+            let left = MARGIN + side * (HOUSE + STREET);
+            pen.turn(left, HOUSE, side == 1);
+            ports.extend(house.draw(&mut pen, building, top, height, &mut remarks));
+        }
         top += height + MARGIN;
     }
-    out.push_str("</svg>\n");
-    out
+    if beside {
+        street(&mut pen, map, &ports);
+    }
+    let top = below(&mut pen, map, &remarks, top, columns);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as corridors; the wider a corridor, the more packets cross it.</desc><style>{STYLE}</style>\n{}</svg>\n",
+        escape(&list(map)),
+        pen.drawn()
+    )
+}
+
+/// The way between the columns, past all buildings that are on it.
+fn street(pen: &mut Pen, map: &Map<'_>, ports: &[house::Port]) {
+    let ends = ports.iter().map(|port| port.y);
+    let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else {
+        return;
+    };
+    let x = MARGIN + HOUSE + STREET / 2;
+    let way = map.layout.way.as_ref();
+    let name = way.and_then(|way| way.name.as_deref()).map(safe);
+    let name = name.unwrap_or_default();
+    let busiest = ports.iter().filter_map(|port| port.busiest);
+    let busiest = busiest.reduce(f64::max);
+    pen.open(None, &format!("between the nodes: {name}"));
+    if first < last {
+        pen.line((x, first), (x, last), busiest);
+    }
+    pen.close();
+}
+
+/// Remarks and what the signs mean; where they end.
+fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Reasons, top: usize, columns: usize) -> usize {
+    pen.turn(0, HOUSE, false);
+    let legend = map.legend().into_iter();
+    let lines = super::footnotes(remarks).into_iter().chain(legend);
+    let lines = lines.flat_map(|line| crate::views::text::wrap(&line, columns * LETTERS, 4));
+    let mut y = top + LINE / 2;
+    for line in lines {
+        pen.write("s", (MARGIN + 4, y), pen::Anchor::Start, &line);
+        y += LINE;
+    }
+    y + MARGIN / 2
 }
 
 /// The picture with the table under it, as one page.
@@ -46,7 +90,7 @@ pub fn draw(map: &Map<'_>) -> String {
 pub fn page(map: &Map<'_>) -> String {
     let table = table::draw(map.snapshot, table::Style::default());
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/><meta name=\"viewport\" content=\"width=device-width\"/><title>netviz: {}</title><style>:root{{color-scheme:light dark}}body{{font-family:ui-monospace,monospace;margin:1em}}svg{{max-width:100%;height:auto}}pre{{overflow-x:auto}}</style></head><body>\n{}<pre>{}</pre>\n</body></html>\n",
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/><meta name=\"viewport\" content=\"width=device-width\"/><title>netviz: {}</title><style>:root{{color-scheme:light dark}}body{{font-family:ui-monospace,monospace;margin:1em;background:#fff;color:#1b1f24}}pre{{overflow-x:auto}}@media(prefers-color-scheme:dark){{body{{background:#0d1117;color:#e6edf3}}}}</style></head><body>\n{}<pre>{}</pre>\n</body></html>\n",
         escape(&list(map)),
         draw(map),
         escape(&table)
@@ -54,157 +98,6 @@ pub fn page(map: &Map<'_>) -> String {
 }
 
 fn list(map: &Map<'_>) -> String {
-    let names: Vec<_> = map
-        .layout
-        .buildings
-        .iter()
-        .map(|building| safe(&building.name))
-        .collect();
-    names.join(", ")
-}
-
-fn height(building: &Building) -> usize {
-    let gates = building.inner.len() + building.gates.len();
-    HEADING + building.rooms.len() * (ROOM + 8) + gates * GATE + 8
-}
-
-fn draw_building(out: &mut String, map: &Map<'_>, building: &Building, top: usize, height: usize) {
-    let width = WIDTH - 2 * MARGIN;
-    let _ = writeln!(
-        out,
-        "<g><rect class=\"n\" x=\"{MARGIN}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>"
-    );
-    text(
-        out,
-        "h",
-        MARGIN + 12,
-        top + 22,
-        "start",
-        &map.heading(building),
-        100,
-    );
-    let mut y = top + HEADING;
-    for hall in building.rooms.iter().filter_map(|hall| map.hall(hall)) {
-        room(out, &hall, y);
-        y += ROOM + 8;
-    }
-    for hall in building
-        .inner
-        .iter()
-        .chain(&building.gates)
-        .filter_map(|hall| map.hall(hall))
-    {
-        gate(out, &hall, y);
-        y += GATE;
-    }
-    out.push_str("</g>\n");
-}
-
-fn room(out: &mut String, hall: &Hall<'_>, y: usize) {
-    let x = MARGIN + 12;
-    let width = WALL - x;
-    let _ = writeln!(
-        out,
-        "<g><rect class=\"r\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{ROOM}\" rx=\"3\"/>"
-    );
-    text(out, "h", x + 8, y + 18, "start", &safe(hall.label), 54);
-    let address = hall.far.addresses.join(" ");
-    text(out, "s", x + 8, y + 38, "start", &safe(&address), 38);
-    door(out, hall.far, WALL - 8, y + 32, "end");
-    if let Some(near) = hall.near {
-        corridor(out, hall, y + 28);
-        door(out, near, NEAR + 8, y + 32, "start");
-    }
-    out.push_str("</g>\n");
-}
-
-fn gate(out: &mut String, hall: &Hall<'_>, y: usize) {
-    let (first, second) = hall.outwards();
-    out.push_str("<g>");
-    let addresses: Vec<&str> = hall
-        .doors()
-        .flat_map(|door| &door.addresses)
-        .map(String::as_str)
-        .collect();
-    let about = format!(
-        "{} {}",
-        purpose(hall.role).unwrap_or_default(),
-        addresses.join(" ")
-    );
-    text(
-        out,
-        "s",
-        MARGIN + 20,
-        y + 20,
-        "start",
-        safe(&about).trim(),
-        38,
-    );
-    door(out, first, WALL - 8, y + 20, "end");
-    corridor(out, hall, y + 16);
-    if let Some(second) = second {
-        door(out, second, NEAR + 8, y + 20, "start");
-    }
-    out.push_str("</g>\n");
-}
-
-fn door(out: &mut String, door: &DoorState, x: usize, y: usize, anchor: &str) {
-    let remark = remark(door);
-    let mark = if remark.is_some() { " !" } else { "" };
-    let class = if remark.is_some() { "w" } else { "d" };
-    let label = format!("{} {}{mark}", cut_middle(&name(door), 15), door.ifindex);
-    let mut title = format!("{} index {}", name(door), door.ifindex);
-    for fact in [door.mac.as_ref(), remark.as_ref()].into_iter().flatten() {
-        title.push_str("; ");
-        title.push_str(&safe(fact));
-    }
-    let _ = write!(out, "<g><title>{}</title>", escape(&title));
-    text(out, class, x, y, anchor, &label, 60);
-    text(
-        out,
-        "s",
-        x,
-        y + 15,
-        anchor,
-        &format!("{} pkt/s", rates(door)),
-        60,
-    );
-    out.push_str("</g>\n");
-}
-
-fn corridor(out: &mut String, hall: &Hall<'_>, y: usize) {
-    let busiest = hall.busiest().unwrap_or(0.0);
-    let class = if hall.is_quiet() { "q" } else { "c" };
-    // A line for a packet, ten times as wide for a million.
-    let width = 1.5 + (1.0 + busiest).log10() * 2.0;
-    let _ = writeln!(
-        out,
-        "<line class=\"{class}\" x1=\"{WALL}\" y1=\"{y}\" x2=\"{NEAR}\" y2=\"{y}\" stroke-width=\"{width:.1}\"/>"
-    );
-}
-
-fn text(out: &mut String, class: &str, x: usize, y: usize, anchor: &str, text: &str, room: usize) {
-    let _ = writeln!(
-        out,
-        "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>",
-        escape(&cut_middle(text, room))
-    );
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // XML has no way to write them.
-            c if c.is_control() && c != '\n' => out.push('\u{fffd}'),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
+    let names = map.layout.buildings.iter().map(|it| safe(&it.name));
+    names.collect::<Vec<_>>().join(", ")
 }

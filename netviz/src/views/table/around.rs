@@ -88,7 +88,7 @@ pub(in crate::views) fn disagreement(said: &Disagreement) -> String {
 }
 
 /// Where the sources do not agree, and what else the reader should know.
-pub(super) fn said(snapshot: &Snapshot) -> Vec<String> {
+pub(in crate::views) fn said(snapshot: &Snapshot) -> Vec<String> {
     let said = &snapshot.disagreements;
     let mut lines: Vec<String> = said.iter().take(DISAGREEMENTS).map(disagreement).collect();
     if let Some(more) = said

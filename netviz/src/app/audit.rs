@@ -1,0 +1,184 @@
+//! `netviz audit`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{doors, terminal};
+use crate::{
+    audit::{Audit, AuditedDoor, Chains, InspectError, Keepers, Severity, inspect, judge},
+    cli::{AuditArgs, AuditOutput, FailOn},
+    discover::{self, Discovered, Names, Reports, Selection, SourceOptions, scan},
+    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
+    preflight,
+    sys::{netns::NetNs, privileges},
+    views::{
+        audit::{self, text},
+        filter::Filter,
+    },
+};
+
+/// How long names are waited for, at the most.
+const NAMES_LIMIT: Duration = Duration::from_secs(1);
+
+/// What was seen at each door; one that has gone is not there.
+type Seen = HashMap<DoorId, Result<Chains, String>>;
+
+/// Runs `netviz audit`; the exit code says whether anything was found.
+///
+/// # Errors
+/// When there is nothing to be seen, or not to be seen by this process; the message names the
+/// operation, the object and the remedy.
+pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
+    let audit = audit(args).await?;
+    doors::quiet(print(&audit, args))?;
+    let least = match args.fail_on {
+        FailOn::Info => Some(Severity::Info),
+        FailOn::Warning => Some(Severity::Warning),
+        FailOn::Error => Some(Severity::Error),
+        FailOn::Never => None,
+    };
+    let failed = least.is_some_and(|least| audit.worst() >= Some(least));
+    Ok(u8::from(failed).into())
+}
+
+async fn audit(args: &AuditArgs) -> Result<Audit> {
+    preflight::check()?;
+    privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
+    let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
+    let selection = &args.selection;
+    let selected = Selection::new(
+        selection.netns.clone(),
+        selection.all,
+        &selection.include,
+        &selection.exclude,
+    )?;
+    let found = Arc::new(scan(&selected)?);
+    if found.cluster.doors.is_empty() {
+        bail!(doors::nothing_there(selection));
+    }
+    let sources = SourceOptions {
+        kubeconfig: selection.kubeconfig.clone(),
+    };
+    let (board, board_reader) = watch::channel(Arc::clone(&found));
+    let mut reports = Names::start(&board_reader, &sources).subscribe();
+    let before = look(&found);
+    let keepers = Keepers::read(&roots(&found));
+    let cluster = named(&found.cluster, &mut reports).await;
+    drop(board);
+    // Names and holders took their time: who stands there may be others by now.
+    let mut seen = look(&found);
+    for (door, chains) in &mut seen {
+        if let (Ok(chains), Some(Ok(before))) = (chains, before.get(door)) {
+            chains.compare(before);
+            keepers.complete(chains);
+        }
+    }
+    put_together(&cluster, seen, &filter)
+}
+
+/// Who stands at every door that can be reached.
+fn look(found: &Discovered) -> Seen {
+    let mut namespaces: BTreeMap<NetNsId, Option<NetNs>> = BTreeMap::new();
+    let mut seen = Seen::new();
+    for door in &found.cluster.doors {
+        let Some(id) = door.id.space.known() else {
+            continue;
+        };
+        let namespace = namespaces.entry(id).or_insert_with(|| {
+            let entrances = found.entrances.get(&id).map(Vec::as_slice);
+            discover::open(entrances.unwrap_or_default(), id)
+        });
+        // One that cannot be opened any more has ended.
+        let Some(namespace) = namespace else { continue };
+        match inspect(door, namespace) {
+            Err(InspectError::Vanished) => {}
+            other => {
+                seen.insert(door.id, other.map_err(|error| error.to_string()));
+            }
+        }
+    }
+    seen
+}
+
+/// The machine's own, and those of the nodes.
+fn roots(found: &Discovered) -> Vec<PathBuf> {
+    let nodes = found
+        .roots
+        .values()
+        .flat_map(|paths| paths.first().cloned());
+    let roots: BTreeSet<_> = nodes.chain([PathBuf::from("/")]).collect();
+    roots.into_iter().collect()
+}
+
+/// The cluster under the names that the sources give within a moment.
+async fn named(cluster: &Cluster, reports: &mut watch::Receiver<Reports>) -> Cluster {
+    let all = |reports: &Reports| {
+        let mut asked = Source::ASKED.iter();
+        asked.all(|source| reports.iter().any(|report| report.source == *source))
+    };
+    let _ = tokio::time::timeout(NAMES_LIMIT, reports.wait_for(all)).await;
+    let mut cluster = cluster.clone();
+    naming::apply(&mut cluster, &reports.borrow_and_update().clone());
+    cluster
+}
+
+/// Judges all doors, and keeps what is to be shown.
+fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Audit> {
+    let now = Timestamp::now();
+    let (sample, mut ledger) = (Sample::default(), Ledger::default());
+    let mut snapshot = Snapshot::new(cluster, None, &sample, &mut ledger, now);
+    filter.check(&snapshot)?;
+    filter.apply(&mut snapshot);
+    let doors: Vec<_> = cluster
+        .doors
+        .iter()
+        .filter_map(|door| audited(cluster, door, &mut seen))
+        .collect();
+    let findings = judge(&doors);
+    let shown: BTreeSet<_> = snapshot.doors.iter().map(|door| door.id).collect();
+    let doors = doors.into_iter().filter(|door| shown.contains(&door.id));
+    let mut audit = Audit::new(now.to_string(), doors.collect(), findings);
+    audit.notes.extend(snapshot.notes);
+    audit.sources = snapshot.sources;
+    Ok(audit)
+}
+
+/// `None` for a door that has gone.
+fn audited(cluster: &Cluster, door: &Door, seen: &mut Seen) -> Option<AuditedDoor> {
+    let mut audited = AuditedDoor::new(door, cluster.nodes.get(door.node)?);
+    match seen.remove(&door.id) {
+        Some(Ok(chains)) => audited.chains = Some(chains),
+        Some(Err(problem)) => audited.problem = Some(problem),
+        None if audited.problem.is_none() => return None,
+        None => {}
+    }
+    Some(audited)
+}
+
+fn print(shown: &Audit, args: &AuditArgs) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.output {
+        AuditOutput::Text => {
+            let terminal = terminal::is_terminal();
+            let style = text::Style {
+                width: terminal.then(terminal::width),
+                colour: terminal && terminal::colour(),
+                full: args.full,
+            };
+            writeln!(out, "{}", text::draw(shown, style))?;
+        }
+        AuditOutput::Json => audit::write(shown, &mut out)?,
+        AuditOutput::Sarif => audit::write_sarif(shown, &mut out)?,
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,169 @@
+//! `netviz verify`: what is expected, what was observed, and what follows.
+
+mod again;
+mod batch;
+mod causes;
+mod choice;
+mod ground;
+mod output;
+mod round;
+mod target;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result};
+use caps::Capability;
+
+use super::{doors::quiet, signals::Signals};
+use crate::{
+    cli::{AttachArg, VerifyArgs},
+    discover::{Selection, SourceOptions},
+    lab, preflight,
+    sys::privileges,
+    trace::{AttachMode, AttachOptions},
+    verify::{
+        Kind, Mode,
+        probe::{MOST_SYNS, Manner, Protocol},
+    },
+};
+use ground::{Ground, Look};
+use round::{Options, Pair};
+use target::Family;
+
+/// At the most so many packets a second leave all senders together.
+const MOST_A_SECOND: f64 = 2_000.0;
+
+/// Runs `netviz verify`; the exit code is 0 for verified, 1 for detour or lost, 2 for unclear.
+///
+/// # Errors
+/// When it could not do its work: one line that names the operation, the object and the remedy.
+pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    preflight::check()?;
+    let mut signals = Signals::new()?;
+    let needed = privileges::REQUIRED.map(|(capability, _)| capability);
+    privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
+    let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
+    let sources = SourceOptions {
+        kubeconfig: args.kubeconfig.clone(),
+    };
+    let mut ground = Ground::start(selection, &sources)?;
+    ground.named().await;
+    if let Some(pause) = args.watch {
+        return Ok(code(
+            &again::run(args, &mut ground, pause, &mut signals).await?,
+        ));
+    }
+    let look = ground.look();
+    if args.all || args.file.is_some() {
+        return many(args, &look, &mut signals).await;
+    }
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        anyhow::bail!("who sends and who receives is not said: netviz verify A B");
+    };
+    let pairs = [pair(args, &look, from, to)?];
+    let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
+    anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
+    let kinds: Vec<_> = outcome.verdicts.iter().map(|one| one.verdict).collect();
+    for verdict in &outcome.verdicts {
+        quiet(output::one(args, verdict))?;
+    }
+    Ok(code(&kinds))
+}
+
+async fn many(args: &VerifyArgs, look: &Look, signals: &mut Signals) -> Result<ExitCode> {
+    let plan = batch::plan(args, look)?;
+    let tried = batch::run(args, look, &plan, signals).await?;
+    quiet(output::many(args, &tried))?;
+    anyhow::ensure!(
+        tried.len() == plan.len(),
+        "ended by a signal: {} of {} pairs were not tried",
+        plan.len() - tried.len(),
+        plan.len()
+    );
+    // What was wanted decides, not the verdict: a policy's test wants its packets lost.
+    let failed = tried.iter().filter(|tried| !tried.outcome.passed);
+    let kinds: Vec<_> = failed.map(|tried| tried.verdict.verdict).collect();
+    Ok(match kinds.as_slice() {
+        [] => ExitCode::SUCCESS,
+        kinds if kinds.iter().all(|kind| *kind == Kind::Unclear) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// The worst verdict decides.
+fn code(verdicts: &[Kind]) -> ExitCode {
+    let any = |kinds: &[Kind]| verdicts.iter().any(|verdict| kinds.contains(verdict));
+    if any(&[Kind::Detour, Kind::Lost]) {
+        ExitCode::FAILURE
+    } else if any(&[Kind::Unclear]) || verdicts.is_empty() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
+    let asked = args.ipv6.then_some(Family::V6);
+    let to = target::find(&look.cluster, to, asked)?;
+    // An address decides; otherwise both have to be of one family.
+    let family = to.party.address.map(Family::of).or(asked);
+    let from = target::find(&look.cluster, from, family)?;
+    let port = to.port.or(args.port);
+    anyhow::ensure!(
+        port.is_some() || args.proto == Protocol::Icmp,
+        "{} probes need a port: say B:PORT or --port",
+        args.proto
+    );
+    Ok(Pair {
+        route: crate::verify::Route {
+            from: from.party,
+            to: to.party,
+        },
+        port: port.filter(|_| args.proto != Protocol::Icmp),
+    })
+}
+
+fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
+    let mut cookie = [0; 16];
+    let mut prefix = [0; 2];
+    for chance in [&mut cookie[..], &mut prefix[..]] {
+        getrandom::fill(chance).context("the kernel gives no random numbers")?;
+    }
+    let packets = args.count as usize * pairs.len();
+    anyhow::ensure!(
+        args.proto != Protocol::Tcp || packets <= MOST_SYNS as usize,
+        "{packets} SYNs are more than can be told apart in one run ({MOST_SYNS}): ask for fewer with --count"
+    );
+    let to = pairs.iter().find_map(|pair| pair.route.to.address);
+    let size = to.map_or(args.size, |to| args.proto.size(to, args.size));
+    let slowest = Duration::from_secs_f64(pairs.len() as f64 / MOST_A_SECOND);
+    Ok(Options {
+        manner: Manner {
+            protocol: args.proto,
+            count: args.count,
+            interval: args.interval.max(slowest),
+            size,
+            patience: args.timeout,
+            cookie,
+            prefix: u16::from_ne_bytes(prefix),
+        },
+        mode: args.mode.map(mode),
+        one_way: args.one_way,
+        every_door: args.every_door,
+        attach: AttachOptions {
+            fast: args.fast_attach,
+            mode: args.attach.map(|attach| match attach {
+                AttachArg::Tcx => AttachMode::Tcx,
+                AttachArg::Clsact => AttachMode::Clsact,
+            }),
+        },
+    })
+}
+
+fn mode(mode: lab::Mode) -> Mode {
+    Mode {
+        tunnel: mode.tunnels(),
+        host_routing: mode.bypasses_stack(),
+        endpoint_routes: mode.routes_each_endpoint(),
+    }
+}

@@ -1,0 +1,82 @@
+//! What stands behind the door at which packets were seen last.
+
+use crate::{
+    model::{Cluster, Direction, Door, qualified},
+    verify::{CrossingRow, Hooks, Loss, Verdict, Way},
+};
+
+/// Adds to each loss what the chains and the devices say about it.
+pub(super) fn add(verdict: &mut Verdict, cluster: &Cluster, hooks: &Hooks) {
+    let Verdict {
+        request,
+        reply,
+        losses,
+        ..
+    } = verdict;
+    for loss in losses {
+        let rows = match loss.way {
+            Way::Request => &*request,
+            Way::Reply => &*reply,
+        };
+        let found = causes(loss, rows, cluster, hooks);
+        loss.causes.extend(found);
+    }
+}
+
+fn causes(loss: &Loss, rows: &[CrossingRow], cluster: &Cluster, hooks: &Hooks) -> Vec<String> {
+    let row = |place: Option<usize>| rows.get(place?);
+    let last = row(loss.after);
+    let behind = last.and_then(|row| behind(row, cluster, hooks));
+    let next = row(loss.before).and_then(|row| Some((row, door(cluster, row)?)));
+    behind.into_iter().chain(next.and_then(down)).collect()
+}
+
+fn behind(row: &CrossingRow, cluster: &Cluster, hooks: &Hooks) -> Option<String> {
+    let door = door(cluster, row)?;
+    let programs = hooks.get(&(door.id, row.direction))?;
+    let sign = row.direction.sign();
+    let place = format!("{sign} {}", row.interface);
+    Some(match (programs.as_slice(), row.direction) {
+        ([], Direction::Egress) => format!(
+            "no program stands behind {place}: its queue was full, its other end down, or it does not lead to the next door"
+        ),
+        ([], Direction::Ingress) => format!(
+            "no program stands behind {place}: the stack ended them there (no route, no neighbour, a firewall, or nobody who listens)"
+        ),
+        (names, _) => format!(
+            "{} behind {place} ended or redirected {}",
+            names.join(", then "),
+            if names.len() == 1 {
+                "them; its policy and its maps say why"
+            } else {
+                "them, the first of them that did not say 'next'"
+            }
+        ),
+    })
+}
+
+fn down((row, door): (&CrossingRow, &Door)) -> Option<String> {
+    let state = door.link_state.as_deref()?;
+    let down = matches!(state, "down" | "lowerlayerdown" | "notpresent");
+    down.then(|| {
+        format!(
+            "{} is {state}: ip link set {} up",
+            row.interface, row.interface
+        )
+    })
+}
+
+/// Rows name their door by node, pod and interface, as a person would.
+fn door<'a>(cluster: &'a Cluster, row: &CrossingRow) -> Option<&'a Door> {
+    cluster.doors.iter().find(|door| {
+        let node = cluster.nodes.get(door.node).map(|node| node.name.as_str());
+        let pod = door
+            .pod
+            .as_deref()
+            .map(|pod| qualified(door.namespace.as_deref(), pod));
+        node == Some(row.node.as_str())
+            && door.label() == row.interface
+            && door.side == row.side
+            && pod == row.pod
+    })
+}

@@ -1,0 +1,322 @@
+//! One round: look out at the doors, send, wait for the last answer, judge.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::mpsc;
+
+use super::{causes, choice, ground::Look, target};
+use crate::{
+    app::signals::Signals,
+    model::{Chain, Direction, DoorId, NetNsId, Side},
+    trace::{
+        AttachOptions,
+        crossings::{self, Closing, News, Sighting, Standing},
+    },
+    verify::{
+        self, Answer, Crossing, Hooks, Mode, Observation, Place, Probes, Route, Verdict, Way,
+        probe::{self, Aim, Manner, Probing, Report},
+        reading::{Own, Reader},
+    },
+};
+
+/// Longer than a packet is on its way from one door to the next, after the last answer has come.
+const IN_FLIGHT: Duration = Duration::from_millis(20);
+
+/// Whom to send to.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) route: Route,
+    pub(super) port: Option<u16>,
+}
+
+/// How a round is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) manner: Manner,
+    /// The mode that was asked for.
+    pub(super) mode: Option<Mode>,
+    /// An answer is not asked for.
+    pub(super) one_way: bool,
+    /// Doors of other pods, too, however many there are.
+    pub(super) every_door: bool,
+    pub(super) attach: AttachOptions,
+}
+
+/// What a round came to.
+pub(super) struct Outcome {
+    /// In the order of the pairs.
+    pub(super) verdicts: Vec<Verdict>,
+    /// A signal ended it before its time.
+    pub(super) interrupted: bool,
+}
+
+/// Runs one round. Nothing is left at any door when it returns.
+pub(super) async fn run(
+    look: &Look,
+    pairs: &[Pair],
+    options: Options,
+    signals: &mut Signals,
+) -> Result<Outcome> {
+    let chosen = choice::doors(look, pairs, options.every_door);
+    let mut round = Round::new(look, pairs, options, chosen.note);
+    let (watching, standing, mut news) = crossings::watch(
+        look.found.clone(),
+        chosen.doors,
+        options.manner.marks(),
+        options.attach,
+    )?;
+    let standing = tokio::select! {
+        standing = standing => standing.context("looking out at the doors has ended unexpectedly")?,
+        () = signals.any() => {
+            drop(watching);
+            return Ok(Outcome { verdicts: Vec::new(), interrupted: true });
+        }
+    };
+    let (probing, mut reports) = round.send()?;
+    let interrupted = loop {
+        tokio::select! {
+            report = reports.recv() => match report {
+                Some(report) => round.take_report(report),
+                None => break false,
+            },
+            Some(News::Seen(seen)) = news.recv() => round.take(&seen),
+            () = signals.any() => break true,
+        }
+    };
+    drop(probing);
+    tokio::time::sleep(IN_FLIGHT).await;
+    while let Ok(News::Seen(seen)) = news.try_recv() {
+        round.take(&seen);
+    }
+    let closing = watching.finish();
+    while let Ok(News::Seen(seen)) = news.try_recv() {
+        round.take(&seen);
+    }
+    round.take(&closing.seen);
+    Ok(Outcome {
+        verdicts: round.verdicts(&standing, &closing),
+        interrupted,
+    })
+}
+
+struct Round<'a> {
+    look: &'a Look,
+    pairs: &'a [Pair],
+    options: Options,
+    reader: Reader,
+    observations: Vec<Observation>,
+    /// Addresses from which was sent.
+    owns: HashMap<u32, Own>,
+    note: Option<String>,
+    /// Sightings of packets whose sender had not reported yet.
+    early: Vec<Sighting>,
+}
+
+impl<'a> Round<'a> {
+    fn new(look: &'a Look, pairs: &'a [Pair], options: Options, note: Option<String>) -> Self {
+        let observation = Observation {
+            sent: options.manner.count,
+            one_way: options.one_way,
+            ..Observation::default()
+        };
+        Self {
+            look,
+            pairs,
+            options,
+            reader: Reader::new(options.manner),
+            observations: vec![observation; pairs.len()],
+            owns: HashMap::new(),
+            note,
+            early: Vec::new(),
+        }
+    }
+
+    /// One sender for each namespace that is sent from.
+    fn send(&self) -> Result<(Vec<Probing>, mpsc::UnboundedReceiver<Report>)> {
+        let (tell, reports) = mpsc::unbounded_channel();
+        let mut by_sender: BTreeMap<NetNsId, (usize, Vec<Aim>)> = BTreeMap::new();
+        for (flow, pair) in self.pairs.iter().enumerate() {
+            let (netns, _) = self.look.namespace(&pair.route.from)?;
+            let to = pair.route.to.address;
+            let to = to.with_context(|| no_address(&pair.route.to.name))?;
+            let aim = Aim {
+                flow: flow as u32,
+                to,
+                port: pair.port.unwrap_or_default(),
+            };
+            by_sender
+                .entry(netns)
+                .or_insert_with(|| (flow, Vec::new()))
+                .1
+                .push(aim);
+        }
+        let mut probing = Vec::new();
+        for (flow, aims) in by_sender.into_values() {
+            let (_, namespace) = self.look.namespace(&self.pairs[flow].route.from)?;
+            let started = probe::start(namespace, aims, self.options.manner, tell.clone());
+            probing.push(started.context("cannot start a thread that sends probes")?);
+        }
+        Ok((probing, reports))
+    }
+
+    fn take_report(&mut self, report: Report) {
+        match report {
+            Report::Opened {
+                flow,
+                port,
+                address,
+            } => self.open(flow, port, address),
+            Report::Failed { flow, reason } => {
+                let sent = self.options.manner.count;
+                if let Some(observation) = self.observations.get_mut(flow as usize) {
+                    let unsent = || Answer::Unsent(reason.clone());
+                    observation.answers = (0..sent).map(|number| (number, unsent())).collect();
+                }
+            }
+            Report::Sent { .. } => {}
+            Report::Answered {
+                flow,
+                sequence,
+                answer,
+            } => {
+                if let Some(observation) = self.observations.get_mut(flow as usize) {
+                    observation.answers.insert(sequence, answer);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, flow: u32, port: u16, address: std::net::IpAddr) {
+        let pair = self.pairs.get(flow as usize);
+        let own = Own {
+            address,
+            port,
+            to_port: pair.and_then(|pair| pair.port).unwrap_or_default(),
+        };
+        self.owns.insert(flow, own);
+        self.reader.opened(flow, own);
+        let early = std::mem::take(&mut self.early);
+        self.take(&early);
+    }
+
+    fn take(&mut self, seen: &[Sighting]) {
+        for sighting in seen {
+            match self.reader.read(sighting) {
+                Some((flow, crossing)) => {
+                    if let Some(observation) = self.observations.get_mut(flow as usize) {
+                        observation.crossings.push(crossing);
+                    }
+                }
+                None if self.owns.len() < self.pairs.len() => self.early.push(*sighting),
+                None => {}
+            }
+        }
+    }
+
+    fn verdicts(mut self, standing: &Standing, closing: &Closing) -> Vec<Verdict> {
+        let hooks = hooks(standing);
+        let mut hidden = standing.hidden.clone();
+        let known: BTreeSet<_> = hidden.iter().map(|hidden| hidden.door).collect();
+        let late = closing.hidden.iter();
+        hidden.extend(late.filter(|late| !known.contains(&late.door)).cloned());
+        let missed = closing.missed.values().sum();
+        let observations = std::mem::take(&mut self.observations);
+        let judged = self.pairs.iter().zip(observations).enumerate();
+        judged
+            .map(|(flow, (pair, mut observation))| {
+                observation.hidden.clone_from(&hidden);
+                observation.missed = missed;
+                observation.notes.extend(self.note.clone());
+                self.judge(flow as u32, pair, &hooks, observation)
+            })
+            .collect()
+    }
+
+    fn judge(
+        &self,
+        flow: u32,
+        pair: &Pair,
+        hooks: &Hooks,
+        mut observation: Observation,
+    ) -> Verdict {
+        let cluster = &self.look.cluster;
+        let mut route = pair.route.clone();
+        if route.from.address.is_none() {
+            route.from.address = self.owns.get(&flow).map(|own| own.address);
+        }
+        if route.to.place == Place::Elsewhere
+            && let Some(receiver) = self.receiver(&route, &observation.crossings)
+        {
+            let name = route.to.name.clone();
+            observation
+                .notes
+                .push(format!("{name} was delivered to {}", receiver.name));
+            route.to = verify::Party {
+                name: format!("{name} ({})", receiver.name),
+                ..receiver
+            };
+        }
+        let candidates = verify::candidates(cluster, &route, hooks, self.options.mode);
+        let expectations = verify::expectations(cluster, &route, &candidates, hooks);
+        let probes = self.probes(pair);
+        let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
+        causes::add(&mut verdict, cluster, hooks);
+        verdict
+    }
+
+    /// The pod into which what was sent to a service's address came.
+    fn receiver(&self, route: &Route, crossings: &[Crossing]) -> Option<verify::Party> {
+        let from = match route.from.place {
+            Place::Pod { netns, .. } => Some(netns),
+            _ => None,
+        };
+        let entered: BTreeSet<DoorId> = crossings
+            .iter()
+            .filter(|crossing| {
+                crossing.way == Way::Request && crossing.direction == Direction::Ingress
+            })
+            .map(|crossing| crossing.door)
+            .collect();
+        let mut doors = self.look.doors().iter();
+        let door = doors.find(|door| {
+            let netns = door.id.space.known();
+            door.side == Side::Pod && netns != from && entered.contains(&door.id)
+        })?;
+        let family = route.to.address.map(target::Family::of);
+        Some(target::pod_party(door, family))
+    }
+
+    fn probes(&self, pair: &Pair) -> Probes {
+        Probes {
+            protocol: self.options.manner.protocol.to_string(),
+            port: pair.port,
+            bytes: Some(self.options.manner.size),
+        }
+    }
+}
+
+fn hooks(standing: &Standing) -> Hooks {
+    let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
+    let mut hooks = Hooks::new();
+    for (door, chains) in &standing.chains {
+        for (direction, chain) in [Direction::Ingress, Direction::Egress]
+            .into_iter()
+            .zip(chains)
+        {
+            if let Some(chain) = chain {
+                hooks.insert((*door, direction), names(chain));
+            }
+        }
+    }
+    hooks
+}
+
+fn no_address(name: &str) -> String {
+    format!(
+        "{name} has no address of the family that is wanted: see `netviz doors -o json`, or name an address"
+    )
+}

@@ -1,0 +1,215 @@
+//! From what a person wrote to who is meant: a pod, a node, an address.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    model::{Cluster, Door, NetNsId, Role, Side, plain, qualified},
+    verify::{Party, Place},
+    views::filter::near,
+};
+
+/// Who was named, and the port that was named with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) party: Party,
+    pub(super) port: Option<u16>,
+}
+
+/// IPv4 or IPv6, where a name leaves that open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Family {
+    #[default]
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+/// Finds who is meant by `text`: `namespace/pod`, a pod's name where it is unambiguous, `node/NAME`
+/// or an address, each with `:port` behind it if wanted.
+pub(super) fn find(cluster: &Cluster, text: &str, family: Option<Family>) -> Result<Target> {
+    let (name, port) = split_port(text);
+    if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+        let party = by_address(cluster, address);
+        return Ok(Target { party, port });
+    }
+    let party = match name.strip_prefix("node/") {
+        Some(node) => by_node(cluster, node, family)?,
+        None => by_pod(cluster, name, family)?,
+    };
+    Ok(Target { party, port })
+}
+
+/// `name:80`, `10.0.0.1:80`, `[fd00::1]:80`; an IPv6 address without brackets has no port.
+fn split_port(text: &str) -> (&str, Option<u16>) {
+    if text.parse::<IpAddr>().is_ok() {
+        return (text, None);
+    }
+    match text.rsplit_once(':') {
+        Some((name, port)) => match port.parse() {
+            Ok(port) => (name, Some(port)),
+            Err(_) => (text, None),
+        },
+        None => (text, None),
+    }
+}
+
+/// Whoever has this address: a pod, a node, nobody here.
+pub(super) fn by_address(cluster: &Cluster, address: IpAddr) -> Party {
+    let owner = cluster.doors.iter().find(|door| has(door, address));
+    match owner {
+        Some(door) => Party {
+            name: owner_name(cluster, door),
+            address: Some(address),
+            place: place(door),
+        },
+        None => Party {
+            name: address.to_string(),
+            address: Some(address),
+            place: Place::Elsewhere,
+        },
+    }
+}
+
+fn has(door: &Door, address: IpAddr) -> bool {
+    // The far end of an uplink belongs to the machine, whose addresses say nothing of the cluster.
+    door.side != Side::Host
+        && door
+            .addresses
+            .iter()
+            .any(|text| plain(text) == Some(address))
+}
+
+fn place(door: &Door) -> Place {
+    match (door.side, door.id.space.known()) {
+        (Side::Pod, Some(netns)) => Place::Pod {
+            node: door.node,
+            netns,
+        },
+        (Side::Node, _) => Place::Node {
+            node: door.node,
+            router: door.role == Role::CiliumHost,
+        },
+        _ => Place::Elsewhere,
+    }
+}
+
+fn owner_name(cluster: &Cluster, door: &Door) -> String {
+    let node = || cluster.nodes.get(door.node).map(|node| node.name.as_str());
+    match door.side {
+        Side::Pod => pod_name(door).unwrap_or_else(|| door.label()),
+        _ => format!("node/{}", node().unwrap_or_default()),
+    }
+}
+
+pub(super) fn pod_name(door: &Door) -> Option<String> {
+    Some(qualified(door.namespace.as_deref(), door.pod.as_deref()?))
+}
+
+fn by_node(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party> {
+    let nodes = &cluster.nodes;
+    let Some(node) = nodes.iter().position(|node| node.name == name) else {
+        let names: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
+        bail!("there is no node {name:?}{}", near(name, &names));
+    };
+    let uplinks = cluster
+        .doors
+        .iter()
+        .filter(|door| door.node == node && door.side == Side::Node && door.role == Role::Uplink);
+    let addresses: Vec<_> = uplinks.flat_map(global).collect();
+    Ok(Party {
+        name: format!("node/{name}"),
+        address: choose(&addresses, family),
+        place: Place::Node {
+            node,
+            router: false,
+        },
+    })
+}
+
+/// Pods by their namespace: one door each is enough.
+pub(super) fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
+    let doors = cluster.doors.iter().rev();
+    doors
+        .filter(|door| door.side == Side::Pod && matches!(door.role, Role::Pod | Role::Health))
+        .filter_map(|door| Some((door.id.space.known()?, door)))
+        .collect()
+}
+
+fn by_pod(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party> {
+    let pods = pods(cluster);
+    let fits = |door: &&&Door| {
+        door.pod.as_deref() == Some(name) || pod_name(door).as_deref() == Some(name)
+    };
+    let found: Vec<_> = pods.values().filter(fits).collect();
+    match found.as_slice() {
+        [door] => Ok(pod_party(door, family)),
+        [] => {
+            let names: Vec<_> = pods.values().filter_map(|door| pod_name(door)).collect();
+            bail!("there is no pod {name:?}{}", near(name, &names))
+        }
+        several => {
+            let names: Vec<_> = several
+                .iter()
+                .filter_map(|door| {
+                    let address = choose(&global(door), family);
+                    let address = address.map(|address| address.to_string());
+                    Some(format!(
+                        "{} ({})",
+                        pod_name(door)?,
+                        address.unwrap_or_default()
+                    ))
+                })
+                .collect();
+            bail!(
+                "{name:?} is the name of {} pods: say namespace/name or an address: {}",
+                several.len(),
+                names.join(", ")
+            )
+        }
+    }
+}
+
+pub(super) fn pod_party(door: &Door, family: Option<Family>) -> Party {
+    let address = choose(&global(door), family);
+    Party {
+        name: pod_name(door)
+            .or_else(|| address.map(|address| address.to_string()))
+            .unwrap_or_else(|| door.label()),
+        address,
+        place: place(door),
+    }
+}
+
+/// Addresses that others can send to.
+fn global(door: &Door) -> Vec<IpAddr> {
+    let addresses = door.addresses.iter().filter_map(|text| plain(text));
+    let link_local = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    addresses.filter(|address| !link_local(address)).collect()
+}
+
+/// The first of the family that is asked for; IPv4 before IPv6 where nothing is.
+fn choose(addresses: &[IpAddr], family: Option<Family>) -> Option<IpAddr> {
+    let of = |family| {
+        let mut addresses = addresses.iter();
+        addresses
+            .find(|address| Family::of(**address) == family)
+            .copied()
+    };
+    match family {
+        Some(family) => of(family),
+        None => of(Family::V4).or_else(|| of(Family::V6)),
+    }
+}

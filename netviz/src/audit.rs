@@ -1,0 +1,14 @@
+//! Who stands at each door, in which order, and what that means.
+//!
+//! [`inspect`] asks the kernel and gives plain data ([`Chains`]); [`judge`] is a function of plain
+//! data alone. Nothing here attaches, changes or removes anything.
+
+mod findings;
+mod inspect;
+mod model;
+mod rules;
+
+pub use findings::{Audit, Finding, SCHEMA, Severity, Summary};
+pub use inspect::{InspectError, Keepers, inspect};
+pub use model::{Attached, AuditedDoor, Chains, FilterPlace, Hook, Owner, Process, Way};
+pub use rules::{RULES, Rule, judge};

@@ -1,0 +1,147 @@
+//! Asks the kernel who stands at a door. Only questions: nothing here changes anything.
+
+mod keepers;
+mod pins;
+mod programs;
+
+use std::{collections::HashMap, io};
+
+use aya_obj::generated::bpf_attach_type::{
+    BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY, BPF_TCX_EGRESS, BPF_TCX_INGRESS,
+};
+
+pub use keepers::Keepers;
+
+use super::model::{Attached, Chains, Hook, Way};
+use crate::{
+    model::{Direction, Door},
+    sys::{
+        bpf::{self, Query},
+        netlink::Netlink,
+        netns::NetNs,
+    },
+    trace::clsact,
+};
+
+/// How often a hook is asked again whose programs go while they are looked at.
+const ATTEMPTS: u32 = 5;
+
+/// Why a door cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It went meanwhile, which is normal.
+    #[error("the interface is not there any more")]
+    Vanished,
+    /// Anything else.
+    #[error(
+        "cannot ask the kernel who stands there: {0}; run netviz as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+    )]
+    Kernel(io::Error),
+}
+
+impl From<io::Error> for InspectError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENODEV) => Self::Vanished,
+            _ => Self::Kernel(error),
+        }
+    }
+}
+
+/// Who stands at both hooks of `door`, which is in `namespace`, in the order in which they run.
+/// Whose processes these are, and where they are pinned, is added by [`Keepers::complete`].
+///
+/// # Errors
+/// When the door is not there any more, or the kernel does not answer.
+pub fn inspect(door: &Door, namespace: &NetNs) -> Result<Chains, InspectError> {
+    let netkit = door.kind.as_deref() == Some("netkit");
+    let mut chains = namespace.run(|| chains(door.id.ifindex, netkit))??;
+    let mut known = HashMap::new();
+    for hook in chains.hooks_mut() {
+        for program in &mut hook.programs {
+            programs::describe(program, &mut known);
+        }
+    }
+    Ok(chains)
+}
+
+/// In the namespace of the calling thread.
+fn chains(ifindex: u32, netkit: bool) -> io::Result<Chains> {
+    let mut netlink = Netlink::open()?;
+    let mut hook = |direction| hook(&mut netlink, ifindex, netkit, direction);
+    Ok(Chains {
+        ingress: hook(Direction::Ingress)?,
+        egress: hook(Direction::Egress)?,
+    })
+}
+
+/// One hook: its tcx chain is asked before and after its filters, until both answers are the same.
+fn hook(
+    netlink: &mut Netlink,
+    ifindex: u32,
+    netkit: bool,
+    direction: Direction,
+) -> io::Result<Hook> {
+    let (tcx, device) = match direction {
+        Direction::Ingress => (BPF_TCX_INGRESS, BPF_NETKIT_PEER),
+        Direction::Egress => (BPF_TCX_EGRESS, BPF_NETKIT_PRIMARY),
+    };
+    let mut before = bpf::query(ifindex, tcx)?;
+    let mut attempt = 1;
+    loop {
+        let device = netkit.then(|| bpf::query(ifindex, device)).transpose()?;
+        let filters = clsact::filters(netlink, (ifindex, direction))?;
+        let after = bpf::query(ifindex, tcx)?;
+        if before == after || attempt == ATTEMPTS {
+            let changed = before != after;
+            return Ok(Hook {
+                revision: after.as_ref().map(|query| query.revision),
+                changed,
+                programs: in_order(direction, device.flatten(), after, filters),
+            });
+        }
+        before = after;
+        attempt += 1;
+    }
+}
+
+/// What leaves a netkit device for its other end meets the device's own programs last; what comes
+/// from there has met them before anything else.
+fn in_order(
+    direction: Direction,
+    device: Option<Query>,
+    tcx: Option<Query>,
+    filters: Vec<clsact::Filter>,
+) -> Vec<Attached> {
+    let of = |way, query: Option<Query>| {
+        let programs = query.unwrap_or_default().programs.into_iter();
+        programs.map(move |(program, link)| programs::attached(way, program, link))
+    };
+    let device: Vec<_> = of(Way::Netkit, device).collect();
+    let stack = of(Way::Tcx, tcx).chain(filters.into_iter().map(programs::filter));
+    match direction {
+        Direction::Ingress => device.into_iter().chain(stack).collect(),
+        Direction::Egress => stack.chain(device).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_netkit_device_runs_its_programs_where_packets_meet_it() {
+        let query = |program| {
+            Some(Query {
+                revision: 1,
+                programs: vec![(program, None)],
+            })
+        };
+        let ways = |direction| {
+            let order = in_order(direction, query(7), query(8), Vec::new());
+            order.iter().map(|it| it.way).collect::<Vec<_>>()
+        };
+        assert_eq!(ways(Direction::Ingress), [Way::Netkit, Way::Tcx]);
+        assert_eq!(ways(Direction::Egress), [Way::Tcx, Way::Netkit]);
+    }
+}

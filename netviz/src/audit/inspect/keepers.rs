@@ -1,0 +1,183 @@
+//! Who keeps a program on its hook: processes that hold it or its link, and pins.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    super::model::{Attached, Chains, Process, Way},
+    pins,
+};
+use crate::trace::clsact;
+
+/// What one descriptor, or one pin, is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) program: Option<u32>,
+    pub(super) link: Option<u32>,
+}
+
+impl Object {
+    /// As `/proc/PID/fdinfo` says it: a link's says its program as well.
+    pub(super) fn of(fdinfo: &str) -> Self {
+        let mut object = Self::default();
+        for line in fdinfo.lines() {
+            match line.split_once(':') {
+                Some(("prog_id", id)) => object.program = id.trim().parse().ok(),
+                Some(("link_id", id)) => object.link = id.trim().parse().ok(),
+                _ => {}
+            }
+        }
+        object
+    }
+}
+
+/// Holders and pins of all programs and links of this machine, as far as they can be seen from here.
+#[derive(Clone, Debug, Default)]
+pub struct Keepers {
+    programs: Kept,
+    links: Kept,
+    /// Numbers of all netviz that live, in whichever pid namespace; `None` where the kernel does not
+    /// say, and then nothing may be taken for left over.
+    netviz: Option<HashSet<u16>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    processes: BTreeMap<u32, BTreeSet<Process>>,
+    pins: BTreeMap<u32, BTreeSet<String>>,
+}
+
+impl Keepers {
+    /// Reads `/proc` and the bpf file systems below `roots`, which are those of nodes.
+    #[must_use]
+    pub fn read(roots: &[PathBuf]) -> Self {
+        let mut keepers = Self {
+            netviz: clsact::all_living().ok(),
+            ..Self::default()
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for entry in entries {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            // What this process holds it holds in order to look.
+            if pid != std::process::id() {
+                keepers.process(pid, &entry.path());
+            }
+        }
+        for root in roots {
+            for (object, path) in pins::below(root) {
+                keepers.pin(object, path);
+            }
+        }
+        keepers
+    }
+
+    fn process(&mut self, pid: u32, directory: &Path) {
+        let Ok(command) = fs::read_to_string(directory.join("comm")) else {
+            return;
+        };
+        let command = command.trim_end_matches('\n').to_owned();
+        // They may be closed, and the process may end, at any moment.
+        let descriptors = fs::read_dir(directory.join("fd")).into_iter().flatten();
+        for descriptor in descriptors.flatten() {
+            if !is_program_or_link(&descriptor.path()) {
+                continue;
+            }
+            let info = directory.join("fdinfo").join(descriptor.file_name());
+            let object = Object::of(&fs::read_to_string(info).unwrap_or_default());
+            let process = Process {
+                pid,
+                command: command.clone(),
+            };
+            for (kept, id) in [
+                (&mut self.programs, object.program),
+                (&mut self.links, object.link),
+            ] {
+                if let Some(id) = id {
+                    kept.processes
+                        .entry(id)
+                        .or_default()
+                        .insert(process.clone());
+                }
+            }
+        }
+    }
+
+    fn pin(&mut self, object: Object, path: String) {
+        // A pinned link says its program as well; the pin is the link's.
+        let (kept, id) = match object.link {
+            Some(link) => (&mut self.links, Some(link)),
+            None => (&mut self.programs, object.program),
+        };
+        if let Some(id) = id {
+            kept.pins.entry(id).or_default().insert(path);
+        }
+    }
+
+    /// Adds to each program who keeps it, and which filters nobody stands behind any more.
+    pub fn complete(&self, chains: &mut Chains) {
+        for hook in chains.hooks_mut() {
+            for attached in &mut hook.programs {
+                self.complete_one(attached);
+            }
+        }
+    }
+
+    fn complete_one(&self, attached: &mut Attached) {
+        let found = [
+            (&self.links, attached.link_id),
+            (&self.programs, attached.program_id),
+        ];
+        let (mut processes, mut pins) = (BTreeSet::new(), BTreeSet::new());
+        for (kept, id) in found {
+            let Some(id) = id else { continue };
+            processes.extend(kept.processes.get(&id).into_iter().flatten().cloned());
+            pins.extend(kept.pins.get(&id).into_iter().flatten().cloned());
+        }
+        attached.held_by = processes.into_iter().collect();
+        attached.pinned_at = pins.into_iter().collect();
+        let maker = attached.filter.as_ref().and_then(|filter| filter.maker);
+        attached.left_over = attached.way == Way::Clsact
+            && attached.held_by.is_empty()
+            && maker
+                .zip(self.netviz.as_ref())
+                .is_some_and(|(maker, living)| !living.contains(&maker));
+    }
+}
+
+/// Not maps, of which there may be thousands.
+fn is_program_or_link(descriptor: &Path) -> bool {
+    let target = fs::read_link(descriptor).unwrap_or_default();
+    let target = target.to_string_lossy();
+    [
+        "anon_inode:bpf-prog",
+        "anon_inode:bpf_link",
+        "anon_inode:bpf-link",
+    ]
+    .iter()
+    .any(|kind| target.starts_with(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_say_what_they_are_of() {
+        let link = "pos:\t0\nflags:\t02000000\nlink_type:\ttcx\nlink_id:\t52\nprog_tag:\tab\nprog_id:\t812\nifindex:\t3\n";
+        let object = Object {
+            program: Some(812),
+            link: Some(52),
+        };
+        assert_eq!(Object::of(link), object);
+        assert_eq!(Object::of("prog_id:\tx\nmap_id:\t4"), Object::default());
+    }
+}

@@ -1,0 +1,68 @@
+//! Programs and links that are pinned in a bpf file system.
+
+use std::{
+    fs,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::OFlag,
+    sys::statfs::{BPF_FS_MAGIC, fstatfs},
+};
+
+use super::keepers::Object;
+use crate::{discover::sources::root::Root, sys::bpf};
+
+/// Where bpf file systems are mounted; the second is Cilium's own, where a node has not the first.
+const MOUNTS: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];
+/// A node with hundreds of pods has a few thousand maps pinned.
+const MOST: usize = 50_000;
+
+/// All that is pinned below the root of a node, each with its path there.
+pub(super) fn below(root: &Path) -> Vec<(Object, String)> {
+    let Ok(root) = Root::open_one(root) else {
+        return Vec::new();
+    };
+    let mounts = MOUNTS.into_iter().filter_map(|mount| {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let directory = root.at(Path::new(mount), flags).ok()?;
+        let is_bpf = fstatfs(&directory).ok()?.filesystem_type() == BPF_FS_MAGIC;
+        is_bpf.then_some((mount, directory))
+    });
+    mounts.flat_map(|(mount, it)| within(mount, &it)).collect()
+}
+
+fn within(mount: &str, directory: &OwnedFd) -> Vec<(Object, String)> {
+    let top = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    let mut found = Vec::new();
+    let mut left = MOST;
+    let mut directories = vec![top.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            left = left.saturating_sub(1);
+            let path = entry.path();
+            match entry.file_type() {
+                _ if left == 0 => return found,
+                Ok(kind) if kind.is_dir() => directories.push(path),
+                // Links lead to what is found elsewhere, or out of here.
+                Ok(kind) if kind.is_file() => {
+                    let Some(object) = object(&path) else {
+                        continue;
+                    };
+                    let inner = path.strip_prefix(&top).unwrap_or(&path);
+                    found.push((object, format!("{mount}/{}", inner.display())));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn object(path: &Path) -> Option<Object> {
+    let opened = bpf::pinned(path).ok()?;
+    let info = format!("/proc/self/fdinfo/{}", opened.as_raw_fd());
+    let object = Object::of(&fs::read_to_string(info).ok()?);
+    (object != Object::default()).then_some(object)
+}

@@ -1,0 +1,235 @@
+//! Plain data: who stands at the doors.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{Direction, Door, DoorId, NetNsId, Node, Role, Side};
+
+/// How the names of Cilium's programs begin. Names of filters and pins changed between its versions,
+/// these did not.
+const CILIUM_PREFIX: &str = "cil_";
+
+/// By which of the kernel's ways a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// In the device itself, which hands packets to its other end: an unknown return code drops.
+    Netkit,
+    /// tcx (Linux 6.6).
+    Tcx,
+    /// A filter of the clsact qdisc; runs after all of tcx, if that says `TCX_NEXT`.
+    Clsact,
+}
+
+impl Way {
+    /// As it is shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Netkit => "netkit",
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}
+
+/// Whose a program is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// `cil_*`.
+    Cilium,
+    /// `netviz_*`.
+    Netviz,
+    /// Anybody else's.
+    Other,
+}
+
+impl Owner {
+    /// By the program's name.
+    #[must_use]
+    pub fn of(program: &str) -> Self {
+        if program.starts_with(CILIUM_PREFIX) {
+            Self::Cilium
+        } else if program.starts_with(netviz_ebpf::PROGRAM_PREFIX) {
+            Self::Netviz
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Process {
+    /// Its id, as seen from here.
+    pub pid: u32,
+    /// Its name.
+    pub command: String,
+}
+
+/// Where a filter stands in clsact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FilterPlace {
+    /// The lowest runs first.
+    pub priority: u16,
+    /// Its handle within the priority.
+    pub handle: u32,
+    /// Its own name, which is not the program's.
+    pub name: String,
+    /// The program's return code is what becomes of the packet.
+    pub direct_action: bool,
+    /// For one that bears the marks of netviz: which netviz it belongs to; not in
+    /// the JSON form.
+    #[serde(skip)]
+    pub maker: Option<u16>,
+}
+
+/// One program on a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Attached {
+    /// How it is attached.
+    pub way: Way,
+    /// The kernel's id of the program; `null` for a filter that is no program.
+    pub program_id: Option<u32>,
+    /// Its name. The kernel keeps 15 bytes; the rest is from the program's type information, where
+    /// it has some.
+    pub name: String,
+    /// Hash over its instructions, 16 hexadecimal digits.
+    pub tag: Option<String>,
+    /// When it was loaded, UTC.
+    pub loaded_at: Option<String>,
+    /// User who loaded it.
+    pub uid: Option<u32>,
+    /// The kernel's id of its link; `null` where it is attached without one.
+    pub link_id: Option<u32>,
+    /// Where it stands in clsact.
+    pub filter: Option<FilterPlace>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Processes that hold the program or its link.
+    pub held_by: Vec<Process>,
+    /// Paths on the node at which the program or its link is pinned.
+    pub pinned_at: Vec<String>,
+    /// A filter of a netviz that does not run any more.
+    pub left_over: bool,
+}
+
+/// One hook of a door.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Hook {
+    /// The kernel's count of changes of the tcx chain; `null` where the kernel has no tcx.
+    pub revision: Option<u64>,
+    /// It was changed while it was looked at.
+    pub changed: bool,
+    /// In the order in which they run.
+    pub programs: Vec<Attached>,
+}
+
+/// Both hooks of a door.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Chains {
+    /// What comes into the device.
+    pub ingress: Hook,
+    /// What goes out of it.
+    pub egress: Hook,
+}
+
+impl Chains {
+    /// One of them.
+    #[must_use]
+    pub fn hook(&self, direction: Direction) -> &Hook {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Both, to be changed.
+    pub fn hooks_mut(&mut self) -> [&mut Hook; 2] {
+        [&mut self.ingress, &mut self.egress]
+    }
+
+    /// Notes which hooks are not any more what they were `before`.
+    pub fn compare(&mut self, before: &Self) {
+        let before = [&before.ingress, &before.egress];
+        for (hook, before) in self.hooks_mut().into_iter().zip(before) {
+            hook.changed |=
+                hook.revision != before.revision || hook.standing() != before.standing();
+        }
+    }
+}
+
+impl Hook {
+    fn standing(&self) -> Vec<(Way, Option<u32>, Option<u32>)> {
+        let programs = self.programs.iter();
+        programs
+            .map(|it| (it.way, it.program_id, it.link_id))
+            .collect()
+    }
+}
+
+/// A door, and who stands there.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AuditedDoor {
+    /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
+    #[serde(skip)]
+    pub id: DoorId,
+    /// Name of its node.
+    pub node: String,
+    /// Whether that node has Cilium's devices; not in the JSON form.
+    #[serde(skip)]
+    pub cilium: bool,
+    /// On which side of the wall it is.
+    pub side: Side,
+    /// What it is for.
+    pub role: Role,
+    /// Pod that it leads to.
+    pub pod: Option<String>,
+    /// Kubernetes namespace of the pod.
+    pub namespace: Option<String>,
+    /// Interface name, `null` where its namespace cannot be entered.
+    pub interface: Option<String>,
+    /// Its index, in its own network namespace.
+    pub ifindex: u32,
+    /// Inode of its network namespace.
+    pub netns: Option<NetNsId>,
+    /// The kernel's link kind.
+    pub kind: Option<String>,
+    /// Addresses with prefix lengths.
+    pub addresses: Vec<String>,
+    /// Who stands there; `null` where that could not be seen.
+    pub chains: Option<Chains>,
+    /// Why not.
+    pub problem: Option<String>,
+}
+
+impl AuditedDoor {
+    /// A door of which nothing is known yet.
+    #[must_use]
+    pub fn new(door: &Door, node: &Node) -> Self {
+        Self {
+            id: door.id,
+            node: node.name.clone(),
+            cilium: node.cilium,
+            side: door.side,
+            role: door.role,
+            pod: door.pod.clone(),
+            namespace: door.namespace.clone(),
+            interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
+            ifindex: door.id.ifindex,
+            netns: door.id.space.known(),
+            kind: door.kind.clone(),
+            addresses: door.addresses.clone(),
+            chains: None,
+            problem: door.problem.clone(),
+        }
+    }
+
+    /// The name to show: the interface's, or its index where the name is not known.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let index = || format!("if{}", self.ifindex);
+        self.interface.clone().unwrap_or_else(index)
+    }
+}

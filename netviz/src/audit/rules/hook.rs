@@ -1,0 +1,236 @@
+//! What can be said of one hook by itself.
+
+use super::{
+    CHANGED_WHILE_LOOKING, CILIUM_IN_BOTH, DEAD_FILTER, DEAD_PROGRAM, DUPLICATE_PROGRAM,
+    FOREIGN_BEFORE_CILIUM, NETVIZ_LEFT_OVER, NOT_SEEN,
+};
+use crate::{
+    audit::{
+        findings::{Finding, Severity},
+        model::{Attached, AuditedDoor, Hook, Owner, Way},
+    },
+    model::Direction,
+};
+
+pub(super) fn judge(door: &AuditedDoor) -> Vec<Finding> {
+    let Some(chains) = &door.chains else {
+        return vec![not_seen(door)];
+    };
+    let directions = [Direction::Ingress, Direction::Egress];
+    let hooks = directions.map(|direction| At {
+        door,
+        direction,
+        hook: chains.hook(direction),
+    });
+    hooks.iter().flat_map(At::judge).collect()
+}
+
+fn not_seen(door: &AuditedDoor) -> Finding {
+    let why = door.problem.as_deref().unwrap_or("nobody has asked");
+    NOT_SEEN.at(
+        door,
+        None,
+        format!("it cannot be seen who stands here: {why}"),
+        "run netviz where it can see the door: as root, on the node or on its host",
+    )
+}
+
+/// One hook.
+struct At<'a> {
+    door: &'a AuditedDoor,
+    direction: Direction,
+    hook: &'a Hook,
+}
+
+impl At<'_> {
+    fn judge(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Some(place) = self.cilium() {
+            findings.extend(self.before(place));
+            findings.extend(self.behind(place));
+        }
+        findings.extend(self.twice());
+        findings.extend(self.left_over());
+        findings.extend(self.hook.changed.then(|| self.changed()));
+        findings
+    }
+
+    fn cilium(&self) -> Option<usize> {
+        let mut programs = self.hook.programs.iter();
+        programs.position(|it| it.owner == Owner::Cilium)
+    }
+
+    /// Those that could keep packets from Cilium. netviz never does.
+    fn before(&self, place: usize) -> Vec<Finding> {
+        let cilium = &self.hook.programs[place];
+        let ahead = &self.hook.programs[..place];
+        let foreign = ahead.iter().filter(|it| it.owner == Owner::Other);
+        let finding = |it: &Attached| {
+            let message = format!(
+                "{} ({}) runs before Cilium's {}: what it ends, Cilium never sees, no policy and no routing applies. What it returns cannot be known without reading it.",
+                it.name,
+                it.way.name(),
+                cilium.name,
+            );
+            let keep_on = match it.way {
+                Way::Clsact => "TC_ACT_UNSPEC or TC_ACT_PIPE",
+                Way::Tcx | Way::Netkit => "TCX_NEXT",
+            };
+            let remedy = match it.program_id {
+                Some(id) => format!(
+                    "to see what it does: bpftool prog dump xlated id {id}; it must return {keep_on} on every path{}",
+                    holders(it)
+                ),
+                None => format!(
+                    "to see what it does: tc -s filter show dev {} {}",
+                    self.door.label(),
+                    self.direction
+                ),
+            };
+            self.finding(FOREIGN_BEFORE_CILIUM, message, remedy)
+                .about([it])
+        };
+        foreign.map(finding).collect()
+    }
+
+    /// Those that never run: measured on running Ciliums, every one of their programs ends the chain
+    /// on every path.
+    fn behind(&self, place: usize) -> Vec<Finding> {
+        let cilium = &self.hook.programs[place];
+        let behind = self.hook.programs[place + 1..].iter();
+        let findings = behind.filter_map(|it| match it.owner {
+            _ if it.left_over => None,
+            // A netkit device's own programs are no part of the chain: neither ends the other.
+            _ if (it.way == Way::Netkit) != (cilium.way == Way::Netkit) => None,
+            // Twice in one way is another matter.
+            Owner::Cilium => (it.way != cilium.way).then(|| self.in_both(cilium, it)),
+            Owner::Netviz | Owner::Other => Some(self.dead(cilium, it)),
+        });
+        findings.collect()
+    }
+
+    fn dead(&self, cilium: &Attached, dead: &Attached) -> Finding {
+        let rule = if dead.way == cilium.way {
+            DEAD_PROGRAM
+        } else {
+            DEAD_FILTER
+        };
+        let message = format!(
+            "{} ({}) stands behind Cilium's {} ({}), which ends the chain: it never runs, and nothing says so.",
+            dead.name,
+            dead.way.name(),
+            cilium.name,
+            cilium.way.name(),
+        );
+        let remedy = match (dead.owner, cilium.way) {
+            (Owner::Netviz, _) => "a netviz that runs goes to the front within 4 seconds: look again; if it stays, start that netviz anew".to_owned(),
+            (_, Way::Clsact) => format!(
+                "have its owner attach it in front: at Cilium's priority, later than Cilium, with a handle that is not 1{}",
+                holders(dead)
+            ),
+            (_, Way::Tcx | Way::Netkit) => format!(
+                "have its owner attach it at the head of the tcx chain (BPF_F_BEFORE), returning TCX_NEXT on every path{}",
+                holders(dead)
+            ),
+        };
+        self.finding(rule, message, remedy).about([dead])
+    }
+
+    fn in_both(&self, cilium: &Attached, dead: &Attached) -> Finding {
+        let message = format!(
+            "Cilium stands here twice: {} ({}) runs, and {} ({}) behind it does not. One of them is left over from a switch between the two.",
+            cilium.name,
+            cilium.way.name(),
+            dead.name,
+            dead.way.name(),
+        );
+        let remedy = "see which one the agent wants (cilium-dbg status --verbose, Attach Mode); a restart of the agent on this node takes the other one away";
+        self.finding(CILIUM_IN_BOTH, message, remedy)
+            .about([cilium, dead])
+    }
+
+    /// Each pair once, by the later one.
+    fn twice(&self) -> Vec<Finding> {
+        let programs = &self.hook.programs;
+        let again = programs.iter().enumerate().filter_map(|(place, it)| {
+            let first = programs[..place].iter().find(|first| same(first, it))?;
+            Some(self.duplicate(first, it))
+        });
+        again.collect()
+    }
+
+    fn duplicate(&self, first: &Attached, again: &Attached) -> Finding {
+        let message = format!(
+            "{} stands here twice ({} and {}): whatever it does, counting above all, is done twice.",
+            first.name,
+            first.way.name(),
+            again.way.name(),
+        );
+        if first.owner == Owner::Netviz {
+            let remedy = "nothing, where two netviz are wanted: each counts for itself";
+            let message = format!("two netviz look at this hook{}.", holders(first));
+            return self
+                .finding(DUPLICATE_PROGRAM, message, remedy)
+                .about([first, again])
+                .with(Severity::Info);
+        }
+        let remedy = format!(
+            "have its owner attach it once{}; a tool that was started again without ending first leaves this behind",
+            holders(again)
+        );
+        self.finding(DUPLICATE_PROGRAM, message, remedy)
+            .about([first, again])
+    }
+
+    fn left_over(&self) -> Vec<Finding> {
+        let left = self.hook.programs.iter().filter(|it| it.left_over);
+        let finding = |it: &Attached| {
+            let handle = it.filter.as_ref().map_or(0, |filter| filter.handle);
+            let message = format!(
+                "{} (clsact, handle {handle:#x}) is of a netviz that does not run any more, as far as can be seen from here. It counts for nobody and lets every packet pass.",
+                it.name,
+            );
+            let remedy = format!(
+                "where the kernel has no tcx, the next start of netviz takes it away; by hand: tc filter del dev {} {} protocol all prio 1 handle {handle:#x} bpf",
+                self.door.label(),
+                self.direction,
+            );
+            self.finding(NETVIZ_LEFT_OVER, message, remedy).about([it])
+        };
+        left.map(finding).collect()
+    }
+
+    fn changed(&self) -> Finding {
+        self.finding(
+            CHANGED_WHILE_LOOKING,
+            "who stands here was changed while it was looked at: what is said of it is the later state.".into(),
+            "look again; Cilium changes its programs when an endpoint is made or regenerated",
+        )
+    }
+
+    fn finding(&self, rule: super::Rule, message: String, remedy: impl Into<String>) -> Finding {
+        rule.at(self.door, Some(self.direction), message, remedy)
+    }
+}
+
+/// Cilium compiles a program for each endpoint: its name is the same, its instructions are not.
+fn same(first: &Attached, again: &Attached) -> bool {
+    let id = first.program_id.is_some() && first.program_id == again.program_id;
+    let alike = first.name == again.name && first.tag.is_some() && first.tag == again.tag;
+    match (first.owner, again.owner) {
+        (Owner::Cilium, Owner::Cilium) => first.way == again.way && first.name == again.name,
+        (one, other) => one == other && !again.left_over && !first.left_over && (id || alike),
+    }
+}
+
+/// `; held by fieldagent (pid 4711)`, where that is known.
+fn holders(attached: &Attached) -> String {
+    let holders = attached.held_by.iter();
+    let names: Vec<_> = holders
+        .map(|process| format!("{} (pid {})", process.command, process.pid))
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; held by {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,265 @@
+//! What can be said of a hook by the other doors: Cilium's program is missing, or somebody has its
+//! place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    CILIUM_MISSING, CILIUM_PLACE_TAKEN, ENDPOINT_ROUTES_MIXED, NETKIT, NO_CILIUM,
+    UPLINK_WITHOUT_CILIUM,
+};
+use crate::{
+    audit::{
+        findings::{Finding, Severity},
+        model::{Attached, AuditedDoor, Hook, Owner, Way},
+    },
+    model::{Direction, Role, Side},
+};
+
+const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// Doors at which Cilium does the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Endpoint,
+    Net,
+    Host,
+    Overlay,
+    Encryption,
+    Uplink,
+}
+
+impl Kind {
+    /// `None` for doors that are not Cilium's.
+    fn of(door: &AuditedDoor) -> Option<Self> {
+        if !door.cilium || door.side != Side::Node {
+            return None;
+        }
+        match door.role {
+            Role::Pod | Role::Health => Some(Self::Endpoint),
+            Role::CiliumHost if door.interface.as_deref() == Some("cilium_net") => Some(Self::Net),
+            Role::CiliumHost => Some(Self::Host),
+            Role::Overlay => Some(Self::Overlay),
+            Role::Encryption => Some(Self::Encryption),
+            Role::Uplink => Some(Self::Uplink),
+            Role::Veth | Role::Bridge | Role::Other => None,
+        }
+    }
+
+    /// Whether Cilium has a program there in every mode and version that was looked at (1.14 to 1.19).
+    fn always(self, direction: Direction) -> bool {
+        match self {
+            Self::Endpoint | Self::Net => direction == Direction::Ingress,
+            Self::Host | Self::Overlay => true,
+            Self::Encryption | Self::Uplink => false,
+        }
+    }
+}
+
+pub(super) fn judge(doors: &[AuditedDoor]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut nodes: BTreeMap<_, Vec<&AuditedDoor>> = BTreeMap::new();
+    for door in doors {
+        // By namespace: two nodes may have one name.
+        let node = (
+            door.netns.filter(|_| door.side == Side::Node),
+            door.node.as_str(),
+        );
+        nodes.entry(node).or_default().push(door);
+    }
+    let elsewhere = Elsewhere::new(doors);
+    for mut doors in nodes.into_values() {
+        doors.sort_by_key(|door| (&door.interface, door.id));
+        findings.extend(of_node(&doors, &elsewhere));
+    }
+    findings
+}
+
+fn of_node(doors: &[&AuditedDoor], elsewhere: &Elsewhere<'_>) -> Vec<Finding> {
+    let mut findings: Vec<_> = place_taken(doors);
+    let any = || hooks(doors).any(|(_, _, hook)| cilium(hook).is_some());
+    match hooks(doors)
+        .find(|(door, direction, _)| Kind::of(door).is_some_and(|kind| kind.always(*direction)))
+    {
+        Some((door, direction, _)) if !any() => findings.push(none_at_all(door, direction)),
+        _ => findings.extend(hooks(doors).filter_map(|hook| missing(hook, elsewhere))),
+    }
+    findings.extend(endpoint_routes(doors));
+    findings.extend(netkit(doors));
+    findings
+}
+
+/// All hooks that were seen.
+fn hooks<'a>(
+    doors: &'a [&'a AuditedDoor],
+) -> impl Iterator<Item = (&'a AuditedDoor, Direction, &'a Hook)> {
+    doors.iter().flat_map(|door| {
+        let chains = door.chains.iter();
+        chains.flat_map(|chains| DIRECTIONS.map(|it| (*door, it, chains.hook(it))))
+    })
+}
+
+fn cilium(hook: &Hook) -> Option<&Attached> {
+    hook.programs.iter().find(|it| it.owner == Owner::Cilium)
+}
+
+fn none_at_all(door: &AuditedDoor, direction: Direction) -> Finding {
+    NO_CILIUM.at(
+        door,
+        Some(direction),
+        format!(
+            "{} has Cilium's devices, and no program of Cilium's stands at any of its doors: no policy, no routing to pods.",
+            door.node
+        ),
+        "see whether the agent on this node runs and is well (cilium-dbg status); it attaches its programs when it starts",
+    )
+}
+
+/// At which hooks Cilium stands, on any node: by kind of door and direction, with the devices' names.
+struct Elsewhere<'a>(BTreeMap<(Kind, Direction), BTreeSet<&'a str>>);
+
+impl<'a> Elsewhere<'a> {
+    fn new(doors: &'a [AuditedDoor]) -> Self {
+        let mut there: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for door in doors {
+            let (Some(kind), Some(chains)) = (Kind::of(door), &door.chains) else {
+                continue;
+            };
+            for direction in DIRECTIONS {
+                if cilium(chains.hook(direction)).is_some() {
+                    let names = there.entry((kind, direction)).or_default();
+                    names.insert(door.interface.as_deref().unwrap_or_default());
+                }
+            }
+        }
+        Self(there)
+    }
+
+    fn names(&self, kind: Kind, direction: Direction) -> Option<&BTreeSet<&'a str>> {
+        self.0.get(&(kind, direction))
+    }
+}
+
+fn missing(
+    (door, direction, hook): (&AuditedDoor, Direction, &Hook),
+    elsewhere: &Elsewhere<'_>,
+) -> Option<Finding> {
+    let kind = Kind::of(door)?;
+    if cilium(hook).is_some() {
+        return None;
+    }
+    if kind.always(direction) {
+        return Some(missing_where_it_always_is(door, direction, hook));
+    }
+    let names = elsewhere.names(kind, direction)?;
+    match kind {
+        // Endpoint routes are per endpoint, and have a rule of their own.
+        Kind::Endpoint => None,
+        Kind::Uplink if !names.contains(door.interface.as_deref().unwrap_or_default()) => {
+            // The parts of a bond have no address, and nobody expects Cilium there.
+            let own = !door.addresses.is_empty();
+            own.then(|| other_uplink(door, direction, names))
+        }
+        _ => Some(missing_beside_others(door, direction)),
+    }
+}
+
+fn missing_where_it_always_is(door: &AuditedDoor, direction: Direction, hook: &Hook) -> Finding {
+    let others = hook.programs.iter().filter(|it| it.owner == Owner::Other);
+    let others: Vec<_> = others.map(|it| it.name.as_str()).collect();
+    let there = match others.is_empty() {
+        true => "no program stands here, and Cilium always has one".to_owned(),
+        false => format!(
+            "Cilium's program is missing: only {} stands here",
+            others.join(", ")
+        ),
+    };
+    let what = match Kind::of(door) {
+        Some(Kind::Endpoint) => "what this endpoint sends is neither policed nor routed by Cilium",
+        _ => "what crosses this door is not handled by Cilium",
+    };
+    CILIUM_MISSING
+        .at(
+            door,
+            Some(direction),
+            format!("{there}: {what}."),
+            "restart the agent on this node: it attaches its programs again; then find out which tool took it away (a tool that removes filters or the clsact qdisc, a security agent)",
+        )
+        .about(&hook.programs)
+}
+
+fn missing_beside_others(door: &AuditedDoor, direction: Direction) -> Finding {
+    CILIUM_MISSING
+        .at(
+            door,
+            Some(direction),
+            "Cilium's program is missing: at other doors of this kind it has one.".into(),
+            "compare the agents' configuration on the nodes; a restart of the agent on this node attaches its programs again",
+        )
+        .with(Severity::Warning)
+}
+
+fn other_uplink(door: &AuditedDoor, direction: Direction, names: &BTreeSet<&str>) -> Finding {
+    let names: Vec<_> = names.iter().copied().collect();
+    UPLINK_WITHOUT_CILIUM.at(
+        door,
+        Some(direction),
+        format!(
+            "Cilium does not stand here; at {} it does. What comes and goes this way is not handled by Cilium.",
+            names.join(", ")
+        ),
+        "nothing, where that is wanted; otherwise name the device in Cilium's configuration (devices)",
+    )
+}
+
+/// Cilium replaces what has its priority and handle, and whoever put it there later removes Cilium's.
+fn place_taken(doors: &[&AuditedDoor]) -> Vec<Finding> {
+    let taken = hooks(doors).filter_map(|(door, direction, hook)| {
+        Kind::of(door)?;
+        if cilium(hook).is_some() {
+            return None;
+        }
+        let filter = hook.programs.iter().find(|it| {
+            let place = it.filter.as_ref().map(|filter| (filter.priority, filter.handle));
+            it.way == Way::Clsact && it.owner == Owner::Other && place == Some((1, 1))
+        })?;
+        let message = format!(
+            "{} has priority 1 and handle 1, where Cilium puts its own filter: Cilium replaces it, and when its owner cleans up, Cilium's is removed instead.",
+            filter.name
+        );
+        let remedy = "have its owner name a handle of its own, and attach only once Cilium's filter is there";
+        Some(CILIUM_PLACE_TAKEN.at(door, Some(direction), message, remedy).about([filter]))
+    });
+    taken.collect()
+}
+
+fn endpoint_routes(doors: &[&AuditedDoor]) -> Option<Finding> {
+    let (with, without): (Vec<_>, Vec<_>) = hooks(doors)
+        .filter(|(door, direction, _)| {
+            *direction == Direction::Egress && Kind::of(door) == Some(Kind::Endpoint)
+        })
+        .partition(|(_, _, hook)| cilium(hook).is_some());
+    let (Some((door, direction, hook)), false) = (with.first(), without.is_empty()) else {
+        return None;
+    };
+    let message = format!(
+        "{} of {} endpoints of this node have cil_to_container at this hook: endpoint routes are per endpoint, and packets to the others take another path.",
+        with.len(),
+        with.len() + without.len(),
+    );
+    let remedy = "nothing, after endpoint routes were switched on or off: pods that are made from now on have the new path";
+    let finding = ENDPOINT_ROUTES_MIXED.at(door, Some(*direction), message, remedy);
+    Some(finding.about(cilium(hook)))
+}
+
+fn netkit(doors: &[&AuditedDoor]) -> Option<Finding> {
+    let mut netkit = doors
+        .iter()
+        .filter(|door| door.kind.as_deref() == Some("netkit") && door.side == Side::Node);
+    let first = netkit.next()?;
+    let message = format!(
+        "{} devices of this node are netkit: programs attach through the node's end, with links of a kind of their own, and an unknown return code drops the packet.",
+        1 + netkit.count()
+    );
+    let remedy = "a program at a netkit device must return NETKIT_NEXT, _PASS, _DROP or _REDIRECT on every path";
+    Some(NETKIT.at(first, None, message, remedy))
+}

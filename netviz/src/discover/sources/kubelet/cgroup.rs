@@ -1,0 +1,52 @@
+//! Whose process it is, by `/proc/PID/cgroup`.
+//!
+//! The driver (cgroupfs, systemd, or one under the other), the QoS level, the version of cgroups
+//! and whether one looks from the node or from its host all change the path. What stays is
+//! `pod<uid>` somewhere in it, and the container's id behind that.
+
+/// The container that a process is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Uid of the pod, as Kubernetes writes it; for a static pod 32 hexadecimal digits.
+    pub uid: String,
+    /// Id of the container, or of the pod's sandbox.
+    pub container: Option<String>,
+}
+
+/// Reads `/proc/PID/cgroup`; `None` for a process that is in no pod.
+#[must_use]
+pub fn member(text: &str) -> Option<Member> {
+    text.lines().find_map(|line| {
+        // Number, controllers, path: a path may have colons.
+        let path = line.splitn(3, ':').nth(2)?;
+        Some(Member {
+            uid: uid(path)?,
+            container: container(path),
+        })
+    })
+}
+
+fn uid(path: &str) -> Option<String> {
+    let mut places = path.match_indices("pod");
+    places.find_map(|(at, word)| {
+        let rest = &path[at + word.len()..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_hexdigit() && c != '-' && c != '_')
+            .unwrap_or(rest.len());
+        let uid = rest[..end].replace('_', "-");
+        is_uid(&uid).then_some(uid)
+    })
+}
+
+/// As Kubernetes writes one, or a static pod's.
+pub(super) fn is_uid(text: &str) -> bool {
+    let lengths: Vec<_> = text.split('-').map(str::len).collect();
+    let hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f' | '-');
+    matches!(lengths[..], [8, 4, 4, 4, 12] | [32]) && text.chars().all(hex)
+}
+
+/// 64 hexadecimal digits, the last of them: on a Kind node's host the node is a container as well.
+fn container(path: &str) -> Option<String> {
+    let mut words = path.rsplit(|c: char| !c.is_ascii_hexdigit());
+    words.find(|word| word.len() == 64).map(str::to_owned)
+}

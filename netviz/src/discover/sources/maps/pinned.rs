@@ -1,0 +1,109 @@
+//! Maps that somebody else has pinned, opened for reading alone. Nothing else in `discover` knows
+//! aya.
+
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, lpm_trie::Key};
+use aya_obj::generated::{BPF_F_RDONLY, bpf_attr, bpf_cmd};
+
+/// A map that cannot be written through this handle.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    map: MapData,
+    kind: MapType,
+    /// Bytes of a key and of a value.
+    pub(super) sizes: (usize, usize),
+}
+
+impl Pinned {
+    /// The map that is pinned at `file`, which may have been opened by path alone.
+    pub(super) fn open(file: &OwnedFd) -> io::Result<Self> {
+        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let map = MapData::from_fd(get(&path)?).map_err(said)?;
+        let info = map.info().map_err(said)?;
+        Ok(Self {
+            map,
+            kind: info.map_type().map_err(said)?,
+            sizes: (info.key_size() as usize, info.value_size() as usize),
+        })
+    }
+
+    pub(super) fn is_hash(&self, sizes: (usize, usize)) -> bool {
+        self.kind == MapType::Hash && self.sizes == sizes
+    }
+
+    pub(super) fn is_trie(&self, sizes: (usize, usize)) -> bool {
+        self.kind == MapType::LpmTrie && self.sizes == sizes
+    }
+
+    /// What a hash holds, and whether that is all of it: `most` entries, read within `limit`.
+    pub(super) fn entries<const K: usize, const V: usize>(
+        self,
+        most: usize,
+        limit: Duration,
+    ) -> io::Result<(Vec<([u8; K], [u8; V])>, bool)> {
+        let map = HashMap::<_, [u8; K], [u8; V]>::try_from(Map::HashMap(self.map));
+        let map = map.map_err(said)?;
+        let until = Instant::now() + limit;
+        let mut entries = Vec::new();
+        // Where entries are removed meanwhile, a hash may begin again and never end.
+        for entry in map.iter() {
+            if entries.len() == most || Instant::now() > until {
+                return Ok((entries, false));
+            }
+            entries.push(entry.map_err(said)?);
+        }
+        Ok((entries, true))
+    }
+
+    /// What a trie has for each key: its longest match, as a program gets it.
+    pub(super) fn matches<const K: usize, const V: usize>(
+        self,
+        keys: impl Iterator<Item = (u32, [u8; K])>,
+    ) -> io::Result<Vec<Option<[u8; V]>>> {
+        let map = LpmTrie::<_, [u8; K], [u8; V]>::try_from(Map::LpmTrie(self.map));
+        let map = map.map_err(said)?;
+        let find = |(bits, key)| match map.get(&Key::new(bits, key), 0) {
+            Ok(value) => Ok(Some(value)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(said(error)),
+        };
+        keys.map(find).collect()
+    }
+}
+
+/// The kernel's own word, where it said one.
+fn said(error: MapError) -> io::Error {
+    match error {
+        MapError::SyscallError(error) => error.io_error,
+        other => io::Error::other(other),
+    }
+}
+
+/// `BPF_OBJ_GET` with `BPF_F_RDONLY` (Linux 4.15), which aya does not ask for.
+fn get(path: &CString) -> io::Result<OwnedFd> {
+    // SAFETY: a union of integers, for which zeros are valid.
+    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
+    attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attributes.__bindgen_anon_4.file_flags = BPF_F_RDONLY;
+    // SAFETY: the kernel reads as many bytes as the union has, and a string that outlives the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            bpf_cmd::BPF_OBJ_GET,
+            &raw const attributes,
+            size_of::<bpf_attr>(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: just opened, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,199 @@
+//! What the kernel says of BPF programs and links, by `bpf(2)` alone: only questions, nothing here
+//! loads, attaches or detaches. aya answers most of them, but not which link a program is attached
+//! by, nor anything of netkit.
+
+use std::{
+    ffi::{CStr, CString},
+    io, mem,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+};
+
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_prog_info};
+
+/// `BPF_MPROG_MAX`: more programs are never on one hook.
+const MOST: usize = 64;
+/// No program's BTF is larger.
+const LARGEST_BTF: u32 = 16 << 20;
+
+/// The programs of one hook in the order in which they run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Grows with every change of the hook.
+    pub revision: u64,
+    /// Ids of the programs, each with that of the link by which it is attached.
+    pub programs: Vec<(u32, Option<u32>)>,
+}
+
+/// What the kernel knows of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Its name, of which 15 bytes are kept; empty where it was loaded without one.
+    pub name: String,
+    /// Hash over its instructions.
+    pub tag: u64,
+    /// When it was loaded, in nanoseconds since the start of the machine.
+    pub loaded: u64,
+    /// User who loaded it.
+    pub uid: u32,
+    /// Id of its type information, 0 for none.
+    pub btf: u32,
+}
+
+/// Asks a hook of a device in the calling thread's namespace; `None` where the kernel, or the
+/// device, has no such hook.
+///
+/// # Errors
+/// The kernel's own errno; `ENODEV` for a device that is not there any more.
+pub fn query(ifindex: u32, hook: bpf_attach_type) -> io::Result<Option<Query>> {
+    let (mut programs, mut links) = ([0_u32; MOST], [0_u32; MOST]);
+    let mut attributes = zeroed();
+    attributes.query.__bindgen_anon_1.target_ifindex = ifindex;
+    attributes.query.attach_type = hook as u32;
+    attributes.query.__bindgen_anon_2.count = MOST as u32;
+    attributes.query.prog_ids = programs.as_mut_ptr() as u64;
+    attributes.query.link_ids = links.as_mut_ptr() as u64;
+    match call(bpf_cmd::BPF_PROG_QUERY, &mut attributes) {
+        Ok(_) => {}
+        Err(error) => {
+            return match error.raw_os_error() {
+                // A kernel that does not know the hook, or not all that is asked of it (before 6.6).
+                Some(libc::EINVAL | libc::E2BIG | libc::EOPNOTSUPP) => Ok(None),
+                // netkit: another device, or the end that is reached through the primary one.
+                Some(libc::ENXIO | libc::EACCES) => Ok(None),
+                _ => Err(error),
+            };
+        }
+    }
+    // SAFETY: the kernel has answered in this member of the union; every bit pattern is valid.
+    let (count, revision) = unsafe {
+        let answer = attributes.query;
+        (answer.__bindgen_anon_2.count, answer.revision)
+    };
+    let pairs = programs.into_iter().zip(links).take(count as usize);
+    let programs = pairs.map(|(program, link)| (program, (link != 0).then_some(link)));
+    Ok(Some(Query {
+        revision,
+        programs: programs.collect(),
+    }))
+}
+
+/// What there is to know of the program with this id.
+///
+/// # Errors
+/// `ENOENT` when it is not there any more.
+pub fn program(id: u32) -> io::Result<Program> {
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
+    let fd = descriptor(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attributes)?;
+    // SAFETY: integers alone, for which 0 is valid.
+    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+    info_of(&fd, &mut info)?;
+    let name = info.name.map(|c| c as u8);
+    let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+    Ok(Program {
+        name: name.to_string_lossy().into_owned(),
+        tag: u64::from_be_bytes(info.tag),
+        loaded: info.load_time,
+        uid: info.created_by_uid,
+        btf: info.btf_id,
+    })
+}
+
+/// The strings of type information: names of types, members and functions, each ended by a 0.
+///
+/// # Errors
+/// The kernel's own errno; `InvalidData` for something that is no BTF.
+pub fn btf_strings(id: u32) -> io::Result<Vec<u8>> {
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_6.__bindgen_anon_1.btf_id = id;
+    let fd = descriptor(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attributes)?;
+    // SAFETY: integers alone, for which 0 is valid.
+    let mut info: bpf_btf_info = unsafe { mem::zeroed() };
+    info_of(&fd, &mut info)?;
+    let mut data = vec![0_u8; info.btf_size.min(LARGEST_BTF) as usize];
+    let size = data.len() as u32;
+    // SAFETY: as above.
+    info = unsafe { mem::zeroed() };
+    info.btf = data.as_mut_ptr() as u64;
+    info.btf_size = size;
+    info_of(&fd, &mut info)?;
+    strings(&data)
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The string section of a BTF blob: `struct btf_header` says where it is, from its own end on.
+fn strings(data: &[u8]) -> Option<&[u8]> {
+    let word = |at: usize| {
+        let bytes = data.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_ne_bytes(bytes) as usize)
+    };
+    let (header, offset, length) = (word(4)?, word(16)?, word(20)?);
+    let start = header.checked_add(offset)?;
+    data.get(start..start.checked_add(length)?)
+}
+
+/// Opens what is pinned at a path. A map, a program or a link: its `fdinfo` says which.
+///
+/// # Errors
+/// The kernel's own errno.
+pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    descriptor(bpf_cmd::BPF_OBJ_GET, &mut attributes)
+}
+
+fn info_of<T>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
+    let mut attributes = zeroed();
+    attributes.info.bpf_fd = fd.as_raw_fd().cast_unsigned();
+    attributes.info.info_len = size_of::<T>() as u32;
+    attributes.info.info = std::ptr::from_mut(info) as u64;
+    call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(drop)
+}
+
+fn descriptor(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<OwnedFd> {
+    let fd = call(command, attributes)?;
+    // SAFETY: the kernel has just given it to us, and to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn zeroed() -> bpf_attr {
+    // SAFETY: a union of structures of integers, for which 0 is valid.
+    unsafe { mem::zeroed() }
+}
+
+fn call(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<i32> {
+    let size = size_of::<bpf_attr>();
+    // SAFETY: the kernel reads and writes `size` bytes of `attributes`; what these point to is
+    // written by the callers, who keep it alive and say how large it is.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command as libc::c_long, attributes, size) };
+    i32::try_from(result)
+        .ok()
+        .filter(|result| *result >= 0)
+        .ok_or_else(io::Error::last_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_a_btf_blob_and_of_none() {
+        let mut blob = vec![0_u8; 24];
+        blob[4] = 24;
+        blob[16] = 2;
+        blob[20] = 5;
+        blob.extend(b"xx\0main\0");
+        assert_eq!(strings(&blob), Some(&b"\0main"[..]));
+        blob[20] = 7;
+        assert_eq!(strings(&blob), None);
+        blob[16..20].fill(0xff);
+        assert_eq!(strings(&blob), None);
+        assert_eq!(strings(&[]), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! What netlink-packet-route cannot read, made readable.
+//!
+//! The kernel takes any bytes for a name but `/`, `:` and white space, and the library wants UTF-8.
+//! Such a message is written again with what netviz needs of it alone, and a name as
+//! [`escaped`] gives it.
+
+const HEADER: usize = 16;
+const NEW_LINK: u16 = libc::RTM_NEWLINK;
+const DELETED_LINK: u16 = libc::RTM_DELLINK;
+const NEW_ADDRESS: u16 = libc::RTM_NEWADDR;
+/// Size of `ifinfomsg` and of `ifaddrmsg`.
+const LINK_HEADER: usize = 16;
+const ADDRESS_HEADER: usize = 8;
+/// `IFLA_INFO_KIND`
+const INFO_KIND: u16 = 1;
+/// `IFLA_LINK_NETNSID`
+const LINK_NETNSID: u16 = 37;
+/// Without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
+const KIND_MASK: u16 = 0x3fff;
+
+/// A message in the form that the library reads; `None` for what netviz does not need.
+pub(super) fn readable(message: &[u8]) -> Option<Vec<u8>> {
+    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
+    let (fixed, keep): (_, fn(u16, &[u8]) -> Option<Vec<u8>>) = match kind {
+        NEW_LINK | DELETED_LINK => (HEADER + LINK_HEADER, of_link),
+        NEW_ADDRESS => (HEADER + ADDRESS_HEADER, of_address),
+        _ => return None,
+    };
+    let mut readable = message.get(..fixed)?.to_vec();
+    for (kind, value) in attributes(&message[fixed..]) {
+        if let Some(value) = keep(kind, value) {
+            append(&mut readable, kind, &value);
+        }
+    }
+    let length = u32::try_from(readable.len()).ok()?;
+    readable[..4].copy_from_slice(&length.to_ne_bytes());
+    Some(readable)
+}
+
+fn of_link(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
+    match kind {
+        libc::IFLA_IFNAME => {
+            let name = value.strip_suffix(&[0]).unwrap_or(value);
+            let mut name = escaped(name).into_bytes();
+            name.push(0);
+            Some(name)
+        }
+        libc::IFLA_ADDRESS
+        | libc::IFLA_MTU
+        | libc::IFLA_LINK
+        | libc::IFLA_OPERSTATE
+        | LINK_NETNSID => Some(value.to_vec()),
+        libc::IFLA_LINKINFO => {
+            let (kind, value) = attributes(value).find(|(kind, _)| *kind == INFO_KIND)?;
+            let mut info = Vec::new();
+            append(&mut info, kind, value);
+            Some(info)
+        }
+        _ => None,
+    }
+}
+
+/// Without the label, which begins with the interface's name.
+fn of_address(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
+    matches!(kind, libc::IFA_ADDRESS | libc::IFA_LOCAL | libc::IFA_FLAGS).then(|| value.to_vec())
+}
+
+/// A name that need not be UTF-8: what is not stands there as `\xff`.
+#[must_use]
+pub fn escaped(name: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The attributes of a message or of a nested attribute: kind and value.
+pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind & KIND_MASK, value))
+    })
+}
+
+fn append(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    // A name grows to four times its 15 bytes at the most: this never is too long.
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(value);
+    message.resize(message.len().next_multiple_of(4), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+    use netlink_packet_route::{
+        RouteNetlinkMessage,
+        link::{InfoKind, LinkAttribute, LinkInfo},
+    };
+
+    use super::*;
+
+    /// A veth of this name, as the kernel tells of it.
+    fn link(name: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; HEADER + LINK_HEADER];
+        message[4..6].copy_from_slice(&NEW_LINK.to_ne_bytes());
+        message[HEADER + 4..HEADER + 8].copy_from_slice(&7i32.to_ne_bytes());
+        append(&mut message, libc::IFLA_IFNAME, &[name, &[0]].concat());
+        append(&mut message, libc::IFLA_IFALIAS, b"\xff\xfe\0");
+        append(&mut message, libc::IFLA_LINK, &9u32.to_ne_bytes());
+        let mut info = Vec::new();
+        append(&mut info, INFO_KIND, b"veth\0");
+        append(&mut message, libc::IFLA_LINKINFO | 0x8000, &info);
+        let length = message.len() as u32;
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        message
+    }
+
+    #[test]
+    fn a_link_with_a_name_that_is_not_utf8_is_read() {
+        let message = link(b"e\xff\xc3th0");
+        assert!(NetlinkMessage::<RouteNetlinkMessage>::deserialize(&message).is_err());
+        let readable = readable(&message).unwrap();
+        let read = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&readable).unwrap();
+        let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = read.payload else {
+            panic!("{read:?}")
+        };
+        assert_eq!(link.header.index, 7);
+        let name = LinkAttribute::IfName("e\\xff\\xc3th0".into());
+        let kind = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]);
+        assert_eq!(link.attributes, [name, LinkAttribute::Link(9), kind]);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_no_panic() {
+        let message = link(b"e\xffth0");
+        for length in 0..message.len() {
+            let _ = readable(&message[..length]);
+        }
+        // An attribute that says it is longer than the message, and one shorter than its header.
+        for wrong in [[0xff, 0xff, 3, 0], [1, 0, 3, 0], [0, 0, 3, 0]] {
+            assert_eq!(attributes(&wrong).count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_utf8_stays() {
+        assert_eq!(escaped("インタフ".as_bytes()), "インタフ");
+        assert_eq!(escaped(b"lxc0"), "lxc0");
+    }
+}

@@ -1,0 +1,131 @@
+//! Who else stands at the doors, asked again and again.
+
+use std::time::{Duration, Instant};
+
+use super::{Event, Held, REMOVED, Worker};
+use crate::{model::DoorId, sys::netns::tour, trace::hook::Visit};
+
+/// Every door is asked within this time, and that of one round, who else stands there: tcx tells
+/// nobody of changes.
+const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
+/// How many are asked in one go, before commands and what is to be attached have their turn.
+const INSPECT_BATCH: usize = 64;
+/// Doors that are due within this time are asked together, rather than one by one.
+const INSPECT_SLACK: Duration = Duration::from_millis(500);
+/// What came of looking at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Its namespace could not be entered.
+    Unasked,
+    /// netviz stands there, and those beside it are others than before, or not.
+    There { changed: bool },
+    /// netviz does not stand there any more.
+    Gone,
+}
+
+/// When a door would have been looked at whose turn it is now.
+pub(super) fn long_ago() -> Instant {
+    let now = Instant::now();
+    now.checked_sub(INSPECT_INTERVAL).unwrap_or(now)
+}
+
+impl Worker {
+    /// How long there is nothing to do but to wait for commands.
+    pub(super) fn until_next_look(&self) -> Duration {
+        let last = self.held.values().map(|held| held.inspected).min();
+        let since = last.map_or(Duration::ZERO, |last| last.elapsed());
+        INSPECT_INTERVAL.saturating_sub(since)
+    }
+
+    /// Looks at the doors whose turn it is: who else is there, and is netviz still?
+    pub(super) fn inspect(&mut self) {
+        let due = self.due();
+        if due.is_empty() {
+            return;
+        }
+        // Out of the table, so that another thread can have them all at once.
+        let mut asked: Vec<(Held, Look)> = due
+            .iter()
+            .filter_map(|id| Some((self.held.remove(id)?, Look::Unasked)))
+            .collect();
+        tour(|tour| {
+            for room in asked.chunk_by_mut(|(a, _), (b, _)| a.door.id.space == b.door.id.space) {
+                let netns = room.first().and_then(|(held, _)| self.open(&held.door));
+                let entered = netns.is_some_and(|netns| tour.enter(&netns).is_ok());
+                let mut visit = Visit::default();
+                for (held, look) in room.iter_mut().filter(|_| entered) {
+                    *look = match held.hooked.look(&mut visit) {
+                        Ok(changed) => Look::There { changed },
+                        Err(_) => Look::Gone,
+                    };
+                }
+            }
+        });
+        let now = Instant::now();
+        let looks: Vec<(DoorId, Look)> = asked
+            .into_iter()
+            .map(|(held, look)| {
+                let id = held.door.id;
+                let inspected = now;
+                self.held.insert(id, Held { inspected, ..held });
+                (id, look)
+            })
+            .collect();
+        for (door, look) in looks {
+            self.judge(door, look);
+        }
+    }
+
+    /// The doors that wait the longest, those of one namespace beside each other. None before the
+    /// first of them is due.
+    fn due(&self) -> Vec<DoorId> {
+        let now = Instant::now();
+        let since = |held: &Held| now.saturating_duration_since(held.inspected);
+        let mut due: Vec<_> = self
+            .held
+            .iter()
+            .map(|(id, held)| (since(held), *id))
+            .filter(|(since, _)| *since + INSPECT_SLACK >= INSPECT_INTERVAL)
+            .collect();
+        if due.iter().all(|(since, _)| *since < INSPECT_INTERVAL) {
+            return Vec::new();
+        }
+        due.sort_unstable_by(|a, b| b.cmp(a));
+        due.truncate(INSPECT_BATCH);
+        let mut ids: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Tells what was seen, and takes netviz's place again where somebody else has it.
+    fn judge(&mut self, door: DoorId, look: Look) {
+        let Some(held) = self.held.get(&door) else {
+            return;
+        };
+        let there = match look {
+            Look::Unasked => return,
+            Look::Gone => false,
+            Look::There { changed } => {
+                if changed {
+                    let chains = held.hooked.chains().clone();
+                    self.send(Event::Chains { door, chains });
+                }
+                if held.hooked.is_first() {
+                    return;
+                }
+                true
+            }
+        };
+        let (now, attached) = (held.door.clone(), held.attached.clone());
+        if self.may_retry(door) {
+            self.release(door);
+            self.attach(now, Some(attached));
+        } else if !there {
+            self.release(door);
+            self.send(Event::Failed {
+                door,
+                reason: REMOVED.into(),
+            });
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What an errno of the kernel means here, and the remedy.
+
+use std::io;
+
+use aya::{maps::MapError, programs::ProgramError, sys::SyscallError};
+
+use super::load::LoadError;
+
+pub(super) fn explain_load(error: &LoadError) -> String {
+    match error {
+        LoadError::Program(
+            ProgramError::SyscallError(SyscallError { io_error, .. })
+            | ProgramError::LoadError { io_error, .. },
+        )
+        | LoadError::Map(MapError::CreateError { io_error, .. })
+        | LoadError::Object(aya::EbpfError::MapError(MapError::CreateError { io_error, .. })) => {
+            explain(io_error)
+        }
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn explain(error: &io::Error) -> String {
+    let code = error.raw_os_error();
+    let text = code.map_or_else(
+        || error.to_string(),
+        |code| io::Error::from_raw_os_error(code).to_string(),
+    );
+    remedy(code, text)
+}
+
+fn remedy(code: Option<i32>, text: String) -> String {
+    let remedy = match code {
+        Some(libc::EPERM | libc::EACCES) => {
+            "run netviz as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
+        }
+        Some(libc::EMFILE) => "raise the limit of open files (ulimit -n), each door needs three",
+        Some(libc::ENOENT | libc::EOPNOTSUPP) => {
+            "the kernel has neither tcx nor clsact: it needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF"
+        }
+        Some(libc::ENOMEM) => {
+            "there is no memory left for BPF: raise the memory limit, or RLIMIT_MEMLOCK before Linux 5.11"
+        }
+        _ => return text,
+    };
+    format!("{text}; {remedy}")
+}

@@ -1,0 +1,24 @@
+//! Which doors did packets from A to B really cross, and were those the right ones?
+//!
+//! Three steps, of which only the middle one knows the kernel: what is expected ([`expectations`]), what
+//! was observed ([`Observation`], from marked packets at the doors), and what follows from the two
+//! ([`judge`], a pure function). Every view is a function of one [`Verdict`].
+
+mod doors;
+mod expect;
+mod halves;
+mod judge;
+mod mode;
+mod observation;
+pub mod plan;
+pub mod probe;
+pub mod reading;
+mod route;
+mod verdict;
+
+pub use expect::{expectations, not_expected};
+pub use judge::{PASSIVE, judge};
+pub use mode::{Hooks, Modes, candidates, hooks};
+pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
+pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
+pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict};

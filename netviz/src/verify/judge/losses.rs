@@ -1,0 +1,137 @@
+//! Where packets ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{Answer, Loss, Place, Way},
+    course::{Course, Walk},
+    fates::{Evidence, Fates},
+    names::{label, labels},
+};
+
+/// So often a packet is seen at one door only if it goes round: copies and what encryption puts in
+/// again are fewer.
+const ROUNDS: u32 = 5;
+
+/// A way, the last line, and the circle.
+type Spot = (Way, Option<usize>, Vec<usize>);
+
+/// What ended in one spot.
+#[derive(Default)]
+struct Ended {
+    packets: u32,
+    words: BTreeSet<String>,
+}
+
+/// Packets that ended at different places, each with its own loss; the way there first.
+pub(super) fn losses(evidence: &Evidence<'_>, fates: &Fates) -> Vec<Loss> {
+    let spots = spots(evidence, fates);
+    let loss = |(spot, ended): (Spot, Ended)| loss(evidence, fates, spot, ended);
+    spots.into_iter().map(loss).collect()
+}
+
+fn spots(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
+    let mut spots = BTreeMap::<Spot, Ended>::new();
+    let known = evidence.packets();
+    for packet in &known {
+        let course = if !fates.delivered.contains(packet) {
+            evidence.request
+        } else if evidence.observation.one_way || fates.replied.contains(packet) {
+            continue;
+        } else {
+            evidence.reply
+        };
+        let (after, circle) = course.walks.get(packet).map_or((None, Vec::new()), end);
+        let ended = spots.entry((course.way, after, circle)).or_default();
+        ended.packets = ended.packets.saturating_add(1);
+        ended
+            .words
+            .extend(words(evidence.observation.answers.get(packet)));
+    }
+    let known = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    let unseen = evidence.observation.sent.saturating_sub(known);
+    if unseen > 0 {
+        let ended = spots.entry((Way::Request, None, Vec::new())).or_default();
+        ended.packets = ended.packets.saturating_add(unseen);
+    }
+    spots
+}
+
+/// The last line that a packet came to (a copy that lags behind does not count), and its circle.
+fn end(walk: &Walk) -> (Option<usize>, Vec<usize>) {
+    let most = walk.times.values().copied().max().unwrap_or_default();
+    if most < ROUNDS {
+        return (walk.first.last().copied(), Vec::new());
+    }
+    let rounds = walk.times.iter().filter(|(_, times)| **times > most / 2);
+    (walk.last, rounds.map(|(line, _)| *line).collect())
+}
+
+fn words(answer: Option<&Answer>) -> Option<String> {
+    match answer? {
+        Answer::Unreachable(_, words) | Answer::Unsent(words) => Some(words.clone()),
+        Answer::Reply(_) | Answer::Refused(..) => None,
+    }
+}
+
+fn loss(evidence: &Evidence<'_>, fates: &Fates, spot: Spot, ended: Ended) -> Loss {
+    let (way, after, circle) = spot;
+    let (course, of) = match way {
+        Way::Request => (evidence.request, evidence.observation.sent),
+        Way::Reply => (evidence.reply, count(fates.delivered.len())),
+    };
+    let before = course.next(after);
+    let mut causes: Vec<_> = ended.words.into_iter().collect();
+    causes.extend(cause(evidence, course, after, before, &circle));
+    Loss {
+        way,
+        packets: ended.packets,
+        of,
+        after,
+        before,
+        circle,
+        causes,
+    }
+}
+
+/// What the place itself says.
+fn cause(
+    evidence: &Evidence<'_>,
+    course: &Course,
+    after: Option<usize>,
+    before: Option<usize>,
+    circle: &[usize],
+) -> Option<String> {
+    let to = &evidence.route.to;
+    if !circle.is_empty() {
+        let doors = labels(evidence.cluster, course, circle);
+        return Some(format!(
+            "it went round in a circle until its TTL ended: {doors}"
+        ));
+    }
+    if course.way == Way::Reply && after.is_none() {
+        let hidden = before.is_some_and(|line| course.lines[line].hidden.is_some());
+        let last = evidence.request.end().filter(|_| !hidden)?;
+        let door = label(evidence.cluster, evidence.request.lines[last].hook);
+        return Some(format!(
+            "it reached {door}, and nothing came back out of {}: nobody listens there, or the process is down",
+            to.name
+        ));
+    }
+    let last = after.filter(|_| before.is_none())?;
+    let door = label(evidence.cluster, course.lines[last].hook);
+    match (course.way, &to.place) {
+        (Way::Request, Place::Elsewhere) => Some(format!(
+            "it left by {door}, and nothing came back: what is beyond cannot be seen from here"
+        )),
+        (Way::Request, _) => None,
+        (Way::Reply, _) => Some(format!(
+            "it came back by {door}, and the sender got nothing in time: something in {} ended it, or it was too late",
+            evidence.route.from.name
+        )),
+    }
+}
+
+pub(super) fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

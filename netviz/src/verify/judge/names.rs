@@ -1,0 +1,121 @@
+//! Doors, ends and tunnels as they are called in a verdict.
+
+use super::{
+    super::{CrossingRow, Hop, Party, Place, Tunnel, TunnelKey},
+    course::{Course, Hook, Line},
+};
+use crate::model::{Cluster, Door, Role, Side, plain, qualified};
+
+/// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
+pub(super) fn label(cluster: &Cluster, (id, direction): Hook) -> String {
+    let sign = direction.sign();
+    let Some(door) = cluster.door(id) else {
+        return format!("if{} {sign}", id.ifindex);
+    };
+    let node = node_name(cluster, door.node);
+    let place = match (door.side, pod(cluster, id)) {
+        (Side::Pod, Some(pod)) => format!("pod {pod}"),
+        (Side::Pod, None) => format!("a pod of {node}"),
+        (Side::Node, _) => node.to_owned(),
+        (Side::Host, _) => format!("outside of {node}"),
+    };
+    format!("{} {sign} ({place})", door.label())
+}
+
+pub(super) fn labels(cluster: &Cluster, course: &Course, lines: &[usize]) -> String {
+    let names = lines
+        .iter()
+        .map(|index| label(cluster, course.lines[*index].hook));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn node_name(cluster: &Cluster, index: usize) -> &str {
+    cluster
+        .nodes
+        .get(index)
+        .map_or("", |node| node.name.as_str())
+}
+
+fn pod(cluster: &Cluster, id: crate::model::DoorId) -> Option<String> {
+    let door = cluster.door(id)?;
+    let name = door.pod.as_deref()?;
+    Some(qualified(door.namespace.as_deref(), name))
+}
+
+/// An end of the route.
+pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
+    let (node, pod) = match party.place {
+        Place::Pod { node, netns } => {
+            let mut doors = super::super::doors::inside(cluster, netns);
+            (Some(node), doors.find_map(|door| pod(cluster, door.id)))
+        }
+        Place::Node { node, .. } => (Some(node), None),
+        Place::Elsewhere => (None, None),
+    };
+    let node = node.map(|node| node_name(cluster, node).to_owned());
+    Hop {
+        node: node.filter(|name| !name.is_empty()),
+        pod,
+        name: party.name.clone(),
+        address: party.address.map(|address| address.to_string()),
+    }
+}
+
+/// At the tunnel's own device the key says where to or where from, by direction. Behind it a packet
+/// still carries the key with which it came, of which the identity alone is of use.
+fn tunnel(cluster: &Cluster, door: Option<&Door>, key: TunnelKey) -> Tunnel {
+    let node = key
+        .node
+        .filter(|_| door.is_some_and(|door| door.role == Role::Overlay));
+    let named = node.map(|address| {
+        let has = |text: &String| plain(text) == Some(address);
+        let mut nodes = cluster.nodes.iter();
+        let node = nodes.find(|node| node.addresses.iter().any(has));
+        node.map_or_else(|| address.to_string(), |node| node.name.clone())
+    });
+    Tunnel {
+        identity: key.identity,
+        node: named,
+    }
+}
+
+/// The rows of one way.
+pub(super) fn rows(cluster: &Cluster, course: &Course) -> Vec<CrossingRow> {
+    course.lines.iter().map(|line| row(cluster, line)).collect()
+}
+
+fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
+    let (id, direction) = line.hook;
+    let door = cluster.door(id);
+    let mut gaps = line.gaps.clone();
+    gaps.sort_unstable();
+    let step = line.step.as_ref();
+    CrossingRow {
+        node: door
+            .map_or("", |door| node_name(cluster, door.node))
+            .to_owned(),
+        pod: pod(cluster, id),
+        side: door.map_or(Side::Node, |door| door.side),
+        interface: door.map_or_else(|| format!("if{}", id.ifindex), Door::label),
+        direction,
+        expected: step.is_some() || line.besides,
+        seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
+        repeated: line.repeated,
+        skipped_by: step.and_then(|step| step.skipped_by).map(Into::into),
+        median_microseconds: super::median(&gaps),
+        worst_microseconds: gaps.last().map(|gap| super::microseconds(*gap)),
+        tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
+        outer: line.outer,
+        note: note(line),
+    }
+}
+
+fn note(line: &Line) -> Option<String> {
+    let unreadable = line.step.as_ref().and_then(|step| step.unreadable);
+    let unseen = unreadable.filter(|_| line.seen == 0);
+    let encrypted = unseen.map(|name| format!("not recognised here: {name} encrypts it"));
+    let besides = line
+        .besides
+        .then(|| "crossed besides, as may be".to_owned());
+    line.hidden.clone().or(encrypted).or(besides)
+}

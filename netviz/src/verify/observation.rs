@@ -1,0 +1,87 @@
+//! What was observed: crossings of marked packets, and what the sender got back.
+
+use std::{net::IpAddr, time::Duration};
+
+use crate::model::{Direction, DoorId};
+
+/// Which way a packet was going.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// From A to B.
+    Request,
+    /// Whatever came back for it: an echo, a SYN-ACK, a reset, an ICMP error.
+    Reply,
+}
+
+/// The tunnel key that a packet carried at `cilium_vxlan` or behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelKey {
+    /// Security identity of the sender, as Cilium puts it into the tunnel id.
+    pub identity: u32,
+    /// Node at the other end of the tunnel: where to at egress, where from at ingress.
+    pub node: Option<IpAddr>,
+}
+
+/// One marked packet at one door in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// When, on the kernel's monotonic clock: one clock for all nodes on one kernel.
+    pub at: Duration,
+    /// Which door.
+    pub door: DoorId,
+    /// Which of its hooks.
+    pub direction: Direction,
+    /// Which way it was going.
+    pub way: Way,
+    /// Which of the packets that were sent, counted from 0: below [`Observation::sent`].
+    pub sequence: u32,
+    /// It was inside of a tunnel's outer packet here.
+    pub outer: bool,
+    /// The tunnel key, where it carried one.
+    pub tunnel: Option<TunnelKey>,
+}
+
+/// What the sender got back for one packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An answer of the kind that was asked for, after this time.
+    Reply(Duration),
+    /// B is there and says no: a reset, or `port unreachable`. The packet was delivered.
+    Refused(Duration, String),
+    /// Somebody on the way says that it could not be delivered, in words that name him
+    /// (`fragmentation needed, MTU 1450, says 10.10.1.55`).
+    Unreachable(Duration, String),
+    /// The sender's own kernel would not send it (`Message too long`): it crossed no door.
+    Unsent(String),
+}
+
+/// A hook at which nothing could be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// Which door.
+    pub door: DoorId,
+    /// Why, and the remedy.
+    pub reason: String,
+}
+
+/// All that was observed of one pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Packets that were to be sent, or, where nothing was sent, that were seen leaving A.
+    pub sent: u32,
+    /// What came back, by sequence number; nothing there: no answer in time.
+    pub answers: std::collections::BTreeMap<u32, Answer>,
+    /// Crossings, in any order.
+    pub crossings: Vec<Crossing>,
+    /// Doors that could not be watched.
+    pub hidden: Vec<Hidden>,
+    /// Crossings that were seen and could not be kept: the numbers below are too low by so many.
+    pub missed: u64,
+    /// Only one way was to be watched; an answer is not asked for.
+    pub one_way: bool,
+    /// A or B went away meanwhile, and other things to be said.
+    pub notes: Vec<String>,
+}

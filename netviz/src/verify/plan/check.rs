@@ -1,0 +1,105 @@
+//! Whether a verdict is what a test wanted.
+
+use std::time::Duration;
+
+use super::{DoorPattern, Pair};
+use crate::{
+    verify::{CrossingRow, Kind, Verdict},
+    views::text::safe,
+};
+
+/// What became of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it is what was wanted.
+    pub passed: bool,
+    /// If not, why: one sentence.
+    pub why: Option<String>,
+}
+
+/// Compares a verdict with what was wanted of its pair.
+#[must_use]
+pub fn check(pair: &Pair, verdict: &Verdict) -> Outcome {
+    let wanted = &pair.wanted;
+    let wrong = match (wanted.verdict, &wanted.doors) {
+        (Some(expected), _) => kind(expected.into(), verdict),
+        (None, None) => kind(Kind::Verified, verdict),
+        // The list is what is expected, whatever the mode says.
+        (None, Some(_)) => delivered(verdict),
+    };
+    let wrong = wrong
+        .or_else(|| doors(wanted.doors.as_deref()?, verdict))
+        .or_else(|| {
+            let limit = wanted.round_trip.median;
+            slow("median", limit, verdict.round_trip_microseconds)
+        })
+        .or_else(|| {
+            let limit = wanted.round_trip.worst;
+            slow("worst", limit, verdict.round_trip_worst_microseconds)
+        });
+    Outcome {
+        passed: wrong.is_none(),
+        why: wrong,
+    }
+}
+
+fn kind(expected: Kind, verdict: &Verdict) -> Option<String> {
+    (verdict.verdict != expected).then(|| {
+        format!(
+            "expected {}, got {}",
+            expected.word(),
+            verdict.verdict.word()
+        )
+    })
+}
+
+fn delivered(verdict: &Verdict) -> Option<String> {
+    (verdict.verdict == Kind::Unclear || verdict.delivered < verdict.sent).then(|| {
+        format!(
+            "got {}, {} of {} delivered",
+            verdict.verdict.word(),
+            verdict.delivered,
+            verdict.sent
+        )
+    })
+}
+
+/// Compares the doors that were crossed on the way there with the list.
+fn doors(wanted: &[DoorPattern], verdict: &Verdict) -> Option<String> {
+    let crossed: Vec<&CrossingRow> = verdict
+        .request
+        .iter()
+        .filter(|row| row.seen.is_some_and(|seen| seen > 0))
+        .collect();
+    let place = (0..wanted.len().max(crossed.len())).find(|place| {
+        match (wanted.get(*place), crossed.get(*place)) {
+            (Some(wanted), Some(row)) => !wanted.fits(row.direction, &row.interface),
+            _ => true,
+        }
+    })?;
+    let expected = wanted.get(place).map_or_else(
+        || "no more door".to_owned(),
+        |door| format!("{} {}", door.direction.sign(), safe(&door.pattern)),
+    );
+    let got = crossed.get(place).map_or_else(
+        || "no more door was crossed".to_owned(),
+        |row| {
+            let (sign, node) = (row.direction.sign(), safe(&row.node));
+            format!("{sign} {} on {node} was crossed", safe(&row.interface))
+        },
+    );
+    Some(format!("door {}: expected {expected}, {got}", place + 1))
+}
+
+fn slow(which: &str, limit: Option<Duration>, took: Option<f64>) -> Option<String> {
+    let limit = limit?.as_secs_f64() * 1e6;
+    match took {
+        Some(took) if took <= limit => None,
+        Some(took) => Some(format!(
+            "the {which} round trip took {took:.1} us, and {limit:.1} us are allowed"
+        )),
+        None => Some(format!(
+            "no round trip was measured, and its {which} is limited to {limit:.1} us"
+        )),
+    }
+}

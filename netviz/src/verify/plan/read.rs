@@ -1,0 +1,145 @@
+//! From a text to a plan: YAML or TOML, with the place of every mistake.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use super::{End, Plan, PlanError, Protocol};
+use crate::views::text::safe;
+
+/// The largest file that is read.
+pub const MOST_BYTES: u64 = 1 << 20;
+const REMEDY: &str = "mend the file there; docs/verify.md shows its form";
+
+/// In which language a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// YAML.
+    Yaml,
+    /// TOML.
+    Toml,
+}
+
+/// Reads a file of path tests; its language is told by its name.
+///
+/// # Errors
+/// What cannot be opened, read or understood, and the remedy.
+pub fn read(path: &Path) -> Result<Plan, PlanError> {
+    let name = path.display().to_string();
+    let wrong = |what: String, remedy: &str| PlanError {
+        place: safe(&name),
+        what,
+        remedy: remedy.into(),
+    };
+    let syntax = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("yaml" | "yml") => Syntax::Yaml,
+        Some("toml") => Syntax::Toml,
+        _ => {
+            let what = "the language of the file is not told by its name".into();
+            return Err(wrong(what, "call it *.yaml or *.toml"));
+        }
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| {
+        wrong(
+            format!("cannot open the file: {error}"),
+            "give the path of a readable file",
+        )
+    })?;
+    let length = file
+        .take(MOST_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            wrong(
+                format!("cannot read the file: {error}"),
+                "give a text file in UTF-8",
+            )
+        })?;
+    if length as u64 > MOST_BYTES {
+        return Err(wrong(
+            format!("more than {MOST_BYTES} bytes"),
+            "use selectors, or several files",
+        ));
+    }
+    parse(&text, &name, syntax)
+}
+
+/// Understands a text; `name` is what messages call it.
+///
+/// # Errors
+/// The first mistake, its place and the remedy.
+pub fn parse(text: &str, name: &str, syntax: Syntax) -> Result<Plan, PlanError> {
+    let at = |line, column, what: &str| PlanError {
+        place: format!("{}:{line}:{column}", safe(name)),
+        what: safe(&what.split_whitespace().collect::<Vec<_>>().join(" ")),
+        remedy: REMEDY.into(),
+    };
+    let mut plan: Plan = match syntax {
+        Syntax::Yaml => serde_saphyr::from_str(text).map_err(|error| {
+            let place = error.location();
+            let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
+            at(line, column, &error.without_snippet().to_string())
+        })?,
+        Syntax::Toml => toml::from_str(text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let before = before.unwrap_or_default();
+            let line = before.matches('\n').count() as u64 + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+            at(line, column, error.message())
+        })?,
+    };
+    plan.file = name.to_owned();
+    sensible(&plan)?;
+    Ok(plan)
+}
+
+/// What the form allows, and has no meaning.
+fn sensible(plan: &Plan) -> Result<(), PlanError> {
+    let wrong = |number: usize, what: &str, remedy: &str| PlanError {
+        place: plan.place(number),
+        what: what.into(),
+        remedy: remedy.into(),
+    };
+    if plan.tests.is_empty() {
+        return Err(PlanError {
+            place: safe(&plan.file),
+            what: "there is no test in it".into(),
+            remedy: REMEDY.into(),
+        });
+    }
+    for (number, test) in plan.tests.iter().enumerate() {
+        let portless = test.port.is_none() && matches!(test.to, End::Pods(_));
+        match test.protocol {
+            Protocol::Icmp if test.port.is_some() => {
+                return Err(wrong(
+                    number,
+                    "icmp has no port",
+                    "leave out `port`, or name `protocol: tcp`",
+                ));
+            }
+            Protocol::Tcp | Protocol::Udp if portless => {
+                return Err(wrong(
+                    number,
+                    "selected pods need a port to be sent to",
+                    "add `port`",
+                ));
+            }
+            _ => {}
+        }
+        if test.doors.as_ref().is_some_and(Vec::is_empty) {
+            return Err(wrong(
+                number,
+                "an empty list of doors",
+                "name them, or leave out `doors`",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Plan {
+    /// Which test, in words: `paths.yaml: test 2 (client to server)`.
+    pub(super) fn place(&self, number: usize) -> String {
+        let name = self.tests.get(number).and_then(|test| test.name.as_ref());
+        let name = name.map_or_else(String::new, |name| format!(" ({})", safe(name)));
+        format!("{}: test {}{name}", safe(&self.file), number + 1)
+    }
+}

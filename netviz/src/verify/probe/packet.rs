@@ -1,0 +1,234 @@
+//! Probes as bytes, and what comes back read.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use etherparse::{
+    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4HeaderSlice,
+    TcpHeader, TcpHeaderSlice,
+};
+use netviz_ebpf::crossing::{MAGIC, MARKER_SIZE, Marker};
+
+use super::{Aim, Manner};
+
+/// What a probe is.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    clap::ValueEnum,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// An echo request, answered by every kernel.
+    #[default]
+    Icmp,
+    /// A datagram; whoever listens there has to send it back, or the port has to be closed.
+    Udp,
+    /// A SYN, marked in an option; answered by a SYN-ACK or a reset. No connection comes of it.
+    Tcp,
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Icmp => "icmp",
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// Headers of ICMP echo and of UDP have the same length.
+const TRANSPORT: u32 = 8;
+/// Of a TCP header with as many options as there can be.
+const SYN: u32 = 60;
+/// What a SYN offers: a maximum segment size of 1 460 bytes, and nothing that would put more than
+/// one option into the answer.
+const SYN_OPTIONS: [u8; 6] = [1, 1, 2, 4, 0x05, 0xb4];
+/// An option for experiments (RFC 4727), which everybody who does not know it passes over.
+const EXPERIMENT: u8 = 253;
+
+const fn ip_header(to: IpAddr) -> u32 {
+    match to {
+        IpAddr::V4(_) => 20,
+        IpAddr::V6(_) => 40,
+    }
+}
+
+impl Protocol {
+    /// The length of an IP packet with which it can be sent, as near to `wanted` as can be.
+    #[must_use]
+    pub fn size(self, to: IpAddr, wanted: u32) -> u32 {
+        let header = ip_header(to);
+        match self {
+            Self::Tcp => header + SYN,
+            Self::Icmp | Self::Udp => wanted.max(header + TRANSPORT + MARKER_SIZE as u32),
+        }
+    }
+}
+
+fn marker(manner: &Manner, aim: &Aim, sequence: u32) -> Marker {
+    Marker {
+        magic: MAGIC,
+        cookie: manner.cookie,
+        flow: aim.flow.to_be_bytes(),
+        sequence: sequence.to_be_bytes(),
+    }
+}
+
+/// The payload of an echo request or a datagram: filled up, the marker at the end.
+fn payload(manner: &Manner, aim: &Aim, sequence: u32) -> Bytes {
+    let size = manner.protocol.size(aim.to, manner.size) - ip_header(aim.to) - TRANSPORT;
+    let mut payload = BytesMut::with_capacity(size as usize);
+    payload.put_bytes(0, size as usize - MARKER_SIZE);
+    payload.put_slice(&marker(manner, aim, sequence).bytes());
+    payload.freeze()
+}
+
+/// What is handed to the socket.
+pub(super) fn build(
+    manner: &Manner,
+    aim: &Aim,
+    own: (IpAddr, u16),
+    sequence: u32,
+) -> Option<Bytes> {
+    match manner.protocol {
+        Protocol::Udp => Some(payload(manner, aim, sequence)),
+        Protocol::Icmp => Some(echo(
+            aim.to,
+            own.1,
+            sequence,
+            &payload(manner, aim, sequence),
+        )),
+        Protocol::Tcp => syn(manner, aim, own, sequence),
+    }
+}
+
+fn echo(to: IpAddr, id: u16, sequence: u32, payload: &[u8]) -> Bytes {
+    let echo = IcmpEchoHeader {
+        id,
+        seq: sequence as u16,
+    };
+    let mut message = BytesMut::with_capacity(TRANSPORT as usize + payload.len());
+    match to {
+        IpAddr::V4(_) => message.put_slice(
+            &Icmpv4Header::with_checksum(Icmpv4Type::EchoRequest(echo), payload).to_bytes(),
+        ),
+        // The kernel adds the checksum, which covers the addresses.
+        IpAddr::V6(_) => {
+            message.put_slice(&Icmpv6Header::new(Icmpv6Type::EchoRequest(echo)).to_bytes())
+        }
+    }
+    message.put_slice(payload);
+    message.freeze()
+}
+
+/// Sequence number of a marked SYN: what its answer acknowledges, less one.
+fn initial(manner: &Manner, aim: &Aim, sequence: u32) -> u32 {
+    let index = aim.flow.wrapping_mul(manner.count).wrapping_add(sequence);
+    u32::from(manner.prefix) << 16 | index & 0xffff
+}
+
+/// Which pair and packet of this run a SYN with this number was.
+pub(in crate::verify) fn of_initial(manner: &Manner, number: u32) -> Option<(u32, u32)> {
+    let index = number & 0xffff;
+    let ours = number >> 16 == u32::from(manner.prefix) && manner.count > 0;
+    ours.then(|| (index / manner.count, index % manner.count))
+}
+
+fn syn(manner: &Manner, aim: &Aim, own: (IpAddr, u16), sequence: u32) -> Option<Bytes> {
+    let mut header = TcpHeader::new(own.1, aim.port, initial(manner, aim, sequence), u16::MAX);
+    header.syn = true;
+    let mut options = BytesMut::from(&SYN_OPTIONS[..]);
+    options.put_u8(EXPERIMENT);
+    options.put_u8(2 + MARKER_SIZE as u8);
+    options.put_slice(&marker(manner, aim, sequence).bytes());
+    header.set_options_raw(&options).ok()?;
+    header.checksum = match (own.0, aim.to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => checksum_v4(&header, from, to)?,
+        (IpAddr::V6(from), IpAddr::V6(to)) => checksum_v6(&header, from, to)?,
+        _ => return None,
+    };
+    Some(Bytes::copy_from_slice(&header.to_bytes()))
+}
+
+fn checksum_v4(header: &TcpHeader, from: Ipv4Addr, to: Ipv4Addr) -> Option<u16> {
+    header
+        .calc_checksum_ipv4_raw(from.octets(), to.octets(), &[])
+        .ok()
+}
+
+fn checksum_v6(header: &TcpHeader, from: Ipv6Addr, to: Ipv6Addr) -> Option<u16> {
+    header
+        .calc_checksum_ipv6_raw(from.octets(), to.octets(), &[])
+        .ok()
+}
+
+/// What came back on the socket of `aim`.
+pub(super) struct Heard {
+    pub(super) sequence: u32,
+    /// Otherwise it is the answer that was asked for.
+    pub(super) refused: bool,
+}
+
+/// Reads what a socket gave; `None` where it is not for us.
+pub(super) fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {
+    match manner.protocol {
+        Protocol::Tcp => read_tcp(manner, aim, own_port, datagram),
+        Protocol::Icmp if !is_echo_reply(aim.to, datagram) => None,
+        Protocol::Icmp | Protocol::Udp => {
+            let sequence = marked(manner, aim, datagram)?;
+            Some(Heard {
+                sequence,
+                refused: false,
+            })
+        }
+    }
+}
+
+/// Which of our packets ends like this.
+pub(super) fn marked(manner: &Manner, aim: &Aim, packet: &[u8]) -> Option<u32> {
+    let marker = Marker::at_end(packet)?;
+    let ours = marker.cookie == manner.cookie && marker.flow == aim.flow.to_be_bytes();
+    ours.then(|| u32::from_be_bytes(marker.sequence))
+}
+
+/// A raw socket gives the IPv4 header, and not the IPv6 one.
+fn transport(to: IpAddr, datagram: &[u8], protocol: IpNumber) -> Option<&[u8]> {
+    match to {
+        IpAddr::V6(_) => Some(datagram),
+        IpAddr::V4(_) => {
+            let header = Ipv4HeaderSlice::from_slice(datagram).ok()?;
+            (header.protocol() == protocol)
+                .then(|| datagram.get(header.slice().len()..))
+                .flatten()
+        }
+    }
+}
+
+fn is_echo_reply(to: IpAddr, datagram: &[u8]) -> bool {
+    let (protocol, reply) = match to {
+        IpAddr::V4(_) => (IpNumber::ICMP, 0),
+        IpAddr::V6(_) => (IpNumber::IPV6_ICMP, 129),
+    };
+    transport(to, datagram, protocol).and_then(<[u8]>::first) == Some(&reply)
+}
+
+fn read_tcp(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {
+    let segment = TcpHeaderSlice::from_slice(transport(aim.to, datagram, IpNumber::TCP)?).ok()?;
+    let for_us = segment.destination_port() == own_port && segment.ack();
+    let (flow, sequence) = of_initial(manner, segment.acknowledgment_number().wrapping_sub(1))?;
+    let answers = (segment.syn() || segment.rst()) && for_us && flow == aim.flow;
+    answers.then(|| Heard {
+        sequence,
+        refused: segment.rst(),
+    })
+}

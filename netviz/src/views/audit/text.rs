@@ -1,0 +1,254 @@
+//! For a person: what there is to say, door by door, and the rest in few lines.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::fold::{self, brief};
+use crate::{
+    audit::{Attached, Audit, AuditedDoor, Finding, Owner, Severity},
+    model::Direction,
+    views::text::{cut_end, safe, wrap},
+};
+
+/// How it is to be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Columns; without a limit sentences are not broken, so that they can be searched.
+    pub width: Option<usize>,
+    /// Whether colours may be used. They carry no meaning of their own.
+    pub colour: bool,
+    /// Every door and all that is known of each program.
+    pub full: bool,
+}
+
+/// The whole text, without a line end behind it.
+#[must_use]
+pub fn draw(audit: &Audit, style: Style) -> String {
+    let mut page = Page {
+        audit,
+        style,
+        lines: Vec::new(),
+    };
+    for node in nodes(audit) {
+        page.node(node);
+    }
+    page.end();
+    page.lines.join("\n")
+}
+
+/// Names of the nodes, in the order of the doors.
+fn nodes(audit: &Audit) -> Vec<&str> {
+    let mut nodes: Vec<&str> = Vec::new();
+    for door in &audit.doors {
+        if !nodes.contains(&door.node.as_str()) {
+            nodes.push(&door.node);
+        }
+    }
+    nodes
+}
+
+struct Page<'a> {
+    audit: &'a Audit,
+    style: Style,
+    lines: Vec<String>,
+}
+
+impl<'a> Page<'a> {
+    fn node(&mut self, node: &str) {
+        let audit = self.audit;
+        let doors = audit.doors.iter().filter(|door| door.node == node);
+        let told = |door: &AuditedDoor| {
+            self.style.full || audit.findings.iter().any(|it| it.door == door.id)
+        };
+        let (mut told, rest): (Vec<_>, Vec<_>) = doors.partition(|door| told(door));
+        if !self.style.full {
+            // The worst first; doors of one severity in the order in which they are shown everywhere.
+            told.sort_by_key(|door| std::cmp::Reverse(worst(audit, door)));
+        }
+        self.line(&safe(node));
+        for door in told {
+            self.door(door);
+        }
+        self.rest(&rest);
+        self.lines.push(String::new());
+    }
+
+    fn door(&mut self, door: &AuditedDoor) {
+        self.line(&format!("  {}", safe(&fold::one(door))));
+        for finding in self.about(door, None) {
+            self.finding(finding);
+        }
+        let Some(chains) = &door.chains else {
+            return;
+        };
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let hook = chains.hook(direction);
+            let findings = self.about(door, Some(direction));
+            let sign = direction.sign();
+            if findings.is_empty() && !self.style.full || hook.programs.is_empty() {
+                self.line(&format!("    {sign} {}", safe(&brief(hook))));
+            } else {
+                self.programs(sign, &hook.programs);
+            }
+            for finding in findings {
+                self.finding(finding);
+            }
+        }
+    }
+
+    fn about(&self, door: &AuditedDoor, direction: Option<Direction>) -> Vec<&'a Finding> {
+        let findings = self.audit.findings.iter();
+        let about = |it: &&Finding| it.door == door.id && it.direction == direction;
+        findings.filter(about).collect()
+    }
+
+    fn programs(&mut self, sign: &str, programs: &[Attached]) {
+        let name = |it: &Attached| safe(&it.name);
+        let wide = programs
+            .iter()
+            .map(|it| name(it).width())
+            .max()
+            .unwrap_or(0);
+        for (place, it) in programs.iter().enumerate() {
+            let sign = if place == 0 { sign } else { " " };
+            let gap = " ".repeat(wide - name(it).width());
+            let words = self.words(it);
+            let line = format!("    {sign} {:>2}  {}{gap}  {words}", place + 1, name(it));
+            self.wrapped(&line, 12 + wide);
+        }
+    }
+
+    /// `tcx, Cilium's, pinned`
+    fn words(&self, it: &Attached) -> String {
+        let mut words = vec![it.way.name().to_owned(), whose(it, self.style.full)];
+        if let (Some(filter), true) = (&it.filter, self.style.full || it.owner == Owner::Other) {
+            let action = if filter.direct_action {
+                ""
+            } else {
+                ", not direct action"
+            };
+            words.push(format!(
+                "priority {} handle {:#x}{action}",
+                filter.priority, filter.handle
+            ));
+        }
+        words.extend(it.left_over.then(|| "left over".to_owned()));
+        match (self.style.full, it.pinned_at.is_empty()) {
+            (true, false) => words.push(format!("pinned at {}", it.pinned_at.join(" "))),
+            (false, false) => words.push("pinned".into()),
+            (_, true) => {}
+        }
+        if self.style.full || it.owner == Owner::Other {
+            words.extend(it.program_id.map(|id| format!("id {id}")));
+            words.extend(it.loaded_at.as_ref().map(|at| format!("loaded {at}")));
+        }
+        if self.style.full {
+            words.extend(it.link_id.map(|id| format!("link {id}")));
+            words.extend(it.tag.as_ref().map(|tag| format!("tag {tag}")));
+            words.extend(it.uid.map(|uid| format!("uid {uid}")));
+        }
+        safe(&words.join(", "))
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let word = finding.severity.name().to_uppercase();
+        let word = match (self.style.colour, finding.severity) {
+            (false, _) | (_, Severity::Info) => word,
+            (true, Severity::Warning) => format!("\u{1b}[33m{word}\u{1b}[0m"),
+            (true, Severity::Error) => format!("\u{1b}[31m{word}\u{1b}[0m"),
+        };
+        self.sentence(&format!("{word} {}", finding.rule), &finding.message);
+        self.sentence("  remedy", &finding.remedy);
+        if !finding.explained_by.is_empty() {
+            self.sentence("  see", &finding.explained_by.join(", "));
+        }
+    }
+
+    fn sentence(&mut self, word: &str, text: &str) {
+        self.wrapped(&format!("      {word}: {}", safe(text)), 10);
+    }
+
+    fn wrapped(&mut self, text: &str, indent: usize) {
+        match self.style.width {
+            Some(width) => self.lines.extend(wrap(text, width, indent)),
+            None => self.lines.push(text.into()),
+        }
+    }
+
+    fn rest(&mut self, doors: &[&AuditedDoor]) {
+        let lines = fold::fold(doors);
+        if lines.is_empty() {
+            return;
+        }
+        self.line("  as it should be");
+        let wide = |of: fn(&fold::Fold) -> &str| {
+            let widths = lines.iter().map(|line| safe(of(line)).width());
+            widths.max().unwrap_or(0)
+        };
+        let (doors, ingress) = (wide(|line| &line.doors), wide(|line| &line.ingress));
+        for line in &lines {
+            let pad = |text: &str, wide: usize| {
+                let text = safe(text);
+                format!("{text}{}", " ".repeat(wide.saturating_sub(text.width())))
+            };
+            let (doors, ingress) = (pad(&line.doors, doors), pad(&line.ingress, ingress));
+            self.line(&format!(
+                "    {doors}  ▼ {ingress}  ▲ {}",
+                safe(&line.egress)
+            ));
+        }
+    }
+
+    fn end(&mut self) {
+        let summary = self.audit.summary;
+        let not_seen = match summary.not_seen {
+            0 => String::new(),
+            number => format!(", {number} not seen"),
+        };
+        self.line(&format!(
+            "{} looked at{not_seen}: {}, {}, {}.",
+            number(summary.doors, "door"),
+            number(summary.errors, "error"),
+            number(summary.warnings, "warning"),
+            number(summary.infos, "note"),
+        ));
+        for note in &self.audit.notes {
+            self.line(&safe(note));
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        let text = text.trim_end();
+        self.lines.push(match self.style.width {
+            Some(width) => cut_end(text, width),
+            None => text.into(),
+        });
+    }
+}
+
+fn worst(audit: &Audit, door: &AuditedDoor) -> Option<Severity> {
+    let about = audit.findings.iter().filter(|it| it.door == door.id);
+    about.map(|it| it.severity).max()
+}
+
+fn number(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// `Cilium's`, `netviz's (pid 812)`, `fieldagent (pid 4711)`
+fn whose(it: &Attached, full: bool) -> String {
+    let processes = it.held_by.iter();
+    let named: Vec<_> = processes
+        .clone()
+        .map(|process| format!("{} (pid {})", process.command, process.pid))
+        .collect();
+    let pids: Vec<_> = processes.map(|process| process.pid.to_string()).collect();
+    match (it.owner, named.is_empty()) {
+        (Owner::Cilium, false) if full => format!("Cilium's, held by {}", named.join(", ")),
+        (Owner::Cilium, _) => "Cilium's".into(),
+        (Owner::Netviz, true) => "netviz's, held by no process".into(),
+        (Owner::Netviz, false) => format!("netviz's (pid {})", pids.join(", ")),
+        (Owner::Other, true) => "held by no process".into(),
+        (Owner::Other, false) => format!("of {}", named.join(", ")),
+    }
+}

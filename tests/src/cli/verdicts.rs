@@ -1,0 +1,423 @@
+//! Verdicts made by hand: one of each kind that a person can meet.
+
+use netviz::{
+    model::{Direction, Side},
+    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, SCHEMA, Tunnel, Verdict, Way},
+};
+
+use super::random::Random;
+
+/// Names as deployments give them.
+pub const A: &str = "networking101/busybox-c8bbbbb84-fmhwc";
+/// On the other node.
+pub const B: &str = "networking101/busybox-c8bbbbb84-t6ggh";
+/// On the same node.
+pub const C: &str = "networking101/netshoot-7d996d7884-gcxrm";
+const NODE: &str = "mycluster-worker2";
+const OTHER: &str = "mycluster-worker";
+const LXC_A: &str = "lxc174c023046ff";
+const LXC_B: &str = "lxc4a891387ff1a";
+
+/// A door that all ten packets crossed; a name in front of `:` is that of the pod it leads to.
+fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
+    let (sign, interface) = door.split_once(' ').unwrap_or(("<", door));
+    let inside = pod.is_some() && interface == "eth0";
+    CrossingRow {
+        node: node.into(),
+        pod: pod.map(Into::into),
+        side: if inside { Side::Pod } else { Side::Node },
+        interface: interface.into(),
+        direction: if sign == ">" {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        },
+        expected: true,
+        seen: Some(10),
+        repeated: 0,
+        skipped_by: None,
+        median_microseconds: Some(2.4),
+        worst_microseconds: Some(3.9),
+        tunnel: None,
+        outer: false,
+        note: None,
+    }
+}
+
+fn keyed(mut row: CrossingRow, node: &str) -> CrossingRow {
+    row.tunnel = Some(Tunnel {
+        identity: 10429,
+        node: Some(node.into()),
+    });
+    row
+}
+
+fn outer(mut row: CrossingRow) -> CrossingRow {
+    row.outer = true;
+    row
+}
+
+fn first(mut row: CrossingRow) -> CrossingRow {
+    (row.median_microseconds, row.worst_microseconds) = (None, None);
+    row
+}
+
+fn seen(row: &mut CrossingRow, seen: u32) {
+    row.seen = Some(seen);
+    if seen == 0 {
+        (row.median_microseconds, row.worst_microseconds) = (None, None);
+    }
+}
+
+fn there() -> Vec<CrossingRow> {
+    vec![
+        first(row(NODE, Some(A), "< eth0")),
+        row(NODE, Some(A), &format!("> {LXC_A}")),
+        keyed(row(NODE, None, "< cilium_vxlan"), OTHER),
+        outer(row(NODE, None, "< eth0")),
+        outer(row(OTHER, None, "> eth0")),
+        keyed(row(OTHER, None, "> cilium_vxlan"), NODE),
+        row(OTHER, Some(B), &format!("< {LXC_B}")),
+        row(OTHER, Some(B), "> eth0"),
+    ]
+}
+
+/// The same doors the other way.
+fn back(there: &[CrossingRow]) -> Vec<CrossingRow> {
+    let turned = |row: &CrossingRow| CrossingRow {
+        direction: match row.direction {
+            Direction::Ingress => Direction::Egress,
+            Direction::Egress => Direction::Ingress,
+        },
+        tunnel: row.tunnel.as_ref().map(|tunnel| Tunnel {
+            identity: 10429,
+            node: tunnel.node.clone(),
+        }),
+        ..row.clone()
+    };
+    there.iter().rev().map(turned).collect()
+}
+
+fn pod(name: &str, node: &str, address: &str) -> Hop {
+    Hop {
+        node: Some(node.into()),
+        pod: Some(name.into()),
+        name: name.into(),
+        address: Some(address.into()),
+    }
+}
+
+/// Both ways through the tunnel, nothing wrong.
+#[must_use]
+pub fn cross_node() -> Verdict {
+    let request = there();
+    Verdict {
+        schema: SCHEMA.into(),
+        verdict: Kind::Verified,
+        from: pod(A, NODE, "10.10.1.164"),
+        to: pod(B, OTHER, "10.10.2.117"),
+        mode: Some("vxlan, legacy host routing".into()),
+        mode_source: Some(ModeSource::Agent),
+        probes: Probes {
+            protocol: "icmp".into(),
+            port: None,
+            bytes: Some(84),
+        },
+        sent: 10,
+        delivered: 10,
+        replied: 10,
+        round_trip_microseconds: Some(41.3),
+        round_trip_worst_microseconds: Some(63.0),
+        reply: back(&request),
+        request,
+        losses: Vec::new(),
+        detours: Vec::new(),
+        unclear: Vec::new(),
+        notes: vec!["cilium_host was not crossed".into()],
+    }
+}
+
+/// Both pods on one node, legacy host routing.
+#[must_use]
+pub fn same_node() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.to = pod(C, NODE, "10.10.1.155");
+    verdict.request = vec![
+        first(row(NODE, Some(A), "< eth0")),
+        row(NODE, Some(A), &format!("> {LXC_A}")),
+        row(NODE, Some(C), "< lxce84a702bb02c"),
+        row(NODE, Some(C), "> eth0"),
+    ];
+    verdict.reply = back(&verdict.request);
+    verdict.notes.clear();
+    verdict
+}
+
+/// Both pods on one node, BPF host routing: a door is passed by.
+#[must_use]
+pub fn host_routing() -> Verdict {
+    let mut verdict = same_node();
+    verdict.mode = Some("vxlan, BPF host routing".into());
+    verdict.mode_source = Some(ModeSource::Inferred);
+    for (rows, skipped) in [(&mut verdict.request, 2), (&mut verdict.reply, 2)] {
+        seen(&mut rows[skipped], 0);
+        rows[skipped].skipped_by = Some("bpf_redirect_peer".into());
+    }
+    verdict
+}
+
+/// A policy at B, on the other node.
+#[must_use]
+pub fn lost_by_policy() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.verdict = Kind::Lost;
+    (verdict.delivered, verdict.replied) = (0, 0);
+    verdict.round_trip_microseconds = None;
+    verdict.round_trip_worst_microseconds = None;
+    for row in &mut verdict.request[6..] {
+        seen(row, 0);
+    }
+    verdict.reply.clear();
+    verdict.notes.clear();
+    verdict.losses = vec![Loss {
+        way: Way::Request,
+        packets: 10,
+        of: 10,
+        after: Some(5),
+        before: Some(6),
+        circle: Vec::new(),
+        causes: vec![
+            "cil_from_overlay on cilium_vxlan ended them".into(),
+            format!("Cilium says: policy denied, ingress, identity 10429 to endpoint 550 ({B})"),
+        ],
+    }];
+    verdict
+}
+
+/// Three of ten answers do not come back over the wire.
+#[must_use]
+pub fn lost_reply() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.verdict = Kind::Lost;
+    verdict.replied = 7;
+    for row in &mut verdict.reply[4..] {
+        seen(row, 7);
+    }
+    verdict.losses = vec![Loss {
+        way: Way::Reply,
+        packets: 3,
+        of: 10,
+        after: Some(3),
+        before: Some(4),
+        circle: Vec::new(),
+        causes: vec!["the kernel says: QDISC_DROP, 3 packets".into()],
+    }];
+    verdict
+}
+
+/// Nobody has the address any more: round between two doors until the TTL ends.
+#[must_use]
+pub fn circle() -> Verdict {
+    let mut verdict = lost_by_policy();
+    verdict.request.truncate(6);
+    for door in ["> cilium_net", "> cilium_host", "< cilium_host"] {
+        let mut row = row(OTHER, None, door);
+        row.expected = false;
+        row.repeated = if door == "> cilium_host" { 0 } else { 610 };
+        verdict.request.push(row);
+    }
+    verdict.losses[0].after = Some(8);
+    verdict.losses[0].before = None;
+    verdict.losses[0].circle = vec![6, 8];
+    verdict.losses[0].causes = vec!["no pod of this node has 10.10.2.117".into()];
+    verdict
+}
+
+/// Delivered over cilium_host, where a redirect was expected.
+#[must_use]
+pub fn detour() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.verdict = Kind::Detour;
+    let mut other = row(OTHER, None, "< cilium_host");
+    other.expected = false;
+    verdict.request.insert(6, other);
+    seen(&mut verdict.request[2], 0);
+    verdict.detours = vec![
+        "▲ cilium_host on mycluster-worker was crossed and is not on the way of vxlan, legacy host routing".into(),
+    ];
+    verdict.notes.clear();
+    verdict
+}
+
+/// One door that nobody can look through.
+#[must_use]
+pub fn hidden() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.verdict = Kind::Unclear;
+    let row = &mut verdict.request[6];
+    row.seen = None;
+    row.note = Some(
+        "cannot attach to lxc4a891387ff1a: another program holds the hook; see netviz audit".into(),
+    );
+    verdict.unclear =
+        vec!["whether packets crossed ▲ lxc4a891387ff1a: attach there, then run again".into()];
+    verdict
+}
+
+/// To a service: the pod behind it is another name.
+#[must_use]
+pub fn service() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.to.name = "networking101/web:80".into();
+    verdict.probes = Probes {
+        protocol: "tcp".into(),
+        port: Some(80),
+        bytes: Some(60),
+    };
+    verdict
+}
+
+/// To the world: what comes after the uplink is not ours.
+#[must_use]
+pub fn external() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.to = Hop {
+        name: "192.0.2.7".into(),
+        address: Some("192.0.2.7".into()),
+        ..Hop::default()
+    };
+    verdict.probes.protocol = "udp".into();
+    verdict.probes.port = Some(53);
+    verdict.request = vec![
+        first(row(NODE, Some(A), "< eth0")),
+        row(NODE, Some(A), &format!("> {LXC_A}")),
+        row(NODE, None, "< eth0"),
+    ];
+    verdict.reply = back(&verdict.request);
+    verdict.notes = vec!["behind eth0 of mycluster-worker2 nothing can be seen from here".into()];
+    verdict
+}
+
+/// All of them, by name.
+#[must_use]
+pub fn all() -> Vec<(&'static str, Verdict)> {
+    vec![
+        ("cross_node", cross_node()),
+        ("same_node", same_node()),
+        ("host_routing", host_routing()),
+        ("lost_by_policy", lost_by_policy()),
+        ("lost_reply", lost_reply()),
+        ("circle", circle()),
+        ("detour", detour()),
+        ("hidden", hidden()),
+        ("service", service()),
+        ("external", external()),
+    ]
+}
+
+/// Anything that the types allow.
+#[must_use]
+pub fn arbitrary(random: &mut Random) -> Verdict {
+    let kinds = [Kind::Verified, Kind::Detour, Kind::Lost, Kind::Unclear];
+    let mut verdict = cross_node();
+    verdict.verdict = kinds[usize::try_from(random.below(4)).unwrap_or(0)];
+    verdict.sent = number(random);
+    verdict.delivered = number(random);
+    verdict.replied = number(random);
+    verdict.from = hop(random);
+    verdict.to = hop(random);
+    verdict.mode = maybe(random, Random::text);
+    verdict.probes.protocol = random.text();
+    verdict.round_trip_microseconds = maybe(random, time);
+    verdict.round_trip_worst_microseconds = maybe(random, time);
+    verdict.request = many(random, crossing);
+    verdict.reply = many(random, crossing);
+    verdict.losses = many(random, loss);
+    verdict.detours = many(random, Random::text);
+    verdict.unclear = many(random, Random::text);
+    verdict.notes = many(random, Random::text);
+    verdict
+}
+
+fn maybe<T>(random: &mut Random, of: fn(&mut Random) -> T) -> Option<T> {
+    (!random.once_in(3)).then(|| of(random))
+}
+
+fn many<T>(random: &mut Random, of: fn(&mut Random) -> T) -> Vec<T> {
+    (0..random.below(6)).map(|_| of(random)).collect()
+}
+
+fn number(random: &mut Random) -> u32 {
+    match random.below(4) {
+        0 => 0,
+        1 => u32::MAX,
+        _ => u32::try_from(random.below(20)).unwrap_or(0),
+    }
+}
+
+fn time(random: &mut Random) -> f64 {
+    let odd = [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300, f64::MIN_POSITIVE];
+    match random.below(2) {
+        0 => odd[usize::try_from(random.below(6)).unwrap_or(0)],
+        _ => f64::from(number(random)) / 7.0,
+    }
+}
+
+fn hop(random: &mut Random) -> Hop {
+    Hop {
+        node: maybe(random, Random::text),
+        pod: maybe(random, Random::text),
+        name: random.text(),
+        address: maybe(random, Random::text),
+    }
+}
+
+fn crossing(random: &mut Random) -> CrossingRow {
+    CrossingRow {
+        node: random.text(),
+        pod: maybe(random, Random::text),
+        side: if random.once_in(2) {
+            Side::Pod
+        } else {
+            Side::Node
+        },
+        interface: random.text(),
+        direction: if random.once_in(2) {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        },
+        expected: random.once_in(2),
+        seen: maybe(random, number),
+        repeated: number(random),
+        skipped_by: maybe(random, Random::text),
+        median_microseconds: maybe(random, time),
+        worst_microseconds: maybe(random, time),
+        tunnel: random.once_in(2).then(|| Tunnel {
+            identity: number(random),
+            node: maybe(random, Random::text),
+        }),
+        outer: random.once_in(2),
+        note: maybe(random, Random::text),
+    }
+}
+
+fn place(random: &mut Random) -> usize {
+    usize::try_from(random.below(9)).unwrap_or(0)
+}
+
+fn loss(random: &mut Random) -> Loss {
+    Loss {
+        way: if random.once_in(2) {
+            Way::Request
+        } else {
+            Way::Reply
+        },
+        packets: number(random),
+        of: number(random),
+        after: maybe(random, place),
+        before: maybe(random, place),
+        circle: many(random, place),
+        causes: many(random, Random::text),
+    }
+}

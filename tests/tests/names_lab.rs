@@ -1,0 +1,206 @@
+//! Names end to end: the laboratory's nodes have the files of a Kind node, and the real binary finds
+//! in them who lives behind which door.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    process::{ChildStdout, Stdio},
+};
+
+use assert_cmd::assert::OutputAssertExt as _;
+use netviz::lab::{Lab, Options, PodKind};
+use netviz_tests::cli::{
+    netviz::{Running, command, looking_at},
+    wait::second,
+};
+use serde_json::Value;
+
+fn lab() -> Lab {
+    Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Namespace, name and source of every door that leads to a pod, by the node's end of the corridor.
+fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
+    let doors = snapshot["doors"].as_array().expect("doors");
+    let ends = doors
+        .iter()
+        .filter(|door| door["role"] == "pod" && door["side"] == "node");
+    let word = |door: &Value, key: &str| door[key].as_str().unwrap_or("-").to_owned();
+    let said = |door: &Value| {
+        let (namespace, pod) = (word(door, "namespace"), word(door, "pod"));
+        let (interface, by) = (word(door, "interface"), word(door, "named_by"));
+        (interface, format!("{namespace}/{pod} by {by}"))
+    };
+    ends.map(said).collect()
+}
+
+#[test]
+fn the_blogs_pods_have_the_names_that_kubernetes_gave_them() {
+    let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
+    let output = command(&[&words[..], &["-o", "json"]].concat())
+        .assert()
+        .success();
+    let snapshot: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
+    let expected = [
+        ("lxc174c023046ff", "networking101/busybox-c8bbbbb84-fmhwc"),
+        ("lxc4a891387ff1a", "networking101/busybox-c8bbbbb84-t6ggh"),
+        ("lxc73d2e1d7cf4f", "networking101/netshoot-7d996d7884-fwt8z"),
+        ("lxce84a702bb02c", "networking101/netshoot-7d996d7884-gcxrm"),
+    ];
+    let files = |(interface, pod): (&str, &str)| (interface.into(), format!("{pod} by cni_cache"));
+    // The blog does not say who they are, so no file does.
+    let nameless = [
+        ("lxc5b7b34955e61", "-/unnamed-0b438679 by kernel"),
+        ("lxcdc5fb9751595", "-/unnamed-c0d4bea2 by kernel"),
+    ];
+    let kernel = |(interface, said): (&str, &str)| (interface.into(), said.into());
+    let expected: BTreeSet<(String, String)> = expected
+        .map(files)
+        .into_iter()
+        .chain(nameless.map(kernel))
+        .collect();
+    assert_eq!(named(&snapshot), expected);
+    let sources = snapshot["sources"].as_array().expect("sources");
+    let ok = |name: &str| {
+        sources
+            .iter()
+            .any(|it| it["name"] == name && it["status"] == "ok")
+    };
+    assert!(
+        ok("kernel") && ok("cni cache") && ok("containerd"),
+        "{sources:?}"
+    );
+    assert_eq!(snapshot["disagreements"], serde_json::json!([]));
+    let pods = snapshot["pods"].as_array().expect("pods");
+    let containers = |name: &str| {
+        pods.iter()
+            .find(|pod| pod["name"] == name)
+            .map(|pod| &pod["containers"])
+    };
+    assert_eq!(
+        containers("busybox-c8bbbbb84-t6ggh"),
+        Some(&serde_json::json!(["busybox"]))
+    );
+    assert_eq!(pods.len(), 4);
+}
+
+#[test]
+fn the_line_of_sources_names_the_files() {
+    let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
+    let output = command(&words).assert().success();
+    let table = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    let line = table.lines().last().expect("a table");
+    assert!(
+        line.contains("names: kernel, cni cache, containerd"),
+        "{line}"
+    );
+}
+
+/// Snapshots of a running netviz, one a line.
+struct Stream {
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    _running: Running,
+}
+
+impl Stream {
+    fn of(lab: &Lab) -> Self {
+        let mut netviz = looking_at(lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
+        let mut running = Running::start(netviz.stdout(Stdio::piped()));
+        let out = running.child.stdout.take().expect("a pipe");
+        Self {
+            lines: BufReader::new(out).lines(),
+            _running: running,
+        }
+    }
+
+    /// The first snapshot from now on for which `is` has an answer; it ends, at the latest, with
+    /// the program's own limit.
+    fn until<T>(&mut self, what: &str, is: impl Fn(&Value) -> Option<T>) -> T {
+        let mut last = Value::Null;
+        for line in &mut self.lines {
+            last = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            if let Some(answer) = is(&last) {
+                return answer;
+            }
+        }
+        panic!("{what} was never shown; last: {last:#}");
+    }
+}
+
+/// What is said of the door of a pod in the namespace `netns`.
+fn inside(snapshot: &Value, netns: u64) -> Option<(String, String)> {
+    let mut doors = snapshot["doors"].as_array()?.iter();
+    let door = doors.find(|door| door["netns"] == netns && door["state"] != "gone")?;
+    let word = |key: &str| door[key].as_str().unwrap_or("-").to_owned();
+    Some((
+        format!("{}/{}", word("namespace"), word("pod")),
+        word("named_by"),
+    ))
+}
+
+#[test]
+fn a_pod_that_is_made_again_brings_its_name_to_its_new_namespace() {
+    let mut lab = lab();
+    let node = lab.nodes()[0].name.clone();
+    let mut stream = Stream::of(&lab);
+    let mut seen = BTreeSet::new();
+    for round in 1..=3 {
+        let pod = lab.add_pod(&node, "moving").expect("a pod").clone();
+        let netns = lab.netns(&pod).expect("its namespace").id();
+        let made = std::time::Instant::now();
+        stream.until("the new pod under its name", |snapshot| {
+            let said = inside(snapshot, netns.0)?;
+            (said == ("default/moving".into(), "cni_cache".into())).then_some(())
+        });
+        // Its name is asked for at once, and no look at the clock is waited for.
+        assert!(made.elapsed() < second() * 3, "{:?}", made.elapsed());
+        seen.insert((netns, pod.pid));
+        assert_eq!(seen.len(), round);
+        lab.remove_pod("moving").expect("the pod is there");
+        stream.until("the pod's end", |snapshot| {
+            let pods = snapshot["pods"].as_array()?;
+            let left = pods.iter().any(|pod| pod["name"] == "moving");
+            (!left && inside(snapshot, netns.0).is_none()).then_some(())
+        });
+    }
+    drop(stream);
+    lab.down().expect("the laboratory goes");
+}
+
+#[test]
+fn a_node_of_the_laboratory_has_the_files_of_a_kind_node() {
+    let lab = lab();
+    for node in lab.nodes() {
+        let list = |directory: &str| -> BTreeSet<String> {
+            let path = format!("/proc/{}/root/{directory}", node.pid);
+            let entries =
+                std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            entries
+                .map(|entry| {
+                    entry
+                        .expect("an entry")
+                        .file_name()
+                        .to_string_lossy()
+                        .into_owned()
+                })
+                .collect()
+        };
+        let pods = lab.pods().iter().filter(|pod| pod.node == node.name);
+        let listed = pods
+            .clone()
+            .filter(|pod| pod.kind == PodKind::Listed)
+            .count();
+        let results = list("var/lib/cni/results");
+        assert_eq!(results.len(), 2 * listed);
+        assert!(
+            results
+                .iter()
+                .all(|file| file.starts_with("cilium-") || file.starts_with("cni-loopback-"))
+        );
+        let bundles = list("run/containerd/io.containerd.runtime.v2.task/k8s.io");
+        assert_eq!(bundles.len(), 2 * listed);
+        assert_eq!(list("var/log/pods").len(), listed);
+        assert_eq!(list("run/netns").len(), pods.count());
+    }
+    lab.down().expect("the laboratory goes");
+}

@@ -1,0 +1,334 @@
+//! Six nodes as a running containerd left them: each source alone names every namespace right, or
+//! says that it does not know it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use netviz::{
+    discover::sources::{
+        cni,
+        kubelet::{Living, Logs, cgroup},
+        runtime,
+    },
+    model::{NetNsId, PodFact, Status},
+};
+
+const LIVE: &str = "live";
+const SYSTEMD: &str = "live-systemd-cgroup2";
+const REPEATED: &str = "6-7-orphan-and-same-name-pod";
+
+const BUSYBOX: &str = "networking101/busybox-c8bbbbb84-fmhwc";
+const NETSHOOT: &str = "networking101/netshoot-7d996d7884-gcxrm";
+const COREDNS: &str = "kube-system/coredns-787d4945fb-4xk2l";
+const CRASH: &str = "networking101/crash-5d4f8b7c9d-zz7qk";
+
+/// Namespace to name.
+type Names = BTreeMap<u64, String>;
+
+fn fixture(path: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/containerd");
+    fixtures.join(path)
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(fixture(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn entries(path: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixture(path)).expect("a fixture");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+fn names(pods: &[PodFact]) -> Names {
+    let inside = pods.iter().filter(|pod| !pod.host_network);
+    inside
+        .filter_map(|pod| Some((pod.netns?.0, pod.label()?)))
+        .collect()
+}
+
+/// What was mounted: path on the node, inode.
+fn mounted(node: &str) -> HashMap<PathBuf, NetNsId> {
+    let line = |line: &str| {
+        let path = line.split(' ').next()?.strip_prefix('/')?;
+        let inode = line.split("ino=").nth(1)?.split(' ').next()?.parse().ok()?;
+        Some((PathBuf::from(path), NetNsId(inode)))
+    };
+    let text = text(&format!("{node}/netns.stat.node.txt"));
+    text.lines().filter_map(line).collect()
+}
+
+fn by_cache(node: &str, mounted: &HashMap<PathBuf, NetNsId>) -> Names {
+    let files = entries(&format!("{node}/results"));
+    let read = files
+        .iter()
+        .filter_map(|file| cni::parse(&fs::read(file).expect("a file")).expect("JSON"));
+    names(&cni::living(read, |path| mounted.get(path).copied()))
+}
+
+fn by_bundles(node: &str, mounted: &HashMap<PathBuf, NetNsId>) -> (Names, Vec<PodFact>) {
+    let files = entries(&format!("{node}/oci"));
+    let read: Vec<_> = files
+        .iter()
+        .filter_map(|bundle| {
+            let config = fs::read(bundle.join("config.json")).expect("a file");
+            runtime::parse(&config).expect("JSON")
+        })
+        .collect();
+    let own = NetNsId(1);
+    let pods = runtime::pods(&read, own, |path| mounted.get(path).copied());
+    (names(&pods), pods)
+}
+
+/// The pods' processes, as seen from the node or from its host; those in the node's own network
+/// excepted.
+fn processes(node: &str, seen_from: &str, mounted: &HashMap<PathBuf, NetNsId>) -> Vec<Living> {
+    let living = entries(&format!("{node}/proc"))
+        .into_iter()
+        .filter_map(|process| {
+            let read = |file: &str| fs::read_to_string(process.join(file)).expect("a fixture");
+            let links = read("ns.links");
+            let link = links
+                .lines()
+                .find_map(|line| line.strip_prefix("net net:["));
+            let inode = link.expect("a namespace").trim_end_matches(']').parse();
+            let netns = NetNsId(inode.expect("an inode"));
+            let member = cgroup::member(&read(&format!("cgroup.seen-from-{seen_from}")));
+            let member = member.expect("only pods' processes are in the fixture");
+            assert!(member.container.is_some_and(|id| id.len() == 64));
+            let inside = mounted.values().any(|id| *id == netns);
+            inside.then_some((netns, member.uid))
+        });
+    living.collect()
+}
+
+/// By the pods' processes, and the directories that lay in `/var/log/pods`.
+fn by_kubelet(node: &str, living: &[Living]) -> (Names, Vec<PodFact>) {
+    let root = tempfile::tempdir().expect("a directory");
+    let listing = text(&format!("{node}/var-log-pods.ls-lR.txt"));
+    let directories = listing.lines().filter_map(|line| line.strip_suffix(':'));
+    for directory in directories {
+        let path = root.path().join(directory.trim_start_matches('/'));
+        fs::create_dir_all(path).expect("a directory");
+    }
+    let (status, pods) = Logs::default().read(&[root.path().to_owned()], living);
+    assert_eq!(status, Status::Ok(None));
+    (names(&pods), pods)
+}
+
+fn expected(pairs: &[(u64, &str)]) -> Names {
+    pairs
+        .iter()
+        .map(|(inode, name)| (*inode, (*name).to_owned()))
+        .collect()
+}
+
+/// Each source alone, from either side of the node's wall.
+fn all_agree(node: &str, expected: &Names) {
+    let mounted = mounted(node);
+    assert_eq!(mounted.len(), expected.len(), "{node}");
+    assert_eq!(&by_cache(node, &mounted), expected, "{node}: cni cache");
+    assert_eq!(&by_bundles(node, &mounted).0, expected, "{node}: bundles");
+    for side in ["node", "host"] {
+        let living = processes(node, side, &mounted);
+        let named = by_kubelet(node, &living).0;
+        assert_eq!(&named, expected, "{node}: kubelet, from the {side}");
+    }
+}
+
+#[test]
+fn a_node_with_the_cgroupfs_driver() {
+    let names = expected(&[
+        (4_026_532_908, BUSYBOX),
+        (4_026_532_987, NETSHOOT),
+        (4_026_533_211, COREDNS),
+        (4_026_533_288, CRASH),
+    ]);
+    all_agree(LIVE, &names);
+}
+
+#[test]
+fn a_node_with_the_systemd_driver() {
+    let names = expected(&[
+        (4_026_532_476, BUSYBOX),
+        (4_026_532_557, NETSHOOT),
+        (4_026_532_934, COREDNS),
+        (4_026_533_064, CRASH),
+    ]);
+    all_agree(SYSTEMD, &names);
+}
+
+#[test]
+fn containers_have_their_names() {
+    let mounted = mounted(LIVE);
+    let containers = |pods: &[PodFact]| {
+        let netshoot = pods
+            .iter()
+            .find(|pod| pod.label().as_deref() == Some(NETSHOOT));
+        netshoot.expect("the fixture has it").containers.clone()
+    };
+    let wanted = ["netshoot", "sidecar"];
+    assert_eq!(containers(&by_bundles(LIVE, &mounted).1), wanted);
+    let living = processes(LIVE, "host", &mounted);
+    assert_eq!(containers(&by_kubelet(LIVE, &living).1), wanted);
+    // Pods in the node's own network, one of them static: a name, and no namespace of their own.
+    let (_, pods) = by_bundles(LIVE, &mounted);
+    let of_host: Vec<_> = pods
+        .iter()
+        .filter(|pod| pod.host_network)
+        .filter_map(PodFact::label)
+        .collect();
+    assert_eq!(of_host.len(), 2, "{of_host:?}");
+}
+
+#[test]
+fn an_orphan_is_known_to_the_cache_alone() {
+    let mounted = mounted(REPEATED);
+    let names = expected(&[
+        (4_026_532_908, BUSYBOX),
+        (4_026_533_211, COREDNS),
+        (4_026_533_494, CRASH),
+        (4_026_533_565, CRASH),
+    ]);
+    assert_eq!(by_cache(REPEATED, &mounted), names);
+    // Its record was lost: no bundle and no process say that anybody is there.
+    let mut running = names;
+    running.remove(&4_026_533_494);
+    assert_eq!(by_bundles(REPEATED, &mounted).0, running);
+    let living = processes(REPEATED, "host", &mounted);
+    assert_eq!(by_kubelet(REPEATED, &living).0, running);
+}
+
+#[test]
+fn a_pod_that_was_made_again_is_at_its_new_namespace() {
+    let mounted = mounted(REPEATED);
+    let (running, pods) = by_bundles(REPEATED, &mounted);
+    let at = |names: &Names| -> Vec<u64> {
+        let crash = names.iter().filter(|(_, name)| *name == CRASH);
+        crash.map(|(inode, _)| *inode).collect()
+    };
+    assert_eq!(at(&running), [4_026_533_565]);
+    assert_eq!(at(&by_cache(REPEATED, &mounted)).len(), 2);
+    // One directory of logs, one uid: only the process says which namespace is meant.
+    let uids = pods
+        .iter()
+        .filter(|pod| pod.label().as_deref() == Some(CRASH));
+    assert_eq!(uids.count(), 1);
+}
+
+#[test]
+fn after_a_power_cut_nobody_is_named() {
+    // What was left: the cache, the directories of logs. /run was empty, no process was there.
+    let nothing = HashMap::new();
+    assert!(by_cache(REPEATED, &nothing).is_empty());
+    assert!(by_bundles(REPEATED, &nothing).0.is_empty());
+    let root = tempfile::tempdir().expect("a directory");
+    let stale =
+        "var/log/pods/networking101_crash-5d4f8b7c9d-zz7qk_e4a9b1d0-5c2f-4b1e-9c3a-6f7d8e9a0b1c";
+    fs::create_dir_all(root.path().join(stale)).expect("a directory");
+    let roots = [root.path().to_owned()];
+    assert_eq!(Logs::default().read(&roots, &[]), (Status::Absent, vec![]));
+}
+
+#[test]
+fn a_pod_whose_plugin_is_slow_is_not_known_yet() {
+    let text = text("4-slow-and-failing-plugin.txt");
+    let moment = text
+        .split("-- ")
+        .find(|part| part.starts_with("1 s after RunPodSandbox"))
+        .expect("the fixture has it");
+    let there: HashMap<PathBuf, NetNsId> = moment
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let (inode, name) = line.split_once(' ')?;
+            let path = Path::new("run/netns").join(name);
+            Some((path, NetNsId(inode.parse().ok()?)))
+        })
+        .collect();
+    assert_eq!(there.len(), 5);
+    let named = by_cache(SYSTEMD, &there);
+    assert_eq!(named, by_cache(SYSTEMD, &mounted(SYSTEMD)));
+    let unknown = there.values().filter(|id| !named.contains_key(&id.0));
+    assert_eq!(unknown.collect::<Vec<_>>(), [&NetNsId(4_026_533_142)]);
+}
+
+#[test]
+fn uids_are_found_wherever_they_stand() {
+    let uid = "5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1";
+    let under = uid.replace('-', "_");
+    let id = "7055b066bea560501d2f620c9d30c9ee08ee0f1194e4916dea375f2f6565bed6";
+    let kind = "3f1c9a5f6f1e4b1d8f6ce7e9c1d1a2b3405c6d7e8f90123456789abcdef01234";
+    for path in [
+        format!("0::/kubepods/besteffort/pod{uid}/{id}"),
+        format!("0::/docker/{kind}/kubelet/kubepods/pod{uid}/{id}"),
+        format!(
+            "11:cpu,cpuacct:/kubepods.slice/kubepods-pod{under}.slice/cri-containerd-{id}.scope"
+        ),
+        format!("0::/system.slice/kubepods-burstable-pod{under}.slice:cri-containerd:{id}"),
+    ] {
+        let member = cgroup::member(&path).expect("a pod's process");
+        assert_eq!(member.uid, uid, "{path}");
+        assert_eq!(member.container.as_deref(), Some(id), "{path}");
+    }
+    for path in [
+        "",
+        "0::/",
+        "0::/../..",
+        "garbage",
+        "0::/kubepods/besteffort",
+        "0::/user.slice/podman-1.scope",
+        "0::/pod5b0c4a5e-7f0c-4c39-9b52/x",
+        "0::/podé5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1",
+    ] {
+        assert_eq!(cgroup::member(path), None, "{path}");
+    }
+}
+
+#[test]
+fn hostile_directories_name_nobody() {
+    let root = tempfile::tempdir().expect("a directory");
+    let logs = root.path().join("var/log/pods");
+    let uid = "5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1";
+    for name in [
+        "no-underscore".to_owned(),
+        format!("a_b_c_{uid}"),
+        format!("_b_{uid}"),
+        format!("a__{uid}"),
+        "a_b_../../etc".replace('/', "|"),
+    ] {
+        fs::create_dir_all(logs.join(name)).expect("a directory");
+    }
+    let roots = [root.path().to_owned()];
+    let living = [(NetNsId(7), uid.to_owned())];
+    assert_eq!(
+        Logs::default().read(&roots, &living),
+        (Status::Ok(None), vec![])
+    );
+    let right = logs.join(format!("a_b_{uid}"));
+    std::os::unix::fs::symlink("/etc", &right).expect("a link");
+    // A link is translated, for it has the name; that it leads out of the node is not followed.
+    let (_, pods) = Logs::default().read(&roots, &living);
+    assert_eq!(pods[0].label().as_deref(), Some("a/b"));
+    assert_eq!(pods[0].containers, [""; 0]);
+}
+
+#[test]
+fn more_entries_than_are_read_are_said() {
+    let root = tempfile::tempdir().expect("a directory");
+    let results = root.path().join("var/lib/cni/results");
+    fs::create_dir_all(&results).expect("a directory");
+    for number in 0..10_001 {
+        fs::write(results.join(format!("n-{number}-lo")), r#"{"ifName":"lo"}"#).expect("a file");
+    }
+    let (status, _) = cni::Cache::default().read(&[root.path().to_owned()]);
+    let why = "/var/lib/cni/results has more than 10000 entries, the rest is not read";
+    assert_eq!(status, Status::Ok(Some(why.into())));
+    fs::remove_file(results.join("n-0-lo")).expect("a file");
+    let (status, _) = cni::Cache::default().read(&[root.path().to_owned()]);
+    assert_eq!(status, Status::Ok(None));
+}

@@ -1,0 +1,398 @@
+//! Every form of verdicts that were made by hand: no kernel, no clock.
+//!
+//! After a wanted change: `INSTA_UPDATE=always cargo test -p netviz-tests --test verdict_views`,
+//! and read the difference before it is committed.
+
+use netviz::{
+    verify::{Kind, Verdict},
+    views::{
+        text::{safe, visible_width},
+        verdict::{
+            json,
+            junit::{self, Case},
+            ladder::{self, Style},
+            matrix, mermaid, svg,
+        },
+    },
+};
+use netviz_tests::cli::{
+    random::Random,
+    schema::complaints,
+    verdicts::{all, arbitrary, circle, cross_node, detour, hidden, lost_by_policy, lost_reply},
+};
+use serde_json::{Value, json};
+
+fn draw(verdict: &Verdict, width: usize) -> String {
+    ladder::draw(
+        verdict,
+        Style {
+            width,
+            ..Style::default()
+        },
+    )
+}
+
+#[test]
+fn ladders() {
+    for (name, verdict) in all() {
+        insta::assert_snapshot!(format!("ladder_{name}"), draw(&verdict, 100));
+    }
+    insta::assert_snapshot!("ladder_lost_80", draw(&lost_by_policy(), 80));
+    let style = Style {
+        width: 80,
+        ascii: true,
+        full: true,
+        colour: false,
+    };
+    let text = ladder::draw(&cross_node(), style);
+    assert!(text.is_ascii(), "{text}");
+    insta::assert_snapshot!("ladder_full_ascii_80", text);
+}
+
+#[test]
+fn the_place_of_a_loss_stands_at_its_door() {
+    for width in [0, 80, 100, 140] {
+        let text = draw(&lost_by_policy(), width);
+        let line = text
+            .lines()
+            .find(|line| line.contains("<- lost here"))
+            .unwrap();
+        assert!(
+            line.contains("lxc4a891387ff1a") && line.contains("0/10"),
+            "{line}"
+        );
+        assert!(
+            text.contains("LOST  10 of 10 packets ended between door 6"),
+            "{text}"
+        );
+        let text = draw(&lost_reply(), width);
+        assert!(
+            text.contains("<- 3 lost here") && text.contains("3 of 10 answers"),
+            "{text}"
+        );
+        assert!(draw(&circle(), width).contains("went round in a circle"));
+        let text = draw(&detour(), width);
+        assert!(
+            text.contains("not expected") && text.contains("expected, not crossed"),
+            "{text}"
+        );
+        let text = draw(&hidden(), width);
+        assert!(
+            text.contains("hidden") && text.contains("another program holds the hook"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_reply_is_folded_only_where_nothing_is_wrong_with_it() {
+    let folded = "8 doors, mirrored, 10/10 at each";
+    assert!(draw(&cross_node(), 100).contains(folded));
+    let spoil: [fn(&mut Verdict); 5] = [
+        |verdict| verdict.reply[3].seen = Some(9),
+        |verdict| verdict.reply[3].repeated = 1,
+        |verdict| verdict.reply[3].expected = false,
+        |verdict| verdict.reply.swap(2, 3),
+        |verdict| verdict.reply.truncate(7),
+    ];
+    for spoil in spoil {
+        let mut verdict = cross_node();
+        spoil(&mut verdict);
+        assert!(
+            !draw(&verdict, 100).contains("mirrored"),
+            "{}",
+            draw(&verdict, 100)
+        );
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_screen_and_counts_stand_under_each_other() {
+    for (name, verdict) in all() {
+        for width in 80..=130 {
+            let text = draw(&verdict, width);
+            for line in text.lines() {
+                assert!(visible_width(line) <= width, "{name} at {width}: {line}");
+            }
+            let ends: std::collections::BTreeSet<_> = text
+                .lines()
+                .filter(|line| {
+                    line.get(3..4)
+                        .is_some_and(|c| c.trim().parse::<u8>().is_ok())
+                })
+                .filter_map(|line| Some(visible_width(&line[..line.find("/10")?])))
+                .collect();
+            assert!(ends.len() <= 1, "{name} at {width}: {ends:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn colours_add_and_carry_nothing() {
+    for (_, verdict) in all() {
+        let coloured = ladder::draw(
+            &verdict,
+            Style {
+                colour: true,
+                width: 100,
+                ..Style::default()
+            },
+        );
+        assert!(coloured.contains("\u{1b}["));
+        let mut plain = String::new();
+        let mut inside = false;
+        for c in coloured.chars() {
+            inside |= c == '\u{1b}';
+            if !inside {
+                plain.push(c);
+            }
+            inside &= !c.is_ascii_alphabetic();
+        }
+        assert_eq!(plain, draw(&verdict, 100));
+    }
+}
+
+#[test]
+fn json_keeps_its_names_and_fits_its_schema() {
+    let schema = json::schema();
+    for (name, verdict) in all() {
+        let mut out = Vec::new();
+        json::write(std::slice::from_ref(&verdict), &mut out).unwrap();
+        let value: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(complaints(&schema, &value), [""; 0], "{name}");
+        let names = [
+            "schema",
+            "verdict",
+            "from",
+            "to",
+            "mode",
+            "mode_source",
+            "sent",
+            "delivered",
+            "replied",
+            "request",
+            "reply",
+        ];
+        for name in names {
+            assert!(value.get(name).is_some(), "{name} is missing");
+        }
+        let crossing = &value["request"][0];
+        let names = [
+            "node",
+            "pod",
+            "interface",
+            "direction",
+            "expected",
+            "seen",
+            "skipped_by",
+            "median_microseconds",
+            "worst_microseconds",
+            "tunnel",
+        ];
+        for name in names {
+            assert!(crossing.get(name).is_some(), "{name} is missing");
+        }
+        assert_eq!(value["schema"], "netviz.verdict/1");
+        let mut line = Vec::new();
+        json::write_line(&verdict, &mut line).unwrap();
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(serde_json::from_slice::<Value>(&line).unwrap(), value);
+    }
+    let tunnel = serde_json::to_value(&cross_node().request[2].tunnel).unwrap();
+    assert_eq!(
+        tunnel,
+        json!({"identity": 10429, "node": "mycluster-worker"})
+    );
+}
+
+#[test]
+fn the_schema_in_the_documentation_is_that_of_the_program() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verdict.schema.json");
+    let schema = serde_json::to_string_pretty(&json::schema()).unwrap() + "\n";
+    if std::env::var("INSTA_UPDATE").is_ok_and(|wish| wish == "always") {
+        std::fs::write(path, &schema).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), schema);
+}
+
+#[test]
+fn pictures() {
+    for (name, verdict) in [("cross_node", cross_node()), ("lost", lost_by_policy())] {
+        insta::assert_snapshot!(format!("svg_{name}"), svg::draw(&verdict));
+        insta::assert_snapshot!(format!("mermaid_{name}"), mermaid::draw(&verdict));
+    }
+    for (name, verdict) in all() {
+        let text = svg::draw(&verdict);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        assert!(
+            document
+                .descendants()
+                .all(|node| !node.has_tag_name("script"))
+        );
+        let words: Vec<_> = document
+            .descendants()
+            .filter_map(|node| node.text())
+            .collect();
+        for row in &verdict.request {
+            assert!(
+                words.iter().any(|text| text.contains(&row.interface)),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn junit_says_which_failed() {
+    let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
+    let cases: Vec<_> = verdicts.iter().map(Case::new).collect();
+    let mut out = Vec::new();
+    junit::write(&cases, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    insta::assert_snapshot!("junit", text);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let number = |tag: &str| {
+        document
+            .descendants()
+            .filter(|node| node.has_tag_name(tag))
+            .count()
+    };
+    assert_eq!(number("testcase"), verdicts.len());
+    assert_eq!((number("failure"), number("error")), (4, 1));
+    // What was expected to be lost has passed.
+    let lost = lost_by_policy();
+    let case = Case {
+        verdict: &lost,
+        why: None,
+    };
+    let mut out = Vec::new();
+    junit::write(&[case], &mut out).unwrap();
+    assert!(!String::from_utf8(out).unwrap().contains("<failure"));
+}
+
+#[test]
+fn a_matrix_for_many() {
+    let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
+    let style = matrix::Style {
+        width: 100,
+        ..matrix::Style::default()
+    };
+    insta::assert_snapshot!("matrix", matrix::draw(&verdicts, style));
+    assert_eq!(matrix::draw(&[], style), "0 pairs");
+    // Too many for a matrix: a list, and how many there are.
+    let mut many = Vec::new();
+    for number in 0..300 {
+        let mut verdict = if number % 3 == 0 {
+            lost_by_policy()
+        } else {
+            cross_node()
+        };
+        verdict.from.name = format!("a/client-{number}");
+        verdict.from.pod = None;
+        many.push(verdict);
+    }
+    let text = matrix::draw(&many, style);
+    assert!(
+        text.ends_with("300 pairs: 200 verified, 100 lost"),
+        "{text}"
+    );
+    assert!(text.contains("… and 50 more"), "{text}");
+    assert!(!text.contains("from, to"), "{text}");
+}
+
+/// Whatever a pod calls itself, no form is more than text.
+#[test]
+fn hostile_names_stay_names() {
+    let evil = "e\u{1b}[2J\r\n\u{202e}<script>&\"']]>--!\u{0}\u{ffff};#`|{}[] end";
+    let mut verdicts = Vec::new();
+    for (_, mut verdict) in all() {
+        for hop in [&mut verdict.from, &mut verdict.to] {
+            hop.name = evil.into();
+            hop.pod = Some(format!("x/{evil}"));
+        }
+        for row in verdict.request.iter_mut().chain(&mut verdict.reply) {
+            row.node = evil.into();
+            row.interface = evil.into();
+            row.pod = Some(format!("x/{evil}"));
+            row.note = Some(evil.into());
+            if let Some(tunnel) = &mut row.tunnel {
+                tunnel.node = Some(evil.into());
+            }
+        }
+        for loss in &mut verdict.losses {
+            loss.causes = vec![evil.into()];
+        }
+        verdict.mode = Some(evil.into());
+        verdict.notes = vec![evil.into()];
+        verdict.detours = vec![evil.into()];
+        verdict.unclear = vec![evil.into()];
+        verdict.probes.protocol = evil.into();
+        check(&verdict);
+        verdicts.push(verdict);
+    }
+    let text = matrix::draw(&verdicts, matrix::Style::default());
+    assert!(text.lines().all(|line| safe(line) == line), "{text:?}");
+}
+
+/// All forms of one verdict, and what must be true of each of them.
+fn check(verdict: &Verdict) {
+    for width in [0, 1, 80, 97, 200] {
+        for full in [false, true] {
+            let text = ladder::draw(
+                verdict,
+                Style {
+                    width,
+                    full,
+                    ..Style::default()
+                },
+            );
+            for line in text.lines() {
+                assert_eq!(safe(line), line);
+                assert!(
+                    visible_width(line) <= width.clamp(80, 120) || width == 0,
+                    "{width}: {line}"
+                );
+            }
+        }
+    }
+    let picture = svg::draw(verdict);
+    let document = roxmltree::Document::parse(&picture).unwrap();
+    assert!(
+        document
+            .descendants()
+            .all(|node| !node.has_tag_name("script"))
+    );
+    for line in mermaid::draw(verdict).lines() {
+        assert_eq!(safe(line), line);
+        // A label never ends before its end.
+        let labels = line.matches('"').count();
+        assert!(labels == 0 || labels == 2, "{line}");
+    }
+    let mut out = Vec::new();
+    junit::write(&[Case::new(verdict)], &mut out).unwrap();
+    roxmltree::Document::parse(std::str::from_utf8(&out).unwrap()).unwrap();
+    let mut out = Vec::new();
+    json::write_line(verdict, &mut out).unwrap();
+    let value: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(complaints(&json::schema(), &value), [""; 0]);
+}
+
+#[test]
+fn no_verdict_breaks_a_view() {
+    let mut random = Random(0x0DD_BA11);
+    let mut verdicts = Vec::new();
+    for _ in 0..400 {
+        let verdict = arbitrary(&mut random);
+        check(&verdict);
+        verdicts.push(verdict);
+    }
+    for width in [0, 1, 40, 100] {
+        let style = matrix::Style {
+            width,
+            ..matrix::Style::default()
+        };
+        let text = matrix::draw(&verdicts[..30], style);
+        assert!(text.lines().all(|line| safe(line) == line));
+    }
+    assert!(verdicts.iter().any(|verdict| verdict.verdict == Kind::Lost));
+}

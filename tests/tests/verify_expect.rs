@@ -1,0 +1,138 @@
+//! The expected doors are those that a running Cilium's packets crossed: every case of every mode,
+//! in order, both ways.
+
+use netviz::verify::{
+    Expectation, Kind, Mode, ModeSource, Probes, candidates, expectations, judge,
+};
+use netviz_tests::{
+    oracle::{self, Crossed},
+    town::{MODES, Town},
+};
+
+/// How many cases the fixtures hold: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
+const CASES: usize = 76;
+
+#[test]
+fn the_expected_doors_are_those_that_cilium_counted() {
+    let mut differences = Vec::new();
+    let mut compared = 0;
+    for (folder, name) in MODES {
+        let mode: Mode = name.parse().unwrap();
+        for case in oracle::cases(folder).unwrap() {
+            compared += 1;
+            let town = Town::of(&oracle::cases(folder).unwrap(), mode);
+            let expectation = town.expectation(&case, None);
+            assert_eq!(expectation.source, ModeSource::Agent);
+            for path in &case.paths {
+                let steps = match path.direction.as_str() {
+                    "request" => &expectation.request,
+                    _ => &expectation.reply,
+                };
+                let (expected, counted) = (town.expected(steps), counted(path));
+                if expected != counted {
+                    differences.push(format!(
+                        "{folder}: {} ({} {})\n  expected {}\n  counted  {}",
+                        case.name,
+                        path.protocol,
+                        path.direction,
+                        expected.join(" "),
+                        counted.join(" ")
+                    ));
+                }
+            }
+        }
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+    assert_eq!(compared, CASES);
+}
+
+#[test]
+fn where_the_mode_has_to_be_inferred_the_right_one_is_among_the_candidates() {
+    for (folder, name) in MODES {
+        let mode: Mode = name.parse().unwrap();
+        let cases = oracle::cases(folder).unwrap();
+        let mut town = Town::of(&cases, mode);
+        for case in &cases {
+            let said = town.expectation(case, None);
+            let agents: Vec<_> = town
+                .cluster
+                .nodes
+                .iter_mut()
+                .map(|n| n.datapath.take())
+                .collect();
+            let route = town.route(case);
+            let modes = candidates(&town.cluster, &route, &town.hooks, None);
+            let all = expectations(&town.cluster, &route, &modes, &town.hooks);
+            for (node, datapath) in town.cluster.nodes.iter_mut().zip(agents) {
+                node.datapath = datapath;
+            }
+            let same = |e: &&Expectation| e.request == said.request && e.reply == said.reply;
+            let found = all.iter().find(same);
+            let found = found.unwrap_or_else(|| panic!("{folder}: {}", case.name));
+            assert_eq!(found.source, ModeSource::Inferred);
+        }
+    }
+}
+
+#[test]
+fn what_cilium_counted_is_verified_in_its_mode_and_a_detour_in_others() {
+    for (folder, name) in MODES {
+        let mode: Mode = name.parse().unwrap();
+        let cases = oracle::cases(folder).unwrap();
+        let town = Town::of(&cases, mode);
+        for case in &cases {
+            let right = town.expectation(case, None);
+            let observation = netviz_tests::paths::walked(&right, 10);
+            let verdict = |expectation: Expectation| {
+                let route = town.route(case);
+                judge(
+                    &town.cluster,
+                    &route,
+                    &[expectation],
+                    &observation,
+                    Probes::default(),
+                )
+            };
+            let verified = verdict(right.clone());
+            assert_eq!(
+                verified.verdict,
+                Kind::Verified,
+                "{folder}: {} {verified:#?}",
+                case.name
+            );
+            for (_, other) in MODES {
+                let wrong = town.expectation(case, Some(other.parse().unwrap()));
+                let same = wrong.request == right.request && wrong.reply == right.reply;
+                let kind = verdict(wrong).verdict;
+                let expected = if same { Kind::Verified } else { Kind::Detour };
+                assert_eq!(kind, expected, "{folder} as {other}: {}", case.name);
+            }
+        }
+    }
+}
+
+fn counted(path: &Crossed) -> Vec<String> {
+    let crossings = path.crossings.iter();
+    crossings
+        .inspect(|crossing| assert_eq!(crossing.seen_at_head, oracle::SENT))
+        .map(|crossing| {
+            let place = crossing.pod.as_ref().filter(|_| crossing.side == "pod");
+            let outer = if crossing.encapsulated { "(outer)" } else { "" };
+            let pod = crossing
+                .pod
+                .as_deref()
+                .filter(|_| crossing.interface.starts_with("lxc"));
+            let sign = if crossing.hook == "ingress" {
+                "▼"
+            } else {
+                "▲"
+            };
+            let interface =
+                pod.map_or_else(|| crossing.interface.clone(), |pod| format!("lxc:{pod}"));
+            format!(
+                "{}.{interface}{sign}{outer}",
+                place.unwrap_or(&crossing.node)
+            )
+        })
+        .collect()
+}

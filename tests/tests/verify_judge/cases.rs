@@ -1,0 +1,801 @@
+//! Cases by name, most of them between pods of two nodes in vxlan mode.
+
+use std::{net::IpAddr, time::Duration};
+
+use netviz::{
+    model::{Cluster, Datapath, Direction, DoorId, NetNsId, Peer, Role, Side},
+    verify::{
+        Answer, Crossing, Expectation, Hidden, Hooks, Kind, Modes, Observation, PASSIVE, Party,
+        Place, Probes, Route, TunnelKey, Verdict, Way, candidates, expectations, judge,
+    },
+};
+use netviz_tests::{
+    oracle::{self, Case},
+    paths::{HOP, crossing, door, walked},
+    town::Town,
+};
+
+const SENT: u32 = 10;
+
+/// A case, what is expected of it, and what was observed: to be changed before it is judged.
+struct Scene {
+    cluster: Cluster,
+    hooks: Hooks,
+    route: Route,
+    expectations: Vec<Expectation>,
+    observation: Observation,
+    probes: Probes,
+}
+
+impl Scene {
+    /// The first case of this name in a mode of the oracle, walked as expected.
+    fn new(mode: &str, name: &str) -> Self {
+        let cases = oracle::cases(mode).unwrap();
+        let town = Town::of(&cases, mode.parse().unwrap());
+        let case: &Case = cases.iter().find(|case| case.name == name).unwrap();
+        let expectation = town.expectation(case, None);
+        Self {
+            observation: walked(&expectation, SENT),
+            expectations: vec![expectation],
+            route: town.route(case),
+            cluster: town.cluster,
+            hooks: town.hooks,
+            probes: Probes::default(),
+        }
+    }
+
+    fn far() -> Self {
+        Self::new("vxlan", "pod -> pod, other node")
+    }
+
+    /// Expects anew, after cluster or route have changed, and walks by the first expectation.
+    fn again(&mut self) {
+        let modes = candidates(&self.cluster, &self.route, &self.hooks, None);
+        self.expect(&modes);
+        if let Some(expectation) = self.expectations.first() {
+            self.observation = walked(expectation, SENT);
+        }
+    }
+
+    fn expect(&mut self, modes: &[Modes]) {
+        self.expectations = expectations(&self.cluster, &self.route, modes, &self.hooks);
+    }
+
+    fn judge(&self) -> Verdict {
+        let probes = self.probes.clone();
+        judge(
+            &self.cluster,
+            &self.route,
+            &self.expectations,
+            &self.observation,
+            probes,
+        )
+    }
+
+    fn answer(&mut self, with: impl Fn(Duration) -> Answer) {
+        let answers = (0..SENT).map(|sequence| (sequence, with(Duration::from_micros(70))));
+        self.observation.answers = answers.collect();
+    }
+
+    fn keep(&mut self, keep: impl Fn(&Crossing) -> bool) {
+        self.observation.crossings.retain(keep);
+    }
+
+    /// Nothing of these packets is seen behind the `k`th door of the way there, and nothing answers.
+    fn end_behind(&mut self, k: usize, lost: std::ops::Range<u32>) {
+        let kept: Vec<_> = self.expectations[0].request[..=k]
+            .iter()
+            .map(|s| s.door)
+            .collect();
+        let is_lost = |sequence: &u32| lost.contains(sequence);
+        self.keep(|c| !is_lost(&c.sequence) || c.way == Way::Request && kept.contains(&c.door));
+        self.observation
+            .answers
+            .retain(|sequence, _| !is_lost(sequence));
+    }
+
+    fn device(&self, interface: &str, node: usize) -> DoorId {
+        let mut doors = self.cluster.doors.iter();
+        let found =
+            doors.find(|d| d.interface == interface && d.node == node && d.side == Side::Node);
+        found.unwrap().id
+    }
+
+    fn node_of_sender(&self) -> usize {
+        match self.route.from.place {
+            Place::Pod { node, .. } | Place::Node { node, .. } => node,
+            Place::Elsewhere => panic!("the sender is here"),
+        }
+    }
+}
+
+fn words(sentences: &[String], wanted: &str) -> bool {
+    sentences.iter().any(|sentence| sentence.contains(wanted))
+}
+
+#[test]
+fn between_pods_in_vxlan_mode_cilium_host_is_not_crossed() {
+    let verdict = Scene::far().judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    assert_eq!(
+        (verdict.sent, verdict.delivered, verdict.replied),
+        (SENT, SENT, SENT)
+    );
+    assert_eq!(verdict.mode.as_deref(), Some("vxlan, legacy host routing"));
+    assert!(words(&verdict.notes, "cilium_host was not crossed"));
+    assert_eq!(verdict.request.len(), 8);
+    assert_eq!(verdict.round_trip_microseconds, Some(90.0));
+    assert_eq!(verdict.from.pod.as_deref(), Some("busybox-c8bbbbb84-fmhwc"));
+    let native = Scene::new("native", "pod -> pod, other node").judge();
+    assert!(!words(&native.notes, "was not crossed"));
+    assert!(words(&native.notes, "`ip -s link` does not count"));
+}
+
+#[test]
+fn times_are_those_since_the_crossing_before() {
+    let mut scene = Scene::far();
+    let vxlan = scene.expectations[0].request[2].door;
+    let late = |c: &&mut Crossing| c.door == vxlan && c.way == Way::Request && c.sequence == 3;
+    scene
+        .observation
+        .crossings
+        .iter_mut()
+        .find(late)
+        .unwrap()
+        .at += HOP / 2;
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    let times: Vec<_> = verdict.request[..4]
+        .iter()
+        .map(|r| (r.median_microseconds, r.worst_microseconds))
+        .collect();
+    assert_eq!(
+        times,
+        [
+            (None, None),
+            (Some(2.0), Some(2.0)),
+            (Some(2.0), Some(3.0)),
+            (Some(2.0), Some(2.0))
+        ]
+    );
+}
+
+#[test]
+fn who_refuses_is_there() {
+    let mut scene = Scene::far();
+    scene.answer(|time| Answer::Refused(time, "connection refused".into()));
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    assert_eq!((verdict.delivered, verdict.replied), (SENT, SENT));
+    assert!(words(
+        &verdict.notes,
+        "refused 10 of 10: connection refused"
+    ));
+}
+
+#[test]
+fn a_router_that_says_no_is_a_cause() {
+    let mut scene = Scene::far();
+    scene.end_behind(3, 0..SENT);
+    scene.answer(|time| Answer::Unreachable(time, "fragmentation needed, says 10.10.1.55".into()));
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    assert_eq!((verdict.delivered, verdict.replied), (0, 0));
+    assert_eq!(verdict.losses[0].after, Some(3));
+    assert!(verdict.losses[0].causes[0].contains("fragmentation needed"));
+}
+
+#[test]
+fn what_was_not_sent_crossed_no_door() {
+    let mut scene = Scene::far();
+    scene.observation.crossings.clear();
+    scene.answer(|_| Answer::Unsent("Message too long".into()));
+    let verdict = scene.judge();
+    let loss = &verdict.losses[0];
+    assert_eq!(verdict.verdict, Kind::Lost);
+    assert_eq!(
+        (loss.after, loss.before, loss.packets),
+        (None, Some(0), SENT)
+    );
+    assert_eq!(loss.causes, ["Message too long"]);
+}
+
+#[test]
+fn packets_that_end_at_different_doors_are_different_losses() {
+    let mut scene = Scene::far();
+    scene.end_behind(1, 0..3);
+    scene.end_behind(5, 3..5);
+    let verdict = scene.judge();
+    let losses: Vec<_> = verdict
+        .losses
+        .iter()
+        .map(|l| (l.way, l.after, l.before, l.packets, l.of))
+        .collect();
+    let way = Way::Request;
+    assert_eq!(
+        losses,
+        [
+            (way, Some(1), Some(2), 3, SENT),
+            (way, Some(5), Some(6), 2, SENT)
+        ]
+    );
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Lost, 5, 5)
+    );
+    assert!(verdict.detours.is_empty());
+}
+
+#[test]
+fn where_nobody_answers_the_packet_reached_the_last_door() {
+    let mut scene = Scene::far();
+    scene.keep(|c| c.way == Way::Request);
+    scene.observation.answers.clear();
+    let verdict = scene.judge();
+    let loss = &verdict.losses[0];
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Lost, SENT, 0)
+    );
+    assert_eq!(
+        (loss.way, loss.after, loss.before),
+        (Way::Reply, None, Some(0))
+    );
+    assert!(
+        loss.causes[0].contains("nothing came back out of"),
+        "{:?}",
+        loss.causes
+    );
+    assert!(loss.causes[0].contains("eth0 ▼"), "{:?}", loss.causes);
+}
+
+#[test]
+fn what_goes_round_is_lost_in_a_circle() {
+    let mut scene = Scene::far();
+    scene.end_behind(1, 0..SENT);
+    let node = scene.node_of_sender();
+    let circle = [
+        ("cilium_host", Direction::Egress),
+        ("cilium_net", Direction::Ingress),
+    ];
+    let circle = circle.map(|(name, direction)| (scene.device(name, node), direction));
+    let first = scene.observation.crossings[0];
+    for sequence in 0..SENT {
+        for (place, hook) in circle.iter().cycle().take(64).enumerate() {
+            scene.observation.crossings.push(Crossing {
+                at: Duration::from_millis(sequence.into())
+                    + HOP * (5 + u32::try_from(place).unwrap()),
+                door: hook.0,
+                direction: hook.1,
+                sequence,
+                ..first
+            });
+        }
+    }
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    let loss = &verdict.losses[0];
+    assert_eq!(loss.circle, [2, 3]);
+    assert_eq!((loss.after, loss.packets), (Some(3), SENT));
+    assert_eq!(verdict.request[2].interface, "cilium_host");
+    assert_eq!(
+        (verdict.request[2].seen, verdict.request[2].repeated),
+        (Some(SENT), 31 * SENT)
+    );
+    assert!(loss.causes[0].contains("went round"));
+    assert!(
+        verdict.notes.iter().all(|note| !note.contains("a copy")),
+        "{:?}",
+        verdict.notes
+    );
+}
+
+#[test]
+fn a_planted_detour_says_which_doors_in_place_of_which() {
+    let mut scene = Scene::far();
+    let eth1 = door(
+        DoorId::new(NetNsId(1), 77),
+        0,
+        Side::Node,
+        Role::Uplink,
+        "eth1",
+    );
+    let node = scene.node_of_sender();
+    let eth0 = scene.device("eth0", node);
+    for crossing in &mut scene.observation.crossings {
+        if crossing.door == eth0 && crossing.way == Way::Request {
+            crossing.door = eth1.id;
+        }
+    }
+    let mut eth1 = eth1;
+    eth1.addresses = vec!["192.168.7.1/24".into()];
+    eth1.node = node;
+    scene.cluster.doors.push(eth1);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Detour);
+    let name = &scene.cluster.nodes[node].name;
+    assert_eq!(
+        verdict.detours,
+        [format!(
+            "request: by eth1 ▲ ({name}) in place of eth0 ▲ ({name}) (10 of 10)"
+        )]
+    );
+}
+
+#[test]
+fn the_lxc_is_crossed_though_it_should_be_passed_by() {
+    let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, same node");
+    let steps = scene.expectations[0].request.clone();
+    assert_eq!(steps[2].skipped_by, Some("bpf_redirect_peer"));
+    let verdict = scene.judge();
+    assert_eq!(
+        verdict.request[2].skipped_by.as_deref(),
+        Some("bpf_redirect_peer")
+    );
+    assert_eq!(
+        (verdict.verdict, verdict.request[2].seen),
+        (Kind::Verified, Some(0))
+    );
+    let more = (0..SENT).map(|sequence| crossing(&steps[2], Way::Request, sequence, 2));
+    scene.observation.crossings.extend(more);
+    assert_eq!(scene.judge().verdict, Kind::Detour);
+}
+
+#[test]
+fn of_several_inferred_modes_the_one_that_fits_is_taken() {
+    let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, other node");
+    for node in &mut scene.cluster.nodes {
+        node.datapath = None;
+    }
+    let legacy: Modes = {
+        let modes = candidates(&scene.cluster, &scene.route, &scene.hooks, None);
+        assert!(modes.len() > 1, "{modes:?}");
+        scene.expect(&modes);
+        modes
+            .into_iter()
+            .find(|m| m.nodes.values().all(|mode| !mode.host_routing))
+            .unwrap()
+    };
+    assert_eq!(scene.judge().verdict, Kind::Verified);
+    assert_eq!(
+        scene.judge().mode.as_deref(),
+        Some("vxlan, bpf host routing")
+    );
+    let by_stack = expectations(&scene.cluster, &scene.route, &[legacy], &scene.hooks);
+    scene.observation = walked(&by_stack[0], SENT);
+    assert_eq!(scene.judge().verdict, Kind::Verified);
+    assert_eq!(
+        scene.judge().mode.as_deref(),
+        Some("vxlan, legacy host routing")
+    );
+}
+
+#[test]
+fn a_pods_own_route_is_told_by_the_program_at_its_lxc() {
+    let mut scene = Scene::new("native", "pod -> pod, other node");
+    let verdict = scene.judge();
+    assert!(
+        verdict
+            .request
+            .iter()
+            .any(|row| row.interface == "cilium_host")
+    );
+    let lxc = scene.expectations[0]
+        .request
+        .iter()
+        .rev()
+        .nth(1)
+        .unwrap()
+        .door;
+    scene
+        .hooks
+        .insert((lxc, Direction::Egress), vec!["cil_to_containe".into()]);
+    scene.again();
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    assert!(
+        verdict
+            .request
+            .iter()
+            .all(|row| row.interface != "cilium_host")
+    );
+    // The sender keeps the route that it was made with.
+    assert!(
+        verdict
+            .reply
+            .iter()
+            .any(|row| row.interface == "cilium_host")
+    );
+}
+
+#[test]
+fn a_pod_to_itself_crosses_no_door() {
+    let mut scene = Scene::far();
+    scene.route.to = scene.route.from.clone();
+    scene.again();
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
+    assert!(verdict.request.is_empty() && verdict.reply.is_empty());
+    assert!(words(&verdict.notes, "crosses no door"));
+    scene.observation.answers.clear();
+    assert_eq!(scene.judge().verdict, Kind::Lost);
+}
+
+fn outside(name: &str, address: &str) -> Party {
+    Party {
+        name: name.into(),
+        address: Some(address.parse::<IpAddr>().unwrap()),
+        place: Place::Elsewhere,
+    }
+}
+
+#[test]
+fn to_the_world_by_the_uplink_and_back_as_from_another_node() {
+    let mut scene = Scene::far();
+    scene.route.to = outside("example.org", "93.184.216.34");
+    scene.again();
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
+    let names = |rows: &[netviz::verify::CrossingRow]| -> Vec<String> {
+        rows.iter()
+            .map(|r| {
+                format!(
+                    "{}{}",
+                    r.interface.split(':').next().unwrap(),
+                    r.direction.sign()
+                )
+            })
+            .collect()
+    };
+    assert_eq!(names(&verdict.request), ["eth0▲", "lxc▼", "eth0▲"]);
+    assert_eq!(
+        names(&verdict.reply),
+        ["eth0▼", "cilium_host▲", "lxc▲", "eth0▼"]
+    );
+    scene.keep(|c| c.way == Way::Request);
+    scene.observation.answers.clear();
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(
+        (verdict.losses[0].after, verdict.losses[0].before),
+        (Some(2), None)
+    );
+    assert!(verdict.losses[0].causes[0].contains("beyond"));
+}
+
+#[test]
+fn a_node_without_cilium_gives_nothing_to_compare_with() {
+    let mut scene = Scene::far();
+    let walked = scene.observation.clone();
+    for node in &mut scene.cluster.nodes {
+        node.cilium = false;
+    }
+    scene.again();
+    assert!(scene.expectations.is_empty());
+    scene.observation = walked;
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Unclear, SENT));
+    assert_eq!((verdict.mode, verdict.request.len()), (None, 8));
+    assert!(words(&verdict.unclear, "has no cilium_host"));
+    // The two pairs of pods of one node are the same whoever made them.
+    let mut scene = Scene::new("vxlan", "pod -> pod, same node");
+    scene
+        .cluster
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.cilium = false);
+    scene.again();
+    assert_eq!(scene.judge().verdict, Kind::Verified);
+}
+
+#[test]
+fn one_way_asks_for_no_answer() {
+    let mut scene = Scene::far();
+    scene.keep(|c| c.way == Way::Request);
+    scene.observation.answers.clear();
+    scene.observation.one_way = true;
+    let verdict = scene.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Verified, SENT, 0)
+    );
+    assert!(verdict.reply.is_empty() && verdict.losses.is_empty());
+}
+
+#[test]
+fn crossings_that_were_not_kept_make_a_loss_unclear_only_where_no_sender_waits() {
+    let mut scene = Scene::far();
+    scene.end_behind(4, 0..2);
+    scene.observation.missed = 3;
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    assert!(words(&verdict.unclear, "may have come further"));
+    scene.observation.answers.clear();
+    scene.probes.protocol = PASSIVE.into();
+    assert_eq!(scene.judge().verdict, Kind::Unclear);
+    scene.observation.missed = 0;
+    let verdict = scene.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Lost, 8, 8)
+    );
+}
+
+#[test]
+fn answers_that_no_door_recognised_are_unclear() {
+    let mut scene = Scene::far();
+    scene.keep(|c| c.way == Way::Request);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert!(words(&verdict.unclear, "recognised at no door"));
+    assert!(verdict.detours.is_empty());
+}
+
+#[test]
+fn nothing_sent_is_unclear() {
+    let mut scene = Scene::far();
+    scene.observation = Observation::default();
+    assert_eq!(scene.judge().verdict, Kind::Unclear);
+}
+
+#[test]
+fn packets_that_overtake_one_another_are_no_loss() {
+    let mut scene = Scene::far();
+    for crossing in &mut scene.observation.crossings {
+        // The later it was sent, the earlier it comes.
+        crossing.at += Duration::from_millis(2) * (SENT - crossing.sequence);
+    }
+    assert_eq!(scene.judge().verdict, Kind::Verified);
+}
+
+#[test]
+fn equal_times_keep_the_expected_order() {
+    let mut scene = Scene::far();
+    scene
+        .observation
+        .crossings
+        .iter_mut()
+        .for_each(|c| c.at = Duration::ZERO);
+    scene.observation.crossings.reverse();
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    scene.end_behind(3, 0..SENT);
+    assert_eq!(scene.judge().losses[0].after, Some(3));
+}
+
+#[test]
+fn a_device_that_the_mode_wants_and_that_is_not_there_is_a_detour() {
+    let mut scene = Scene::new("native", "pod -> pod, other node");
+    for node in &mut scene.cluster.nodes {
+        node.datapath.as_mut().unwrap().routing = Some("tunnel".into());
+    }
+    let walked = scene.observation.clone();
+    scene.again();
+    scene.observation = walked;
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Detour);
+    assert!(
+        words(&verdict.detours, "cilium_vxlan"),
+        "{:?}",
+        verdict.detours
+    );
+    assert!(
+        words(&verdict.detours, "inside of the tunnel's packets"),
+        "{:?}",
+        verdict.detours
+    );
+}
+
+#[test]
+fn the_far_end_of_the_uplink_is_on_the_path_where_it_is_seen() {
+    let mut scene = Scene::far();
+    let node = scene.node_of_sender();
+    let far = DoorId::new(NetNsId(9), 500);
+    let mut host = door(far, node, Side::Host, Role::Uplink, "veth500");
+    let eth0 = scene.device("eth0", node);
+    host.peer = Some(Peer {
+        id: eth0,
+        interface: Some("eth0".into()),
+    });
+    scene.cluster.doors.push(host);
+    let own = scene
+        .cluster
+        .doors
+        .iter_mut()
+        .find(|d| d.id == eth0)
+        .unwrap();
+    own.peer = Some(Peer {
+        id: far,
+        interface: None,
+    });
+    scene.again();
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    let at = |rows: &[netviz::verify::CrossingRow]| {
+        rows.iter()
+            .position(|r| r.interface == "veth500")
+            .map(|at| (at, rows[at].direction, rows[at].outer))
+    };
+    assert_eq!(at(&verdict.request), Some((4, Direction::Ingress, true)));
+    assert_eq!(at(&verdict.reply), Some((4, Direction::Egress, true)));
+    scene.observation.hidden.push(Hidden {
+        door: far,
+        reason: "another namespace".into(),
+    });
+    scene.keep(|c| c.door != far);
+    assert_eq!(scene.judge().verdict, Kind::Unclear);
+}
+
+#[test]
+fn of_several_uplinks_the_routing_table_chooses_unless_a_network_says_which() {
+    for (network, expected) in [
+        ("192.168.7.1/24", Kind::Detour),
+        ("172.18.9.9/16", Kind::Verified),
+    ] {
+        let mut scene = Scene::far();
+        let node = scene.node_of_sender();
+        let eth0 = scene.device("eth0", node);
+        let mut eth1 = door(
+            DoorId::new(NetNsId(1), 78),
+            node,
+            Side::Node,
+            Role::Uplink,
+            "eth1",
+        );
+        eth1.addresses = vec![network.into()];
+        let other = eth1.id;
+        scene.cluster.doors.push(eth1);
+        scene.again();
+        let crossings = scene.observation.crossings.iter_mut();
+        crossings
+            .filter(|c| c.door == eth0 && c.sequence % 2 == 0)
+            .for_each(|c| c.door = other);
+        let verdict = scene.judge();
+        assert_eq!(verdict.verdict, expected, "{verdict:#?}");
+    }
+}
+
+#[test]
+fn encrypted_doors_need_not_be_seen_and_a_second_crossing_is_understood() {
+    let mut scene = Scene::far();
+    for node in &mut scene.cluster.nodes {
+        let datapath = node.datapath.get_or_insert_with(Datapath::default);
+        datapath.encryption = Some("wireguard".into());
+    }
+    scene.again();
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    assert_eq!(verdict.request[3].seen, Some(0));
+    assert!(
+        verdict.request[3]
+            .note
+            .as_ref()
+            .unwrap()
+            .contains("WireGuard")
+    );
+    let uplink = scene.expectations[0].request[3].clone();
+    for place in [3, 4] {
+        let more = (0..SENT).map(|sequence| crossing(&uplink, Way::Request, sequence, place));
+        scene.observation.crossings.extend(more);
+    }
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    assert_eq!(
+        (verdict.request[3].seen, verdict.request[3].repeated),
+        (Some(SENT), SENT)
+    );
+    assert!(words(&verdict.notes, "as encryption does"));
+}
+
+#[test]
+fn a_tunnel_key_names_the_other_node() {
+    let mut scene = Scene::far();
+    let (door, node) = (
+        scene.expectations[0].request[5].door,
+        scene.node_of_sender(),
+    );
+    let address = scene.cluster.nodes[node].addresses[0].parse().ok();
+    for crossing in scene
+        .observation
+        .crossings
+        .iter_mut()
+        .filter(|c| c.door == door)
+    {
+        crossing.tunnel = Some(TunnelKey {
+            identity: 10429,
+            node: address,
+        });
+    }
+    let tunnel = scene.judge().request[5].tunnel.clone().unwrap();
+    assert_eq!(tunnel.identity, 10429);
+    assert_eq!(tunnel.node.as_ref(), Some(&scene.cluster.nodes[node].name));
+}
+
+#[test]
+fn nodes_among_themselves_use_their_uplinks() {
+    let mut scene = Scene::new("vxlan", "host -> remote pod");
+    let to = 1 - scene.node_of_sender();
+    for (router, doors) in [(false, 2), (true, 7)] {
+        scene.route.to.place = Place::Node { node: to, router };
+        scene.again();
+        let verdict = scene.judge();
+        assert_eq!(verdict.verdict, Kind::Verified);
+        assert_eq!(
+            (verdict.request.len(), verdict.reply.len()),
+            (doors, doors),
+            "{verdict:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_lags_behind_does_not_move_the_place_of_a_loss() {
+    let mut scene = Scene::far();
+    scene.end_behind(5, 0..SENT);
+    let step = scene.expectations[0].request[2].clone();
+    let lagging = (0..SENT).map(|sequence| crossing(&step, Way::Request, sequence, 9));
+    scene.observation.crossings.extend(lagging);
+    let verdict = scene.judge();
+    assert_eq!(verdict.losses.len(), 1);
+    assert_eq!(verdict.losses[0].after, Some(5));
+    assert!(verdict.losses[0].circle.is_empty());
+}
+
+#[test]
+fn a_door_that_some_passed_by_is_a_detour_unless_crossings_were_not_kept() {
+    let mut scene = Scene::far();
+    let vxlan = scene.expectations[0].request[2].door;
+    scene.keep(|c| c.door != vxlan || c.way == Way::Reply || c.sequence > 1);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Detour);
+    let name = &scene.cluster.nodes[scene.node_of_sender()].name;
+    let sentence =
+        format!("request: past cilium_vxlan ▲ ({name}), which was not crossed (2 of 10)");
+    assert_eq!(verdict.detours, [sentence]);
+    scene.observation.missed = 2;
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert!(words(&verdict.unclear, "could not be kept"));
+}
+
+#[test]
+fn b_has_what_b_answers_though_its_own_door_is_hidden() {
+    let mut scene = Scene::far();
+    let last = scene.expectations[0].request[7].door;
+    let reason = "its namespace cannot be entered".into();
+    scene.observation.hidden.push(Hidden { door: last, reason });
+    scene.observation.answers.clear();
+    // It spoke, as its lxc shows, and the tunnel ended it.
+    let kept: Vec<_> = scene.expectations[0].reply[..2]
+        .iter()
+        .map(|step| step.door)
+        .collect();
+    scene.keep(|c| c.door != last && (c.way == Way::Request || kept.contains(&c.door)));
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, SENT));
+    let loss = &verdict.losses[0];
+    assert_eq!(
+        (loss.way, loss.after, loss.before),
+        (Way::Reply, Some(1), Some(2))
+    );
+    // The same doors under an error of a router that speaks for it: B never had them.
+    scene.answer(|time| Answer::Unreachable(time, "prohibited, says 10.10.1.55".into()));
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(verdict.losses[0].way, Way::Request);
+}
+
+#[test]
+fn an_error_that_a_router_sends_back_is_not_bs_answer() {
+    let mut scene = Scene::far();
+    scene.end_behind(5, 0..SENT);
+    let from_node = scene.expectations[0].reply[2].clone();
+    let errors = (0..SENT).map(|sequence| crossing(&from_node, Way::Reply, sequence, 2));
+    scene.observation.crossings.extend(errors);
+    let verdict = scene.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(
+        (verdict.losses[0].way, verdict.losses[0].after),
+        (Way::Request, Some(5))
+    );
+}

@@ -1,0 +1,120 @@
+//! A kernel in QEMU, emulated: with KVM, Debian's kernels hang on some machines.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    console::{Console, Report},
+    package::Kernel,
+    scenario::Scenario,
+};
+use crate::process::{line, seconds};
+
+/// For everything that a guest does.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+/// A guest that says nothing for so long hangs; every scenario has a shorter limit.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// Boots a kernel and reads along.
+pub(super) fn run(kernel: &Kernel, initrd: &Path, scenarios: &[Scenario]) -> Result<Report> {
+    let mut command = qemu(kernel, initrd);
+    let process = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(&command)))?;
+    let mut guest = Guest(process);
+    let lines = lines(&mut guest.0)?;
+    let mut log = File::create(kernel.directory.join("console.log"))?;
+    let mut console = Console::new(scenarios);
+    let start = Instant::now();
+    loop {
+        let left = LIMIT.saturating_sub(start.elapsed()).min(SILENCE);
+        match lines.recv_timeout(left) {
+            Ok(text) => {
+                writeln!(log, "{text}")?;
+                console.line(&text);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                guest.end();
+                let mut report = console.finish(None);
+                let trouble = report.trouble.unwrap_or_default();
+                report.trouble = Some(format!(
+                    "silent or not done after {}: {trouble}",
+                    seconds(start.elapsed())
+                ));
+                return Ok(report);
+            }
+        }
+    }
+    Ok(console.finish(guest.0.wait()?.code()))
+}
+
+/// Not microvm, which would boot in half the time: without HPET and PM timer the kernel calibrates
+/// the TSC by the PIT, which fails on a busy machine, and Linux 6.12 and later then hang.
+const MACHINE: &str = "q35";
+
+fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-M", MACHINE, "-accel", "tcg,thread=multi"])
+        .args([
+            "-cpu",
+            "max",
+            "-m",
+            "2G",
+            "-smp",
+            "2",
+            "-nodefaults",
+            "-no-reboot",
+        ])
+        .args(["-display", "none", "-serial", "stdio", "-monitor", "none"])
+        .args(["-append", "console=ttyS0 panic=-1 quiet"])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(initrd);
+    qemu
+}
+
+/// QEMU, which ends with this value.
+struct Guest(Child);
+
+impl Guest {
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The lines of the console as they come. Kernels write what is not UTF-8, too.
+fn lines(process: &mut Child) -> Result<mpsc::Receiver<String>> {
+    let stdout = process.stdout.take().context("QEMU has no stdout")?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receiver)
+}

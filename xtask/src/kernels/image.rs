@@ -1,0 +1,164 @@
+//! The guests' initramfs: test programs where they are on this machine, with the C library they
+//! were linked with, the released netviz, busybox, and each kernel's own modules.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    directory, modules,
+    package::Kernel,
+    scenario::{self, NETVIZ, Scenario},
+};
+use crate::{
+    machine,
+    process::{self, root},
+    programs::Programs,
+};
+
+const INIT: &str = include_str!("init.sh");
+
+/// What all guests have in common, as an archive.
+pub(super) struct Base(PathBuf);
+
+/// Puts together what all guests have in common.
+pub(super) fn base(programs: &Programs, released: &Path, scenarios: &[Scenario]) -> Result<Base> {
+    let stage = fresh(&directory().join("base"))?;
+    for name in ["proc", "sys", "dev", "run", "tmp", "bin", "etc"] {
+        fs::create_dir_all(stage.join(name))?;
+    }
+    let busybox = machine::find("busybox").context("there is no busybox")?;
+    fs::copy(busybox, stage.join("bin/busybox"))?;
+    let init = stage.join("init");
+    fs::write(&init, INIT)?;
+    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+    fs::copy(released, stage.join(&NETVIZ[1..]))?;
+    let tests = scenario::tests(programs).map(|it| &it.path);
+    for program in tests.chain(&programs.netviz) {
+        place(program, &stage)?;
+    }
+    // What a running Cilium has shown: tests compare with it, by the path that they were built at.
+    let fixtures = root().join("tests/fixtures");
+    let copy = inside(&stage, &fixtures)?;
+    process::read(
+        Command::new("cp")
+            .arg("-r")
+            .arg(&fixtures)
+            .arg(copy.parent().unwrap_or(&stage)),
+    )?;
+    fs::write(stage.join("scenarios"), list(scenarios))?;
+    let archive = directory().join("base.cpio");
+    pack(&stage, &archive)?;
+    Ok(Base(archive))
+}
+
+/// The whole initramfs of one kernel: archives one after the other are one to the kernel.
+pub(super) fn build(kernel: &Kernel, base: &Base) -> Result<PathBuf> {
+    let stage = fresh(&kernel.directory.join("stage"))?;
+    let names = modules::copy(kernel, &stage.join("modules"))?;
+    fs::write(stage.join("modules/order"), names.join("\n") + "\n")?;
+    let own = kernel.directory.join("modules.cpio");
+    pack(&stage, &own)?;
+    let initrd = kernel.directory.join("initrd");
+    let mut file = fs::File::create(&initrd)?;
+    for archive in [&base.0, &own] {
+        std::io::copy(&mut fs::File::open(archive)?, &mut file)?;
+    }
+    Ok(initrd)
+}
+
+/// What the guest's init reads: a name, a limit in seconds and a command in each line.
+fn list(scenarios: &[Scenario]) -> String {
+    let line = |it: &Scenario| format!("{} {} {}\n", it.name, it.limit().as_secs(), it.command());
+    scenarios.iter().map(line).collect()
+}
+
+/// A program at the path that it has here, without what only a debugger reads, and its libraries.
+fn place(program: &Path, stage: &Path) -> Result<()> {
+    let copy = inside(stage, program)?;
+    process::read(
+        Command::new("strip")
+            .arg("--strip-debug")
+            .arg("-o")
+            .arg(&copy)
+            .arg(program),
+    )?;
+    let text = process::read(Command::new("ldd").arg(program))?;
+    for library in text.lines().filter_map(library) {
+        let copy = inside(stage, library)?;
+        if !copy.exists() {
+            fs::copy(library, copy)
+                .with_context(|| format!("cannot copy {}", library.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The file in a line of `ldd`.
+fn library(line: &str) -> Option<&Path> {
+    let mut words = line.split_whitespace();
+    words.find(|word| word.starts_with('/')).map(Path::new)
+}
+
+/// Where a path of this machine is in the stage; its directory is made.
+fn inside(stage: &Path, path: &Path) -> Result<PathBuf> {
+    let copy = stage.join(path.strip_prefix("/").context("not an absolute path")?);
+    fs::create_dir_all(copy.parent().unwrap_or(stage))?;
+    Ok(copy)
+}
+
+fn fresh(directory: &Path) -> Result<PathBuf> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    fs::create_dir_all(directory)?;
+    Ok(directory.to_owned())
+}
+
+/// Not compressed: to unpack would take an emulated processor longer than QEMU needs to read it.
+fn pack(stage: &Path, archive: &Path) -> Result<()> {
+    let mut find = Command::new("find");
+    let mut find = find
+        .arg(".")
+        .current_dir(stage)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start `find`")?;
+    let names = find.stdout.take().context("find has no stdout")?;
+    let mut cpio = Command::new("cpio");
+    cpio.args(["--quiet", "-o", "-H", "newc", "-R", "0:0"])
+        .current_dir(stage);
+    let status = cpio
+        .stdin(names)
+        .stdout(fs::File::create(archive)?)
+        .status()
+        .context("cannot start `cpio`")?;
+    if !find.wait()?.success() || !status.success() {
+        bail!("cannot pack {}", stage.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found() {
+        assert_eq!(
+            library("\tlibc.so.6 => /lib/libc.so.6 (0x7f)"),
+            Some(Path::new("/lib/libc.so.6"))
+        );
+        assert_eq!(
+            library("\t/lib64/ld.so (0x7f)"),
+            Some(Path::new("/lib64/ld.so"))
+        );
+        assert_eq!(library("\tlinux-vdso.so.1 (0x7f)"), None);
+        assert_eq!(library("\tstatically linked"), None);
+    }
+}

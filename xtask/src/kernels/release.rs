@@ -1,0 +1,78 @@
+//! The kernels that are tried.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// A line of kernels, in the version that Debian has of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Release {
+    /// Debian 11; without tcx, and the oldest that Cilium runs on
+    #[value(name = "5.10")]
+    V5_10,
+    /// Debian 12; without tcx
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 12 and 13; with tcx
+    #[value(name = "6.12")]
+    V6_12,
+    /// The newest that Debian 13's backports have
+    #[value(name = "7.x")]
+    V7,
+}
+
+impl Release {
+    /// What every run of the tests tries: the last without tcx, and the one that is in most use.
+    pub(crate) const OFTEN: [Self; 2] = [Self::V6_1, Self::V6_12];
+
+    /// Those that were asked for, or all.
+    pub(crate) fn or_all(mut asked: Vec<Self>) -> Vec<Self> {
+        asked.dedup();
+        if asked.is_empty() {
+            Self::value_variants().to_vec()
+        } else {
+            asked
+        }
+    }
+
+    /// As it is asked for.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+            Self::V7 => "7.x",
+        }
+    }
+
+    /// Suite of Debian's archive, and the package there that stands for the newest version.
+    pub(super) fn package(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V5_10 => ("bullseye-security", "linux-image-cloud-amd64"),
+            Self::V6_1 => ("bookworm-security", "linux-image-cloud-amd64"),
+            Self::V6_12 => ("bookworm-security", "linux-image-6.12-cloud-amd64"),
+            Self::V7 => ("trixie-backports", "linux-image-cloud-amd64"),
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_called_as_it_is_asked_for() {
+        for release in Release::value_variants() {
+            assert_eq!(
+                Release::from_str(&release.to_string(), false).as_ref(),
+                Ok(release)
+            );
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What is run in a guest: each test function of each test file by itself, and the demo in each
+//! routing mode.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+
+use crate::programs::{Program, Programs};
+
+/// Test files that ask the kernel nothing that differs from kernel to kernel: they run in the
+/// ordinary tests alone. Every other file runs in the guests too, without being named anywhere.
+const ELSEWHERE: [&str; 12] = [
+    "cli",
+    "discover",
+    "hostile",
+    "kubernetes",
+    "map",
+    "model",
+    "names_cilium",
+    "names_cni",
+    "naming",
+    "parsers",
+    "tui",
+    "views",
+];
+
+/// As `netviz demo --mode` takes them.
+const MODES: [&str; 5] = [
+    "vxlan",
+    "vxlan-host-routing",
+    "native",
+    "native-host-routing",
+    "native-endpoint-routes",
+];
+
+/// Emulated, on a machine that does other things, a test takes some ten times as long.
+const TEST_LIMIT: Duration = Duration::from_secs(240);
+const DEMO_LIMIT: Duration = Duration::from_secs(60);
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scenario {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// What a scenario runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A function of a test program.
+    Test { program: PathBuf, function: String },
+    /// `netviz demo`, and in it `netviz doors`.
+    Demo { mode: &'static str },
+}
+
+impl Scenario {
+    /// How long it may take.
+    pub(super) fn limit(&self) -> Duration {
+        match self.kind {
+            Kind::Test { .. } => TEST_LIMIT,
+            Kind::Demo { .. } => DEMO_LIMIT,
+        }
+    }
+
+    /// For the guest's shell. No word has a space or a quote in it.
+    pub(super) fn command(&self) -> String {
+        match &self.kind {
+            Kind::Test { program, function } => {
+                // With one thread the harness writes a test's name before what the test says.
+                let options = "--exact --nocapture --test-threads=2";
+                format!("{} {function} {options}", program.display())
+            }
+            Kind::Demo { mode } => {
+                format!("{NETVIZ} demo --mode {mode} -- {NETVIZ} doors --for 5s -o csv")
+            }
+        }
+    }
+}
+
+/// Where the released binary is in a guest.
+pub(super) const NETVIZ: &str = "/bin/netviz";
+
+/// The programs that run in guests.
+pub(super) fn tests(programs: &Programs) -> impl Iterator<Item = &Program> {
+    programs
+        .tests
+        .iter()
+        .filter(|it| !ELSEWHERE.contains(&it.name.as_str()))
+}
+
+/// All scenarios whose name contains one of `filters`.
+pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenario>> {
+    let mut all: Vec<_> = MODES
+        .iter()
+        .map(|mode| Scenario {
+            name: format!("demo::{mode}"),
+            kind: Kind::Demo { mode },
+        })
+        .collect();
+    for program in tests(programs) {
+        for function in program.functions()? {
+            let name = format!("{}::{function}", program.name);
+            let program = program.path.clone();
+            all.push(Scenario {
+                name,
+                kind: Kind::Test { program, function },
+            });
+        }
+    }
+    all.retain(|it| {
+        filters.is_empty()
+            || filters
+                .iter()
+                .any(|filter| it.name.contains(filter.as_str()))
+    });
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::root;
+
+    #[test]
+    fn only_tests_that_are_there_run_elsewhere() {
+        for file in ELSEWHERE {
+            let path = root().join("tests/tests").join(file).with_extension("rs");
+            assert!(path.is_file(), "there is no {}", path.display());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Kernels beside each other: a row for each scenario.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
+
+use super::{
+    console::{Report, Verdict},
+    package::Kernel,
+    scenario::Scenario,
+};
+use crate::process::seconds;
+
+const CELL: usize = 10;
+
+/// The table, and whether all of it is good.
+pub(super) struct Table {
+    text: String,
+    good: bool,
+}
+
+impl Table {
+    pub(super) fn good(&self) -> bool {
+        self.good
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Draws the rows; under them, why what was skipped was skipped, and what the failed ones said.
+pub(super) fn draw(kernels: &[Kernel], scenarios: &[Scenario], reports: &[Report]) -> Table {
+    let columns: Vec<_> = kernels.iter().map(|it| it.release.to_string()).collect();
+    let versions = kernels.iter().map(|it| it.version.as_str());
+    let mut text = rows(&columns, scenarios, reports);
+    for ((column, version), report) in columns.iter().zip(versions).zip(reports) {
+        text += &notes(column, version, report);
+    }
+    Table {
+        text,
+        good: reports.iter().all(Report::good),
+    }
+}
+
+fn rows(columns: &[String], scenarios: &[Scenario], reports: &[Report]) -> String {
+    let width = scenarios.iter().map(|it| it.name.len()).max().unwrap_or(0);
+    let mut text = format!("{:width$}", "scenario");
+    let row = |text: &mut String, cells: Vec<String>| {
+        for cell in cells {
+            // Writing to a string does not fail.
+            let _ = write!(text, " {cell:>CELL$}");
+        }
+        text.push('\n');
+    };
+    row(&mut text, columns.to_vec());
+    for Scenario { name, .. } in scenarios {
+        let _ = write!(text, "{name:width$}");
+        row(
+            &mut text,
+            reports
+                .iter()
+                .map(|it| cell(it.verdicts.get(name)))
+                .collect(),
+        );
+    }
+    text
+}
+
+fn cell(verdict: Option<&Verdict>) -> String {
+    match verdict {
+        Some(Verdict::Passed(time)) => format!("ok {}", seconds(*time)),
+        Some(Verdict::Skipped(_)) => "skipped".into(),
+        Some(Verdict::Failed(_)) => "FAILED".into(),
+        None => "NOT RUN".into(),
+    }
+}
+
+fn notes(column: &str, version: &str, report: &Report) -> String {
+    let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut passed, mut failed) = (0, 0);
+    let mut said = String::new();
+    for (name, verdict) in &report.verdicts {
+        match verdict {
+            Verdict::Passed(_) => passed += 1,
+            Verdict::Skipped(reason) => *skipped.entry(reason).or_default() += 1,
+            Verdict::Failed(output) => {
+                failed += 1;
+                let _ = writeln!(said, "\nLinux {column}, {name} failed:");
+                output
+                    .iter()
+                    .for_each(|line| said += &format!("  {line}\n"));
+            }
+        }
+    }
+    let mut text = format!(
+        "Linux {column} ({version}): {passed} passed, {failed} failed, {} skipped; up after {}\n",
+        skipped.values().sum::<usize>(),
+        seconds(report.boot)
+    );
+    for (reason, count) in skipped {
+        let _ = writeln!(text, "  {count} skipped: {reason}");
+    }
+    for complaint in &report.log {
+        let _ = writeln!(text, "  the kernel says: {complaint}");
+    }
+    if let Some(trouble) = &report.trouble {
+        let _ = writeln!(text, "  {trouble}");
+    }
+    text + &said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kernels::scenario::Kind;
+
+    #[test]
+    fn a_row_for_each_scenario() {
+        let scenarios: Vec<_> = ["a::f", "b::long", "c"]
+            .map(|name| Scenario {
+                name: name.into(),
+                kind: Kind::Demo { mode: "vxlan" },
+            })
+            .into();
+        let mut report = Report::default();
+        report
+            .verdicts
+            .insert("a::f".into(), Verdict::Passed(Duration::from_millis(1_240)));
+        report
+            .verdicts
+            .insert("b::long".into(), Verdict::Skipped("no tcx".into()));
+        assert_eq!(
+            rows(&["6.1".into()], &scenarios, &[report.clone()]),
+            "scenario        6.1\na::f      ok 1.2 s\nb::long    skipped\nc          NOT RUN\n"
+        );
+        let notes = notes("6.1", "6.1.0-1", &report);
+        assert!(notes.contains("1 passed, 0 failed, 1 skipped"), "{notes}");
+        assert!(notes.contains("1 skipped: no tcx"), "{notes}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A mutant: a patch, and above it what it breaks and who has to notice.
+
+use anyhow::{Context as _, Result, bail};
+
+/// A deliberate break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mutant {
+    /// The file's name.
+    pub(super) name: String,
+    /// Number of the invariant, as in CONTRIBUTING.md.
+    pub(super) invariant: u8,
+    /// What is broken, in words.
+    pub(super) breaks: String,
+    /// Tests that have to fail, as `file::function`.
+    pub(super) tests: Vec<String>,
+    /// The whole file: git skips what stands above the patch.
+    pub(super) text: String,
+}
+
+impl Mutant {
+    pub(super) fn read(name: &str, text: &str) -> Result<Self> {
+        let head = || {
+            text.lines()
+                .take_while(|line| !line.starts_with("diff --git "))
+        };
+        let field = |key: &str| {
+            let line = head().find_map(|line| line.strip_prefix(key));
+            line.map(str::trim)
+                .with_context(|| format!("the line `{key}` is missing"))
+        };
+        let tests = head().filter_map(|line| line.strip_prefix("Caught by:"));
+        let mutant = Self {
+            name: name.into(),
+            invariant: field("Invariant:")?
+                .parse()
+                .context("`Invariant:` is a number")?,
+            breaks: field("Breaks:")?.into(),
+            tests: tests.map(|test| test.trim().to_owned()).collect(),
+            text: text.into(),
+        };
+        if mutant.tests.is_empty() {
+            bail!("the line `Caught by:` is missing");
+        }
+        Ok(mutant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "Invariant: 3\nBreaks: bytes are off\nCaught by: exact::jumbo\nCaught by: test_run::all\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\nBreaks: no\n";
+
+    #[test]
+    fn what_stands_above_the_patch() {
+        let mutant = Mutant::read("bytes", TEXT).unwrap();
+        assert_eq!(
+            (mutant.invariant, mutant.breaks.as_str()),
+            (3, "bytes are off")
+        );
+        assert_eq!(mutant.tests, ["exact::jumbo", "test_run::all"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for key in ["Invariant:", "Breaks:", "Caught by:"] {
+            let error = Mutant::read("x", &TEXT.replace(key, "Else:")).unwrap_err();
+            assert_eq!(error.to_string(), format!("the line `{key}` is missing"));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A copy of the working tree, with a target directory of its own, so that only what a mutant
+//! touches is built again.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::patch::Mutant;
+use crate::process::{self, line, root};
+
+/// The copy.
+pub(super) struct Tree(PathBuf);
+
+impl Tree {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
+    /// Makes the copy what the working tree is. Files that are the same already keep their time of
+    /// change, for cargo.
+    pub(super) fn restore(&self) -> Result<()> {
+        let tree = self.files();
+        fs::create_dir_all(&tree)?;
+        let mut list = Command::new("git");
+        list.args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root());
+        let names = process::read(&mut list).context("the list of files")?;
+        for name in names.split('\0').filter(|name| !name.is_empty()) {
+            let from = root().join(name);
+            // Deleted, but not yet for git.
+            let Ok(content) = fs::read(&from) else {
+                continue;
+            };
+            let to = tree.join(name);
+            if fs::read(&to).is_ok_and(|there| there == content) {
+                continue;
+            }
+            fs::create_dir_all(to.parent().unwrap_or(&tree))?;
+            fs::write(&to, content).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Breaks it.
+    pub(super) fn apply(&self, mutant: &Mutant) -> Result<()> {
+        git_apply(&self.files(), mutant, &[])
+    }
+
+    /// Has cargo work in the copy.
+    pub(super) fn enter(&self, cargo: &mut Command) {
+        cargo
+            .current_dir(self.files())
+            .env("CARGO_TARGET_DIR", self.0.join("target"));
+        // Of the workspace that this program was started in.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_MANIFEST")
+                || name.to_string_lossy().starts_with("CARGO_PKG")
+            {
+                cargo.env_remove(name);
+            }
+        }
+    }
+
+    fn files(&self) -> PathBuf {
+        self.0.join("tree")
+    }
+}
+
+/// Whether a mutant would apply to a tree.
+pub(super) fn applies(directory: &Path, mutant: &Mutant) -> Result<()> {
+    git_apply(directory, mutant, &["--check"])
+}
+
+fn git_apply(directory: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
+    let mut git = Command::new("git");
+    git.args(["apply", "--recount", "-C1"])
+        .args(more)
+        .current_dir(directory);
+    // Within a repository, git would silently leave out what the patch changes outside of it.
+    git.env("GIT_DIR", "/nonexistent");
+    let mut child = git
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(&git)))?;
+    let mut stdin = child.stdin.take().context("git has no stdin")?;
+    stdin.write_all(mutant.text.as_bytes())?;
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} does not apply any more: {}", mutant.name, said.trim());
+    }
+    Ok(())
+}
