@@ -6,6 +6,7 @@
 mod doors;
 mod names;
 mod restart;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,11 +21,14 @@ use netviz_tests::bed::{self, Bed, Mode};
 /// A test on a cluster that is up. The next one may get the same cluster.
 type Test = fn(&Bed) -> Result<()>;
 
-const TESTS: [(&str, Test); 4] = [
+const TESTS: [(&str, Test); 7] = [
     ("doors_count_what_cilium_counted", doors::as_counted),
     ("the_agent_gives_names", names::from_the_agent),
     ("the_api_gives_names", names::from_the_api),
     ("the_agent_restarts_in_mid_run", restart::in_mid_run),
+    ("verify_whole_paths", verify::whole_paths),
+    ("verify_where_a_policy_drops", verify::a_policy_drops),
+    ("verify_while_agents_restart", verify::agents_restart),
 ];
 
 fn main() -> ExitCode {

@@ -10,11 +10,12 @@ mod send;
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use netviz::sys::netns::NetNs;
 
 pub use scene::{Counts, Watched};
@@ -129,6 +130,31 @@ impl Bed {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("run/kubeconfig")
+    }
+
+    /// Runs kubectl in a node's network, with `input` for its standard input.
+    pub fn kubectl(&self, words: &[&str], input: &str) -> Result<()> {
+        let node = self.nodes.first().context("no node")?;
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = node.netns.run(|| command.spawn())?.context("kubectl")?;
+        let mut stdin = child.stdin.take().context("no stdin")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "kubectl {}: {said}",
+            words.join(" ")
+        );
+        Ok(())
     }
 
     /// A node by name.
