@@ -2,6 +2,7 @@
 //! witnesses. Nothing of the machine's own network is ever touched.
 
 pub mod api;
+pub mod bed;
 pub mod binary;
 pub mod browser;
 pub mod cli;

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result};
-use netviz::lab::{Lab, Node, Pod, SERVICE};
+use netviz::lab::{Lab, SERVICE};
 use serde::Deserialize;
 
-use crate::hooks::Hook;
+use crate::hooks::{Count, Hook};
 
 /// One case, as counted.
 #[derive(Debug, Deserialize)]
@@ -76,24 +76,73 @@ pub fn cases(mode: &str) -> Result<Vec<Case>> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Names of the oracle's nodes, and who stands for them in the laboratory: whoever has their pods.
-pub fn nodes(cases: &[Case], lab: &Lab) -> BTreeMap<String, String> {
+/// A cluster on which the cases can be played: the laboratory, or a running Cilium.
+pub trait Scene {
+    /// Names of the nodes.
+    fn node_names(&self) -> Vec<String>;
+    /// Name of a pod's node; `None`: no such pod.
+    fn home(&self, pod: &str) -> Option<String>;
+    /// Name of the node's end of a pod's corridor.
+    fn corridor(&self, pod: &str) -> Option<String>;
+    /// Where packets to it are sent.
+    fn address(&self, of: Place<'_>) -> Option<IpAddr>;
+}
+
+/// Who has an address.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// A pod, by name, in IPv4.
+    Pod(&'a str),
+    /// A pod, by name, in IPv6.
+    Pod6(&'a str),
+    /// A node, by name.
+    Node(&'a str),
+    /// A node's `cilium_host`.
+    Router(&'a str),
+}
+
+/// Who sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A node, by its name in the scene.
+    Node(String),
+    /// A pod.
+    Pod(String),
+}
+
+/// Names of the oracle's nodes, and who stands for them in the scene: whoever has their pods.
+pub fn nodes(cases: &[Case], scene: &impl Scene) -> BTreeMap<String, String> {
     let crossings = cases
         .iter()
         .flat_map(|case| &case.paths)
         .flat_map(|path| &path.crossings);
     crossings
         .filter_map(|crossing| {
-            let pod = crossing.pod.as_ref()?;
-            let pod = lab.pods().iter().find(|known| known.name == *pod)?;
-            Some((crossing.node.clone(), pod.node.clone()))
+            let home = scene.home(crossing.pod.as_ref()?)?;
+            Some((crossing.node.clone(), home))
         })
         .collect()
 }
 
+/// How many packets each hook sees when `packets` are sent on these paths.
+pub fn expected(
+    paths: &[&Crossed],
+    packets: u16,
+    scene: &impl Scene,
+    nodes: &BTreeMap<String, String>,
+) -> Result<BTreeMap<Hook, Count>> {
+    let mut expected = BTreeMap::<_, Count>::new();
+    for crossing in paths.iter().flat_map(|path| &path.crossings) {
+        let count = expected.entry(crossing.hook(scene, nodes)?).or_default();
+        count.head += crossing.seen_at_head * u64::from(packets) / SENT;
+        count.tail += crossing.seen_at_tail * u64::from(packets) / SENT;
+    }
+    Ok(expected)
+}
+
 impl Crossing {
-    /// The hook of the laboratory that this one stands for.
-    pub fn hook(&self, lab: &Lab, nodes: &BTreeMap<String, String>) -> Result<Hook> {
+    /// The hook of the scene that this one stands for.
+    pub fn hook(&self, scene: &impl Scene, nodes: &BTreeMap<String, String>) -> Result<Hook> {
         let hook = if self.hook == "ingress" {
             "ingress"
         } else {
@@ -103,66 +152,87 @@ impl Crossing {
             let node = nodes.get(&self.node).with_context(|| self.node.clone())?;
             return Ok((node.clone(), self.interface.clone(), hook));
         };
-        let pod = pod_of(lab, pod)?;
+        let unknown = || format!("no pod {pod}");
         Ok(if self.side == "pod" {
-            (pod.name.clone(), "eth0".into(), hook)
+            (pod.clone(), "eth0".into(), hook)
         } else {
-            (pod.node.clone(), pod.interface.name.clone(), hook)
+            let node = scene.home(pod).with_context(unknown)?;
+            (node, scene.corridor(pod).with_context(unknown)?, hook)
         })
     }
 }
 
 impl Case {
-    /// The laboratory's sender: a node or a pod.
-    pub fn sender<'a>(
-        &self,
-        lab: &'a Lab,
-        nodes: &BTreeMap<String, String>,
-    ) -> Result<Result<&'a Node, &'a Pod>> {
+    /// Its paths of one protocol.
+    pub fn of(&self, protocol: &str) -> Vec<&Crossed> {
+        let paths = self.paths.iter();
+        paths.filter(|path| path.protocol == protocol).collect()
+    }
+
+    /// Who sends in the scene.
+    pub fn sender(&self, nodes: &BTreeMap<String, String>) -> Sender {
         match nodes.get(&self.sender) {
-            Some(node) => Ok(Ok(node_of(lab, node)?)),
-            None => Ok(Err(pod_of(lab, &self.sender)?)),
+            Some(node) => Sender::Node(node.clone()),
+            None => Sender::Pod(self.sender.clone()),
         }
     }
 
-    /// The laboratory's address for what the case is sent to.
-    pub fn destination(&self, lab: &Lab, home: &str) -> Result<IpAddr> {
-        let own = node_of(lab, home)?;
-        let other = lab
-            .nodes()
-            .iter()
-            .find(|node| node.name != home)
-            .context("one node")?;
-        Ok(match self.name.as_str() {
-            "pod -> own node IP" => own.address.into(),
-            "pod -> other node IP" => other.address.into(),
-            "pod -> own router IP (cilium_host)" => own.router_address.into(),
-            "pod -> other node router IP" => other.router_address.into(),
-            name if name.contains("ClusterIP") => SERVICE.into(),
-            _ => {
-                let crossings = self.paths.iter().flat_map(|path| path.crossings.last());
-                let last = crossings
-                    .filter_map(|crossing| crossing.pod.as_deref())
-                    .next();
-                let pod = pod_of(lab, last.with_context(|| self.name.clone())?)?;
+    /// The scene's address for what the case is sent to, by a sender on the node `home`.
+    pub fn destination(&self, scene: &impl Scene, home: &str) -> Result<IpAddr> {
+        let nodes = scene.node_names();
+        let other = nodes.iter().find(|node| *node != home);
+        let other = other.context("one node")?;
+        let last = self.receiver();
+        let place = match self.name.as_str() {
+            "pod -> own node IP" => Place::Node(home),
+            "pod -> other node IP" => Place::Node(other),
+            "pod -> own router IP (cilium_host)" => Place::Router(home),
+            "pod -> other node router IP" => Place::Router(other),
+            name if name.contains("ClusterIP") => return Ok(SERVICE.into()),
+            name => {
+                let pod = last.with_context(|| name.to_owned())?;
                 match self.destination.parse()? {
-                    IpAddr::V4(_) => pod.address.into(),
-                    IpAddr::V6(_) => pod.address6.into(),
+                    IpAddr::V4(_) => Place::Pod(pod),
+                    IpAddr::V6(_) => Place::Pod6(pod),
                 }
             }
-        })
+        };
+        scene
+            .address(place)
+            .with_context(|| format!("no address of {place:?}"))
+    }
+
+    /// The pod at the end of the first path that ends in one.
+    fn receiver(&self) -> Option<&str> {
+        let mut last = self.paths.iter().flat_map(|path| path.crossings.last());
+        last.find_map(|crossing| crossing.pod.as_deref())
     }
 }
 
-fn node_of<'a>(lab: &'a Lab, name: &str) -> Result<&'a Node> {
-    let mut nodes = lab.nodes().iter();
-    nodes
-        .find(|node| node.name == name)
-        .with_context(|| format!("no node {name}"))
-}
+impl Scene for Lab {
+    fn node_names(&self) -> Vec<String> {
+        let nodes = self.nodes().iter();
+        nodes.map(|node| node.name.clone()).collect()
+    }
 
-fn pod_of<'a>(lab: &'a Lab, name: &str) -> Result<&'a Pod> {
-    let mut pods = lab.pods().iter();
-    pods.find(|pod| pod.name == name)
-        .with_context(|| format!("no pod {name}"))
+    fn home(&self, pod: &str) -> Option<String> {
+        let pod = self.pods().iter().find(|known| known.name == pod)?;
+        Some(pod.node.clone())
+    }
+
+    fn corridor(&self, pod: &str) -> Option<String> {
+        let pod = self.pods().iter().find(|known| known.name == pod)?;
+        Some(pod.interface.name.clone())
+    }
+
+    fn address(&self, of: Place<'_>) -> Option<IpAddr> {
+        let pod = |name| self.pods().iter().find(|pod| pod.name == name);
+        let node = |name| self.nodes().iter().find(|node| node.name == name);
+        Some(match of {
+            Place::Pod(name) => pod(name)?.address.into(),
+            Place::Pod6(name) => pod(name)?.address6.into(),
+            Place::Node(name) => node(name)?.address.into(),
+            Place::Router(name) => node(name)?.router_address.into(),
+        })
+    }
 }

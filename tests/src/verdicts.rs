@@ -39,7 +39,9 @@ pub fn verify(lab: &Lab, words: &[&str]) -> Said {
     said(&output)
 }
 
-fn said(output: &Output) -> Said {
+/// What a run with `-o json` said.
+#[must_use]
+pub fn said(output: &Output) -> Said {
     Said {
         code: output.status.code(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -13,8 +13,8 @@ use netviz::{
 };
 use netviz_ebpf::lab::NODE_IDENTITY;
 use netviz_tests::{
-    hooks::{Count, Counting, Hook},
-    oracle::{self, Case, Crossed, SENT},
+    hooks::{Count, Counting},
+    oracle::{self, Case, Crossed, Sender},
     skip,
 };
 
@@ -104,26 +104,29 @@ fn compare(oracle: &str, mode: Mode, attach: Attach) {
 
 impl Bench<'_> {
     fn compare(&self, case: &Case) -> Vec<String> {
-        let sender = case.sender(self.lab, &self.nodes).unwrap();
-        let (home, namespace, identity) = match sender {
-            Ok(node) => (&node.name, self.lab.netns(node), NODE_IDENTITY),
-            Err(pod) => (&pod.node, self.lab.netns(pod), pod.identity),
+        let (home, namespace, identity) = match case.sender(&self.nodes) {
+            Sender::Node(name) => {
+                let node = self.lab.nodes().iter().find(|node| node.name == name);
+                let node = node.unwrap();
+                (&node.name, self.lab.netns(node), NODE_IDENTITY)
+            }
+            Sender::Pod(name) => {
+                let pod = self.lab.pods().iter().find(|pod| pod.name == name);
+                let pod = pod.unwrap();
+                (&pod.node, self.lab.netns(pod), pod.identity)
+            }
         };
         let destination = case.destination(self.lab, home).unwrap();
         let namespace = namespace.unwrap();
         let mut differences = Vec::new();
         for protocol in ["udp", "icmp"] {
-            let paths: Vec<_> = case
-                .paths
-                .iter()
-                .filter(|path| path.protocol == protocol)
-                .collect();
+            let paths = case.of(protocol);
             if paths.is_empty() {
                 continue;
             }
             let before: BTreeMap<_, _> = self.counting.read().unwrap().into_iter().collect();
             let answered = self.send(&namespace, protocol, destination);
-            let expected = self.expected(&paths);
+            let expected = oracle::expected(&paths, PACKETS, self.lab, &self.nodes).unwrap();
             let mut wrong = |what: String| {
                 differences.push(format!("{} ({protocol}): {what}", case.name));
             };
@@ -157,17 +160,6 @@ impl Bench<'_> {
         }
         let to = self.lab.resolve(SocketAddr::new(to, UDP_PORT));
         traffic::udp(from, to, PACKETS, 99).unwrap()
-    }
-
-    fn expected(&self, paths: &[&Crossed]) -> BTreeMap<Hook, Count> {
-        let mut expected = BTreeMap::<_, Count>::new();
-        for crossing in paths.iter().flat_map(|path| &path.crossings) {
-            let hook = crossing.hook(self.lab, &self.nodes).unwrap();
-            let count = expected.entry(hook).or_default();
-            count.head += crossing.seen_at_head * u64::from(PACKETS) / SENT;
-            count.tail += crossing.seen_at_tail * u64::from(PACKETS) / SENT;
-        }
-        expected
     }
 
     /// TTL, and whether there is a tunnel key; in requests, whose. Identities of pods differ from

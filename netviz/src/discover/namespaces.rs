@@ -1,7 +1,7 @@
 //! Which network namespaces there are, and how to get into each.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ pub(super) const NSFS: FsType = FsType(0x6e73_6673);
 /// One namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The lowest process id in it: the one that was there first, as a rule.
+    /// A process that shows its files and its hostname: the one that was there first.
     pub(crate) process: Option<i32>,
     /// Its file in a `/run/netns`, seen from here.
     pub(crate) file: Option<PathBuf>,
@@ -49,14 +49,23 @@ impl Place {
 pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
     let mut places: BTreeMap<NetNsId, Place> = BTreeMap::new();
     let mut mounts = HashSet::new();
+    let mut views = HashMap::new();
     add_directory(&mut places, Path::new("/run/netns"));
     for pid in processes() {
         let Ok(id) = namespace(&format!("/proc/{pid}/ns/net")) else {
             continue;
         };
         let place = places.entry(NetNsId(id)).or_default();
-        place.process = Some(place.process.map_or(pid, |other| other.min(pid)));
-        if let Ok(mount) = namespace(&format!("/proc/{pid}/ns/mnt"))
+        let mount = namespace(&format!("/proc/{pid}/ns/mnt")).ok();
+        // In one mount namespace, one process shows as much as another.
+        let is_first = place.process.is_none_or(|other| {
+            mount.is_some() && views.get(&id) != Some(&mount) && was_before(pid, other)
+        });
+        if is_first {
+            place.process = Some(pid);
+            views.insert(id, mount);
+        }
+        if let Some(mount) = mount
             && mounts.insert(mount)
         {
             add_directory(
@@ -71,6 +80,20 @@ pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
 /// Inode of the namespace behind a link under `/proc/PID/ns`.
 pub(crate) fn namespace(path: &str) -> io::Result<u64> {
     Ok(fs::metadata(path)?.ino())
+}
+
+/// Whether one process is older than another, which a lower id does not tell: they begin anew when
+/// they are used up, and a pod in the node's network may well have a lower one than the node.
+fn was_before(pid: i32, other: i32) -> bool {
+    let start = |pid| started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+    matches!((start(pid), start(other)), (Some(one), Some(other)) if one < other)
+}
+
+/// When a process was started, in ticks since the machine was: field 22 of `/proc/PID/stat`. The
+/// second one, in brackets, is what the process calls itself.
+fn started(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// Process ids, in ascending order.
@@ -97,5 +120,30 @@ fn add_directory(places: &mut BTreeMap<NetNsId, Place>, directory: &Path) {
                 .file
                 .get_or_insert(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_start_is_found_behind_any_name() {
+        let rest = "S 1 7 7 0 -1 4194560 9 0 0 0 1 2 0 0 20 0 1 0 4711 2363392 200 18446744";
+        for name in ["sleep", "a) 9 (b", "", ") ) ) S 1 2 3"] {
+            assert_eq!(started(&format!("7 ({name}) {rest}")), Some(4711), "{name}");
+        }
+        for broken in ["", "7", "7 (sleep", "7 (sleep) S 1"] {
+            assert_eq!(started(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn nobody_was_before_the_first_process() {
+        let own = std::process::id().cast_signed();
+        assert!(was_before(1, own));
+        assert!(!was_before(own, 1));
+        assert!(!was_before(own, own));
+        assert!(!was_before(-1, own));
     }
 }

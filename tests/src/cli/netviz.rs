@@ -109,6 +109,7 @@ pub fn command(words: &[&str]) -> Command {
         .args(words)
         .env_remove("NETVIZ_NETNS")
         .env_remove("NETVIZ_LOG")
+        .env_remove("KUBECONFIG")
         .env_remove("NO_COLOR")
         .env("TERM", "xterm-256color");
     command

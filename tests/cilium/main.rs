@@ -1,0 +1,110 @@
+//! netviz on a running Cilium, in each of its modes; see [`netviz_tests::bed`] for what that takes.
+//!
+//! A harness of its own, because whether there is a Cilium is known only when the tests run: where
+//! there is none, they are skipped and counted as such, and a line says why.
+
+mod doors;
+mod names;
+mod restart;
+mod verify;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+use netviz_tests::bed::{self, Bed, Mode};
+
+/// A test on a cluster that is up. The next one may get the same cluster.
+type Test = fn(&Bed) -> Result<()>;
+
+const TESTS: [(&str, Test); 7] = [
+    ("doors_count_what_cilium_counted", doors::as_counted),
+    ("the_agent_gives_names", names::from_the_agent),
+    ("the_api_gives_names", names::from_the_api),
+    ("the_agent_restarts_in_mid_run", restart::in_mid_run),
+    ("verify_whole_paths", verify::whole_paths),
+    ("verify_where_a_policy_drops", verify::a_policy_drops),
+    ("verify_while_agents_restart", verify::agents_restart),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    match bed::send_if_asked(&words) {
+        Ok(None) => {}
+        Ok(Some(answered)) => {
+            println!("{answered}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut arguments = Arguments::from_args();
+    // There is one cluster.
+    arguments.test_threads = Some(1);
+    let folder = bed::folder();
+    if folder.is_none() {
+        // What cannot run is not to be run by `--include-ignored` either.
+        arguments.include_ignored = false;
+        if !arguments.list {
+            println!(
+                "skipped: {} is not set, so there is no running Cilium to test on",
+                bed::VARIABLE
+            );
+        }
+    }
+    let cluster = Arc::new(Cluster::new(folder));
+    let conclusion = libtest_mimic::run(&arguments, trials(&cluster));
+    cluster.down();
+    conclusion.exit_code()
+}
+
+fn trials(cluster: &Arc<Cluster>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for mode in Mode::ALL {
+        for (name, test) in TESTS {
+            let here = Arc::clone(cluster);
+            let name = format!("{}::{name}", mode.oracle.replace('-', "_"));
+            let run = move || {
+                here.with(mode, test)
+                    .map_err(|error| Failed::from(format!("{error:#}")))
+            };
+            trials.push(Trial::test(name, run).with_ignored_flag(cluster.folder.is_none()));
+        }
+    }
+    trials
+}
+
+/// The one cluster, in the mode of the last test.
+struct Cluster {
+    folder: Option<PathBuf>,
+    up: Mutex<Option<Bed>>,
+}
+
+impl Cluster {
+    fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            up: Mutex::new(None),
+        }
+    }
+
+    fn with(&self, mode: Mode, test: Test) -> Result<()> {
+        let folder: &Path = self.folder.as_deref().unwrap_or(Path::new("."));
+        let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        if up.as_ref().is_none_or(|bed| bed.mode != mode) {
+            *up = None;
+            *up = Some(Bed::up(folder, mode)?);
+        }
+        up.as_ref().map_or(Ok(()), test)
+    }
+
+    fn down(&self) {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

@@ -1,0 +1,139 @@
+//! Names from the real agent, and from the real API server.
+
+use std::{os::unix::process::CommandExt as _, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz_tests::{
+    bed::{Bed, Node, Pod},
+    cli::{netviz::command, wait},
+};
+use serde_json::Value;
+
+/// A source has a second before netviz prints without it; an agent that starts has more to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn from_the_agent(bed: &Bed) -> Result<()> {
+    let seen = look(&mut doors(bed))?;
+    for node in &bed.nodes {
+        let said = find(&seen, "nodes", "netns", &node.netns.id().0.into())?;
+        ensure!(said["name"] == node.name.as_str(), "{said}");
+        ensure!(summary(&said["datapath"]) == bed.mode.summary, "{said}");
+        let ranges = said["pod_cidrs"].as_array().map_or(0, Vec::len);
+        let families = if bed.mode.letter.starts_with('e') {
+            2
+        } else {
+            1
+        };
+        ensure!(ranges == families, "{said}");
+    }
+    for pod in &bed.pods {
+        named(&seen, pod, "cilium")?;
+        let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
+        ensure!(said["endpoint"].as_u64() > Some(0), "{said}");
+        ensure!(said["identity"].as_u64() > Some(255), "{said}");
+        let labels = said["labels"].to_string();
+        ensure!(labels.contains("k8s:app="), "{said}");
+    }
+    agreed(&seen)
+}
+
+pub(crate) fn from_the_api(bed: &Bed) -> Result<()> {
+    // With the agents there: the API tells of the same pods.
+    let node = bed.nodes.first().context("no node")?;
+    let seen = look(&mut with_api(bed, node))?;
+    for pod in &bed.pods {
+        named(&seen, pod, "cilium")?;
+        let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
+        let sources = said["sources"].to_string();
+        ensure!(sources.contains("kubernetes"), "{said}");
+    }
+    agreed(&seen)?;
+    // Without them: it alone names the pods.
+    for node in &bed.nodes {
+        bed.agent("stop", node)?;
+    }
+    let alone = look(&mut with_api(bed, node)).and_then(|seen| {
+        let of_api = |pod| named(&seen, pod, "kubernetes");
+        bed.pods.iter().try_for_each(of_api)?;
+        agreed(&seen)
+    });
+    for node in &bed.nodes {
+        bed.agent("start", node)?;
+    }
+    wait::until("the agents answer again", PATIENCE, || from_the_agent(bed));
+    alone
+}
+
+fn doors(bed: &Bed) -> Command {
+    let mut command = command(&["doors", "--once", "-o", "json"]);
+    command.env("NETVIZ_NETNS", bed.netns().join(","));
+    command
+}
+
+/// From a node's network, since the machine has no way to the API server.
+fn with_api(bed: &Bed, node: &Node) -> Command {
+    let mut command = doors(bed);
+    command.arg("--kubeconfig").arg(bed.kubeconfig());
+    let netns = std::fs::File::open(format!("/proc/{}/ns/net", node.pid));
+    // SAFETY: setns(2) alone, on a descriptor that was opened before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            let netns = netns.as_ref().map_err(|error| error.kind())?;
+            Ok(nix::sched::setns(
+                netns,
+                nix::sched::CloneFlags::CLONE_NEWNET,
+            )?)
+        });
+    }
+    command
+}
+
+fn look(command: &mut Command) -> Result<Value> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "netviz: {}: {said}", output.status);
+    serde_json::from_slice(&output.stdout).context("netviz printed no JSON")
+}
+
+fn find<'a>(seen: &'a Value, list: &str, key: &str, value: &Value) -> Result<&'a Value> {
+    let all = seen[list]
+        .as_array()
+        .with_context(|| format!("no {list}"))?;
+    let found = all.iter().find(|item| item[key] == *value);
+    found.with_context(|| format!("none of the {list} has the {key} {value}: {}", seen[list]))
+}
+
+/// Both ends of the pod's corridor have its name, from that source.
+fn named(seen: &Value, pod: &Pod, source: &str) -> Result<()> {
+    let own = find(seen, "doors", "netns", &pod.netns.id().0.into())?;
+    let all = seen["doors"].as_array().into_iter().flatten();
+    let ends = all.filter(|door| door["pod"] == pod.name.as_str());
+    ensure!(ends.clone().count() == 2, "{} has not two ends", pod.name);
+    for end in ends.chain([own]) {
+        let wanted = (pod.name.as_str(), "default", source);
+        let is = (&end["pod"], &end["namespace"], &end["named_by"]);
+        ensure!(
+            is.0 == wanted.0 && is.1 == wanted.1 && is.2 == wanted.2,
+            "{wanted:?}: {end}"
+        );
+    }
+    Ok(())
+}
+
+fn agreed(seen: &Value) -> Result<()> {
+    let none = seen["disagreements"].as_array().is_some_and(Vec::is_empty);
+    ensure!(none, "{}", seen["disagreements"]);
+    Ok(())
+}
+
+fn summary(datapath: &Value) -> String {
+    let text = |key| datapath[key].as_str();
+    let mut words = vec![
+        text("tunnel").or(text("routing")).unwrap_or("-").to_owned(),
+        format!("{} host routing", text("host_routing").unwrap_or("-")),
+    ];
+    if datapath["endpoint_routes"] == true {
+        words.push("endpoint routes".into());
+    }
+    words.join(", ")
+}

@@ -1,0 +1,254 @@
+//! `netviz verify` between the pods and nodes of the bed: what is right is verified, what a policy
+//! ends is lost at the door where it ended, and a restart of the agents changes neither.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz::lab::SERVICE;
+use netviz_tests::{
+    bed::{Bed, Watched},
+    cli::netviz::command,
+    oracle::{Place, Scene},
+    verdicts::{Said, said},
+};
+
+/// Who sends, and to whom: on the same node, on the other one.
+pub(crate) struct Cast {
+    from: String,
+    same: String,
+    other: String,
+    home: String,
+    away: String,
+    service: bool,
+    /// The same two pods in IPv6, where there is any.
+    six: Option<[String; 2]>,
+    router: String,
+}
+
+/// How often the agents' word on a policy is waited for.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Cast {
+    fn of(bed: &Bed) -> Result<Self> {
+        let scene = Watched::start(bed)?;
+        let home_of = |pod: &str| scene.home(pod).with_context(|| format!("no pod {pod}"));
+        let from = &bed.pods.first().context("no pod")?.name;
+        let home = home_of(from)?;
+        let find = |near: bool| {
+            let mut pods = bed.pods.iter().filter(|pod| pod.name != *from);
+            let pod = pods.find(|pod| (home_of(&pod.name).ok().as_ref() == Some(&home)) == near);
+            pod.map(|pod| pod.name.clone()).context("too few pods")
+        };
+        let (same, other) = (find(true)?, find(false)?);
+        let away = home_of(&other)?;
+        let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
+        let six = [from, &other].map(|pod| text(scene.address(Place::Pod6(pod))));
+        let router = text(scene.address(Place::Router(&away))).context("no router address")?;
+        Ok(Self {
+            from: format!("default/{from}"),
+            same: format!("default/{same}"),
+            other: format!("default/{other}"),
+            home: format!("node/{home}"),
+            away: format!("node/{away}"),
+            service: bed.mode.summary.contains("BPF"),
+            six: match six {
+                [Some(one), Some(other)] => Some([one, other]),
+                _ => None,
+            },
+            router,
+        })
+    }
+
+    /// Every pair, with what else is said of it.
+    fn pairs(&self) -> Vec<Vec<&str>> {
+        let udp = &["--proto", "udp", "--port", "47777"];
+        let mut pairs: Vec<Vec<&str>> = Vec::new();
+        for to in [&self.same, &self.other, &self.home, &self.away] {
+            pairs.push(vec![&self.from, to]);
+            pairs.push([&[self.from.as_str(), to][..], udp].concat());
+        }
+        pairs.push(vec![&self.from, &self.router]);
+        for to in [&self.from, &self.other, &self.away] {
+            pairs.push(vec![&self.home, to]);
+        }
+        pairs.extend(
+            self.six
+                .as_ref()
+                .map(|[one, other]| vec![one.as_str(), other]),
+        );
+        pairs
+    }
+}
+
+pub(crate) fn whole_paths(bed: &Bed) -> Result<()> {
+    let cast = Cast::of(bed)?;
+    let mut wrong = Vec::new();
+    let service = SERVICE.to_string();
+    let mut pairs = cast.pairs();
+    if cast.service {
+        let udp = ["--proto", "udp", "--port", "47777"];
+        pairs.push([&[cast.from.as_str(), service.as_str()][..], &udp].concat());
+    }
+    for words in pairs {
+        let said = verify(bed, &words)?;
+        if (said.verdict(), said.code) != ("verified", Some(0)) {
+            wrong.push(format!("{}: {}", words.join(" "), report(&said)));
+        }
+    }
+    ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Nobody may send to the pod on the other node, and to the one on this node: packets end behind
+/// the first program of Cilium that knows both ends.
+pub(crate) fn a_policy_drops(bed: &Bed) -> Result<()> {
+    let cast = Cast::of(bed)?;
+    let policy = Policy::apply(bed)?;
+    // Each packet's last door: behind it stands the program that asks for the policy.
+    let (near, far) = match bed.mode.oracle {
+        "native" => ("▼ lxc", "▲ cilium_host"),
+        "native-host-routing" => ("▼ lxc", "▼ eth0"),
+        // Each endpoint has a program of its own at its door.
+        "native-endpoint-routes" => ("▲ lxc", "▲ lxc"),
+        _ => ("▼ lxc", "▼ cilium_vxlan"),
+    };
+    let checked = [(&cast.other, far), (&cast.same, near)]
+        .into_iter()
+        .try_for_each(|(to, door)| {
+            let lost = settled(bed, &[&cast.from, to], "lost")?;
+            let after = lost.lost_after().unwrap_or_default();
+            ensure!(
+                lost.code == Some(1) && after.starts_with(door) && after.ends_with("request"),
+                "{to}: last seen at {after:?}, not at {door}: {}",
+                report(&lost)
+            );
+            Ok(())
+        });
+    drop(policy);
+    checked?;
+    for to in [&cast.other, &cast.same] {
+        settled(bed, &[&cast.from, to], "verified")?;
+    }
+    Ok(())
+}
+
+/// Both agents go and come again while packets are sent from pod to pod.
+pub(crate) fn agents_restart(bed: &Bed) -> Result<()> {
+    let cast = Cast::of(bed)?;
+    for node in &bed.nodes {
+        bed.agent("stop", node)?;
+    }
+    let without = long(bed, &cast);
+    for node in &bed.nodes {
+        bed.agent("start", node)?;
+    }
+    let with = long(bed, &cast);
+    for (when, said) in [
+        ("without the agents", without?),
+        ("while they start", with?),
+    ] {
+        ensure!(
+            said.json["delivered"] == 100 && said.json["replied"] == 100,
+            "{when}: {}",
+            report(&said)
+        );
+        // The agents' word on names and mode may be missing: then the mode is inferred.
+        ensure!(said.verdict() == "verified", "{when}: {}", report(&said));
+    }
+    settled(bed, &[&cast.from, &cast.other], "verified")?;
+    Ok(())
+}
+
+/// By addresses, for which no agent is needed, for five seconds.
+fn long(bed: &Bed, cast: &Cast) -> Result<Said> {
+    let scene = Watched::start(bed)?;
+    let address = |name: &str| {
+        let pod = name.trim_start_matches("default/");
+        let address = scene.address(Place::Pod(pod));
+        address
+            .map(|address| address.to_string())
+            .context("no address")
+    };
+    let (from, to) = (address(&cast.from)?, address(&cast.other)?);
+    verify(bed, &[&from, &to, "--count", "100"])
+}
+
+/// Again and again, until it is so.
+fn settled(bed: &Bed, words: &[&str], verdict: &str) -> Result<Said> {
+    let mut last = verify(bed, words)?;
+    for _ in 0..TRIES {
+        if last.verdict() == verdict {
+            return Ok(last);
+        }
+        std::thread::sleep(PAUSE);
+        last = verify(bed, words)?;
+    }
+    anyhow::bail!("{} was never {verdict}: {}", words.join(" "), report(&last))
+}
+
+fn verify(bed: &Bed, words: &[&str]) -> Result<Said> {
+    let fixed = [
+        "verify",
+        "-o",
+        "json",
+        "--fast-attach",
+        "--timeout",
+        "500ms",
+    ];
+    let few: &[&str] = if words.contains(&"--count") {
+        &[]
+    } else {
+        &["--count", "5"]
+    };
+    let mut command = command(&[&fixed[..], few, words].concat());
+    command.env("NETVIZ_NETNS", bed.netns().join(","));
+    Ok(said(&command.output()?))
+}
+
+fn report(said: &Said) -> String {
+    let json = &said.json;
+    format!(
+        "{} ({:?}) {} of {} delivered, {} answered; request {:?}, reply {:?}; {} {} {} {}",
+        said.verdict(),
+        said.code,
+        json["delivered"],
+        json["sent"],
+        json["replied"],
+        said.crossed("request"),
+        said.crossed("reply"),
+        json["detours"],
+        json["unclear"],
+        json["losses"],
+        said.stderr
+    )
+}
+
+/// A network policy under which nobody may send to any pod; it goes with this value.
+struct Policy<'a>(&'a Bed);
+
+const NAME: &str = "netviz-nobody";
+
+impl<'a> Policy<'a> {
+    fn apply(bed: &'a Bed) -> Result<Self> {
+        let policy = serde_json::json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": NAME, "namespace": "default"},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []},
+        });
+        bed.kubectl(
+            &["create", "--validate=false", "-f", "-"],
+            &policy.to_string(),
+        )?;
+        Ok(Self(bed))
+    }
+}
+
+impl Drop for Policy<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kubectl(&["delete", "networkpolicy", NAME], "") {
+            eprintln!("{error:#}");
+        }
+    }
+}
