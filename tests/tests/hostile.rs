@@ -74,12 +74,15 @@ fn maps(snapshot: &Snapshot, ascii: bool) -> String {
     text::draw(&Map::new(snapshot), style)
 }
 
+/// Draws a cluster.
+type View = fn(&Snapshot) -> String;
+
 /// What goes to a terminal does nothing there, and no name makes a line of its own.
 #[test]
 fn in_a_terminal() {
     for (aim, name) in NAMES {
         let snapshot = cluster(name);
-        let views: [(&str, fn(&Snapshot) -> String); 5] = [
+        let views: [(&str, View); 5] = [
             ("table", |it| {
                 table::draw(
                     it,
