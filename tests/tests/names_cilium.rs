@@ -212,7 +212,7 @@ fn a_socket_that_may_not_be_used() {
     let denied = Status::Failed("permission denied at its socket".into());
     let directory = agent.root.path().join("run/cilium");
     for path in [agent.socket(), directory] {
-        let closed = PermissionsExt::from_mode(0);
+        let closed = PermissionsExt::from_mode(0o000);
         fs::set_permissions(&path, closed).expect("its mode");
         let status = thread::scope(|scope| {
             let asked = scope.spawn(|| {

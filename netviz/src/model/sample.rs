@@ -82,6 +82,16 @@ pub struct Chain {
     pub behind: Vec<String>,
 }
 
+impl Chain {
+    /// Those ahead that may end packets. Another netviz lets everything pass on, by its first rule,
+    /// and hides nothing.
+    #[must_use]
+    pub fn foreign_ahead(&self) -> Vec<&str> {
+        let names = self.ahead.iter().map(String::as_str);
+        names.filter(|name| !name.starts_with("netviz_")).collect()
+    }
+}
+
 /// Whether a door is being counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Meter {

@@ -310,7 +310,7 @@ impl View<'_> {
         for direction in [Direction::Ingress, Direction::Egress] {
             if let Some(chain) = sample
                 .chain(direction)
-                .filter(|chain| !chain.ahead.is_empty())
+                .filter(|chain| !chain.foreign_ahead().is_empty())
             {
                 return (State::Blind, Some(ahead_reason(direction, chain)));
             }
@@ -385,7 +385,7 @@ fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rat
 }
 
 fn ahead_reason(direction: Direction, chain: &Chain) -> String {
-    let names = chain.ahead.join(", ");
+    let names = chain.foreign_ahead().join(", ");
     format!(
         "{} {names} runs before netviz: what it ends is not counted",
         direction.sign()

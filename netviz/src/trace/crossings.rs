@@ -304,8 +304,7 @@ fn displaced(door: DoorId, chains: &Chains) -> Option<Hidden> {
     let ahead: Vec<_> = chains
         .iter()
         .flatten()
-        .flat_map(|chain| &chain.ahead)
-        .map(String::as_str)
+        .flat_map(Chain::foreign_ahead)
         .collect();
     (!ahead.is_empty()).then(|| Hidden {
         door,

@@ -205,10 +205,11 @@ impl Hooked {
         &self.chains
     }
 
-    /// Whether nobody ran before netviz.
+    /// Whether nobody ran before netviz, another netviz excepted: two that each insist on being first
+    /// would do nothing else.
     pub(crate) fn is_first(&self) -> bool {
         let mut chains = self.chains.iter().flatten();
-        chains.all(|chain| chain.ahead.is_empty())
+        chains.all(|chain| chain.foreign_ahead().is_empty())
     }
 
     /// Asks who shares the hooks, in the namespace of the visit; true when that has changed.

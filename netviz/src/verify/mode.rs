@@ -79,7 +79,7 @@ fn words(cluster: &Cluster, index: usize, node: &Node, mode: Mode) -> String {
     let datapath = Datapath {
         routing: Some(if mode.tunnel { "tunnel" } else { "native" }.into()),
         tunnel: mode.tunnel.then(|| tunnel.unwrap_or("tunnel").to_owned()),
-        host_routing: Some(if mode.host_routing { "bpf" } else { "legacy" }.into()),
+        host_routing: Some(if mode.host_routing { "BPF" } else { "legacy" }.into()),
         endpoint_routes: Some(mode.endpoint_routes),
         encryption: said.and_then(|said| said.encryption.clone()),
         ..Datapath::default()

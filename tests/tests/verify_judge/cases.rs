@@ -359,7 +359,7 @@ fn of_several_inferred_modes_the_one_that_fits_is_taken() {
     assert_eq!(scene.judge().verdict, Kind::Verified);
     assert_eq!(
         scene.judge().mode.as_deref(),
-        Some("vxlan, bpf host routing")
+        Some("vxlan, BPF host routing")
     );
     let by_stack = expectations(&scene.cluster, &scene.route, &[legacy], &scene.hooks);
     scene.observation = walked(&by_stack[0], SENT);

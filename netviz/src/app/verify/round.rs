@@ -264,7 +264,7 @@ impl<'a> Round<'a> {
         let expectations = verify::expectations(cluster, &route, &candidates, hooks);
         let probes = self.probes(pair);
         let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
-        causes::add(&mut verdict, cluster, hooks);
+        causes::add(&mut verdict, &route, cluster, hooks);
         verdict
     }
 

@@ -69,16 +69,25 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn load(
-        &mut self,
-    ) -> Result<(Programs, RingBuf<MapData>, PerCpuArray<MapData, u64>), LoadError> {
+    fn load(&mut self) -> Result<Copy, LoadError> {
         let mut object = self.loader.load(objects::SEE)?;
         let mut map = |name| object.take_map(name).ok_or(LoadError::Missing(name));
         let ring = RingBuf::try_from(map(CROSSINGS_MAP)?)?;
         let missed = PerCpuArray::try_from(map(MISSED_MAP)?)?;
         let programs = Programs::load(object, [SEE_INGRESS_PROGRAM, SEE_EGRESS_PROGRAM])?;
-        Ok((programs, ring, missed))
+        Ok(Copy {
+            programs,
+            ring,
+            missed,
+        })
     }
+}
+
+/// One copy, loaded.
+struct Copy {
+    programs: Programs,
+    ring: RingBuf<MapData>,
+    missed: PerCpuArray<MapData, u64>,
 }
 
 /// Stands at both hooks of one door.
@@ -102,7 +111,11 @@ impl Lookout {
         }
         let vanished = || AttachError::Vanished.to_string();
         let namespace = open(found, door.id).ok_or_else(vanished)?;
-        let (mut programs, ring, missed) = loader
+        let Copy {
+            mut programs,
+            ring,
+            missed,
+        } = loader
             .load()
             .map_err(|error| AttachError::from(error).to_string())?;
         let instance = &mut loader.instance;

@@ -68,7 +68,7 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
         Path::new(verdict, Way::Reply),
     ];
     shorten(&mut paths);
-    let fold = folded(verdict).filter(|_| !style.full);
+    let fold = unanswerable(verdict).or_else(|| folded(verdict).filter(|_| !style.full));
     if fold.is_some() {
         paths.truncate(1);
     }
@@ -92,6 +92,14 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
         .map(|(tone, line)| finish(tone, &cut_end(line.trim_end(), width), style))
         .collect();
     lines.join("\n")
+}
+
+/// The reply where nothing was there to be answered, and nothing came back.
+fn unanswerable(verdict: &Verdict) -> Option<String> {
+    let silent = verdict.reply.iter().all(|row| row.seen.unwrap_or(0) == 0);
+    let none = verdict.delivered == 0 && verdict.replied == 0 && silent;
+    (none && !verdict.reply.is_empty())
+        .then(|| "  reply    nothing arrived that could be answered".into())
 }
 
 /// The reply in one line, where nothing is wrong with it.

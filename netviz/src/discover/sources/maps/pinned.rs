@@ -20,6 +20,9 @@ pub(super) struct Pinned {
     pub(super) sizes: (usize, usize),
 }
 
+/// Keys and values as they stand in a map.
+pub(super) type Entries<const K: usize, const V: usize> = Vec<([u8; K], [u8; V])>;
+
 impl Pinned {
     /// The map that is pinned at `file`, which may have been opened by path alone.
     pub(super) fn open(file: &OwnedFd) -> io::Result<Self> {
@@ -46,7 +49,7 @@ impl Pinned {
         self,
         most: usize,
         limit: Duration,
-    ) -> io::Result<(Vec<([u8; K], [u8; V])>, bool)> {
+    ) -> io::Result<(Entries<K, V>, bool)> {
         let map = HashMap::<_, [u8; K], [u8; V]>::try_from(Map::HashMap(self.map));
         let map = map.map_err(said)?;
         let until = Instant::now() + limit;
