@@ -151,7 +151,10 @@ fn in_a_graph() {
         let map = Map::new(&snapshot);
         for line in graph::mermaid(&map).lines() {
             // A pair stands in one line, each end in quotes of its own.
-            assert!([0, 2, 4].contains(&line.matches('"').count()), "{aim}: {line}");
+            assert!(
+                [0, 2, 4].contains(&line.matches('"').count()),
+                "{aim}: {line}"
+            );
             assert!(!line.trim_start().starts_with("click"), "{aim}: {line}");
         }
         for line in graph::dot(&map).lines() {
