@@ -1,12 +1,12 @@
 //! `netviz verify` between the pods and nodes of the bed: what is right is verified, what a policy
 //! ends is lost at the door where it ended, and a restart of the agents changes neither.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use netviz::lab::SERVICE;
 use netviz_tests::{
-    bed::{Bed, Watched},
+    bed::{Bed, Watched, enter_cgroup},
     cli::netviz::command,
     oracle::{Place, Scene},
     verdicts::{Said, said},
@@ -84,17 +84,25 @@ impl Cast {
 pub(crate) fn whole_paths(bed: &Bed) -> Result<()> {
     let cast = Cast::of(bed)?;
     let mut wrong = Vec::new();
-    let service = SERVICE.to_string();
-    let mut pairs = cast.pairs();
-    if cast.service {
-        let udp = ["--proto", "udp", "--port", "47777"];
-        pairs.push([&[cast.from.as_str(), service.as_str()][..], &udp].concat());
-    }
-    for words in pairs {
-        let said = verify(bed, &words)?;
+    let mut check = |words: &[&str], said: Said| {
         if (said.verdict(), said.code) != ("verified", Some(0)) {
             wrong.push(format!("{}: {}", words.join(" "), report(&said)));
         }
+    };
+    for words in cast.pairs() {
+        check(&words, verify(bed, &words)?);
+    }
+    if cast.service {
+        // Its address is translated in the sender's socket, for whoever is in the node's cgroup.
+        let service = SERVICE.to_string();
+        let udp = ["--proto", "udp", "--port", "47777"];
+        let words = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
+        let mut inside = netviz(bed, &words);
+        enter_cgroup(
+            bed.node(cast.home.trim_start_matches("node/"))?,
+            &mut inside,
+        )?;
+        check(&words, said(&inside.output()?));
     }
     ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     Ok(())
@@ -171,6 +179,8 @@ fn long(bed: &Bed, cast: &Cast) -> Result<Said> {
             .context("no address")
     };
     let (from, to) = (address(&cast.from)?, address(&cast.other)?);
+    // It counts at every door, and verify is to be alone there.
+    drop(scene);
     verify(bed, &[&from, &to, "--count", "100"])
 }
 
@@ -188,6 +198,10 @@ fn settled(bed: &Bed, words: &[&str], verdict: &str) -> Result<Said> {
 }
 
 fn verify(bed: &Bed, words: &[&str]) -> Result<Said> {
+    Ok(said(&netviz(bed, words).output()?))
+}
+
+fn netviz(bed: &Bed, words: &[&str]) -> Command {
     let fixed = [
         "verify",
         "-o",
@@ -203,7 +217,7 @@ fn verify(bed: &Bed, words: &[&str]) -> Result<Said> {
     };
     let mut command = command(&[&fixed[..], few, words].concat());
     command.env("NETVIZ_NETNS", bed.netns().join(","));
-    Ok(said(&command.output()?))
+    command
 }
 
 fn report(said: &Said) -> String {

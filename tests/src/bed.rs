@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use netviz::sys::netns::NetNs;
 
 pub use scene::{Counts, Watched};
-pub use send::{Sending, Sent, send_if_asked};
+pub use send::{Sending, Sent, enter_cgroup, send_if_asked};
 
 /// Names the folder.
 pub const VARIABLE: &str = "CILIUM_LAB";

@@ -7,8 +7,8 @@ use netviz::{
     verify::{
         Kind, Verdict,
         plan::{
-            DoorPattern, End, Expected, MOST_PAIRS, Pair, Plan, Protocol, Selector, Syntax, Test,
-            all, check, expand, parse, read,
+            DoorPattern, End, Expected, MOST_PAIRS, Pair, Plan, Protocol, Selector, Test, all,
+            check, expand, parse, read,
         },
     },
 };
@@ -48,7 +48,7 @@ fn pods() -> Vec<Pod> {
 }
 
 fn yaml(text: &str) -> Result<Plan, String> {
-    parse(text, "paths.yaml", Syntax::Yaml).map_err(|error| error.to_string())
+    parse(text, "paths.yaml").map_err(|error| error.to_string())
 }
 
 fn pairs(text: &str) -> Vec<Pair> {
@@ -109,27 +109,6 @@ fn the_order_of_the_pods_does_not_matter() {
 }
 
 #[test]
-fn toml_says_the_same_as_yaml() {
-    let text = "[[tests]]\nname = \"a\"\nfrom = { labels = \"app=web\" }\nto = \"shop/db-0\"\n\
-                doors = [\"egress eth0\", \"▼ lxc*\"]\nround-trip = { median = \"2ms\" }\n";
-    let toml = parse(text, "paths.toml", Syntax::Toml).unwrap();
-    let same = yaml(
-        "tests:\n- name: a\n  from: {labels: app=web}\n  to: shop/db-0\n  doors: [egress eth0, ▼ lxc*]\n  round-trip: {median: 2ms}\n",
-    );
-    let same = same.unwrap();
-    assert_eq!(
-        expand(&toml, &pods()).unwrap(),
-        expand(&same, &pods()).unwrap()
-    );
-    assert_eq!(
-        toml.tests[0].round_trip.median,
-        Some(Duration::from_millis(2))
-    );
-    let doors = toml.tests[0].doors.as_ref().unwrap();
-    assert_eq!(doors[1].direction, Direction::Ingress);
-}
-
-#[test]
 fn mistakes_are_told_with_place_and_remedy() {
     let base = "tests:\n- from: a\n  to: b\n";
     let cases = [
@@ -181,8 +160,6 @@ fn mistakes_are_told_with_place_and_remedy() {
         assert!(error.contains(part), "{line:?}: {error}");
         assert!(error.contains("; "), "{error} has no remedy");
     }
-    let error = parse("[[tests]]\nfrom = \"a\"\nto = 5\n", "p.toml", Syntax::Toml).unwrap_err();
-    assert_eq!(error.place, "p.toml:3:6");
     let error = yaml("tests:\n- {from: a, to: {labels: a=b}, protocol: tcp}\n").unwrap_err();
     assert!(error.contains("add `port`"), "{error}");
 }
@@ -275,19 +252,11 @@ fn what_is_too_much_is_refused_at_once() {
     }
     assert!(yaml(&format!("{bomb}tests: *a9\n")).is_err());
     assert!(yaml(&"[".repeat(100_000)).is_err());
-    assert!(
-        parse(
-            &format!("tests = {}", "[".repeat(100_000)),
-            "t.toml",
-            Syntax::Toml
-        )
-        .is_err()
-    );
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
-fn files_are_told_by_their_names_and_bounded() {
+fn files_are_bounded() {
     let place = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
         let path = place.path().join(name);
@@ -295,12 +264,6 @@ fn files_are_told_by_their_names_and_bounded() {
         read(&path).map_err(|error| error.to_string())
     };
     assert!(write("a.yml", b"tests:\n- {from: a, to: b}\n").is_ok());
-    assert!(write("a.toml", b"[[tests]]\nfrom = \"a\"\nto = \"b\"\n").is_ok());
-    assert!(
-        write("a.txt", b"")
-            .unwrap_err()
-            .contains("call it *.yaml or *.toml")
-    );
     assert!(
         write("b.yaml", b"\xff\xfe\xff")
             .unwrap_err()
@@ -330,11 +293,9 @@ fn no_text_breaks_the_reader() {
                 random.text()
             );
         }
-        for syntax in [Syntax::Yaml, Syntax::Toml] {
-            if let Err(error) = parse(&text, "e\u{1b}[2J.yaml", syntax) {
-                let error = error.to_string();
-                assert!(!error.contains(char::is_control), "{error:?}");
-            }
+        if let Err(error) = parse(&text, "e\u{1b}[2J.yaml") {
+            let error = error.to_string();
+            assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 }
@@ -427,7 +388,7 @@ fn round_trips_have_limits() {
 #[test]
 fn the_example_fits_the_laboratory() {
     let text = include_str!("../../docs/paths.yaml");
-    let plan = parse(text, "docs/paths.yaml", Syntax::Yaml).unwrap();
+    let plan = parse(text, "docs/paths.yaml").unwrap();
     let lab = [
         pod(
             "networking101",

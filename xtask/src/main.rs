@@ -45,6 +45,9 @@ enum Task {
         /// Only scenarios whose name contains this; may be given several times
         #[arg(long, value_name = "TEXT")]
         only: Vec<String>,
+        /// 6.1 and 6.12 alone where none is named, without what takes minutes in emulation
+        #[arg(long)]
+        quick: bool,
     },
     /// Runs tests many times in a row: one is admitted after 20 green runs
     Flaky {
@@ -85,9 +88,18 @@ fn run(task: Task) -> Result<()> {
         Task::Setup => setup::run().map(drop),
         Task::Demo { args } => tasks::demo::run(&args),
         Task::Test { all, args } => tasks::test::run(all, &args),
-        Task::Kernels { releases, only } => {
+        Task::Kernels {
+            releases,
+            only,
+            quick: false,
+        } => {
             let releases = kernels::Release::or_all(releases);
             kernels::run(&releases, &only, kernels::Extent::Whole)
+        }
+        Task::Kernels { releases, only, .. } => {
+            let often = kernels::Release::OFTEN.to_vec();
+            let releases = if releases.is_empty() { often } else { releases };
+            kernels::run(&releases, &only, kernels::Extent::Quick)
         }
         Task::Flaky { runs, filter } => tasks::flaky::run(runs, filter.as_deref()),
         Task::Mutants { filters } => mutants::run(&filters),

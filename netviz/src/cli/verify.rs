@@ -51,7 +51,7 @@ pub struct VerifyArgs {
     /// Every pod to every other one.
     #[arg(long, conflicts_with_all = ["from", "to", "file"])]
     pub all: bool,
-    /// Tests in a file, YAML or TOML: who to whom, and what is expected; see docs/verify.md.
+    /// Tests in a YAML file: who to whom, and what is expected; see docs/verify.md.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["from", "to"])]
     pub file: Option<PathBuf>,
     /// Again and again, with this pause, until Ctrl-C; says when the path changes.

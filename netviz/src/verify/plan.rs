@@ -11,7 +11,7 @@ mod read;
 pub use check::{Outcome, check};
 pub use expand::{MOST_PAIRS, all, expand};
 pub use file::{DoorPattern, End, Expected, Limits, Plan, Selector, Test};
-pub use read::{MOST_BYTES, Syntax, parse, read};
+pub use read::{MOST_BYTES, parse, read};
 
 use std::net::IpAddr;
 

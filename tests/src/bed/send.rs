@@ -44,21 +44,13 @@ pub type Sent = u16;
 impl Bed {
     /// Sends from `netns`, on `home`, and waits for the answers.
     pub fn send(&self, home: &Node, netns: &NetNs, what: Sending<'_>) -> Result<Sent> {
-        let procs = cgroup(home.pid)?.join("cgroup.procs");
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg(WORD)
             .arg(serde_json::to_string(&what)?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let place = fs::OpenOptions::new()
-            .write(true)
-            .open(&procs)
-            .with_context(|| procs.display().to_string())?;
-        // SAFETY: a single write to a file that was opened before the fork.
-        unsafe {
-            command.pre_exec(move || (&place).write_all(b"0"));
-        }
+        enter_cgroup(home, &mut command)?;
         let output = netns.run(|| command.output())??;
         ensure!(output.status.success(), "the sender: {}", output.status);
         Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
@@ -80,6 +72,20 @@ pub fn send_if_asked(arguments: &[OsString]) -> Result<Option<Sent>> {
         _ => traffic::udp(&here, (what.to, UDP_PORT).into(), what.packets, SIZE)?,
     };
     Ok(Some(answered))
+}
+
+/// Has a program start in a node's cgroup, as `docker exec` does.
+pub fn enter_cgroup(node: &Node, command: &mut Command) -> Result<()> {
+    let procs = cgroup(node.pid)?.join("cgroup.procs");
+    let place = fs::OpenOptions::new()
+        .write(true)
+        .open(&procs)
+        .with_context(|| procs.display().to_string())?;
+    // SAFETY: a single write to a file that was opened before the fork.
+    unsafe {
+        command.pre_exec(move || (&place).write_all(b"0"));
+    }
+    Ok(())
 }
 
 /// The directory of a process's cgroup in the unified hierarchy.

@@ -22,7 +22,7 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// What every run of the tests tries: the last without tcx, and the one that is in most use.
+    /// What `--quick` tries: the last without tcx, and the one that is in most use.
     pub(crate) const OFTEN: [Self; 2] = [Self::V6_1, Self::V6_12];
 
     /// Those that were asked for, or all.

@@ -80,27 +80,22 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
         dist::run()?;
     }
     tests(all, args)?;
-    if args.is_empty() {
-        kernels(all)?;
-    }
     if all && args.is_empty() {
+        kernels()?;
         mutants::run(&[])?;
     }
     Ok(())
 }
 
 /// The kernel tests on other kernels than this machine's.
-pub(super) fn kernels(all: bool) -> Result<()> {
+fn kernels() -> Result<()> {
     if ARCH != "x86_64" {
         say(format_args!(
             "not run: Debian's kernels are emulated for x86_64 alone, this is {ARCH}"
         ));
         return Ok(());
     }
-    if all {
-        return kernels::run(&Release::or_all(Vec::new()), &[], Extent::Whole);
-    }
-    kernels::run(&Release::OFTEN, &[], Extent::Quick)
+    kernels::run(&Release::or_all(Vec::new()), &[], Extent::Whole)
 }
 
 /// Runs the tests on a machine that is prepared.

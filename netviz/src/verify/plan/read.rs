@@ -1,4 +1,4 @@
-//! From a text to a plan: YAML or TOML, with the place of every mistake.
+//! From a text to a plan: YAML, with the place of every mistake.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -9,16 +9,7 @@ use crate::views::text::safe;
 pub const MOST_BYTES: u64 = 1 << 20;
 const REMEDY: &str = "mend the file there; docs/verify.md shows its form";
 
-/// In which language a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syntax {
-    /// YAML.
-    Yaml,
-    /// TOML.
-    Toml,
-}
-
-/// Reads a file of path tests; its language is told by its name.
+/// Reads a file of path tests.
 ///
 /// # Errors
 /// What cannot be opened, read or understood, and the remedy.
@@ -28,14 +19,6 @@ pub fn read(path: &Path) -> Result<Plan, PlanError> {
         place: safe(&name),
         what,
         remedy: remedy.into(),
-    };
-    let syntax = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yaml" | "yml") => Syntax::Yaml,
-        Some("toml") => Syntax::Toml,
-        _ => {
-            let what = "the language of the file is not told by its name".into();
-            return Err(wrong(what, "call it *.yaml or *.toml"));
-        }
     };
     let mut text = String::new();
     let file = File::open(path).map_err(|error| {
@@ -59,33 +42,24 @@ pub fn read(path: &Path) -> Result<Plan, PlanError> {
             "use selectors, or several files",
         ));
     }
-    parse(&text, &name, syntax)
+    parse(&text, &name)
 }
 
 /// Understands a text; `name` is what messages call it.
 ///
 /// # Errors
 /// The first mistake, its place and the remedy.
-pub fn parse(text: &str, name: &str, syntax: Syntax) -> Result<Plan, PlanError> {
+pub fn parse(text: &str, name: &str) -> Result<Plan, PlanError> {
     let at = |line, column, what: &str| PlanError {
         place: format!("{}:{line}:{column}", safe(name)),
         what: safe(&what.split_whitespace().collect::<Vec<_>>().join(" ")),
         remedy: REMEDY.into(),
     };
-    let mut plan: Plan = match syntax {
-        Syntax::Yaml => serde_saphyr::from_str(text).map_err(|error| {
-            let place = error.location();
-            let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-            at(line, column, &error.without_snippet().to_string())
-        })?,
-        Syntax::Toml => toml::from_str(text).map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let before = before.unwrap_or_default();
-            let line = before.matches('\n').count() as u64 + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
-            at(line, column, error.message())
-        })?,
-    };
+    let mut plan: Plan = serde_saphyr::from_str(text).map_err(|error| {
+        let place = error.location();
+        let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
+        at(line, column, &error.without_snippet().to_string())
+    })?;
     plan.file = name.to_owned();
     sensible(&plan)?;
     Ok(plan)
