@@ -49,6 +49,9 @@ impl From<Marks> for Globals {
     }
 }
 
+/// The programs of a copy, where they tell of packets, and how many they could not tell of.
+type Loaded = (Programs, RingBuf<MapData>, PerCpuArray<MapData, u64>);
+
 /// Loads copies that look for the same marks.
 pub(super) struct Loader<'a> {
     loader: EbpfLoader<'a>,
@@ -69,9 +72,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn load(
-        &mut self,
-    ) -> Result<(Programs, RingBuf<MapData>, PerCpuArray<MapData, u64>), LoadError> {
+    fn load(&mut self) -> Result<Loaded, LoadError> {
         let mut object = self.loader.load(objects::SEE)?;
         let mut map = |name| object.take_map(name).ok_or(LoadError::Missing(name));
         let ring = RingBuf::try_from(map(CROSSINGS_MAP)?)?;

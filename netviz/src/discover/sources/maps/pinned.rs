@@ -11,6 +11,9 @@ use std::{
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, lpm_trie::Key};
 use aya_obj::generated::{BPF_F_RDONLY, bpf_attr, bpf_cmd};
 
+/// A key and its value.
+type Entry<const K: usize, const V: usize> = ([u8; K], [u8; V]);
+
 /// A map that cannot be written through this handle.
 #[derive(Debug)]
 pub(super) struct Pinned {
@@ -46,7 +49,7 @@ impl Pinned {
         self,
         most: usize,
         limit: Duration,
-    ) -> io::Result<(Vec<([u8; K], [u8; V])>, bool)> {
+    ) -> io::Result<(Vec<Entry<K, V>>, bool)> {
         let map = HashMap::<_, [u8; K], [u8; V]>::try_from(Map::HashMap(self.map));
         let map = map.map_err(said)?;
         let until = Instant::now() + limit;
