@@ -20,6 +20,7 @@ pub mod paths;
 pub mod planted;
 pub mod remains;
 pub mod room;
+pub mod seeing;
 pub mod send;
 pub mod site;
 pub mod skip;

@@ -1,10 +1,10 @@
-//! The counting programs by themselves: no device, no traffic, one frame at a time.
+//! The programs by themselves: no device, no traffic, one frame at a time.
 
 use netviz::{model::Direction, objects};
 use netviz_ebpf::TCX_NEXT;
 use netviz_tests::{
     counting::{self, Counting},
-    frames,
+    frames, seeing,
 };
 
 /// What a packet's fate rests on, and what every other test takes for granted.
@@ -18,6 +18,13 @@ fn every_frame_is_counted_exactly_and_passed_on() {
 fn the_check_catches_a_wrong_verdict() {
     let error = counting::check(objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
     assert_eq!(error.root_cause().to_string(), "the verdict is 3");
+}
+
+/// The same rests on the programs that stand at the hooks while a check runs: marked or not, with
+/// room in the ring buffer or without.
+#[test]
+fn what_looks_for_marked_packets_passes_every_frame_on() {
+    seeing::check(objects::SEE).unwrap();
 }
 
 /// `repeat` is how the benchmark runs a program: a run is one crossing there, too.
