@@ -18,7 +18,7 @@ mod verdict;
 
 pub use expect::{expectations, not_expected};
 pub use judge::{PASSIVE, judge};
-pub use mode::{Hooks, Modes, candidates, hooks};
+pub use mode::{Hooks, Modes, candidates};
 pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
 pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict};

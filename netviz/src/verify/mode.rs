@@ -7,26 +7,11 @@ use super::{
     Mode, ModeSource, Route,
     doors::{self, node_of},
 };
-use crate::model::{Chain, Cluster, Datapath, Direction, DoorId, Node, Role, Sample};
+use crate::model::{Cluster, Datapath, Direction, DoorId, Node, Role};
 
 /// Names of the programs at each hook, in the order in which they run, netviz's own left out. A hook
 /// that is not in it could not be asked.
 pub type Hooks = BTreeMap<(DoorId, Direction), Vec<String>>;
-
-/// The programs at the hooks, as they were when the doors were counted last.
-#[must_use]
-pub fn hooks(sample: &Sample) -> Hooks {
-    let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
-    let mut hooks = Hooks::new();
-    for (id, door) in &sample.doors {
-        for direction in [Direction::Ingress, Direction::Egress] {
-            if let Some(chain) = door.chain(direction) {
-                hooks.insert((*id, direction), names(chain));
-            }
-        }
-    }
-    hooks
-}
 
 /// One candidate: how each of the nodes concerned routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
