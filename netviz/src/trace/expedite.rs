@@ -90,22 +90,46 @@ impl Drop for Expedite {
 /// # Errors
 /// When the switch cannot be read or written.
 pub fn guard() -> io::Result<()> {
-    let before = fs::read(SWITCH)?;
+    let mut switch = Switch {
+        file: fs::OpenOptions::new().read(true).write(true).open(SWITCH)?,
+        before: None,
+    };
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
     output.write_all(b"r").and_then(|()| output.flush())?;
     let mut byte = [0];
     while input.read(&mut byte)? == 1 {
-        fs::write(
-            SWITCH,
-            if byte[0] == b'1' {
-                b"1"
-            } else {
-                before.as_slice()
-            },
-        )?;
+        match byte[0] {
+            b'1' => switch.turn_on()?,
+            _ => switch.put_back()?,
+        }
         // A netviz that was killed does not read the answer.
         let _ = output.write_all(b"d").and_then(|()| output.flush());
     }
-    fs::write(SWITCH, before)
+    switch.put_back()
+}
+
+/// Held by one guard at a time: another one would take what this one has set for what was there.
+struct Switch {
+    file: fs::File,
+    before: Option<Vec<u8>>,
+}
+
+impl Switch {
+    /// Where another guard holds it, it is on already.
+    fn turn_on(&mut self) -> io::Result<()> {
+        if self.before.is_none() && self.file.try_lock().is_ok() {
+            self.before = Some(fs::read(SWITCH)?);
+            fs::write(SWITCH, b"1")?;
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self) -> io::Result<()> {
+        if let Some(before) = self.before.take() {
+            fs::write(SWITCH, before)?;
+            self.file.unlock()?;
+        }
+        Ok(())
+    }
 }
