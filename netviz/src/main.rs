@@ -1,6 +1,9 @@
 //! The `netviz` command.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -39,16 +42,16 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => runtime()?.block_on(app::live::run(&cli.doors))?,
-        Some(Command::Doors(args)) => runtime()?.block_on(app::doors::run(&args))?,
-        Some(Command::Map(args)) => runtime()?.block_on(app::map::run(&args))?,
+        None => wait_for(app::live::run(&cli.doors))?,
+        Some(Command::Doors(args)) => wait_for(app::doors::run(&args))?,
+        Some(Command::Map(args)) => wait_for(app::map::run(&args))?,
         Some(Command::Verify(args)) => {
-            let verified = runtime()?.block_on(app::verify::run(&args));
+            let verified = wait_for(app::verify::run(&args));
             return Ok(verified.unwrap_or_else(|error| complain(&error, CANNOT)));
         }
-        Some(Command::Demo(args)) => return runtime()?.block_on(app::demo::run(&args)),
+        Some(Command::Demo(args)) => return wait_for(app::demo::run(&args)),
         Some(Command::Audit(args)) => {
-            let audited = runtime()?.block_on(app::audit::run(&args));
+            let audited = wait_for(app::audit::run(&args));
             return Ok(audited.unwrap_or_else(|error| complain(&error, CANNOT)));
         }
         Some(Command::Schema(args)) => {
@@ -58,8 +61,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 SchemaForm::Verdict => verdict::json::schema(),
             };
             let schema = serde_json::to_string_pretty(&schema)?;
-            let written = writeln!(std::io::stdout(), "{schema}");
-            app::doors::quiet(written.context("cannot write the schema"))?;
+            match writeln!(std::io::stdout(), "{schema}") {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                written => written.context("cannot write the schema")?,
+            }
         }
         Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard")?,
     }
@@ -67,12 +72,16 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 /// One thread for the views; those that enter namespaces are threads of their own.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder
+    let runtime = builder
         .enable_all()
         .build()
-        .context("cannot start the asynchronous runtime")
+        .context("cannot start the asynchronous runtime")?;
+    let result = runtime.block_on(work);
+    // Output that nobody reads may still be waiting on a thread of its own.
+    runtime.shutdown_background();
+    result
 }
 
 /// The error and its causes in one line, for a log as well as for a person.

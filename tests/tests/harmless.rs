@@ -108,6 +108,38 @@ fn sigkill() {
     come_and_go(Attach::Tcx, "tcx", Signal::SIGKILL);
 }
 
+/// The output of a netviz whose reader does not read fills the pipe, and a signal ends it all the
+/// same: `netviz doors | less`, and nobody at the keyboard.
+#[test]
+fn sigterm_while_nobody_reads() {
+    let lab = Lab::up(&Options::default()).unwrap();
+    let before = Standing::of(&lab);
+    let nodes = lab.nodes().iter().map(|node| node.pid.to_string());
+    let nodes: Vec<_> = nodes.collect();
+    let mut command = Command::new(binary::netviz().unwrap());
+    command
+        .args(["doors", "--netns", &nodes.join(","), "--fast-attach"])
+        .args(["-o", "jsonl", "--watch", "50ms"])
+        .stdout(Stdio::piped());
+    let mut running = Running::start(&mut command).unwrap();
+    let task = format!("/proc/{}/task", running.0.id());
+    let stuck = wait_until(ATTACH_LIMIT, || {
+        let mut threads = std::fs::read_dir(&task).unwrap().flatten();
+        threads.any(|thread| {
+            let place = std::fs::read_to_string(thread.path().join("wchan"));
+            place.is_ok_and(|place| place.contains("pipe_write"))
+        })
+    });
+    assert!(stuck, "the pipe does not run full");
+    let pid = Pid::from_raw(running.0.id().cast_signed());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
+    assert!(ended, "netviz waits for its reader");
+    assert!(running.0.wait().unwrap().success());
+    assert_eq!(Standing::of(&lab).netviz(), 0);
+    assert_eq!(Standing::of(&lab).programs, before.programs);
+}
+
 #[test]
 fn sigterm_in_clsact() {
     come_and_go(Attach::Clsact, "clsact", Signal::SIGTERM);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    io::{self, Write as _},
+    io::Write as _,
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{doors, terminal};
+use super::{doors, output, signals::Signals, terminal};
 use crate::{
     audit::{Audit, AuditedDoor, Chains, InspectError, Keepers, Severity, inspect, judge},
     cli::{AuditArgs, AuditOutput, FailOn},
@@ -40,7 +40,9 @@ type Seen = HashMap<DoorId, Result<Chains, String>>;
 /// operation, the object and the remedy.
 pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
     let audit = audit(args).await?;
-    doors::quiet(print(&audit, args))?;
+    // From here on: nothing stands anywhere that an end in mid-way would leave.
+    let mut end = Signals::new()?;
+    output::write(print(&audit, args)?, &mut end).await?;
     let least = match args.fail_on {
         FailOn::Info => Some(Severity::Info),
         FailOn::Warning => Some(Severity::Warning),
@@ -165,8 +167,8 @@ fn audited(cluster: &Cluster, door: &Door, seen: &mut Seen) -> Option<AuditedDoo
     Some(audited)
 }
 
-fn print(shown: &Audit, args: &AuditArgs) -> Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+fn print(shown: &Audit, args: &AuditArgs) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     match args.output {
         AuditOutput::Text => {
             let terminal = terminal::is_terminal();
@@ -180,5 +182,5 @@ fn print(shown: &Audit, args: &AuditArgs) -> Result<()> {
         AuditOutput::Json => audit::write(shown, &mut out)?,
         AuditOutput::Sarif => audit::write_sarif(shown, &mut out)?,
     }
-    Ok(out.flush()?)
+    Ok(out)
 }

@@ -1,13 +1,14 @@
 //! `netviz doors`.
 
 use std::{
-    io::{self, IsTerminal as _, Write},
+    io::{self, IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{
+    output::{self, Written},
     session::Session,
     signals::Signals,
     terminal::{self, Input, Screen},
@@ -96,10 +97,9 @@ pub(super) async fn begin(session: &mut Session, filter: &Filter) -> Result<()> 
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn reading(args: &DoorsArgs) -> Result<Option<Snapshot>> {
-    let mut end = Signals::new()?;
+pub(super) async fn reading(args: &DoorsArgs, end: &mut Signals) -> Result<Option<Snapshot>> {
     let mut doors = Doors::start(args)?;
-    doors.reading(&mut end).await
+    doors.reading(end).await
 }
 
 /// Why no door is found, and what to do.
@@ -146,10 +146,10 @@ impl<'a> Doors<'a> {
     }
 
     async fn single(&mut self, end: &mut Signals) -> Result<()> {
-        match self.reading(end).await? {
-            Some(snapshot) => quiet(print(&snapshot, self.args)),
-            None => Ok(()),
+        if let Some(snapshot) = self.reading(end).await? {
+            output::write(print(&snapshot, self.args)?, end).await?;
         }
+        Ok(())
     }
 
     /// What crossed the doors in one window; `None` when it was ended before that began.
@@ -263,8 +263,8 @@ impl<'a> Doors<'a> {
     async fn stream(&mut self, end: &mut Signals) -> Result<()> {
         let mut lines = Lines::default();
         let snapshot = self.first().await?;
-        if let Err(error) = self.emit(&snapshot, &mut lines) {
-            return quiet(Err(error));
+        if self.emit(&snapshot, &mut lines, end).await? == Written::Ended {
+            return Ok(());
         }
         let until = self.args.period.map(|period| Instant::now() + period);
         let mut ticks = tokio::time::interval(self.args.watch);
@@ -275,8 +275,8 @@ impl<'a> Doors<'a> {
                 changed = self.session.changed() => { changed?; },
                 _ = ticks.tick() => {
                     let snapshot = self.compared().await;
-                    if let Err(error) = self.emit(&snapshot, &mut lines) {
-                        return quiet(Err(error));
+                    if self.emit(&snapshot, &mut lines, end).await? == Written::Ended {
+                        return Ok(());
                     }
                     if until.is_some_and(|until| Instant::now() >= until) {
                         return Ok(());
@@ -293,8 +293,13 @@ impl<'a> Doors<'a> {
         Ok(self.snapshot())
     }
 
-    fn emit(&self, snapshot: &Snapshot, lines: &mut Lines) -> Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+    async fn emit(
+        &self,
+        snapshot: &Snapshot,
+        lines: &mut Lines,
+        end: &mut Signals,
+    ) -> Result<Written> {
+        let mut out = Vec::new();
         if self.args.output == Output::Jsonl {
             json::write_line(snapshot, &mut out)?;
         } else {
@@ -302,7 +307,7 @@ impl<'a> Doors<'a> {
                 writeln!(out, "{line}")?;
             }
         }
-        Ok(out.flush()?)
+        output::write(out, end).await
     }
 }
 
@@ -315,8 +320,8 @@ pub(super) fn attaching(progress: Progress) -> Option<String> {
     })
 }
 
-fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     match args.output {
         Output::Table => {
             let shown = terminal::is_terminal();
@@ -330,18 +335,5 @@ fn print(snapshot: &Snapshot, args: &DoorsArgs) -> Result<()> {
         Output::Jsonl => json::write_line(snapshot, &mut out)?,
         Output::Csv => csv::write(snapshot, &mut out)?,
     }
-    Ok(out.flush()?)
-}
-
-/// A reader that has seen enough (`netviz | head`) is no error.
-pub fn quiet(result: Result<()>) -> Result<()> {
-    match result {
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        other => other,
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
-    causes.any(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+    Ok(out)
 }

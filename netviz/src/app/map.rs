@@ -1,13 +1,10 @@
 //! `netviz map`: the building, drawn once.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io::Write as _, time::Duration};
 
 use anyhow::Result;
 
-use super::{doors, terminal};
+use super::{doors, output, signals::Signals, terminal};
 use crate::{
     cli::{DoorsArgs, MapArgs, MapOutput},
     model::Snapshot,
@@ -31,14 +28,15 @@ pub async fn run(args: &MapArgs) -> Result<()> {
         fast_attach: args.fast_attach,
         ..DoorsArgs::default()
     };
-    match doors::reading(&counted).await? {
-        Some(snapshot) => doors::quiet(print(&snapshot, args)),
-        None => Ok(()),
+    let mut end = Signals::new()?;
+    if let Some(snapshot) = doors::reading(&counted, &mut end).await? {
+        output::write(print(&snapshot, args)?, &mut end).await?;
     }
+    Ok(())
 }
 
-fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<()> {
-    let mut out = io::stdout().lock();
+fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     let map = Map::new(snapshot);
     match args.output {
         MapOutput::Text => {
@@ -57,5 +55,5 @@ fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<()> {
         MapOutput::Dot => out.write_all(graph::dot(&map).as_bytes())?,
         MapOutput::Json => json::write_pretty(&drawing(&map), &mut out)?,
     }
-    Ok(out.flush()?)
+    Ok(out)
 }

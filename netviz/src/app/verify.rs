@@ -14,7 +14,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 use caps::Capability;
 
-use super::{doors::quiet, signals::Signals};
+use super::{output::write, signals::Signals};
 use crate::{
     cli::{AttachArg, VerifyArgs},
     discover::{Selection, SourceOptions},
@@ -65,7 +65,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
     let kinds: Vec<_> = outcome.verdicts.iter().map(|one| one.verdict).collect();
     for verdict in &outcome.verdicts {
-        quiet(output::one(args, verdict))?;
+        write(output::one(args, verdict)?, &mut signals).await?;
     }
     Ok(code(&kinds))
 }
@@ -73,7 +73,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
 async fn many(args: &VerifyArgs, look: &Look, signals: &mut Signals) -> Result<ExitCode> {
     let plan = batch::plan(args, look)?;
     let tried = batch::run(args, look, &plan, signals).await?;
-    quiet(output::many(args, &tried))?;
+    write(output::many(args, &tried)?, signals).await?;
     anyhow::ensure!(
         tried.len() == plan.len(),
         "ended by a signal: {} of {} pairs were not tried",

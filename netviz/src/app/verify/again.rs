@@ -1,16 +1,16 @@
 //! `--watch`: again and again, and what has changed since the time before.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{ground::Ground, options, output, pair, round};
 use crate::{
-    app::signals::Signals,
+    app::{
+        output::{Written, write},
+        signals::Signals,
+    },
     cli::{VerdictOutput, VerifyArgs},
     model::Direction,
     verify::{CrossingRow, Kind, Verdict},
@@ -45,49 +45,48 @@ pub(super) async fn run(
             break;
         }
         for verdict in outcome.verdicts {
-            history.take(args, verdict)?;
+            if write(history.take(args, verdict)?, signals).await? == Written::Ended {
+                return Ok(history.verdicts);
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = signals.any() => break,
         }
     }
-    history.close(args)?;
+    write(history.close(args), signals).await?;
     Ok(history.verdicts)
 }
 
 impl History {
-    fn take(&mut self, args: &VerifyArgs, verdict: Verdict) -> Result<()> {
+    /// Takes a round in; what is to be said of it.
+    fn take(&mut self, args: &VerifyArgs, verdict: Verdict) -> Result<Vec<u8>> {
         self.verdicts.push(verdict.verdict);
         let changed = self
             .last
             .as_ref()
             .is_some_and(|last| path(last) != path(&verdict));
         self.changes += u32::from(changed);
-        if args.output != VerdictOutput::Text {
-            output::one(args, &verdict)?;
-        } else if self.last.is_none() || changed {
-            if changed {
-                line(&format!("{}  the path has changed:", clock()))?;
-            }
-            output::one(args, &verdict)?;
+        let mut text = Vec::new();
+        if args.output != VerdictOutput::Text || self.last.is_none() {
+            text = output::one(args, &verdict)?;
+        } else if changed {
+            text.extend(format!("{}  the path has changed:\n", clock()).bytes());
+            text.append(&mut output::one(args, &verdict)?);
         } else {
             let word = verdict.verdict.word();
-            line(&format!("{}  {word}  {}", clock(), summary(&verdict)))?;
+            text.extend(format!("{}  {word}  {}\n", clock(), summary(&verdict)).bytes());
         }
         self.last = Some(verdict);
-        Ok(())
+        Ok(text)
     }
 
-    fn close(&self, args: &VerifyArgs) -> Result<()> {
+    fn close(&self, args: &VerifyArgs) -> Vec<u8> {
         if args.output != VerdictOutput::Text {
-            return Ok(());
+            return Vec::new();
         }
-        line(&format!(
-            "{} rounds, the path changed {} times",
-            self.verdicts.len(),
-            self.changes
-        ))
+        let rounds = self.verdicts.len();
+        format!("{rounds} rounds, the path changed {} times\n", self.changes).into_bytes()
     }
 }
 
@@ -101,8 +100,4 @@ fn path(verdict: &Verdict) -> (Kind, Vec<(&str, &str, Direction)>) {
 
 fn clock() -> String {
     Timestamp::now().strftime("%H:%M:%S UTC").to_string()
-}
-
-fn line(text: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{text}")?)
 }

@@ -1,6 +1,6 @@
 //! Verdicts in the form that was asked for.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use anyhow::Result;
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// One pair.
-pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<()> {
-    let mut out = io::stdout().lock();
+pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     match args.output {
         VerdictOutput::Text => writeln!(out, "{}", ladder::draw(verdict, style(args)))?,
         VerdictOutput::Json => json::write(std::slice::from_ref(verdict), &mut out)?,
@@ -27,12 +27,12 @@ pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<()> {
         VerdictOutput::Svg => out.write_all(svg::draw(verdict).as_bytes())?,
         VerdictOutput::Mermaid => out.write_all(mermaid::draw(verdict).as_bytes())?,
     }
-    Ok(out.flush()?)
+    Ok(out)
 }
 
 /// Many pairs.
-pub(super) fn many<'a>(args: &VerifyArgs, tried: &'a [Tried]) -> Result<()> {
-    let mut out = io::stdout().lock();
+pub(super) fn many<'a>(args: &VerifyArgs, tried: &'a [Tried]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     match args.output {
         VerdictOutput::Text => {
             out.write_all(text(args, tried).as_bytes())?;
@@ -58,7 +58,7 @@ pub(super) fn many<'a>(args: &VerifyArgs, tried: &'a [Tried]) -> Result<()> {
             "a picture shows one pair: name A and B, or take text, json, jsonl or junit for many"
         ),
     }
-    Ok(out.flush()?)
+    Ok(out)
 }
 
 fn text(args: &VerifyArgs, tried: &[Tried]) -> String {

@@ -63,7 +63,8 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     let what = format!("{DOORS} doors on the live screen: of one core");
     tell(Figure::new(what, 100.0 * used, "%").goal(2.0));
     terminal.types("q");
-    terminal.ends(ANSWER_LIMIT);
+    // A detachment, too, is an RCU grace period.
+    terminal.ends(ATTACH_LIMIT);
     Ok(())
 }
 
