@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         .filter_module("kube_client", log::LevelFilter::Off)
         .filter_module("kube_runtime", log::LevelFilter::Off)
         .parse_env("NETVIZ_LOG")
+        .target(env_logger::Target::Pipe(Box::new(app::Aside)))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
     match run(Cli::parse()) {
