@@ -11,7 +11,7 @@ use netviz::{
     app,
     cli::{Cli, Command, SchemaForm},
     trace,
-    views::{audit, json, verdict},
+    views::{audit, json, map, verdict},
 };
 
 fn main() -> ExitCode {
@@ -58,6 +58,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Schema(args)) => {
             let schema = match args.form {
                 SchemaForm::Snapshot => json::schema(),
+                SchemaForm::Map => map::json::schema(),
                 SchemaForm::Audit => audit::schema(),
                 SchemaForm::Verdict => verdict::json::schema(),
             };
