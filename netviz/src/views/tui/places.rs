@@ -67,8 +67,9 @@ pub(super) fn has_room_for_both(area: Rect) -> bool {
 }
 
 fn beside(body: Rect, left: u16) -> (Rect, Rect) {
+    // With a blank column between them.
     let building = Rect {
-        width: left,
+        width: left - 1,
         ..body
     };
     let details = Rect {
