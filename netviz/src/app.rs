@@ -10,3 +10,5 @@ mod session;
 mod signals;
 mod terminal;
 pub mod verify;
+
+pub use terminal::Aside;

@@ -235,9 +235,11 @@ pub struct SchemaArgs {
 /// JSON forms that have a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SchemaForm {
-    /// `doors -o json` and `map -o json`.
+    /// `doors -o json`.
     #[default]
     Snapshot,
+    /// `map -o json`.
+    Map,
     /// `audit -o json`.
     Audit,
     /// `verify -o json`.
@@ -262,7 +264,7 @@ pub struct DemoArgs {
     /// No traffic.
     #[arg(long)]
     pub quiet: bool,
-    /// The command, with netviz on its PATH [default: netviz doors].
+    /// The command, with netviz on its PATH [default: netviz].
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

@@ -11,7 +11,7 @@ use netviz::{
     app,
     cli::{Cli, Command, SchemaForm},
     trace,
-    views::{audit, json, verdict},
+    views::{audit, json, map, verdict},
 };
 
 fn main() -> ExitCode {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         .filter_module("kube_client", log::LevelFilter::Off)
         .filter_module("kube_runtime", log::LevelFilter::Off)
         .parse_env("NETVIZ_LOG")
+        .target(env_logger::Target::Pipe(Box::new(app::Aside)))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
     match run(Cli::parse()) {
@@ -57,6 +58,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Schema(args)) => {
             let schema = match args.form {
                 SchemaForm::Snapshot => json::schema(),
+                SchemaForm::Map => map::json::schema(),
                 SchemaForm::Audit => audit::schema(),
                 SchemaForm::Verdict => verdict::json::schema(),
             };

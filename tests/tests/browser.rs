@@ -137,15 +137,14 @@ mermaid.render("chart", {chart}).then(({{ svg }}) => {{
 #[ignore = "needs chromium and mermaid: cargo xtask test --all"]
 fn mermaid_draws_every_door() {
     let browser = Browser::find();
-    let many = sight::cluster(3, 110, true).snapshot();
     let drawn = |snapshot: &Snapshot| {
         let chart = graph::mermaid(&Map::new(snapshot));
         (mermaid(&browser, &chart), chart)
     };
     let snapshot = blog().snapshot();
     let (said, _) = drawn(&snapshot);
-    // Every door, and what is between the nodes.
-    let boxes = snapshot.doors.len() + 1;
+    // Every door, the pods in a node's own network, and what is between the nodes.
+    let boxes = snapshot.doors.len() + 2;
     let lines = snapshot.corridors.len() + 2;
     let wanted = format!("{boxes} boxes, 2 buildings, {lines} lines: ");
     assert!(said.starts_with(&wanted), "{wanted}: {said}");
@@ -157,7 +156,13 @@ fn mermaid_draws_every_door() {
     ] {
         assert!(said.contains(text), "{text}: {said}");
     }
+    // All of what the largest nodes have by default.
+    let many = sight::cluster(3, 110, true).snapshot();
     let (said, chart) = drawn(&many);
+    let wanted = format!("{} boxes, 3 buildings, ", many.doors.len() + 1);
+    assert!(said.starts_with(&wanted), "{wanted}: {said}");
+    assert!(!chart.contains("more pods"));
+    let (said, chart) = drawn(&sight::cluster(3, 250, true).snapshot());
     assert!(said.contains(" 3 buildings"), "{said}");
     // Too many for Mermaid, and it says so: nothing is left out in silence.
     assert!(chart.contains("more pods, not busier than these"));

@@ -47,6 +47,10 @@ fn cluster(name: &str) -> Snapshot {
             (passage.from, passage.to, passage.reason) = (some(), some(), some());
         }
     }
+    for pod in &mut snapshot.pods {
+        pod.node = name.into();
+        (pod.name, pod.namespace) = (name.into(), some());
+    }
     snapshot.notes = vec![name.into()];
     snapshot
 }

@@ -322,6 +322,40 @@ fn a_certificate_that_has_expired() -> Result<()> {
 }
 
 #[test]
+fn a_server_that_is_another_one() -> Result<()> {
+    let (server, other) = (server("right")?, server("wrong")?);
+    let good = server.kubeconfig(TOKEN);
+    server.write(
+        "other.pem",
+        &fs::read_to_string(other.directory.join("ca.pem"))?,
+    )?;
+    let config = good.replace("ca.pem", "other.pem");
+    Asking::start(&server.write("authority", &config)?)
+        .expect_trouble("not of the authority that the kubeconfig names");
+    let config = good.replace("server:", "tls-server-name: elsewhere.example, server:");
+    Asking::start(&server.write("name", &config)?).expect_trouble("is for another name");
+    assert_eq!(server.state().asked, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls() -> Result<()> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Whoever has gone already is not told.
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let server = server("plain")?;
+    let config = server.kubeconfig(TOKEN);
+    let config = config.replace(&server.port.to_string(), &port.to_string());
+    Asking::start(&server.write("config", &config)?).expect_trouble("does not speak TLS");
+    Ok(())
+}
+
+#[test]
 fn configurations_that_cannot_be_used() -> Result<()> {
     let server = server("config")?;
     let good = server.kubeconfig(TOKEN);

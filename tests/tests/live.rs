@@ -79,7 +79,7 @@ fn keys_do_what_the_help_says() {
     for fact in [
         "kind       veth",
         "peer       lxc4a891387ff1a 9",
-        "[netviz]",
+        "netviz (ours)",
         "mtu ",
         "link       up",
     ] {
@@ -90,7 +90,9 @@ fn keys_do_what_the_help_says() {
         );
     }
     press(&mut terminal, "j", "the node's end", &|it| {
-        selected(it).contains("lxc4a891387ff1a") && it.contains("[netviz] → ")
+        selected(it).contains("lxc4a891387ff1a")
+            && it.contains("netviz (ours) → ")
+            && it.contains("(Cilium's)")
     });
     press(&mut terminal, "h", "out", &|it| {
         selected(it).contains("busybox")
@@ -120,8 +122,8 @@ fn keys_do_what_the_help_says() {
     press(&mut terminal, "s", "by rate", &|it| it.contains("by rate"));
     press(&mut terminal, "p", "paused", &|it| it.contains("PAUSED"));
     press(&mut terminal, "p", "goes on", &|it| !it.contains("PAUSED"));
-    press(&mut terminal, "\r", "no details", &|it| !it.contains("── "));
-    press(&mut terminal, "\r", "details", &|it| it.contains("── "));
+    press(&mut terminal, "\r", "no details", &|it| !it.contains("┌─ "));
+    press(&mut terminal, "\r", "details", &|it| it.contains("┌─ "));
     // A click at the row of a pod, counted from 1.
     let row = row_of(&terminal.screen(), "netshoot-7d996d7884-fwt8z").expect("a row");
     let click = format!("\u{1b}[<0;8;{}M\u{1b}[<0;8;{}m", row + 1, row + 1);
@@ -201,6 +203,36 @@ fn the_terminal_is_given_back() {
             "{signal}"
         );
     }
+    lab.down().unwrap();
+}
+
+/// By two keys that netviz has for the tests alone.
+#[test]
+fn a_panic_gives_the_terminal_back_and_is_told_there() {
+    const OTHERS: &str = "\u{1b}[23~";
+    const OWN: &str = "\u{1b}[24~";
+    let lab = lab();
+    let told_afterwards = |terminal: &Terminal| {
+        assert_eq!(terminal.complaints(), [""; 0]);
+        let written = terminal.written();
+        assert!(written.rfind("\u{1b}[?1000l") > written.rfind("\u{1b}[?1000h"));
+        let place = |text| written.rfind(text).expect("it was written");
+        assert!(place("on purpose") > place("\u{1b}[?1049l"), "{written:?}");
+        assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
+    };
+    // The screen goes on without another thread, and is not written over.
+    let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
+    terminal.types(OTHERS);
+    terminal.types("?");
+    terminal.sees("help", SOON, |it| it.contains("any key closes this"));
+    assert!(!terminal.written().contains("on purpose"));
+    terminal.types("xq");
+    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    told_afterwards(&terminal);
+    let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
+    terminal.types(OWN);
+    assert_eq!(terminal.ends(LIMIT).code(), Some(101));
+    told_afterwards(&terminal);
     lab.down().unwrap();
 }
 

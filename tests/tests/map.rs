@@ -11,7 +11,8 @@ use netviz::{
 use netviz_tests::{
     cli::{
         random::Random,
-        sight::{self, blog},
+        schema::complaints,
+        sight::{self, Sight, blog},
     },
     hostile::NAMES,
 };
@@ -36,6 +37,7 @@ fn shuffled(snapshot: &Snapshot, random: &mut Random) -> Snapshot {
     }
     other.corridors.reverse();
     other.nodes.reverse();
+    other.pods.reverse();
     other
 }
 
@@ -338,10 +340,81 @@ fn the_layout_for_programs_names_doors_of_the_snapshot() {
     assert_eq!(placed, doors.len());
 }
 
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/map.schema.json");
+
+#[test]
+fn the_schema_in_the_documentation_is_that_of_the_program() {
+    let schema = serde_json::to_string_pretty(&json::schema()).expect("JSON") + "\n";
+    let there = std::fs::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(
+        schema == there,
+        "docs/map.schema.json is not what `netviz schema map` prints. If the change is wanted: cargo run -p netviz -- schema map > docs/map.schema.json; what was there before must stay valid, or netviz.map gets the next number"
+    );
+}
+
+#[test]
+fn maps_fit_the_schema() {
+    let schema = json::schema();
+    let written = |snapshot: &Snapshot| {
+        serde_json::to_value(json::drawing(&Map::new(snapshot))).expect("JSON")
+    };
+    let mut random = Random(29);
+    let mut snapshots = vec![
+        Sight::default().snapshot(),
+        blog().snapshot(),
+        cluster(3, 2),
+    ];
+    snapshots.extend((0..10).map(|_| sight::any(&mut random)));
+    for snapshot in &snapshots {
+        assert_eq!(complaints(&schema, &written(snapshot)), [""; 0]);
+    }
+    // And the schema says no where a field is absent, unknown or of another type.
+    let mut wrong = written(&blog().snapshot());
+    let building = &mut wrong["layout"]["buildings"][0];
+    building.as_object_mut().expect("an object").remove("rooms");
+    building["inner"][0]["far"]["ifindex"] = "9".into();
+    building["gates"][0]["role"] = "window".into();
+    wrong["layout"]["way"]["more"] = 1.into();
+    wrong["snapshot"]["doors"][0]["state"] = "asleep".into();
+    assert_eq!(
+        complaints(&schema, &wrong).len(),
+        5,
+        "{:?}",
+        complaints(&schema, &wrong)
+    );
+}
+
+#[test]
+fn pods_in_the_nodes_own_network_are_in_every_drawing() {
+    let mut sight = sight::cluster(2, 1, true);
+    for pod in 0..12 {
+        sight.resident(1, &format!("agent-{pod:04}"));
+    }
+    for text in drawings(&sight.snapshot()) {
+        let text = text.replace("&#39;", "'");
+        let said = text.matches("in the node's own network").count();
+        assert_eq!(said, 1, "{text}");
+        for pod in 0..12 {
+            let name = format!("kube-system/agent-{pod:04}");
+            assert!(text.contains(&name), "{text}");
+        }
+    }
+    // However many there are, a drawing stays one, and says what it leaves out.
+    for pod in 12..5_000 {
+        sight.resident(1, &format!("agent-{pod:04}"));
+    }
+    for text in drawings(&sight.snapshot()) {
+        assert!(text.contains("and 4970 more"), "{text}");
+        assert!(!text.contains("agent-0030"), "{text}");
+    }
+}
+
 #[test]
 fn hostile_names_stay_text() {
     for (_, name) in NAMES {
-        let mut snapshot = cluster(2, 2);
+        let mut sight = sight::cluster(2, 2, true);
+        sight.resident(0, "kube-proxy-9vd2t");
+        let mut snapshot = sight.snapshot();
         for door in &mut snapshot.doors {
             door.node = name.into();
             door.pod = Some(name.into());
@@ -353,6 +426,9 @@ fn hostile_names_stay_text() {
         }
         for node in &mut snapshot.nodes {
             node.name = name.into();
+        }
+        for pod in &mut snapshot.pods {
+            pod.name = name.into();
         }
         let map = Map::new(&snapshot);
         for drawn in drawings(&snapshot) {

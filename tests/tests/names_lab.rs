@@ -235,6 +235,37 @@ impl Drop for Cgroup {
     }
 }
 
+/// What the sources say of a pod in the network of `node`.
+fn resident<'a>(snapshot: &'a Value, node: u64, name: &str) -> Option<&'a Value> {
+    let mut pods = snapshot["pods"].as_array()?.iter();
+    pods.find(|pod| pod["name"] == name && pod["netns"] == node)
+}
+
+#[test]
+fn a_pod_in_the_nodes_own_network_is_named_and_no_door_is_its() {
+    let lab = lab();
+    let node = lab.nodes()[0].clone();
+    let root = PathBuf::from(format!("/proc/{}/root", node.pid));
+    let netns = lab.netns(&node).expect("its namespace").id().0;
+    let uid = "5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1";
+    let logs = root.join(format!("var/log/pods/kube-system_kube-proxy-9vd2t_{uid}"));
+    std::fs::create_dir_all(logs.join("kube-proxy")).expect("its directory");
+    let cgroup = Cgroup::with(uid, node.pid);
+    let mut stream = Stream::of(&lab);
+    stream.until("the pod in the node's network", |snapshot| {
+        let pod = resident(snapshot, netns, "kube-proxy-9vd2t")?;
+        assert_eq!(pod["namespace"], "kube-system");
+        assert_eq!(pod["containers"], serde_json::json!(["kube-proxy"]));
+        assert_eq!(pod["sources"], serde_json::json!(["kubelet"]));
+        let doors = snapshot["doors"].as_array()?;
+        assert!(doors.iter().all(|door| door["pod"] != "kube-proxy-9vd2t"));
+        Some(())
+    });
+    drop(stream);
+    lab.down().expect("the laboratory goes");
+    drop(cgroup);
+}
+
 #[test]
 fn a_pod_whose_files_are_lost_has_its_name_by_its_process() {
     let lab = lab();

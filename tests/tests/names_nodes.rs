@@ -20,6 +20,9 @@ const LIVE: &str = "live";
 const SYSTEMD: &str = "live-systemd-cgroup2";
 const REPEATED: &str = "6-7-orphan-and-same-name-pod";
 
+/// The node's own network namespace.
+const NODE: NetNsId = NetNsId(1);
+
 const BUSYBOX: &str = "networking101/busybox-c8bbbbb84-fmhwc";
 const NETSHOOT: &str = "networking101/netshoot-7d996d7884-gcxrm";
 const COREDNS: &str = "kube-system/coredns-787d4945fb-4xk2l";
@@ -79,30 +82,27 @@ fn by_bundles(node: &str, mounted: &HashMap<PathBuf, NetNsId>) -> (Names, Vec<Po
             runtime::parse(&config).expect("JSON")
         })
         .collect();
-    let own = NetNsId(1);
-    let pods = runtime::pods(&read, own, |path| mounted.get(path).copied());
+    let pods = runtime::pods(&read, NODE, |path| mounted.get(path).copied());
     (names(&pods), pods)
 }
 
-/// The pods' processes, as seen from the node or from its host; those in the node's own network
-/// excepted.
+/// The pods' processes, as seen from the node or from its host.
 fn processes(node: &str, seen_from: &str, mounted: &HashMap<PathBuf, NetNsId>) -> Vec<Living> {
-    let living = entries(&format!("{node}/proc"))
-        .into_iter()
-        .filter_map(|process| {
-            let read = |file: &str| fs::read_to_string(process.join(file)).expect("a fixture");
-            let links = read("ns.links");
-            let link = links
-                .lines()
-                .find_map(|line| line.strip_prefix("net net:["));
-            let inode = link.expect("a namespace").trim_end_matches(']').parse();
-            let netns = NetNsId(inode.expect("an inode"));
-            let member = cgroup::member(&read(&format!("cgroup.seen-from-{seen_from}")));
-            let member = member.expect("only pods' processes are in the fixture");
-            assert!(member.container.is_some_and(|id| id.len() == 64));
-            let inside = mounted.values().any(|id| *id == netns);
-            inside.then_some((netns, member.uid))
-        });
+    let living = entries(&format!("{node}/proc")).into_iter().map(|process| {
+        let read = |file: &str| fs::read_to_string(process.join(file)).expect("a fixture");
+        let links = read("ns.links");
+        let link = links
+            .lines()
+            .find_map(|line| line.strip_prefix("net net:["));
+        let inode = link.expect("a namespace").trim_end_matches(']').parse();
+        let netns = NetNsId(inode.expect("an inode"));
+        let member = cgroup::member(&read(&format!("cgroup.seen-from-{seen_from}")));
+        let member = member.expect("only pods' processes are in the fixture");
+        assert!(member.container.is_some_and(|id| id.len() == 64));
+        // The node's own network is no file in its /run/netns.
+        let inside = mounted.values().any(|id| *id == netns);
+        (if inside { netns } else { NODE }, member.uid)
+    });
     living.collect()
 }
 
@@ -115,7 +115,7 @@ fn by_kubelet(node: &str, living: &[Living]) -> (Names, Vec<PodFact>) {
         let path = root.path().join(directory.trim_start_matches('/'));
         fs::create_dir_all(path).expect("a directory");
     }
-    let (status, pods) = Logs::default().read(&[root.path().to_owned()], living);
+    let (status, pods) = Logs::default().read(NODE, &[root.path().to_owned()], living);
     assert_eq!(status, Status::Ok(None));
     (names(&pods), pods)
 }
@@ -175,14 +175,27 @@ fn containers_have_their_names() {
     assert_eq!(containers(&by_bundles(LIVE, &mounted).1), wanted);
     let living = processes(LIVE, "host", &mounted);
     assert_eq!(containers(&by_kubelet(LIVE, &living).1), wanted);
-    // Pods in the node's own network, one of them static: a name, and no namespace of their own.
-    let (_, pods) = by_bundles(LIVE, &mounted);
-    let of_host: Vec<_> = pods
-        .iter()
-        .filter(|pod| pod.host_network)
-        .filter_map(PodFact::label)
-        .collect();
-    assert_eq!(of_host.len(), 2, "{of_host:?}");
+}
+
+#[test]
+fn pods_in_the_nodes_own_network_are_known_as_such() {
+    for node in [LIVE, SYSTEMD] {
+        let mounted = mounted(node);
+        let of_host = |pods: Vec<PodFact>| -> Vec<(Option<String>, Option<NetNsId>)> {
+            let pods = pods.into_iter().filter(|pod| pod.host_network);
+            let mut named: Vec<_> = pods.map(|pod| (pod.label(), pod.netns)).collect();
+            named.sort();
+            named.dedup();
+            named
+        };
+        // One of them is static.
+        let by_bundles = of_host(by_bundles(node, &mounted).1);
+        assert_eq!(by_bundles.len(), 2, "{by_bundles:?}");
+        for side in ["node", "host"] {
+            let living = processes(node, side, &mounted);
+            assert_eq!(of_host(by_kubelet(node, &living).1), by_bundles, "{node}");
+        }
+    }
 }
 
 #[test]
@@ -231,7 +244,10 @@ fn after_a_power_cut_nobody_is_named() {
         "var/log/pods/networking101_crash-5d4f8b7c9d-zz7qk_e4a9b1d0-5c2f-4b1e-9c3a-6f7d8e9a0b1c";
     fs::create_dir_all(root.path().join(stale)).expect("a directory");
     let roots = [root.path().to_owned()];
-    assert_eq!(Logs::default().read(&roots, &[]), (Status::Absent, vec![]));
+    assert_eq!(
+        Logs::default().read(NODE, &roots, &[]),
+        (Status::Absent, vec![])
+    );
 }
 
 #[test]
@@ -306,13 +322,13 @@ fn hostile_directories_name_nobody() {
     let roots = [root.path().to_owned()];
     let living = [(NetNsId(7), uid.to_owned())];
     assert_eq!(
-        Logs::default().read(&roots, &living),
+        Logs::default().read(NODE, &roots, &living),
         (Status::Ok(None), vec![])
     );
     let right = logs.join(format!("a_b_{uid}"));
     std::os::unix::fs::symlink("/etc", &right).expect("a link");
     // A link is translated, for it has the name; that it leads out of the node is not followed.
-    let (_, pods) = Logs::default().read(&roots, &living);
+    let (_, pods) = Logs::default().read(NODE, &roots, &living);
     assert_eq!(pods[0].label().as_deref(), Some("a/b"));
     assert_eq!(pods[0].containers, [""; 0]);
 }

@@ -4,7 +4,10 @@ use netviz::model::{
     Cluster, Datapath, Lookup, NetNsId, NodeFact, PodFact, Report, Role, Side, Source, Status,
     naming,
 };
-use netviz_tests::cli::sight::{Sight, end};
+use netviz_tests::cli::{
+    sight::{Sight, end},
+    wait::second,
+};
 
 const NODE: u64 = 100;
 const POD: u64 = 101;
@@ -407,4 +410,27 @@ fn what_another_node_takes_a_pod_for_is_said() {
     assert_eq!(looked_up(6, (7, "192.168.7.7")), [""; 0]);
     // A node of another cluster knows nothing of this one.
     assert_eq!(looked_up(2, (2, "172.18.0.3")), [""; 0]);
+}
+
+/// The screen waits for this.
+#[test]
+fn ten_thousand_pods_take_no_time_worth_a_word() {
+    let number = |number: u32| std::net::Ipv4Addr::from_bits(0x0b00_0000 + number).to_string();
+    let pod = |place: u32| PodFact {
+        // Some of them share the node's network, of some there is no trace here.
+        host_network: place.is_multiple_of(2),
+        ..on_worker(&number(place), named("default", &format!("pod-{place}")))
+    };
+    let reports = [
+        report(Source::Kubernetes, (0..10_000).map(pod).collect()),
+        report(Source::Kubelet, vec![inside(POD, named("default", "a"))]),
+    ];
+    let mut cluster = cluster();
+    let begun = std::time::Instant::now();
+    naming::apply(&mut cluster, &reports);
+    let took = begun.elapsed();
+    println!("10 000 pods were put together in {took:?}");
+    assert!(took < second() * 2, "{took:?}");
+    assert_eq!(cluster.pods.len(), 5_001);
+    assert_eq!(cluster.disagreements.len(), 5_000);
 }

@@ -244,7 +244,7 @@ fn programs_stand_in_their_order() {
     types(&mut state, "jj");
     let shown = text(&state, 160, 40);
     assert!(
-        shown.contains("first → [netviz] → cil_to → last"),
+        shown.contains("first (somebody else's) → netviz (ours) → cil_to (Cilium's)"),
         "{shown}"
     );
 }

@@ -1,22 +1,20 @@
 //! The terminal: a screen that is given back, whatever happens, and the keys.
 
+mod taken;
+
 use std::{
     io::{self, IsTerminal as _, Write},
-    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use crossterm::{
-    cursor::{Hide, MoveTo, Show},
-    event::{
-        DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers, read,
-    },
-    execute, queue,
-    terminal::{
-        Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-        enable_raw_mode, size,
-    },
+    cursor::MoveTo,
+    event::{Event, KeyCode, KeyEventKind, KeyModifiers, read},
+    queue,
+    terminal::{Clear, ClearType, size},
 };
+pub use taken::Aside;
+pub(super) use taken::Taken;
 use tokio::sync::mpsc;
 
 use crate::views::{
@@ -50,47 +48,6 @@ pub(super) fn is_terminal() -> bool {
 /// Whether colours are wanted (<https://no-color.org>).
 pub(super) fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// The terminal, taken: raw, on its alternate screen. Given back when this is dropped, and before
-/// a panic is told.
-#[derive(Debug)]
-pub(super) struct Taken(());
-
-impl Taken {
-    /// Takes the terminal; with `mouse`, the mouse reports to netviz.
-    pub(super) fn take(mouse: bool) -> io::Result<Self> {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            leave();
-            hook(panic);
-        }));
-        enable_raw_mode()?;
-        let taken = Self(());
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
-        if mouse {
-            MOUSE.store(true, Ordering::Relaxed);
-            execute!(io::stdout(), EnableMouseCapture)?;
-        }
-        Ok(taken)
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        leave();
-    }
-}
-
-/// Whether the mouse has to be given back.
-static MOUSE: AtomicBool = AtomicBool::new(false);
-
-fn leave() {
-    if MOUSE.swap(false, Ordering::Relaxed) {
-        let _ = execute!(io::stdout(), DisableMouseCapture);
-    }
-    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
-    let _ = disable_raw_mode();
 }
 
 /// Reads the terminal on a thread of its own and sends on what `wanted` makes of it.

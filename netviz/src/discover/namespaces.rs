@@ -97,7 +97,7 @@ fn started(stat: &str) -> Option<u64> {
 }
 
 /// Process ids, in ascending order.
-fn processes() -> Vec<i32> {
+pub(crate) fn processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut pids: Vec<i32> = entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

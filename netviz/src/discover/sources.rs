@@ -13,6 +13,7 @@ pub(crate) mod root;
 pub mod runtime;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
     thread,
@@ -22,7 +23,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::Discovered;
-use crate::model::{NetNsId, Report, Source};
+use crate::model::{NetNsId, Report, Source, Status};
 
 /// A pod's name is written some 30 ms after its interface came: soon after a change is asked again …
 const SOON: Duration = Duration::from_millis(100);
@@ -52,11 +53,11 @@ impl Names {
     pub fn start(found: &watch::Receiver<Arc<Discovered>>, options: &SourceOptions) -> Self {
         let (board, reports) = watch::channel(Reports::default());
         let board = Arc::new(board);
-        for (name, ask) in sources(options) {
+        for (name, source, ask) in sources(options) {
             let (found, board) = (found.clone(), Arc::clone(&board));
             let started = thread::Builder::new().name(name.into()).spawn(move || {
-                if let Some(context) = Context::new(found, board) {
-                    ask(context);
+                if let Some(context) = Context::new(found, Arc::clone(&board)) {
+                    run(source, ask, context, &board);
                 }
             });
             if let Err(error) = started {
@@ -75,17 +76,45 @@ impl Names {
 
 type Ask = Box<dyn FnOnce(Context) + Send>;
 
+/// Until the end; what ends before that by a mistake says nothing any more that is old by now.
+fn run(source: Source, ask: Ask, context: Context, board: &watch::Sender<Reports>) {
+    if catch_unwind(AssertUnwindSafe(|| ask(context))).is_err() {
+        let why = "ended by a mistake in netviz, which is told on standard error";
+        let report = Report::new(source, None, Status::Failed(why.into()));
+        publish(board, source, vec![report]);
+    }
+}
+
+/// Says what `source` knows, in place of what it said before.
+fn publish(board: &watch::Sender<Reports>, source: Source, reports: Vec<Report>) {
+    board.send_if_modified(|all| {
+        let mut new: Vec<Report> = all
+            .iter()
+            .filter(|report| report.source != source)
+            .cloned()
+            .collect();
+        new.extend(reports);
+        new.sort_by_key(|report| (report.source, report.node));
+        let changed = **all != new;
+        if changed {
+            *all = Arc::new(new);
+        }
+        changed
+    });
+}
+
 /// Every source: the name of its thread (15 bytes are seen), and what it does there.
-fn sources(options: &SourceOptions) -> Vec<(&'static str, Ask)> {
+fn sources(options: &SourceOptions) -> Vec<(&'static str, Source, Ask)> {
     let options = options.clone();
     vec![
-        ("names-cni", Box::new(cni::run)),
-        ("names-runtime", Box::new(runtime::run)),
-        ("names-kubelet", Box::new(kubelet::run)),
-        ("names-maps", Box::new(maps::run)),
-        ("names-cilium", Box::new(cilium::run)),
+        ("names-cni", Source::CniCache, Box::new(cni::run)),
+        ("names-runtime", Source::Runtime, Box::new(runtime::run)),
+        ("names-kubelet", Source::Kubelet, Box::new(kubelet::run)),
+        ("names-maps", Source::CiliumMaps, Box::new(maps::run)),
+        ("names-cilium", Source::Cilium, Box::new(cilium::run)),
         (
             "names-kube",
+            Source::Kubernetes,
             Box::new(move |context| kubernetes::run(context, &options)),
         ),
     ]
@@ -147,20 +176,7 @@ impl Context {
 
     /// Says what `source` knows, in place of what it said before.
     pub(crate) fn publish(&self, source: Source, reports: Vec<Report>) {
-        self.board.send_if_modified(|all| {
-            let mut new: Vec<Report> = all
-                .iter()
-                .filter(|report| report.source != source)
-                .cloned()
-                .collect();
-            new.extend(reports);
-            new.sort_by_key(|report| (report.source, report.node));
-            let changed = **all != new;
-            if changed {
-                *all = Arc::new(new);
-            }
-            changed
-        });
+        publish(&self.board, source, reports);
     }
 
     /// Asks again and again: at once when interfaces or nodes change, otherwise ever more seldom.
@@ -192,5 +208,31 @@ impl Context {
             Err(_) => self.pause = (self.pause * 2).min(SELDOM),
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_panics_takes_back_what_it_said() {
+        let (_found, receiver) = watch::channel(Arc::new(Discovered::default()));
+        let (board, reports) = watch::channel(Reports::default());
+        let board = Arc::new(board);
+        let context = Context::new(receiver, Arc::clone(&board)).expect("a runtime");
+        let other = Report::new(Source::CniCache, None, Status::Ok(None));
+        publish(&board, Source::CniCache, vec![other.clone()]);
+        let ask = |context: Context| {
+            let report = Report::new(Source::Kubelet, Some(NetNsId(1)), Status::Ok(None));
+            context.publish(Source::Kubelet, vec![report]);
+            panic!("on purpose");
+        };
+        run(Source::Kubelet, Box::new(ask), context, &board);
+        let said = reports.borrow();
+        assert_eq!(said.len(), 2);
+        assert_eq!(said[0], other);
+        let trouble = matches!(&said[1].status, Status::Failed(why) if why.starts_with("ended"));
+        assert!(trouble && said[1].source == Source::Kubelet, "{said:?}");
     }
 }

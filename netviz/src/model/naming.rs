@@ -10,12 +10,12 @@ mod lookups;
 mod rooms;
 mod status;
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use claims::{Claim, claims};
 use rooms::{Room, Rooms};
 
-use super::{Cluster, NodeFact, Pod, PodFact, Report, Role, Source, plain};
+use super::{Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Source, plain};
 
 /// Names the doors, pods and nodes of `cluster` by what `reports` say.
 ///
@@ -147,21 +147,19 @@ fn told(named: &Claim<'_>, claims: &[&Claim<'_>]) -> Pod {
 
 /// Pods in the node's own network namespace: they are there, and no door is theirs.
 fn without_door(cluster: &Cluster, outside: &[Claim<'_>]) -> Vec<Pod> {
-    let mut pods: Vec<Pod> = Vec::new();
+    let mut named: BTreeMap<(usize, String), Vec<&Claim<'_>>> = BTreeMap::new();
     for claim in outside.iter().filter(|claim| claim.fact.host_network) {
-        let same: Vec<&Claim<'_>> = outside
-            .iter()
-            .filter(|other| other.node == claim.node && other.fact.host_network)
-            .filter(|other| other.fact.label() == claim.fact.label())
-            .collect();
-        if claim.fact.name.is_none() || same.first().is_some_and(|first| *first != claim) {
-            continue;
+        if let Some(label) = claim.fact.label() {
+            named.entry((claim.node, label)).or_default().push(claim);
         }
-        let mut pod = told(claim, &same);
-        let node = &cluster.nodes[claim.node];
-        pod.node.clone_from(&node.name);
-        pod.netns = Some(node.netns);
-        pods.push(pod);
     }
-    pods
+    let pod = |((node, _), claims): (_, Vec<&Claim<'_>>)| {
+        let node: &Node = &cluster.nodes[node];
+        Pod {
+            node: node.name.clone(),
+            netns: Some(node.netns),
+            ..told(claims[0], &claims)
+        }
+    };
+    named.into_iter().map(pod).collect()
 }

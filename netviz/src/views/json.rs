@@ -2,18 +2,23 @@
 
 use std::io::{self, Write};
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 
 use crate::model::Snapshot;
 
-/// The schema of what is written: a field that may be `null` is there all the same.
+/// The schema of a snapshot.
 #[must_use]
 pub fn schema() -> serde_json::Value {
+    schema_of::<Snapshot>()
+}
+
+/// The schema of a form as it is written: a field that may be `null` is there all the same.
+pub(super) fn schema_of<T: JsonSchema>() -> serde_json::Value {
     let generator = SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator();
-    generator.into_root_schema_for::<Snapshot>().into()
+    generator.into_root_schema_for::<T>().into()
 }
 
 /// Writes a snapshot in as many lines as it takes.

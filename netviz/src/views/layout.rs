@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::model::{DoorId, DoorState, NetNsId, Role, Side, Snapshot, qualified};
 pub use way::{Way, WayKind};
 
+use super::text::safe;
+
 /// All buildings, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Layout {
@@ -34,6 +36,8 @@ pub struct Building {
     pub inner: Vec<Hallway>,
     /// Ways out and whatever is neither: tunnels, encryption, uplinks with their far end, others.
     pub gates: Vec<Hallway>,
+    /// Pods in the node's own network, such as kube-proxy: no door is theirs. Not cleaned.
+    pub residents: Vec<String>,
 }
 
 /// A corridor, or one door alone where the other end is not shown.
@@ -122,6 +126,7 @@ impl Layout {
             ] {
                 halls.sort_by(|a, b| order(a).cmp(&order(b)));
             }
+            building.residents = residents(snapshot, building.netns);
         }
         let way = Way::between(&buildings, &shown);
         Self { buildings, way }
@@ -148,6 +153,28 @@ impl Hallway {
     pub fn ends(&self) -> impl Iterator<Item = DoorId> + use<> {
         [Some(self.far), self.near].into_iter().flatten()
     }
+}
+
+/// Names of the pods that are in the network namespace of a node.
+pub(super) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<String> {
+    let here = snapshot.pods.iter().filter(|pod| pod.netns == Some(node));
+    let mut names: Vec<_> = here
+        .map(|pod| qualified(pod.namespace.as_deref(), &pod.name))
+        .collect();
+    names.sort();
+    names
+}
+
+/// More than a node has in its own network, that of a control plane included.
+const FEW: usize = 30;
+
+/// Names that can be shown, and how many there are besides.
+pub(super) fn few(names: &[String]) -> Vec<String> {
+    let mut few: Vec<_> = names.iter().take(FEW).map(|name| safe(name)).collect();
+    if names.len() > FEW {
+        few.push(format!("and {} more", names.len() - FEW));
+    }
+    few
 }
 
 fn order(hallway: &Hallway) -> (Role, &str, u32, DoorId) {

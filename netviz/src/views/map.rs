@@ -10,7 +10,7 @@ pub mod text;
 use std::collections::HashMap;
 
 use super::{
-    layout::{Building, Hallway, Layout, WayKind},
+    layout::{Building, Hallway, Layout, WayKind, few},
     reasons::{Reason, Reasons},
     table::{self, around},
     text::{cut_apart, cut_middle, rate, safe},
@@ -113,6 +113,12 @@ impl<'a> Map<'a> {
         (hall.role == Role::Uplink && tunnel).then(|| "carries the tunnel".into())
     }
 
+    /// `in the node's own network: kube-system/kube-proxy-x2x4k, …`
+    fn residents(&self, building: &Building) -> Option<String> {
+        let names = few(&building.residents);
+        (!names.is_empty()).then(|| format!("{RESIDENTS}: {}", names.join(", ")))
+    }
+
     /// What the signs mean that are in this drawing, a line for each.
     /// `lines` says how corridors are drawn.
     fn legend(&self, lines_mean: &str) -> Vec<String> {
@@ -150,6 +156,9 @@ impl<'a> Map<'a> {
                 name.unwrap_or_default()
             ));
         }
+        if !self.snapshot.sources.is_empty() {
+            lines.push(format!("names: {}", around::names(self.snapshot)));
+        }
         lines
     }
 }
@@ -185,6 +194,8 @@ impl<'a> Hall<'a> {
     }
 }
 
+/// What pods without a door of their own are headed by.
+const RESIDENTS: &str = "in the node's own network";
 /// `eth0`, or what can be said.
 #[must_use]
 pub fn name(door: &DoorState) -> String {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use netviz::model::{
-    Chain, Cluster, Counts, Door, DoorId, DoorSample, Ledger, Meter, NetNsId, Node, Peer, Role,
-    Sample, Side, Snapshot, SourceStatus, Space,
+    Chain, Cluster, Counts, Door, DoorId, DoorSample, Ledger, Meter, NetNsId, Node, Peer, Pod,
+    Role, Sample, Side, Snapshot, Source, SourceStatus, Space,
 };
 
 /// A cluster under construction, and what its doors have counted.
@@ -121,6 +121,25 @@ impl Sight {
         eth0.pod = Some(name.into());
         lxc.pod = Some(name.into());
         eth0.addresses = vec![address.into()];
+    }
+
+    /// Adds a pod in the node's own network.
+    pub fn resident(&mut self, node: usize, name: &str) {
+        let home = &self.cluster.nodes[node];
+        let pod = Pod {
+            node: home.name.clone(),
+            namespace: Some("kube-system".into()),
+            name: name.into(),
+            netns: Some(home.netns),
+            addresses: Vec::new(),
+            containers: Vec::new(),
+            endpoint: None,
+            identity: None,
+            labels: Vec::new(),
+            condition: None,
+            sources: vec![Source::Kubelet],
+        };
+        self.cluster.pods.push(pod);
     }
 
     /// The door of that index in that namespace.
@@ -270,6 +289,8 @@ pub fn blog() -> Sight {
     wire.problem = Some("its network namespace (link-netnsid 4) cannot be found from here: run netviz on the host, with the host's /proc and /run/netns".into());
     sight.cluster.doors.push(wire);
     sight.read(ONE, 5, tunnel, tunnel);
+    sight.resident(one, "kube-proxy-9vd2t");
+    sight.resident(one, "cilium-5r2xk");
     second_node(&mut sight);
     sight.cluster.sources = vec![
         SourceStatus {
@@ -451,6 +472,11 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
             4 => door.peer = None,
             5 => door.mac = None,
             _ => {}
+        }
+    }
+    for node in 0..sight.cluster.nodes.len() {
+        for _ in 0..pick(6) {
+            sight.resident(node, names[pick(names.len())]);
         }
     }
     for sample in sight.now.doors.values_mut() {

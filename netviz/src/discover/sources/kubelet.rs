@@ -3,15 +3,18 @@
 //!
 //! The directories stay after the pod, so they only translate. That a pod is there is said by a
 //! process of its: with one, it has its name even where libcni's cache and containerd's bundles are
-//! lost. Pods in the node's own network are left to the other sources.
+//! lost.
 
 pub mod cgroup;
+mod residents;
 
 use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
+
+use residents::Residents;
 
 use super::{
     Context,
@@ -28,19 +31,23 @@ const DIRECTORY: &str = "var/log/pods";
 /// More containers than any pod has.
 const CONTAINERS: usize = 256;
 
-/// A pod's namespace, and the uid that a process in it is labelled with.
+/// A pod's namespace, which may be the node's own, and the uid that a process in it is labelled with.
 pub type Living = (NetNsId, String);
 
 /// Reads what is there of all nodes until the end.
 pub(super) fn run(mut context: Context) {
     let mut caches: HashMap<NetNsId, Logs> = HashMap::new();
+    let mut residents = Residents::default();
     loop {
         let sites = context.sites();
         let found = context.found();
         caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
+        residents.look(&found);
         let report = |site: &super::Site| {
             let logs = caches.entry(site.netns).or_default();
-            let (status, pods) = logs.read(&site.roots, &living(&found, site.netns));
+            let mut living = living(&found, site.netns);
+            living.extend(residents.of(site.netns, &living));
+            let (status, pods) = logs.read(site.netns, &site.roots, &living);
             Report {
                 pods,
                 ..Report::new(Source::Kubelet, Some(site.netns), status)
@@ -76,10 +83,16 @@ fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
 fn uid(entrance: &Path, netns: NetNsId) -> Option<String> {
     let process = entrance.to_str()?.strip_suffix("/ns/net")?;
     let process = process.strip_prefix("/proc/").map(|_| process)?;
-    let member = cgroup::member(&fs::read_to_string(format!("{process}/cgroup")).ok()?)?;
+    let uid = uid_of(process)?;
     // Another process may have the number by now.
     let same = namespace(&format!("{process}/ns/net")).ok()? == netns.0;
-    same.then_some(member.uid)
+    same.then_some(uid)
+}
+
+/// Of the pod that a process is in, by its directory below `/proc`.
+fn uid_of(process: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{process}/cgroup")).ok()?;
+    Some(cgroup::member(&text)?.uid)
 }
 
 /// The directories of one node's logs.
@@ -90,8 +103,14 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The names of those pods that live, from a node whose files can be read at one of `roots`.
-    pub fn read(&mut self, roots: &[PathBuf], living: &[Living]) -> (Status, Vec<PodFact>) {
+    /// The names of those pods that live, from the node whose own namespace is `node`, and whose
+    /// files can be read at one of `roots`.
+    pub fn read(
+        &mut self,
+        node: NetNsId,
+        roots: &[PathBuf],
+        living: &[Living],
+    ) -> (Status, Vec<PodFact>) {
         let listed = match files::list(roots, DIRECTORY) {
             Ok(listed) => listed,
             Err(status) => return (status, Vec::new()),
@@ -111,6 +130,7 @@ impl Logs {
                 uid: Some(uid.clone()),
                 containers: self.containers(&listed, path),
                 netns: Some(*netns),
+                host_network: *netns == node,
                 ..PodFact::default()
             })
         });

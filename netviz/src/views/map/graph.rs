@@ -9,7 +9,10 @@ pub use mermaid::mermaid;
 use super::{Hall, Map, index, name, rates, remark};
 use crate::{
     model::{DoorState, Role},
-    views::{layout::Building, text::safe},
+    views::{
+        layout::{Building, few},
+        text::safe,
+    },
 };
 
 /// A corridor as both languages draw it.
@@ -53,7 +56,21 @@ fn pairs(map: &Map<'_>, building: &Building, most: usize) -> (Vec<Pair>, usize) 
         let joined = way.is_some_and(|way| way.begins_at(hallway));
         Some(pair(&hall, aside, joined))
     };
-    (halls.filter_map(pair).collect(), left)
+    (
+        halls.filter_map(pair).chain(residents(building)).collect(),
+        left,
+    )
+}
+
+/// Pods that share the node's doors, in a box of their own.
+fn residents(building: &Building) -> Option<Pair> {
+    let names = few(&building.residents);
+    (!names.is_empty()).then(|| Pair {
+        far: [vec![super::RESIDENTS.into()], names].concat(),
+        near: None,
+        busiest: None,
+        joined: false,
+    })
 }
 
 fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Pair {

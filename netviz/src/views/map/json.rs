@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Map;
-use crate::{model::Snapshot, views::layout::Layout};
+use crate::{
+    model::Snapshot,
+    views::{json::schema_of, layout::Layout},
+};
 
 /// Name and version of this form.
 pub const SCHEMA: &str = "netviz.map/1";
@@ -19,6 +22,12 @@ pub struct Drawing<'a> {
     layout: &'a Layout,
     /// As `netviz doors -o json` writes it.
     snapshot: &'a Snapshot,
+}
+
+/// The schema of what is written.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema_of::<Drawing<'_>>()
 }
 
 /// What is written for a map.

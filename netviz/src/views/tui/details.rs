@@ -7,13 +7,17 @@ use super::{
     state::State,
 };
 use crate::{
+    audit::Owner,
     model::{Chain, DoorState, NetNsId, Pod, Snapshot, Source, qualified},
     views::{
+        layout::{few, residents},
         table,
-        text::{UNKNOWN, bytes, count, rate, safe, wrap},
+        text::{UNKNOWN, bytes, count, cut_middle, rate, safe, visible_width, wrap},
     },
 };
 
+/// Columns of what a fact is of.
+const LABEL: usize = 11;
 /// Lines of a chart.
 const CHART: usize = 3;
 
@@ -62,15 +66,30 @@ impl Lines {
     /// A fact, if it is known; whatever a pod may have named is made safe here.
     fn fact(&mut self, what: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
-            let value = safe(&value.to_string());
-            self.text
-                .extend(wrap(&format!("{what:<11}{value}"), self.width, 11));
+            let room = self.width.saturating_sub(LABEL);
+            let value = breakable(&safe(&value.to_string()), room);
+            let line = format!("{what:<LABEL$}{value}");
+            self.text.extend(wrap(&line, self.width, LABEL));
         }
     }
 
     fn list(&mut self, what: &str, values: &[String]) {
         self.fact(what, (!values.is_empty()).then(|| values.join(" ")));
     }
+}
+
+/// Long names may be broken behind a slash, and are cut in the middle where that is not enough: it
+/// is their ends by which pods are told apart.
+fn breakable(text: &str, room: usize) -> String {
+    let word = |word: &str| {
+        if visible_width(word) <= room {
+            return word.to_owned();
+        }
+        let parts = word.split_inclusive('/');
+        let parts: Vec<_> = parts.map(|part| cut_middle(part, room)).collect();
+        parts.join(" ")
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn name(door: &DoorState) -> String {
@@ -127,18 +146,24 @@ fn door(
     lines.text
 }
 
-/// The programs of a hook in the order in which they run; ours is the one in brackets.
+/// The programs of a hook in the order in which they run, each with its owner.
 fn programs(chain: Option<&Chain>) -> String {
     let Some(chain) = chain else {
         return UNKNOWN.into();
     };
-    let ours = "[netviz]".to_owned();
-    let all: Vec<_> = chain
-        .ahead
-        .iter()
-        .chain([&ours])
-        .chain(&chain.behind)
-        .cloned()
+    let owned = |name: &String| {
+        let owner = match Owner::of(name) {
+            Owner::Cilium => "Cilium's",
+            Owner::Netviz => "another netviz's",
+            Owner::Other => "somebody else's",
+        };
+        format!("{name} ({owner})")
+    };
+    let ahead = chain.ahead.iter().map(owned);
+    let behind = chain.behind.iter().map(owned);
+    let all: Vec<_> = ahead
+        .chain(["netviz (ours)".into()])
+        .chain(behind)
         .collect();
     all.join(" → ")
 }
@@ -153,7 +178,7 @@ fn charts(lines: &mut Lines, history: Option<&History>) {
     let Some(history) = history else {
         return;
     };
-    let width = lines.width.saturating_sub(11).min(60);
+    let width = lines.width.saturating_sub(LABEL).min(60);
     for (sign, readings) in [("▼", history.ingress()), ("▲", history.egress())] {
         let most = readings.iter().flatten().copied().reduce(f64::max);
         let rows = chart(&readings, width, CHART);
@@ -164,7 +189,7 @@ fn charts(lines: &mut Lines, history: Option<&History>) {
             };
             lines
                 .text
-                .push(format!("{label:<11}{row}").trim_end().to_owned());
+                .push(format!("{label:<LABEL$}{row}").trim_end().to_owned());
         }
     }
 }
@@ -224,6 +249,7 @@ fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Ve
         .filter(|door| door.node_netns == netns)
         .count();
     lines.fact("doors", Some(doors));
+    lines.list("shared by", &few(&residents(snapshot, netns)));
     for source in &snapshot.sources {
         lines.fact(
             "source",
@@ -277,5 +303,21 @@ fn disagreements(lines: &mut Lines, snapshot: &Snapshot, doors: &[&DoorState]) {
         if doors.iter().any(concerns) {
             lines.fact("disagreed", Some(&disagreement.what));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_names_apart_is_never_lost() {
+        assert_eq!(breakable("a/b c", 3), "a/b c");
+        assert_eq!(
+            breakable("networking101/busybox-fmhwc", 16),
+            "networking101/ busybox-fmhwc"
+        );
+        let cut = breakable("a-deployment-with-a-long-name-x2x4k", 16);
+        assert!(cut.ends_with("x2x4k") && cut.contains('…'), "{cut}");
     }
 }

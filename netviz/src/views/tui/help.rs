@@ -1,15 +1,14 @@
 //! What the keys and signs are.
 
-/// The help, in lines that are at most 60 columns wide.
-pub(super) const HELP: [&str; 23] = [
+/// The help, in lines that are at most 60 columns wide: framed, it fills 24 rows.
+pub(super) const HELP: [&str; 22] = [
     "↑ ↓  k j        a row up or down    PgUp PgDn  a page",
     "Home End  g G   the first, the last row",
     "← →  h l        a node's rooms: hide, show; out, in",
     "Enter           details: show, hide    [ ]  scroll them",
     "/               filter by pod, node or device; Esc clears",
     "s               sort: place, rate, packets, bytes, name",
-    "p               pause, go on",
-    "q  Ctrl-C       quit",
+    "p               pause, go on        q  Ctrl-C  quit",
     "mouse           click selects, wheel scrolls",
     "",
     "▼ into the device (ingress hook)   ▲ out of it (egress)",

@@ -17,8 +17,8 @@ pub struct Places {
 
 /// From so many columns on, the details stand beside the building.
 const WIDE: u16 = 110;
-/// Columns of the building that is not alone.
-const BUILDING: u16 = 72;
+/// Columns of the building that is not alone, and a blank one: with the word for each door's state.
+const BUILDING: u16 = 74;
 /// From so many rows on, there is room for details under the building.
 const HIGH: u16 = 14;
 
@@ -67,8 +67,9 @@ pub(super) fn has_room_for_both(area: Rect) -> bool {
 }
 
 fn beside(body: Rect, left: u16) -> (Rect, Rect) {
+    // With a blank column between them.
     let building = Rect {
-        width: left,
+        width: left - 1,
         ..body
     };
     let details = Rect {

@@ -125,7 +125,8 @@ fn details(frame: &mut Frame, area: Rect, state: &State) {
         String::new()
     };
     let room = width.saturating_sub(4 + visible_width(&more));
-    let title = format!("── {} ", cut_end(&title, room.saturating_sub(2)));
+    let corner = if beside { "┌─" } else { "──" };
+    let title = format!("{corner} {} ", cut_end(&title, room.saturating_sub(2)));
     let rule = "─".repeat(width.saturating_sub(visible_width(&title) + visible_width(&more)));
     put(
         frame,
@@ -153,14 +154,18 @@ fn help(frame: &mut Frame, area: Rect) {
     let height = u16::try_from(HELP.len() + 2)
         .unwrap_or(u16::MAX)
         .min(area.height);
-    let window = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
+    let framed = usize::from(height) >= HELP.len() + 2;
+    // Where there is no room for a frame, nothing stands beside it that could be taken for help.
+    let window = match framed {
+        true => Rect {
+            x: area.x + (area.width - width) / 2,
+            y: area.y + (area.height - height) / 2,
+            width,
+            height,
+        },
+        false => area,
     };
     frame.render_widget(Clear, window);
-    let framed = usize::from(height) >= HELP.len() + 2;
     if framed {
         frame.render_widget(
             ratatui::widgets::Block::bordered().title(" netviz "),
@@ -169,8 +174,8 @@ fn help(frame: &mut Frame, area: Rect) {
     }
     for (place, line) in (0..height).zip(HELP) {
         let inner = Rect {
-            x: window.x + 2.min(width),
-            width: width.saturating_sub(4),
+            x: window.x + 2.min(window.width),
+            width: window.width.saturating_sub(4),
             ..window
         };
         put(frame, inner, place + u16::from(framed), line, Style::new());

@@ -158,9 +158,9 @@ async fn from_files(paths: &[PathBuf], root: &Root, places: &[Place]) -> Result<
     } = chosen;
     if let Some(certificate) = &certificate
         && let Some(until) = &certificate.until
-        && *until < jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string()
+        && *until < jiff::Timestamp::now()
     {
-        let date = until.get(..8).unwrap_or(until);
+        let date = until.strftime("%Y-%m-%d");
         return Err(Status::Failed(format!(
             "the certificate has expired: that in {origin} on {date}: renew it (kubeadm certs renew)"
         )));

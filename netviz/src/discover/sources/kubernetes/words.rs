@@ -55,8 +55,8 @@ pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
         {
             return format!("{url}: {NOT_KUBERNETES}");
         }
-        if let Some(text) = of_certificate(&this.to_string()) {
-            return format!("{url}: {text}");
+        if let Some(error) = this.downcast_ref::<rustls::Error>() {
+            return format!("{url}: {}", of_tls(error));
         }
         let io = this.downcast_ref::<io::Error>();
         if let Some(error) = io {
@@ -78,22 +78,83 @@ pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
     format!("cannot reach {url}: {why}")
 }
 
-/// By the words of rustls, whose own type lies too deep to be asked.
-fn of_certificate(text: &str) -> Option<&'static str> {
-    if text.contains("received corrupt message") {
-        return Some("does not speak TLS");
+/// What is wrong with TLS. rustls says some of it in two ways, the second one with more in it.
+fn of_tls(error: &rustls::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
+    match error {
+        Error::InvalidMessage(_) => "does not speak TLS",
+        Error::PeerIncompatible(_) => "speaks neither TLS 1.2 nor 1.3 as netviz does",
+        Error::InvalidCertificate(wrong) => match wrong {
+            Wrong::Expired | Wrong::ExpiredContext { .. } => "the certificate has expired",
+            Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
+                "the certificate is not valid yet: one of the clocks is wrong"
+            }
+            // kubeadm calls the authority of every cluster "kubernetes": then it is the signature
+            // by which another one's is known.
+            Wrong::UnknownIssuer | Wrong::BadSignature => {
+                "the certificate is not of the authority that the kubeconfig names"
+            }
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+                "the certificate is for another name"
+            }
+            _ => "the certificate is not accepted",
+        },
+        // What the server says of the certificate that it was shown.
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied,
+        ) => "does not accept the credentials: renew them",
+        _ => "TLS fails: look at it with kubectl",
     }
-    if !text.contains("certificate") {
-        return None;
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError, Error as Tls};
+
+    use super::*;
+
+    /// As hyper-rustls hands it on: in an error of the socket, in another one.
+    fn said(error: Tls) -> String {
+        let inner = io::Error::new(io::ErrorKind::InvalidData, error);
+        of_causes("https://here", &io::Error::other(inner))
     }
-    let text = text.to_ascii_lowercase();
-    Some(if text.contains("expired") {
-        "the certificate has expired"
-    } else if text.contains("unknownissuer") || text.contains("unknown issuer") {
-        "the certificate is not of the authority that the kubeconfig names"
-    } else if text.contains("not valid for name") || text.contains("notvalidforname") {
-        "the certificate is for another name"
-    } else {
-        "the certificate is not accepted"
-    })
+
+    #[test]
+    fn errors_of_tls_are_known_by_their_type() {
+        for (error, words) in [
+            (
+                Tls::InvalidCertificate(CertificateError::Expired),
+                "the certificate has expired",
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::NotValidYet),
+                "the certificate is not valid yet: one of the clocks is wrong",
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::BadSignature),
+                "the certificate is not of the authority that the kubeconfig names",
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::Revoked),
+                "the certificate is not accepted",
+            ),
+            (
+                Tls::AlertReceived(AlertDescription::CertificateExpired),
+                "does not accept the credentials: renew them",
+            ),
+            // A word in an error is not what the error is.
+            (
+                Tls::General("the certificate has expired".into()),
+                "TLS fails: look at it with kubectl",
+            ),
+        ] {
+            assert_eq!(said(error), format!("https://here: {words}"));
+        }
+    }
 }

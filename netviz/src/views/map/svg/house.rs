@@ -12,7 +12,7 @@ use crate::{
         layout::Building,
         map::{Hall, Map, index, name, note, purpose, rates, remark},
         reasons::Reasons,
-        text::{cut_end, cut_middle, safe},
+        text::{cut_end, cut_middle, safe, wrap},
     },
 };
 
@@ -29,6 +29,9 @@ const NEAR: usize = 436;
 pub(super) const LABEL: usize = 42;
 const ADDRESS: usize = 20;
 const TITLE: usize = 80;
+const SENTENCE: usize = 92;
+/// Height of a line of small letters.
+const LINE: usize = 15;
 /// An interface's name.
 const NAME: usize = 15;
 
@@ -52,7 +55,21 @@ struct Ends<'a> {
 
 impl House<'_> {
     pub(super) fn height(&self, building: &Building) -> usize {
-        HEADING + building.rooms.len() * (ROOM + SPACE) + gates(building) * GATE + SPACE
+        HEADING + building.rooms.len() * (ROOM + SPACE) + self.below(building) + SPACE
+    }
+
+    /// Height of what stands below the rooms.
+    fn below(&self, building: &Building) -> usize {
+        let gates = building.inner.len() + building.gates.len();
+        self.residents(building).len() * LINE + gates * GATE
+    }
+
+    /// Pods that share the node's doors.
+    fn residents(&self, building: &Building) -> Vec<String> {
+        let said = self.map.residents(building).unwrap_or_default();
+        let lines = wrap(&said, SENTENCE, 2).into_iter();
+        let lines = lines.filter(|line| !line.is_empty());
+        lines.map(|line| cut_end(&line, SENTENCE)).collect()
     }
 
     /// Draws it; the gates stand at the bottom. Gives where it is joined to the others.
@@ -78,7 +95,11 @@ impl House<'_> {
             self.room(pen, &hall, y, remarks);
             y += ROOM + SPACE;
         }
-        let mut y = (top + height).saturating_sub(gates(building) * GATE + SPACE);
+        let mut y = (top + height).saturating_sub(self.below(building) + SPACE);
+        for line in self.residents(building) {
+            pen.write("s", (INDENT + 8, y + 10), Anchor::Start, &line);
+            y += LINE;
+        }
         let mut ports = Vec::new();
         let way = self.map.layout.way.as_ref();
         for hallway in building.inner.iter().chain(&building.gates) {
@@ -158,10 +179,6 @@ impl House<'_> {
         }
         pen.close();
     }
-}
-
-fn gates(building: &Building) -> usize {
-    building.inner.len() + building.gates.len()
 }
 
 /// The class of what nothing crosses.

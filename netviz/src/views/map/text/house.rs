@@ -9,7 +9,7 @@ use crate::{
         layout::{Building, Hallway},
         map::{Hall, Map, index, name, note, purpose, rates},
         reasons::Reasons,
-        text::{cut_end, cut_middle, safe, visible_width},
+        text::{cut_end, cut_middle, safe, visible_width, wrap},
     },
 };
 
@@ -47,7 +47,7 @@ impl House<'_> {
         for (_, hall) in self.halls(&building.rooms) {
             rooms.extend(self.room(&hall, remarks));
         }
-        let mut gates = Vec::new();
+        let mut gates = self.residents(building);
         for (joined, hall) in self
             .halls(&building.inner)
             .chain(self.halls(&building.gates))
@@ -56,6 +56,16 @@ impl House<'_> {
             gates.extend(self.gate(&hall, joined, aside.as_deref(), remarks));
         }
         Plot::new(self.map.heading(building), rooms, gates, self.inner)
+    }
+
+    /// Pods that share the node's doors.
+    fn residents(&self, building: &Building) -> Vec<Line> {
+        let said = self.map.residents(building).unwrap_or_default();
+        let lines = wrap(&said, self.inner, 2).into_iter();
+        let lines = lines.filter(|line| !line.is_empty());
+        lines
+            .map(|line| Line::default().write(cut_end(&line, self.inner)))
+            .collect()
     }
 
     /// Hallways with their doors, and whether they lead to the other buildings.

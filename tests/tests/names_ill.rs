@@ -1,0 +1,112 @@
+//! Sources of names that hang, lie or pour: the doors are counted, and each is said in a line.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    process::Stdio,
+};
+
+use netviz::lab::{Lab, Options};
+use netviz_tests::{
+    api::{ApiServer, Manner},
+    cli::netviz::{Running, looking_at},
+};
+use serde_json::Value;
+
+/// Far more than netviz takes for itself; a list of which 100 MB were kept would be beyond it.
+const MOST_MEMORY: u64 = 100 << 20;
+
+fn status<'a>(snapshot: &'a Value, source: &str) -> Option<&'a str> {
+    let mut sources = snapshot["sources"].as_array()?.iter();
+    sources.find(|it| it["name"] == source)?["status"].as_str()
+}
+
+fn all_count(snapshot: &Value) -> bool {
+    let doors = snapshot["doors"].as_array().expect("doors");
+    doors.len() == 26 && doors.iter().all(|door| door["state"] == "counting")
+}
+
+fn names(snapshot: &Value) -> usize {
+    let pods = snapshot["pods"].as_array().expect("pods");
+    pods.iter()
+        .filter(|pod| pod["sources"][0] == "cni_cache")
+        .count()
+}
+
+/// What netviz took at the most, in bytes.
+fn memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    number.map_or(0, |kilobytes: u64| kilobytes << 10)
+}
+
+/// Two agents, one that never answers and one that has left its socket behind; a file in the
+/// middle of being written.
+fn make_ill(lab: &Lab) -> [UnixListener; 1] {
+    let root = |node: usize| PathBuf::from(format!("/proc/{}/root", lab.nodes()[node].pid));
+    let listener = |node| {
+        let directory = root(node).join("run/cilium");
+        fs::create_dir_all(&directory).expect("a directory");
+        // An address has 108 bytes, and may not lead through another process's root.
+        let own = fs::File::open(&directory).expect("a directory");
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&own);
+        UnixListener::bind(format!("/proc/self/fd/{fd}/cilium.sock")).expect("a socket")
+    };
+    drop(listener(1));
+    let results = root(0).join("var/lib/cni/results");
+    let begun = r#"{"kind":"cniCacheV1","containerId":"5f0c"#;
+    fs::write(results.join("cilium-half-eth0"), begun).expect("a file");
+    [listener(0)]
+}
+
+#[test]
+fn counting_waits_for_no_source() {
+    let lab = Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"));
+    let _hangs = make_ill(&lab);
+    let ills = [
+        (Manner::Silent, "no answer in 5 s"),
+        (Manner::Huge, "more than 8 MiB in one answer"),
+        (Manner::Garbage, "answer is not what Kubernetes sends"),
+        (Manner::Refuse(403), "forbidden: needs list and watch of"),
+    ];
+    for (place, (manner, words)) in ills.into_iter().enumerate() {
+        let server = ApiServer::start(&format!("ill-{place}"), 2199).expect("a server");
+        server.state().manner = manner;
+        let config = server.kubeconfig("{token: very-secret}");
+        let config = server.write("config", &config).expect("a file");
+        let words_of_line = ["doors", "-o", "jsonl", "--watch", "100ms", "--kubeconfig"];
+        let mut netviz = looking_at(&lab, &words_of_line);
+        let mut running = Running::start(netviz.arg(config).stdout(Stdio::piped()));
+        let out = running.child.stdout.take().expect("a pipe");
+        let mut before = 0;
+        let all = BufReader::new(out).lines().find_map(|line| {
+            let snapshot: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            let said = |source| status(&snapshot, source).unwrap_or_default();
+            before += usize::from(said("kubernetes").is_empty() || said("cilium").is_empty());
+            let told = said("kubernetes").contains(words) && said("cilium").contains("no answer");
+            (told && all_count(&snapshot)).then_some(snapshot)
+        });
+        let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never said"));
+        // While the one is asked, the others and the doors are shown.
+        assert!(
+            before > 0,
+            "{words}: the first reading waited for all sources"
+        );
+        assert_eq!(names(&snapshot), 4, "{words}");
+        let said = |source| status(&snapshot, source).unwrap_or_default();
+        assert_eq!(
+            said("cilium"),
+            "no answer in 2 s (mycluster-worker), nobody listens at its socket (mycluster-worker2)"
+        );
+        assert_eq!(said("cni cache"), "ok (1 unreadable of 5)");
+        assert_eq!(said("containerd"), "ok");
+        assert!(!snapshot.to_string().contains("very-secret"));
+        let memory = memory(running.child.id());
+        println!("{words}: {} MiB at the most", memory >> 20);
+        assert!(memory < MOST_MEMORY, "{words}: {memory} bytes");
+    }
+    lab.down().expect("the laboratory goes");
+}
