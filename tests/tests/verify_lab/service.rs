@@ -11,7 +11,7 @@ use super::site::{Site, arrived, expect};
 
 pub(super) fn to_a_service(mode: Mode) {
     let site = Site::up(mode, false);
-    let server = api();
+    let server = api(mode);
     let config = server
         .write("config", &server.kubeconfig("{token: very-secret}"))
         .unwrap();
@@ -30,8 +30,8 @@ pub(super) fn to_a_service(mode: Mode) {
 }
 
 /// A server that knows the service by a name.
-fn api() -> ApiServer {
-    let server = ApiServer::start("verify-service", 2100).unwrap();
+fn api(mode: Mode) -> ApiServer {
+    let server = ApiServer::start(&format!("verify-{mode}"), 2100).unwrap();
     let port = json!({"port": UDP_PORT, "protocol": "UDP"});
     server.state().put(
         "services",
