@@ -9,6 +9,8 @@ pub const CONFIG_MAP: &str = "LAB_CONFIG";
 pub const ENDPOINTS_MAP: &str = "LAB_ENDPOINTS";
 /// Longest-prefix trie from a network to the [`Route`] that leads there.
 pub const ROUTES_MAP: &str = "LAB_ROUTES";
+/// Hash from a service's [`Frontend`] to that of its backend.
+pub const SERVICES_MAP: &str = "LAB_SERVICES";
 /// Hash from a MAC to the port behind which it is: the wire between the nodes.
 pub const PORTS_MAP: &str = "LAB_PORTS";
 /// The program that is the network between the nodes.
@@ -93,6 +95,18 @@ pub struct Route {
     pub padding: [u8; 2],
 }
 
+/// Where a service, or its backend, takes what is sent to it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frontend {
+    /// IPv4 address.
+    pub address: [u8; 4],
+    /// Port, in network order.
+    pub port: u16,
+    /// Number of the protocol: 6 or 17.
+    pub protocol: u16,
+}
+
 /// Array with two entries, ingress and egress: what the tests' probe noted.
 pub const SEEN_MAP: &str = "LAB_SEEN";
 
@@ -115,7 +129,7 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Config, Endpoint, Route, Seen};
+    use super::{Config, Endpoint, Frontend, Route, Seen};
 
     // SAFETY: plain `repr(C)` structures of integers without padding of the compiler's, every bit
     // pattern is valid.
@@ -126,10 +140,13 @@ mod user {
     unsafe impl aya::Pod for Route {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Seen {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Frontend {}
 }
 
 const _: () = {
     assert!(size_of::<Config>() == 20 + 18 + 2);
     assert!(size_of::<Endpoint>() == 24);
     assert!(size_of::<Route>() == 16);
+    assert!(size_of::<Frontend>() == 8);
 };

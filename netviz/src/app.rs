@@ -5,6 +5,7 @@ pub mod demo;
 pub mod doors;
 pub mod live;
 pub mod map;
+mod named;
 mod output;
 mod session;
 mod signals;

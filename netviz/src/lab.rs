@@ -9,16 +9,18 @@
 //! A node has the files of a Kind node about its pods, in a `/run` and a `/var` of its own, so that
 //! names are found as on a real one.
 //!
-//! The ClusterIP service ([`Lab::resolve`]) is translated by whoever sends, before the packet
-//! exists, as Cilium's socket load balancer does it in the socket: its address is seen at no door.
-//! There is no cgroup program, so a foreign process in a pod does not get the translation.
+//! The ClusterIP service is translated in one of two places, as in Cilium. The laboratory's own traffic
+//! asks [`Lab::resolve`] before there is a packet, as Cilium's socket load balancer does it in the
+//! socket: the service's address is seen at no door. For anybody else in a pod there is no cgroup program;
+//! his packets are translated at the pod's `lxc*`, and the answers where they are handed to
+//! the pod, as Cilium does it without kube-proxy replacement or with `bpf-lb-sock-hostns-only`. On a
+//! node itself nobody translates: there is no kube-proxy.
 
 mod cluster;
 mod datapath;
 mod demo;
 mod echo;
 mod files;
-mod icmp;
 mod lifecycle;
 mod logs;
 mod options;
@@ -37,5 +39,8 @@ pub use plan::{Door, Network, Node, Place, Pod, PodKind};
 pub const UDP_PORT: u16 = 47_777;
 /// Where every pod and node echoes TCP streams.
 pub const TCP_PORT: u16 = 47_778;
-/// The ClusterIP of the laboratory's one service; see [`Lab::resolve`].
+/// The ClusterIP of the laboratory's one service, which takes datagrams at [`UDP_PORT`] and streams at
+/// [`SERVICE_TCP_PORT`]; its backend is a `netshoot` of the first node. See [`Lab::resolve`].
 pub const SERVICE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 96, 0, 100);
+/// Where [`SERVICE`] takes streams; its backend takes them at [`TCP_PORT`].
+pub const SERVICE_TCP_PORT: u16 = 80;

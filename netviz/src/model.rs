@@ -8,7 +8,9 @@ mod door;
 mod id;
 mod names;
 pub mod naming;
+mod safe;
 mod sample;
+mod service;
 mod snapshot;
 
 pub use cluster::{Cluster, Node, SourceStatus};
@@ -19,7 +21,9 @@ pub use names::{
     Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, plain,
     qualified,
 };
+pub use safe::safe;
 pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
+pub use service::{Service, ServicePort};
 pub use snapshot::{
     CorridorState, DoorState, PENDING, Passage, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };

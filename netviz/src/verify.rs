@@ -6,9 +6,11 @@
 
 mod doors;
 mod expect;
+mod fragments;
 mod halves;
 mod judge;
 mod mode;
+mod nobody;
 mod observation;
 pub mod plan;
 pub mod probe;
@@ -17,8 +19,10 @@ mod route;
 mod verdict;
 
 pub use expect::{expectations, not_expected};
+pub use fragments::{Shape, hide};
 pub use judge::{PASSIVE, judge};
 pub use mode::{Hooks, Modes, candidates};
+pub use nobody::nobody;
 pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
 pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict};

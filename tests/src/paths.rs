@@ -50,6 +50,7 @@ pub fn crossing(step: &Step, way: Way, sequence: u32, place: u32) -> Crossing {
         way,
         sequence,
         outer: step.outer,
+        fragment: false,
         tunnel: None,
     }
 }

@@ -7,10 +7,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage},
-};
 use netviz::sys::{
     netlink::{Mac, Netlink, NewLink},
     netns::NetNs,
@@ -119,15 +115,6 @@ pub struct End {
     pub mac: Mac,
     /// Its address, in a /24 that the two ends have in common.
     pub address: Ipv4Addr,
-}
-
-/// Sets the largest packet of a link.
-pub fn set_mtu(room: &Room, index: u32, mtu: u32) -> io::Result<()> {
-    let mut message = LinkMessage::default();
-    message.header.index = index;
-    message.attributes.push(LinkAttribute::Mtu(mtu));
-    room.netlink()?
-        .change(RouteNetlinkMessage::SetLink(message))
 }
 
 /// A veth pair between two rooms; `number` tells pairs apart. Neighbours are permanent: no ARP.

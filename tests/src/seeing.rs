@@ -86,16 +86,18 @@ fn marker(cookie: [u8; 16]) -> Vec<u8> {
     marker.bytes().to_vec()
 }
 
-struct Seeing {
+/// The programs, loaded with a cookie and lengths that every frame of the tests fits.
+pub struct Seeing {
     object: Ebpf,
     ring: RingBuf<MapData>,
     missed: PerCpuArray<MapData, u64>,
 }
 
 impl Seeing {
-    fn load(object: &[u8]) -> Result<Self> {
+    /// Loads an object; `tcp`: answers to marked SYNs are looked for, too.
+    pub fn load(object: &[u8], tcp: bool) -> Result<Self> {
         let tcp = TcpReplies {
-            wanted: 1,
+            wanted: u32::from(tcp),
             prefix: SYN >> 16,
         };
         let mut loader = EbpfLoader::new();
@@ -126,6 +128,11 @@ impl Seeing {
         Ok(result.return_value.cast_signed())
     }
 
+    /// The program of one direction.
+    pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
+        program(&mut self.object, direction)
+    }
+
     /// What was told since the last time.
     fn take(&mut self) -> Vec<Seen> {
         let mut told = Vec::new();
@@ -146,7 +153,7 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
 
 /// The whole contract: `TCX_NEXT` on every path, and what is marked is told once, alone.
 pub fn check(object: &[u8]) -> Result<()> {
-    let mut seeing = Seeing::load(object)?;
+    let mut seeing = Seeing::load(object, true)?;
     for frame in frames::all().iter().chain(&frames::random(0x7365, 100)) {
         for direction in DIRECTIONS {
             for end in End::ALL {
@@ -195,7 +202,7 @@ fn check_one(seeing: &mut Seeing, direction: Direction, frame: &Frame, end: End)
 
 /// Without room in the ring buffer the packet passes on as well, and is counted as missed.
 fn check_full(object: &[u8], direction: Direction) -> Result<()> {
-    let mut seeing = Seeing::load(object)?;
+    let mut seeing = Seeing::load(object, true)?;
     let bytes = [&frames::ipv4(100)[..], &End::Marked.bytes()].concat();
     let verdict = seeing.run(direction, &bytes, TOO_MANY)?;
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");

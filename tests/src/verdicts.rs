@@ -34,7 +34,16 @@ pub fn verify(lab: &Lab, words: &[&str]) -> Said {
         "--timeout",
         "300ms",
     ];
-    let all = [&["verify", "-o", "json"], &quick[..], words].concat();
+    asked(lab, &[&quick[..], words].concat())
+}
+
+/// Runs `netviz verify` with these words and no others than `-o json`.
+///
+/// # Panics
+/// When the program cannot be started.
+#[must_use]
+pub fn asked(lab: &Lab, words: &[&str]) -> Said {
+    let all = [&["verify", "-o", "json"], words].concat();
     let output = looking_at(lab, &all).output().expect("netviz starts");
     said(&output)
 }
@@ -87,6 +96,34 @@ impl Said {
     #[must_use]
     pub fn causes(&self) -> String {
         self.json["losses"][0]["causes"].to_string()
+    }
+
+    /// The doors of the circle of the first loss: `mycluster-worker ▼ eth0`.
+    #[must_use]
+    pub fn circle(&self) -> Vec<String> {
+        let loss = &self.json["losses"][0];
+        let way = loss["way"].as_str().unwrap_or_default();
+        let places = loss["circle"].as_array().into_iter().flatten();
+        let rows = places.filter_map(|place| {
+            let place = usize::try_from(place.as_u64()?).ok()?;
+            let row = &self.json[way][place];
+            Some(format!("{} {}", row["node"].as_str()?, hook(row)))
+        });
+        rows.collect()
+    }
+
+    /// The first row of one way for a hook, `▲ eth0`, outside of pods.
+    #[must_use]
+    pub fn row(&self, way: &str, wanted: &str) -> Option<&Value> {
+        let mut rows = self.rows(way);
+        rows.find(|row| row["side"] != "pod" && hook(row) == wanted)
+    }
+
+    /// How often packets were seen again, at all doors of one way.
+    #[must_use]
+    pub fn repeated(&self, way: &str) -> u64 {
+        let again = self.rows(way).map(|row| row["repeated"].as_u64());
+        again.flatten().sum()
     }
 
     fn rows(&self, way: &str) -> impl Iterator<Item = &Value> {

@@ -10,7 +10,8 @@ use std::{
 use netviz::{model::Counts, trace::AttachOptions};
 use netviz_tests::{
     observe::Observation,
-    room::{End, Room, join, set_mtu},
+    plant::set_mtu,
+    room::{End, Room, join},
     send::{self, HEADERS, Sink},
     stats::{self, LinkStats},
     wait::settle,
@@ -32,7 +33,7 @@ impl Pair {
         let rooms = [Room::new().unwrap(), Room::new().unwrap()];
         let ends = join(&rooms[0], &rooms[1], 1).unwrap();
         for (room, end) in rooms.iter().zip(&ends) {
-            set_mtu(room, end.index, mtu).unwrap();
+            set_mtu(&mut room.netlink().unwrap(), end.index, mtu).unwrap();
         }
         let names = rooms.iter().map(Room::name).collect();
         let netviz = Observation::start(names, AttachOptions::default()).unwrap();

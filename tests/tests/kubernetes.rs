@@ -44,6 +44,7 @@ impl Asking {
         let (sender, found) = watch::channel(Arc::new(Discovered::default()));
         let options = SourceOptions {
             kubeconfig: Some(kubeconfig.into()),
+            services: true,
         };
         Self {
             names: Names::start(&found, &options),
@@ -152,6 +153,38 @@ fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
         Some("37c6322c-c81e-4202-8375-912699d2330c")
     );
     assert_eq!(pod.addresses, ["10.10.1.187".parse::<IpAddr>()?]);
+    Ok(())
+}
+
+#[test]
+fn services_arrive_and_are_no_condition_for_names() -> Result<()> {
+    let server = server("services")?;
+    server.load(Path::new("fixtures/kubernetes/vxlan.json"))?;
+    let service = |name: &str, address: &str| {
+        json!({"metadata": {"namespace": "default", "name": name},
+            "spec": {"clusterIP": address, "clusterIPs": [address], "selector": {"app": "x"},
+                "ports": [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}})
+    };
+    server.state().put("services", service("web", "10.96.0.7"));
+    // Headless: nothing is sent to its address.
+    server.state().put("services", service("none", "None"));
+    let asking = Asking::of(&server)?;
+    let services = || asking.report().and_then(|report| report.services);
+    assert!(wait_until(LIMIT, || services().is_some()));
+    let services = services().unwrap_or_default();
+    assert_eq!(services.len(), 1);
+    assert_eq!(services[0].label(), "default/web");
+    assert_eq!(services[0].addresses, ["10.96.0.7".parse::<IpAddr>()?]);
+    assert_eq!(services[0].selector, ["app=x"]);
+    let ports: Vec<_> = services[0].ports.iter().map(|port| port.number).collect();
+    assert_eq!(ports, [80, 53]);
+    assert!(
+        server
+            .state()
+            .asked
+            .iter()
+            .any(|line| line.contains("/services"))
+    );
     Ok(())
 }
 

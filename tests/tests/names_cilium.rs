@@ -91,7 +91,7 @@ fn runtime() -> Runtime {
 }
 
 async fn report(agent: &Agent) -> Report {
-    cilium::report(NetNsId(1), &[agent.root.path().to_owned()]).await
+    cilium::report(NetNsId(1), &[agent.root.path().to_owned()], true).await
 }
 
 async fn serve(mut stream: UnixStream, answer: &Answer) {
@@ -183,6 +183,44 @@ fn every_version_says_how_it_routes() {
     }
 }
 
+/// As the agent of the oracle answers, with a frontend more.
+const SERVED: &str = r#"[
+    {"spec": {"backend-addresses": [{"ip": "10.10.2.119", "nodeName": "w", "port": 47777, "state": "active"}],
+        "flags": {"name": "netshoot", "namespace": "default", "type": "ClusterIP"},
+        "frontend-address": {"ip": "10.96.0.100", "port": 47777, "protocol": "UDP", "scope": "external"}}},
+    {"spec": {"backend-addresses": null,
+        "flags": {"name": "netshoot", "namespace": "default", "type": "ClusterIP"},
+        "frontend-address": {"ip": "10.96.0.100", "port": 80, "protocol": "NONE"}}},
+    {"spec": {"flags": {"name": "netshoot", "namespace": "default", "type": "NodePort"},
+        "frontend-address": {"ip": "0.0.0.0", "port": 30000}}},
+    {"spec": {}}, {"status": {}}]"#;
+
+#[test]
+fn an_agent_tells_of_services_or_not_at_all() {
+    let report = asked(Some(Box::new(|path| match path {
+        "/v1/service" => (200, SERVED.into()),
+        "/v1/endpoint" => (200, b"[]".to_vec()),
+        _ => (404, Vec::new()),
+    })));
+    let services = report.services.expect("it tells of them");
+    assert_eq!(services.len(), 1);
+    let service = &services[0];
+    assert_eq!(service.label(), "default/netshoot");
+    assert_eq!(
+        service.addresses,
+        ["10.96.0.100".parse::<std::net::IpAddr>().unwrap()]
+    );
+    let ports: Vec<_> = service
+        .ports
+        .iter()
+        .map(|port| (port.number, port.protocol.as_str()))
+        .collect();
+    assert_eq!(ports, [(47_777, "UDP"), (80, "")]);
+    assert_eq!(service.backends, ["10.10.2.119:47777".parse().unwrap()]);
+    // None that are told of is another thing than none.
+    assert_eq!(asked(Some(captured("vxlan"))).services, None);
+}
+
 #[test]
 fn an_agent_that_hangs_is_not_waited_for() {
     let begun = Instant::now();
@@ -246,7 +284,7 @@ fn a_root_with_a_long_name_is_no_hindrance() {
             }
         };
         tokio::select! {
-            report = cilium::report(NetNsId(1), std::slice::from_ref(&long)) => report,
+            report = cilium::report(NetNsId(1), std::slice::from_ref(&long), false) => report,
             () = serve => unreachable!("it serves for ever"),
         }
     });

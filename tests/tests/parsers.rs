@@ -73,11 +73,13 @@ fn the_agents_answers() {
             health: serde_json::from_slice(data).unwrap_or_default(),
             config: serde_json::from_slice(data).unwrap_or_default(),
             nodes: serde_json::from_slice(data).unwrap_or_default(),
+            services: serde_json::from_slice(data).ok(),
         };
         let _ = (
             answers.agent(),
             answers.pods(),
             answers.nodes(),
+            answers.services(),
             answers.datapath(),
         );
     });

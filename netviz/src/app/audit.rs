@@ -6,19 +6,18 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{doors, output, signals::Signals, terminal};
+use super::{doors, named, output, signals::Signals, terminal};
 use crate::{
     audit::{Audit, AuditedDoor, Chains, InspectError, Keepers, Severity, inspect, judge},
     cli::{AuditArgs, AuditOutput, FailOn},
-    discover::{self, Discovered, Names, Reports, Selection, SourceOptions, scan},
-    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
+    discover::{self, Discovered, Names, Selection, SourceOptions, scan},
+    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
     preflight,
     sys::{netns::NetNs, privileges},
     views::{
@@ -26,9 +25,6 @@ use crate::{
         filter::Filter,
     },
 };
-
-/// How long names are waited for, at the most.
-const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 /// What was seen at each door; one that has gone is not there.
 type Seen = HashMap<DoorId, Result<Chains, String>>;
@@ -70,12 +66,14 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     }
     let sources = SourceOptions {
         kubeconfig: selection.kubeconfig.clone(),
+        services: false,
     };
     let (board, board_reader) = watch::channel(Arc::clone(&found));
     let mut reports = Names::start(&board_reader, &sources).subscribe();
     let before = look(&found);
     let keepers = Keepers::read(&roots(&found));
-    let cluster = named(&found.cluster, &mut reports).await;
+    named::settled(&mut reports).await;
+    let cluster = named::named(&found.cluster, &mut reports);
     drop(board);
     // Names and holders took their time: who stands there may be others by now.
     let mut seen = look(&found);
@@ -120,18 +118,6 @@ fn roots(found: &Discovered) -> Vec<PathBuf> {
         .flat_map(|paths| paths.first().cloned());
     let roots: BTreeSet<_> = nodes.chain([PathBuf::from("/")]).collect();
     roots.into_iter().collect()
-}
-
-/// The cluster under the names that the sources give within a moment.
-async fn named(cluster: &Cluster, reports: &mut watch::Receiver<Reports>) -> Cluster {
-    let all = |reports: &Reports| {
-        let mut asked = Source::ASKED.iter();
-        asked.all(|source| reports.iter().any(|report| report.source == *source))
-    };
-    let _ = tokio::time::timeout(NAMES_LIMIT, reports.wait_for(all)).await;
-    let mut cluster = cluster.clone();
-    naming::apply(&mut cluster, &reports.borrow_and_update().clone());
-    cluster
 }
 
 /// Judges all doors, and keeps what is to be shown.

@@ -68,6 +68,7 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
     });
     let sources = SourceOptions {
         kubeconfig: args.selection.kubeconfig.clone(),
+        services: false,
     };
     let session = Session::start(
         selection,

@@ -11,9 +11,10 @@ use caps::Capability;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::named;
 use crate::{
     discover::{Discovered, Names, Reports, Selection, SourceOptions, Watch},
-    model::{Cluster, Corridor, Door, DoorId, Ledger, NetNsId, Sample, Snapshot, Source, naming},
+    model::{Cluster, Corridor, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
     sys::privileges,
     trace::{AttachOptions, Progress, Tracer},
 };
@@ -38,9 +39,6 @@ pub(super) struct Session {
     ledger: Ledger,
     _watch: Watch,
 }
-
-/// How long a name that was asked for is waited for, at the most.
-const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 /// A door that is shown for a while after it went.
 struct Gone {
@@ -89,19 +87,12 @@ impl Session {
 
     /// Waits until every source of names has said something, for a moment at the most.
     pub(super) async fn named(&mut self) {
-        let all = |reports: &Reports| {
-            let mut missing = Source::ASKED.iter();
-            missing.all(|source| reports.iter().any(|report| report.source == *source))
-        };
-        let answered = self.reports.wait_for(all);
-        let _ = tokio::time::timeout(NAMES_LIMIT, answered).await;
+        named::settled(&mut self.reports).await;
         self.name();
     }
 
     fn name(&mut self) {
-        let reports = Arc::clone(&self.reports.borrow_and_update());
-        self.cluster = self.found.cluster.clone();
-        naming::apply(&mut self.cluster, &reports);
+        self.cluster = named::named(&self.found.cluster, &mut self.reports);
         self.corridors = self.cluster.corridors();
     }
 

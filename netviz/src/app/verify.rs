@@ -7,6 +7,7 @@ mod choice;
 mod ground;
 mod output;
 mod round;
+mod service;
 mod target;
 
 use std::{process::ExitCode, time::Duration};
@@ -45,6 +46,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
     let sources = SourceOptions {
         kubeconfig: args.kubeconfig.clone(),
+        services: true,
     };
     let mut ground = Ground::start(selection, &sources)?;
     ground.named().await;
@@ -53,14 +55,14 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
             &again::run(args, &mut ground, pause, &mut signals).await?,
         ));
     }
-    let look = ground.look();
     if args.all || args.file.is_some() {
-        return many(args, &look, &mut signals).await;
+        return many(args, &ground.look(), &mut signals).await;
     }
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         anyhow::bail!("who sends and who receives is not said: netviz verify A B");
     };
-    let pairs = [pair(args, &look, from, to)?];
+    let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
+    let pairs = [pair];
     let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
     anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
     let kinds: Vec<_> = outcome.verdicts.iter().map(|one| one.verdict).collect();
@@ -104,22 +106,30 @@ fn code(verdicts: &[Kind]) -> ExitCode {
 
 fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
     let asked = args.ipv6.then_some(Family::V6);
-    let to = target::find(&look.cluster, to, asked)?;
+    let to = target::find(&look.cluster, to, asked, args.port)?;
     // An address decides; otherwise both have to be of one family.
     let family = to.party.address.map(Family::of).or(asked);
-    let from = target::find(&look.cluster, from, family)?;
-    let port = to.port.or(args.port);
+    let from = target::find(&look.cluster, from, family, None)?;
+    let port = to.port;
+    // An echo request is what is sent where nothing else is asked for, and no service answers it.
+    let served = to.protocol.filter(|_| args.proto == Protocol::Icmp);
+    let protocol = served.unwrap_or(args.proto);
+    let note = served.zip(port).map(|(protocol, port)| {
+        let name = &to.party.name;
+        format!("{name} is a service, which answers at its ports alone: {protocol} to {port}")
+    });
     anyhow::ensure!(
-        port.is_some() || args.proto == Protocol::Icmp,
-        "{} probes need a port: say B:PORT or --port",
-        args.proto
+        port.is_some() || protocol == Protocol::Icmp,
+        "{protocol} probes need a port: say B:PORT or --port"
     );
     Ok(Pair {
         route: crate::verify::Route {
             from: from.party,
             to: to.party,
         },
-        port: port.filter(|_| args.proto != Protocol::Icmp),
+        port: port.filter(|_| protocol != Protocol::Icmp),
+        protocol,
+        note,
     })
 }
 
@@ -129,25 +139,28 @@ fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
     for chance in [&mut cookie[..], &mut prefix[..]] {
         getrandom::fill(chance).context("the kernel gives no random numbers")?;
     }
+    let protocol = pairs.first().map_or(args.proto, |pair| pair.protocol);
     let packets = args.count as usize * pairs.len();
     anyhow::ensure!(
-        args.proto != Protocol::Tcp || packets <= MOST_SYNS as usize,
+        protocol != Protocol::Tcp || packets <= MOST_SYNS as usize,
         "{packets} SYNs are more than can be told apart in one run ({MOST_SYNS}): ask for fewer with --count"
     );
     let to = pairs.iter().find_map(|pair| pair.route.to.address);
-    let size = to.map_or(args.size, |to| args.proto.size(to, args.size));
+    let size = to.map_or(args.size, |to| protocol.size(to, args.size));
     let slowest = Duration::from_secs_f64(pairs.len() as f64 / MOST_A_SECOND);
     Ok(Options {
         manner: Manner {
-            protocol: args.proto,
+            protocol,
             count: args.count,
             interval: args.interval.max(slowest),
             size,
+            whole: !args.fragment,
             patience: args.timeout,
             cookie,
             prefix: u16::from_ne_bytes(prefix),
         },
         mode: args.mode.map(mode),
+        last: args.watch.is_none() && !args.all && args.file.is_none(),
         one_way: args.one_way,
         every_door: args.every_door,
         attach: AttachOptions {

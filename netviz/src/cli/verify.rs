@@ -36,6 +36,9 @@ pub struct VerifyArgs {
     /// Length of the IP packet in bytes (tcp: always a SYN).
     #[arg(long, value_name = "BYTES", default_value_t = 84, value_parser = clap::value_parser!(u32).range(60..=9000))]
     pub size: u32,
+    /// Packets may be fragmented on their way: without the DF bit.
+    #[arg(long)]
+    pub fragment: bool,
     /// How long an answer is waited for.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
     pub timeout: Duration,

@@ -39,6 +39,8 @@ pub struct SourceOptions {
     /// Where to find the Kubernetes API; otherwise `KUBECONFIG`, the pod's service account, or the
     /// node's own files.
     pub kubeconfig: Option<PathBuf>,
+    /// Services are to be told of, too.
+    pub services: bool,
 }
 
 /// Runs the sources until the watch that it follows has ended.
@@ -106,12 +108,17 @@ fn publish(board: &watch::Sender<Reports>, source: Source, reports: Vec<Report>)
 /// Every source: the name of its thread (15 bytes are seen), and what it does there.
 fn sources(options: &SourceOptions) -> Vec<(&'static str, Source, Ask)> {
     let options = options.clone();
+    let services = options.services;
     vec![
         ("names-cni", Source::CniCache, Box::new(cni::run)),
         ("names-runtime", Source::Runtime, Box::new(runtime::run)),
         ("names-kubelet", Source::Kubelet, Box::new(kubelet::run)),
         ("names-maps", Source::CiliumMaps, Box::new(maps::run)),
-        ("names-cilium", Source::Cilium, Box::new(cilium::run)),
+        (
+            "names-cilium",
+            Source::Cilium,
+            Box::new(move |context| cilium::run(context, services)),
+        ),
         (
             "names-kube",
             Source::Kubernetes,

@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Lab, Pod, PodKind, TCP_PORT, UDP_PORT, icmp, traffic};
+use super::{Lab, Pod, PodKind, TCP_PORT, UDP_PORT, traffic};
+use crate::sys::icmp;
 
 /// Each pair exchanges one ping and one datagram in this time.
 const ROUND: Duration = Duration::from_millis(500);
@@ -153,7 +154,7 @@ fn talk(talkers: &[Talker], stop: &Stop) {
 impl Talker {
     /// Nobody waits for the answer: what is lost is seen at the doors.
     fn speak(&self, to: IpAddr, identifier: u16, sequence: u16) {
-        let request = icmp::request(to, identifier, sequence);
+        let request = traffic::ping_request(to, identifier, sequence);
         self.icmp.send_to(&request, icmp::destination(to)).ok();
         let datagram = sequence.to_be_bytes();
         self.udp

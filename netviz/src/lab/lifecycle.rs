@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Node, Place, Pod, PodKind, SERVICE,
+    Node, Place, Pod, PodKind, SERVICE, SERVICE_TCP_PORT, TCP_PORT,
     datapath::Datapath,
     echo::Echo,
     logs::Pump,
@@ -128,21 +128,24 @@ impl Lab {
 
     /// Whom a packet to `to` is really sent to: the service's backend, or `to` itself.
     ///
-    /// The service exists under BPF host routing alone, as the replacement of kube-proxy does.
+    /// Under BPF host routing alone, as the replacement of kube-proxy stands in sockets.
     #[must_use]
     pub fn resolve(&self, to: SocketAddr) -> SocketAddr {
         if !self.options.mode.bypasses_stack() || to.ip() != IpAddr::V4(SERVICE) {
             return to;
         }
-        SocketAddr::new(self.backend().map_or(to.ip(), IpAddr::V4), to.port())
+        let port = match to.port() {
+            SERVICE_TCP_PORT => TCP_PORT,
+            port => port,
+        };
+        self.backend()
+            .map_or(to, |backend| SocketAddr::new(backend.address.into(), port))
     }
 
-    /// `netshoot` on the first node.
-    fn backend(&self) -> Option<Ipv4Addr> {
-        let mut pods = self.pods().iter();
-        let backend = pods
-            .find(|pod| pod.name.starts_with("netshoot") && self.plan.nodes[0].name == pod.node);
-        backend.map(|pod| pod.address)
+    /// The pod to which the service leads: `netshoot` on the first node.
+    #[must_use]
+    pub fn backend(&self) -> Option<&Pod> {
+        self.plan.backend()
     }
 
     /// Takes everything down and waits until it is gone.

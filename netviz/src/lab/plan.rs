@@ -163,6 +163,13 @@ impl Plan {
         plan.pods.sort_by_key(|pod| pod.kind != PodKind::Health);
         Ok(plan)
     }
+
+    /// The pod to which the service leads.
+    pub(super) fn backend(&self) -> Option<&Pod> {
+        let first = self.nodes.first()?;
+        let mut pods = self.pods.iter();
+        pods.find(|pod| pod.name.starts_with("netshoot") && pod.node == first.name)
+    }
 }
 
 #[cfg(test)]

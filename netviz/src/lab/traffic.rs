@@ -8,11 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::icmp;
-use crate::sys::netns::NetNs;
+use bytes::Bytes;
+
+use crate::sys::{icmp, netns::NetNs};
 
 /// After this long without an answer, a packet counts as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a ping asks to have back.
+const PAYLOAD: &[u8] = b"netviz laboratory echo, 32 bytes";
 
 /// Identifiers stay below the ports that the laboratory masquerades with.
 const IDENTIFIERS: u16 = 60_000;
@@ -26,7 +30,7 @@ pub fn ping(from: &NetNs, to: IpAddr, count: u16) -> io::Result<u16> {
         let is_v4 = to.is_ipv4();
         let mut answered = 0;
         for sequence in 0..count {
-            socket.send(&icmp::request(to, identifier, sequence))?;
+            socket.send(&ping_request(to, identifier, sequence))?;
             let wanted = Some((identifier, sequence));
             let found = |datagram: &[u8]| icmp::reply(datagram, is_v4) == wanted;
             answered += u16::from(receive(&socket, found)?);
@@ -71,6 +75,11 @@ pub fn tcp(from: &NetNs, to: SocketAddr, bytes: usize) -> io::Result<usize> {
             Ok(back.len())
         })
     })?
+}
+
+/// One ping of the laboratory's.
+pub(super) fn ping_request(to: IpAddr, identifier: u16, sequence: u16) -> Bytes {
+    icmp::request(to, identifier, sequence, PAYLOAD)
 }
 
 /// Identifier for one sender of echo requests.

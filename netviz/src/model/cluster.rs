@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Corridor, Datapath, Disagreement, Door, DoorId, NetNsId, Pod};
+use super::{Corridor, Datapath, Disagreement, Door, DoorId, NetNsId, Pod, Service};
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -45,6 +45,8 @@ pub struct Cluster {
     pub sources: Vec<SourceStatus>,
     /// Pods that a source has a name for.
     pub pods: Vec<Pod>,
+    /// Services, where they were asked for; `None`: no source tells of any.
+    pub services: Option<Vec<Service>>,
     /// Where the sources do not agree.
     pub disagreements: Vec<Disagreement>,
     /// Interfaces of pods were left out because that was asked for: what is not here may be there.

@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::NetNsId;
+use super::{NetNsId, Service};
 
 /// Who said it, the nearest to the node first: the order in which they are believed.
 #[derive(
@@ -76,6 +76,8 @@ pub struct Report {
     pub pods: Vec<PodFact>,
     /// About nodes.
     pub nodes: Vec<NodeFact>,
+    /// About services, where they were asked for; `None`: the source does not tell of any.
+    pub services: Option<Vec<Service>>,
     /// How the node's packets are routed.
     pub datapath: Option<Datapath>,
     /// What the node takes the addresses for that the kernel has here.
@@ -92,6 +94,7 @@ impl Report {
             status,
             pods: Vec::new(),
             nodes: Vec::new(),
+            services: None,
             datapath: None,
             lookups: Vec::new(),
         }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use claims::{Claim, claims};
 use rooms::{Room, Rooms};
 
-use super::{Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Source, plain};
+use super::{Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Service, Source, plain};
 
 /// Names the doors, pods and nodes of `cluster` by what `reports` say.
 ///
@@ -45,6 +45,7 @@ pub fn apply(cluster: &mut Cluster, reports: &[Report]) {
         (&a.node, &a.namespace, &a.name, a.netns).cmp(&(&b.node, &b.namespace, &b.name, b.netns))
     });
     cluster.pods = pods;
+    cluster.services = services(&reports);
     cluster.disagreements = said;
     cluster.sources.extend(status::of(cluster, &reports));
 }
@@ -143,6 +144,25 @@ fn told(named: &Claim<'_>, claims: &[&Claim<'_>]) -> Pod {
         condition: facts().find_map(|fact| fact.condition.clone()),
         sources,
     }
+}
+
+/// What all sources together know of services.
+fn services(reports: &[&Report]) -> Option<Vec<Service>> {
+    let mut told = reports
+        .iter()
+        .filter_map(|report| report.services.as_ref())
+        .peekable();
+    told.peek()?;
+    let mut services: Vec<Service> = Vec::new();
+    for service in told.flatten() {
+        let same = |other: &&mut Service| other.label() == service.label();
+        match services.iter_mut().find(same) {
+            Some(known) => known.join(service),
+            None => services.push(service.clone()),
+        }
+    }
+    services.sort_by_key(Service::label);
+    Some(services)
 }
 
 /// Pods in the node's own network namespace: they are there, and no door is theirs.

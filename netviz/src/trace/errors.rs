@@ -38,6 +38,10 @@ fn remedy(code: Option<i32>, text: String) -> String {
         Some(libc::ENOENT | libc::EOPNOTSUPP) => {
             "the kernel has neither tcx nor clsact: it needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF"
         }
+        // BPF_MPROG_MAX, less one.
+        Some(libc::ERANGE) => {
+            "the hook has its 63 programs, and takes no more: `netviz audit` says whose they are"
+        }
         Some(libc::ENOMEM) => {
             "there is no memory left for BPF: raise the memory limit, or RLIMIT_MEMLOCK before Linux 5.11"
         }

@@ -135,7 +135,7 @@ fn far(cluster: &Cluster, door: &Door) -> Option<DoorId> {
 }
 
 /// Whether a network, written as `ip address` prints it, holds an address.
-fn holds(network: &str, address: IpAddr) -> bool {
+pub(super) fn holds(network: &str, address: IpAddr) -> bool {
     let Some((text, prefix)) = network.split_once('/') else {
         return plain(network) == Some(address);
     };

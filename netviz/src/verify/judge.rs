@@ -7,6 +7,7 @@ mod fates;
 mod losses;
 mod names;
 mod notes;
+mod order;
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use self::{
     fates::{Evidence, Fates},
 };
 use super::{
-    Answer, Expectation, Kind, Loss, Observation, Probes, Route, SCHEMA, Verdict, Way, not_expected,
+    Answer, Expectation, Kind, Loss, Observation, Probes, Route, SCHEMA, Verdict, Way, nobody,
+    not_expected,
 };
 use crate::model::Cluster;
 
@@ -150,6 +152,9 @@ impl Case<'_> {
             };
             findings.unclear.push(nothing.into());
         }
+        if !losses.is_empty() {
+            findings.unclear.extend(observation.doubts.iter().cloned());
+        }
         let Some(expectation) = self.expectation else {
             findings.unclear.push(self.nothing_expected());
             return findings;
@@ -183,7 +188,8 @@ impl Case<'_> {
     }
 
     fn nothing_expected(&self) -> String {
-        let why = not_expected(self.evidence.cluster, self.evidence.route);
+        let (cluster, route) = (self.evidence.cluster, self.evidence.route);
+        let why = not_expected(cluster, route).or_else(|| nobody(cluster, &route.to));
         why.unwrap_or_else(|| "no path is known to compare with; name the mode (--mode)".into())
     }
 
@@ -194,10 +200,8 @@ impl Case<'_> {
             Way::Request => evidence.request,
             Way::Reply => evidence.reply,
         };
-        let hidden = course.hidden_after(loss.after).filter_map(|line| {
-            let reason = course.lines[line].hidden.as_ref()?;
-            Some(detours::unseen_door(evidence.cluster, course, line, reason))
-        });
+        let hidden = course.hidden_after(loss.after);
+        let hidden = detours::unseen_doors(evidence.cluster, course, hidden).into_iter();
         let missed = evidence.observation.missed;
         let missed = (missed > 0).then(|| {
             let way = detours::name(loss.way);
@@ -214,6 +218,7 @@ impl Case<'_> {
             Kind::Unclear
         } else if !losses.is_empty() {
             let sure = certain || losses.iter().any(|loss| self.doubts(loss).is_empty());
+            let sure = sure && observation.doubts.is_empty();
             if sure { Kind::Lost } else { Kind::Unclear }
         } else if !findings.detours.is_empty() {
             Kind::Detour

@@ -40,6 +40,8 @@ pub struct Crossing {
     pub sequence: u32,
     /// It was inside of a tunnel's outer packet here.
     pub outer: bool,
+    /// It was a fragment, which does not show inside of what it is.
+    pub fragment: bool,
     /// The tunnel key, where it carried one.
     pub tunnel: Option<TunnelKey>,
 }
@@ -82,6 +84,8 @@ pub struct Observation {
     pub missed: u64,
     /// Only one way was to be watched; an answer is not asked for.
     pub one_way: bool,
+    /// Why packets that were lost need not say that others' are, a sentence each.
+    pub doubts: Vec<String>,
     /// A or B went away meanwhile, and other things to be said.
     pub notes: Vec<String>,
 }

@@ -23,8 +23,11 @@ use netviz_ebpf::crossing::TcpReplies;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
 
-use super::Answer;
-use crate::{sys::netns::NetNs, trace::crossings::Marks};
+use super::{Answer, Shape};
+use crate::{
+    sys::{netns::NetNs, privileges},
+    trace::crossings::Marks,
+};
 pub use packet::Protocol;
 pub(super) use packet::of_initial;
 use socket::Sender;
@@ -36,8 +39,9 @@ const NAP: Duration = Duration::from_millis(20);
 const HEADERS: u32 = 160;
 /// The smallest answer to a SYN: a reset, without an Ethernet header.
 const RESET: u32 = 40;
-/// Of a packet longer than this, the last fragment alone carries the marker, and may be short.
-const FRAGMENTS: u32 = 1_280;
+/// Of a packet longer than this, the last fragment alone carries the marker, and may be short: no
+/// network that carries IPv6 has less room, and a tunnel's headers are in it too.
+const FRAGMENTS: u32 = 1_280 - 70;
 
 /// What all probes of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,8 @@ pub struct Manner {
     pub interval: Duration,
     /// Length of the IP packet in bytes, as far as the protocol leaves a choice.
     pub size: u32,
+    /// It may not be fragmented on its way (DF in IPv4).
+    pub whole: bool,
     /// How long an answer is waited for.
     pub patience: Duration,
     /// This run's mark.
@@ -62,6 +68,15 @@ pub struct Manner {
 pub const MOST_SYNS: u32 = 1 << 16;
 
 impl Manner {
+    /// What fragments may come of.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape {
+            size: self.size,
+            whole: self.whole,
+        }
+    }
+
     /// What to look for at the doors.
     #[must_use]
     pub fn marks(&self) -> Marks {
@@ -207,6 +222,8 @@ impl<'a> Run<'a> {
             };
             let _ = reports.send(report);
         }
+        // Of this thread, which ends with the run: what is open needs nothing more.
+        privileges::keep_only(&[]);
         Self {
             senders,
             manner,
@@ -225,8 +242,8 @@ impl<'a> Run<'a> {
                 next += 1;
                 last = Instant::now();
             }
-            self.wait(begin, next, total);
-            self.hear();
+            let ready = self.wait(begin, next, total);
+            self.hear(&ready);
             let all = self.senders.iter().all(Sender::complete);
             if next == total && (all || last.elapsed() > self.manner.patience) {
                 break;
@@ -259,7 +276,8 @@ impl<'a> Run<'a> {
         let _ = self.reports.send(report);
     }
 
-    fn wait(&self, begin: Instant, next: usize, total: usize) {
+    /// Until something has come or is due; the places of those senders that something came for.
+    fn wait(&self, begin: Instant, next: usize, total: usize) -> Vec<usize> {
         let until = if next < total {
             self.due(begin, next)
                 .saturating_duration_since(Instant::now())
@@ -272,12 +290,18 @@ impl<'a> Run<'a> {
             .map(|sender| PollFd::new(sender.as_fd(), PollFlags::POLLIN))
             .collect();
         let time = PollTimeout::try_from(until.min(NAP)).unwrap_or(PollTimeout::ZERO);
-        // Interrupted or not: what is there is read, and what is due is sent.
-        let _ = poll(&mut descriptors, time);
+        // Interrupted or not: what is due is sent, and what is there is read the next time.
+        if poll(&mut descriptors, time).is_err() {
+            return Vec::new();
+        }
+        let ready = descriptors.iter().enumerate();
+        let ready = ready.filter(|(_, descriptor)| descriptor.any().unwrap_or(true));
+        ready.map(|(place, _)| place).collect()
     }
 
-    fn hear(&mut self) {
-        for sender in &mut self.senders {
+    fn hear(&mut self, ready: &[usize]) {
+        for place in ready {
+            let sender = &mut self.senders[*place];
             for (sequence, answer) in sender.hear() {
                 let _ = self.reports.send(Report::Answered {
                     flow: sender.flow(),

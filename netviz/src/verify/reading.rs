@@ -17,10 +17,12 @@ const TUNNELS: [u16; 3] = [8472, 4789, 6081];
 const TUNNEL_HEADER: usize = 8;
 
 /// The sender's end of one pair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Own {
     /// Its address.
     pub address: IpAddr,
+    /// Addresses of its node, under which a tunnel's packets travel.
+    pub node: Vec<IpAddr>,
     /// Its port, or its ICMP identifier.
     pub port: u16,
     /// The port that it sends to.
@@ -72,6 +74,7 @@ impl Reader {
             way: frame.way(self.manner.protocol, own),
             sequence,
             outer: frame.outer,
+            fragment: frame.fragment,
             tunnel: sighting.tunnel(),
         };
         Some((flow, crossing))
@@ -82,6 +85,7 @@ impl Reader {
 #[derive(Debug, Default)]
 struct Frame {
     outer: bool,
+    fragment: bool,
     addresses: Option<(IpAddr, IpAddr)>,
     ports: Option<(u16, u16)>,
     icmp: Option<Icmp>,
@@ -135,9 +139,11 @@ impl Frame {
             Some((from, _)) if from == own.to_port => return Way::Reply,
             _ => {}
         }
-        // A fragment has no ports.
+        // A fragment has no ports, and one of a tunnel's packets not even the pod's addresses.
         match self.addresses {
+            Some((from, _)) if from == own.address => Way::Request,
             Some((_, to)) if to == own.address => Way::Reply,
+            Some((_, to)) if self.fragment && own.node.contains(&to) => Way::Reply,
             _ => Way::Request,
         }
     }
@@ -192,6 +198,11 @@ impl From<&LaxSlicedPacket<'_>> for Frame {
             }
             _ => None,
         };
+        let fragment = match &packet.net {
+            Some(LaxNetSlice::Ipv4(ip)) => ip.payload().fragmented,
+            Some(LaxNetSlice::Ipv6(ip)) => ip.payload().fragmented,
+            _ => false,
+        };
         let ports = match &packet.transport {
             Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
             Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
@@ -199,6 +210,7 @@ impl From<&LaxSlicedPacket<'_>> for Frame {
         };
         Self {
             outer: false,
+            fragment,
             addresses,
             ports,
             icmp: packet.transport.as_ref().and_then(icmp),

@@ -87,6 +87,8 @@ pub struct Step {
     pub or: Vec<DoorId>,
     /// Why a marked packet cannot be recognised here, so that it need not be seen: encryption.
     pub unreadable: Option<&'static str>,
+    /// Why a marked packet may go by unrecognised here, and the remedy: it can be in fragments.
+    pub fragmented: Option<String>,
 }
 
 impl Step {
@@ -100,6 +102,7 @@ impl Step {
             skipped_by: None,
             or: Vec::new(),
             unreadable: None,
+            fragmented: None,
         }
     }
 

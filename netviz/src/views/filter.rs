@@ -129,17 +129,7 @@ fn check(
 }
 
 pub(crate) fn near(name: &str, all: &[String]) -> String {
-    let mut scored: Vec<_> = all
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let best: Vec<_> = scored
-        .iter()
-        .take(3)
-        .filter(|(score, _)| *score > 0.6)
-        .map(|(_, other)| super::text::safe(other))
-        .collect();
+    let best = nearest(name, all);
     match (best.is_empty(), all.is_empty()) {
         (false, _) => format!("; near: {}", best.join(", ")),
         (true, false) => format!(
@@ -148,6 +138,17 @@ pub(crate) fn near(name: &str, all: &[String]) -> String {
         ),
         (true, true) => String::new(),
     }
+}
+
+/// Up to three names that are like this one.
+pub(crate) fn nearest(name: &str, all: &[String]) -> Vec<String> {
+    let mut scored: Vec<_> = all
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best = scored.iter().take(3).filter(|(score, _)| *score > 0.6);
+    best.map(|(_, other)| super::text::safe(other)).collect()
 }
 
 fn fits(patterns: &[Pattern], names: &[String]) -> bool {

@@ -4,25 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+pub use crate::model::safe;
+
 /// Stands for a number that is not known, which is not 0.
 pub const UNKNOWN: &str = "–";
 
 const ESCAPE: char = '\u{1b}';
 /// Ends all colours.
 const RESET: &str = "\u{1b}[0m";
-
-/// A name as it may be printed: interfaces and hostnames are named by whoever runs a pod, and
-/// must not move the cursor, colour the screen or turn the direction of writing.
-#[must_use]
-pub fn safe(name: &str) -> String {
-    let harmless = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-    };
-    name.chars()
-        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
-        .collect()
-}
 
 /// Cuts in the middle: the ends of generated names are what tells them apart.
 #[must_use]

@@ -15,21 +15,21 @@ use netviz_tests::{
     town::Town,
 };
 
-const SENT: u32 = 10;
+pub(super) const SENT: u32 = 10;
 
 /// A case, what is expected of it, and what was observed: to be changed before it is judged.
-struct Scene {
-    cluster: Cluster,
-    hooks: Hooks,
-    route: Route,
-    expectations: Vec<Expectation>,
-    observation: Observation,
-    probes: Probes,
+pub(super) struct Scene {
+    pub(super) cluster: Cluster,
+    pub(super) hooks: Hooks,
+    pub(super) route: Route,
+    pub(super) expectations: Vec<Expectation>,
+    pub(super) observation: Observation,
+    pub(super) probes: Probes,
 }
 
 impl Scene {
     /// The first case of this name in a mode of the oracle, walked as expected.
-    fn new(mode: &str, name: &str) -> Self {
+    pub(super) fn new(mode: &str, name: &str) -> Self {
         let cases = oracle::cases(mode).unwrap();
         let town = Town::of(&cases, mode.parse().unwrap());
         let case: &Case = cases.iter().find(|case| case.name == name).unwrap();
@@ -44,12 +44,12 @@ impl Scene {
         }
     }
 
-    fn far() -> Self {
+    pub(super) fn far() -> Self {
         Self::new("vxlan", "pod -> pod, other node")
     }
 
     /// Expects anew, after cluster or route have changed, and walks by the first expectation.
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         let modes = candidates(&self.cluster, &self.route, &self.hooks, None);
         self.expect(&modes);
         if let Some(expectation) = self.expectations.first() {
@@ -61,7 +61,7 @@ impl Scene {
         self.expectations = expectations(&self.cluster, &self.route, modes, &self.hooks);
     }
 
-    fn judge(&self) -> Verdict {
+    pub(super) fn judge(&self) -> Verdict {
         let probes = self.probes.clone();
         judge(
             &self.cluster,
@@ -77,12 +77,12 @@ impl Scene {
         self.observation.answers = answers.collect();
     }
 
-    fn keep(&mut self, keep: impl Fn(&Crossing) -> bool) {
+    pub(super) fn keep(&mut self, keep: impl Fn(&Crossing) -> bool) {
         self.observation.crossings.retain(keep);
     }
 
     /// Nothing of these packets is seen behind the `k`th door of the way there, and nothing answers.
-    fn end_behind(&mut self, k: usize, lost: std::ops::Range<u32>) {
+    pub(super) fn end_behind(&mut self, k: usize, lost: std::ops::Range<u32>) {
         let kept: Vec<_> = self.expectations[0].request[..=k]
             .iter()
             .map(|s| s.door)
@@ -94,14 +94,14 @@ impl Scene {
             .retain(|sequence, _| !is_lost(sequence));
     }
 
-    fn device(&self, interface: &str, node: usize) -> DoorId {
+    pub(super) fn device(&self, interface: &str, node: usize) -> DoorId {
         let mut doors = self.cluster.doors.iter();
         let found =
             doors.find(|d| d.interface == interface && d.node == node && d.side == Side::Node);
         found.unwrap().id
     }
 
-    fn node_of_sender(&self) -> usize {
+    pub(super) fn node_of_sender(&self) -> usize {
         match self.route.from.place {
             Place::Pod { node, .. } | Place::Node { node, .. } => node,
             Place::Elsewhere => panic!("the sender is here"),
@@ -109,7 +109,7 @@ impl Scene {
     }
 }
 
-fn words(sentences: &[String], wanted: &str) -> bool {
+pub(super) fn words(sentences: &[String], wanted: &str) -> bool {
     sentences.iter().any(|sentence| sentence.contains(wanted))
 }
 

@@ -2,4 +2,6 @@
 //! were counted on a running Cilium.
 
 mod cases;
+mod elsewhere;
+mod large;
 mod properties;

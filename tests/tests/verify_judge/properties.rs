@@ -380,6 +380,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
                 rng.u32(..SENT)
             },
             outer: rng.bool(),
+            fragment: rng.bool(),
             tunnel: rng.bool().then(|| TunnelKey {
                 identity: rng.u32(..9),
                 node: None,

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use netviz_ebpf::lab::{Config, Endpoint, Route};
 
-use super::{Verdict, packet::Packet};
+use super::{Verdict, packet::Packet, service};
 
 /// `PACKET_HOST`: for this machine.
 const FOR_US: u32 = 0;
@@ -26,6 +26,7 @@ pub(super) fn redirect(index: u32) -> i32 {
 /// To a pod of this node: into its own end (`peer`), or out of the node's end of its corridor.
 #[inline(always)]
 pub(super) fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, peer: bool) -> Verdict {
+    service::incoming(ctx, packet)?;
     packet.age(ctx)?;
     address_frame(ctx, pod.mac, pod.node_mac)?;
     if !peer {

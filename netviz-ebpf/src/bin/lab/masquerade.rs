@@ -5,19 +5,15 @@
 //! that another node opened from its own address past the tunnel would be masqueraded too. No
 //! fragments, no ICMP errors, no IPv6: an IPv6 packet to another node keeps its source.
 
-use aya_ebpf::{
-    bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_NOEXIST},
-    macros::map,
-    maps::LruHashMap,
-    programs::TcContext,
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::LruHashMap, programs::TcContext};
 use netviz_ebpf::lab::Config;
 
-use super::packet::{NETWORK, Packet};
+use super::{
+    packet::Packet,
+    transport::{self, End, Flow, Layout, Side},
+};
 
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 /// Above `net.ipv4.ip_local_port_range`.
@@ -26,46 +22,19 @@ const PORTS: u16 = 4_096;
 /// How many ports are tried before the packet is dropped.
 const ATTEMPTS: u16 = 8;
 
-/// One flow, seen from the pod or from the network, all in network order.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Flow {
-    near: [u8; 4],
-    far: [u8; 4],
-    near_port: u16,
-    far_port: u16,
-    protocol: u32,
-}
-
-/// Where a flow's near end stands on the other side.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct End {
-    address: [u8; 4],
-    port: u16,
-    padding: u16,
-}
-
+/// From a pod's flow to the near end that the network sees.
 #[map]
 static LAB_NAT_OUT: LruHashMap<Flow, End> = LruHashMap::with_max_entries(4096, 0);
 
+/// From the flow that the network sees to the pod's end.
 #[map]
 static LAB_NAT_BACK: LruHashMap<Flow, End> = LruHashMap::with_max_entries(4096, 0);
-
-/// Where the fields to be rewritten stand.
-struct Layout {
-    /// Of the near end's port; in ICMP echo, the identifier.
-    port: usize,
-    checksum: usize,
-    /// Flags for the checksum when an address changes; `None` where no address is summed.
-    address_flags: Option<u64>,
-    port_flags: u64,
-}
 
 /// Gives the packet the node's address.
 #[inline(always)]
 pub(super) fn outgoing(ctx: &TcContext, config: &Config, packet: &Packet) -> Result<(), i64> {
-    let Some((flow, layout)) = parse(ctx, packet, true)? else {
+    let side = Side::Source;
+    let Some((flow, layout)) = parse(ctx, packet, side)? else {
         return Ok(());
     };
     // SAFETY: an entry that the LRU gives away meanwhile belongs to a flow that is as good as over.
@@ -73,7 +42,7 @@ pub(super) fn outgoing(ctx: &TcContext, config: &Config, packet: &Packet) -> Res
         Some(end) => *end,
         None => choose(config, &flow)?,
     };
-    rewrite(ctx, &layout, NETWORK + 12, (flow.near, flow.near_port), end)
+    transport::rewrite(ctx, &layout, side, flow.near_end(), end)
 }
 
 /// Gives an answer the pod's address; says which.
@@ -86,25 +55,22 @@ pub(super) fn incoming(
     if packet.destination_v4() != Some(config.address) {
         return Ok(None);
     }
-    let Some((flow, layout)) = parse(ctx, packet, false)? else {
+    let side = Side::Destination;
+    let Some((flow, layout)) = parse(ctx, packet, side)? else {
         return Ok(None);
     };
     // SAFETY: as in `outgoing`.
     let Some(end) = (unsafe { LAB_NAT_BACK.get(flow) }).copied() else {
         return Ok(None);
     };
-    rewrite(ctx, &layout, NETWORK + 16, (flow.near, flow.near_port), end)?;
+    transport::rewrite(ctx, &layout, side, flow.near_end(), end)?;
     Ok(Some(end.address))
 }
 
 #[inline(always)]
 fn choose(config: &Config, flow: &Flow) -> Result<End, i64> {
     let start = u16::from_be(flow.near_port) ^ u16::from(flow.near[3]);
-    let pod = End {
-        address: flow.near,
-        port: flow.near_port,
-        padding: 0,
-    };
+    let pod = flow.near_end();
     for attempt in 0..ATTEMPTS {
         let port = (FIRST_PORT + start.wrapping_add(attempt) % PORTS).to_be();
         let seen = Flow {
@@ -116,11 +82,7 @@ fn choose(config: &Config, flow: &Flow) -> Result<End, i64> {
             .insert(seen, pod, u64::from(BPF_NOEXIST))
             .is_ok()
         {
-            let end = End {
-                address: config.address,
-                port,
-                padding: 0,
-            };
+            let end = End::new(config.address, port);
             LAB_NAT_OUT.insert(flow, end, 0).map_err(i64::from)?;
             return Ok(end);
         }
@@ -128,51 +90,37 @@ fn choose(config: &Config, flow: &Flow) -> Result<End, i64> {
     Err(-1)
 }
 
+/// The flow whose near end is at `side`, and where that end's fields stand.
 #[inline(always)]
-fn parse(ctx: &TcContext, packet: &Packet, outgoing: bool) -> Result<Option<(Flow, Layout)>, i64> {
+fn parse(ctx: &TcContext, packet: &Packet, side: Side) -> Result<Option<(Flow, Layout)>, i64> {
     let (Some(source), Some(destination)) = (packet.source_v4(), packet.destination_v4()) else {
         return Ok(None);
     };
-    let transport = NETWORK + usize::from(ctx.load::<u8>(NETWORK)? & 0x0f) * 4;
-    let protocol: u8 = ctx.load(NETWORK + 9)?;
-    let pseudo = u64::from(BPF_F_PSEUDO_HDR);
-    let mangled = u64::from(BPF_F_MARK_MANGLED_0);
-    let near = transport + if outgoing { 0 } else { 2 };
-    let layout = match protocol {
-        TCP => Layout {
-            port: near,
-            checksum: transport + 16,
-            address_flags: Some(pseudo),
-            port_flags: 0,
-        },
-        UDP => Layout {
-            port: near,
-            checksum: transport + 6,
-            address_flags: Some(pseudo | mangled),
-            port_flags: mangled,
-        },
+    let (transport, protocol) = transport::behind_ip(ctx)?;
+    let (near, far, echo) = match side {
+        Side::Source => (source, destination, ECHO_REQUEST),
+        Side::Destination => (destination, source, ECHO_REPLY),
+    };
+    let (layout, far_port) = match protocol {
         ICMP => {
-            let kind: u8 = ctx.load(transport)?;
-            if kind != if outgoing { ECHO_REQUEST } else { ECHO_REPLY } {
+            if ctx.load::<u8>(transport)? != echo {
                 return Ok(None);
             }
-            Layout {
+            let layout = Layout {
                 port: transport + 4,
                 checksum: transport + 2,
                 address_flags: None,
                 port_flags: 0,
-            }
+            };
+            (layout, 0)
         }
-        _ => return Ok(None),
-    };
-    let far_port = match protocol {
-        ICMP => 0,
-        _ => ctx.load(transport + if outgoing { 2 } else { 0 })?,
-    };
-    let (near, far) = if outgoing {
-        (source, destination)
-    } else {
-        (destination, source)
+        _ => match (
+            Layout::of(protocol, transport, side),
+            Layout::of(protocol, transport, side.other()),
+        ) {
+            (Some(layout), Some(far)) => (layout, ctx.load(far.port)?),
+            _ => return Ok(None),
+        },
     };
     let flow = Flow {
         near,
@@ -182,24 +130,4 @@ fn parse(ctx: &TcContext, packet: &Packet, outgoing: bool) -> Result<Option<(Flo
         protocol: u32::from(protocol),
     };
     Ok(Some((flow, layout)))
-}
-
-#[inline(always)]
-fn rewrite(
-    ctx: &TcContext,
-    layout: &Layout,
-    address_at: usize,
-    (address, port): ([u8; 4], u16),
-    end: End,
-) -> Result<(), i64> {
-    let from = u64::from(u32::from_ne_bytes(address));
-    let to = u64::from(u32::from_ne_bytes(end.address));
-    if let Some(flags) = layout.address_flags {
-        ctx.l4_csum_replace(layout.checksum, from, to, flags | 4)?;
-    }
-    let (old, new) = (u64::from(port), u64::from(end.port));
-    ctx.l4_csum_replace(layout.checksum, old, new, layout.port_flags | 2)?;
-    ctx.l3_csum_replace(NETWORK + 10, from, to, 4)?;
-    ctx.store(layout.port, &end.port, 0)?;
-    ctx.store(address_at, &end.address, 0)
 }

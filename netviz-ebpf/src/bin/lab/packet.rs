@@ -11,6 +11,7 @@ const IPV6: u32 = 0x86dd_u16.to_be() as u32;
 pub(super) const NETWORK: usize = 14;
 
 /// Addresses of one packet.
+#[derive(Clone, Copy)]
 pub(super) struct Packet {
     /// Otherwise IPv6.
     pub(super) is_v4: bool,
@@ -48,6 +49,15 @@ impl Packet {
     pub(super) fn destination_v4(&self) -> Option<[u8; 4]> {
         let [.., a, b, c, d] = self.destination;
         self.is_v4.then_some([a, b, c, d])
+    }
+
+    /// The same packet, sent to another address.
+    #[inline(always)]
+    pub(super) fn sent_to(self, destination: [u8; 4]) -> Self {
+        Self {
+            destination: mapped(destination),
+            ..self
+        }
     }
 
     /// Takes one from the TTL, as every router does; refuses where none is left.

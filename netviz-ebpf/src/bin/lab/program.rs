@@ -4,6 +4,8 @@ mod deliver;
 mod maps;
 mod masquerade;
 mod packet;
+mod service;
+mod transport;
 
 use aya_ebpf::{
     bindings::{TC_ACT_OK, TC_ACT_SHOT},
@@ -38,8 +40,8 @@ fn cil_from_container(ctx: TcContext) -> i32 {
 
 /// `lxc*` egress, with endpoint routes alone: the stack has delivered already.
 #[classifier]
-fn cil_to_container(_ctx: TcContext) -> i32 {
-    OK
+fn cil_to_container(ctx: TcContext) -> i32 {
+    verdict(&ctx, to_container)
 }
 
 /// `cilium_host` egress: what the node's stack sends to pods.
@@ -101,6 +103,10 @@ fn verdict(ctx: &TcContext, decide: impl FnOnce(&TcContext, &Config, &Packet) ->
 
 #[inline(always)]
 fn from_container(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict {
+    let packet = &match service::outgoing(ctx, packet)? {
+        Some(backend) => packet.sent_to(backend),
+        None => *packet,
+    };
     if let Some(endpoint) = maps::endpoint(&packet.destination) {
         if endpoint.kind == OWN || config.flags & ENDPOINT_ROUTES != 0 {
             return Ok(OK);
@@ -116,6 +122,12 @@ fn from_container(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict 
         // No such pod here: the stack hands it to cil_from_host, which says so.
         _ => Ok(OK),
     }
+}
+
+#[inline(always)]
+fn to_container(ctx: &TcContext, _config: &Config, packet: &Packet) -> Verdict {
+    service::incoming(ctx, packet)?;
+    Ok(OK)
 }
 
 /// Towards another node without a tunnel, the way that the host routing in force takes.

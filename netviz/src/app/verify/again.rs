@@ -38,8 +38,8 @@ pub(super) async fn run(
     };
     let mut history = History::default();
     loop {
-        let look = ground.look();
-        let pairs = [pair(args, &look, from, to)?];
+        let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
+        let pairs = [pair];
         let outcome = round::run(&look, &pairs, options(args, &pairs)?, signals).await?;
         if outcome.interrupted {
             break;

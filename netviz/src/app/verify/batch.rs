@@ -103,21 +103,21 @@ fn say_progress(done: usize, all: usize) {
 }
 
 fn resolve(look: &Look, pair: &plan::Pair) -> Result<Pair> {
-    let of = |name: &str, address: Option<std::net::IpAddr>, family| match address {
-        Some(address) => anyhow::Ok((target::by_address(&look.cluster, address), None)),
+    let of = |name: &str, address: Option<std::net::IpAddr>, family, port| match address {
+        Some(address) => anyhow::Ok((target::by_address(&look.cluster, address), port)),
         None => {
-            let target = target::find(&look.cluster, name, family)?;
+            let target = target::find(&look.cluster, name, family, port)?;
             Ok((target.party, target.port))
         }
     };
     let wrong = || format!("{} to {}", pair.from, pair.to);
-    let (to, port) = of(&pair.to, pair.to_address, None).with_context(wrong)?;
+    let (to, port) = of(&pair.to, pair.to_address, None, pair.port).with_context(wrong)?;
     let family = to.address.map(Family::of);
-    let (from, _) = of(&pair.from, pair.from_address, family).with_context(wrong)?;
+    let (from, _) = of(&pair.from, pair.from_address, family, None).with_context(wrong)?;
     Ok(Pair {
+        protocol: pair.protocol,
+        note: None,
         route: Route { from, to },
-        port: port
-            .or(pair.port)
-            .filter(|_| pair.protocol != Protocol::Icmp),
+        port: port.filter(|_| pair.protocol != Protocol::Icmp),
     })
 }

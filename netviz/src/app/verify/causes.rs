@@ -2,17 +2,11 @@
 
 use crate::{
     model::{Cluster, Direction, Door, qualified},
-    verify::{CrossingRow, Hooks, Loss, Place, Route, Verdict, Way},
+    verify::{CrossingRow, Hooks, Loss, Verdict, Way},
 };
 
 /// Adds to each loss what the chains and the devices say about it.
-pub(super) fn add(verdict: &mut Verdict, route: &Route, cluster: &Cluster, hooks: &Hooks) {
-    let translated = (route.to.place == Place::Elsewhere).then(|| {
-        format!(
-            "if {} is a service's address under kube-proxy replacement: Cilium translates it in the sockets of the node's processes; run netviz inside of the node",
-            route.to.name
-        )
-    });
+pub(super) fn add(verdict: &mut Verdict, cluster: &Cluster, hooks: &Hooks) {
     let Verdict {
         request,
         reply,
@@ -26,7 +20,6 @@ pub(super) fn add(verdict: &mut Verdict, route: &Route, cluster: &Cluster, hooks
         };
         let found = causes(loss, rows, cluster, hooks);
         loss.causes.extend(found);
-        loss.causes.extend(translated.clone());
     }
 }
 

@@ -1,24 +1,24 @@
 //! Where it is to be verified: what is there, under the names that its sources give.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
 use crate::{
+    app::named,
     discover::{self, Discovered, Names, Reports, Selection, SourceOptions, Watch},
-    model::{Cluster, Door, NetNsId, Source, naming},
+    model::{Cluster, Door, NetNsId},
     sys::netns::NetNs,
     verify::{Party, Place},
 };
-
-/// How long names are waited for, at the most.
-const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 /// What is there, followed.
 pub(super) struct Ground {
     receiver: watch::Receiver<Arc<Discovered>>,
     reports: watch::Receiver<Reports>,
+    /// A source was asked for.
+    asked: bool,
     _watch: Watch,
 }
 
@@ -30,26 +30,44 @@ impl Ground {
         Ok(Self {
             receiver,
             reports,
+            asked: sources.kubeconfig.is_some(),
             _watch: watch,
         })
     }
 
-    /// Waits until every source of names has said something, for a moment at the most.
+    /// Waits until every source of names has said something: for a moment at the most, but that one was
+    /// named.
     pub(super) async fn named(&mut self) {
-        let all = |reports: &Reports| {
-            let mut asked = Source::ASKED.iter();
-            asked.all(|source| reports.iter().any(|report| report.source == *source))
-        };
-        let _ = tokio::time::timeout(NAMES_LIMIT, self.reports.wait_for(all)).await;
+        if self.asked {
+            named::wanted(&mut self.reports).await;
+        } else {
+            named::settled(&mut self.reports).await;
+        }
     }
 
     /// What is there at this moment.
     pub(super) fn look(&mut self) -> Look {
         let found = Arc::clone(&self.receiver.borrow_and_update());
-        let reports = Arc::clone(&self.reports.borrow_and_update());
-        let mut cluster = found.cluster.clone();
-        naming::apply(&mut cluster, &reports);
+        let cluster = named::named(&found.cluster, &mut self.reports);
         Look { found, cluster }
+    }
+
+    /// What is there at this moment, and what `find` finds in it. Where it finds nothing, sources that
+    /// have said nothing yet are waited for: who was asked for may be known to them.
+    pub(super) async fn find<T>(&mut self, find: impl Fn(&Look) -> Result<T>) -> Result<(Look, T)> {
+        let mut look = self.look();
+        let mut found = find(&look);
+        if found.is_err() && named::wanted(&mut self.reports).await {
+            look = self.look();
+            found = find(&look);
+        }
+        let found = found.map_err(|error| {
+            // Who was asked for may be known to a source that could not be asked.
+            let troubles = named::troubles(&self.reports);
+            let parts = [error.to_string()].into_iter().chain(troubles);
+            anyhow::anyhow!(parts.collect::<Vec<_>>().join("; "))
+        })?;
+        Ok((look, found))
     }
 }
 

@@ -2,23 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
 
-use super::{causes, choice, ground::Look, target};
+use super::{causes, choice, ground::Look, service, target};
 use crate::{
     app::signals::Signals,
-    model::{Chain, Direction, DoorId, NetNsId, Side},
+    model::{Chain, Direction, DoorId, NetNsId, Side, plain},
+    sys::privileges,
     trace::{
         AttachOptions,
         crossings::{self, Closing, News, Sighting, Standing},
     },
     verify::{
         self, Answer, Crossing, Hooks, Mode, Observation, Place, Probes, Route, Verdict, Way,
-        probe::{self, Aim, Manner, Probing, Report},
+        probe::{self, Aim, Manner, Probing, Protocol, Report},
         reading::{Own, Reader},
     },
 };
@@ -31,6 +33,10 @@ const IN_FLIGHT: Duration = Duration::from_millis(20);
 pub(super) struct Pair {
     pub(super) route: Route,
     pub(super) port: Option<u16>,
+    /// Of all pairs of a round the same.
+    pub(super) protocol: Protocol,
+    /// What is to be said of how it is tried.
+    pub(super) note: Option<String>,
 }
 
 /// How a round is run.
@@ -44,6 +50,8 @@ pub(super) struct Options {
     /// Doors of other pods, too, however many there are.
     pub(super) every_door: bool,
     pub(super) attach: AttachOptions,
+    /// No other round comes after it: the calling thread gives up what it needs no more.
+    pub(super) last: bool,
 }
 
 /// What a round came to.
@@ -77,6 +85,10 @@ pub(super) async fn run(
         }
     };
     let (probing, mut reports) = round.send()?;
+    if options.last {
+        // Whoever sends and whoever looks out has his own.
+        privileges::keep_only(&[]);
+    }
     let interrupted = loop {
         tokio::select! {
             report = reports.recv() => match report {
@@ -190,17 +202,27 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn open(&mut self, flow: u32, port: u16, address: std::net::IpAddr) {
+    fn open(&mut self, flow: u32, port: u16, address: IpAddr) {
         let pair = self.pairs.get(flow as usize);
         let own = Own {
             address,
+            node: pair.map_or_else(Vec::new, |pair| self.node_addresses(&pair.route.from)),
             port,
             to_port: pair.and_then(|pair| pair.port).unwrap_or_default(),
         };
-        self.owns.insert(flow, own);
+        self.owns.insert(flow, own.clone());
         self.reader.opened(flow, own);
         let early = std::mem::take(&mut self.early);
         self.take(&early);
+    }
+
+    fn node_addresses(&self, party: &verify::Party) -> Vec<IpAddr> {
+        let (Place::Pod { node, .. } | Place::Node { node, .. }) = party.place else {
+            return Vec::new();
+        };
+        let node = self.look.cluster.nodes.get(node);
+        let addresses = node.map_or(&[][..], |node| &node.addresses);
+        addresses.iter().filter_map(|text| plain(text)).collect()
     }
 
     fn take(&mut self, seen: &[Sighting]) {
@@ -231,6 +253,7 @@ impl<'a> Round<'a> {
                 observation.hidden.clone_from(&hidden);
                 observation.missed = missed;
                 observation.notes.extend(self.note.clone());
+                observation.notes.extend(pair.note.clone());
                 self.judge(flow as u32, pair, &hooks, observation)
             })
             .collect()
@@ -261,10 +284,21 @@ impl<'a> Round<'a> {
             };
         }
         let candidates = verify::candidates(cluster, &route, hooks, self.options.mode);
-        let expectations = verify::expectations(cluster, &route, &candidates, hooks);
+        let mut expectations = verify::expectations(cluster, &route, &candidates, hooks);
+        let answers = |answer: &Answer| matches!(answer, Answer::Reply(_) | Answer::Refused(..));
+        if verify::nobody(cluster, &route.to).is_none() {
+            let doubts = service::doubts(cluster, &route, hooks);
+            observation.doubts.extend(doubts);
+        } else if !observation.answers.values().any(answers) {
+            // No path leads to nobody.
+            expectations.clear();
+        }
+        for expectation in &mut expectations {
+            verify::hide(cluster, &route, self.options.manner.shape(), expectation);
+        }
         let probes = self.probes(pair);
         let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
-        causes::add(&mut verdict, &route, cluster, hooks);
+        causes::add(&mut verdict, cluster, hooks);
         verdict
     }
 

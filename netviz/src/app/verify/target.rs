@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Result, bail};
 
+use super::service;
 use crate::{
-    model::{Cluster, Door, NetNsId, Role, Side, plain, qualified},
-    verify::{Party, Place},
+    model::{Cluster, Door, NetNsId, Role, Service, Side, plain, qualified},
+    verify::{Party, Place, probe::Protocol},
     views::filter::near,
 };
 
@@ -14,7 +15,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) party: Party,
+    /// That of a service, where it has one alone and none was named.
     pub(super) port: Option<u16>,
+    /// What a service takes there.
+    pub(super) protocol: Option<Protocol>,
 }
 
 /// IPv4 or IPv6, where a name leaves that open.
@@ -34,19 +38,58 @@ impl Family {
     }
 }
 
-/// Finds who is meant by `text`: `namespace/pod`, a pod's name where it is unambiguous, `node/NAME`
-/// or an address, each with `:port` behind it if wanted.
-pub(super) fn find(cluster: &Cluster, text: &str, family: Option<Family>) -> Result<Target> {
-    let (name, port) = split_port(text);
+/// Finds who is meant by `text`: `namespace/pod`, a pod's name where it is unambiguous, `node/NAME`,
+/// `svc/NAME` (a service; without `svc/` where no pod has the name) or an address, each with `:port`
+/// behind it if wanted, in the place of `port`.
+pub(super) fn find(
+    cluster: &Cluster,
+    text: &str,
+    family: Option<Family>,
+    port: Option<u16>,
+) -> Result<Target> {
+    let (name, named) = split_port(text);
+    let port = named.or(port);
     if let Ok(address) = name.trim_matches(['[', ']']).parse() {
         let party = by_address(cluster, address);
-        return Ok(Target { party, port });
+        let service = service::by_address(cluster, address);
+        return service::target(service, party, port);
     }
-    let party = match name.strip_prefix("node/") {
-        Some(node) => by_node(cluster, node, family)?,
-        None => by_pod(cluster, name, family)?,
+    if let Some(name) = name.strip_prefix("node/") {
+        return Ok(Target::of(by_node(cluster, name, family)?, port));
+    }
+    let named = name.strip_prefix("svc/").or(name.strip_prefix("service/"));
+    let (found, name) = match named {
+        Some(name) => (Vec::new(), name),
+        None => (pods_called(cluster, name), name),
     };
-    Ok(Target { party, port })
+    if found.is_empty()
+        && let Some(service) = service::by_name(cluster, name)?
+    {
+        let address = choose(&service.addresses, family);
+        let party = Party {
+            name: service.label(),
+            address,
+            place: Place::Elsewhere,
+        };
+        return service::target(Some(service), party, port);
+    }
+    if named.is_some() {
+        bail!(
+            "there is no service {name:?}{}",
+            service::near(cluster, name)
+        );
+    }
+    Ok(Target::of(by_pod(cluster, &found, name, family)?, port))
+}
+
+impl Target {
+    const fn of(party: Party, port: Option<u16>) -> Self {
+        Self {
+            party,
+            port,
+            protocol: None,
+        }
+    }
 }
 
 /// `name:80`, `10.0.0.1:80`, `[fd00::1]:80`; an IPv6 address without brackets has no port.
@@ -145,16 +188,24 @@ pub(super) fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
         .collect()
 }
 
-fn by_pod(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party> {
-    let pods = pods(cluster);
-    let fits = |door: &&&Door| {
-        door.pod.as_deref() == Some(name) || pod_name(door).as_deref() == Some(name)
-    };
-    let found: Vec<_> = pods.values().filter(fits).collect();
-    match found.as_slice() {
+/// Doors of the pods that have this name, one of each.
+fn pods_called<'a>(cluster: &'a Cluster, name: &str) -> Vec<&'a Door> {
+    let fits =
+        |door: &&Door| door.pod.as_deref() == Some(name) || pod_name(door).as_deref() == Some(name);
+    pods(cluster).into_values().filter(fits).collect()
+}
+
+fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>) -> Result<Party> {
+    match found {
         [door] => Ok(pod_party(door, family)),
         [] => {
-            let names: Vec<_> = pods.values().filter_map(|door| pod_name(door)).collect();
+            let pods = pods(cluster);
+            let services = cluster.services.iter().flatten().map(Service::label);
+            let names: Vec<_> = pods
+                .values()
+                .filter_map(|door| pod_name(door))
+                .chain(services)
+                .collect();
             bail!("there is no pod {name:?}{}", near(name, &names))
         }
         several => {

@@ -30,14 +30,16 @@ const LIMIT: Duration = Duration::from_secs(2);
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Asks the agents of all nodes until the end.
-pub(super) fn run(context: Context) {
-    context.poll(Source::Cilium, |runtime, sites| {
+pub(super) fn run(context: Context, services: bool) {
+    context.poll(Source::Cilium, move |runtime, sites| {
         runtime.block_on(async {
             // Side by side: an agent that hangs is not to keep those of other nodes waiting.
             let asked: Vec<_> = sites
                 .iter()
                 .cloned()
-                .map(|site| tokio::spawn(async move { report(site.netns, &site.roots).await }))
+                .map(|site| {
+                    tokio::spawn(async move { report(site.netns, &site.roots, services).await })
+                })
                 .collect();
             let mut reports = Vec::new();
             for answer in asked {
@@ -48,8 +50,9 @@ pub(super) fn run(context: Context) {
     });
 }
 
-/// What the agent says that listens under one of `roots`; waits two seconds at the most.
-pub async fn report(node: NetNsId, roots: &[PathBuf]) -> Report {
+/// What the agent says that listens under one of `roots`, of its services only where they are asked
+/// for; waits two seconds at the most.
+pub async fn report(node: NetNsId, roots: &[PathBuf], services: bool) -> Report {
     let failed = |status| Report::new(Source::Cilium, Some(node), status);
     let socket = match Root::open(roots).and_then(|root| find(&root)) {
         Ok(socket) => socket,
@@ -57,11 +60,12 @@ pub async fn report(node: NetNsId, roots: &[PathBuf]) -> Report {
     };
     // The agent may be reached by a path that is longer than an address of a socket may be.
     let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
-    match timeout(LIMIT, ask(Path::new(&path))).await {
+    match timeout(LIMIT, ask(Path::new(&path), services)).await {
         Ok(Ok(answers)) => Report {
             status: Status::Ok(Some(answers.agent())),
             pods: answers.pods(),
             nodes: answers.nodes(),
+            services: answers.services(),
             datapath: Some(answers.datapath()),
             ..failed(Status::Absent)
         },
@@ -88,12 +92,20 @@ fn find(root: &Root) -> Result<OwnedFd, Status> {
 }
 
 /// Asks for everything. An error is one line: what was asked for, and what was wrong.
-async fn ask(socket: &Path) -> Result<answers::Answers, String> {
-    let (health, config, endpoints, nodes) = tokio::join!(
+async fn ask(socket: &Path, services: bool) -> Result<answers::Answers, String> {
+    let served = async {
+        if services {
+            Some(get(socket, "/v1/service").await)
+        } else {
+            None
+        }
+    };
+    let (health, config, endpoints, nodes, served) = tokio::join!(
         get(socket, "/v1/healthz"),
         get(socket, "/v1/config"),
         get(socket, "/v1/endpoint"),
         get(socket, "/v1/cluster/nodes"),
+        served,
     );
     // Pods' names are what the agent is asked for. The rest may be switched off or be missing.
     let endpoints = json("/v1/endpoint", &endpoints?)?;
@@ -102,6 +114,7 @@ async fn ask(socket: &Path) -> Result<answers::Answers, String> {
         health: optional("/v1/healthz", health),
         config: optional("/v1/config", config),
         nodes: optional("/v1/cluster/nodes", nodes),
+        services: served.and_then(|served| optional("/v1/service", served)),
     })
 }
 

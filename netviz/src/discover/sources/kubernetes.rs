@@ -1,6 +1,6 @@
 //! Source of names: the Kubernetes API, read only.
 //!
-//! Nodes and pods are listed, then watched; nothing is ever written, and no command that a
+//! Nodes and pods, and services for whoever wants to send to one, are listed, then watched; nothing is ever written, and no command that a
 //! kubeconfig names is run. What is known stays while the API cannot be reached.
 
 mod access;
@@ -50,7 +50,9 @@ pub(super) fn run(mut context: Context, options: &SourceOptions) {
                 let ways: Vec<_> = ways
                     .into_iter()
                     .map(|way| {
-                        let told = told.entry(way.origin.clone()).or_default();
+                        let told = told
+                            .entry(way.origin.clone())
+                            .or_insert_with(|| Rc::new(Told::new(options.services)));
                         (way, Rc::clone(told))
                     })
                     .collect();
@@ -161,6 +163,13 @@ fn report(ways: &[(Access, Rc<Told>)]) -> Option<Report> {
         report
             .pods
             .extend(told.pods.borrow().kept.values().cloned());
+        if let Some(services) = &told.services {
+            let services = services.borrow();
+            if services.trouble.is_none() {
+                let all = report.services.get_or_insert_default();
+                all.extend(services.kept.values().cloned());
+            }
+        }
         for node in told.nodes.borrow().kept.values() {
             if !report.nodes.iter().any(|known| known.name == node.name) {
                 report.nodes.push(node.clone());

@@ -5,12 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, LpmTrie, Map, lpm_trie::Key};
 use netviz_ebpf::lab::{
-    CONFIG_MAP, Config, ENDPOINT_ROUTES, ENDPOINTS_MAP, Endpoint, HOST_ROUTING, LOCAL_PODS,
-    NODE_IDENTITY, OWN, POD, REMOTE_NODE, REMOTE_PODS, ROUTES_MAP, Route, TUNNEL, WORLD, mapped,
+    CONFIG_MAP, Config, ENDPOINT_ROUTES, ENDPOINTS_MAP, Endpoint, Frontend, HOST_ROUTING,
+    LOCAL_PODS, NODE_IDENTITY, OWN, POD, REMOTE_NODE, REMOTE_PODS, ROUTES_MAP, Route, SERVICES_MAP,
+    TUNNEL, WORLD, mapped,
 };
 
 use super::Datapath;
-use crate::lab::{Mode, Network, Node, Pod};
+use crate::lab::{Mode, Network, Node, Pod, SERVICE, SERVICE_TCP_PORT, TCP_PORT, UDP_PORT};
+
+/// Protocol, port of the service, port of its backend.
+const SERVICE_PORTS: [(u16, u16, u16); 2] = [
+    (libc::IPPROTO_UDP as u16, UDP_PORT, UDP_PORT),
+    (libc::IPPROTO_TCP as u16, SERVICE_TCP_PORT, TCP_PORT),
+];
 
 impl Datapath {
     /// Makes a pod known.
@@ -27,10 +34,24 @@ impl Datapath {
     }
 
     /// Forgets a pod.
-    pub(super) fn unlearn(&mut self, pod: &Pod) -> Result<()> {
+    pub(in crate::lab) fn unlearn(&mut self, pod: &Pod) -> Result<()> {
         let mut endpoints: HashMap<_, [u8; 16], Endpoint> = self.map(ENDPOINTS_MAP)?.try_into()?;
         endpoints.remove(&key(pod.address.into()))?;
         endpoints.remove(&key(pod.address6.into()))?;
+        Ok(())
+    }
+
+    /// Makes the service known.
+    pub(in crate::lab) fn lead_service_to(&mut self, backend: &Pod) -> Result<()> {
+        let mut services: HashMap<_, Frontend, Frontend> = self.map(SERVICES_MAP)?.try_into()?;
+        for (protocol, port, target) in SERVICE_PORTS {
+            let at = |address: Ipv4Addr, port: u16| Frontend {
+                address: address.octets(),
+                port: port.to_be(),
+                protocol,
+            };
+            services.insert(at(SERVICE, port), at(backend.address, target), 0)?;
+        }
         Ok(())
     }
 

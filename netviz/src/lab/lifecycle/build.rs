@@ -80,9 +80,12 @@ impl Lab {
                 .with_context(|| format!("building node {}", node.name))?;
             wiring::up(&mut wire_netlink, &node.wire)?;
             self.netlinks.push(netlink);
-            let datapath = namespace
+            let mut datapath = namespace
                 .run(|| Datapath::of_node(&mut loader, node, other, options))?
                 .with_context(|| format!("the forwarding programs of node {}", node.name))?;
+            if let Some(backend) = plan.backend() {
+                datapath.lead_service_to(backend)?;
+            }
             self.datapaths.push(datapath);
             let mut addresses: Vec<IpAddr> = vec![node.address.into(), node.router_address.into()];
             if options.ipv6 {

@@ -51,6 +51,15 @@ impl Lab {
         unbound
     }
 
+    /// Makes the programs of a pod's node forget it, as an agent does that lost an endpoint. The pod
+    /// itself stays; what is sent to it is left to the node's stack.
+    pub fn forget_endpoint(&mut self, name: &str) -> Result<()> {
+        let pod = self.pods().iter().find(|pod| pod.name == name);
+        let pod = pod.with_context(|| format!("there is no pod {name} in the laboratory"))?;
+        let (node, pod) = (self.node_of(pod), pod.clone());
+        self.datapaths[node].unlearn(&pod)
+    }
+
     /// Takes the pod's namespace out of the node's `/run/netns`: the mount keeps it alive.
     fn unbind(&self, pod: &Pod, node: usize) -> Result<()> {
         let Some(name) = &pod.netns_name else {

@@ -87,6 +87,10 @@ impl Course {
             let walk = course.walk(trail);
             course.walks.insert(*sequence, walk);
         }
+        for line in &mut course.lines {
+            let fragmented = line.step.as_ref().and_then(|step| step.fragmented.clone());
+            line.hidden = line.hidden.take().or(fragmented.filter(|_| line.seen == 0));
+        }
         course
     }
 
@@ -113,7 +117,7 @@ impl Course {
                 line.outer |= crossing.outer;
                 line.tunnel = line.tunnel.or(crossing.tunnel);
                 let step = line.step.as_ref().filter(|step| step.required());
-                if step.is_some_and(|step| step.outer != crossing.outer) {
+                if step.is_some_and(|step| !crossing.fragment && step.outer != crossing.outer) {
                     walk.wrapped_otherwise.insert(index);
                 }
             }

@@ -182,27 +182,40 @@ fn wrapped(cluster: &Cluster, course: &Course, walks: &[&Walk]) -> Vec<String> {
 }
 
 impl Findings {
-    /// Doors of the path that were not seen by all, or that should be passed by, and are hidden.
+    /// Doors of the path that were not seen by all, or that should be passed by, and are hidden:
+    /// a sentence for each reason.
     fn hidden(&mut self, cluster: &Cluster, course: &Course, walks: &[&Walk]) {
-        for (index, line) in course.lines.iter().enumerate() {
-            let Some(reason) = &line.hidden else { continue };
-            let unseen =
-                walks.is_empty() || walks.iter().any(|walk| !course.satisfied(index, walk));
-            if line.step.is_some() && unseen {
-                self.unclear
-                    .push(unseen_door(cluster, course, index, reason));
-            }
-        }
+        let unseen = |line: usize| {
+            let satisfied = |walk: &&Walk| course.satisfied(line, walk);
+            walks.is_empty() || !walks.iter().all(satisfied)
+        };
+        let lines = 0..course.lines.len();
+        let lines = lines.filter(|line| course.lines[*line].step.is_some() && unseen(*line));
+        self.unclear.extend(unseen_doors(cluster, course, lines));
     }
 }
 
-/// What cannot be seen, and why.
-pub(super) fn unseen_door(cluster: &Cluster, course: &Course, line: usize, reason: &str) -> String {
-    let door = label(cluster, course.lines[line].hook);
-    format!(
-        "{}: nothing can be seen at {door}: {reason}",
-        name(course.way)
-    )
+/// What cannot be seen at those of `lines` that are hidden, and why.
+pub(super) fn unseen_doors(
+    cluster: &Cluster,
+    course: &Course,
+    lines: impl Iterator<Item = usize>,
+) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<usize>)> = Vec::new();
+    for line in lines {
+        let Some(reason) = course.lines[line].hidden.as_deref() else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, lines)) => lines.push(line),
+            None => reasons.push((reason, vec![line])),
+        }
+    }
+    let say = |(reason, lines): (&str, Vec<usize>)| {
+        let (way, doors) = (name(course.way), labels(cluster, course, &lines));
+        format!("{way}: nothing can be seen at {doors}: {reason}")
+    };
+    reasons.into_iter().map(say).collect()
 }
 
 pub(super) fn name(way: Way) -> &'static str {

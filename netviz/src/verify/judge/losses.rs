@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Answer, Loss, Place, Way},
+    super::{Answer, Loss, Place, Way, nobody},
     course::{Course, Walk},
     fates::{Evidence, Fates},
     names::{label, labels},
@@ -121,6 +121,9 @@ fn cause(
     let last = after.filter(|_| before.is_none())?;
     let door = label(evidence.cluster, course.lines[last].hook);
     match (course.way, &to.place) {
+        (Way::Request, Place::Elsewhere) if nobody(evidence.cluster, to).is_some() => {
+            Some(format!("no interface has the address of {}", to.name))
+        }
         (Way::Request, Place::Elsewhere) => Some(format!(
             "it left by {door}, and nothing came back: what is beyond cannot be seen from here"
         )),

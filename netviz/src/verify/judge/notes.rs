@@ -22,6 +22,7 @@ pub(super) fn notes(
     for course in [evidence.request, evidence.reply] {
         notes.extend(repeated(evidence.cluster, course, expectation, losses));
     }
+    notes.extend(super::order::notes(evidence));
     notes.extend(not_crossed(evidence));
     notes.extend(counted_otherwise(evidence));
     notes.extend(numbers(observation));

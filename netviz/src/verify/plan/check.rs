@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{DoorPattern, Pair};
 use crate::{
+    model::safe,
     verify::{CrossingRow, Kind, Verdict},
-    views::text::safe,
 };
 
 /// What became of a test.

@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{End, Plan, PlanError, Protocol};
-use crate::views::text::safe;
+use crate::model::safe;
 
 /// The largest file that is read.
 pub const MOST_BYTES: u64 = 1 << 20;

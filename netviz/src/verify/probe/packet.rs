@@ -3,13 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use etherparse::{
-    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4HeaderSlice,
-    TcpHeader, TcpHeaderSlice,
-};
+use etherparse::{IpNumber, Ipv4HeaderSlice, TcpHeader, TcpHeaderSlice};
 use netviz_ebpf::crossing::{MAGIC, MARKER_SIZE, Marker};
 
 use super::{Aim, Manner};
+use crate::sys::icmp;
 
 /// What a probe is.
 #[derive(
@@ -102,33 +100,12 @@ pub(super) fn build(
 ) -> Option<Bytes> {
     match manner.protocol {
         Protocol::Udp => Some(payload(manner, aim, sequence)),
-        Protocol::Icmp => Some(echo(
-            aim.to,
-            own.1,
-            sequence,
-            &payload(manner, aim, sequence),
-        )),
+        Protocol::Icmp => {
+            let payload = payload(manner, aim, sequence);
+            Some(icmp::request(aim.to, own.1, sequence as u16, &payload))
+        }
         Protocol::Tcp => syn(manner, aim, own, sequence),
     }
-}
-
-fn echo(to: IpAddr, id: u16, sequence: u32, payload: &[u8]) -> Bytes {
-    let echo = IcmpEchoHeader {
-        id,
-        seq: sequence as u16,
-    };
-    let mut message = BytesMut::with_capacity(TRANSPORT as usize + payload.len());
-    match to {
-        IpAddr::V4(_) => message.put_slice(
-            &Icmpv4Header::with_checksum(Icmpv4Type::EchoRequest(echo), payload).to_bytes(),
-        ),
-        // The kernel adds the checksum, which covers the addresses.
-        IpAddr::V6(_) => {
-            message.put_slice(&Icmpv6Header::new(Icmpv6Type::EchoRequest(echo)).to_bytes())
-        }
-    }
-    message.put_slice(payload);
-    message.freeze()
 }
 
 /// Sequence number of a marked SYN: what its answer acknowledges, less one.
@@ -183,7 +160,7 @@ pub(super) struct Heard {
 pub(super) fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {
     match manner.protocol {
         Protocol::Tcp => read_tcp(manner, aim, own_port, datagram),
-        Protocol::Icmp if !is_echo_reply(aim.to, datagram) => None,
+        Protocol::Icmp if icmp::reply(datagram, aim.to.is_ipv4()).is_none() => None,
         Protocol::Icmp | Protocol::Udp => {
             let sequence = marked(manner, aim, datagram)?;
             Some(Heard {
@@ -212,14 +189,6 @@ fn transport(to: IpAddr, datagram: &[u8], protocol: IpNumber) -> Option<&[u8]> {
                 .flatten()
         }
     }
-}
-
-fn is_echo_reply(to: IpAddr, datagram: &[u8]) -> bool {
-    let (protocol, reply) = match to {
-        IpAddr::V4(_) => (IpNumber::ICMP, 0),
-        IpAddr::V6(_) => (IpNumber::IPV6_ICMP, 129),
-    };
-    transport(to, datagram, protocol).and_then(<[u8]>::first) == Some(&reply)
 }
 
 fn read_tcp(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {

@@ -49,7 +49,7 @@ impl Sender {
         let socket = open(protocol, aim.to).map_err(denied)?;
         socket.set_nonblocking(true).map_err(denied)?;
         errors::ask_for(&socket, aim.to).map_err(denied)?;
-        keep_whole(&socket, aim.to).map_err(denied)?;
+        set_fragments(&socket, aim.to, manner.whole).map_err(denied)?;
         let port = if protocol == Protocol::Udp {
             aim.port
         } else {
@@ -180,19 +180,30 @@ fn open(protocol: Protocol, to: IpAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
-/// Never in fragments by the sender's own hand, whatever it has heard of the path's MTU: where a
-/// packet does not fit is one of the things to be found out.
-fn keep_whole(socket: &UdpSocket, to: IpAddr) -> io::Result<()> {
-    let (level, option, value) = match to {
-        IpAddr::V4(_) => (
+/// Whether packets may be fragmented on their way. Whole ones are never fragmented by the sender's own
+/// hand either, whatever it has heard of the path's MTU: where a packet does not fit is one of the
+/// things to be found out.
+fn set_fragments(socket: &UdpSocket, to: IpAddr, whole: bool) -> io::Result<()> {
+    let (level, option, value) = match (to, whole) {
+        (IpAddr::V4(_), true) => (
             libc::IPPROTO_IP,
             libc::IP_MTU_DISCOVER,
             libc::IP_PMTUDISC_PROBE,
         ),
-        IpAddr::V6(_) => (
+        (IpAddr::V4(_), false) => (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_DONT,
+        ),
+        (IpAddr::V6(_), true) => (
             libc::IPPROTO_IPV6,
             libc::IPV6_MTU_DISCOVER,
             libc::IPV6_PMTUDISC_PROBE,
+        ),
+        (IpAddr::V6(_), false) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_DONT,
         ),
     };
     // nix has no name for these options.

@@ -17,7 +17,7 @@ use netviz_tests::{
 use crate::figure::{Figure, median};
 
 const REPEAT: u32 = 1_000_000;
-const ROUNDS: usize = 31;
+pub(crate) const ROUNDS: usize = 31;
 
 pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     let mut lab = EbpfLoader::new().btf(None).load(objects::LAB)?;
@@ -48,8 +48,8 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// Time of one run. The kernel's own answer is in whole nanoseconds: too coarse for twenty of them.
-fn nanoseconds(program: &SchedClassifier) -> Result<f64> {
+/// Time of one run with a frame that is nobody's probe. The kernel's own answer is in whole nanoseconds: too coarse for twenty of them.
+pub(crate) fn nanoseconds(program: &SchedClassifier) -> Result<f64> {
     let frame = frames::ipv4(100);
     let options = TestRunOptions {
         data_in: Some(&frame),

@@ -7,6 +7,7 @@ mod attaching;
 mod counting;
 mod figure;
 mod live;
+mod seeing;
 mod steady;
 
 use std::process::ExitCode;
@@ -17,8 +18,9 @@ use figure::Figure;
 /// A benchmark: what it measures, and how.
 type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("counting", counting::run),
+    ("seeing", seeing::run),
     ("lab", attaching::laboratory),
     ("doors", attaching::thousand),
     ("steady", steady::run),

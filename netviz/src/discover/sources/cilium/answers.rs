@@ -1,11 +1,14 @@
 //! What an agent answers, as far as it is used.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::model::{Datapath, NodeFact, PodFact};
+use crate::model::{Datapath, NodeFact, PodFact, Service, ServicePort, Source};
 
 /// Longer than any name in Kubernetes or Cilium; a label has a key and a value.
 const TEXT: usize = 512;
@@ -21,6 +24,8 @@ pub struct Answers {
     pub config: Config,
     /// `/v1/cluster/nodes`.
     pub nodes: Nodes,
+    /// `/v1/service`; `None`: not asked for, or not answered.
+    pub services: Option<Vec<Served>>,
 }
 
 impl Answers {
@@ -43,6 +48,22 @@ impl Answers {
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeFact> {
         self.nodes.nodes_added.iter().flatten().map(node).collect()
+    }
+
+    /// Services, one for each name; what is reached from outside alone is left out.
+    #[must_use]
+    pub fn services(&self) -> Option<Vec<Service>> {
+        let mut services: Vec<Service> = Vec::new();
+        for service in self.services.as_ref()?.iter().filter_map(Served::fact) {
+            let same = |other: &&mut Service| {
+                other.name == service.name && other.namespace == service.namespace
+            };
+            match services.iter_mut().find(same) {
+                Some(known) => known.join(&service),
+                None => services.push(service),
+            }
+        }
+        Some(services)
     }
 
     /// How this node routes: what the agent says of its state comes before how it was configured.
@@ -236,6 +257,70 @@ impl Identifiers {
             given(&self.k8s_namespace).or_else(|| part(joined.map(|(namespace, _)| namespace))),
             given(&self.k8s_pod_name).or_else(|| part(joined.map(|(_, name)| name))),
         )
+    }
+}
+
+/// An element of `/v1/service`: one frontend of a service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Served {
+    spec: ServiceSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct ServiceSpec {
+    backend_addresses: Option<Vec<ServiceAddress>>,
+    flags: Option<ServiceFlags>,
+    frontend_address: Option<ServiceAddress>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServiceAddress {
+    ip: Option<String>,
+    port: Option<u16>,
+    /// In capital letters, or `NONE` and `ANY` in older versions.
+    protocol: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServiceFlags {
+    name: Option<String>,
+    namespace: Option<String>,
+    r#type: Option<String>,
+}
+
+impl Served {
+    fn fact(&self) -> Option<Service> {
+        let flags = self.spec.flags.as_ref()?;
+        let name = flags.name.as_ref().filter(|name| !name.is_empty())?;
+        if flags.r#type.as_deref() != Some("ClusterIP") {
+            return None;
+        }
+        let frontend = self.spec.frontend_address.as_ref()?;
+        let protocol = frontend.protocol.as_deref().unwrap_or_default();
+        let backends = self.spec.backend_addresses.iter().flatten();
+        let socket = |backend: &ServiceAddress| {
+            let address = backend.ip.as_ref()?.parse().ok()?;
+            Some(SocketAddr::new(address, backend.port?))
+        };
+        Some(Service {
+            namespace: flags.namespace.as_deref().map(short),
+            name: short(name),
+            addresses: vec![frontend.ip.as_ref()?.parse().ok()?],
+            ports: vec![ServicePort {
+                number: frontend.port?,
+                protocol: match protocol.to_ascii_uppercase().as_str() {
+                    known @ ("TCP" | "UDP" | "SCTP") => known.into(),
+                    _ => String::new(),
+                },
+            }],
+            backends: backends.filter_map(socket).collect(),
+            selector: Vec::new(),
+            sources: vec![Source::Cilium],
+        })
     }
 }
 

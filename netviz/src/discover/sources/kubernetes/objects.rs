@@ -1,8 +1,8 @@
-//! Nodes and pods as the API sends them: only the fields that are used.
+//! Nodes, pods and services as the API sends them: only the fields that are used.
 //!
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -10,7 +10,7 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::Deserialize;
 
-use crate::model::{NodeFact, PodFact};
+use crate::model::{NodeFact, PodFact, Service, ServicePort, Source};
 
 /// A pod.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,6 +73,30 @@ struct NodeStatus {
 struct NodeAddress {
     r#type: Option<String>,
     address: Option<String>,
+}
+
+/// A service.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ServiceSeen {
+    metadata: ObjectMeta,
+    spec: Option<ServiceSpec>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceSpec {
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Option<Vec<String>>,
+    ports: Option<Vec<Port>>,
+    selector: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Port {
+    port: Option<u16>,
+    protocol: Option<String>,
 }
 
 /// Something that is listed and watched, and what is kept of it.
@@ -179,7 +203,68 @@ impl Seen for NodeSeen {
     }
 }
 
-/// Both are of Kubernetes' core group, version 1.
+impl Seen for ServiceSeen {
+    type Key = (String, String);
+    type Fact = Service;
+
+    fn key(&self) -> Option<Self::Key> {
+        Some((
+            self.metadata.namespace.clone()?,
+            self.metadata.name.clone()?,
+        ))
+    }
+
+    fn fact(self) -> Option<Service> {
+        let spec = self.spec.unwrap_or_default();
+        let listed = spec.cluster_ips.unwrap_or_default();
+        // A headless one has `None` for an address, and is no place to send to.
+        let mut addresses: Vec<IpAddr> = listed
+            .into_iter()
+            .chain(spec.cluster_ip)
+            .filter_map(|ip| ip.parse().ok())
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() {
+            return None;
+        }
+        let ports = spec.ports.unwrap_or_default().into_iter();
+        let selector = spec.selector.unwrap_or_default().into_iter();
+        Some(Service {
+            namespace: self.metadata.namespace,
+            name: self.metadata.name?,
+            addresses,
+            ports: ports
+                .filter_map(|port| {
+                    Some(ServicePort {
+                        number: port.port?,
+                        protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+                    })
+                })
+                .collect(),
+            backends: Vec::new(),
+            selector: selector
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
+            sources: vec![Source::Kubernetes],
+        })
+    }
+
+    fn size(fact: &Service) -> usize {
+        let namespace = fact.namespace.as_ref().map_or(0, String::len);
+        let protocols = fact.ports.iter().map(|port| &port.protocol);
+        let texts: usize = protocols
+            .chain(&fact.selector)
+            .map(|text| text.len() + size_of::<String>())
+            .sum();
+        size_of::<Service>()
+            + 2 * (namespace + fact.name.len())
+            + texts
+            + fact.addresses.len() * size_of::<IpAddr>()
+    }
+}
+
+/// All are of Kubernetes' core group, version 1.
 macro_rules! core_resource {
     ($type:ty, $scope:ty, $kind:literal, $plural:literal) => {
         impl Resource for $type {
@@ -210,3 +295,4 @@ macro_rules! core_resource {
 
 core_resource!(PodSeen, NamespaceResourceScope, "Pod", "pods");
 core_resource!(NodeSeen, ClusterResourceScope, "Node", "nodes");
+core_resource!(ServiceSeen, NamespaceResourceScope, "Service", "services");

@@ -1,4 +1,4 @@
-//! One way to the API: lists nodes and pods, then watches them.
+//! One way to the API: lists nodes and pods, and services where they are asked for, then watches them.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::{
     access::Access,
     guard::{ANSWER, Guard, PAGE},
-    objects::{NodeSeen, PodSeen, Seen},
+    objects::{NodeSeen, PodSeen, Seen, ServiceSeen},
     words,
 };
 use crate::model::Status;
@@ -35,7 +35,7 @@ pub(super) struct Set<S: Seen> {
     listing: Option<BTreeMap<S::Key, S::Fact>>,
     size: usize,
     listed: bool,
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
 }
 
 impl<S: Seen> Default for Set<S> {
@@ -111,20 +111,42 @@ impl<S: Seen> Set<S> {
 struct TooMuch;
 
 /// What one way to the API has told.
-#[derive(Default)]
 pub(super) struct Told {
     pub(super) pods: RefCell<Set<PodSeen>>,
     pub(super) nodes: RefCell<Set<NodeSeen>>,
+    /// `None`: not asked for.
+    pub(super) services: Option<RefCell<Set<ServiceSeen>>>,
 }
 
 impl Told {
+    pub(super) fn new(services: bool) -> Self {
+        Self {
+            pods: RefCell::default(),
+            nodes: RefCell::default(),
+            services: services.then(RefCell::default),
+        }
+    }
+
     /// How it fared; `None` while there is no answer yet.
     pub(super) fn status(&self, access: &Access) -> Option<Status> {
         let (pods, nodes) = (self.pods.borrow(), self.nodes.borrow());
         if let Some(trouble) = pods.trouble.as_ref().or(nodes.trouble.as_ref()) {
             return Some(Status::Failed(trouble.clone()));
         }
-        (pods.listed || nodes.listed).then(|| Status::Ok(Some(access.url())))
+        let Some(services) = &self.services else {
+            return (pods.listed || nodes.listed).then(|| Status::Ok(Some(access.url())));
+        };
+        // Pods' names are worth having without them.
+        let services = services.borrow();
+        let whole =
+            (pods.listed || nodes.listed) && (services.listed || services.trouble.is_some());
+        whole.then(|| {
+            let url = access.url();
+            Status::Ok(Some(match &services.trouble {
+                Some(trouble) => format!("{url}; services: {trouble}"),
+                None => url,
+            }))
+        })
     }
 }
 
@@ -146,9 +168,16 @@ pub(super) async fn follow(access: &Access, told: &Told, changed: &Notify) {
         }
     };
     let (url, pods, nodes) = (access.url(), &told.pods, &told.nodes);
+    let services = async {
+        if let Some(services) = &told.services {
+            let settings = watcher::Config::default().page_size(PAGE);
+            one_kind(&client, settings, &url, services, changed).await;
+        }
+    };
     tokio::join!(
         one_kind(&client, settings("spec.nodeName"), &url, pods, changed),
         one_kind(&client, settings("metadata.name"), &url, nodes, changed),
+        services,
     );
 }
 

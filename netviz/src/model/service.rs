@@ -1,0 +1,57 @@
+//! Services: addresses behind which others answer.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Source;
+
+/// A service, as one source or several know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its cluster addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Where it takes what is sent to it.
+    pub ports: Vec<ServicePort>,
+    /// Who takes it then, as far as a source says it.
+    pub backends: Vec<SocketAddr>,
+    /// Labels of the pods that do, `key=value`, as far as a source says it.
+    pub selector: Vec<String>,
+    /// Who says so, the one that is believed first.
+    pub sources: Vec<Source>,
+}
+
+/// One port of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServicePort {
+    /// Its number.
+    pub number: u16,
+    /// `TCP`, `UDP` or `SCTP`; empty where that is not known.
+    pub protocol: String,
+}
+
+impl Service {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        super::qualified(self.namespace.as_deref(), &self.name)
+    }
+
+    /// Takes over what `other`, the same service by another source, knows besides.
+    pub(crate) fn join(&mut self, other: &Self) {
+        fn add<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
+            for one in others {
+                if !own.contains(one) {
+                    own.push(one.clone());
+                }
+            }
+        }
+        add(&mut self.addresses, &other.addresses);
+        add(&mut self.ports, &other.ports);
+        add(&mut self.backends, &other.backends);
+        add(&mut self.selector, &other.selector);
+        add(&mut self.sources, &other.sources);
+    }
+}

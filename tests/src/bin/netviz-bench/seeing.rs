@@ -1,0 +1,39 @@
+//! What looks for marked packets beside what counts, for packets that are nobody's probes, under
+//! `BPF_PROG_TEST_RUN`: the cost of `netviz verify` for other traffic.
+
+use anyhow::Result;
+use netviz::objects;
+use netviz_tests::{
+    counting::{Counting, DIRECTIONS},
+    seeing::Seeing,
+};
+
+use crate::{
+    counting::{ROUNDS, nanoseconds},
+    figure::{Figure, median},
+};
+
+pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+    for (tcp, what) in [
+        (false, "looking for probes"),
+        (true, "looking for SYNs and answers"),
+    ] {
+        let mut seeing = Seeing::load(objects::SEE, tcp)?;
+        let mut counting = Counting::load(objects::COUNT)?;
+        for direction in DIRECTIONS {
+            let seeing = seeing.program(direction)?;
+            let counting = counting.program(direction)?;
+            let [mut looks, mut counts] = [Vec::new(), Vec::new()];
+            // In turns, so that whatever else the machine does falls on both.
+            for _ in 0..ROUNDS {
+                looks.push(nanoseconds(seeing)?);
+                counts.push(nanoseconds(counting)?);
+            }
+            let (looks, counts) = (median(looks), median(counts));
+            tell(Figure::new(format!("{what}, {direction}"), looks, "ns"));
+            let what = format!("{what} against counting, {direction}");
+            tell(Figure::new(what, looks / counts, "x").goal(2.0));
+        }
+    }
+    Ok(())
+}

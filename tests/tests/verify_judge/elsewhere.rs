@@ -1,0 +1,119 @@
+//! B is nobody that is here: an address among pods that none has, or a service's. And packets that
+//! came in another order.
+
+use netviz::{
+    model::Pod,
+    verify::{Kind, Place, Way, nobody},
+};
+
+use super::cases::{SENT, Scene, words};
+
+/// Sends to this address, of which nothing is known.
+fn towards(address: &str) -> Scene {
+    let mut scene = Scene::far();
+    let host = scene.device("cilium_host", 1);
+    for door in &mut scene.cluster.doors {
+        if door.id == host {
+            door.addresses = vec!["10.10.2.55/32".into()];
+        } else if door.addresses.is_empty() {
+            door.addresses = vec!["10.10.9.9/32".into()];
+        }
+    }
+    scene.route.to.place = Place::Elsewhere;
+    scene.route.to.address = Some(address.parse().unwrap());
+    scene.route.to.name = address.into();
+    scene
+}
+
+#[test]
+fn nobody_has_an_address_among_a_nodes_pods() {
+    let mut scene = towards("10.10.2.99");
+    let said = nobody(&scene.cluster, &scene.route.to).unwrap();
+    assert!(said.contains("near the addresses of"), "{said}");
+    // Where a source tells the range, it is that.
+    scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.64/26".into()];
+    let said = nobody(&scene.cluster, &scene.route.to).unwrap();
+    assert!(said.contains("one of the addresses"), "{said}");
+    scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.0/26".into()];
+    assert_eq!(nobody(&scene.cluster, &scene.route.to), None);
+    let far = towards("8.8.8.8");
+    assert_eq!(nobody(&far.cluster, &far.route.to), None);
+}
+
+#[test]
+fn a_pod_that_is_out_of_reach_is_somebody() {
+    let mut scene = towards("10.10.2.99");
+    scene.cluster.pods.push(Pod {
+        node: "elsewhere".into(),
+        namespace: None,
+        name: "far".into(),
+        netns: None,
+        addresses: vec!["10.10.2.99".into()],
+        containers: Vec::new(),
+        endpoint: None,
+        identity: None,
+        labels: Vec::new(),
+        condition: None,
+        sources: Vec::new(),
+    });
+    assert_eq!(nobody(&scene.cluster, &scene.route.to), None);
+}
+
+#[test]
+fn what_is_sent_to_nobody_is_lost_and_no_door_was_expected() {
+    let mut scene = towards("10.10.2.99");
+    scene.expectations.clear();
+    scene.observation.answers.clear();
+    scene.keep(|crossing| crossing.way == Way::Request);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    assert!(words(&verdict.unclear, "nobody has 10.10.2.99"));
+    assert!(words(&verdict.losses[0].causes, "no interface has"));
+}
+
+/// What netviz loses on its way to a service need not be lost for others.
+#[test]
+fn a_loss_that_others_need_not_have_is_unclear() {
+    let mut scene = towards("10.96.0.100");
+    scene.again();
+    scene.observation.answers.clear();
+    scene.keep(|crossing| crossing.way == Way::Request);
+    assert_eq!(scene.judge().verdict, Kind::Lost);
+    scene.observation.doubts = vec!["sockets translate it".into()];
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert!(words(&verdict.unclear, "sockets translate it"));
+    // Who got an answer need not be told.
+    let mut scene = Scene::far();
+    scene.observation.doubts = vec!["sockets translate it".into()];
+    assert_eq!(scene.judge().verdict, Kind::Verified);
+}
+
+#[test]
+fn packets_that_overtake_each_other_are_noted_at_the_door_where_they_did() {
+    let mut scene = Scene::far();
+    assert!(!words(&scene.judge().notes, "sent later"));
+    let door = scene.expectations[0].request[3].door;
+    let behind: Vec<_> = scene.expectations[0].request[3..]
+        .iter()
+        .map(|step| step.door)
+        .collect();
+    // The first packet is held up for so long that all others overtake it.
+    for crossing in &mut scene.observation.crossings {
+        if crossing.sequence == 0 && (behind.contains(&crossing.door) || crossing.way == Way::Reply)
+        {
+            crossing.at += std::time::Duration::from_secs(1);
+        }
+    }
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified);
+    let name = &scene.cluster.door(door).unwrap().interface;
+    let note = format!("request: 1 of {SENT} came to {name}");
+    assert!(words(&verdict.notes, &note), "{:?}", verdict.notes);
+    // Said once for each way, where it is seen first.
+    let said = verdict
+        .notes
+        .iter()
+        .filter(|note| note.contains("sent later"));
+    assert_eq!(said.count(), 2);
+}

@@ -1,0 +1,139 @@
+//! Packets that are too large for a link, and so in fragments.
+
+use netviz::{
+    model::{Direction, Role, Side},
+    verify::{Kind, Shape, Way, hide},
+};
+
+use super::cases::{Scene, words};
+
+/// All links carry as much as Ethernet does.
+fn scene(mode: &str, size: u32, whole: bool) -> Scene {
+    let mut scene = Scene::new(mode, "pod -> pod, other node");
+    for door in &mut scene.cluster.doors {
+        door.mtu = Some(1_500);
+    }
+    hide_from(&mut scene, size, whole);
+    scene
+}
+
+fn hide_from(scene: &mut Scene, size: u32, whole: bool) {
+    for expectation in &mut scene.expectations {
+        hide(
+            &scene.cluster,
+            &scene.route,
+            Shape { size, whole },
+            expectation,
+        );
+    }
+}
+
+/// Nothing is recognised at the uplinks.
+fn unseen_outside(scene: &mut Scene) {
+    let uplinks: Vec<_> = scene
+        .cluster
+        .doors
+        .iter()
+        .filter(|door| door.role == Role::Uplink)
+        .map(|door| door.id)
+        .collect();
+    scene.keep(|crossing| !uplinks.contains(&crossing.door));
+}
+
+#[test]
+fn what_is_small_enough_is_looked_for_everywhere() {
+    for mode in ["vxlan", "vxlan-host-routing", "native"] {
+        let size = if mode == "native" { 1_500 } else { 1_450 };
+        let scene = scene(mode, size, true);
+        let expectation = &scene.expectations[0];
+        let mut steps = expectation.request.iter().chain(&expectation.reply);
+        assert!(steps.all(|step| step.fragmented.is_none()), "{mode}");
+    }
+}
+
+#[test]
+fn doors_of_the_tunnels_packets_are_hidden_and_not_passed_by() {
+    let mut scene = scene("vxlan", 1_460, true);
+    unseen_outside(&mut scene);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert_eq!(verdict.detours, [] as [String; 0]);
+    assert!(words(&verdict.unclear, "send --size 1450 or less"));
+    // One sentence for each way, not one for each door.
+    assert_eq!(verdict.unclear.len(), 2, "{:?}", verdict.unclear);
+    let hidden = verdict.request.iter().filter(|row| row.seen.is_none());
+    assert!(hidden.clone().all(|row| row.outer));
+    assert_eq!(hidden.count(), 2);
+}
+
+#[test]
+fn what_carries_the_marker_all_the_same_is_seen() {
+    let mut scene = scene("vxlan", 1_500, true);
+    // A fragment does not show what it is a piece of.
+    for crossing in &mut scene.observation.crossings {
+        crossing.fragment = crossing.outer;
+        crossing.outer = false;
+    }
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified, "{verdict:#?}");
+    assert!(verdict.request.iter().all(|row| row.seen.is_some()));
+}
+
+#[test]
+fn by_other_doors_is_a_detour_whatever_is_hidden() {
+    let mut scene = scene("vxlan", 1_460, true);
+    unseen_outside(&mut scene);
+    let host = scene.device("cilium_host", 0);
+    let mut more = Vec::new();
+    for crossing in &scene.observation.crossings {
+        let first = scene.expectations[0].request[0].door;
+        if crossing.way == Way::Request && crossing.door == first {
+            let mut other = *crossing;
+            (other.door, other.direction) = (host, Direction::Egress);
+            other.at += std::time::Duration::from_nanos(1);
+            more.push(other);
+        }
+    }
+    scene.observation.crossings.extend(more);
+    assert_eq!(scene.judge().verdict, Kind::Detour);
+}
+
+#[test]
+fn lost_in_fragments_is_lost() {
+    let mut scene = scene("vxlan", 1_460, true);
+    scene.end_behind(2, 0..super::cases::SENT);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    assert!(words(&verdict.unclear, "fragments"));
+}
+
+/// Without DF the sender itself fragments, by the room that Cilium leaves for the tunnel.
+#[test]
+fn what_may_be_fragmented_is_so_from_the_first_link_on_that_is_too_narrow() {
+    let mut whole = scene("native", 1_400, true);
+    let mut pieces = scene("native", 1_400, false);
+    for scene in [&mut whole, &mut pieces] {
+        let narrow = scene.device("eth0", scene.node_of_sender());
+        for door in &mut scene.cluster.doors {
+            if door.id == narrow {
+                door.mtu = Some(1_300);
+            }
+        }
+    }
+    hide_from(&mut whole, 1_400, true);
+    hide_from(&mut pieces, 1_400, false);
+    let hidden = |scene: &Scene| {
+        let steps = scene.expectations[0].request.iter();
+        let hidden = steps.filter(|step| step.fragmented.is_some());
+        let doors = hidden.map(|step| scene.cluster.door(step.door).unwrap());
+        doors
+            .map(|door| (door.interface.clone(), door.side))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(hidden(&whole), []);
+    let found = hidden(&pieces);
+    assert_eq!(found.first(), Some(&("eth0".to_owned(), Side::Node)));
+    assert_eq!(found.last(), Some(&("eth0".to_owned(), Side::Pod)));
+    let reply = &scene("vxlan", 1_460, true).expectations[0].reply;
+    assert!(reply.iter().all(|step| step.fragmented.is_some()));
+}

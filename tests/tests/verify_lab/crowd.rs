@@ -1,0 +1,161 @@
+//! Packets that come twice or in another order, and those of others beside them.
+
+use std::{
+    net::UdpSocket,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use aya::programs::LinkOrder;
+use netviz::{
+    lab::{Mode, UDP_PORT},
+    model::Direction,
+};
+use netviz_ebpf::crossing::{MAGIC, Marker};
+use netviz_tests::{
+    foreign::{Foreign, Verdict},
+    relay::Relay,
+    skip,
+    verdicts::asked,
+    wait::wait_until,
+};
+
+use super::site::{Site, arrived, expect};
+
+/// Packets a second that others send.
+const CROWD: u64 = 100_000;
+/// On a machine that does other things.
+const ARRIVAL: Duration = Duration::from_secs(10);
+/// They are sent so many at a time.
+const BURST: u64 = 50;
+
+pub(super) fn doubled_and_swapped(mode: Mode) {
+    if skip::without_tcx() {
+        return;
+    }
+    let site = Site::up(mode, false);
+    doubled(&site);
+    swapped(&site);
+    let said = expect(site.across(&[]), "verified");
+    assert_eq!(said.repeated("request"), 0, "{:#}", said.json);
+}
+
+/// Two of each arrive, and none is lost.
+fn doubled(site: &Site) {
+    let [own, far] = site.nodes();
+    let clone = Verdict::Clone(far.wire.index);
+    let _foreign = Foreign::tcx(
+        &site.lab.wire().unwrap(),
+        &own.wire.name,
+        Direction::Ingress,
+        clone,
+        LinkOrder::first(),
+    )
+    .unwrap();
+    let said = expect(site.across(&[]), "verified");
+    assert_eq!(arrived(&said), (Some(4), Some(4)));
+    // Once more at each door behind the clone.
+    let row = said.row("request", "▼ eth0").unwrap();
+    let again = row["repeated"].as_u64();
+    assert!(again >= Some(4), "{:#}", said.json);
+    assert!(said.json["notes"].to_string().contains("again"));
+}
+
+/// Every two in another order, and none is lost.
+fn swapped(site: &Site) {
+    let [own, far] = site.nodes();
+    let wire = site.lab.wire().unwrap();
+    let _foreign = Foreign::tcx(
+        &wire,
+        &own.wire.name,
+        Direction::Ingress,
+        Verdict::Shot,
+        LinkOrder::first(),
+    )
+    .unwrap();
+    let _relay = Relay::start(&wire, own.wire.index, far.wire.index).unwrap();
+    let said = expect(site.across(&[]), "verified");
+    assert_eq!(arrived(&said), (Some(4), Some(4)));
+    let notes = said.json["notes"].to_string();
+    let words = format!("2 of 4 came to {} ▲", far.wire.name);
+    assert!(notes.contains(&words), "{notes}");
+}
+
+/// No probe is missed, and nobody else's packet is taken for one.
+pub(super) fn others_beside(mode: Mode) {
+    let site = Site::up(mode, false);
+    let [a, _, c] = site.pods();
+    // It takes what it is sent and does not answer.
+    let sink = site.lab.netns(c).unwrap();
+    let sink = sink.run(|| UdpSocket::bind((c.address, UDP_PORT - 1)).unwrap());
+    let sink = sink.unwrap();
+    let to = sink.local_addr().unwrap();
+    let from = site.lab.netns(a).unwrap();
+    let sent = AtomicU64::new(0);
+    let (said, rate) = thread::scope(|scope| {
+        let over = Over::default();
+        let told = Arc::clone(&over.0);
+        let sent = &sent;
+        scope.spawn(move || from.run(|| crowd(to, &told, sent)).unwrap());
+        let begun = wait_until(ARRIVAL, || sent.load(Ordering::Relaxed) > 0);
+        assert!(begun, "the others do not send");
+        let (before, begin) = (sent.load(Ordering::Relaxed), Instant::now());
+        let (from, to) = (a.address.to_string(), c.address.to_string());
+        let manner = ["--fast-attach", "--count", "20", "--interval", "5ms"];
+        let said = asked(&site.lab, &[&[from.as_str(), &to], &manner[..]].concat());
+        let during = sent.load(Ordering::Relaxed) - before;
+        (said, during as f64 / begin.elapsed().as_secs_f64())
+    });
+    println!("{mode}: others sent {rate:.0} packets/s");
+    let said = expect(said, "verified");
+    assert_eq!(arrived(&said), (Some(20), Some(20)));
+    for way in ["request", "reply"] {
+        assert_eq!(said.repeated(way), 0, "{:#}", said.json);
+        for row in said.json[way].as_array().into_iter().flatten() {
+            let skipped = !row["skipped_by"].is_null();
+            assert!(skipped || row["seen"] == 20, "{row:#}");
+        }
+    }
+    let notes = said.json["notes"].to_string();
+    assert!(!notes.contains("could not be kept"), "{notes}");
+    assert!(rate > 0.0);
+}
+
+/// Ends the crowd when it is dropped, whatever the reason.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Datagrams as long as probes, the half of them marked by another run.
+fn crowd(to: std::net::SocketAddr, stop: &AtomicBool, sent: &AtomicU64) {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    socket.connect(to).unwrap();
+    let marker = Marker {
+        magic: MAGIC,
+        cookie: [1; 16],
+        ..Marker::default()
+    };
+    let marked = [&[0; 24][..], &marker.bytes()].concat();
+    let datagrams = [marked, vec![0x6e; 56]];
+    let begin = Instant::now();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..BURST {
+            // What does not fit anywhere is lost, as others' packets are.
+            socket.send(&datagrams[(number % 2) as usize]).ok();
+            number += 1;
+        }
+        sent.store(number, Ordering::Relaxed);
+        let due = Duration::from_secs_f64(number as f64 / CROWD as f64);
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Packets for which a network is too narrow: in fragments, of which one carries the marker or none,
+//! or not at all.
+
+use netviz::lab::Mode;
+use netviz_tests::{plant::set_mtu, verdicts::Said};
+
+use super::site::{Site, arrived, expect, expect_lost};
+
+/// What the network between the nodes carries in the second test.
+const NARROW: u32 = 1_300;
+
+/// The tunnel's packets of 1 500 bytes are in two pieces, of which the second carries the whole marker;
+/// of 1 460 bytes, in two of which none does.
+pub(super) fn in_fragments(mode: Mode) {
+    let site = Site::up(mode, false);
+    expect(site.across(&["--size", "1500", "--one-way"]), "verified");
+    let said = site.across(&["--size", "1460", "--one-way"]);
+    if mode.tunnels() {
+        expect_hidden(said, "▲ eth0", "1450");
+    } else {
+        expect(said, "verified");
+    }
+    // The answer may be fragmented by whoever sends it.
+    expect(site.across(&["--size", "1500"]), "verified");
+    let said = site.across(&["--size", "1460"]);
+    let wanted = if mode.tunnels() {
+        "unclear"
+    } else {
+        "verified"
+    };
+    expect(said, wanted);
+    let said = site.across(&["--size", "1600"]);
+    let said = expect(said, "lost");
+    assert!(said.causes().contains("too long"), "{}", said.causes());
+}
+
+/// The network carries less than the links to it say: what is whole and does not fit is lost.
+pub(super) fn too_narrow(mode: Mode) {
+    let site = Site::up(mode, false);
+    let wire = site.lab.wire().unwrap();
+    let mut outside = netviz::sys::netlink::Netlink::open_in(&wire).unwrap();
+    for node in site.lab.nodes() {
+        set_mtu(&mut site.netlink(node), node.eth0.index, NARROW).unwrap();
+        set_mtu(&mut outside, node.wire.index, NARROW).unwrap();
+    }
+    let [a, ..] = site.pods();
+    let large = ["--size", "1400"];
+    match mode {
+        // The tunnel's own packets may be fragmented.
+        Mode::Vxlan | Mode::VxlanHostRouting => drop(expect(site.across(&large), "verified")),
+        Mode::Native | Mode::NativeEndpointRoutes => {
+            let said = expect_lost(site.across(&large), &format!("▼ {}", a.interface.name));
+            let causes = said.causes();
+            assert!(
+                causes.contains("fragmentation needed, MTU 1300"),
+                "{causes}"
+            );
+        }
+        // Past the stack nobody looks at a packet's length before it is dropped.
+        Mode::NativeHostRouting => drop(expect_lost(site.across(&large), "▲ eth0")),
+    }
+    without_df(&site);
+    expect(site.across(&["--size", "1200"]), "verified");
+}
+
+fn without_df(site: &Site) {
+    let large = site.across(&["--size", "1400", "--fragment"]);
+    // 1 280 bytes of payload in the first piece, 10 in the second.
+    let cut = site.across(&["--size", "1310", "--fragment"]);
+    match site.mode {
+        Mode::Vxlan | Mode::VxlanHostRouting => {
+            expect(large, "verified");
+            expect(cut, "verified");
+        }
+        Mode::Native | Mode::NativeEndpointRoutes => {
+            expect(large, "verified");
+            expect_hidden(cut, "▲ eth0", "1300");
+        }
+        Mode::NativeHostRouting => {
+            expect_lost(large, "▲ eth0");
+            expect_lost(cut, "▲ eth0");
+        }
+    }
+}
+
+/// All come through, and what cannot be recognised is hidden: not lost there, and not passed by.
+#[track_caller]
+fn expect_hidden(said: Said, door: &str, largest: &str) {
+    let said = expect(said, "unclear");
+    assert_eq!(arrived(&said).0, Some(4), "{:#}", said.json);
+    let row = said.row("request", door).unwrap();
+    assert!(row["seen"].is_null(), "{row:#}");
+    let unclear = said.json["unclear"].to_string();
+    let remedy = format!("send --size {largest} or less");
+    assert!(unclear.contains("fragments"), "{unclear}");
+    assert!(unclear.contains(&remedy), "{unclear}");
+    assert_eq!(said.json["detours"].as_array().map(Vec::len), Some(0));
+}

@@ -1,0 +1,104 @@
+//! Packets that come to where they should.
+
+use netviz::lab::Mode;
+use netviz_tests::verdicts::{Said, verify};
+
+use super::site::{Site, arrived, expect};
+
+pub(super) fn whole_paths(mode: Mode) {
+    let site = Site::up(mode, true);
+    let [a, b, c] = site.pods();
+    let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
+    let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
+    let [own, far] = site.nodes();
+    let (own_name, far_name) = (format!("node/{}", own.name), format!("node/{}", far.name));
+    let far_router = far.router_address.to_string();
+    let pairs: [(&str, &str, &[&str]); 11] = [
+        (&from, &same, &[]),
+        (&from, &other, &[]),
+        (&from, &other, &["--proto", "udp", "--port", "47777"]),
+        (&from, &other, &["--proto", "tcp", "--port", "47778"]),
+        (&from6, &other6, &[]),
+        (&from6, &other6, &["--proto", "tcp", "--port", "47778"]),
+        (&from, &far_name, &[]),
+        (&from, &own_name, &[]),
+        (&own_name, &from, &[]),
+        (&own_name, &other, &[]),
+        (&from, &far_router, &[]),
+    ];
+    for (from, to, words) in pairs {
+        let said = verify(&site.lab, &[&[from, to], words].concat());
+        assert_eq!(
+            (said.verdict(), arrived(&said)),
+            ("verified", (Some(4), Some(4))),
+            "{mode}: {from} to {to} {words:?}: {} {:#}",
+            said.stderr,
+            said.json
+        );
+    }
+    node_to_node(&site, &own_name, &far_name);
+    closed_ports(&site);
+    the_mode_is_inferred_and_can_be_wrong(&site);
+}
+
+fn node_to_node(site: &Site, own: &str, far: &str) {
+    let said = expect(verify(&site.lab, &[own, far]), "verified");
+    let crossed = said.crossed("request").into_iter();
+    let hosts: Vec<_> = crossed.filter(|hook| !hook.contains("veth-")).collect();
+    assert_eq!(hosts, ["▲ eth0", "▼ eth0"]);
+}
+
+/// Who says no is there.
+fn closed_ports(site: &Site) {
+    for protocol in ["udp", "tcp"] {
+        expect(
+            site.across(&["--proto", protocol, "--port", "9"]),
+            "verified",
+        );
+    }
+}
+
+fn the_mode_is_inferred_and_can_be_wrong(site: &Site) {
+    let said = site.across(&[]);
+    assert_eq!(said.json["mode_source"], "inferred");
+    let skipped = said.skipped("request");
+    assert_eq!(skipped.len(), usize::from(site.mode.bypasses_stack()));
+    assert!(
+        skipped
+            .iter()
+            .all(|door| door.ends_with("bpf_redirect_peer"))
+    );
+    for other in Mode::ALL {
+        // A pod has a route of its own or not, whatever the node is said to do.
+        let per_endpoint = [Mode::Native, Mode::NativeEndpointRoutes];
+        if other != site.mode && per_endpoint.contains(&other) && per_endpoint.contains(&site.mode)
+        {
+            continue;
+        }
+        let wanted = if other == site.mode {
+            "verified"
+        } else {
+            "detour"
+        };
+        let said = expect(site.across(&["--mode", &other.to_string()]), wanted);
+        assert_eq!(said.json["mode_source"], "asked");
+    }
+}
+
+pub(super) fn names(mode: Mode) {
+    let site = Site::up(mode, false);
+    let [a, ..] = site.pods();
+    let own = a.address.to_string();
+    let unknown = |from: &str, near: &str| {
+        let said: Said = verify(&site.lab, &[from, &own]);
+        assert_eq!(said.code, Some(2));
+        assert!(said.stderr.contains(near), "{}", said.stderr);
+    };
+    unknown("busybox-c8bbbbb84-fmhwd", "busybox-c8bbbbb84-fmhwc");
+    unknown("node/mycluster-worker3", "mycluster-worker2");
+    // A pod to itself crosses no door.
+    let said = expect(verify(&site.lab, &[&own, &own]), "verified");
+    assert!(said.crossed("request").is_empty(), "{:#}", said.json);
+    assert!(said.json["notes"].to_string().contains("crosses no door"));
+    assert_eq!(arrived(&said).1, Some(4));
+}

@@ -1,0 +1,112 @@
+//! A laboratory, who is in it, and what is said of it.
+
+use aya::programs::LinkOrder;
+use netviz::{
+    lab::{Attach, Lab, Mode, Node, Options, Place, Pod},
+    model::Direction,
+    sys::netlink::Netlink,
+};
+use netviz_tests::{
+    foreign::{Foreign, Verdict},
+    verdicts::{Said, verify},
+};
+
+pub(super) struct Site {
+    pub(super) lab: Lab,
+    pub(super) mode: Mode,
+}
+
+impl Site {
+    pub(super) fn up(mode: Mode, ipv6: bool) -> Self {
+        let options = Options {
+            mode,
+            ipv6,
+            attach: Attach::Auto,
+            ..Options::default()
+        };
+        let lab = Lab::up(&options).unwrap();
+        Self { lab, mode }
+    }
+
+    /// A pod, another one of its node, and one of the other node.
+    pub(super) fn pods(&self) -> [&Pod; 3] {
+        let pods = self.lab.pods();
+        let a = &pods[0];
+        let b = pods[1..].iter().find(|pod| pod.node == a.node).unwrap();
+        let c = pods.iter().find(|pod| pod.node != a.node).unwrap();
+        [a, b, c]
+    }
+
+    pub(super) fn node(&self, pod: &Pod) -> &Node {
+        let mut nodes = self.lab.nodes().iter();
+        nodes.find(|node| node.name == pod.node).unwrap()
+    }
+
+    /// A's node and C's.
+    pub(super) fn nodes(&self) -> [&Node; 2] {
+        let [a, _, c] = self.pods();
+        [self.node(a), self.node(c)]
+    }
+
+    /// From pod A to pod C of the other node.
+    pub(super) fn across(&self, words: &[&str]) -> Said {
+        let [a, _, c] = self.pods();
+        let (a, c) = (a.address.to_string(), c.address.to_string());
+        verify(&self.lab, &[&[a.as_str(), c.as_str()], words].concat())
+    }
+
+    /// A program of somebody else; behind netviz, which goes first.
+    pub(super) fn plant(
+        &self,
+        place: &impl Place,
+        device: &str,
+        direction: Direction,
+        verdict: Verdict,
+    ) -> Foreign {
+        let netns = self.lab.netns(place).unwrap();
+        Foreign::tcx(&netns, device, direction, verdict, LinkOrder::first()).unwrap()
+    }
+
+    pub(super) fn netlink(&self, place: &impl Place) -> Netlink {
+        Netlink::open_in(&self.lab.netns(place).unwrap()).unwrap()
+    }
+}
+
+/// Checks the verdict, and gives back the rest.
+#[track_caller]
+pub(super) fn expect(said: Said, verdict: &str) -> Said {
+    let code = match verdict {
+        "verified" => 0,
+        "unclear" => 2,
+        _ => 1,
+    };
+    assert_eq!(
+        (said.verdict(), said.code),
+        (verdict, Some(code)),
+        "{} {:#}",
+        said.stderr,
+        said.json
+    );
+    said
+}
+
+/// That packets were last seen at `door` (`▼ eth0`) on the way there.
+#[track_caller]
+pub(super) fn expect_lost(said: Said, door: &str) -> Said {
+    let said = expect(said, "lost");
+    let last = format!("{door} of the request");
+    assert_eq!(
+        said.lost_after(),
+        Some(last),
+        "{} {:#}",
+        said.stderr,
+        said.json
+    );
+    said
+}
+
+/// How many came to B, and how many answers A got.
+pub(super) fn arrived(said: &Said) -> (Option<u64>, Option<u64>) {
+    let number = |name: &str| said.json[name].as_u64();
+    (number("delivered"), number("replied"))
+}
