@@ -19,7 +19,7 @@ pub use names::{
     Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, plain,
     qualified,
 };
-pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
+pub use sample::{Chain, Counts, Direction, DoorSample, Gap, Meter, Sample};
 pub use snapshot::{
     CorridorState, DoorState, PENDING, Passage, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
