@@ -39,6 +39,9 @@ pub const PROGRAM_PREFIX: &str = "netviz_";
 /// `TC_ACT_UNSPEC` in clsact).
 pub const TCX_NEXT: i32 = -1;
 
+/// Upper half of the handles of netviz's filters in clsact, "nv"; the lower half says which netviz.
+pub const FILTER_HANDLE: u16 = 0x6e76;
+
 pub mod crossing;
 pub mod lab;
 

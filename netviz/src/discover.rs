@@ -24,7 +24,7 @@ use crate::model::{Cluster, NetNsId};
 
 pub(crate) use nodes::open;
 #[cfg(feature = "mutants")]
-pub(crate) use notices::deletions;
+pub(crate) use notices::{BUFFER, deletions};
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use sources::{Names, Reports, SourceOptions};
@@ -40,4 +40,6 @@ pub struct Discovered {
     pub entrances: HashMap<NetNsId, Vec<PathBuf>>,
     /// Where each node's own files can be read: `/`, or `/proc/PID/root` of a process of the node.
     pub roots: HashMap<NetNsId, Vec<PathBuf>>,
+    /// How often the filters of an interface were said to have changed, by namespace and index.
+    pub filters: HashMap<(NetNsId, u32), u64>,
 }

@@ -1,9 +1,24 @@
-//! Ways for the tests to what reads foreign bytes and is otherwise nobody's business.
+//! Ways for the tests to what reads foreign bytes, and to what can run full.
 
-use crate::{discover, sys::netlink};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use crate::{
+    discover,
+    sys::netlink,
+    verify::probe::{self, Manner, Protocol},
+};
 
 /// Of the question that [`netlink_answer`] waits for the answer to.
 pub const SEQUENCE: u32 = 7;
+
+/// How many bytes of notifications wait to be read in a watch that begins from now on: many are lost
+/// then. 0 is what the kernel gives.
+pub fn notification_buffer(bytes: u32) {
+    discover::BUFFER.store(bytes, std::sync::atomic::Ordering::Relaxed);
+}
 
 /// One datagram of an answer: how many messages were read of it.
 pub fn netlink_answer(datagram: &[u8]) -> usize {
@@ -14,3 +29,37 @@ pub fn netlink_answer(datagram: &[u8]) -> usize {
 pub fn netlink_notification(datagram: &[u8]) -> usize {
     discover::deletions(datagram).len()
 }
+
+/// What a socket gave to the sender of probes: how many of its readers took it for an answer.
+#[must_use]
+pub fn probe_answer(datagram: &[u8]) -> usize {
+    let to = [
+        IpAddr::V4(Ipv4Addr::new(10, 10, 1, 164)),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let ways = PROTOCOLS
+        .iter()
+        .flat_map(|protocol| to.map(|to| (*protocol, to)));
+    ways.filter(|(protocol, to)| probe::is_answer(&manner(*protocol), *to, datagram))
+        .count()
+}
+
+/// All that probes are sent by.
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Icmp, Protocol::Udp, Protocol::Tcp];
+
+/// Of the run for which everything is read.
+#[must_use]
+pub fn manner(protocol: Protocol) -> Manner {
+    Manner {
+        protocol,
+        count: 4,
+        interval: Duration::from_millis(5),
+        size: 84,
+        patience: Duration::from_millis(300),
+        cookie: COOKIE,
+        prefix: 0,
+    }
+}
+
+/// By which the answers of that run are known.
+pub const COOKIE: [u8; 16] = *b"netviz, mangled!";

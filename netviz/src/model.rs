@@ -22,7 +22,7 @@ pub use names::{
     qualified,
 };
 pub use safe::safe;
-pub use sample::{Chain, Counts, Direction, DoorSample, Meter, Sample};
+pub use sample::{Chain, Counts, Direction, DoorSample, Gap, Meter, Sample};
 pub use service::{Service, ServicePort};
 pub use snapshot::{
     CorridorState, DoorState, PENDING, Passage, Programs, Rates, SCHEMA, Snapshot, State, Traffic,

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     discover::Discovered,
-    model::{Counts, DoorId, DoorSample, Meter, Sample},
+    model::{Counts, DoorId, DoorSample, Gap, Meter, Sample},
 };
 
 pub use attacher::AttachOptions;
@@ -207,22 +207,28 @@ impl Tracer {
                 counters,
                 chains,
                 fresh,
-            } => self.update(door, |entry| {
-                let epoch = entry.sample.epoch + u32::from(entry.counters.is_some());
-                if fresh {
-                    let peer = entry.peer;
-                    *entry = Entry {
-                        peer,
-                        ..Entry::default()
-                    };
-                } else {
-                    entry.set_aside();
-                }
-                entry.sample.epoch = epoch;
-                entry.counters = Some(counters);
-                entry.waiting = true;
-                [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
-            }),
+                gap,
+            } => {
+                let ended = self.started.elapsed();
+                self.update(door, |entry| {
+                    let epoch = entry.sample.epoch + u32::from(entry.counters.is_some());
+                    if fresh {
+                        let peer = entry.peer;
+                        *entry = Entry {
+                            peer,
+                            ..Entry::default()
+                        };
+                    } else {
+                        entry.set_aside();
+                    }
+                    entry.sample.epoch = epoch;
+                    entry.counters = Some(counters);
+                    entry.waiting = true;
+                    [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
+                    // Another interface that was there all the time was not in anybody's way.
+                    entry.sample.gap = gap.filter(|_| !fresh).map(|length| Gap { ended, length });
+                });
+            }
             Event::Failed { door, reason } => self.update(door, |entry| {
                 entry.sample.meter = Meter::Failed(reason);
             }),

@@ -1,10 +1,10 @@
 //! Qdiscs and BPF filters of a namespace, as the kernel lists them.
 
-use std::io;
+use std::{io, os::fd::RawFd};
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
+    tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
 };
 use netviz::{model::Direction, sys::netlink::Netlink};
 
@@ -25,6 +25,70 @@ pub fn filters(
     ifindex: u32,
     direction: Direction,
 ) -> io::Result<Vec<Filter>> {
+    let request = RouteNetlinkMessage::GetTrafficFilter(at(ifindex, direction));
+    let answers = match netlink.dump(request) {
+        // There is no clsact.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(Vec::new()),
+        answers => answers?,
+    };
+    Ok(answers.into_iter().filter_map(filter).collect())
+}
+
+/// Deletes the filter with this priority and this handle; with handle 0 all of the priority, with
+/// priority 0 all of the hook.
+pub fn delete(
+    netlink: &mut Netlink,
+    ifindex: u32,
+    direction: Direction,
+    (priority, handle): (u16, u32),
+) -> io::Result<()> {
+    let mut message = at(ifindex, direction);
+    message.header.info = u32::from(priority) << 16 | u32::from((libc::ETH_P_ALL as u16).to_be());
+    if priority == 0 {
+        message.header.info = 0;
+    }
+    message.header.handle = TcHandle::from(handle);
+    netlink.change(RouteNetlinkMessage::DelTrafficFilter(message))
+}
+
+/// Puts a program into the place of the filter with this priority and this handle.
+pub fn replace(
+    netlink: &mut Netlink,
+    (ifindex, direction): (u32, Direction),
+    (priority, handle): (u16, u32),
+    (program, name): (RawFd, &str),
+) -> io::Result<()> {
+    let mut message = at(ifindex, direction);
+    message.header.info = u32::from(priority) << 16 | u32::from((libc::ETH_P_ALL as u16).to_be());
+    message.header.handle = TcHandle::from(handle);
+    message.attributes = vec![
+        TcAttribute::Kind("bpf".into()),
+        TcAttribute::Options(vec![
+            TcOption::Bpf(TcFilterBpfOption::ProgFd(program.cast_unsigned())),
+            TcOption::Bpf(TcFilterBpfOption::ProgName(name.into())),
+            TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
+        ]),
+    ];
+    // Without NLM_F_CREATE and NLM_F_EXCL, what is there is changed.
+    netlink.change(RouteNetlinkMessage::NewTrafficFilter(message))
+}
+
+/// Deletes the clsact qdisc of a device, and with it all filters of both hooks.
+pub fn delete_clsact(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
+    let mut message = TcMessage::default();
+    message.header = TcHeader {
+        index: ifindex.cast_signed(),
+        handle: TcHandle {
+            major: 0xffff,
+            minor: 0,
+        },
+        parent: TcHandle::CLSACT,
+        ..TcHeader::default()
+    };
+    netlink.change(RouteNetlinkMessage::DelQueueDiscipline(message))
+}
+
+fn at(ifindex: u32, direction: Direction) -> TcMessage {
     let mut message = TcMessage::default();
     message.header = TcHeader {
         index: ifindex.cast_signed(),
@@ -37,12 +101,7 @@ pub fn filters(
         },
         ..TcHeader::default()
     };
-    let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(message)) {
-        // There is no clsact.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(Vec::new()),
-        answers => answers?,
-    };
-    Ok(answers.into_iter().filter_map(filter).collect())
+    message
 }
 
 /// Kinds of the qdiscs of one device.

@@ -1,5 +1,10 @@
 //! Programs of somebody else, beside which netviz has to stand.
 
+use std::{
+    net::Ipv4Addr,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
+
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
@@ -9,9 +14,14 @@ use aya::{
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
     },
 };
-use netviz::{model::Direction, objects, sys::netns::NetNs};
+use netviz::{
+    model::Direction,
+    objects,
+    sys::{netlink::Netlink, netns::NetNs},
+};
+use nix::net::if_::if_nametoindex;
 
-use crate::skip;
+use crate::{filters, skip};
 
 /// What a foreign program does with every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +34,12 @@ pub enum Verdict {
     Next,
     /// `bpf_redirect` out of the device with this index.
     Redirect(u32),
+    /// `bpf_redirect_peer` to the other end of the device with this index.
+    Peer(u32),
+    /// `bpf_redirect_neigh` out of the device with this index, to this next hop.
+    Neigh(u32, Ipv4Addr),
+    /// A code that the kernel does not know.
+    Unknown,
     /// `bpf_clone_redirect` out of the device with this index, then `TCX_NEXT`.
     Clone(u32),
 }
@@ -38,6 +54,9 @@ impl Verdict {
             Self::Next => "foreign_next",
             // The kernel keeps 15 bytes.
             Self::Redirect(_) => "foreign_redirect",
+            Self::Peer(_) => "foreign_peer",
+            Self::Neigh(..) => "foreign_neigh",
+            Self::Unknown => "foreign_unknown",
             Self::Clone(_) => "foreign_clone",
         }
     }
@@ -47,7 +66,9 @@ impl Verdict {
 pub struct Foreign {
     object: Ebpf,
     /// `None` for a filter: that goes with its device.
-    _link: Option<SchedClassifierLink>,
+    link: Option<SchedClassifierLink>,
+    /// What it does.
+    pub verdict: Verdict,
 }
 
 impl Foreign {
@@ -71,7 +92,8 @@ impl Foreign {
         })??;
         Ok(Self {
             object,
-            _link: Some(link),
+            link: Some(link),
+            verdict,
         })
     }
 
@@ -118,8 +140,49 @@ impl Foreign {
         })??;
         Ok(Self {
             object,
-            _link: None,
+            link: None,
+            verdict,
         })
+    }
+
+    /// Replaces the filter with this priority and this handle in its place, as Cilium does when it
+    /// is started again.
+    pub fn replace(
+        namespace: &NetNs,
+        interface: &str,
+        direction: Direction,
+        verdict: Verdict,
+        (priority, handle): (u16, u32),
+    ) -> Result<Self> {
+        let mut object = load(verdict)?;
+        let fd = program(&mut object, verdict)?.fd()?.as_fd().as_raw_fd();
+        let index = namespace.run(|| if_nametoindex(interface))??;
+        let mut netlink = Netlink::open_in(namespace)?;
+        let name = verdict.program();
+        filters::replace(
+            &mut netlink,
+            (index, direction),
+            (priority, handle),
+            (fd, name),
+        )?;
+        Ok(Self {
+            object,
+            link: None,
+            verdict,
+        })
+    }
+
+    /// Puts another copy of the program behind the same link (`BPF_LINK_UPDATE`), as Cilium does it
+    /// at tcx: the place is kept, and the revision goes up by one.
+    pub fn update(&mut self, verdict: Verdict) -> Result<()> {
+        let mut object = load(verdict)?;
+        let link = self.link.take().context("not attached by a link")?;
+        let program = program(&mut object, verdict)?;
+        let id = program.attach_to_link(link)?;
+        self.link = Some(program.take_link(id)?);
+        self.object = object;
+        self.verdict = verdict;
+        Ok(())
     }
 
     /// How many packets it was shown.
@@ -207,9 +270,16 @@ fn detach(link: u32) -> Result<()> {
 
 fn load(verdict: Verdict) -> Result<Ebpf> {
     let mut object = EbpfLoader::new().btf(None).load(objects::FOREIGN)?;
-    if let Verdict::Redirect(index) | Verdict::Clone(index) = verdict {
+    let target = match verdict {
+        Verdict::Redirect(index) | Verdict::Clone(index) | Verdict::Peer(index) => Some((index, 0)),
+        Verdict::Neigh(index, next) => Some((index, u32::from_ne_bytes(next.octets()))),
+        _ => None,
+    };
+    if let Some((index, next)) = target {
         let map = object.map_mut("FOREIGN_TARGET").context("FOREIGN_TARGET")?;
-        Array::<_, u32>::try_from(map)?.set(0, index, 0)?;
+        let mut map = Array::<_, u32>::try_from(map)?;
+        map.set(0, index, 0)?;
+        map.set(1, next, 0)?;
     }
     program(&mut object, verdict)?.load()?;
     Ok(object)

@@ -40,6 +40,8 @@ pub fn all() -> Vec<Frame> {
             ..named(format!("{length} bytes of LLDP"), garbage(LLDP, length))
         });
     }
+    frames.extend(odd_ipv4());
+    frames.extend(odd_ipv6());
     frames.push(named("VLAN".into(), tagged(&[(VLAN, 7)])));
     frames.push(named("QinQ".into(), tagged(&[(QINQ, 100), (VLAN, 7)])));
     for ethertype in [0, IPV4, IPV6, VLAN, QINQ, LLDP, 0xffff] {
@@ -80,6 +82,76 @@ fn ipv6(length: usize) -> BytesMut {
     frame.put_slice(&[0xfd; 32]);
     frame.resize(length, 0x6e);
     frame
+}
+
+/// Headers shorter than a header, fragments, and layers above that end in their own header.
+fn odd_ipv4() -> Vec<Frame> {
+    const VERSION: usize = SHORTEST;
+    const FRAGMENT: usize = SHORTEST + 6;
+    const PROTOCOL: usize = SHORTEST + 9;
+    let mut frames = Vec::new();
+    let mut odd = |name: String, length: usize, at: usize, bytes: &[u8]| {
+        let mut frame = ipv4(length);
+        frame[at..at + bytes.len()].copy_from_slice(bytes);
+        frames.push(named(name, frame));
+    };
+    for words in [0, 1, 4, 6, 15] {
+        odd(
+            format!("an IPv4 header of {words} words"),
+            60,
+            VERSION,
+            &[0x40 | words],
+        );
+    }
+    for (name, offset) in [
+        ("the first fragment", 0x2000_u16),
+        ("a fragment in the middle", 0x2001),
+        ("the last fragment", 0x0001),
+        ("a fragment behind the end", 0x1fff),
+        ("a bit that must be zero", 0x8000),
+    ] {
+        odd(name.into(), 100, FRAGMENT, &offset.to_be_bytes());
+    }
+    for (name, protocol, length) in [
+        ("half a TCP header", 6, 44),
+        ("half a UDP header", 17, 38),
+        ("half an ICMP header", 1, 36),
+        ("an unknown protocol", 253, 100),
+    ] {
+        odd(name.into(), length, PROTOCOL, &[protocol]);
+    }
+    frames
+}
+
+/// Extension headers: in every order, one behind the other, and cut in their middle.
+fn odd_ipv6() -> Vec<Frame> {
+    const NEXT: usize = SHORTEST + 6;
+    const UDP: u8 = 17;
+    const EXTENSIONS: [u8; 5] = [0, 43, 44, 60, 51];
+    let chain = |kinds: &[u8], end: u8| {
+        let mut frame = ipv6(SHORTEST + 40);
+        frame[NEXT] = *kinds.first().unwrap_or(&end);
+        for at in 0..kinds.len() {
+            let next = *kinds.get(at + 1).unwrap_or(&end);
+            // Eight bytes each; an authentication header counts in fours.
+            frame.put_slice(&[next, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        frame.put_slice(&[0x6e; 24]);
+        frame
+    };
+    let mut frames = Vec::new();
+    for kind in EXTENSIONS {
+        frames.push(named(format!("IPv6 extension {kind}"), chain(&[kind], UDP)));
+    }
+    frames.push(named("all IPv6 extensions".into(), chain(&EXTENSIONS, UDP)));
+    frames.push(named(
+        "a hundred IPv6 extensions".into(),
+        chain(&[60; 100], UDP),
+    ));
+    let mut cut = chain(&[60; 10], UDP);
+    cut.truncate(SHORTEST + 40 + 13);
+    frames.push(named("IPv6 extensions, cut".into(), cut));
+    frames
 }
 
 fn tagged(tags: &[(u16, u16)]) -> BytesMut {

@@ -1,4 +1,4 @@
-//! netviz as its own commands use it: a scan, and a tracer that follows it.
+//! netviz as its own commands use it: a watch, and a tracer that follows it.
 
 use std::{
     sync::Arc,
@@ -7,11 +7,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
-    discover::{Discovered, Selection, scan},
+    discover::{Discovered, Selection, Watch},
     model::{Counts, DoorId, DoorSample, Meter, NetNsId, Sample},
     trace::{AttachOptions, Tracer},
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::watch::Receiver};
+
+use crate::wait::patience;
 
 /// A tcx attachment takes 9 ms, on a machine that does other things meanwhile.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
@@ -20,8 +22,10 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 pub struct Observation {
     runtime: Runtime,
     tracer: Tracer,
-    /// What was found at the start.
+    receiver: Receiver<Arc<Discovered>>,
+    /// What was found last.
     pub found: Arc<Discovered>,
+    _watch: Watch,
 }
 
 impl Observation {
@@ -32,15 +36,21 @@ impl Observation {
             .build()?;
         // An interface of a room has an address, which without Cilium makes it an uplink.
         let selection = Selection::new(namespaces, false, &["veth*".into()], &[])?;
-        let found = Arc::new(scan(&selection).context("scanning")?);
+        let watch = Watch::start(selection).context("looking for interfaces")?;
+        let mut receiver = watch.subscribe();
+        let found = receiver.borrow_and_update().clone();
         let mut tracer = Tracer::start(options)?;
         tracer.want(&found);
         let mut observation = Self {
             runtime,
             tracer,
+            receiver,
             found,
+            _watch: watch,
         };
-        let complete = observation.until(ATTACH_LIMIT, |tracer, _| tracer.progress().complete())?;
+        let complete = observation.until(patience(ATTACH_LIMIT), |tracer, _| {
+            tracer.progress().complete()
+        })?;
         ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
         for (id, door) in observation.tracer.sample().doors {
             ensure!(
@@ -60,6 +70,7 @@ impl Observation {
     ) -> Result<bool> {
         let end = Instant::now() + limit;
         loop {
+            self.follow()?;
             let sample = self.tracer.sample();
             if done(&self.tracer, &sample) {
                 return Ok(true);
@@ -77,6 +88,15 @@ impl Observation {
                 Err(_elapsed) => {}
             }
         }
+    }
+
+    /// Takes in what was found meanwhile.
+    fn follow(&mut self) -> Result<()> {
+        if self.receiver.has_changed()? {
+            self.found = self.receiver.borrow_and_update().clone();
+            self.tracer.want(&self.found);
+        }
+        Ok(())
     }
 
     /// All counters.

@@ -86,22 +86,38 @@ pub fn hidden() -> io::Result<NetNs> {
 pub fn pairs(number: u32) -> io::Result<Room> {
     let room = Room::new()?;
     let mut netlink = room.netlink()?;
-    for pair in 0..number {
-        let [near, far] = [0, 1].map(|end: u32| 10 + 2 * pair + end);
-        let names = [near, far].map(|index| format!("veth{index}"));
-        let mac = |index: u32| {
-            let [_, _, high, low] = index.to_be_bytes();
-            [2, 0x74, 0, 0, high, low]
-        };
-        let link = |end: usize, index| NewLink {
+    (0..number).try_for_each(|pair| add_pair(&mut netlink, 10 + 2 * pair))?;
+    Ok(room)
+}
+
+/// A veth pair with these indexes, `near` and the next one, called after them.
+pub fn add_pair(netlink: &mut Netlink, near: u32) -> io::Result<()> {
+    let names = [near, near + 1].map(|index| format!("veth{index}"));
+    let link = |end: usize, index: u32| {
+        let [_, _, high, low] = index.to_be_bytes();
+        NewLink {
             name: &names[end],
             index,
-            mac: mac(index),
+            mac: [2, 0x74, 0, 0, high, low],
             arp: false,
-        };
-        netlink.create_veth(&link(0, near), &link(1, far), None)?;
-    }
-    Ok(room)
+        }
+    };
+    netlink.create_veth(&link(0, near), &link(1, near + 1), None)
+}
+
+/// Puts a link into a group, so that many can be deleted at once.
+pub fn set_group(netlink: &mut Netlink, index: u32, group: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Group(group));
+    netlink.change(RouteNetlinkMessage::SetLink(message))
+}
+
+/// Deletes all links of a group, with their peers: one by one, each would wait for a grace period.
+pub fn delete_group(netlink: &mut Netlink, group: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Group(group));
+    netlink.change(RouteNetlinkMessage::DelLink(message))
 }
 
 /// One end of a veth pair, up, with an address.

@@ -30,6 +30,52 @@ pub fn datagrams(from: &NetNs, to: Ipv4Addr, count: u64, size: usize) -> io::Res
     })?
 }
 
+/// Sends whole frames through one interface (`AF_PACKET`); whether the kernel took each of them.
+/// What is shorter than an Ethernet header it refuses.
+pub fn frames<'a>(
+    from: &NetNs,
+    ifindex: u32,
+    frames: impl Iterator<Item = &'a [u8]> + Send,
+) -> io::Result<Vec<bool>> {
+    from.run(|| {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+            sll_ifindex: ifindex.cast_signed(),
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        let send = |frame: &[u8]| {
+            // SAFETY: a frame and an address of the lengths that are given.
+            let sent = unsafe {
+                libc::sendto(
+                    socket.as_raw_fd(),
+                    frame.as_ptr().cast(),
+                    frame.len(),
+                    0,
+                    (&raw const address).cast(),
+                    size_of_val(&address) as libc::socklen_t,
+                )
+            };
+            match io::Error::last_os_error() {
+                _ if sent >= 0 => Ok(true),
+                error if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+                error => Err(error),
+            }
+        };
+        frames.map(send).collect()
+    })?
+}
+
 /// A socket that takes what is sent to it.
 #[derive(Debug)]
 pub struct Sink {

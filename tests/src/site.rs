@@ -1,6 +1,6 @@
 //! A place to stand beside somebody else: a sender, a receiver, and where packets may be led astray.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use netviz::{
     model::{Counts, Direction},
@@ -16,9 +16,12 @@ use crate::{
     wait::settle,
 };
 
-/// Packets of one try.
+/// Packets of one try, where few are enough.
 pub const SENT: u64 = 100;
 const SIZE: usize = 100;
+/// Sent without waiting. The queue between the two ends of a pair holds 1 000 (`netdev_max_backlog`)
+/// while the processor that is to take them in does other things.
+const AT_ONCE: u64 = 500;
 /// A packet crosses a veth pair in microseconds; this is for a machine that does other things.
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// Index of the pairs of [`Site`] that lead to the third room, at the sender and the receiver.
@@ -31,12 +34,15 @@ pub struct Site {
     pub sender: Room,
     /// Is sent to.
     pub receiver: Room,
-    aside: Room,
+    _aside: Room,
     /// The pair between sender and receiver.
     pub ends: [End; 2],
+    /// Programs of the third room's interfaces that see what comes in there. Not the links'
+    /// statistics: what `bpf_redirect_peer` brings is in none before Linux 5.13.
+    witnesses: [Foreign; 2],
 }
 
-/// What became of [`SENT`] packets.
+/// What became of packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
     /// By the receiver's socket.
@@ -60,13 +66,16 @@ impl Site {
     pub fn new() -> Self {
         let [sender, receiver, aside] = std::array::from_fn(|_| Room::new().unwrap());
         let ends = join(&sender, &receiver, 1).unwrap();
-        join(&sender, &aside, 2).unwrap();
-        join(&receiver, &aside, 3).unwrap();
+        let witnesses = [(&sender, 2), (&receiver, 3)].map(|(room, number)| {
+            let [_, end] = join(room, &aside, number).unwrap();
+            Foreign::clsact(aside.netns(), &end.name, Direction::Ingress, Verdict::Ok).unwrap()
+        });
         Self {
             sender,
             receiver,
-            aside,
+            _aside: aside,
             ends,
+            witnesses,
         }
     }
 
@@ -107,32 +116,57 @@ impl Site {
         counts.packets
     }
 
-    /// Sends, and waits for `expected`; what was there in the end.
+    /// Sends [`SENT`] packets, and waits for `expected`; what was there in the end.
     pub fn fate(&self, foreign: &Foreign, expected: Fate) -> Fate {
+        self.fate_of(SENT, foreign, expected.of(SENT))
+    }
+
+    /// Sends, and waits for `expected`; what was there in the end.
+    pub fn fate_of(&self, sent: u64, foreign: &Foreign, expected: Fate) -> Fate {
         let mut sink = Sink::open(self.receiver.netns()).unwrap();
-        let [mut sender, mut aside] =
-            [&self.sender, &self.aside].map(|room| room.netlink().unwrap());
-        let mut measure = || {
-            let aside = stats::links(&mut aside).unwrap();
-            Fate {
-                received: sink.received(),
-                returned: stats::links(&mut sender).unwrap()[&self.ends[0].index].rx_packets,
-                aside: aside[&ASIDE_OF_SENDER].rx_packets + aside[&ASIDE_OF_RECEIVER].rx_packets,
-                seen: foreign.seen().unwrap(),
-            }
+        let mut measure = || Fate {
+            received: sink.received(),
+            returned: stats::received(&self.sender.name(), &self.ends[0].name).unwrap(),
+            aside: self.witnesses.iter().map(|it| it.seen().unwrap()).sum(),
+            seen: foreign.seen().unwrap(),
         };
         let before = measure();
         let to = self.ends[1].address;
-        send::datagrams(self.sender.netns(), to, SENT, SIZE).unwrap();
-        settle(ARRIVAL, &expected, || {
-            let now = measure();
-            Fate {
-                received: now.received - before.received,
-                returned: now.returned - before.returned,
-                aside: now.aside - before.aside,
-                seen: now.seen - before.seen,
+        let (mut done, mut fate) = (0, Fate::default());
+        while done < sent {
+            let count = AT_ONCE.min(sent - done);
+            send::datagrams(self.sender.netns(), to, count, SIZE).unwrap();
+            done += count;
+            let so_far = expected.of(done);
+            fate = settle(ARRIVAL, &so_far, || measure().since(before));
+            if fate != so_far {
+                break;
             }
-        })
+        }
+        fate
+    }
+}
+
+impl Fate {
+    /// The same of another number of packets: of each, all or none.
+    #[must_use]
+    pub fn of(self, packets: u64) -> Self {
+        let all = |number| if number == 0 { 0 } else { packets };
+        Self {
+            received: all(self.received),
+            returned: all(self.returned),
+            aside: all(self.aside),
+            seen: all(self.seen),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            received: self.received - before.received,
+            returned: self.returned - before.returned,
+            aside: self.aside - before.aside,
+            seen: self.seen - before.seen,
+        }
     }
 }
 
@@ -156,15 +190,28 @@ pub fn cases() -> Vec<(Direction, Verdict, Fate)> {
         returned: SENT,
         ..seen
     };
+    // Of the third room, as `join` gives them.
+    let [of_sender, of_receiver] = [2, 3].map(|number| Ipv4Addr::new(10, 99, number, 2));
     vec![
         (Ingress, Verdict::Ok, received),
         (Ingress, Verdict::Next, received),
         (Ingress, Verdict::Shot, seen),
         (Ingress, Verdict::Redirect(ASIDE_OF_RECEIVER), aside),
         (Ingress, Verdict::Redirect(11), returned),
+        (Ingress, Verdict::Peer(ASIDE_OF_RECEIVER), aside),
+        (
+            Ingress,
+            Verdict::Neigh(ASIDE_OF_RECEIVER, of_receiver),
+            aside,
+        ),
+        (Ingress, Verdict::Unknown, received),
         (Egress, Verdict::Ok, received),
         (Egress, Verdict::Next, received),
         (Egress, Verdict::Shot, seen),
         (Egress, Verdict::Redirect(ASIDE_OF_SENDER), aside),
+        // The kernel drops it: a peer is entered from ingress alone.
+        (Egress, Verdict::Peer(ASIDE_OF_SENDER), seen),
+        (Egress, Verdict::Neigh(ASIDE_OF_SENDER, of_sender), aside),
+        (Egress, Verdict::Unknown, received),
     ]
 }

@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::fault::is_emulated;
+
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Waits until `done`; false when it was still not so after `limit`.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patience(limit);
     loop {
         if done() {
             return true;
@@ -23,7 +25,7 @@ pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 
 /// Asks until the answer is `expected` or `limit` is over; the last answer, for `assert_eq!`.
 pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut() -> T) -> T {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patience(limit);
     loop {
         let answer = ask();
         if answer == *expected || Instant::now() > end {
@@ -31,4 +33,10 @@ pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut()
         }
         thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// Limits are for a machine that does other things, and longer where the processor is emulated.
+#[must_use]
+pub fn patience(limit: Duration) -> Duration {
+    if is_emulated() { limit * 6 } else { limit }
 }

@@ -20,6 +20,7 @@ use netviz_tests::{
     foreign::{self, Foreign, Verdict, tcx_chain},
     planted::{self, Planted, Spot},
     room::{self, Room},
+    skip,
     standing::Standing,
 };
 use serde_json::Value;
@@ -101,7 +102,8 @@ fn a_clean_cluster_in_clsact_has_no_findings() {
 /// nothing was attached meanwhile.
 #[test]
 fn nothing_is_changed() {
-    for attach in [Attach::Tcx, Attach::Clsact] {
+    let tcx = skip::has_tcx().then_some(Attach::Tcx);
+    for attach in tcx.into_iter().chain([Attach::Clsact]) {
         let lab = lab(Mode::Vxlan, attach);
         let before = Standing::of(&lab);
         let first = audit(&lab);
@@ -114,6 +116,9 @@ fn nothing_is_changed() {
 /// One of everything that can be wrong, each at another hook.
 #[test]
 fn everything_that_is_planted_is_found_at_its_door() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = lab(Mode::Vxlan, Attach::Tcx);
     let [one, two] = lab.nodes() else {
         panic!("two nodes")
@@ -235,6 +240,9 @@ fn ended() -> u32 {
 
 #[test]
 fn a_node_without_any_program_of_cilium_is_one_error() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = lab(Mode::Vxlan, Attach::Tcx);
     let node = &lab.nodes()[0];
     let namespace = lab.netns(node).unwrap();
@@ -259,6 +267,9 @@ fn a_node_without_any_program_of_cilium_is_one_error() {
 /// A running netviz is known as such, with its process.
 #[test]
 fn a_running_netviz_is_named_with_its_process() {
+    if skip::without_tcx() {
+        return;
+    }
     let lab = lab(Mode::Vxlan, Attach::Auto);
     let mut doors = looking_at(&lab, &["doors", "-o", "jsonl"]);
     doors.stdout(std::process::Stdio::null());
@@ -289,6 +300,9 @@ fn doors_of(room: &Room) -> Vec<Door> {
 
 #[test]
 fn a_chain_that_changes_between_two_looks_says_so() {
+    if skip::without_tcx() {
+        return;
+    }
     let room = room::pairs(1).unwrap();
     let doors = doors_of(&room);
     let door = doors
@@ -315,6 +329,9 @@ fn a_chain_that_changes_between_two_looks_says_so() {
 /// As Cilium pins its links. The bpf file system is in a mount namespace of this thread's own.
 #[test]
 fn pins_are_found_below_the_root_of_a_node() {
+    if skip::without_tcx() {
+        return;
+    }
     use nix::{
         mount::{MsFlags, mount},
         sched::{CloneFlags, unshare},

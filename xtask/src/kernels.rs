@@ -35,6 +35,7 @@ use crate::{
 use console::Report;
 use package::Kernel;
 use scenario::Scenario;
+use table::Table;
 
 /// Programs that this needs, with the package that has each.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -61,20 +62,80 @@ pub(crate) enum Extent {
 
 /// Runs the scenarios whose name contains one of `filters`, or all of them, on `releases`.
 pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> Result<()> {
-    let start = Instant::now();
+    setup::run()?;
+    prepare()?;
+    let kernels = releases
+        .iter()
+        .map(|&release| have(release))
+        .collect::<Result<Vec<_>>>()?;
+    if !on(&kernels, filters, extent)?.good() {
+        bail!(
+            "a kernel did not pass: see the table; what its guest said is in target/kernels/NAME/console.log"
+        );
+    }
+    Ok(())
+}
+
+/// Runs them as a part of all tests. A kernel that cannot be had, for want of a network, is said to be
+/// skipped, and why.
+pub(crate) fn in_tests(extent: Extent) -> Result<Summary> {
+    let releases = match extent {
+        Extent::Quick => Release::OFTEN.to_vec(),
+        Extent::Whole => Release::or_all(Vec::new()),
+    };
+    let mut summary = Summary::default();
+    let mut trouble = prepare().err();
+    let mut kernels = Vec::new();
+    for release in releases {
+        // One mirror has them all: where it is out of reach, it is not waited for again.
+        if trouble.is_none() {
+            match have(release) {
+                Ok(kernel) => kernels.push(kernel),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        if let Some(error) = &trouble {
+            let skipped = format!("all scenarios on Linux {release}: {error:#}");
+            summary.skipped.push(skipped);
+        }
+    }
+    if !kernels.is_empty() {
+        let table = on(&kernels, &[], extent)?;
+        summary.passed = table.passed();
+        summary.failures = table.failures().to_vec();
+        summary.skipped.extend_from_slice(table.skipped());
+    }
+    Ok(summary)
+}
+
+/// What became of the scenarios of an ordinary run.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// On any kernel.
+    pub(crate) passed: u64,
+    /// Kernel and scenario.
+    pub(crate) failures: Vec<String>,
+    /// Kernel, scenario and reason.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// What the emulator needs.
+fn prepare() -> Result<()> {
     if ARCH != "x86_64" {
         bail!(
             "Debian's kernels for x86_64 run the test programs of an x86_64 machine: this is {ARCH}"
         );
     }
-    setup::run()?;
-    setup::programs(&PROGRAMS)?;
-    let kernels = releases
-        .iter()
-        .map(|&release| {
-            package::kernel(release).with_context(|| format!("Linux {release} cannot be had"))
-        })
-        .collect::<Result<Vec<_>>>()?;
+    setup::programs(&PROGRAMS)
+}
+
+fn have(release: Release) -> Result<Kernel> {
+    package::kernel(release).with_context(|| format!("Linux {release} cannot be had"))
+}
+
+/// Runs them on kernels that are there, and prints the table.
+fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
+    let start = Instant::now();
     let programs = step("building the test programs", programs::build)?;
     let released = dist::build()?;
     let mut scenarios = scenario::all(&programs, filters)?;
@@ -90,20 +151,15 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
         bail!("no scenario has {} in its name", filters.join(" or "));
     }
     let base = image::base(&programs, &released, &scenarios)?;
-    let reports = side_by_side(&kernels, |kernel| boot(kernel, &base, &scenarios));
-    let table = table::draw(&kernels, &scenarios, &reports);
+    let reports = side_by_side(kernels, |kernel| boot(kernel, &base, &scenarios));
+    let table = table::draw(kernels, &scenarios, &reports);
     print!("{table}");
     say(format_args!(
         "kernels: {} in {}",
-        names(releases),
+        names(kernels),
         seconds(start.elapsed())
     ));
-    if !table.good() {
-        bail!(
-            "a kernel did not pass: see the table; what its guest said is in target/kernels/NAME/console.log"
-        );
-    }
-    Ok(())
+    Ok(table)
 }
 
 /// The directory of downloads, images and logs.
@@ -111,8 +167,8 @@ fn directory() -> PathBuf {
     target().join("kernels")
 }
 
-fn names(releases: &[Release]) -> String {
-    let names: Vec<_> = releases.iter().map(ToString::to_string).collect();
+fn names(kernels: &[Kernel]) -> String {
+    let names: Vec<_> = kernels.iter().map(|it| it.release.to_string()).collect();
     names.join(", ")
 }
 

@@ -141,16 +141,16 @@ mod tests {
     #[test]
     fn tests_are_known_by_name() {
         assert!(
-            is_test("harmless::sigkill")
+            is_test("faults::endings::sigkill")
                 && is_test("lib::sys::netlink::tests::an_interrupted_dump_is_said")
                 && is_test("verify_judge::properties::what_is_hidden_is_never_verified")
         );
         for none in [
-            "harmless::netviz",
-            "harmless::sig",
+            "faults::endings::netviz",
+            "faults::endings::sig",
             "nothing::sigkill",
             "verify_judge::what_is_hidden_is_never_verified",
-            "harmless",
+            "faults",
             "lib::sys::netlink::tests::x",
         ] {
             assert!(!is_test(none), "{none}");

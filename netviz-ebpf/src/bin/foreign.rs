@@ -5,8 +5,8 @@
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::{
-        bindings::{TC_ACT_OK, TC_ACT_SHOT},
-        helpers::{bpf_clone_redirect, bpf_redirect},
+        bindings::{TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1},
+        helpers::{bpf_clone_redirect, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer},
         macros::{classifier, map},
         maps::{Array, PerCpuArray},
         programs::TcContext,
@@ -16,8 +16,9 @@ mod program {
     #[map]
     static FOREIGN_SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+    /// Index of a device, and the next hop behind it in network byte order.
     #[map]
-    static FOREIGN_TARGET: Array<u32> = Array::with_max_entries(1, 0);
+    static FOREIGN_TARGET: Array<u32> = Array::with_max_entries(2, 0);
 
     #[classifier]
     fn foreign_ok(_: TcContext) -> i32 {
@@ -45,6 +46,40 @@ mod program {
             Some(index) => unsafe { bpf_redirect(*index, 0) as i32 },
             None => TC_ACT_SHOT,
         }
+    }
+
+    #[classifier]
+    fn foreign_peer(_: TcContext) -> i32 {
+        seen();
+        match FOREIGN_TARGET.get(0) {
+            // SAFETY: a helper without pointers.
+            Some(index) => unsafe { bpf_redirect_peer(*index, 0) as i32 },
+            None => TC_ACT_SHOT,
+        }
+    }
+
+    #[classifier]
+    fn foreign_neigh(_: TcContext) -> i32 {
+        const AF_INET: u32 = 2;
+        seen();
+        let (Some(index), Some(next)) = (FOREIGN_TARGET.get(0), FOREIGN_TARGET.get(1)) else {
+            return TC_ACT_SHOT;
+        };
+        let mut hop = bpf_redir_neigh {
+            nh_family: AF_INET,
+            __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: [0; 4] },
+        };
+        hop.__bindgen_anon_1.ipv4_nh = *next;
+        let size = size_of::<bpf_redir_neigh>() as i32;
+        // SAFETY: a structure of our own, and its size.
+        unsafe { bpf_redirect_neigh(*index, &raw mut hop, size, 0) as i32 }
+    }
+
+    /// None of the codes that the kernel knows.
+    #[classifier]
+    fn foreign_unknown(_: TcContext) -> i32 {
+        seen();
+        4_242
     }
 
     /// A copy out of the target, and on with the packet itself.

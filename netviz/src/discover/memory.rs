@@ -114,10 +114,7 @@ impl Memory {
 
     /// A node's socket told of a change.
     pub(super) fn changed(&mut self, node: NetNsId, whence: Whence) {
-        let id = match whence {
-            Whence::Own => Some(node),
-            Whence::Far(nsid) => self.id(node, nsid),
-        };
+        let id = self.whose(node, whence);
         if let Some(room) = id.and_then(|id| self.rooms.get_mut(&id)) {
             room.stale = true;
         }
@@ -148,6 +145,14 @@ impl Memory {
             room.stale = true;
         }
         !old.is_empty()
+    }
+
+    /// The namespace of which a node's socket told.
+    pub(super) fn whose(&self, node: NetNsId, whence: Whence) -> Option<NetNsId> {
+        match whence {
+            Whence::Own => Some(node),
+            Whence::Far(nsid) => self.id(node, nsid),
+        }
     }
 
     pub(super) fn id(&self, node: NetNsId, nsid: i32) -> Option<NetNsId> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netviz_ebpf::FILTER_HANDLE;
 use nix::{
     errno::Errno,
     sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
@@ -14,15 +15,21 @@ use nix::{
 use super::classify::CILIUM_HOST;
 use crate::sys::netlink::attributes;
 
-/// rtnetlink's groups: links, IPv4 and IPv6 addresses, ids of namespaces.
-const GROUPS: [u32; 4] = [1, 5, 9, 28];
+/// rtnetlink's groups: links, qdiscs and filters, IPv4 and IPv6 addresses, ids of namespaces.
+const GROUPS: [u32; 5] = [1, 4, 5, 9, 28];
 
 const HEADER: usize = 16;
 /// Where the attributes of a link begin, and those of an id of a namespace.
 const LINK_ATTRIBUTES: usize = HEADER + 16;
 const NSID_ATTRIBUTES: usize = HEADER + 4;
+/// Where a message about qdiscs and filters has the interface and the handle.
+const TC_INTERFACE: usize = HEADER + 4;
+const TC_HANDLE: usize = HEADER + 8;
 /// `NETNSA_NSID`
 const NSID: u16 = 1;
+
+/// Linux 4.20; not in libc.
+const RTM_DELCHAIN: u16 = 101;
 
 /// Something changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,8 @@ pub(super) enum Notice {
     Cilium,
     /// An id by which the listener's namespace knows another one was given or taken away.
     Id(i32),
+    /// The filters of an interface: netviz may have lost its place among them.
+    Filters(Whence, u32),
     /// Some were lost: anything may have changed.
     Lost,
 }
@@ -48,6 +57,10 @@ pub(super) enum Whence {
     Far(i32),
 }
 
+/// For the tests: how many bytes of notifications wait to be read, 0 for as many as usual.
+#[cfg(feature = "mutants")]
+pub(crate) static BUFFER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 /// A socket that is told of changes in its namespace and in all those that the namespace has an
 /// id for: in those of its pods, without a handle on any of them.
 pub(super) fn listener() -> io::Result<Socket> {
@@ -55,6 +68,10 @@ pub(super) fn listener() -> io::Result<Socket> {
     socket.bind(&SocketAddr::new(0, 0))?;
     socket.set_listen_all_namespaces(true)?;
     socket.set_non_blocking(true)?;
+    #[cfg(feature = "mutants")]
+    if let bytes @ 1.. = BUFFER.load(std::sync::atomic::Ordering::Relaxed) {
+        socket.set_rx_buf_sz(bytes)?;
+    }
     for group in GROUPS {
         socket.add_membership(group)?;
     }
@@ -151,6 +168,14 @@ fn notice(message: &[u8], whence: Whence) -> Option<Notice> {
             (whence == Whence::Own).then_some(Notice::Id(integer(value)?))
         }
         libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Notice::Changed(whence)),
+        // With the qdisc its filters go, of which nothing more is told.
+        libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER | libc::RTM_DELQDISC | RTM_DELCHAIN => {
+            let handle = integer(message.get(TC_HANDLE..)?)?.cast_unsigned();
+            // netviz's own are no news to it.
+            let own = kind == libc::RTM_NEWTFILTER && handle >> 16 == u32::from(FILTER_HANDLE);
+            let index = integer(message.get(TC_INTERFACE..)?)?.cast_unsigned();
+            (!own).then_some(Notice::Filters(whence, index))
+        }
         _ => None,
     }
 }
@@ -224,6 +249,27 @@ mod tests {
         let id = sized(id);
         assert_eq!(read(&id, Whence::Own), [Notice::Id(3)]);
         assert_eq!(read(&id, far), []);
+    }
+
+    #[test]
+    fn filters_of_others_and_filters_that_go() {
+        let filter = |kind: u16, handle: u32| {
+            let mut message = vec![0; HEADER + 20];
+            message[4..6].copy_from_slice(&kind.to_ne_bytes());
+            message[TC_INTERFACE] = 7;
+            message[TC_HANDLE..TC_HANDLE + 4].copy_from_slice(&handle.to_ne_bytes());
+            sized(message)
+        };
+        let own = u32::from(FILTER_HANDLE) << 16 | 9;
+        let told = [Notice::Filters(Whence::Far(2), 7)];
+        let read = |kind, handle| read(&filter(kind, handle), Whence::Far(2));
+        assert_eq!(read(libc::RTM_NEWTFILTER, 1), told);
+        assert_eq!(read(libc::RTM_NEWTFILTER, own), []);
+        for kind in [libc::RTM_DELTFILTER, libc::RTM_DELQDISC, RTM_DELCHAIN] {
+            assert_eq!(read(kind, own), told);
+            assert_eq!(read(kind, 0), told);
+        }
+        assert_eq!(read(libc::RTM_NEWQDISC, 0), []);
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Watch {
             listeners: HashMap::new(),
             memory: Memory::new(),
             incarnations: Incarnations::default(),
+            filters: HashMap::new(),
         };
         // Subscribe first, then look: what changes in between is told afterwards.
         watcher.listen(Absent::IsAnError)?;
@@ -106,6 +107,8 @@ struct Watcher {
     listeners: HashMap<NetNsId, Socket>,
     memory: Memory,
     incarnations: Incarnations,
+    /// As in [`Discovered`].
+    filters: HashMap<(NetNsId, u32), u64>,
 }
 
 impl Watcher {
@@ -134,6 +137,7 @@ impl Watcher {
             look_at = Instant::now() + pause;
             let aged = !notified && self.memory.age();
             if !changed && !aged {
+                self.tell_of_filters(sender);
                 continue;
             }
             let looked = self.look(sender);
@@ -151,6 +155,9 @@ impl Watcher {
         self.listen(Absent::HasEnded)?;
         let mut found = scan::look(&self.selection, Absent::HasEnded, &mut self.memory)?;
         self.incarnations.apply(&mut found, &sender.borrow());
+        self.filters
+            .retain(|(netns, _), _| found.entrances.contains_key(netns));
+        found.filters.clone_from(&self.filters);
         sender.send_if_modified(|last| {
             let changed = **last != found;
             if changed {
@@ -161,6 +168,17 @@ impl Watcher {
         Ok(())
     }
 
+    /// Nothing but filters changed: nothing has to be read again for that.
+    fn tell_of_filters(&self, sender: &watch::Sender<Arc<Discovered>>) {
+        sender.send_if_modified(|last| {
+            let changed = last.filters != self.filters;
+            if changed {
+                Arc::make_mut(last).filters.clone_from(&self.filters);
+            }
+            changed
+        });
+    }
+
     /// Waits for a notification (true), the time of the next look (false), or the end (`None`).
     fn wait(&self, stop: &EventFd, until: Instant) -> Option<bool> {
         let timeout = until.saturating_duration_since(Instant::now());
@@ -168,8 +186,8 @@ impl Watcher {
         Some(ready)
     }
 
-    /// Reads notifications away until there is silence. True when one was a node's or its pods';
-    /// `None` at the end.
+    /// Reads notifications away until there is silence. True when one was a node's or its pods' and
+    /// about more than filters; `None` at the end.
     fn settle(&mut self, stop: &EventFd, last: &Discovered) -> Option<bool> {
         let deadline = Instant::now() + PATIENCE;
         let is_node = |id| last.cluster.nodes.iter().any(|node| node.netns == id);
@@ -181,7 +199,8 @@ impl Watcher {
                 .map(|(id, socket)| (*id, drain(socket)));
             let notices: Vec<_> = notices.collect();
             for (id, notices) in notices {
-                told |= !notices.is_empty() && is_node(id);
+                let of_filters = |notice: &Notice| matches!(notice, Notice::Filters(..));
+                told |= is_node(id) && !notices.iter().all(of_filters);
                 for notice in notices {
                     told |= notice == Notice::Cilium;
                     self.take(id, notice, last);
@@ -204,6 +223,11 @@ impl Watcher {
             }
             Notice::Id(nsid) => self.memory.reassigned(listener, nsid),
             Notice::Cilium => self.memory.cilium.clear(),
+            Notice::Filters(whence, ifindex) => {
+                if let Some(netns) = self.memory.whose(listener, whence) {
+                    *self.filters.entry((netns, ifindex)).or_default() += 1;
+                }
+            }
             Notice::Lost => self.memory.clear(),
         }
     }

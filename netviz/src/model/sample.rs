@@ -106,6 +106,15 @@ pub enum Meter {
     Gone,
 }
 
+/// A time in which netviz was not in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// When it ended, on the clock of [`Sample::at`].
+    pub ended: Duration,
+    /// How long it was, at the most: since netviz was last seen in its place.
+    pub length: Duration,
+}
+
 /// One door at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoorSample {
@@ -115,6 +124,8 @@ pub struct DoorSample {
     pub since: Option<Duration>,
     /// How often netviz had to take its place again: what crossed in between is not counted.
     pub epoch: u32,
+    /// The last time that it had to.
+    pub gap: Option<Gap>,
     /// Counters of the ingress hook; `None` as long as it was never counted.
     pub ingress: Option<Counts>,
     /// Counters of the egress hook.

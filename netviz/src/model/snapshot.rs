@@ -1,6 +1,6 @@
 //! Cluster, counters and rates at one moment: the one input of every view.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -16,6 +16,12 @@ pub const SCHEMA: &str = "netviz.snapshot/1";
 
 /// Reason of a door that is still in the queue.
 pub const PENDING: &str = "not attached yet";
+
+/// How the reason of a door begins that was not counted for a while.
+const GAP: &str = "counting again after a gap";
+
+/// How long it is said that a door was not counted for a while.
+const GAP_IS_NEWS: Duration = Duration::from_secs(60);
 
 /// How well a door is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -111,12 +117,25 @@ pub struct DoorState {
     /// For how long it has been counted: doors are attached one after another, and one that was
     /// attached later has seen less. `null` where it was never counted.
     pub counted_seconds: Option<f64>,
+    /// How often somebody took netviz's place: what crossed until netviz had it again is not counted.
+    pub gaps: u32,
+    /// How long the last of these times was, at the most, in seconds.
+    pub last_gap_seconds: Option<f64>,
     /// Into the device.
     pub ingress: Traffic,
     /// Out of the device.
     pub egress: Traffic,
     /// Who else stands at its hooks.
     pub programs: Programs,
+}
+
+impl DoorState {
+    /// Whether its reason is that it was not counted for a while.
+    #[must_use]
+    pub fn is_news_of_a_gap(&self) -> bool {
+        let reason = self.reason.as_deref();
+        self.gaps > 0 && reason.is_some_and(|reason| reason.starts_with(GAP))
+    }
 }
 
 /// One direction of a corridor: what went out at one end, and what came in at the other.
@@ -267,6 +286,8 @@ impl View<'_> {
             counted_seconds: sample
                 .since
                 .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
+            gaps: sample.epoch,
+            last_gap_seconds: sample.gap.map(|gap| gap.length.as_secs_f64()),
             ingress: self.traffic(before, sample, Direction::Ingress),
             egress: self.traffic(before, sample, Direction::Egress),
             programs: Programs {
@@ -324,7 +345,13 @@ impl View<'_> {
             let to = peer.map_or_else(|| "its peer".into(), Door::label);
             missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
         });
-        (State::Counting, lost)
+        (State::Counting, lost.or_else(|| self.gap(sample)))
+    }
+
+    fn gap(&self, sample: &DoorSample) -> Option<String> {
+        let gap = sample.gap?;
+        let recent = self.now.at.saturating_sub(gap.ended) < GAP_IS_NEWS;
+        recent.then(|| gap_reason(gap.length))
     }
 
     fn outward(&self, door: &Door) -> Flow {
@@ -389,6 +416,13 @@ fn ahead_reason(direction: Direction, chain: &Chain) -> String {
     format!(
         "{} {names} runs before netviz: what it ends is not counted",
         direction.sign()
+    )
+}
+
+fn gap_reason(length: Duration) -> String {
+    format!(
+        "{GAP} (up to {:.1} s): somebody removed netviz or went ahead of it",
+        length.as_secs_f64()
     )
 }
 

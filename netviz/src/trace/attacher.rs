@@ -32,7 +32,7 @@ const CILIUM_FIRST: Duration = Duration::from_secs(5);
 const RETRIES: usize = 3;
 const RETRY_WINDOW: Duration = Duration::from_secs(60);
 
-const REMOVED: &str = "somebody removes netviz's programs from this door, three times within a minute: end that, then start netviz again";
+const REMOVED: &str = "somebody removes netviz's programs from this door, three times within a minute: end that; netviz comes back after a minute";
 
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +51,8 @@ pub(crate) enum Event {
         counters: Counters,
         chains: Chains,
         fresh: bool,
+        /// For how long, at the most, netviz was not in its place before.
+        gap: Option<Duration>,
     },
     Failed {
         door: DoorId,
@@ -128,6 +130,8 @@ struct Held {
     /// … and as it was when it was attached.
     attached: Door,
     inspected: Instant,
+    /// When netviz was last seen there, ahead of all others.
+    in_place: Instant,
 }
 
 struct Worker {
@@ -144,6 +148,16 @@ struct Worker {
     waiting: HashMap<DoorId, Instant>,
     /// When netviz took its place again.
     retries: HashMap<DoorId, Vec<Instant>>,
+    /// Doors from which netviz was removed once too often.
+    given_up: HashMap<DoorId, GivenUp>,
+}
+
+/// A door that is left alone for a while.
+struct GivenUp {
+    since: Instant,
+    /// As it was when it was attached.
+    attached: Door,
+    in_place: Instant,
 }
 
 impl Worker {
@@ -163,6 +177,7 @@ impl Worker {
             held: HashMap::new(),
             waiting: HashMap::new(),
             retries: HashMap::new(),
+            given_up: HashMap::new(),
         }
     }
 
@@ -190,6 +205,7 @@ impl Worker {
                         self.attach(door, None);
                     }
                     self.inspect();
+                    self.come_back();
                 }
             }
         }
@@ -221,12 +237,13 @@ impl Worker {
             .filter(|id| !wanted.contains_key(id))
             .copied()
             .collect();
-        self.found = Arc::clone(&found);
+        let before = std::mem::replace(&mut self.found, Arc::clone(&found));
         for door in surplus {
             self.release(door);
         }
         self.waiting.retain(|id, _| wanted.contains_key(id));
         self.retries.retain(|id, _| wanted.contains_key(id));
+        self.given_up.retain(|id, _| wanted.contains_key(id));
         // A door that looks otherwise may be another interface under the same index.
         for held in self.held.values_mut() {
             if wanted
@@ -237,11 +254,13 @@ impl Worker {
                 held.door = wanted[&held.door.id].clone();
             }
         }
+        self.look_where_told(&before);
         let queued: Vec<_> = self.queue.iter().map(|door| door.id).collect();
         self.queue.retain(|door| wanted.contains_key(&door.id));
         let new = found.cluster.doors.iter().filter(|door| {
             door.problem.is_none()
                 && !self.held.contains_key(&door.id)
+                && !self.given_up.contains_key(&door.id)
                 && !queued.contains(&door.id)
         });
         // The newest first, and among themselves in the order in which they are shown.
@@ -250,8 +269,9 @@ impl Worker {
         }
     }
 
-    /// `before`: the interface that was attached under the same identity.
-    fn attach(&mut self, door: Door, before: Option<Door>) {
+    /// `before`: the interface that was attached under the same identity, and when netviz was last
+    /// seen in its place there.
+    fn attach(&mut self, door: Door, before: Option<(Door, Instant)>) {
         let Some(namespace) = self.open(&door) else {
             // Gone, or about to be found under another path: the next look will tell.
             self.send(Event::Settled { door: door.id });
@@ -266,12 +286,15 @@ impl Worker {
             Ok((hooked, counters)) => {
                 let chains = hooked.chains().clone();
                 self.mode = Some(hooked.mode());
-                let fresh = before.is_none_or(|before| door.replaces(&before));
+                let fresh = before
+                    .as_ref()
+                    .is_none_or(|(before, _)| door.replaces(before));
                 self.send(Event::Attached {
                     door: door.id,
                     counters,
                     chains,
                     fresh,
+                    gap: before.map(|(_, in_place)| in_place.elapsed()),
                 });
                 self.held.insert(
                     door.id,
@@ -280,6 +303,7 @@ impl Worker {
                         attached: door.clone(),
                         door,
                         inspected: Instant::now(),
+                        in_place: Instant::now(),
                     },
                 );
             }

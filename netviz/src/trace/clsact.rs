@@ -13,7 +13,7 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
 };
-use netviz_ebpf::PROGRAM_PREFIX;
+use netviz_ebpf::{FILTER_HANDLE, PROGRAM_PREFIX};
 
 use crate::{
     model::{Chain, Direction},
@@ -24,13 +24,11 @@ use crate::{
 const PRIORITY: u16 = 1;
 /// Every protocol, as the kernel wants it: in network byte order.
 const PROTOCOL: u16 = (libc::ETH_P_ALL as u16).to_be();
-/// Upper half of the handles of netviz, "nv"; the lower half says which netviz ([`Instance`]).
-const HANDLE_MAJOR: u16 = 0x6e76;
 
-/// The handle of all filters of one netviz.
+/// The handle of all filters of one netviz ([`Instance`]).
 pub(crate) fn handle(instance: &Instance) -> TcHandle {
     TcHandle {
-        major: HANDLE_MAJOR,
+        major: FILTER_HANDLE,
         minor: instance.number(),
     }
 }
@@ -132,7 +130,7 @@ impl Filter {
     /// For one that bears the marks of netviz: which netviz it belongs to ([`Instance`]).
     pub(crate) fn maker(&self) -> Option<u16> {
         let own = self.priority == PRIORITY
-            && self.handle.major == HANDLE_MAJOR
+            && self.handle.major == FILTER_HANDLE
             && self.name.starts_with(PROGRAM_PREFIX);
         own.then_some(self.handle.minor)
     }

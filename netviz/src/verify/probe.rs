@@ -32,6 +32,18 @@ pub use packet::Protocol;
 pub(super) use packet::of_initial;
 use socket::Sender;
 
+/// For the tests: whether a socket of a pair takes `datagram` for an answer or a refusal.
+#[cfg(feature = "mutants")]
+pub(crate) fn is_answer(manner: &Manner, to: IpAddr, datagram: &[u8]) -> bool {
+    let aim = Aim {
+        flow: 1,
+        to,
+        port: 80,
+    };
+    packet::read(manner, &aim, 40_000, datagram).is_some()
+        || packet::marked(manner, &aim, datagram).is_some()
+}
+
 /// A nap while nothing is due: so long does an end wait at the most.
 const NAP: Duration = Duration::from_millis(20);
 /// Headers that a packet can have in front of it at some door: Ethernet with two VLAN tags, outer

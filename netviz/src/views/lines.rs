@@ -57,6 +57,10 @@ fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {
             .unwrap_or_default();
         return Some(format!("{}{reason}", word(door.state)));
     }
+    // The state is the same as before, and for a while it was not so.
+    if before.is_some_and(|before| before.gaps < door.gaps) {
+        return door.reason.as_ref().map(|reason| safe(reason));
+    }
     let ingress = difference(before.map(|before| before.ingress), &door.ingress);
     let egress = difference(before.map(|before| before.egress), &door.egress);
     (ingress + egress > 0).then(|| {

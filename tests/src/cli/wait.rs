@@ -35,9 +35,13 @@ pub fn until<T, E: std::fmt::Display>(
 }
 
 /// The second within which netviz shows what has changed, on a machine that has nothing else to
-/// do; on one that has, as many times longer as there is more to do than it has processors.
+/// do; on one that has, as many times longer as there is more to do than it has processors, and twenty times
+/// where it is emulated.
 #[must_use]
 pub fn second() -> Duration {
+    if crate::fault::is_emulated() {
+        return Duration::from_secs(20);
+    }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load
         .split(' ')

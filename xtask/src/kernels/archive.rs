@@ -98,6 +98,9 @@ fn options(directory: &Path, sources: &Path) -> Vec<String> {
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
         // The user that apt downloads as may not enter this directory.
         "APT::Sandbox::User=root".into(),
+        // Where there is no network, that is soon said.
+        "Acquire::Retries=1".into(),
+        "Acquire::http::Timeout=20".into(),
     ];
     settings
         .into_iter()

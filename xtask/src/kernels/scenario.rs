@@ -39,9 +39,26 @@ const ELSEWHERE: [&str; 23] = [
 const TIMED: [&str; 1] = ["churn"];
 const TIMED_REASON: &str = "an emulated processor does not keep its times";
 
-/// Beginnings of the names of scenarios that take minutes where a processor is emulated: they run
-/// when all kernels do, and not in every run of the tests.
-const SELDOM: [&str; 3] = ["exact::a_million", "lab_life::", "lab_matches_cilium::"];
+/// Beginnings of the names of scenarios that every run of the tests has on some kernels. All others run
+/// when all kernels do: an emulated processor takes minutes for them, or they differ little from one
+/// kernel to the next.
+const OFTEN: [&str; 15] = [
+    "attach::",
+    "clsact::",
+    "demo::vxlan",
+    "exact_lab::vxlan",
+    "faults::deprived::alone",
+    "faults::deprived::of_bpffs",
+    "faults::deprived::of_locked",
+    "faults::endings::sig",
+    "faults::exact::",
+    "faults::exhausted::",
+    "faults::frames::",
+    "faults::places::",
+    "faults::queues::",
+    "faults::rivals::",
+    "test_run::",
+];
 
 /// As `netviz demo --mode` takes them.
 const MODES: [&str; 5] = [
@@ -75,7 +92,7 @@ pub(super) enum Kind {
 impl Scenario {
     /// Whether every run of the tests runs it.
     pub(super) fn is_quick(&self) -> bool {
-        !SELDOM.iter().any(|begin| self.name.starts_with(begin))
+        OFTEN.iter().any(|begin| self.name.starts_with(begin))
     }
 
     fn is_timed(&self) -> bool {
@@ -170,7 +187,9 @@ mod tests {
 
     #[test]
     fn only_tests_that_are_there_run_elsewhere() {
-        for file in ELSEWHERE.iter().chain(&TIMED) {
+        let often = OFTEN.map(|begin| begin.split("::").next().unwrap_or_default());
+        let often = often.iter().filter(|file| **file != "demo");
+        for file in ELSEWHERE.iter().chain(&TIMED).chain(often) {
             // A file, a folder with one, or the tests on a running Cilium.
             let places = [
                 format!("tests/{file}.rs"),

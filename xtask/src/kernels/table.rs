@@ -18,11 +18,43 @@ const CELL: usize = 10;
 pub(super) struct Table {
     text: String,
     good: bool,
+    passed: u64,
+    failures: Vec<String>,
+    skipped: Vec<String>,
 }
 
 impl Table {
     pub(super) fn good(&self) -> bool {
         self.good
+    }
+
+    /// Scenarios that passed, on any kernel.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Kernel and scenario; a kernel alone where it did not come to its end, or complained.
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Kernel, scenario and reason.
+    pub(super) fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    fn take(&mut self, column: &str, report: &Report) {
+        for (name, verdict) in &report.verdicts {
+            let place = format!("{name} on Linux {column}");
+            match verdict {
+                Verdict::Passed(_) => self.passed += 1,
+                Verdict::Skipped(reason) => self.skipped.push(format!("{place}: {reason}")),
+                Verdict::Failed(_) => self.failures.push(place),
+            }
+        }
+        if report.trouble.is_some() || !report.log.is_empty() {
+            self.failures.push(format!("Linux {column}"));
+        }
     }
 }
 
@@ -40,10 +72,17 @@ pub(super) fn draw(kernels: &[Kernel], scenarios: &[Scenario], reports: &[Report
     for ((column, version), report) in columns.iter().zip(versions).zip(reports) {
         text += &notes(column, version, report);
     }
-    Table {
+    let mut table = Table {
         text,
         good: reports.iter().all(Report::good),
+        passed: 0,
+        failures: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for (column, report) in columns.iter().zip(reports) {
+        table.take(column, report);
     }
+    table
 }
 
 fn rows(columns: &[String], scenarios: &[Scenario], reports: &[Report]) -> String {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test of the workspace, and one line that sums them up.
 
 use std::{
-    env::{self, consts::ARCH},
+    env,
     ffi::OsString,
     fs,
     io::{self, BufRead as _, BufReader, Write},
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{dist, tally::Tally};
 use crate::{
-    kernels::{self, Extent, Release},
+    kernels::{self, Extent},
     machine, mutants,
     process::{cargo, line, say, seconds, step, target},
     setup,
@@ -25,6 +25,17 @@ const SKIPPED_VARIABLE: &str = "NETVIZ_SKIPPED";
 const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
 /// For each parser, where time is no object.
 const FUZZ_SECONDS: &str = "600";
+/// As `faults::flat` calls it: how long pods come and go.
+const CHURN_VARIABLE: &str = "NETVIZ_CHURN_SECONDS";
+const CHURN_SECONDS: &str = "3600";
+/// As `netviz_tests::fault` calls it.
+const FAULTS_VARIABLE: &str = "NETVIZ_FAULTS";
+
+/// What takes long, and how long where it may.
+const LONG: [(&str, &str); 2] = [
+    (FUZZ_VARIABLE, FUZZ_SECONDS),
+    (CHURN_VARIABLE, CHURN_SECONDS),
+];
 
 /// Tests that cargo builds and runs at once.
 struct Group {
@@ -81,21 +92,9 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     }
     tests(all, args)?;
     if all && args.is_empty() {
-        kernels()?;
         mutants::run(&[])?;
     }
     Ok(())
-}
-
-/// The kernel tests on other kernels than this machine's.
-fn kernels() -> Result<()> {
-    if ARCH != "x86_64" {
-        say(format_args!(
-            "not run: Debian's kernels are emulated for x86_64 alone, this is {ARCH}"
-        ));
-        return Ok(());
-    }
-    kernels::run(&Release::or_all(Vec::new()), &[], Extent::Whole)
 }
 
 /// Runs the tests on a machine that is prepared.
@@ -103,7 +102,8 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
     let mut total = Tally::default();
     let mut broken = Vec::new();
-    let skipped = Skipped::collect(&target().join("skipped.txt"))?;
+    let skipped = Collected::begin(&target().join("skipped.txt"))?;
+    let faults = Collected::begin(&target().join("faults.txt"))?;
     for Group {
         name,
         select,
@@ -112,8 +112,11 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     {
         let mut command = cargo();
         command.env(SKIPPED_VARIABLE, &skipped.0);
-        if all && env::var_os(FUZZ_VARIABLE).is_none() {
-            command.env(FUZZ_VARIABLE, FUZZ_SECONDS);
+        command.env(FAULTS_VARIABLE, &faults.0);
+        for (name, value) in LONG.iter().filter(|_| all) {
+            if env::var_os(name).is_none() {
+                command.env(name, value);
+            }
         }
         command
             .arg("test")
@@ -126,6 +129,23 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
         broken.extend(complaint(name, &run, may_be_empty || !args.is_empty()));
         total.add(run.tally);
     }
+    // What was asked for by name is asked of this machine's kernel.
+    if all && args.is_empty() {
+        let kernels::Summary {
+            passed,
+            failures,
+            skipped,
+        } = step("testing other kernels", || kernels::in_tests(Extent::Whole))?;
+        total.add(Tally {
+            passed,
+            failed: failures.len() as u64,
+            ignored: skipped.len() as u64,
+            failures,
+        });
+        for line in skipped {
+            say(format_args!("skipped: {line}"));
+        }
+    }
     if total.executed() == 0 {
         broken.push("no test was executed".into());
     }
@@ -134,14 +154,32 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
         total.passed = total.passed.saturating_sub(1);
         total.ignored += 1;
     }
+    table(&faults.lines());
     report(&total, &broken, start)
 }
 
-/// Where tests that this machine cannot run say so. The harness calls them passed.
-struct Skipped(PathBuf);
+/// What the tests said of each fault.
+fn table(rows: &[String]) {
+    if rows.is_empty() {
+        return;
+    }
+    let (scenario, fault) = ("scenario", "fault");
+    println!(
+        "{scenario:<12} {fault:<58}      sent  received    counted  (* the rest was said not to be)"
+    );
+    let mut rows = rows.to_vec();
+    rows.sort();
+    for row in rows {
+        println!("{row}");
+    }
+}
 
-impl Skipped {
-    fn collect(path: &Path) -> Result<Self> {
+/// What tests say to a file, each in a line: what this machine cannot run (the harness calls such a
+/// test passed), and what was measured.
+struct Collected(PathBuf);
+
+impl Collected {
+    fn begin(path: &Path) -> Result<Self> {
         fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(path.to_owned()))
     }

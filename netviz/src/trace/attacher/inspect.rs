@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Held, REMOVED, Worker};
-use crate::{model::DoorId, sys::netns::tour, trace::hook::Visit};
+use super::{Event, GivenUp, Held, REMOVED, RETRY_WINDOW, Worker};
+use crate::{
+    discover::Discovered,
+    model::DoorId,
+    sys::netns::tour,
+    trace::hook::{AttachMode, Visit},
+};
 
 /// Every door is asked within this time, and that of one round, who else stands there: tcx tells
 /// nobody of changes.
@@ -30,11 +35,49 @@ pub(super) fn long_ago() -> Instant {
 }
 
 impl Worker {
+    /// Filters changed where netviz stands among filters: those doors are looked at now. Of links
+    /// netlink tells nothing, and no filter takes their place.
+    pub(super) fn look_where_told(&mut self, before: &Discovered) {
+        let filters = &self.found.filters;
+        for held in self.held.values_mut() {
+            let place = held
+                .door
+                .id
+                .space
+                .known()
+                .map(|netns| (netns, held.door.id.ifindex));
+            let told = place.is_some_and(|place| filters.get(&place) != before.filters.get(&place));
+            if told && held.hooked.mode() == AttachMode::Clsact {
+                held.inspected = long_ago();
+            }
+        }
+    }
+
     /// How long there is nothing to do but to wait for commands.
     pub(super) fn until_next_look(&self) -> Duration {
         let last = self.held.values().map(|held| held.inspected).min();
         let since = last.map_or(Duration::ZERO, |last| last.elapsed());
-        INSPECT_INTERVAL.saturating_sub(since)
+        let look = INSPECT_INTERVAL.saturating_sub(since);
+        let given_up = self.given_up.values();
+        let retry = given_up.map(|it| RETRY_WINDOW.saturating_sub(it.since.elapsed()));
+        retry.min().map_or(look, |retry| retry.min(look))
+    }
+
+    /// Comes back to the doors that were given up a while ago.
+    pub(super) fn come_back(&mut self) {
+        let over = |it: &GivenUp| it.since.elapsed() >= RETRY_WINDOW;
+        let ids: Vec<_> = self
+            .given_up
+            .iter()
+            .filter(|(_, it)| over(it))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            let door = self.found.cluster.door(id).cloned();
+            if let (Some(it), Some(door)) = (self.given_up.remove(&id), door) {
+                self.attach(door, Some((it.attached, it.in_place)));
+            }
+        }
     }
 
     /// Looks at the doors whose turn it is: who else is there, and is netviz still?
@@ -99,29 +142,47 @@ impl Worker {
 
     /// Tells what was seen, and takes netviz's place again where somebody else has it.
     fn judge(&mut self, door: DoorId, look: Look) {
-        let Some(held) = self.held.get(&door) else {
+        let Some(held) = self.held.get_mut(&door) else {
             return;
         };
         let there = match look {
             Look::Unasked => return,
             Look::Gone => false,
             Look::There { changed } => {
+                let first = held.hooked.is_first();
+                if first {
+                    held.in_place = held.inspected;
+                }
                 if changed {
                     let chains = held.hooked.chains().clone();
                     self.send(Event::Chains { door, chains });
                 }
-                if held.hooked.is_first() {
+                if first {
                     return;
                 }
                 true
             }
         };
-        let (now, attached) = (held.door.clone(), held.attached.clone());
+        let Some(held) = self.held.get(&door) else {
+            return;
+        };
+        let now = held.door.clone();
+        let attached = (held.attached.clone(), held.in_place);
         if self.may_retry(door) {
             self.release(door);
             self.attach(now, Some(attached));
         } else if !there {
             self.release(door);
+            let (attached, in_place) = attached;
+            let since = Instant::now();
+            self.given_up.insert(
+                door,
+                GivenUp {
+                    since,
+                    attached,
+                    in_place,
+                },
+            );
             self.send(Event::Failed {
                 door,
                 reason: REMOVED.into(),

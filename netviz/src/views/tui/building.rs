@@ -199,6 +199,7 @@ pub(super) fn both(door: &DoorState) -> [(Direction, &Traffic); 2] {
 /// How well a door is seen, as a sign and a word.
 pub(super) fn sign(door: &DoorState) -> (char, &'static str) {
     match door.state {
+        Sight::Counting if door.is_news_of_a_gap() => ('!', word(door.state)),
         Sight::Counting if door.reason.is_some() => ('!', "losing"),
         Sight::Counting => ('✓', word(door.state)),
         Sight::Blind if door.reason.as_deref() == Some(PENDING) => ('…', "waiting"),

@@ -9,6 +9,7 @@ use std::{
 
 use netviz::{model::Counts, trace::AttachOptions};
 use netviz_tests::{
+    fault::{Row, many},
     observe::Observation,
     plant::set_mtu,
     room::{End, Room, join},
@@ -17,6 +18,7 @@ use netviz_tests::{
     wait::settle,
 };
 
+const SCENARIO: &str = "exact";
 const ARRIVAL: Duration = Duration::from_secs(20);
 
 /// Two rooms, a pair, netviz at both ends.
@@ -100,7 +102,7 @@ fn exactly(packets: u64, size: u64) -> Counts {
 /// of so many.
 #[test]
 fn a_million_packets() {
-    const MILLION: u64 = 1_000_000;
+    let million = many(1_000_000);
     let mut pair = Pair::new(1_500);
     // Nobody reads: a full socket drops behind the door.
     let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
@@ -108,15 +110,26 @@ fn a_million_packets() {
     let halves = thread::scope(|scope| {
         let from = pair.rooms[0].netns();
         [0, 1]
-            .map(|_| scope.spawn(|| send::datagrams(from, to, MILLION / 2, 64).unwrap()))
+            .map(|_| scope.spawn(|| send::datagrams(from, to, million / 2, 64).unwrap()))
             .map(|sender| sender.join().unwrap())
     });
-    assert_eq!(halves.iter().sum::<u64>(), MILLION);
-    let [near, far] = pair.compare(MILLION);
+    assert_eq!(halves.iter().sum::<u64>(), million);
+    let [near, far] = pair.compare(million);
     let dropped = pair.links()[0].tx_dropped;
     let size = 64 + HEADERS;
-    assert_eq!(near, [Counts::default(), exactly(MILLION, size)]);
-    assert_eq!(far, [exactly(MILLION - dropped, size), Counts::default()]);
+    assert_eq!(near, [Counts::default(), exactly(million, size)]);
+    assert_eq!(far, [exactly(million - dropped, size), Counts::default()]);
+    let received = pair.links()[1].rx_packets + dropped;
+    Row::new(
+        "udp, two flows on two processors",
+        million,
+        received,
+        near[1].packets,
+    )
+    .noting(format!(
+        "{dropped} of them dropped by the full queue of the pair"
+    ))
+    .holds(SCENARIO);
 }
 
 /// Frames that no test run takes.
@@ -130,6 +143,8 @@ fn jumbo_frames() {
     let [near, far] = pair.compare(1_000);
     let whole = exactly(1_000, 9_014);
     assert_eq!([near[1], far[0]], [whole, whole]);
+    let received = pair.links()[1].rx_packets;
+    Row::new("udp, frames of 9014 bytes", 1_000, received, far[0].packets).holds(SCENARIO);
 }
 
 /// One buffer of many datagrams is one packet to the kernel's statistics, and many segments.
@@ -146,13 +161,22 @@ fn datagrams_that_the_kernel_segments() {
         bytes: 200 * (20 * 1_000 + HEADERS),
     };
     assert_eq!([near[1], far[0]], [expected, expected]);
+    let received = pair.links()[1].rx_packets;
+    Row::new(
+        "udp, cut by the kernel (UDP_SEGMENT)",
+        200,
+        received,
+        far[0].packets,
+    )
+    .noting("4000 segments")
+    .holds(SCENARIO);
 }
 
 /// TCP makes super-packets: packets and bytes are the link's, segments those that both sockets say
 /// they have sent and received.
 #[test]
 fn tcp_in_bulk() {
-    const BULK: usize = 64 << 20;
+    let bulk = usize::try_from(many(1 << 30)).unwrap();
     let mut pair = Pair::new(1_500);
     let listener = pair.rooms[1]
         .run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, send::PORT)))
@@ -164,15 +188,21 @@ fn tcp_in_bulk() {
         let reader = scope.spawn(|| {
             let mut buffer = vec![0; 1 << 20];
             let mut received = 0;
-            while received < BULK {
+            while received < bulk {
                 received += receiver.read(&mut buffer).unwrap();
             }
             received
         });
-        sender.write_all(&vec![0x6e; BULK]).unwrap();
+        let part = vec![0x6e; 1 << 20];
+        let mut left = bulk;
+        while left > 0 {
+            let length = left.min(part.len());
+            sender.write_all(&part[..length]).unwrap();
+            left -= length;
+        }
         reader.join().unwrap()
     });
-    assert_eq!(received, BULK);
+    assert_eq!(received, bulk);
     // Still open, all acknowledged in a moment: what the sockets say has to be what was counted.
     let sockets = || {
         let [near, (out, into)] =
@@ -197,4 +227,17 @@ fn tcp_in_bulk() {
         near[1].segments > 2 * near[1].packets,
         "no super-packets: {near:?}"
     );
+    let link = pair.links()[0];
+    let offered = link.tx_packets + link.tx_dropped;
+    Row::new(
+        "tcp in bulk, with super-packets",
+        offered,
+        pair.links()[1].rx_packets + link.tx_dropped,
+        near[1].packets,
+    )
+    .noting(format!(
+        "{bulk} bytes in {} segments, as both sockets say",
+        near[1].segments
+    ))
+    .holds(SCENARIO);
 }

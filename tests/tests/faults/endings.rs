@@ -15,6 +15,7 @@ use netviz::lab::{Attach, Lab, Options, UDP_PORT, traffic};
 use netviz_tests::{
     binary::{self, Running},
     descriptors::Held,
+    fault::is_emulated,
     skip,
     standing::Standing,
     wait::wait_until,
@@ -159,6 +160,7 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
     let from = &pods[0];
     let near = pods[1..].iter().find(|pod| pod.node == from.node).unwrap();
     let far = pods.iter().find(|pod| pod.node != from.node).unwrap();
+    let rounds = if is_emulated() { 3 } else { 10 };
     let (sent, answered) = thread::scope(|scope| {
         let senders = [near, far].map(|to| {
             let (lab, over) = (&lab, &over);
@@ -174,7 +176,7 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
             })
         });
         let killed = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            for round in 0..10 {
+            for round in 0..rounds {
                 let mut running = netviz(&lab, "tcx");
                 let pid = running.0.id();
                 let mut links = 0;

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netviz::sys::netlink::{Netlink, NewLink};
 use netviz_tests::{
     binary::{self, Running},
-    room::Room,
+    fault::{Row, many},
+    room::{Room, add_pair, delete_group, set_group},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -21,23 +21,14 @@ use nix::{
 use serde_json::Value;
 
 /// Each is told of some ten times, in messages of 1.5 KiB: a default buffer holds 100 or so.
-const PAIRS: u32 = 60;
+const PAIRS: u64 = 1_000;
+const GROUP: u32 = 7;
+/// A namespace is read again two seconds after it was first found, when it is next looked for.
+const SETTLED: Duration = Duration::from_secs(8);
+const STALL: Duration = Duration::from_secs(8);
 const START: Duration = Duration::from_secs(30);
 /// It looks within a second, and attaches in its own time; the machine does other things too.
 const NOTICE: Duration = Duration::from_secs(10);
-
-fn pair(netlink: &mut Netlink, index: u32) {
-    let names = [index, index + 1].map(|index| format!("veth{index}"));
-    let link = |end: usize, index: u32| NewLink {
-        name: &names[end],
-        index,
-        mac: [2, 0x74, 2, 0, (index >> 8) as u8, index as u8],
-        arp: false,
-    };
-    netlink
-        .create_veth(&link(0, index), &link(1, index + 1), None)
-        .unwrap();
-}
 
 /// Indexes of the doors in a snapshot that have not gone.
 fn shown(line: &str) -> BTreeSet<u64> {
@@ -70,7 +61,7 @@ fn wait_for(
 fn what_a_stalled_reader_missed_is_shown() {
     let room = Room::new().unwrap();
     let mut netlink = room.netlink().unwrap();
-    pair(&mut netlink, 11);
+    add_pair(&mut netlink, 11).unwrap();
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &room.name(), "--include", "veth*"])
@@ -88,16 +79,32 @@ fn what_a_stalled_reader_missed_is_shown() {
     let before = BTreeSet::from([11, 12]);
     assert_eq!(wait_for(&lines, START, &before), before);
 
+    // What is read once more because it is new has been: from now on only a notification tells.
+    wait_for(&lines, SETTLED, &BTreeSet::new());
     let pid = Pid::from_raw(running.0.id().cast_signed());
     kill(pid, Signal::SIGSTOP).unwrap();
-    for pair_number in 0..PAIRS {
-        pair(&mut netlink, 100 + 2 * pair_number);
-        netlink.delete_link(100 + 2 * pair_number).unwrap();
+    let stopped = Instant::now();
+    let pairs = many(PAIRS);
+    for pair in 0..pairs as u32 {
+        let near = 100 + 2 * pair;
+        add_pair(&mut netlink, near).unwrap();
+        set_group(&mut netlink, near, GROUP).unwrap();
     }
+    delete_group(&mut netlink, GROUP).unwrap();
     // The last of all changes, told when there is no room left.
     netlink.delete_link(11).unwrap();
-    pair(&mut netlink, 21);
+    add_pair(&mut netlink, 21).unwrap();
+    // That nobody reads for so long is the fault itself.
+    std::thread::sleep(STALL.saturating_sub(stopped.elapsed()));
     kill(pid, Signal::SIGCONT).unwrap();
+    let awake = Instant::now();
     let after = BTreeSet::from([21, 22]);
     assert_eq!(wait_for(&lines, NOTICE, &after), after);
+    let took = awake.elapsed();
+    Row {
+        fault: format!("reader stalled for 8 s, {pairs} pairs come and go"),
+        note: format!("right again after {took:.2?}"),
+        ..Row::default()
+    }
+    .holds("stalled");
 }

@@ -1,0 +1,15 @@
+//! What other parties, the kernel and bad luck do to netviz, one file for each kind. Each test says
+//! how many packets were sent, how many the other party received, and how many netviz counted.
+
+mod deprived;
+mod endings;
+mod exact;
+mod exhausted;
+mod flat;
+mod frames;
+mod places;
+mod queues;
+mod rivals;
+mod signals;
+mod stalled;
+mod verdicts;

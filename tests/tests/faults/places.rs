@@ -1,0 +1,261 @@
+//! Interfaces go, and others come under the same name, index or namespace id: no count crosses from
+//! one to the other, and what left is let go. Renaming, moving and indexes that are given away again
+//! in a cluster are in `churn`, equal indexes in two namespaces in `attach`.
+
+use std::time::{Duration, Instant};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
+use netviz::{
+    model::{Counts, DoorId, Meter, Space},
+    sys::netlink::NewLink,
+    trace::AttachOptions,
+};
+use netviz_tests::{
+    cli::wait::{second, until},
+    descriptors::Held,
+    fault::{Row, many},
+    foreign::{Foreign, Verdict},
+    observe::Observation,
+    room::{End, Room, join},
+    send::{self, Sink},
+    wait::{settle, wait_until},
+};
+
+const SCENARIO: &str = "places";
+const PACKETS: u64 = 1_000;
+const SOON: Duration = Duration::from_millis(20);
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// Sends to the far end, and waits until all has come.
+fn exchange(near: &Room, far: &Room, to: &End) -> u64 {
+    let sent = many(PACKETS);
+    let mut sink = Sink::open(far.netns()).unwrap();
+    send::datagrams(near.netns(), to.address, sent, 100).unwrap();
+    assert_eq!(settle(ARRIVAL, &sent, || sink.received()), sent);
+    sent
+}
+
+fn start(rooms: &[&Room]) -> Observation {
+    let names = rooms.iter().map(|room| room.name()).collect();
+    Observation::start(names, AttachOptions::default()).unwrap()
+}
+
+/// What is counted at the door that has this index in this room now.
+fn counted(netviz: &mut Observation, room: &Room, index: u32) -> Option<(DoorId, [Counts; 2])> {
+    let sample = netviz.sample();
+    let here = Space::Known(room.netns().id());
+    let doors = sample.doors.into_iter();
+    let mut there = doors.filter(|(id, door)| {
+        id.space == here && id.ifindex == index && door.meter == Meter::Counting
+    });
+    let (id, door) = there.next()?;
+    Some((id, [door.ingress?, door.egress?]))
+}
+
+fn wait_for(netviz: &mut Observation, room: &Room, index: u32) -> (DoorId, [Counts; 2]) {
+    let mut there = None;
+    let limit = Duration::from_secs(30);
+    let found = netviz.until(limit, |_, _| true).unwrap();
+    assert!(found);
+    let came = wait_until(limit, || {
+        netviz.until(SOON, |_, _| false).unwrap();
+        there = counted(netviz, room, index);
+        there.is_some()
+    });
+    assert!(came, "no counted door {index}");
+    there.unwrap()
+}
+
+/// The other side's namespace goes, and one comes that the kernel gives the same id.
+#[test]
+fn a_namespace_id_that_is_given_away_again() {
+    let near = Room::new().unwrap();
+    let mut netviz = start(&[&near]);
+    let mut seen = Vec::new();
+    let mut rows = (0, 0, 0);
+    for round in 0..3 {
+        let far = Room::new().unwrap();
+        let ends = join(&near, &far, 1).unwrap();
+        // Another interface, and so another door. Between the end of the one and what is told of it, the
+        // next may be taken for the same for a moment; its counts are its own even so.
+        let mut there = None;
+        let came = wait_until(Duration::from_secs(30), || {
+            netviz.until(SOON, |_, _| false).unwrap();
+            there = counted(&mut netviz, &near, ends[0].index);
+            there.is_some_and(|(id, _)| !seen.contains(&id))
+        });
+        let (id, counts) = there.unwrap();
+        assert!(came, "round {round}: {id:?} is one of {seen:?}");
+        assert_eq!(counts, [Counts::default(); 2], "round {round}");
+        let peer = wait_for(&mut netviz, &far, ends[1].index);
+        assert_eq!(peer.1, [Counts::default(); 2]);
+        let sent = exchange(&near, &far, &ends[1]);
+        let (_, [_, egress]) = counted(&mut netviz, &near, ends[0].index).unwrap();
+        let (_, [ingress, _]) = counted(&mut netviz, &far, ends[1].index).unwrap();
+        assert_eq!((egress.packets, ingress.packets), (sent, sent));
+        rows = (
+            rows.0 + sent,
+            rows.1 + ingress.packets,
+            rows.2 + egress.packets,
+        );
+        seen.push(id);
+        let nsid = near.netlink().unwrap().nsid_of(far.netns()).unwrap();
+        assert_eq!(
+            nsid,
+            Some(0),
+            "the kernel gave another id: this shows nothing"
+        );
+        drop(far);
+        let gone = wait_until(Duration::from_secs(30), || {
+            let links = near.netlink().unwrap().links().unwrap();
+            !links.iter().any(|link| link.header.index == ends[0].index)
+        });
+        assert!(gone, "the kernel keeps the pair");
+    }
+    Row::new(
+        "namespace id given away again, 3 times",
+        rows.0,
+        rows.1,
+        rows.2,
+    )
+    .holds(SCENARIO);
+}
+
+/// With its namespace an interface goes, and its links within a second.
+#[test]
+fn a_namespace_that_is_deleted() {
+    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let ends = join(&near, &far, 1).unwrap();
+    let mut netviz = start(&[&near]);
+    let own = std::process::id();
+    let sent = exchange(&near, &far, &ends[1]);
+    let (far_id, [ingress, _]) = wait_for(&mut netviz, &far, ends[1].index);
+    let (near_id, [_, egress]) = wait_for(&mut netviz, &near, ends[0].index);
+    drop(far);
+    // Its programs are held by links of this process; other tests in it hold others.
+    let ((), took) = until("both doors are gone", second() * 2, || {
+        netviz
+            .until(Duration::from_millis(5), |_, _| false)
+            .unwrap();
+        let sample = netviz.sample();
+        let gone = [far_id, near_id].iter().all(|id| {
+            sample
+                .doors
+                .get(id)
+                .is_none_or(|door| door.meter == Meter::Gone)
+        });
+        if gone { Ok(()) } else { Err("still there") }
+    });
+    assert!(Held::by(own).programs.len() < 10_000);
+    Row::new("namespace deleted", sent, ingress.packets, egress.packets)
+        .noting(format!("both doors gone after {took:.2?}"))
+        .holds(SCENARIO);
+}
+
+/// What Cilium's agent does to `lxc_health` when it is started again: the same name, another index.
+#[test]
+fn an_interface_that_is_made_anew_with_its_name() {
+    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let mut netviz = start(&[&near]);
+    let (mut sent, mut received, mut seen) = (0, 0, 0);
+    let mut longest = Duration::ZERO;
+    for index in [31, 47] {
+        let begin = Instant::now();
+        let link = |index, host| NewLink {
+            name: "veth_health",
+            index,
+            mac: [2, 0x74, 9, 0, 0, host],
+            arp: true,
+        };
+        let address = |host| std::net::Ipv4Addr::new(10, 99, 9, host);
+        let mut netlinks = [near.netlink().unwrap(), far.netlink().unwrap()];
+        netlinks[0]
+            .create_veth(&link(index, 1), &link(index + 1, 2), Some(far.netns()))
+            .unwrap();
+        for (netlink, own, host, other) in [(0, index, 1, 2), (1, index + 1, 2, 1)] {
+            let netlink = &mut netlinks[netlink];
+            netlink.set_up(own).unwrap();
+            netlink.add_address(own, address(host).into(), 24).unwrap();
+            let mac = [2, 0x74, 9, 0, 0, other];
+            netlink
+                .add_neighbour(own, address(other).into(), mac)
+                .unwrap();
+        }
+        let end = End {
+            name: "veth_health".into(),
+            index,
+            mac: [2, 0x74, 9, 0, 0, 1],
+            address: address(2),
+        };
+        let hook = netviz::model::Direction::Egress;
+        let theirs = Foreign::clsact(near.netns(), &end.name, hook, Verdict::Ok).unwrap();
+        let (_, before) = wait_for(&mut netviz, &near, index);
+        longest = longest.max(begin.elapsed());
+        assert_eq!(before, [Counts::default(); 2]);
+        sent += exchange(&near, &far, &end);
+        received += theirs.seen().unwrap();
+        seen += counted(&mut netviz, &near, index).unwrap().1[1].packets;
+        netlinks[0].delete_link(index).unwrap();
+    }
+    Row::new(
+        "made anew with its name and another index",
+        sent,
+        received,
+        seen,
+    )
+    .noting(format!("counted {longest:.2?} after it was made"))
+    .holds(SCENARIO);
+}
+
+/// The longest name there is, and one with every byte that the kernel allows, while the pair is up.
+#[test]
+fn a_name_of_15_bytes_and_back() {
+    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let ends = join(&near, &far, 1).unwrap();
+    let mut netviz = start(&[&near]);
+    let rename = |name: &str| {
+        let mut message = LinkMessage::default();
+        message.header.index = ends[0].index;
+        message.attributes.push(LinkAttribute::IfName(name.into()));
+        near.netlink()
+            .unwrap()
+            .change(RouteNetlinkMessage::SetLink(message))
+    };
+    let (id, _) = wait_for(&mut netviz, &near, ends[0].index);
+    let (mut sent, mut received) = (0, 0);
+    for name in ["veth0123456789a", "veth1"] {
+        match rename(name) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                netviz_tests::skip::because("this kernel renames no interface that is up");
+                return;
+            }
+            renamed => renamed.unwrap(),
+        }
+        until("the new name", second() * 2, || {
+            netviz
+                .until(Duration::from_millis(5), |_, _| false)
+                .unwrap();
+            let doors = netviz.found.cluster.doors.iter();
+            let named = doors
+                .clone()
+                .any(|door| door.id == id && door.interface == name);
+            if named { Ok(()) } else { Err("the old name") }
+        });
+        let now = exchange(&near, &far, &ends[1]);
+        sent += now;
+        received += now;
+        // It is the same door, and goes on counting.
+        let (same, [_, egress]) = counted(&mut netviz, &near, ends[0].index).unwrap();
+        assert_eq!((same, egress.packets), (id, sent));
+    }
+    Row::new(
+        "renamed while up, to 15 bytes and back",
+        sent,
+        received,
+        sent,
+    )
+    .holds(SCENARIO);
+}

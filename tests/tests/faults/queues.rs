@@ -1,0 +1,230 @@
+//! What is lost behind netviz is not lost by it, and it counts what was offered: a queue that is full,
+//! an end that is down. And what the kernel puts together or takes apart on the way is counted by the
+//! rules.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
+    thread,
+    time::Duration,
+};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkFlags, LinkMessage},
+    tc::{TcAttribute, TcHandle, TcHeader, TcMessage, TcOption},
+};
+use netviz::trace::AttachOptions;
+use netviz_tests::{
+    fault::{Counted, Row, many},
+    observe::Observation,
+    room::{End, Room, join},
+    send::{self, Sink},
+    stats,
+    wait::{settle, wait_until},
+};
+
+const SCENARIO: &str = "queues";
+const ARRIVAL: Duration = Duration::from_secs(20);
+
+struct Pair {
+    rooms: [Room; 2],
+    ends: [End; 2],
+    netviz: Observation,
+    before: [stats::LinkStats; 2],
+}
+
+impl Pair {
+    fn new() -> Self {
+        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
+        let names = rooms.iter().map(Room::name).collect();
+        let netviz = Observation::start(names, AttachOptions::default()).unwrap();
+        let mut pair = Self {
+            rooms,
+            ends,
+            netviz,
+            before: Default::default(),
+        };
+        pair.before = pair.links();
+        pair
+    }
+
+    fn links(&self) -> [stats::LinkStats; 2] {
+        [0, 1].map(|end: usize| {
+            let mut netlink = self.rooms[end].netlink().unwrap();
+            stats::links(&mut netlink).unwrap()[&self.ends[end].index] - self.before[end]
+        })
+    }
+
+    /// At the sender's egress and at the receiver's ingress.
+    fn counts(&mut self) -> [netviz::model::Counts; 2] {
+        [(0, 1), (1, 0)].map(|(end, hook): (usize, usize)| {
+            let id = self.rooms[end].netns().id();
+            self.netviz.counts(id, self.ends[end].index)[hook]
+        })
+    }
+}
+
+/// A token bucket of 10 kB/s with room for two packets, by the kernel's ABI (`TCA_TBF_PARMS`).
+fn slow_down(room: &Room, index: u32) -> io::Result<()> {
+    const PARAMETERS: u16 = 1;
+    const BURST: u16 = 6;
+    const ETHERNET: u8 = 1;
+    const RATE: u32 = 10_000;
+    // Two `tc_ratespec`, then limit, buffer and MTU; a buffer of 0.2 s in the kernel's ticks of 64 ns.
+    let mut parameters = Vec::new();
+    parameters.extend([0, ETHERNET, 0, 0, 0, 0, 0, 0]);
+    parameters.extend(RATE.to_ne_bytes());
+    parameters.extend([0; 12]);
+    for number in [3_000_u32, 200_000_000 / 64, 0] {
+        parameters.extend(number.to_ne_bytes());
+    }
+    let option = |kind, bytes| TcOption::Other(netlink_packet_core::DefaultNla::new(kind, bytes));
+    let mut message = TcMessage::default();
+    message.header = TcHeader {
+        index: index.cast_signed(),
+        parent: TcHandle::ROOT,
+        ..TcHeader::default()
+    };
+    message.attributes = vec![
+        TcAttribute::Kind("tbf".into()),
+        TcAttribute::Options(vec![
+            option(PARAMETERS, parameters),
+            option(BURST, 2_000_u32.to_ne_bytes().to_vec()),
+        ]),
+    ];
+    room.netlink()?
+        .create(RouteNetlinkMessage::NewQueueDiscipline(message))
+}
+
+/// At egress a packet is counted when it is offered; at the other end, those that came.
+#[test]
+fn a_full_queue() {
+    let mut pair = Pair::new();
+    slow_down(&pair.rooms[0], pair.ends[0].index).unwrap();
+    let sent = many(1_000).max(30);
+    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 1_000).unwrap();
+    let [offered, _] = pair.counts();
+    assert_eq!(offered.packets, sent);
+    let through = |pair: &Pair| pair.links()[0].tx_packets;
+    assert!(
+        through(&pair) < sent,
+        "nothing was dropped: this shows nothing"
+    );
+    // What still waits in the queue may come while this is read.
+    let same = wait_until(ARRIVAL, || {
+        let before = pair.links()[1].rx_packets;
+        let came = pair.counts()[1].packets;
+        before == came && came == pair.links()[1].rx_packets
+    });
+    assert!(same, "{:?} {:?}", pair.counts(), pair.links());
+    let [offered, came] = pair.counts();
+    assert_eq!((offered.packets, offered.bytes), (sent, sent * 1_042));
+    let mut row = Row::new("tbf, full", sent, sent, offered.packets);
+    row = row.noting(format!(
+        "offered; {} came through, counted at the other end",
+        came.packets
+    ));
+    row.holds(SCENARIO);
+}
+
+#[test]
+fn an_end_that_is_down() {
+    let mut pair = Pair::new();
+    let mut message = LinkMessage::default();
+    message.header.index = pair.ends[1].index;
+    message.header.change_mask = LinkFlags::Up;
+    let mut far = pair.rooms[1].netlink().unwrap();
+    far.change(RouteNetlinkMessage::SetLink(message)).unwrap();
+    let sent = many(10_000);
+    send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 100).unwrap();
+    let [offered, came] = pair.counts();
+    let link = pair.links()[0];
+    assert_eq!((link.tx_packets, came.packets), (0, 0));
+    Row::new("the other end is down", sent, sent, offered.packets)
+        .noting("offered; none came, the link says none was sent")
+        .holds(SCENARIO);
+}
+
+/// `ETHTOOL_S*` of one feature.
+fn feature(room: &Room, name: &str, command: u32, on: bool) -> io::Result<()> {
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    room.run(|| {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        let mut value = [command, u32::from(on)];
+        // SAFETY: plain numbers and bytes.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *to = from as libc::c_char;
+        }
+        // Handed on as a number: a pointer would not leave this thread.
+        request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+        // SAFETY: the kernel reads the two numbers while they are here.
+        match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+/// GRO at the receiver puts together what came as single segments: as many segments are counted as the
+/// link counts packets.
+#[test]
+fn segments_that_are_put_together() {
+    const SGSO: u32 = 0x24;
+    const STSO: u32 = 0x1f;
+    const SGRO: u32 = 0x2c;
+    let mut pair = Pair::new();
+    let name = &pair.ends[0].name;
+    for command in [STSO, SGSO] {
+        feature(&pair.rooms[0], name, command, false).unwrap();
+    }
+    feature(&pair.rooms[1], &pair.ends[1].name, SGRO, true).unwrap();
+    let bulk = usize::try_from(many(64 << 20)).unwrap();
+    let listener = pair.rooms[1]
+        .run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, send::PORT)))
+        .unwrap();
+    let to = (pair.ends[1].address, send::PORT);
+    let mut sender = pair.rooms[0].run(|| TcpStream::connect(to)).unwrap();
+    let (mut receiver, _) = listener.accept().unwrap();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut buffer = vec![0; 1 << 20];
+            let mut received = 0;
+            while received < bulk {
+                received += receiver.read(&mut buffer).unwrap();
+            }
+        });
+        let part = vec![0x6e; 1 << 16];
+        let mut left = bulk;
+        while left > 0 {
+            let length = left.min(part.len());
+            sender.write_all(&part[..length]).unwrap();
+            left -= length;
+        }
+        reader.join().unwrap();
+    });
+    let segments = |pair: &mut Pair| pair.counts()[1].segments;
+    let link = pair.links()[1].rx_packets;
+    settle(ARRIVAL, &link, || segments(&mut pair));
+    let (link, [out, came]) = (pair.links()[1].rx_packets, pair.counts());
+    let mut row = Row::new("tcp, put together by GRO", link, link, came.segments);
+    row = row.noting(format!(
+        "{} segments in {} packets at the hook",
+        came.segments, came.packets
+    ));
+    row.print(SCENARIO);
+    assert_eq!(came.segments, link);
+    assert_eq!(
+        out.segments,
+        pair.links()[0].tx_packets + pair.links()[0].tx_dropped
+    );
+    assert!(
+        came.packets < came.segments,
+        "nothing was put together: this shows nothing"
+    );
+    assert_eq!(row.counted, Counted::Packets(link));
+}

@@ -1,0 +1,194 @@
+//! netviz is ended by signals again and again, at both ends of a pair over which traffic goes on: each
+//! time nothing of it is left, and not one packet is lost.
+
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use netviz::model::Direction;
+use netviz_tests::{
+    binary::{self, Running},
+    descriptors::Held,
+    fault::{Row, many},
+    filters::{self, Filter},
+    flow::Flow,
+    foreign::{self, Foreign, Verdict},
+    room::{End, Room, join},
+    skip,
+    wait::wait_until,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const SCENARIO: &str = "signals";
+const ATTACH: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_secs(1);
+const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// Two rooms, and a pair between them with somebody else's filters at each hook.
+struct Place {
+    rooms: [Room; 2],
+    ends: [End; 2],
+    _foreign: Vec<Foreign>,
+}
+
+/// What stands at all four hooks, and the qdiscs of both interfaces.
+type Standing = Vec<(Vec<Filter>, Vec<(String, u32)>, Vec<String>)>;
+
+impl Place {
+    fn new() -> Self {
+        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
+        let foreign = rooms.iter().zip(&ends).flat_map(|(room, end)| {
+            DIRECTIONS
+                .map(|hook| Foreign::clsact(room.netns(), &end.name, hook, Verdict::Ok).unwrap())
+        });
+        let _foreign = foreign.collect();
+        Self {
+            rooms,
+            ends,
+            _foreign,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let ends = self.rooms.iter().zip(&self.ends);
+        ends.flat_map(|(room, end)| {
+            DIRECTIONS.map(|hook| {
+                let mut netlink = room.netlink().unwrap();
+                (
+                    filters::filters(&mut netlink, end.index, hook).unwrap(),
+                    foreign::tcx_chain(room.netns(), &end.name, hook).unwrap(),
+                    filters::qdiscs(&mut netlink, end.index).unwrap(),
+                )
+            })
+        })
+        .collect()
+    }
+
+    fn start(&self, mode: &str) -> Running {
+        let names = self.rooms.each_ref().map(Room::name);
+        let mut command = Command::new(binary::netviz().unwrap());
+        command
+            .args(["doors", "--netns", &names.join(","), "--include", "veth*"])
+            .args(["--attach", mode, "-o", "jsonl"])
+            .stdout(Stdio::null());
+        Running::start(&mut command).unwrap()
+    }
+}
+
+/// How many filters or programs of netviz stand at all hooks.
+fn own(standing: &Standing) -> usize {
+    let is_own = |name: &str| name.starts_with("netviz_");
+    let at = |(filters, programs, _): &(Vec<Filter>, Vec<(String, u32)>, Vec<String>)| {
+        filters.iter().filter(|it| is_own(&it.name)).count()
+            + programs.iter().filter(|it| is_own(&it.0)).count()
+    };
+    standing.iter().map(at).sum()
+}
+
+/// By which netviz's filters are told from those of the one before.
+fn handles(standing: &Standing) -> BTreeSet<u32> {
+    let filters = standing.iter().flat_map(|(filters, ..)| filters);
+    filters
+        .filter(|it| it.name.starts_with("netviz_"))
+        .map(|it| it.handle)
+        .collect()
+}
+
+/// Starts netviz, waits until it stands at all four hooks, and ends it.
+fn round(place: &Place, mode: &str, signal: Signal) {
+    let left = handles(&place.standing());
+    let mut running = place.start(mode);
+    let pid = running.0.id();
+    let attached = wait_until(ATTACH, || {
+        let now = place.standing();
+        own(&now) == 4 && handles(&now).is_disjoint(&left)
+    });
+    assert!(attached, "{left:?}: {:?}", place.standing());
+    let mut held = Held::by(pid);
+    // Between fork and execve it has what this process has.
+    held.remove(&Held::by(std::process::id()));
+    assert!(held.maps.len() >= 2, "{held:?}");
+    kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
+    assert!(ended, "netviz does not end at {signal}");
+    if mode == "tcx" || signal == Signal::SIGTERM {
+        wait_until(GONE, || held.alive() == Held::default());
+        assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
+    }
+}
+
+fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
+    let place = Place::new();
+    let before = place.standing();
+    let flow = Flow::start(&place.rooms[0], &place.rooms[1], &place.ends[1]);
+    for number in 1..=rounds {
+        round(&place, mode, signal);
+        let now = place.standing();
+        // A filter outlives a process that was killed; the next one to come sweeps it.
+        let left = if mode == "clsact" && signal != Signal::SIGTERM {
+            4
+        } else {
+            0
+        };
+        assert_eq!(own(&now), left, "round {number}: {now:?}");
+    }
+    if mode == "clsact" {
+        round(&place, mode, Signal::SIGTERM);
+    }
+    assert_eq!(place.standing(), before);
+    let (sent, received) = flow.stop();
+    assert!(sent > rounds, "too little was sent to say anything: {sent}");
+    let mut row = Row::new(format!("{mode}, {signal}"), sent, received, 0);
+    row.counted = netviz_tests::fault::Counted::Nothing;
+    row.noting(format!("{rounds} times, nothing left"))
+        .holds(SCENARIO);
+}
+
+#[test]
+fn terminated_a_hundred_times() {
+    if skip::without_tcx() {
+        return;
+    }
+    again_and_again("tcx", Signal::SIGTERM, many(100));
+}
+
+#[test]
+fn killed_a_hundred_times() {
+    if skip::without_tcx() {
+        return;
+    }
+    again_and_again("tcx", Signal::SIGKILL, many(100));
+}
+
+/// As a panic that aborts ends it, or somebody who wants a core of it.
+#[test]
+fn ended_in_other_ways() {
+    if skip::without_tcx() {
+        return;
+    }
+    for signal in [Signal::SIGABRT, Signal::SIGQUIT] {
+        again_and_again("tcx", signal, 3);
+    }
+}
+
+/// A hundred where there is nothing else.
+fn rounds_in_clsact() -> u64 {
+    many(if skip::has_tcx() { 20 } else { 100 })
+}
+
+#[test]
+fn terminated_in_clsact() {
+    again_and_again("clsact", Signal::SIGTERM, rounds_in_clsact());
+}
+
+#[test]
+fn killed_in_clsact() {
+    again_and_again("clsact", Signal::SIGKILL, rounds_in_clsact());
+}

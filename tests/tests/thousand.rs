@@ -1,0 +1,178 @@
+//! A thousand veth pairs come and go at full speed: in the end the set that is shown is the set that
+//! the kernel lists, and nothing is held that is not needed.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use netlink_packet_route::link::LinkAttribute;
+use netviz::{
+    discover::{Discovered, Selection, Watch},
+    fuzz::notification_buffer,
+};
+use netviz_tests::{
+    cli::wait::{second, until},
+    fault::{Row, is_emulated},
+    room::{Room, add_pair, delete_group, set_group},
+    wait::wait_until,
+};
+use tokio::sync::watch::Receiver;
+
+const SCENARIO: &str = "thousand";
+const LIMIT: Duration = Duration::from_secs(10);
+/// Half of the rounds' pairs are in each.
+const GROUPS: [u32; 2] = [7, 8];
+/// Names of the interfaces, by index.
+type Set = BTreeSet<(u32, String)>;
+
+/// One at a time: descriptors are counted.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pairs() -> u32 {
+    if is_emulated() { 40 } else { 1_000 }
+}
+
+struct Place {
+    room: Room,
+    receiver: Receiver<Arc<Discovered>>,
+    _watch: Watch,
+}
+
+impl Place {
+    fn new() -> Self {
+        let room = Room::new().unwrap();
+        let mut netlink = room.netlink().unwrap();
+        // One that stays.
+        add_pair(&mut netlink, 10).unwrap();
+        let selection = Selection::new(vec![room.name()], false, &["veth*".into()], &[]).unwrap();
+        let watch = Watch::start(selection).unwrap();
+        Self {
+            room,
+            receiver: watch.subscribe(),
+            _watch: watch,
+        }
+    }
+
+    fn add(&self, half: u32) {
+        let mut netlink = self.room.netlink().unwrap();
+        for pair in 0..pairs() / 2 {
+            let near = 100 + 2 * (pair + half * pairs());
+            add_pair(&mut netlink, near).unwrap();
+            set_group(&mut netlink, near, GROUPS[half as usize]).unwrap();
+        }
+    }
+
+    fn delete(&self, half: u32) {
+        let mut netlink = self.room.netlink().unwrap();
+        delete_group(&mut netlink, GROUPS[half as usize]).unwrap();
+    }
+
+    fn listed(&self) -> Set {
+        let links = self.room.netlink().unwrap().links().unwrap();
+        let named = links.iter().filter_map(|link| {
+            let name = link.attributes.iter().find_map(|it| match it {
+                LinkAttribute::IfName(name) => Some(name.clone()),
+                _ => None,
+            })?;
+            name.starts_with("veth")
+                .then_some((link.header.index, name))
+        });
+        named.collect()
+    }
+
+    fn shown(&self) -> Set {
+        let found = self.receiver.borrow();
+        let doors = found.cluster.doors.iter();
+        doors
+            .map(|door| (door.id.ifindex, door.interface.clone()))
+            .collect()
+    }
+
+    /// Waits until what is shown is what the kernel lists; how long that took.
+    fn same(&self, what: &str) -> Duration {
+        let listed = self.listed();
+        let ((), took) = until(what, second() * 2, || {
+            let shown = self.shown();
+            match shown.symmetric_difference(&listed).count() {
+                0 => Ok(()),
+                differ => Err(format!("{differ} of {} differ", listed.len())),
+            }
+        });
+        took
+    }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Adds, deletes, and does both at once, so many times; the longest time until the set was right.
+fn rounds(place: &Place, rounds: u32) -> (Duration, f64) {
+    let (mut longest, mut speed, mut before) = (Duration::ZERO, 0.0_f64, 0);
+    for round in 0..rounds {
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let other = scope.spawn(|| place.add(1));
+            place.add(0);
+            other.join().unwrap();
+        });
+        speed = speed.max(f64::from(pairs()) / start.elapsed().as_secs_f64());
+        longest = longest.max(place.same("pairs come"));
+        place.delete(0);
+        longest = longest.max(place.same("pairs go"));
+        thread::scope(|scope| {
+            let other = scope.spawn(|| place.delete(1));
+            place.add(0);
+            other.join().unwrap();
+        });
+        longest = longest.max(place.same("pairs come and go"));
+        place.delete(0);
+        longest = longest.max(place.same("all go"));
+        assert_eq!(place.listed().len(), 2);
+        // What the first round has opened may stay.
+        if round == 0 {
+            before = descriptors();
+        }
+    }
+    // A look that is going on has one more open for a moment.
+    assert!(
+        wait_until(LIMIT, || descriptors() <= before),
+        "{} descriptors, {before} after one round",
+        descriptors()
+    );
+    (longest, speed)
+}
+
+fn report(fault: &str, number: u32) {
+    let place = Place::new();
+    notification_buffer(0);
+    let (longest, speed) = rounds(&place, number);
+    Row {
+        fault: format!("{fault}, {} pairs, {number} rounds", pairs()),
+        note: format!(
+            "{speed:.0} pairs/s, set right after {longest:.2?} at the most, no descriptor more"
+        ),
+        ..Row::default()
+    }
+    .holds(SCENARIO);
+}
+
+#[test]
+fn at_full_speed() {
+    let _alone = alone();
+    report("added, deleted, both at once", 10);
+}
+
+/// Nearly every notification is lost.
+#[test]
+fn with_a_buffer_of_4_kib() {
+    let _alone = alone();
+    notification_buffer(4_096);
+    report("the same with a receive buffer of 4 KiB", 3);
+}
