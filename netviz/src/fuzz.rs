@@ -51,6 +51,7 @@ pub const PROTOCOLS: [Protocol; 3] = [Protocol::Icmp, Protocol::Udp, Protocol::T
 #[must_use]
 pub fn manner(protocol: Protocol) -> Manner {
     Manner {
+        whole: true,
         protocol,
         count: 4,
         interval: Duration::from_millis(5),

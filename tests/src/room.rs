@@ -1,5 +1,9 @@
 //! Network namespaces of a test's own, and veth pairs between them.
 
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr},

@@ -221,6 +221,7 @@ fn sightings_of_marked_packets() {
         let address = [10, 0, 0, 1].into();
         let own = netviz::verify::reading::Own {
             address,
+            node: vec![[172, 18, 0, 2].into()],
             port: 0x6e6e,
             to_port: 0x6e6e,
         };
