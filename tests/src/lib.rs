@@ -9,6 +9,7 @@ pub mod cli;
 pub mod counting;
 pub mod descriptors;
 pub mod filters;
+pub mod following;
 pub mod foreign;
 pub mod frames;
 pub mod hooks;
