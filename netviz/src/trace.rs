@@ -8,7 +8,6 @@ mod attacher;
 mod bpf;
 pub(crate) mod clsact;
 pub mod crossings;
-pub mod drops;
 mod errors;
 mod expedite;
 mod hook;

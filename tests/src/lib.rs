@@ -11,7 +11,6 @@ pub mod descriptors;
 pub mod fault;
 pub mod filters;
 pub mod flow;
-pub mod following;
 pub mod foreign;
 pub mod frames;
 pub mod hooks;
