@@ -32,12 +32,16 @@ const DETACH_LIMIT: Duration = Duration::from_secs(60);
 /// After the process has ended.
 const GONE_LIMIT: Duration = Duration::from_secs(1);
 
-fn netviz(lab: &Lab, attach: &str) -> Running {
+/// The nodes of the laboratory, as `--netns` takes them.
+fn nodes(lab: &Lab) -> String {
     let nodes = lab.nodes().iter().map(|node| node.pid.to_string());
-    let nodes: Vec<_> = nodes.collect();
+    nodes.collect::<Vec<_>>().join(",")
+}
+
+fn netviz(lab: &Lab, attach: &str) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &nodes.join(","), "--attach", attach])
+        .args(["doors", "--netns", &nodes(lab), "--attach", attach])
         .args(["-o", "jsonl"])
         .stdout(Stdio::null());
     Running::start(&mut command).unwrap()
@@ -116,11 +120,9 @@ fn sigkill() {
 fn sigterm_while_nobody_reads() {
     let lab = Lab::up(&Options::default()).unwrap();
     let before = Standing::of(&lab);
-    let nodes = lab.nodes().iter().map(|node| node.pid.to_string());
-    let nodes: Vec<_> = nodes.collect();
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &nodes.join(","), "--fast-attach"])
+        .args(["doors", "--netns", &nodes(&lab), "--fast-attach"])
         .args(["-o", "jsonl", "--watch", "50ms"])
         .stdout(Stdio::piped());
     let mut running = Running::start(&mut command).unwrap();

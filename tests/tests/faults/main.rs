@@ -7,6 +7,7 @@ mod exact;
 mod exhausted;
 mod flat;
 mod frames;
+mod pair;
 mod places;
 mod queues;
 mod rivals;

@@ -7,7 +7,6 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::fd::AsRawFd as _,
     thread,
-    time::Duration,
 };
 
 use netlink_packet_route::{
@@ -15,57 +14,16 @@ use netlink_packet_route::{
     link::{LinkFlags, LinkMessage},
     tc::{TcAttribute, TcHandle, TcHeader, TcMessage, TcOption},
 };
-use netviz::trace::AttachOptions;
 use netviz_tests::{
     fault::{Counted, Row, many},
-    observe::Observation,
-    room::{End, Room, join},
+    room::Room,
     send::{self, Sink},
-    stats,
     wait::{settle, wait_until},
 };
 
+use crate::pair::{ARRIVAL, Pair};
+
 const SCENARIO: &str = "queues";
-const ARRIVAL: Duration = Duration::from_secs(20);
-
-struct Pair {
-    rooms: [Room; 2],
-    ends: [End; 2],
-    netviz: Observation,
-    before: [stats::LinkStats; 2],
-}
-
-impl Pair {
-    fn new() -> Self {
-        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
-        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
-        let names = rooms.iter().map(Room::name).collect();
-        let netviz = Observation::start(names, AttachOptions::default()).unwrap();
-        let mut pair = Self {
-            rooms,
-            ends,
-            netviz,
-            before: Default::default(),
-        };
-        pair.before = pair.links();
-        pair
-    }
-
-    fn links(&self) -> [stats::LinkStats; 2] {
-        [0, 1].map(|end: usize| {
-            let mut netlink = self.rooms[end].netlink().unwrap();
-            stats::links(&mut netlink).unwrap()[&self.ends[end].index] - self.before[end]
-        })
-    }
-
-    /// At the sender's egress and at the receiver's ingress.
-    fn counts(&mut self) -> [netviz::model::Counts; 2] {
-        [(0, 1), (1, 0)].map(|(end, hook): (usize, usize)| {
-            let id = self.rooms[end].netns().id();
-            self.netviz.counts(id, self.ends[end].index)[hook]
-        })
-    }
-}
 
 /// A token bucket of 10 kB/s with room for two packets, by the kernel's ABI (`TCA_TBF_PARMS`).
 fn slow_down(room: &Room, index: u32) -> io::Result<()> {
@@ -102,12 +60,12 @@ fn slow_down(room: &Room, index: u32) -> io::Result<()> {
 /// At egress a packet is counted when it is offered; at the other end, those that came.
 #[test]
 fn a_full_queue() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(1_500);
     slow_down(&pair.rooms[0], pair.ends[0].index).unwrap();
     let sent = many(1_000).max(30);
     let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
     send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 1_000).unwrap();
-    let [offered, _] = pair.counts();
+    let [offered, _] = pair.passed();
     assert_eq!(offered.packets, sent);
     let through = |pair: &Pair| pair.links()[0].tx_packets;
     assert!(
@@ -117,11 +75,11 @@ fn a_full_queue() {
     // What still waits in the queue may come while this is read.
     let same = wait_until(ARRIVAL, || {
         let before = pair.links()[1].rx_packets;
-        let came = pair.counts()[1].packets;
+        let came = pair.passed()[1].packets;
         before == came && came == pair.links()[1].rx_packets
     });
-    assert!(same, "{:?} {:?}", pair.counts(), pair.links());
-    let [offered, came] = pair.counts();
+    assert!(same, "{:?} {:?}", pair.passed(), pair.links());
+    let [offered, came] = pair.passed();
     assert_eq!((offered.packets, offered.bytes), (sent, sent * 1_042));
     let mut row = Row::new("tbf, full", sent, sent, offered.packets);
     row = row.noting(format!(
@@ -133,7 +91,7 @@ fn a_full_queue() {
 
 #[test]
 fn an_end_that_is_down() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(1_500);
     let mut message = LinkMessage::default();
     message.header.index = pair.ends[1].index;
     message.header.change_mask = LinkFlags::Up;
@@ -141,7 +99,7 @@ fn an_end_that_is_down() {
     far.change(RouteNetlinkMessage::SetLink(message)).unwrap();
     let sent = many(10_000);
     send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 100).unwrap();
-    let [offered, came] = pair.counts();
+    let [offered, came] = pair.passed();
     let link = pair.links()[0];
     assert_eq!((link.tx_packets, came.packets), (0, 0));
     Row::new("the other end is down", sent, sent, offered.packets)
@@ -177,7 +135,7 @@ fn segments_that_are_put_together() {
     const SGSO: u32 = 0x24;
     const STSO: u32 = 0x1f;
     const SGRO: u32 = 0x2c;
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(1_500);
     let name = &pair.ends[0].name;
     for command in [STSO, SGSO] {
         feature(&pair.rooms[0], name, command, false).unwrap();
@@ -207,10 +165,10 @@ fn segments_that_are_put_together() {
         }
         reader.join().unwrap();
     });
-    let segments = |pair: &mut Pair| pair.counts()[1].segments;
+    let segments = |pair: &mut Pair| pair.passed()[1].segments;
     let link = pair.links()[1].rx_packets;
     settle(ARRIVAL, &link, || segments(&mut pair));
-    let (link, [out, came]) = (pair.links()[1].rx_packets, pair.counts());
+    let (link, [out, came]) = (pair.links()[1].rx_packets, pair.passed());
     let mut row = Row::new("tcp, put together by GRO", link, link, came.segments);
     row = row.noting(format!(
         "{} segments in {} packets at the hook",

@@ -1,0 +1,90 @@
+//! Two rooms, a pair of doors between them, and netviz at both ends, beside the kernel's own figures.
+
+use std::time::Duration;
+
+use netviz::{model::Counts, trace::AttachOptions};
+use netviz_tests::{
+    observe::Observation,
+    plant::set_mtu,
+    room::{End, Room, join},
+    stats::{self, LinkStats},
+    wait::settle,
+};
+
+/// For what was sent to arrive.
+pub(crate) const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// Two rooms, a pair, netviz at both ends.
+pub(crate) struct Pair {
+    pub(crate) rooms: [Room; 2],
+    pub(crate) ends: [End; 2],
+    pub(crate) netviz: Observation,
+    /// Of both ends, when netviz was there.
+    before: [LinkStats; 2],
+}
+
+impl Pair {
+    pub(crate) fn new(mtu: u32) -> Self {
+        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
+        for (room, end) in rooms.iter().zip(&ends) {
+            set_mtu(&mut room.netlink().unwrap(), end.index, mtu).unwrap();
+        }
+        let names = rooms.iter().map(Room::name).collect();
+        let netviz = Observation::start(names, AttachOptions::default()).unwrap();
+        let mut pair = Self {
+            rooms,
+            ends,
+            netviz,
+            before: Default::default(),
+        };
+        pair.before = pair.links();
+        pair
+    }
+
+    /// What the kernel says of both ends since netviz is there.
+    pub(crate) fn links(&self) -> [LinkStats; 2] {
+        [0, 1].map(|end: usize| {
+            let mut netlink = self.rooms[end].netlink().unwrap();
+            let now = stats::links(&mut netlink).unwrap()[&self.ends[end].index];
+            now - self.before[end]
+        })
+    }
+
+    /// Ingress and egress of both ends.
+    pub(crate) fn counts(&mut self) -> [[Counts; 2]; 2] {
+        [0, 1].map(|end: usize| {
+            let id = self.rooms[end].netns().id();
+            self.netviz.counts(id, self.ends[end].index)
+        })
+    }
+
+    /// What was offered at the first end's egress, and what came in at the second's ingress.
+    pub(crate) fn passed(&mut self) -> [Counts; 2] {
+        let [[_, offered], [came, _]] = self.counts();
+        [offered, came]
+    }
+
+    /// Waits until all of `offered` has arrived or was dropped by the driver, and compares all four
+    /// hooks with the kernel's statistics: no packet and no byte off.
+    pub(crate) fn compare(&mut self, offered: u64) -> [[Counts; 2]; 2] {
+        settle(ARRIVAL, &offered, || {
+            let [near, far] = self.links();
+            far.rx_packets + near.tx_dropped
+        });
+        let links = self.links();
+        let counts = self.counts();
+        for (link, [ingress, egress]) in links.iter().zip(counts) {
+            assert_eq!(
+                (ingress.packets, ingress.bytes),
+                (link.rx_packets, link.rx_bytes)
+            );
+            // Egress is what was offered: the driver's drops come after it.
+            assert_eq!(egress.packets, link.tx_packets + link.tx_dropped);
+            if link.tx_dropped == 0 {
+                assert_eq!(egress.bytes, link.tx_bytes);
+            }
+        }
+        counts
+    }
+}
