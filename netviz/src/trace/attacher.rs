@@ -125,11 +125,17 @@ impl Drop for Attacher {
 
 struct Held {
     hooked: Hooked,
-    /// As it is now, …
+    /// As it is now.
     door: Door,
-    /// … and as it was when it was attached.
-    attached: Door,
     inspected: Instant,
+    before: Before,
+}
+
+/// What is known of an attachment when another one takes its place.
+#[derive(Clone)]
+struct Before {
+    /// The door as it was when it was attached.
+    attached: Door,
     /// When netviz was last seen there, ahead of all others.
     in_place: Instant,
 }
@@ -155,9 +161,7 @@ struct Worker {
 /// A door that is left alone for a while.
 struct GivenUp {
     since: Instant,
-    /// As it was when it was attached.
-    attached: Door,
-    in_place: Instant,
+    before: Before,
 }
 
 impl Worker {
@@ -269,9 +273,8 @@ impl Worker {
         }
     }
 
-    /// `before`: the interface that was attached under the same identity, and when netviz was last
-    /// seen in its place there.
-    fn attach(&mut self, door: Door, before: Option<(Door, Instant)>) {
+    /// `before`: the attachment under the same identity, if there was one.
+    fn attach(&mut self, door: Door, before: Option<Before>) {
         let Some(namespace) = self.open(&door) else {
             // Gone, or about to be found under another path: the next look will tell.
             self.send(Event::Settled { door: door.id });
@@ -288,22 +291,24 @@ impl Worker {
                 self.mode = Some(hooked.mode());
                 let fresh = before
                     .as_ref()
-                    .is_none_or(|(before, _)| door.replaces(before));
+                    .is_none_or(|before| door.replaces(&before.attached));
                 self.send(Event::Attached {
                     door: door.id,
                     counters,
                     chains,
                     fresh,
-                    gap: before.map(|(_, in_place)| in_place.elapsed()),
+                    gap: before.map(|before| before.in_place.elapsed()),
                 });
                 self.held.insert(
                     door.id,
                     Held {
                         hooked,
-                        attached: door.clone(),
+                        before: Before {
+                            attached: door.clone(),
+                            in_place: Instant::now(),
+                        },
                         door,
                         inspected: Instant::now(),
-                        in_place: Instant::now(),
                     },
                 );
             }

@@ -75,7 +75,7 @@ impl Worker {
         for id in ids {
             let door = self.found.cluster.door(id).cloned();
             if let (Some(it), Some(door)) = (self.given_up.remove(&id), door) {
-                self.attach(door, Some((it.attached, it.in_place)));
+                self.attach(door, Some(it.before));
             }
         }
     }
@@ -151,7 +151,7 @@ impl Worker {
             Look::There { changed } => {
                 let first = held.hooked.is_first();
                 if first {
-                    held.in_place = held.inspected;
+                    held.before.in_place = held.inspected;
                 }
                 if changed {
                     let chains = held.hooked.chains().clone();
@@ -163,26 +163,20 @@ impl Worker {
                 true
             }
         };
-        let Some(held) = self.held.get(&door) else {
+        let Some(Held {
+            door: now, before, ..
+        }) = self.held.get(&door)
+        else {
             return;
         };
-        let now = held.door.clone();
-        let attached = (held.attached.clone(), held.in_place);
+        let (now, before) = (now.clone(), before.clone());
         if self.may_retry(door) {
             self.release(door);
-            self.attach(now, Some(attached));
+            self.attach(now, Some(before));
         } else if !there {
             self.release(door);
-            let (attached, in_place) = attached;
             let since = Instant::now();
-            self.given_up.insert(
-                door,
-                GivenUp {
-                    since,
-                    attached,
-                    in_place,
-                },
-            );
+            self.given_up.insert(door, GivenUp { since, before });
             self.send(Event::Failed {
                 door,
                 reason: REMOVED.into(),
