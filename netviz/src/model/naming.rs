@@ -153,16 +153,7 @@ fn services(reports: &[&Report]) -> Option<Vec<Service>> {
         .filter_map(|report| report.services.as_ref())
         .peekable();
     told.peek()?;
-    let mut services: Vec<Service> = Vec::new();
-    for service in told.flatten() {
-        let same = |other: &&mut Service| other.label() == service.label();
-        match services.iter_mut().find(same) {
-            Some(known) => known.join(service),
-            None => services.push(service.clone()),
-        }
-    }
-    services.sort_by_key(Service::label);
-    Some(services)
+    Some(Service::together(told.flatten()))
 }
 
 /// Pods in the node's own network namespace: they are there, and no door is theirs.

@@ -1,6 +1,9 @@
 //! Services: addresses behind which others answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::Source;
 
@@ -39,8 +42,20 @@ impl Service {
         super::qualified(self.namespace.as_deref(), &self.name)
     }
 
+    /// One service for each name, with what all that were told under it know, in the order of the names.
+    pub(crate) fn together<'a>(told: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
+        let mut services: BTreeMap<String, Self> = BTreeMap::new();
+        for service in told {
+            services
+                .entry(service.label())
+                .and_modify(|known| known.join(service))
+                .or_insert_with(|| service.clone());
+        }
+        services.into_values().collect()
+    }
+
     /// Takes over what `other`, the same service by another source, knows besides.
-    pub(crate) fn join(&mut self, other: &Self) {
+    fn join(&mut self, other: &Self) {
         fn add<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
             for one in others {
                 if !own.contains(one) {

@@ -53,17 +53,13 @@ impl Answers {
     /// Services, one for each name; what is reached from outside alone is left out.
     #[must_use]
     pub fn services(&self) -> Option<Vec<Service>> {
-        let mut services: Vec<Service> = Vec::new();
-        for service in self.services.as_ref()?.iter().filter_map(Served::fact) {
-            let same = |other: &&mut Service| {
-                other.name == service.name && other.namespace == service.namespace
-            };
-            match services.iter_mut().find(same) {
-                Some(known) => known.join(&service),
-                None => services.push(service),
-            }
-        }
-        Some(services)
+        let told: Vec<_> = self
+            .services
+            .as_ref()?
+            .iter()
+            .filter_map(Served::fact)
+            .collect();
+        Some(Service::together(&told))
     }
 
     /// How this node routes: what the agent says of its state comes before how it was configured.
