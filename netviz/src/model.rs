@@ -18,8 +18,8 @@ pub use corridor::{Corridor, Flow, Flows, Ledger};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Space};
 pub use names::{
-    Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, plain,
-    qualified,
+    Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, is_link_local,
+    plain, qualified,
 };
 pub use safe::safe;
 pub use sample::{Chain, Counts, Direction, DoorSample, Gap, Meter, Sample};

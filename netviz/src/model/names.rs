@@ -181,6 +181,15 @@ pub fn plain(text: &str) -> Option<IpAddr> {
     text.split('/').next()?.parse().ok()
 }
 
+/// Whether it counts between neighbours alone: every interface has such a one, and no source lists them.
+#[must_use]
+pub fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
 /// What a source says of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFact {

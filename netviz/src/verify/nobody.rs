@@ -6,7 +6,7 @@ use super::{
     Party, Place,
     doors::{self, CILIUM_HOST},
 };
-use crate::model::{Cluster, Role, Side, plain};
+use crate::model::{Cluster, Role, Side, is_link_local, plain};
 
 /// Says that nobody has a party's address, which lies among those of a node's pods; `None` where
 /// somebody has it, or where it may be anywhere.
@@ -56,11 +56,4 @@ fn range(cluster: &Cluster, address: IpAddr) -> Option<(usize, bool)> {
         };
         holds.then_some((index, said))
     })
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }

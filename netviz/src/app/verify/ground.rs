@@ -64,7 +64,7 @@ impl Ground {
         let found = found.map_err(|error| {
             // Who was asked for may be known to a source that could not be asked.
             let troubles = named::troubles(&self.reports);
-            let parts = [error.to_string()].into_iter().chain(troubles);
+            let parts = [format!("{error:#}")].into_iter().chain(troubles);
             anyhow::anyhow!(parts.collect::<Vec<_>>().join("; "))
         })?;
         Ok((look, found))

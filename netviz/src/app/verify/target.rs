@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::service;
 use crate::{
-    model::{Cluster, Door, NetNsId, Role, Service, Side, plain, qualified},
+    model::{Cluster, Door, NetNsId, Role, Service, Side, is_link_local, plain, qualified},
     verify::{Party, Place, probe::Protocol},
     views::filter::near,
 };
@@ -244,11 +244,9 @@ pub(super) fn pod_party(door: &Door, family: Option<Family>) -> Party {
 /// Addresses that others can send to.
 fn global(door: &Door) -> Vec<IpAddr> {
     let addresses = door.addresses.iter().filter_map(|text| plain(text));
-    let link_local = |address: &IpAddr| match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    addresses.filter(|address| !link_local(address)).collect()
+    addresses
+        .filter(|address| !is_link_local(*address))
+        .collect()
 }
 
 /// The first of the family that is asked for; IPv4 before IPv6 where nothing is.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use crate::model::{Cluster, DoorId, NetNsId, Role, Side, plain};
+use crate::model::{Cluster, DoorId, NetNsId, Role, Side, is_link_local, plain};
 
 /// What a room is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ impl Rooms {
             room.doors.push(index);
             if door.side == Side::Pod {
                 let addresses = door.addresses.iter().filter_map(|text| plain(text));
-                for address in addresses.filter(|address| !is_link_local(address)) {
+                for address in addresses.filter(|address| !is_link_local(*address)) {
                     room.addresses.push(address);
                     rooms.by_address.insert((door.node, address), place);
                 }
@@ -110,13 +110,5 @@ impl Rooms {
 
     pub(super) fn by_address(&self, node: usize, address: IpAddr) -> Option<&Room> {
         Some(&self.rooms[*self.by_address.get(&(node, address))?])
-    }
-}
-
-/// Every interface has one, and no source lists them.
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
