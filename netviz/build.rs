@@ -92,9 +92,15 @@ fn strip_all() -> Result<()> {
 fn strip(path: &Path) -> Result<()> {
     let data = fs::read(path)?;
     let mut object = Builder::read(&*data)?;
+    let mut has_any = false;
     for section in &mut object.sections {
         let name = section.name.to_string();
         section.delete = name.starts_with(".debug") || name.starts_with(".rel.debug");
+        has_any |= section.delete;
+    }
+    // Stripped by an earlier build, of a program that is no more.
+    if !has_any {
+        return Ok(());
     }
     object.delete_orphans();
     // LLVM keeps the names of sections with those of symbols; this writer wants them apart.
