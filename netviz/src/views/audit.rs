@@ -6,18 +6,13 @@ pub mod text;
 
 use std::io::{self, Write};
 
-use schemars::generate::SchemaSettings;
-
+use super::json::schema_of;
 use crate::audit::Audit;
 
-/// The schema of the JSON form: a field that may be `null` is there all the same.
+/// The schema of the JSON form.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<Audit>()
-        .into()
+    schema_of::<Audit>()
 }
 
 /// Writes the JSON form.

@@ -2,17 +2,12 @@
 
 use std::io::{self, Write};
 
-use schemars::generate::SchemaSettings;
+use crate::{verify::Verdict, views::json::schema_of};
 
-use crate::verify::Verdict;
-
-/// The schema of what is written: a field that may be `null` is there all the same.
+/// The schema of a verdict.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let generator = SchemaSettings::draft2020_12()
-        .for_serialize()
-        .into_generator();
-    generator.into_root_schema_for::<Verdict>().into()
+    schema_of::<Verdict>()
 }
 
 /// Writes one verdict as an object, several as a list, in as many lines as it takes.
