@@ -77,7 +77,9 @@ fn build(toolchain: &str) {
 }
 
 /// Takes the DWARF sections out of the objects: a copy is parsed for every door, and nine tenths of
-/// it would be for a debugger. BTF, with the lines that the verifier's log names, stays.
+/// it would be for a debugger. BTF, with the lines that the verifier's log names, stays; but the lines
+/// of the laboratory, a quarter of its object, are not worth their place in a binary that is copied
+/// to nodes.
 fn strip_all() -> Result<()> {
     let directory = PathBuf::from(env::var("OUT_DIR")?);
     for entry in fs::read_dir(&directory)? {
@@ -92,10 +94,12 @@ fn strip_all() -> Result<()> {
 fn strip(path: &Path) -> Result<()> {
     let data = fs::read(path)?;
     let mut object = Builder::read(&*data)?;
+    let is_lab = path.ends_with("netviz-lab");
     let mut has_any = false;
     for section in &mut object.sections {
         let name = section.name.to_string();
-        section.delete = name.starts_with(".debug") || name.starts_with(".rel.debug");
+        let name = name.strip_prefix(".rel").unwrap_or(&name);
+        section.delete = name.starts_with(".debug") || (is_lab && name == ".BTF.ext");
         has_any |= section.delete;
     }
     // Stripped by an earlier build, of a program that is no more.
