@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use netviz_tests::{
     wait::wait_until,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{SigHandler, Signal, kill, signal},
     unistd::Pid,
 };
 
@@ -78,6 +79,14 @@ impl Place {
             .args(["doors", "--netns", &names.join(","), "--include", "veth*"])
             .args(["--attach", mode, "-o", "jsonl"])
             .stdout(Stdio::null());
+        let heeds = || {
+            // SAFETY: no handler is set.
+            unsafe { signal(Signal::SIGQUIT, SigHandler::SigDfl)? };
+            Ok(())
+        };
+        // A shell has what it runs in the background ignore SIGQUIT, tests and all that they start.
+        // SAFETY: one system call, which is safe between fork and exec.
+        unsafe { command.pre_exec(heeds) };
         Running::start(&mut command).unwrap()
     }
 }
