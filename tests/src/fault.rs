@@ -63,15 +63,21 @@ pub enum Counted {
     Nothing,
 }
 
+impl From<u64> for Counted {
+    fn from(packets: u64) -> Self {
+        Self::Packets(packets)
+    }
+}
+
 impl Row {
-    /// Of packets that were all received and all counted, or not.
+    /// Of packets that were received and counted, or not.
     #[must_use]
-    pub fn new(fault: impl Display, sent: u64, received: u64, counted: u64) -> Self {
+    pub fn new(fault: impl Display, sent: u64, received: u64, counted: impl Into<Counted>) -> Self {
         Self {
             fault: fault.to_string(),
             sent,
             received,
-            counted: Counted::Packets(counted),
+            counted: counted.into(),
             note: String::new(),
         }
     }

@@ -170,10 +170,14 @@ fn of_memory() {
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     nothing_is_left(&held);
     let (sent, received) = flow.stop();
-    let mut row = Row::new("out of memory in a cgroup of 1 MiB", sent, received, 0);
-    row.counted = Counted::Nothing;
-    row.noting(format!("killed at {} doors, nothing left", index - 100))
-        .holds(SCENARIO);
+    Row::new(
+        "out of memory in a cgroup of 1 MiB",
+        sent,
+        received,
+        Counted::Nothing,
+    )
+    .noting(format!("killed at {} doors, nothing left", index - 100))
+    .holds(SCENARIO);
 }
 
 /// Standard output becomes a file in a file system of 256 KiB that this process alone sees.
@@ -279,7 +283,7 @@ fn a_panic() {
     wait_until(GONE, || left() == 0);
     assert_eq!(left(), 0, "{before}");
     let (sent, received) = flow.stop();
-    let mut row = Row::new("a panic in user space", sent, received, 0);
-    row.counted = Counted::Nothing;
-    row.noting("nothing left").holds(SCENARIO);
+    Row::new("a panic in user space", sent, received, Counted::Nothing)
+        .noting("nothing left")
+        .holds(SCENARIO);
 }

@@ -81,8 +81,7 @@ fn a_full_queue() {
     assert!(same, "{:?} {:?}", pair.passed(), pair.links());
     let [offered, came] = pair.passed();
     assert_eq!((offered.packets, offered.bytes), (sent, sent * 1_042));
-    let mut row = Row::new("tbf, full", sent, sent, offered.packets);
-    row = row.noting(format!(
+    let row = Row::new("tbf, full", sent, sent, offered.packets).noting(format!(
         "offered; {} came through, counted at the other end",
         came.packets
     ));
@@ -169,8 +168,7 @@ fn segments_that_are_put_together() {
     let link = pair.links()[1].rx_packets;
     settle(ARRIVAL, &link, || segments(&mut pair));
     let (link, [out, came]) = (pair.links()[1].rx_packets, pair.passed());
-    let mut row = Row::new("tcp, put together by GRO", link, link, came.segments);
-    row = row.noting(format!(
+    let row = Row::new("tcp, put together by GRO", link, link, came.segments).noting(format!(
         "{} segments in {} packets at the hook",
         came.segments, came.packets
     ));

@@ -12,7 +12,7 @@ use netviz::model::Direction;
 use netviz_tests::{
     binary::{self, Running},
     descriptors::Held,
-    fault::{Row, many},
+    fault::{Counted, Row, many},
     filters::{self, Filter},
     flow::Flow,
     foreign::{self, Foreign, Verdict},
@@ -154,10 +154,14 @@ fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     assert_eq!(place.standing(), before);
     let (sent, received) = flow.stop();
     assert!(sent > rounds, "too little was sent to say anything: {sent}");
-    let mut row = Row::new(format!("{mode}, {signal}"), sent, received, 0);
-    row.counted = netviz_tests::fault::Counted::Nothing;
-    row.noting(format!("{rounds} times, nothing left"))
-        .holds(SCENARIO);
+    Row::new(
+        format!("{mode}, {signal}"),
+        sent,
+        received,
+        Counted::Nothing,
+    )
+    .noting(format!("{rounds} times, nothing left"))
+    .holds(SCENARIO);
 }
 
 #[test]

@@ -153,10 +153,9 @@ impl Case {
         assert!(again.unwrap(), "{name}: not noticed within {limit:?}");
         let gap = self.sample(netviz).gap.expect("a gap that is said");
         let counted = self.site.counted(netviz, self.direction) - before;
-        let mut row =
-            Row::new(&name, few, fate.seen, 0).noting(format!("gap of up to {:.1?}", gap.length));
-        row.counted = Counted::Partly(counted);
-        row.holds(SCENARIO);
+        Row::new(&name, few, fate.seen, Counted::Partly(counted))
+            .noting(format!("gap of up to {:.1?}", gap.length))
+            .holds(SCENARIO);
 
         let before = self.site.counted(netviz, self.direction);
         let name = self.name("ahead, overtaken");
