@@ -180,14 +180,14 @@ fn of_memory() {
     .holds(SCENARIO);
 }
 
-/// Standard output becomes a file in a file system of 256 KiB that this process alone sees.
-fn onto_a_small_disk() -> io::Result<()> {
+/// Standard output becomes a file in a file system of 256 KiB at `place` that this process alone sees.
+fn onto_a_small_disk(place: &Path) -> io::Result<()> {
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     let size = Some("size=256k");
-    mount(Some("none"), "/tmp", Some("tmpfs"), MsFlags::empty(), size)?;
-    let file = File::create("/tmp/full")?;
+    mount(Some("none"), place, Some("tmpfs"), MsFlags::empty(), size)?;
+    let file = File::create(place.join("full"))?;
     // SAFETY: both descriptors are this process's own.
     match unsafe { libc::dup2(file.as_raw_fd(), 1) } {
         1 => Ok(()),
@@ -204,8 +204,10 @@ fn of_space_on_the_disk() {
     let room = pairs(1).unwrap();
     let mut command = netviz(&room, &["-o", "jsonl", "--watch", "100ms"]);
     command.stderr(Stdio::piped());
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().to_owned();
     // SAFETY: system calls, and memory of a process that has one thread.
-    unsafe { command.pre_exec(onto_a_small_disk) };
+    unsafe { command.pre_exec(move || onto_a_small_disk(&path)) };
     let mut running = Running::start(&mut command).unwrap();
     let (pid, mut held) = (running.0.id(), Held::default());
     let ended = wait_until(LIMIT, || {
