@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya_build::{Package, Toolchain};
 use object::build::elf::{Builder, SectionData};
 
@@ -77,9 +77,8 @@ fn build(toolchain: &str) {
 }
 
 /// Takes the DWARF sections out of the objects: a copy is parsed for every door, and nine tenths of
-/// it would be for a debugger. BTF, with the lines that the verifier's log names, stays; but the lines
-/// of the laboratory, a quarter of its object, are not worth their place in a binary that is copied
-/// to nodes.
+/// it would be for a debugger. BTF, with the lines that the verifier's log names, stays; but those of
+/// the laboratory are not worth their place in a binary that is copied to nodes.
 fn strip_all() -> Result<()> {
     let directory = PathBuf::from(env::var("OUT_DIR")?);
     for entry in fs::read_dir(&directory)? {
@@ -94,17 +93,18 @@ fn strip_all() -> Result<()> {
 fn strip(path: &Path) -> Result<()> {
     let data = fs::read(path)?;
     let mut object = Builder::read(&*data)?;
-    let is_lab = path.ends_with("netviz-lab");
     let mut has_any = false;
     for section in &mut object.sections {
         let name = section.name.to_string();
-        let name = name.strip_prefix(".rel").unwrap_or(&name);
-        section.delete = name.starts_with(".debug") || (is_lab && name == ".BTF.ext");
+        section.delete = name.starts_with(".debug") || name.starts_with(".rel.debug");
         has_any |= section.delete;
     }
     // Stripped by an earlier build, of a program that is no more.
     if !has_any {
         return Ok(());
+    }
+    if path.ends_with("netviz-lab") {
+        cut_lines(&mut object)?;
     }
     object.delete_orphans();
     // LLVM keeps the names of sections with those of symbols; this writer wants them apart.
@@ -115,6 +115,53 @@ fn strip(path: &Path) -> Result<()> {
     let mut stripped = Vec::new();
     object.write(&mut stripped)?;
     Ok(fs::write(path, stripped)?)
+}
+
+/// Takes the lines of the source out of `.BTF.ext`. The functions, by which the kernel names programs
+/// in full, come before them: <https://docs.kernel.org/bpf/btf.html#btf-ext-section>
+fn cut_lines(object: &mut Builder<'_>) -> Result<()> {
+    const HEADER: usize = 4;
+    const FUNCTIONS: usize = 8;
+    const LINES: usize = 16;
+    const CORE: usize = 24;
+    let (mut cut, name) = (None, b".BTF.ext".as_slice());
+    for section in object
+        .sections
+        .iter_mut()
+        .filter(|it| it.name == name.into())
+    {
+        let SectionData::Data(bytes) = &mut section.data else {
+            continue;
+        };
+        let mut data = bytes.to_vec();
+        let word = |at: usize| -> Result<u32> {
+            let word = data.get(at..at + 4).context("the header is cut short")?;
+            Ok(u32::from_le_bytes(word.try_into()?))
+        };
+        let functions = word(FUNCTIONS)? + word(FUNCTIONS + 4)?;
+        ensure!(word(CORE + 4)? == 0, "there are CO-RE relocations as well");
+        let end = word(HEADER)? + functions;
+        for (at, value) in [(LINES, functions), (LINES + 4, 0), (CORE, functions)] {
+            data[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        data.truncate(end as usize);
+        *bytes = data.into();
+        cut = Some(u64::from(end));
+    }
+    let (end, name) = (
+        cut.context("there is no .BTF.ext")?,
+        b".rel.BTF.ext".as_slice(),
+    );
+    for section in object
+        .sections
+        .iter_mut()
+        .filter(|it| it.name == name.into())
+    {
+        if let SectionData::Relocation(relocations) = &mut section.data {
+            relocations.retain(|relocation| relocation.r_offset < end);
+        }
+    }
+    Ok(())
 }
 
 /// The first toolchain that can build for BPF, or what is missing.
