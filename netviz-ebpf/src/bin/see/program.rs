@@ -1,6 +1,10 @@
 //! The programs themselves.
 
-use core::{mem, ptr};
+use core::{
+    array,
+    mem::{self, MaybeUninit},
+    ptr,
+};
 
 use aya_ebpf::{
     bindings::bpf_tunnel_key,
@@ -83,7 +87,7 @@ fn look(ctx: &TcContext, direction: u32) {
 /// The marker of this run, if the packet ends with it.
 #[inline(always)]
 fn marked(ctx: &TcContext, length: u32) -> Option<Found> {
-    let end: [u32; MARKER_SIZE / 4] = last(ctx, length)?;
+    let end: [u32; MARKER_SIZE / 4] = last(ctx, length, [(0, [MAGIC[0], MAGIC[1]])])?;
     let [magic_a, magic_b, a, b, c, d, flow, sequence] = end;
     // SAFETY: as above.
     let cookie = unsafe { ptr::read_volatile(&raw const NETVIZ_COOKIE) };
@@ -112,7 +116,7 @@ fn tcp_reply(ctx: &TcContext, length: u32) -> Option<Found> {
         return None;
     }
     // A TCP header of 20 bytes, or one of 24: with the maximum segment size.
-    let end: [u32; 6] = last(ctx, length)?;
+    let end: [u32; 6] = last(ctx, length, [(12, SYN_ACK), (16, RESET)])?;
     let acknowledged = answers(end[2], end[3], SYN_ACK)
         .or_else(|| answers(end[3], end[4], RESET))?
         .wrapping_sub(1);
@@ -130,21 +134,33 @@ fn answers(acknowledged: u32, offset_and_flags: u32, kind: [u8; 2]) -> Option<u3
     ([offset, flags] == kind).then_some(u32::from_be(acknowledged))
 }
 
-/// The last `N` words of the packet, as they stand in it.
+/// The last `N` words of the packet, as they stand in it, if there are two bytes of `likely` at
+/// their place in them.
+///
+/// Words are read byte by byte, as nothing is aligned at a packet's end. A packet that is nobody's
+/// probe is to cost two bytes, not all of them.
 #[inline(always)]
-fn last<const N: usize>(ctx: &TcContext, length: u32) -> Option<[u32; N]> {
+fn last<const N: usize, const M: usize>(
+    ctx: &TcContext,
+    length: u32,
+    likely: [(usize, [u8; 2]); M],
+) -> Option<[u32; N]> {
     let size = N * 4;
     let offset = length.checked_sub(size as u32)? & OFFSET_MASK;
     let start = ctx.data() + offset as usize;
-    let mut words = [0_u32; N];
     if start + size <= ctx.data_end() {
-        for (place, word) in words.iter_mut().enumerate() {
-            // SAFETY: within the packet, by the comparison above, which the verifier sees too.
-            *word = unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
-        }
-        return Some(words);
+        // SAFETY: within the packet, by the comparison above, which the verifier sees too.
+        let byte = |place: usize| unsafe { ptr::read((start + place) as *const u8) };
+        likely
+            .iter()
+            .any(|&(place, [first, second])| byte(place) == first && byte(place + 1) == second)
+            .then_some(())?;
+        // SAFETY: as above.
+        let word = |place: usize| unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
+        return Some(array::from_fn(word));
     }
-    // The end of the packet is not in its linear part.
+    // The end of the packet is not in its linear part. Not zeroed before: that is a loop over bytes.
+    let mut words = MaybeUninit::<[u32; N]>::uninit();
     // SAFETY: the destination has as many bytes as are asked for.
     let failed = unsafe {
         bpf_skb_load_bytes(
@@ -154,7 +170,8 @@ fn last<const N: usize>(ctx: &TcContext, length: u32) -> Option<[u32; N]> {
             size as u32,
         )
     };
-    (failed == 0).then_some(words)
+    // SAFETY: the helper has written all of it.
+    (failed == 0).then(|| unsafe { words.assume_init() })
 }
 
 #[inline(always)]
