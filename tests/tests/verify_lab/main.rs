@@ -46,6 +46,9 @@ macro_rules! in_each_mode {
 }
 
 in_each_mode!(paths::whole_paths);
+in_each_mode!(paths::by_protocol);
+in_each_mode!(paths::of_nodes);
+in_each_mode!(paths::the_mode_is_inferred_and_can_be_wrong);
 in_each_mode!(paths::names);
 in_each_mode!(ended::programs_that_end_packets);
 in_each_mode!(ended::doors_that_are_hidden);

@@ -5,40 +5,59 @@ use netviz_tests::verdicts::{Said, verify};
 
 use super::site::{Site, arrived, expect};
 
+/// Between pods, on one node and on two.
 pub(super) fn whole_paths(mode: Mode) {
     let site = Site::up(mode, true);
     let [a, b, c] = site.pods();
     let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
     let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
+    whole(&site, &from, &same, &[]);
+    whole(&site, &from, &other, &[]);
+    whole(&site, &from6, &other6, &[]);
+}
+
+pub(super) fn by_protocol(mode: Mode) {
+    let site = Site::up(mode, true);
+    let [a, _, c] = site.pods();
+    let [from, other] = [a, c].map(|pod| pod.address.to_string());
+    let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
+    whole(&site, &from, &other, &["--proto", "udp", "--port", "47777"]);
+    whole(&site, &from, &other, &["--proto", "tcp", "--port", "47778"]);
+    let tcp = ["--proto", "tcp", "--port", "47778"];
+    whole(&site, &from6, &other6, &tcp);
+    closed_ports(&site);
+}
+
+pub(super) fn of_nodes(mode: Mode) {
+    let site = Site::up(mode, true);
+    let [a, _, c] = site.pods();
+    let [from, other] = [a, c].map(|pod| pod.address.to_string());
     let [own, far] = site.nodes();
     let (own_name, far_name) = (format!("node/{}", own.name), format!("node/{}", far.name));
     let far_router = far.router_address.to_string();
-    let pairs: [(&str, &str, &[&str]); 11] = [
-        (&from, &same, &[]),
-        (&from, &other, &[]),
-        (&from, &other, &["--proto", "udp", "--port", "47777"]),
-        (&from, &other, &["--proto", "tcp", "--port", "47778"]),
-        (&from6, &other6, &[]),
-        (&from6, &other6, &["--proto", "tcp", "--port", "47778"]),
-        (&from, &far_name, &[]),
-        (&from, &own_name, &[]),
-        (&own_name, &from, &[]),
-        (&own_name, &other, &[]),
-        (&from, &far_router, &[]),
+    let pairs = [
+        (&from, &far_name),
+        (&from, &own_name),
+        (&own_name, &from),
+        (&own_name, &other),
+        (&from, &far_router),
     ];
-    for (from, to, words) in pairs {
-        let said = verify(&site.lab, &[&[from, to], words].concat());
-        assert_eq!(
-            (said.verdict(), arrived(&said)),
-            ("verified", (Some(4), Some(4))),
-            "{mode}: {from} to {to} {words:?}: {} {:#}",
-            said.stderr,
-            said.json
-        );
+    for (from, to) in pairs {
+        whole(&site, from, to, &[]);
     }
     node_to_node(&site, &own_name, &far_name);
-    closed_ports(&site);
-    the_mode_is_inferred_and_can_be_wrong(&site);
+}
+
+fn whole(site: &Site, from: &str, to: &str, words: &[&str]) {
+    let said = verify(&site.lab, &[&[from, to], words].concat());
+    assert_eq!(
+        (said.verdict(), arrived(&said)),
+        ("verified", (Some(4), Some(4))),
+        "{}: {from} to {to} {words:?}: {} {:#}",
+        site.mode,
+        said.stderr,
+        said.json
+    );
 }
 
 fn node_to_node(site: &Site, own: &str, far: &str) {
@@ -58,7 +77,8 @@ fn closed_ports(site: &Site) {
     }
 }
 
-fn the_mode_is_inferred_and_can_be_wrong(site: &Site) {
+pub(super) fn the_mode_is_inferred_and_can_be_wrong(mode: Mode) {
+    let site = Site::up(mode, true);
     let said = site.across(&[]);
     assert_eq!(said.json["mode_source"], "inferred");
     let skipped = said.skipped("request");

@@ -3,16 +3,14 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
     io::{self, BufRead as _, BufReader, Write},
-    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{dist, tally::Tally};
+use super::{collected::Collected, dist, tally::Tally};
 use crate::{
     kernels::{self, Extent},
     machine, mutants,
@@ -130,21 +128,8 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
         total.add(run.tally);
     }
     // What was asked for by name is asked of this machine's kernel.
-    if all && args.is_empty() {
-        let kernels::Summary {
-            passed,
-            failures,
-            skipped,
-        } = step("testing other kernels", || kernels::in_tests(Extent::Whole))?;
-        total.add(Tally {
-            passed,
-            failed: failures.len() as u64,
-            ignored: skipped.len() as u64,
-            failures,
-        });
-        for line in skipped {
-            say(format_args!("skipped: {line}"));
-        }
+    if args.is_empty() {
+        total.add(other_kernels(all)?);
     }
     if total.executed() == 0 {
         broken.push("no test was executed".into());
@@ -156,6 +141,26 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     }
     table(&faults.lines());
     report(&total, &broken, start)
+}
+
+/// After the tests of this kernel, which wait for what takes the time that it takes on a machine with
+/// nothing else to do.
+fn other_kernels(all: bool) -> Result<Tally> {
+    let extent = if all { Extent::Whole } else { Extent::Quick };
+    let kernels::Summary {
+        passed,
+        failures,
+        skipped,
+    } = step("testing other kernels", || kernels::in_tests(extent))?;
+    for line in &skipped {
+        say(format_args!("skipped: {line}"));
+    }
+    Ok(Tally {
+        passed,
+        failed: failures.len() as u64,
+        ignored: skipped.len() as u64,
+        failures,
+    })
 }
 
 /// What the tests said of each fault.
@@ -171,22 +176,6 @@ fn table(rows: &[String]) {
     rows.sort();
     for row in rows {
         println!("{row}");
-    }
-}
-
-/// What tests say to a file, each in a line: what this machine cannot run (the harness calls such a
-/// test passed), and what was measured.
-struct Collected(PathBuf);
-
-impl Collected {
-    fn begin(path: &Path) -> Result<Self> {
-        fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self(path.to_owned()))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.0).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
     }
 }
 
