@@ -43,6 +43,8 @@ pub const TCX_NEXT: i32 = -1;
 pub const FILTER_HANDLE: u16 = 0x6e76;
 
 pub mod crossing;
+pub mod drops;
+pub mod follow;
 pub mod lab;
 
 #[cfg(test)]
@@ -56,6 +58,10 @@ mod tests {
             EGRESS_PROGRAM,
             crossing::SEE_INGRESS_PROGRAM,
             crossing::SEE_EGRESS_PROGRAM,
+            drops::DROP_PROGRAM,
+            drops::DROP_PROGRAM_BEFORE,
+            follow::FOLLOW_INGRESS_PROGRAM,
+            follow::FOLLOW_EGRESS_PROGRAM,
         ] {
             assert!(name.starts_with(PROGRAM_PREFIX));
             assert!(name.len() <= 15);

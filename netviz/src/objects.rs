@@ -8,6 +8,12 @@ pub static COUNT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netv
 /// Tells of marked packets at one door: [`netviz_ebpf::crossing`].
 pub static SEE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-see"));
 
+/// Tells of packets between two addresses at one door: [`netviz_ebpf::follow`].
+pub static FOLLOW: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-follow"));
+
+/// Tells why the kernel dropped a marked packet: [`netviz_ebpf::drops`].
+pub static DROP: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-drop"));
+
 /// Forwarding programs of the laboratory.
 pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-lab"));
 

@@ -1,7 +1,9 @@
 //! The kernel's interfaces that more than one part of netviz needs.
 
 pub mod bpf;
+pub mod btf;
 pub(crate) mod icmp;
 pub mod netlink;
 pub mod netns;
 pub mod privileges;
+pub mod symbols;

@@ -8,6 +8,7 @@ mod attacher;
 mod bpf;
 pub(crate) mod clsact;
 pub mod crossings;
+pub mod drops;
 mod errors;
 mod expedite;
 mod hook;

@@ -6,6 +6,7 @@
 
 mod doors;
 mod expect;
+pub mod following;
 mod fragments;
 mod halves;
 mod judge;
@@ -20,9 +21,11 @@ mod verdict;
 
 pub use expect::{expectations, not_expected};
 pub use fragments::{Shape, hide};
-pub use judge::{PASSIVE, judge};
+pub use judge::{PASSIVE, judge, label};
 pub use mode::{Hooks, Modes, candidates};
 pub use nobody::nobody;
-pub use observation::{Answer, Crossing, Hidden, Observation, TunnelKey, Way};
+pub use observation::{Answer, Crossing, Dropping, Found, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
-pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Tunnel, Verdict};
+pub use verdict::{
+    CrossingRow, DropReason, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict,
+};

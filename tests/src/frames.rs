@@ -1,5 +1,7 @@
 //! Ethernet frames of every kind that a door may see, and some that none ever should.
 
+pub mod packets;
+
 use bytes::{BufMut as _, BytesMut};
 
 /// Smallest frame that the kernel's test run takes: a bare Ethernet header.

@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod fault;
 pub mod filters;
 pub mod flow;
+pub mod following;
 pub mod foreign;
 pub mod frames;
 pub mod hooks;

@@ -4,7 +4,7 @@ use netviz::{model::Direction, objects};
 use netviz_ebpf::TCX_NEXT;
 use netviz_tests::{
     counting::{self, Counting},
-    frames, seeing,
+    following, frames, seeing,
 };
 
 /// What a packet's fate rests on, and what every other test takes for granted.
@@ -25,6 +25,18 @@ fn the_check_catches_a_wrong_verdict() {
 #[test]
 fn what_looks_for_marked_packets_passes_every_frame_on() {
     seeing::check(objects::SEE).unwrap();
+}
+
+/// And on those that follow what is there anyway.
+#[test]
+fn what_follows_two_addresses_passes_every_frame_on() {
+    following::check(objects::FOLLOW).unwrap();
+}
+
+/// However many there are, a door tells of few, and each door of the same.
+#[test]
+fn doors_choose_the_same_packets() {
+    following::check_thinned(objects::FOLLOW).unwrap();
 }
 
 /// `repeat` is how the benchmark runs a program: a run is one crossing there, too.

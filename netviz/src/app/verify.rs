@@ -4,13 +4,16 @@ mod again;
 mod batch;
 mod causes;
 mod choice;
+mod drops;
 mod ground;
 mod output;
+mod passive;
 mod round;
 mod service;
+mod standing;
 mod target;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use caps::Capability;
@@ -20,16 +23,16 @@ use crate::{
     cli::{AttachArg, VerifyArgs},
     discover::{Selection, SourceOptions},
     lab, preflight,
-    sys::privileges,
+    sys::{privileges, symbols::Symbols},
     trace::{AttachMode, AttachOptions},
     verify::{
-        Kind, Mode,
+        Kind, Mode, Party, Route,
         probe::{MOST_SYNS, Manner, Protocol},
     },
 };
 use ground::{Ground, Look};
 use round::{Options, Pair};
-use target::Family;
+use target::{Family, Target};
 
 /// At the most so many packets a second leave all senders together.
 const MOST_A_SECOND: f64 = 2_000.0;
@@ -41,6 +44,8 @@ const MOST_A_SECOND: f64 = 2_000.0;
 pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     preflight::check()?;
     let mut signals = Signals::new()?;
+    // What the kernel's functions are called is shown to who opens them with all privileges.
+    let symbols = Arc::new(Symbols::open());
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
     let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
@@ -48,7 +53,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
         kubeconfig: args.kubeconfig.clone(),
         services: true,
     };
-    let mut ground = Ground::start(selection, &sources)?;
+    let mut ground = Ground::start(selection, &sources, symbols)?;
     ground.named().await;
     if let Some(pause) = args.watch {
         return Ok(code(
@@ -61,6 +66,14 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         anyhow::bail!("who sends and who receives is not said: netviz verify A B");
     };
+    if args.passive {
+        let (look, (from, to)) = ground.find(|look| ends(args, look, from, to)).await?;
+        let port = to.port;
+        let route = Route { from, to: to.party };
+        let verdict = passive::run(args, &look, route, port, &mut signals).await?;
+        write(output::one(args, &verdict)?, &mut signals).await?;
+        return Ok(code(&[verdict.verdict]));
+    }
     let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
     let pairs = [pair];
     let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
@@ -105,15 +118,11 @@ fn code(verdicts: &[Kind]) -> ExitCode {
 }
 
 fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
-    let asked = args.ipv6.then_some(Family::V6);
-    let to = target::find(&look.cluster, to, asked, args.port)?;
-    // An address decides; otherwise both have to be of one family.
-    let family = to.party.address.map(Family::of).or(asked);
-    let from = target::find(&look.cluster, from, family, None)?;
+    let (from, to) = ends(args, look, from, to)?;
     let port = to.port;
     // An echo request is what is sent where nothing else is asked for, and no service answers it.
-    let served = to.protocol.filter(|_| args.proto == Protocol::Icmp);
-    let protocol = served.unwrap_or(args.proto);
+    let served = to.protocol.filter(|_| args.protocol() == Protocol::Icmp);
+    let protocol = served.unwrap_or(args.protocol());
     let note = served.zip(port).map(|(protocol, port)| {
         let name = &to.party.name;
         format!("{name} is a service, which answers at its ports alone: {protocol} to {port}")
@@ -123,14 +132,21 @@ fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
         "{protocol} probes need a port: say B:PORT or --port"
     );
     Ok(Pair {
-        route: crate::verify::Route {
-            from: from.party,
-            to: to.party,
-        },
+        route: Route { from, to: to.party },
         port: port.filter(|_| protocol != Protocol::Icmp),
         protocol,
         note,
     })
+}
+
+/// Who is meant.
+fn ends(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<(Party, Target)> {
+    let asked = args.ipv6.then_some(Family::V6);
+    let to = target::find(&look.cluster, to, asked, args.port)?;
+    // An address decides; otherwise both have to be of one family.
+    let family = to.party.address.map(Family::of).or(asked);
+    let from = target::find(&look.cluster, from, family, None)?;
+    Ok((from.party, to))
 }
 
 fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
@@ -139,7 +155,7 @@ fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
     for chance in [&mut cookie[..], &mut prefix[..]] {
         getrandom::fill(chance).context("the kernel gives no random numbers")?;
     }
-    let protocol = pairs.first().map_or(args.proto, |pair| pair.protocol);
+    let protocol = pairs.first().map_or(args.protocol(), |pair| pair.protocol);
     let packets = args.count as usize * pairs.len();
     anyhow::ensure!(
         protocol != Protocol::Tcp || packets <= MOST_SYNS as usize,
@@ -163,14 +179,18 @@ fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
         last: args.watch.is_none() && !args.all && args.file.is_none(),
         one_way: args.one_way,
         every_door: args.every_door,
-        attach: AttachOptions {
-            fast: args.fast_attach,
-            mode: args.attach.map(|attach| match attach {
-                AttachArg::Tcx => AttachMode::Tcx,
-                AttachArg::Clsact => AttachMode::Clsact,
-            }),
-        },
+        attach: attach(args),
     })
+}
+
+fn attach(args: &VerifyArgs) -> AttachOptions {
+    AttachOptions {
+        fast: args.fast_attach,
+        mode: args.attach.map(|attach| match attach {
+            AttachArg::Tcx => AttachMode::Tcx,
+            AttachArg::Clsact => AttachMode::Clsact,
+        }),
+    }
 }
 
 fn mode(mode: lab::Mode) -> Mode {

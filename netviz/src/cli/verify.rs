@@ -20,13 +20,19 @@ pub struct VerifyArgs {
     /// Who receives: the same, or a service's or any other address; with :port if wanted.
     #[arg(value_name = "B", required_unless_present_any = ["file", "all"])]
     pub to: Option<String>,
-    /// What is sent. A datagram has to be echoed by whoever listens at B's port, or the port has to
-    /// be closed; of a SYN comes no connection.
-    #[arg(long, value_enum, default_value_t)]
-    pub proto: Protocol,
+    /// What is sent [default: icmp]. A datagram has to be echoed by whoever listens at B's port, or
+    /// the port has to be closed; of a SYN comes no connection. With --passive: what is followed.
+    #[arg(long, value_enum)]
+    pub proto: Option<Protocol>,
     /// B's port, for udp and tcp.
     #[arg(long)]
     pub port: Option<u16>,
+    /// Send nothing: follow the packets that are there between A and B, whoever sends them.
+    #[arg(long, conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all"])]
+    pub passive: bool,
+    /// With --passive: for how long; Ctrl-C ends it sooner.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10s", requires = "passive")]
+    pub window: Duration,
     /// How many packets.
     #[arg(short, long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: u32,
@@ -108,6 +114,14 @@ pub enum VerdictOutput {
     Svg,
     /// A diagram for a README.
     Mermaid,
+}
+
+impl VerifyArgs {
+    /// What is sent.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.proto.unwrap_or_default()
+    }
 }
 
 /// As [`duration`], and as short as a millisecond.

@@ -23,6 +23,8 @@ pub(crate) enum LoadError {
     Program(#[from] ProgramError),
     #[error("the object has no {0}")]
     Missing(&'static str),
+    #[error(transparent)]
+    Books(std::io::Error),
 }
 
 /// Loads copies; kept, because making one reads the kernel's BTF, which takes 20 ms and is not

@@ -3,6 +3,7 @@
 
 mod course;
 mod detours;
+mod drops;
 mod fates;
 mod losses;
 mod names;
@@ -11,6 +12,7 @@ mod order;
 
 use std::time::Duration;
 
+pub use self::names::label;
 use self::{
     course::Course,
     detours::Findings,
@@ -43,7 +45,6 @@ pub fn judge(
         cluster,
         route,
         observation,
-        passive: probes.protocol == PASSIVE,
         request: &request,
         reply: &reply,
     };
@@ -56,7 +57,7 @@ pub fn judge(
     let losses = losses::losses(&evidence, &fates);
     let findings = case.findings(&losses);
     let round_trips = round_trips(observation);
-    let no_reply = observation.one_way && reply.walks.is_empty();
+    let no_reply = reply.walks.is_empty() && !evidence.asks_for_reply(&losses);
     Verdict {
         schema: SCHEMA.into(),
         verdict: case.kind(&losses, &findings),
@@ -65,6 +66,7 @@ pub fn judge(
         mode: expectation.map(|expectation| expectation.mode.clone()),
         mode_source: expectation.map(|expectation| expectation.source),
         probes,
+        traffic: None,
         sent: observation.sent,
         delivered: losses::count(fates.delivered.len()),
         replied: losses::count(fates.replied.len()),
@@ -144,13 +146,18 @@ impl Case<'_> {
         let mut findings = Findings::default();
         let evidence = self.evidence;
         let observation = evidence.observation;
-        if observation.sent == 0 {
-            let nothing = if evidence.passive {
-                "no packet was seen leaving: wait longer (--for), or send probes (without --passive)"
-            } else {
-                "nothing was sent"
+        if evidence.is_nothing() {
+            let nothing = match observation.found {
+                Some(_) => format!(
+                    "no packet between {} and {} was seen: wait longer (--for), or send some (without --passive)",
+                    evidence.route.from.name, evidence.route.to.name
+                ),
+                None => "nothing was sent".into(),
             };
-            findings.unclear.push(nothing.into());
+            findings.unclear.push(nothing);
+            if observation.found.is_some() {
+                return findings;
+            }
         }
         if !losses.is_empty() {
             findings.unclear.extend(observation.doubts.iter().cloned());
@@ -207,14 +214,15 @@ impl Case<'_> {
             let way = detours::name(loss.way);
             format!("{way}: {missed} crossings could not be kept, so that packets may have come further than was seen; send fewer, or slower")
         });
-        hidden.chain(missed).collect()
+        let translated = evidence.may_be_translated(course, loss);
+        hidden.chain(missed).chain(translated).collect()
     }
 
     fn kind(&self, losses: &[Loss], findings: &Findings) -> Kind {
         let observation = self.evidence.observation;
         // Who waits for an answer knows that none came, whatever the doors saw of it.
-        let certain = !self.evidence.passive && !observation.one_way;
-        if observation.sent == 0 {
+        let certain = observation.found.is_none() && !observation.one_way;
+        if self.evidence.is_nothing() {
             Kind::Unclear
         } else if !losses.is_empty() {
             let sure = certain || losses.iter().any(|loss| self.doubts(loss).is_empty());

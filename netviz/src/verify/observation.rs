@@ -69,15 +69,41 @@ pub struct Hidden {
     pub reason: String,
 }
 
+/// A packet that the kernel threw away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropping {
+    /// When, on the kernel's monotonic clock.
+    pub at: Duration,
+    /// Which of the packets that were sent, whichever way it was going.
+    pub sequence: u32,
+    /// Why and where; one packet.
+    pub reason: super::DropReason,
+}
+
+/// What is known where nothing was sent, but packets that were there anyway were followed. The ways
+/// have nothing to do with each other then: packets of each are numbered from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Packets that were seen leaving B.
+    pub back: u32,
+    /// Packets of A that had to be answered, and left early enough: if B says nothing at all, they
+    /// were not.
+    pub asked: u32,
+}
+
 /// All that was observed of one pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
     /// Packets that were to be sent, or, where nothing was sent, that were seen leaving A.
     pub sent: u32,
+    /// Nothing was sent: what was there was followed.
+    pub found: Option<Found>,
     /// What came back, by sequence number; nothing there: no answer in time.
     pub answers: std::collections::BTreeMap<u32, Answer>,
     /// Crossings, in any order.
     pub crossings: Vec<Crossing>,
+    /// What the kernel threw away, in any order.
+    pub drops: Vec<Dropping>,
     /// Doors that could not be watched.
     pub hidden: Vec<Hidden>,
     /// Crossings that were seen and could not be kept: the numbers below are too low by so many.
@@ -88,4 +114,15 @@ pub struct Observation {
     pub doubts: Vec<String>,
     /// A or B went away meanwhile, and other things to be said.
     pub notes: Vec<String>,
+}
+
+impl Observation {
+    /// How many packets are known to have gone one way, or were to be sent.
+    #[must_use]
+    pub fn packets(&self, way: Way) -> u32 {
+        match (way, &self.found) {
+            (Way::Reply, Some(found)) => found.back,
+            _ => self.sent,
+        }
+    }
 }

@@ -99,6 +99,8 @@ pub struct CrossingRow {
     pub tunnel: Option<Tunnel>,
     /// Inside of a tunnel's outer packet.
     pub outer: bool,
+    /// Where nothing was sent: all packets of this way here, followed or not.
+    pub packets: Option<u64>,
     /// Why nothing can be seen here, or what else there is to say.
     pub note: Option<String>,
 }
@@ -119,9 +121,46 @@ pub struct Loss {
     /// The doors of the circle in which they went round until their TTL ended, as places in
     /// `request` or `reply`; empty where there is none.
     pub circle: Vec<usize>,
+    /// What the kernel said when it threw packets away; `null` where it said nothing or could not
+    /// be heard. Of several, what it said of most.
+    pub drop_reason: Option<DropReason>,
     /// Causes, the surest first: what stands behind that door, what the kernel, Cilium or a router
     /// on the way says. Filled in by whoever can ask.
     pub causes: Vec<String>,
+}
+
+/// Packets that the kernel threw away (`skb:kfree_skb`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct DropReason {
+    /// The kernel's own word (`NEIGH_FAILED`); `null` before Linux 5.17, which has none.
+    pub reason: Option<String>,
+    /// Function of the kernel that threw them away; `null` where its symbols cannot be read.
+    pub function: Option<String>,
+    /// The device that they were at.
+    pub device: Option<String>,
+    /// The node, or the pod, in whose network namespace that is.
+    pub place: Option<String>,
+    /// How many of the loss.
+    pub packets: u32,
+}
+
+/// What was there, where nothing was sent. Packets are those on the wire: a socket buffer that the
+/// kernel cuts up later counts as many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Traffic {
+    /// How long packets were followed.
+    pub seconds: f64,
+    /// `icmp`, `udp`, `tcp`, where others were left out.
+    pub protocol: Option<String>,
+    /// All packets from A to B, where they leave A or, where that cannot be seen, at the door that
+    /// saw most.
+    pub request_packets: u64,
+    /// All packets from B to A.
+    pub reply_packets: u64,
+    /// One in so many was followed, the same ones at every door.
+    pub followed_one_in: u64,
+    /// Packets of B's that were followed, as they left it; those of A's are `sent`.
+    pub returned: u32,
 }
 
 /// What is to be said of one pair.
@@ -141,11 +180,13 @@ pub struct Verdict {
     pub mode_source: Option<ModeSource>,
     /// What was sent.
     pub probes: Probes,
-    /// Packets sent.
+    /// What was there, where nothing was sent.
+    pub traffic: Option<Traffic>,
+    /// Packets sent; where nothing was sent, those followed that left A.
     pub sent: u32,
     /// Packets that came to B's last door, or that B answered.
     pub delivered: u32,
-    /// Packets that A got an answer to.
+    /// Packets that A got an answer to; where nothing was sent, those followed that came from B.
     pub replied: u32,
     /// Round trips as the sender measured them, median, in microseconds.
     pub round_trip_microseconds: Option<f64>,

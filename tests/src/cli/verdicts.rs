@@ -2,7 +2,10 @@
 
 use netviz::{
     model::{Direction, Side},
-    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, SCHEMA, Tunnel, Verdict, Way},
+    verify::{
+        CrossingRow, DropReason, Hop, Kind, Loss, ModeSource, Probes, SCHEMA, Traffic, Tunnel,
+        Verdict, Way,
+    },
 };
 
 use super::random::Random;
@@ -40,6 +43,7 @@ fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
         worst_microseconds: Some(3.9),
         tunnel: None,
         outer: false,
+        packets: None,
         note: None,
     }
 }
@@ -123,6 +127,7 @@ pub fn cross_node() -> Verdict {
             port: None,
             bytes: Some(84),
         },
+        traffic: None,
         sent: 10,
         delivered: 10,
         replied: 10,
@@ -186,6 +191,7 @@ pub fn lost_by_policy() -> Verdict {
         after: Some(5),
         before: Some(6),
         circle: Vec::new(),
+        drop_reason: None,
         causes: vec![
             "cil_from_overlay on cilium_vxlan ended them".into(),
             format!("Cilium says: policy denied, ingress, identity 10429 to endpoint 550 ({B})"),
@@ -210,7 +216,16 @@ pub fn lost_reply() -> Verdict {
         after: Some(3),
         before: Some(4),
         circle: Vec::new(),
-        causes: vec!["the kernel says: QDISC_DROP, 3 packets".into()],
+        drop_reason: Some(DropReason {
+            reason: Some("QDISC_DROP".into()),
+            function: Some("__dev_queue_xmit".into()),
+            device: Some("eth0".into()),
+            place: Some(OTHER.into()),
+            packets: 3,
+        }),
+        causes: vec![
+            "the kernel threw 3 away: QDISC_DROP (a queue was full), in __dev_queue_xmit, at eth0 of mycluster-worker".into(),
+        ],
     }];
     verdict
 }
@@ -298,6 +313,60 @@ pub fn external() -> Verdict {
     verdict
 }
 
+/// Nothing sent; of much traffic a part is followed.
+#[must_use]
+pub fn passive() -> Verdict {
+    let mut verdict = cross_node();
+    verdict.probes = Probes {
+        protocol: "passive".into(),
+        port: Some(80),
+        bytes: None,
+    };
+    verdict.traffic = Some(Traffic {
+        seconds: 10.0,
+        protocol: Some("tcp".into()),
+        request_packets: 79_872,
+        reply_packets: 40_100,
+        followed_one_in: 64,
+        returned: 7,
+    });
+    verdict.replied = 7;
+    verdict.round_trip_microseconds = None;
+    verdict.round_trip_worst_microseconds = None;
+    for row in &mut verdict.request {
+        row.packets = Some(79_872);
+    }
+    for row in &mut verdict.reply {
+        row.seen = Some(7);
+        row.packets = Some(40_100);
+    }
+    verdict
+}
+
+/// Nothing sent, and nothing there.
+#[must_use]
+pub fn passive_nothing() -> Verdict {
+    let mut verdict = passive();
+    verdict.verdict = Kind::Unclear;
+    (verdict.sent, verdict.delivered, verdict.replied) = (0, 0, 0);
+    verdict.traffic = Some(Traffic {
+        seconds: 10.0,
+        followed_one_in: 1,
+        ..Traffic::default()
+    });
+    verdict.probes.port = None;
+    for row in &mut verdict.request {
+        seen(row, 0);
+        row.packets = Some(0);
+    }
+    verdict.reply.clear();
+    verdict.unclear = vec![format!(
+        "no packet between {A} and {B} was seen: wait longer (--for), or send some (without --passive)"
+    )];
+    verdict.notes.clear();
+    verdict
+}
+
 /// All of them, by name.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Verdict)> {
@@ -312,6 +381,8 @@ pub fn all() -> Vec<(&'static str, Verdict)> {
         ("hidden", hidden()),
         ("service", service()),
         ("external", external()),
+        ("passive", passive()),
+        ("passive_nothing", passive_nothing()),
     ]
 }
 
@@ -328,6 +399,7 @@ pub fn arbitrary(random: &mut Random) -> Verdict {
     verdict.to = hop(random);
     verdict.mode = maybe(random, Random::text);
     verdict.probes.protocol = random.text();
+    verdict.traffic = random.once_in(2).then(|| traffic(random));
     verdict.round_trip_microseconds = maybe(random, time);
     verdict.round_trip_worst_microseconds = maybe(random, time);
     verdict.request = many(random, crossing);
@@ -398,7 +470,29 @@ fn crossing(random: &mut Random) -> CrossingRow {
             node: maybe(random, Random::text),
         }),
         outer: random.once_in(2),
+        packets: maybe(random, |random| u64::from(number(random))),
         note: maybe(random, Random::text),
+    }
+}
+
+fn traffic(random: &mut Random) -> Traffic {
+    Traffic {
+        seconds: f64::from(number(random)) / 7.0,
+        protocol: maybe(random, Random::text),
+        request_packets: u64::from(number(random)),
+        reply_packets: u64::from(number(random)),
+        followed_one_in: u64::from(number(random)),
+        returned: number(random),
+    }
+}
+
+fn drop_reason(random: &mut Random) -> DropReason {
+    DropReason {
+        reason: maybe(random, Random::text),
+        function: maybe(random, Random::text),
+        device: maybe(random, Random::text),
+        place: maybe(random, Random::text),
+        packets: number(random),
     }
 }
 
@@ -418,6 +512,7 @@ fn loss(random: &mut Random) -> Loss {
         after: maybe(random, place),
         before: maybe(random, place),
         circle: many(random, place),
+        drop_reason: maybe(random, drop_reason),
         causes: many(random, Random::text),
     }
 }

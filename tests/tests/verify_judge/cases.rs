@@ -1,12 +1,13 @@
 //! Cases by name, most of them between pods of two nodes in vxlan mode.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use netviz::{
     model::{Cluster, Datapath, Direction, DoorId, NetNsId, Peer, Role, Side},
     verify::{
-        Answer, Crossing, Expectation, Hidden, Hooks, Kind, Modes, Observation, PASSIVE, Party,
-        Place, Probes, Route, TunnelKey, Verdict, Way, candidates, expectations, judge,
+        Answer, Crossing, DropReason, Dropping, Expectation, Found, Hidden, Hooks, Kind, Modes,
+        Observation, PASSIVE, Party, Place, Probes, Route, TunnelKey, Verdict, Way, candidates,
+        expectations, judge,
     },
 };
 use netviz_tests::{
@@ -75,6 +76,28 @@ impl Scene {
     fn answer(&mut self, with: impl Fn(Duration) -> Answer) {
         let answers = (0..SENT).map(|sequence| (sequence, with(Duration::from_micros(70))));
         self.observation.answers = answers.collect();
+    }
+
+    /// Nothing was sent: so many packets of B were found.
+    fn find(&mut self, back: u32) {
+        self.observation.answers.clear();
+        self.probes.protocol = PASSIVE.into();
+        self.observation.found = Some(Found { back, asked: SENT });
+    }
+
+    /// Packets of B are numbered for themselves, those that are there.
+    fn renumber_replies(&mut self) {
+        let replies = self.observation.crossings.iter();
+        let replies = replies.filter(|c| c.way == Way::Reply).map(|c| c.sequence);
+        let numbers: BTreeSet<_> = replies.collect();
+        for crossing in &mut self.observation.crossings {
+            let place = numbers.iter().position(|n| *n == crossing.sequence);
+            if crossing.way == Way::Reply {
+                crossing.sequence = u32::try_from(place.unwrap()).unwrap();
+            }
+        }
+        let found = self.observation.found.as_mut().unwrap();
+        found.back = u32::try_from(numbers.len()).unwrap();
     }
 
     pub(super) fn keep(&mut self, keep: impl Fn(&Crossing) -> bool) {
@@ -510,10 +533,11 @@ fn crossings_that_were_not_kept_make_a_loss_unclear_only_where_no_sender_waits()
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     assert!(words(&verdict.unclear, "may have come further"));
-    scene.observation.answers.clear();
-    scene.probes.protocol = PASSIVE.into();
+    scene.find(SENT);
     assert_eq!(scene.judge().verdict, Kind::Unclear);
     scene.observation.missed = 0;
+    // Of the way back the two that were lost were never there.
+    scene.renumber_replies();
     let verdict = scene.judge();
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
@@ -797,5 +821,143 @@ fn an_error_that_a_router_sends_back_is_not_bs_answer() {
     assert_eq!(
         (verdict.losses[0].way, verdict.losses[0].after),
         (Way::Request, Some(5))
+    );
+}
+
+#[test]
+fn what_was_found_is_judged_each_way_for_itself() {
+    let mut scene = Scene::far();
+    scene.find(SENT);
+    let verdict = scene.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Verified, SENT, SENT),
+        "{verdict:#?}"
+    );
+    // Half as many come back as went there, as TCP acknowledges: none is missed.
+    scene.keep(|c| c.way == Way::Request || c.sequence < SENT / 2);
+    scene.find(SENT / 2);
+    let verdict = scene.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.delivered, verdict.replied),
+        (Kind::Verified, SENT, SENT / 2)
+    );
+    // One of them ends on its way.
+    let last = scene.expectations[0].reply.last().unwrap().door;
+    scene.keep(|c| c.way == Way::Request || c.sequence != 2 || c.door != last);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    let loss = &verdict.losses[0];
+    assert_eq!((loss.way, loss.packets, loss.of), (Way::Reply, 1, SENT / 2));
+    assert_eq!(loss.before, Some(verdict.reply.len() - 1));
+}
+
+#[test]
+fn nothing_found_is_unclear_and_says_what_would_help() {
+    let mut scene = Scene::far();
+    scene.observation = Observation::default();
+    scene.find(0);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert_eq!(verdict.unclear.len(), 1, "{:?}", verdict.unclear);
+    assert!(words(&verdict.unclear, "--for"));
+    assert!(verdict.losses.is_empty() && verdict.reply.is_empty());
+}
+
+#[test]
+fn what_has_to_be_answered_and_is_not_is_lost_and_what_need_not_is_not() {
+    let mut scene = Scene::far();
+    scene.keep(|c| c.way == Way::Request);
+    scene.find(0);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Lost);
+    let loss = &verdict.losses[0];
+    assert_eq!((loss.way, loss.packets, loss.of), (Way::Reply, SENT, SENT));
+    scene.observation.found = Some(Found { back: 0, asked: 0 });
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Verified, "{verdict:#?}");
+    assert!(verdict.reply.is_empty());
+}
+
+#[test]
+fn the_other_way_alone_can_be_judged() {
+    let mut scene = Scene::far();
+    scene.keep(|c| c.way == Way::Reply);
+    scene.find(SENT);
+    scene.observation.sent = 0;
+    let verdict = scene.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.sent, verdict.replied),
+        (Kind::Verified, 0, SENT),
+        "{verdict:#?}"
+    );
+}
+
+/// A service's address ends where it is translated: that is no loss.
+#[test]
+fn addresses_that_may_be_translated_are_unclear_where_nothing_was_sent() {
+    let mut scene = Scene::far();
+    scene.route.to = Party {
+        name: "10.96.0.100".into(),
+        address: Some(IpAddr::from([10, 96, 0, 100])),
+        place: Place::Elsewhere,
+    };
+    scene.again();
+    let second = scene.expectations[0].request[1].door;
+    let first = scene.expectations[0].request[0].door;
+    scene.keep(|c| c.way == Way::Request && [first, second].contains(&c.door));
+    scene.find(0);
+    let verdict = scene.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
+    assert!(
+        words(&verdict.unclear, "translated"),
+        "{:?}",
+        verdict.unclear
+    );
+}
+
+#[test]
+fn what_the_kernel_said_stands_first_among_the_causes() {
+    let mut scene = Scene::far();
+    scene.end_behind(4, 0..4);
+    let reason = |word: &str| DropReason {
+        reason: Some(word.into()),
+        function: Some("ip_forward".into()),
+        device: Some("eth0".into()),
+        place: Some("mycluster-worker".into()),
+        packets: 1,
+    };
+    let late = Duration::from_secs(1);
+    let dropping = |sequence, at, word| Dropping {
+        at,
+        sequence,
+        reason: reason(word),
+    };
+    scene.observation.drops = vec![
+        dropping(0, late, "NEIGH_FAILED"),
+        dropping(1, late, "NEIGH_FAILED"),
+        dropping(2, late, "PKT_TOO_BIG"),
+        // A copy that ended before the packet was seen last, and one of a packet that arrived.
+        dropping(3, Duration::ZERO, "TC_INGRESS"),
+        dropping(9, late, "NO_SOCKET"),
+    ];
+    let verdict = scene.judge();
+    let loss = &verdict.losses[0];
+    let said = loss.drop_reason.as_ref().unwrap();
+    assert_eq!(
+        (said.reason.as_deref(), said.packets),
+        (Some("NEIGH_FAILED"), 2)
+    );
+    assert!(
+        loss.causes[0].starts_with("the kernel threw 2 away: NEIGH_FAILED (")
+            && loss.causes[0].ends_with("in ip_forward, at eth0 of mycluster-worker"),
+        "{:?}",
+        loss.causes
+    );
+    assert!(loss.causes[1].contains("PKT_TOO_BIG"));
+    let all = verdict.losses.iter().flat_map(|loss| &loss.causes);
+    assert!(
+        !all.clone()
+            .any(|cause| cause.contains("TC_INGRESS") || cause.contains("NO_SOCKET"))
     );
 }

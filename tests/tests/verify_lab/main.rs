@@ -5,6 +5,7 @@ mod broken;
 mod crowd;
 mod ended;
 mod fragments;
+mod often;
 mod paths;
 mod service;
 mod site;

@@ -9,7 +9,7 @@ use crate::programs::{Program, Programs};
 
 /// Test files that ask the kernel nothing that differs from kernel to kernel: they run in the
 /// ordinary tests alone. Every other file runs in the guests too, without being named anywhere.
-const ELSEWHERE: [&str; 23] = [
+const ELSEWHERE: [&str; 24] = [
     "audit_rules",
     "browser",
     "cilium",
@@ -30,6 +30,7 @@ const ELSEWHERE: [&str; 23] = [
     "tui",
     "verdict_views",
     "verify_expect",
+    "verify_following",
     "verify_judge",
     "verify_plan",
     "views",

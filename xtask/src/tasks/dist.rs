@@ -45,6 +45,9 @@ fn build_static() -> Result<PathBuf> {
     // A static binary that may be loaded anywhere has 17 000 relocations, 24 bytes each: packed they
     // are some thousand bytes. glibc 2.36 unpacks them; whether this one does is tried out below.
     flags.push_str(" -C link-arg=-Wl,-z,pack-relative-relocs");
+    // Functions that came out the same are one: rustc folds those of one crate, the linker all. Nothing
+    // compares the addresses of functions, which Rust does not promise to be apart.
+    flags.push_str(" -C link-arg=-Wl,--icf=all");
     let mut command = build::small();
     // With a target of its own, the flags spare build scripts and procedural macros.
     command.args(["--target", &machine::host_triple()?]);

@@ -41,7 +41,10 @@ pub(super) fn plan(args: &VerifyArgs, look: &Look) -> Result<Vec<plan::Pair>> {
         return Ok(plan::expand(&plan, &pods)?);
     }
     let size = u16::try_from(args.size).ok();
-    let pairs = plan::all(&pods, &Test::usual(args.proto, args.port, args.count, size))?;
+    let pairs = plan::all(
+        &pods,
+        &Test::usual(args.protocol(), args.port, args.count, size),
+    )?;
     anyhow::ensure!(
         !pairs.is_empty(),
         "no two pods with names and addresses were found: no pair to try; see `netviz doors`"
@@ -74,7 +77,7 @@ pub(super) async fn run(
         for places in places.chunks(most.max(1)) {
             say_progress(tried.len(), plan.len());
             let mut args = args.clone();
-            args.proto = protocol;
+            args.proto = Some(protocol);
             args.count = count;
             args.size = size.map_or(args.size, u32::from);
             let pairs = places.iter().map(|place| resolve(look, &plan[*place]));

@@ -67,7 +67,7 @@ fn down((row, door): (&CrossingRow, &Door)) -> Option<String> {
 }
 
 /// Rows name their door by node, pod and interface, as a person would.
-fn door<'a>(cluster: &'a Cluster, row: &CrossingRow) -> Option<&'a Door> {
+pub(super) fn door<'a>(cluster: &'a Cluster, row: &CrossingRow) -> Option<&'a Door> {
     cluster.doors.iter().find(|door| {
         let node = cluster.nodes.get(door.node).map(|node| node.name.as_str());
         let pod = door

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{ground::Look, round::Pair};
+use super::ground::Look;
 use crate::{
     model::{Door, DoorId, NetNsId, Role, Side},
-    verify::{Party, Place},
+    verify::{Party, Place, Route},
 };
 
 /// Attaching takes 18 ms a door: up to so many, every door of the nodes concerned is watched.
@@ -18,11 +18,14 @@ pub(super) struct Choice {
     pub(super) note: Option<String>,
 }
 
-pub(super) fn doors(look: &Look, pairs: &[Pair], every: bool) -> Choice {
+pub(super) fn doors<'a>(
+    look: &Look,
+    routes: impl Iterator<Item = &'a Route> + Clone,
+    every: bool,
+) -> Choice {
     let ends = || {
-        pairs
-            .iter()
-            .flat_map(|pair| [&pair.route.from, &pair.route.to])
+        let routes = routes.clone();
+        routes.flat_map(|route| [&route.from, &route.to])
     };
     let nodes = nodes(ends());
     let pods: BTreeSet<NetNsId> = ends().filter_map(pod).collect();

@@ -9,7 +9,7 @@ use crate::{
     app::named,
     discover::{self, Discovered, Names, Reports, Selection, SourceOptions, Watch},
     model::{Cluster, Door, NetNsId},
-    sys::netns::NetNs,
+    sys::{netns::NetNs, symbols::Symbols},
     verify::{Party, Place},
 };
 
@@ -19,11 +19,16 @@ pub(super) struct Ground {
     reports: watch::Receiver<Reports>,
     /// A source was asked for.
     asked: bool,
+    symbols: Arc<Symbols>,
     _watch: Watch,
 }
 
 impl Ground {
-    pub(super) fn start(selection: Selection, sources: &SourceOptions) -> Result<Self> {
+    pub(super) fn start(
+        selection: Selection,
+        sources: &SourceOptions,
+        symbols: Arc<Symbols>,
+    ) -> Result<Self> {
         let watch = Watch::start(selection)?;
         let receiver = watch.subscribe();
         let reports = Names::start(&receiver, sources).subscribe();
@@ -31,6 +36,7 @@ impl Ground {
             receiver,
             reports,
             asked: sources.kubeconfig.is_some(),
+            symbols,
             _watch: watch,
         })
     }
@@ -49,7 +55,11 @@ impl Ground {
     pub(super) fn look(&mut self) -> Look {
         let found = Arc::clone(&self.receiver.borrow_and_update());
         let cluster = named::named(&found.cluster, &mut self.reports);
-        Look { found, cluster }
+        Look {
+            found,
+            cluster,
+            symbols: Arc::clone(&self.symbols),
+        }
     }
 
     /// What is there at this moment, and what `find` finds in it. Where it finds nothing, sources that
@@ -75,6 +85,8 @@ impl Ground {
 pub(super) struct Look {
     pub(super) found: Arc<Discovered>,
     pub(super) cluster: Cluster,
+    /// The kernel's.
+    pub(super) symbols: Arc<Symbols>,
 }
 
 impl Look {

@@ -9,14 +9,15 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
 
-use super::{causes, choice, ground::Look, service, target};
+use super::{causes, choice, drops, ground::Look, service, standing, target};
 use crate::{
     app::signals::Signals,
-    model::{Chain, Direction, DoorId, NetNsId, Side, plain},
+    model::{Direction, DoorId, NetNsId, Side, plain},
     sys::privileges,
     trace::{
         AttachOptions,
         crossings::{self, Closing, News, Sighting, Standing},
+        drops::Drops,
     },
     verify::{
         self, Answer, Crossing, Hooks, Mode, Observation, Place, Probes, Route, Verdict, Way,
@@ -69,7 +70,8 @@ pub(super) async fn run(
     options: Options,
     signals: &mut Signals,
 ) -> Result<Outcome> {
-    let chosen = choice::doors(look, pairs, options.every_door);
+    let routes = pairs.iter().map(|pair| &pair.route);
+    let chosen = choice::doors(look, routes, options.every_door);
     let mut round = Round::new(look, pairs, options, chosen.note);
     let (watching, standing, mut news) = crossings::watch(
         look.found.clone(),
@@ -77,6 +79,8 @@ pub(super) async fn run(
         options.manner.marks(),
         options.attach,
     )?;
+    let cookie = options.manner.cookie;
+    let listening = tokio::task::spawn_blocking(move || Drops::start(&cookie));
     let standing = tokio::select! {
         standing = standing => standing.context("looking out at the doors has ended unexpectedly")?,
         () = signals.any() => {
@@ -84,6 +88,7 @@ pub(super) async fn run(
             return Ok(Outcome { verdicts: Vec::new(), interrupted: true });
         }
     };
+    let mut drops = drops::listening(listening).await;
     let (probing, mut reports) = round.send()?;
     if options.last {
         // Whoever sends and whoever looks out has his own.
@@ -109,6 +114,7 @@ pub(super) async fn run(
         round.take(&seen);
     }
     round.take(&closing.seen);
+    round.drop(drops.as_mut());
     Ok(Outcome {
         verdicts: round.verdicts(&standing, &closing),
         interrupted,
@@ -239,12 +245,18 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// What the kernel threw away meanwhile.
+    fn drop(&mut self, drops: Option<&mut Drops>) {
+        for (flow, dropping) in drops::heard(drops, self.look) {
+            if let Some(observation) = self.observations.get_mut(flow as usize) {
+                observation.drops.push(dropping);
+            }
+        }
+    }
+
     fn verdicts(mut self, standing: &Standing, closing: &Closing) -> Vec<Verdict> {
-        let hooks = hooks(standing);
-        let mut hidden = standing.hidden.clone();
-        let known: BTreeSet<_> = hidden.iter().map(|hidden| hidden.door).collect();
-        let late = closing.hidden.iter();
-        hidden.extend(late.filter(|late| !known.contains(&late.door)).cloned());
+        let hooks = standing::hooks(standing);
+        let hidden = standing::hidden(standing, &closing.hidden);
         let missed = closing.missed.values().sum();
         let observations = std::mem::take(&mut self.observations);
         let judged = self.pairs.iter().zip(observations).enumerate();
@@ -331,22 +343,6 @@ impl<'a> Round<'a> {
             bytes: Some(self.options.manner.size),
         }
     }
-}
-
-fn hooks(standing: &Standing) -> Hooks {
-    let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
-    let mut hooks = Hooks::new();
-    for (door, chains) in &standing.chains {
-        for (direction, chain) in [Direction::Ingress, Direction::Egress]
-            .into_iter()
-            .zip(chains)
-        {
-            if let Some(chain) = chain {
-                hooks.insert((*door, direction), names(chain));
-            }
-        }
-    }
-    hooks
 }
 
 fn no_address(name: &str) -> String {

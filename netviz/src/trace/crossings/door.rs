@@ -3,22 +3,18 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd},
+    time::Duration,
 };
 
 use aya::{
     EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf},
 };
-use netviz_ebpf::crossing::{
-    COOKIE_GLOBAL, CROSSINGS_MAP, LENGTHS_GLOBAL, MISSED_MAP, SEE_EGRESS_PROGRAM,
-    SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
-};
 
-use super::{Marks, Sighting};
+use super::{Sighting, Target};
 use crate::{
     discover::{self, Discovered},
     model::{Door, DoorId, NetNsId},
-    objects,
     sys::netns::NetNs,
     trace::{
         clsact::Instance,
@@ -27,29 +23,7 @@ use crate::{
     },
 };
 
-/// [`Marks`] as the object has them.
-pub(super) struct Globals {
-    cookie: [u64; 2],
-    lengths: [u32; 2],
-    tcp: TcpReplies,
-}
-
-impl From<Marks> for Globals {
-    fn from(marks: Marks) -> Self {
-        let half = |from: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&marks.cookie[from..from + 8]);
-            u64::from_ne_bytes(bytes)
-        };
-        Self {
-            cookie: [half(0), half(8)],
-            lengths: marks.lengths,
-            tcp: marks.tcp,
-        }
-    }
-}
-
-/// Loads copies that look for the same marks.
+/// Loads copies that look for the same.
 pub(super) struct Loader<'a> {
     loader: EbpfLoader<'a>,
     /// By which filters of this process are known, where filters have to be.
@@ -57,48 +31,51 @@ pub(super) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(globals: &'a Globals) -> Self {
+    pub(super) fn new(target: &'a impl Target) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
-        loader.override_global(COOKIE_GLOBAL, &globals.cookie[..], true);
-        loader.override_global(LENGTHS_GLOBAL, &globals.lengths[..], true);
-        loader.override_global(TCP_GLOBAL, &globals.tcp, true);
+        target.globals(&mut loader);
         Self {
             loader,
             instance: None,
         }
     }
 
-    fn load(&mut self) -> Result<Copy, LoadError> {
-        let mut object = self.loader.load(objects::SEE)?;
+    fn load<T: Target>(&mut self) -> Result<Copy<T>, LoadError> {
+        let mut object = self.loader.load(T::object())?;
         let mut map = |name| object.take_map(name).ok_or(LoadError::Missing(name));
-        let ring = RingBuf::try_from(map(CROSSINGS_MAP)?)?;
-        let missed = PerCpuArray::try_from(map(MISSED_MAP)?)?;
-        let programs = Programs::load(object, [SEE_INGRESS_PROGRAM, SEE_EGRESS_PROGRAM])?;
+        let [ring, missed] = T::MAPS;
+        let ring = RingBuf::try_from(map(ring)?)?;
+        let missed = PerCpuArray::try_from(map(missed)?)?;
+        let books = T::open(&mut object).map_err(LoadError::Books)?;
+        let programs = Programs::load(object, T::PROGRAMS)?;
         Ok(Copy {
             programs,
             ring,
             missed,
+            books,
         })
     }
 }
 
 /// One copy, loaded.
-struct Copy {
+struct Copy<T: Target> {
     programs: Programs,
     ring: RingBuf<MapData>,
     missed: PerCpuArray<MapData, u64>,
+    books: T::Books,
 }
 
 /// Stands at both hooks of one door.
-pub(super) struct Lookout {
+pub(super) struct Lookout<T: Target> {
     pub(super) door: DoorId,
     hooked: Hooked,
     ring: RingBuf<MapData>,
     missed: PerCpuArray<MapData, u64>,
+    books: T::Books,
 }
 
-impl Lookout {
+impl<T: Target> Lookout<T> {
     /// Loads a copy and attaches it; an error is a reason with its remedy.
     pub(super) fn post(
         loader: &mut Loader<'_>,
@@ -115,8 +92,9 @@ impl Lookout {
             mut programs,
             ring,
             missed,
+            books,
         } = loader
-            .load()
+            .load::<T>()
             .map_err(|error| AttachError::from(error).to_string())?;
         let instance = &mut loader.instance;
         let attach = || {
@@ -134,6 +112,7 @@ impl Lookout {
             hooked,
             ring,
             missed,
+            books,
         };
         Ok((lookout, chains))
     }
@@ -142,11 +121,19 @@ impl Lookout {
         self.hooked.mode()
     }
 
+    pub(super) fn begin(&mut self, target: &T, now: Duration) -> io::Result<()> {
+        target.begin(&mut self.books, now)
+    }
+
+    pub(super) fn balance(&self) -> io::Result<T::Balance> {
+        T::balance(&self.books)
+    }
+
     /// What was seen since the last time.
-    pub(super) fn take(&mut self) -> Vec<Sighting> {
+    pub(super) fn take(&mut self) -> Vec<Sighting<T::Told>> {
         let mut sightings = Vec::new();
         while let Some(entry) = self.ring.next() {
-            sightings.extend(Seen::read(&entry).map(|seen| Sighting {
+            sightings.extend(T::read(&entry).map(|seen| Sighting {
                 door: self.door,
                 seen,
             }));
@@ -154,7 +141,7 @@ impl Lookout {
         sightings
     }
 
-    /// For how many marked packets there was no room.
+    /// For how many packets there was no room.
     pub(super) fn missed(&self) -> io::Result<u64> {
         let values = self.missed.get(&0, 0).map_err(io::Error::other)?;
         Ok(values.iter().sum())
@@ -182,7 +169,7 @@ impl Lookout {
     }
 }
 
-impl AsFd for Lookout {
+impl<T: Target> AsFd for Lookout<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is the ring buffer's, which lives as long as this borrow.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }

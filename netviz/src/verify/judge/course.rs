@@ -36,6 +36,8 @@ pub(super) struct Walk {
     pub(super) first: Vec<usize>,
     /// The line that was crossed last of all.
     pub(super) last: Option<usize>,
+    /// When that was.
+    pub(super) ended: Duration,
     /// How often each was crossed.
     pub(super) times: BTreeMap<usize, u32>,
     /// Lines at which it was, or was not, inside of an outer packet, other than expected.
@@ -123,6 +125,7 @@ impl Course {
             }
             before = Some(crossing.at);
             walk.last = Some(index);
+            walk.ended = crossing.at;
         }
         walk
     }
@@ -190,7 +193,8 @@ fn step_of(steps: &[Step], (door, direction): Hook) -> Option<usize> {
 /// The crossings of each packet in order of time; equal times in the expected order.
 fn trails(way: Way, steps: &[Step], observation: &Observation) -> BTreeMap<u32, Vec<Crossing>> {
     let mut trails = BTreeMap::<_, Vec<Crossing>>::new();
-    let ours = |crossing: &&Crossing| crossing.way == way && crossing.sequence < observation.sent;
+    let packets = observation.packets(way);
+    let ours = |crossing: &&Crossing| crossing.way == way && crossing.sequence < packets;
     for crossing in observation.crossings.iter().filter(ours) {
         trails.entry(crossing.sequence).or_default().push(*crossing);
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{Answer, Observation, Place, Route},
+    super::{Answer, Loss, Observation, Place, Route, Way},
     course::{Course, Walk},
+    names::label,
 };
 use crate::model::{Cluster, Direction, DoorId};
 
@@ -20,14 +21,15 @@ pub(super) struct Evidence<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) route: &'a Route,
     pub(super) observation: &'a Observation,
-    /// Nothing was sent: there is no sender who could say what came back.
-    pub(super) passive: bool,
     pub(super) request: &'a Course,
     pub(super) reply: &'a Course,
 }
 
 impl Evidence<'_> {
     pub(super) fn fates(&self) -> Fates {
+        if self.observation.found.is_some() {
+            return self.found();
+        }
         let replied = self
             .packets()
             .into_iter()
@@ -42,6 +44,52 @@ impl Evidence<'_> {
         }
     }
 
+    /// Nothing was sent, and so nobody waits: each way for itself.
+    fn found(&self) -> Fates {
+        let there = self.request.walks.keys().copied();
+        let back = self.reply.walks.keys().copied();
+        Fates {
+            delivered: there.filter(|packet| self.arrived(*packet)).collect(),
+            replied: back.filter(|packet| self.came_back(*packet)).collect(),
+        }
+    }
+
+    /// There was no packet at all.
+    pub(super) fn is_nothing(&self) -> bool {
+        let ways = [Way::Request, Way::Reply];
+        ways.iter().all(|way| self.observation.packets(*way) == 0)
+            || self.observation.found.is_none() && self.observation.sent == 0
+    }
+
+    /// Whether the way back is to be shown, even where nothing was seen of it.
+    pub(super) fn asks_for_reply(&self, losses: &[Loss]) -> bool {
+        let lost = losses.iter().any(|loss| loss.way == Way::Reply);
+        lost || self.observation.found.is_none() && !self.observation.one_way
+    }
+
+    /// Packets without a mark are known by their addresses alone, which a service's translation or
+    /// a masquerade changes: somebody elsewhere may be reached under others.
+    pub(super) fn may_be_translated(&self, course: &Course, loss: &Loss) -> Option<String> {
+        let Route { from, to } = self.route;
+        let ends = [from, to];
+        let strange = ends.into_iter().find(|end| end.place == Place::Elsewhere);
+        let name = &strange.filter(|_| self.observation.found.is_some())?.name;
+        let last = course.lines.get(loss.after?)?;
+        let door = label(self.cluster, last.hook);
+        Some(format!(
+            "{}: whoever stands behind {door} may have translated the addresses, and then packets are not known any more; if {name} is a service, name the pod behind it, or send probes (without --passive)",
+            super::detours::name(loss.way)
+        ))
+    }
+
+    /// Packets that were there anyway arrived, some of them had to be answered, and B said nothing.
+    pub(super) fn unanswered(&self, fates: &Fates) -> bool {
+        let found = self.observation.found;
+        let silent = found.is_some_and(|found| found.asked > 0 && found.back == 0);
+        let is_here = self.route.to.place != Place::Elsewhere;
+        silent && is_here && !self.observation.one_way && !fates.delivered.is_empty()
+    }
+
     /// Packets of which anything is known.
     pub(super) fn packets(&self) -> BTreeSet<u32> {
         let answers = self.observation.answers.keys();
@@ -54,7 +102,7 @@ impl Evidence<'_> {
         match self.observation.answers.get(&packet) {
             Some(Answer::Reply(_) | Answer::Refused(..)) => true,
             Some(Answer::Unreachable(..) | Answer::Unsent(_)) => false,
-            None => self.passive && self.came_back(packet),
+            None => false,
         }
     }
 
@@ -70,13 +118,7 @@ impl Evidence<'_> {
         if matches!(answer, Some(Answer::Unsent(_))) {
             return false;
         }
-        let request = self.request.walks.get(&packet);
-        let to = &self.route.to.place;
-        // Of one who is elsewhere nothing is seen but that it was sent on its way.
-        let visible = *to != Place::Elsewhere || self.observation.one_way;
-        let arrived = request.is_some_and(|walk| {
-            visible && ended(self.request, walk) || self.entered(to, self.request, walk)
-        });
+        let arrived = self.arrived(packet);
         let refused = matches!(answer, Some(Answer::Unreachable(..)));
         arrived
             || !refused
@@ -85,6 +127,18 @@ impl Evidence<'_> {
                     .walks
                     .get(&packet)
                     .is_some_and(|walk| self.spoke(walk))
+    }
+
+    /// Seen at B's last door.
+    fn arrived(&self, packet: u32) -> bool {
+        let request = self.request.walks.get(&packet);
+        let to = &self.route.to.place;
+        // Of one who is elsewhere nothing is seen but that it was sent on its way.
+        let asks_nobody = self.observation.one_way || self.observation.found.is_some();
+        let visible = *to != Place::Elsewhere || asks_nobody;
+        request.is_some_and(|walk| {
+            visible && ended(self.request, walk) || self.entered(to, self.request, walk)
+        })
     }
 
     /// Came in by any door of a pod.

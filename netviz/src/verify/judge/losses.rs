@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     super::{Answer, Loss, Place, Way, nobody},
     course::{Course, Walk},
+    drops::Drops,
     fates::{Evidence, Fates},
     names::{label, labels},
 };
@@ -21,6 +22,7 @@ type Spot = (Way, Option<usize>, Vec<usize>);
 struct Ended {
     packets: u32,
     words: BTreeSet<String>,
+    drops: Drops,
 }
 
 /// Packets that ended at different places, each with its own loss; the way there first.
@@ -31,6 +33,9 @@ pub(super) fn losses(evidence: &Evidence<'_>, fates: &Fates) -> Vec<Loss> {
 }
 
 fn spots(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
+    if evidence.observation.found.is_some() {
+        return found(evidence, fates);
+    }
     let mut spots = BTreeMap::<Spot, Ended>::new();
     let known = evidence.packets();
     for packet in &known {
@@ -47,12 +52,43 @@ fn spots(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
         ended
             .words
             .extend(words(evidence.observation.answers.get(packet)));
+        ended.drops.add(evidence, *packet, course.way);
     }
     let known = u32::try_from(known.len()).unwrap_or(u32::MAX);
     let unseen = evidence.observation.sent.saturating_sub(known);
     if unseen > 0 {
         let ended = spots.entry((Way::Request, None, Vec::new())).or_default();
         ended.packets = ended.packets.saturating_add(unseen);
+    }
+    spots
+}
+
+/// Of packets that were there anyway, each way for itself.
+fn found(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
+    let observation = evidence.observation;
+    let mut spots = BTreeMap::<Spot, Ended>::new();
+    let mut ended = |spot, packets: u32| {
+        let ended = spots.entry(spot).or_default();
+        ended.packets = ended.packets.saturating_add(packets);
+    };
+    let mut ways = vec![(evidence.request, &fates.delivered)];
+    if !observation.one_way {
+        ways.push((evidence.reply, &fates.replied));
+    }
+    for (course, through) in ways {
+        let walks = course.walks.iter();
+        for (_, walk) in walks.filter(|(packet, _)| !through.contains(packet)) {
+            let (after, circle) = end(walk);
+            ended((course.way, after, circle), 1);
+        }
+        let all = observation.packets(course.way);
+        let unseen = all.saturating_sub(count(course.walks.len()));
+        if unseen > 0 {
+            ended((course.way, None, Vec::new()), unseen);
+        }
+    }
+    if evidence.unanswered(fates) {
+        ended((Way::Reply, None, Vec::new()), count(fates.delivered.len()));
     }
     spots
 }
@@ -78,10 +114,16 @@ fn loss(evidence: &Evidence<'_>, fates: &Fates, spot: Spot, ended: Ended) -> Los
     let (way, after, circle) = spot;
     let (course, of) = match way {
         Way::Request => (evidence.request, evidence.observation.sent),
-        Way::Reply => (evidence.reply, count(fates.delivered.len())),
+        Way::Reply => {
+            let found = evidence.observation.found;
+            let back = found.map(|found| found.back).filter(|back| *back > 0);
+            let of = back.unwrap_or_else(|| count(fates.delivered.len()));
+            (evidence.reply, of)
+        }
     };
     let before = course.next(after);
-    let mut causes: Vec<_> = ended.words.into_iter().collect();
+    let mut causes: Vec<_> = ended.drops.sentences().collect();
+    causes.extend(ended.words);
     causes.extend(cause(evidence, course, after, before, &circle));
     Loss {
         way,
@@ -90,6 +132,7 @@ fn loss(evidence: &Evidence<'_>, fates: &Fates, spot: Spot, ended: Ended) -> Los
         after,
         before,
         circle,
+        drop_reason: ended.drops.most(),
         causes,
     }
 }

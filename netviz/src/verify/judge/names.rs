@@ -2,12 +2,13 @@
 
 use super::{
     super::{CrossingRow, Hop, Party, Place, Tunnel, TunnelKey},
-    course::{Course, Hook, Line},
+    course::{Course, Line},
 };
-use crate::model::{Cluster, Door, Role, Side, plain, qualified};
+use crate::model::{Cluster, Direction, Door, DoorId, Role, Side, plain, qualified};
 
 /// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
-pub(super) fn label(cluster: &Cluster, (id, direction): Hook) -> String {
+#[must_use]
+pub fn label(cluster: &Cluster, (id, direction): (DoorId, Direction)) -> String {
     let sign = direction.sign();
     let Some(door) = cluster.door(id) else {
         return format!("if{} {sign}", id.ifindex);
@@ -106,6 +107,7 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
         worst_microseconds: gaps.last().map(|gap| super::microseconds(*gap)),
         tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
         outer: line.outer,
+        packets: None,
         note: note(line),
     }
 }

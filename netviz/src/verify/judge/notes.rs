@@ -127,7 +127,8 @@ fn counted_otherwise(evidence: &Evidence<'_>) -> Option<String> {
 }
 
 fn numbers(observation: &Observation) -> Vec<String> {
-    let beyond = |crossing: &&super::super::Crossing| crossing.sequence >= observation.sent;
+    let beyond =
+        |crossing: &&super::super::Crossing| crossing.sequence >= observation.packets(crossing.way);
     let foreign = observation.crossings.iter().filter(beyond).count();
     let foreign = (foreign > 0)
         .then(|| format!("{foreign} crossings of packets that were not sent are left out"));

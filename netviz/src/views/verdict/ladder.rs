@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use super::{
-    path::{Path, Rung, State, fine, numbers, shorten},
+    path::{Path, Rung, State, fine, numbers, of, shorten},
     words::{end, expected, lost, sent, summary},
 };
 use crate::{
@@ -97,7 +97,7 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
 /// The reply where nothing was there to be answered, and nothing came back.
 fn unanswerable(verdict: &Verdict) -> Option<String> {
     let silent = verdict.reply.iter().all(|row| row.seen.unwrap_or(0) == 0);
-    let none = verdict.delivered == 0 && verdict.replied == 0 && silent;
+    let none = of(verdict, Way::Reply) == 0 && verdict.replied == 0 && silent;
     (none && !verdict.reply.is_empty())
         .then(|| "  reply    nothing arrived that could be answered".into())
 }
@@ -106,7 +106,7 @@ fn unanswerable(verdict: &Verdict) -> Option<String> {
 fn folded(verdict: &Verdict) -> Option<String> {
     let how = fine(verdict)?;
     let doors = numbers(&verdict.reply).into_iter().flatten().count();
-    let of = verdict.delivered;
+    let of = of(verdict, Way::Reply);
     Some(format!(
         "  reply    {doors} doors, {how}, {of}/{of} at each"
     ))
@@ -244,7 +244,7 @@ impl Columns {
             _ if rung.lost => Tone::Bad,
             _ if rung.wrong => Tone::Odd,
             State::Hidden => Tone::Odd,
-            State::Skipped | State::Unreached => Tone::Faint,
+            State::Skipped | State::Unreached | State::Idle => Tone::Faint,
             _ => Tone::Plain,
         };
         let about = rung.about.join(" ");

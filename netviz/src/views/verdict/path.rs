@@ -7,7 +7,7 @@ use super::words::micros;
 use crate::{
     model::{Direction, Side},
     verify::{CrossingRow, Loss, Verdict, Way},
-    views::text::{UNKNOWN, safe},
+    views::text::{UNKNOWN, count, safe},
 };
 
 /// One way, door by door.
@@ -31,6 +31,8 @@ pub(super) enum State {
     Missing,
     /// Expected, and packets had ended before.
     Unreached,
+    /// There were no packets that could have come here.
+    Idle,
 }
 
 /// One door.
@@ -73,6 +75,8 @@ impl Path {
             .iter()
             .rposition(|row| row.seen.is_some_and(|seen| seen > 0));
         let numbers = numbers(rows);
+        let traffic = verdict.traffic.as_ref();
+        let thinned = traffic.is_some_and(|traffic| traffic.followed_one_in > 1);
         let rung = |(place, row): (usize, &CrossingRow)| {
             let reached = last.is_some_and(|last| place < last);
             let number = numbers.get(place).copied().flatten();
@@ -80,8 +84,12 @@ impl Path {
                 row,
                 number,
                 of,
-                state(row, reached, !losses.is_empty()),
+                match of {
+                    0 if row.seen == Some(0) && !is_skipped(row) => State::Idle,
+                    _ => state(row, reached, !losses.is_empty()),
+                },
                 &marks_of(&losses, place, of),
+                thinned,
             )
         };
         Self {
@@ -107,10 +115,11 @@ pub(super) fn rows(verdict: &Verdict, way: Way) -> &[CrossingRow] {
 }
 
 /// How many packets went this way, as far as is known: never fewer than a door saw.
-fn of(verdict: &Verdict, way: Way) -> u32 {
+pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
+    let returned = verdict.traffic.as_ref().map(|traffic| traffic.returned);
     let known = match way {
         Way::Request => verdict.sent,
-        Way::Reply => verdict.delivered,
+        Way::Reply => returned.filter(|n| *n > 0).unwrap_or(verdict.delivered),
     };
     let seen = rows(verdict, way).iter().filter_map(|row| row.seen);
     seen.chain([known]).max().unwrap_or(known)
@@ -177,6 +186,7 @@ fn rung(
     of: u32,
     state: State,
     losses: &[String],
+    thinned: bool,
 ) -> Rung {
     let mut marks = losses.to_vec();
     let mut wrong = !marks.is_empty();
@@ -197,6 +207,10 @@ fn rung(
     }
     if row.repeated > 0 {
         marks.push(format!("{} times again", row.repeated));
+    }
+    // Where each is followed, their number says the same.
+    if thinned && row.packets.is_some() {
+        marks.push(format!("of {}", count(row.packets)));
     }
     let times = [row.median_microseconds, row.worst_microseconds];
     let has_times = state == State::Crossed && times.iter().any(Option::is_some);
@@ -267,15 +281,16 @@ fn about(row: &CrossingRow) -> Vec<String> {
 /// of the request, or `as expected` by others.
 pub(super) fn fine(verdict: &Verdict) -> Option<&'static str> {
     let back: Vec<_> = crossed(&verdict.reply).collect();
+    let all = of(verdict, Way::Reply);
     let right = |row: &&CrossingRow| {
         row.expected
-            && row.seen == Some(verdict.delivered)
+            && row.seen == Some(all)
             && row.repeated == 0
             && row.skipped_by.is_none()
             && row.note.is_none()
     };
     let lost = verdict.losses.iter().any(|loss| loss.way == Way::Reply);
-    if back.is_empty() || lost || verdict.delivered == 0 || !back.iter().all(right) {
+    if back.is_empty() || lost || all == 0 || !back.iter().all(right) {
         return None;
     }
     let turned = |(there, back): (&CrossingRow, &&CrossingRow)| {

@@ -124,7 +124,7 @@ fn rail(out: &mut String, from: usize, to: usize, last: &Rung, rung: &Rung, of: 
 }
 
 fn passed_on(rung: &Rung) -> bool {
-    !matches!(rung.state, State::Missing | State::Unreached)
+    !matches!(rung.state, State::Missing | State::Unreached | State::Idle)
 }
 
 fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
@@ -132,7 +132,7 @@ fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
         _ if rung.lost => "b",
         _ if rung.wrong => "w",
         State::Hidden => "w",
-        State::Skipped | State::Unreached | State::Missing => "f",
+        State::Skipped | State::Unreached | State::Missing | State::Idle => "f",
         State::Crossed => "d",
     };
     let place = match &rung.pod {

@@ -2,13 +2,16 @@
 
 use super::path::numbers;
 use crate::{
-    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Verdict, Way},
-    views::text::{UNKNOWN, safe},
+    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Traffic, Verdict, Way},
+    views::text::{UNKNOWN, count, safe},
 };
 
 /// `10 x ICMP echo, 84 bytes`
 #[must_use]
 pub fn sent(verdict: &Verdict) -> String {
+    if let Some(traffic) = &verdict.traffic {
+        return found(verdict, traffic);
+    }
     let Probes {
         protocol,
         port,
@@ -18,12 +21,31 @@ pub fn sent(verdict: &Verdict) -> String {
         "icmp" => "ICMP echo".to_owned(),
         "udp" => "UDP".to_owned(),
         "tcp" => "TCP SYN".to_owned(),
-        "passive" => "packets that were there, none sent".to_owned(),
         other => safe(other),
     };
     let port = port.map_or_else(String::new, |port| format!(" to port {port}"));
     let bytes = bytes.map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
     format!("{} x {what}{port}{bytes}", verdict.sent)
+}
+
+/// `none sent; in 10.0 s 79,872 packets there and 40,100 back, one in 64 followed`
+fn found(verdict: &Verdict, traffic: &Traffic) -> String {
+    let what = match traffic.protocol.as_deref() {
+        Some(protocol) => format!("{} ", safe(protocol).to_uppercase()),
+        None => String::new(),
+    };
+    let port = verdict.probes.port;
+    let port = port.map_or_else(String::new, |port| format!(" (port {port})"));
+    let followed = match traffic.followed_one_in {
+        0 | 1 => "each followed".to_owned(),
+        one_in => format!("one in {} followed", count(Some(one_in))),
+    };
+    format!(
+        "none sent; in {:.1} s {} {what}packets there and {} back{port}, {followed}",
+        traffic.seconds,
+        count(Some(traffic.request_packets)),
+        count(Some(traffic.reply_packets)),
+    )
 }
 
 /// `vxlan, legacy host routing; said by the Cilium agents`
@@ -68,7 +90,12 @@ pub fn summary(verdict: &Verdict) -> String {
             [loss] => lost(verdict, loss),
             _ => format!("{delivered}; packets ended in several places."),
         },
-        Kind::Unclear => format!("{delivered}, and not all of the way could be seen."),
+        Kind::Unclear => match &verdict.traffic {
+            Some(traffic) if verdict.sent == 0 && traffic.returned == 0 => {
+                format!("no packet to follow in {:.1} s.", traffic.seconds)
+            }
+            _ => format!("{delivered}, and not all of the way could be seen."),
+        },
     }
 }
 
@@ -79,6 +106,9 @@ fn delivered(verdict: &Verdict) -> String {
         replied,
         ..
     } = verdict;
+    if let Some(traffic) = &verdict.traffic {
+        return arrived(verdict, traffic);
+    }
     // Where no answer is asked for, none is missed.
     let silent = verdict.reply.is_empty() && *replied == 0;
     if silent {
@@ -88,10 +118,31 @@ fn delivered(verdict: &Verdict) -> String {
     }
 }
 
+/// Of packets that were there anyway: each way for itself.
+fn arrived(verdict: &Verdict, traffic: &Traffic) -> String {
+    let there = match verdict.sent {
+        0 => "no packet there".to_owned(),
+        sent => format!("{} of {sent} arrived", verdict.delivered),
+    };
+    match traffic.returned {
+        0 if verdict.reply.is_empty() => there,
+        0 => format!("{there}, none came back"),
+        returned => format!("{there}, {} of {returned} came back", verdict.replied),
+    }
+}
+
 /// Where packets ended.
 pub(super) fn lost(verdict: &Verdict, loss: &Loss) -> String {
     let (rows, what) = match loss.way {
         Way::Request => (&verdict.request, "packets"),
+        Way::Reply
+            if verdict
+                .traffic
+                .as_ref()
+                .is_some_and(|found| found.returned > 0) =>
+        {
+            (&verdict.reply, "packets on the way back")
+        }
         Way::Reply => (&verdict.reply, "answers"),
     };
     let who = format!("{} of {} {what}", loss.packets, loss.of);

@@ -10,6 +10,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
+use serde_json::Value;
 
 use super::{certificate::Certificate, files::Root};
 
@@ -44,7 +45,7 @@ pub(super) fn read(paths: &[PathBuf], root: &Root) -> Result<Chosen, String> {
     for path in paths {
         let text = reader.text(path)?;
         let wrong = || format!("{} is no kubeconfig", path.display());
-        let mut one = Kubeconfig::from_yaml(&text).map_err(|_| wrong())?;
+        let mut one = parse(&text).ok_or_else(wrong)?;
         anchor(&mut one, path.parent().unwrap_or(Path::new("/")));
         merged = merged.merge(one).map_err(|_| wrong())?;
     }
@@ -69,6 +70,33 @@ pub(super) fn read(paths: &[PathBuf], root: &Root) -> Result<Chosen, String> {
         certificate,
         content: reader.content,
     })
+}
+
+/// Every document of a text, merged: what `Kubeconfig::from_yaml` does, by way of untyped values. The
+/// code that reads YAML is made anew for every type that is read by it, which here is 300 KB.
+///
+/// `None` without why, which might tell what is in the text.
+fn parse(text: &str) -> Option<Kubeconfig> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
+    documents
+        .into_iter()
+        .try_fold(Kubeconfig::default(), |merged, document| {
+            let next = serde_json::from_value(in_words(document)).ok()?;
+            merged.merge(next).ok()
+        })
+}
+
+/// A number is the text that it was: kubeconfigs hold none, but names and tokens may look like one.
+fn in_words(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.to_string().into(),
+        Value::Array(values) => values.into_iter().map(in_words).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, in_words(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// Makes what is relative to a kubeconfig absolute.
@@ -182,5 +210,52 @@ impl Reader<'_> {
              give it a kubeconfig with a token or a certificate (--kubeconfig)",
             self.origin
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was read, its secrets as well.
+    fn read(kubeconfig: Option<Kubeconfig>) -> Option<Value> {
+        serde_json::to_value(kubeconfig?).ok()
+    }
+
+    #[test]
+    fn a_text_is_read_as_kube_reads_it() {
+        const PLAIN: &str = "current-context: here\n\
+            clusters: [{name: c, cluster: {server: 'https://s:6443', insecure-skip-tls-verify: true}}]\n\
+            contexts:\n- {name: here, context: {cluster: c, user: u, namespace: 'true'}}\n\
+            users:\n- name: u\n  user: {token: abc, client-key: /k}\n";
+        let several = format!("{PLAIN}---\nusers: [{{name: v, user: {{token: x}}}}]\n");
+        let cases = [
+            "",
+            "---\n",
+            "{}",
+            "# nothing but this\n",
+            PLAIN,
+            &several,
+            &format!("---\n{PLAIN}---\n"),
+            &format!("{PLAIN}---\n---\n{PLAIN}"),
+            &PLAIN.replace("c,", "42,").replace(": u", ": 7"),
+            &PLAIN.replace("abc", "'0123'"),
+            &PLAIN.replace("true", "perhaps"),
+            &PLAIN.replace("name: here", "name: [here]"),
+            &PLAIN.replace("clusters:", "preferences: {colors: true}\nclusters:"),
+            "kind: Pod\n",
+            "kind: Config\nclusters: 7\n",
+            "just words",
+            "- a\n- b\n",
+            "a: b: c",
+            "users: &a [*a]",
+        ];
+        for text in cases {
+            assert_eq!(
+                read(parse(text)),
+                read(Kubeconfig::from_yaml(text).ok()),
+                "{text}"
+            );
+        }
     }
 }

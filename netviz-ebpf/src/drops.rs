@@ -1,0 +1,88 @@
+//! What the program that hears of dropped packets shares with user space.
+//!
+//! It is attached to the tracepoint `skb:kfree_skb`, which the kernel passes with each packet that it
+//! throws away. Where in the kernel's structures the end of the packet stands differs from kernel
+//! to kernel: user space reads it from the kernel's BTF.
+
+/// Program for kernels that give a reason (Linux 5.17).
+pub const DROP_PROGRAM: &str = "netviz_drop";
+/// Program for those before, which give the place alone.
+pub const DROP_PROGRAM_BEFORE: &str = "netviz_drop_old";
+/// Name of the tracepoint.
+pub const TRACEPOINT: &str = "kfree_skb";
+/// Ring buffer of [`Dropped`].
+pub const DROPS_MAP: &str = "NETVIZ_DROPS";
+/// Array with one entry: marked packets for which the ring buffer had no room.
+pub const UNHEARD_MAP: &str = "NETVIZ_UNHEARD";
+/// Global: an [`Offsets`].
+pub const OFFSETS_GLOBAL: &str = "NETVIZ_OFFSETS";
+
+/// Where things stand in the running kernel's structures, in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `sk_buff.len`
+    pub len: u32,
+    /// `sk_buff.data_len`
+    pub data_len: u32,
+    /// `sk_buff.head`
+    pub head: u32,
+    /// `sk_buff.tail`: an offset from `head`, on 64-bit machines.
+    pub tail: u32,
+    /// `sk_buff.dev`
+    pub dev: u32,
+    /// `net_device.ifindex`
+    pub ifindex: u32,
+    /// `net_device.nd_net`, a pointer to a `net`.
+    pub net: u32,
+    /// `net.ns.inum`
+    pub inum: u32,
+}
+
+/// No reason was given.
+pub const NO_REASON: u32 = u32::MAX;
+
+/// A marked packet that the kernel threw away.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// `bpf_ktime_get_ns`: the monotonic clock.
+    pub time: u64,
+    /// Address in the kernel's text of whoever dropped it.
+    pub location: u64,
+    /// [`crate::crossing::Marker::flow`], in host order.
+    pub flow: u32,
+    /// [`crate::crossing::Marker::sequence`], in host order.
+    pub sequence: u32,
+    /// `enum skb_drop_reason` of the running kernel, or [`NO_REASON`].
+    pub reason: u32,
+    /// Device that the packet was at, 0 where there was none.
+    pub ifindex: u32,
+    /// Inode of its network namespace.
+    pub netns: u32,
+    /// Nothing; no padding.
+    pub reserved: u32,
+}
+
+/// Bytes of [`Dropped`].
+pub const DROPPED_SIZE: usize = 2 * 8 + 6 * 4;
+
+const _: () = assert!(size_of::<Dropped>() == DROPPED_SIZE);
+
+#[cfg(feature = "user")]
+mod user {
+    use super::{DROPPED_SIZE, Dropped, Offsets};
+
+    // SAFETY: a plain `repr(C)` structure of integers without padding, every bit pattern is valid.
+    unsafe impl aya::Pod for Offsets {}
+
+    impl Dropped {
+        /// Reads what the kernel wrote; `None` where it is too short to be one.
+        #[must_use]
+        pub fn read(bytes: &[u8]) -> Option<Self> {
+            let bytes = bytes.get(..DROPPED_SIZE)?;
+            // SAFETY: as many bytes as the structure has, and every bit pattern is valid.
+            Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+        }
+    }
+}

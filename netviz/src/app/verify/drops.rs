@@ -1,0 +1,86 @@
+//! What the kernel threw away, with the names that are known here.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::ground::Look;
+use crate::{
+    model::{Door, DoorId, NetNsId, Side},
+    trace::drops::Drops,
+    verify::{DropReason, Dropping},
+};
+
+/// Who listens, once it does. Where it cannot, there is no drop reason, and the log says why.
+pub(super) async fn listening(started: JoinHandle<Result<Drops, String>>) -> Option<Drops> {
+    let started = started.await.map_err(|error| error.to_string());
+    let listening = started.and_then(|result| result);
+    listening
+        .inspect_err(|why| log::info!("no drop reasons: {why}"))
+        .ok()
+}
+
+/// What was heard, by pair.
+pub(super) fn heard(drops: Option<&mut Drops>, look: &Look) -> Vec<(u32, Dropping)> {
+    let Some(drops) = drops else {
+        return Vec::new();
+    };
+    let heard = drops.take();
+    let mut locations: Vec<_> = heard.iter().map(|dropped| dropped.location).collect();
+    locations.sort_unstable();
+    locations.dedup();
+    let functions = look.symbols.names(&locations);
+    let dropping = |dropped: netviz_ebpf::drops::Dropped| {
+        let netns = NetNsId(u64::from(dropped.netns));
+        let (device, place) = whereabouts(look, netns, dropped.ifindex);
+        let reason = DropReason {
+            reason: drops.word(dropped.reason),
+            function: functions.get(&dropped.location).cloned(),
+            device,
+            place,
+            packets: 1,
+        };
+        let dropping = Dropping {
+            at: Duration::from_nanos(dropped.time),
+            sequence: dropped.sequence,
+            reason,
+        };
+        (dropped.flow, dropping)
+    };
+    heard.into_iter().map(dropping).collect()
+}
+
+/// The device, and the node or pod in whose namespace it is.
+fn whereabouts(look: &Look, netns: NetNsId, ifindex: u32) -> (Option<String>, Option<String>) {
+    if ifindex == 0 {
+        return (None, None);
+    }
+    let id = DoorId::new(netns, ifindex);
+    let cluster = &look.cluster;
+    let node = |index: usize| cluster.nodes.get(index).map(|node| node.name.clone());
+    if let Some(door) = cluster.door(id) {
+        let place = match door.side {
+            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}")),
+            Side::Node => node(door.node),
+            Side::Host => node(door.node).map(|node| format!("the machine, outside of {node}")),
+        };
+        return (Some(door.label()), place);
+    }
+    // Not a door: the loopback device, or one that was left out.
+    let here = |door: &&Door| door.id.space.known() == Some(netns);
+    let place = cluster
+        .doors
+        .iter()
+        .find(here)
+        .and_then(|door| match door.side {
+            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}")),
+            Side::Node => node(door.node),
+            Side::Host => Some("the machine".into()),
+        });
+    let name = if ifindex == 1 {
+        "lo".into()
+    } else {
+        format!("interface {ifindex}")
+    };
+    (Some(name), place)
+}

@@ -1,0 +1,202 @@
+//! Why the kernel threw packets away, in its own words: each test plants one reason.
+
+use std::collections::BTreeSet;
+
+use aya::programs::LinkOrder;
+use netviz::{
+    lab::{Attach, Lab, Mode, Node, Options, Pod},
+    model::Direction,
+    sys::{
+        btf::{Btf, VMLINUX},
+        netlink::{Netlink, NewRoute},
+        symbols::Symbols,
+    },
+    trace::drops::Drops,
+};
+use netviz_tests::{
+    foreign::{Foreign, Verdict},
+    skip,
+    verdicts::{Said, verify},
+};
+use serde_json::Value;
+
+fn up(mode: Mode) -> Lab {
+    let options = Options {
+        mode,
+        attach: Attach::Auto,
+        ..Options::default()
+    };
+    Lab::up(&options).unwrap()
+}
+
+/// A pod and one of the other node, with its node.
+fn ends(lab: &Lab) -> (&Pod, &Pod, &Node) {
+    let a = &lab.pods()[0];
+    let c = lab.pods().iter().find(|pod| pod.node != a.node).unwrap();
+    let far = lab.nodes().iter().find(|node| node.name == c.node).unwrap();
+    (a, c, far)
+}
+
+fn across(lab: &Lab) -> Said {
+    let (a, c, _) = ends(lab);
+    verify(lab, &[&a.address.to_string(), &c.address.to_string()])
+}
+
+/// Drop reasons are an addition: where the kernel has none, it is a skip. Where it has BTF, they
+/// are there: whatever else goes wrong lets a test run, and fail.
+fn cannot() -> bool {
+    if skip::without_file(VMLINUX) {
+        return true;
+    }
+    let has_words = !Btf::of_kernel()
+        .unwrap()
+        .names("skb_drop_reason")
+        .is_empty();
+    !has_words && skip::because("this kernel gives no drop reasons")
+}
+
+#[test]
+fn a_kernel_with_a_description_is_listened_to() {
+    if cannot() {
+        return;
+    }
+    let drops = Drops::start(&[0; 16]).unwrap();
+    assert!(drops.word(2).is_some_and(|word| word.contains("NOT_SPEC")));
+}
+
+fn reason(said: &Said) -> &Value {
+    assert_eq!(said.verdict(), "lost", "{:#}", said.json);
+    &said.json["losses"][0]["drop_reason"]
+}
+
+fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> Foreign {
+    let netns = lab.netns(node).unwrap();
+    Foreign::tcx(&netns, device, direction, Verdict::Shot, LinkOrder::first()).unwrap()
+}
+
+#[test]
+fn a_program_at_a_hook() {
+    if cannot() || skip::without_tcx() {
+        return;
+    }
+    let lab = up(Mode::Vxlan);
+    let (_, c, far) = ends(&lab);
+    for (device, direction, word) in [
+        ("eth0", Direction::Ingress, "TC_INGRESS"),
+        (c.interface.name.as_str(), Direction::Egress, "TC_EGRESS"),
+    ] {
+        let _foreign = shot(&lab, far, device, direction);
+        let said = across(&lab);
+        let reason = reason(&said);
+        assert_eq!(reason["reason"], word, "{reason:#}");
+        assert_eq!(reason["packets"], 4, "{reason:#}");
+        assert_eq!(reason["device"], device, "{reason:#}");
+        assert_eq!(reason["place"], far.name.as_str(), "{reason:#}");
+        assert!(said.causes().contains(word), "{}", said.causes());
+        assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
+    }
+}
+
+/// The node has a neighbour's address of yesterday.
+#[test]
+fn a_wrong_mac_address() {
+    if cannot() {
+        return;
+    }
+    let lab = up(Mode::Native);
+    let (_, c, far) = ends(&lab);
+    let mut netlink = Netlink::open_in(&lab.netns(far).unwrap()).unwrap();
+    let address = c.address.into();
+    netlink
+        .add_route(&NewRoute::host(address, c.interface.index))
+        .unwrap();
+    let mut mac = c.eth0.mac;
+    mac[5] ^= 0x55;
+    netlink
+        .add_neighbour(c.interface.index, address, mac)
+        .unwrap();
+    let said = across(&lab);
+    let reason = reason(&said);
+    assert_eq!(reason["reason"], "OTHERHOST", "{:#}", said.json);
+    assert_eq!(reason["device"], "eth0", "{reason:#}");
+    let place = reason["place"].as_str().unwrap();
+    assert!(place.starts_with("pod "), "{reason:#}");
+    assert!(said.causes().contains("MAC"), "{}", said.causes());
+}
+
+/// Nothing that arrived has a reason, though its packets end in the kernel as well.
+#[test]
+fn what_arrives_was_not_dropped() {
+    if cannot() {
+        return;
+    }
+    let lab = up(Mode::Vxlan);
+    let said = across(&lab);
+    assert_eq!(said.verdict(), "verified", "{:#}", said.json);
+    assert_eq!(said.json["losses"], Value::Array(Vec::new()));
+}
+
+/// Words of this kernel for what the glossary explains, so that it explains what there is.
+#[test]
+fn the_kernel_names_its_reasons_and_fields() {
+    if skip::without_file(VMLINUX) {
+        return;
+    }
+    let btf = Btf::of_kernel().unwrap();
+    assert_eq!(btf.offset("list_head", "prev"), Some(8));
+    assert_eq!(btf.offset("sk_buff", "no such field"), None);
+    assert_eq!(btf.offset("no such structure", "len"), None);
+    let len = btf.offset("sk_buff", "len").unwrap();
+    assert_eq!(btf.offset("sk_buff", "data_len"), Some(len + 4));
+    // Behind another name (`possible_net_t`), and in a structure without one.
+    assert!(btf.offset("net_device", "nd_net.net").is_some());
+    assert!(btf.offset("sk_buff", "dev").is_some());
+    let reasons = btf.names("skb_drop_reason");
+    if !reasons.is_empty() {
+        let names: BTreeSet<_> = reasons.values().collect();
+        assert_eq!(names.len(), reasons.len());
+        assert!(names.iter().any(|name| name.ends_with("_NO_SOCKET")));
+    }
+}
+
+/// Whatever stands in the file, it is read or refused.
+#[test]
+fn a_broken_description_is_refused() {
+    if skip::without_file(VMLINUX) {
+        return;
+    }
+    let whole = std::fs::read(VMLINUX).unwrap();
+    assert!(Btf::parse(Vec::new()).is_none());
+    let mut random = fastrand::Rng::with_seed(17);
+    for _ in 0..20 {
+        let mut broken = whole.clone();
+        broken.truncate(random.usize(..whole.len()));
+        for _ in 0..random.usize(..50) {
+            let at = random.usize(..broken.len().max(1));
+            if let Some(byte) = broken.get_mut(at) {
+                *byte = random.u8(..);
+            }
+        }
+        if let Some(btf) = Btf::parse(broken) {
+            let _ = btf.offset("sk_buff", "len");
+            let _ = btf.names("skb_drop_reason");
+        }
+    }
+}
+
+#[test]
+fn functions_of_the_kernel_have_names() {
+    let shown = std::fs::read_to_string("/proc/kallsyms").unwrap();
+    let line = shown.lines().find(|line| line.ends_with(" T ip_rcv"));
+    let Some(line) = line else {
+        skip::because("the kernel shows no symbols");
+        return;
+    };
+    let start = u64::from_str_radix(&line[..16], 16).unwrap();
+    if start == 0 && skip::because("the kernel hides its addresses") {
+        return;
+    }
+    let names = Symbols::open().names(&[start + 4, 5]);
+    assert_eq!(names.get(&(start + 4)).map(String::as_str), Some("ip_rcv"));
+    assert_eq!(names.get(&5), None);
+}

@@ -1,0 +1,66 @@
+//! One laboratory, asked a hundred times, and a hundred pods, each of which sends to all others.
+
+use std::time::{Duration, Instant};
+
+use netviz::lab::{Lab, Mode, Options};
+use netviz_tests::{cli::netviz::looking_at, fault::is_emulated, skip};
+use serde_json::Value;
+
+use super::site::{Site, arrived, expect};
+
+/// A run that is wrong once in a hundred would be no test of a path.
+#[test]
+fn a_hundred_runs_in_a_row() {
+    let runs = if is_emulated() { 10 } else { 100 };
+    let site = Site::up(Mode::Vxlan, false);
+    let begin = Instant::now();
+    let mut slowest = Duration::ZERO;
+    for run in 1..=runs {
+        let one = Instant::now();
+        let said = expect(site.across(&[]), "verified");
+        assert_eq!(arrived(&said), (Some(4), Some(4)), "run {run}");
+        slowest = slowest.max(one.elapsed());
+    }
+    let took = begin.elapsed();
+    println!("{runs} runs, all verified, in {took:.1?}; the slowest took {slowest:.2?}");
+}
+
+/// Every pair is tried, side by side: one after the other they would take a quarter of an hour, each
+/// run being as quick as a run can be.
+#[test]
+fn a_hundred_pods_to_all_others() {
+    if skip::without_tcx() {
+        return;
+    }
+    let pods = if is_emulated() { 10 } else { 100 };
+    let lab = lab_of(pods);
+    let begin = Instant::now();
+    let words = ["verify", "--all", "--count", "1", "--fast-attach"];
+    let words = [&words[..], &["-o", "jsonl"]].concat();
+    let output = looking_at(&lab, &words).output().unwrap();
+    let took = begin.elapsed();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let verdicts: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(verdicts.len(), pods * (pods - 1), "{stderr}");
+    for verdict in &verdicts {
+        assert_eq!(verdict["verdict"], "verified", "{stderr} {verdict:#}");
+    }
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    println!("{pods} pods: {} pairs in {took:.1?}", verdicts.len());
+}
+
+/// A laboratory with so many pods that have a name: of one without, no pair is made.
+fn lab_of(pods: usize) -> Lab {
+    /// Those of the blog post: two pods of each node have a name, and one has none.
+    const NAMED: usize = 4;
+    let extra = u16::try_from((pods - NAMED) / 2).unwrap();
+    Lab::up(&Options {
+        extra_pods_per_node: extra,
+        ..Options::default()
+    })
+    .unwrap()
+}

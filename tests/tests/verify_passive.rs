@@ -1,0 +1,460 @@
+//! `netviz verify --passive` on the laboratory, in each routing mode: what is there is followed, and
+//! nothing is sent.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    process::{Output, Stdio},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use aya::programs::LinkOrder;
+use netviz::{
+    lab::{Attach, Lab, Mode, Node, Options, Pod, TCP_PORT, UDP_PORT, traffic},
+    model::Direction,
+    sys::netns::NetNs,
+};
+use netviz_tests::{
+    cli::netviz::{Running, looking_at},
+    foreign::{Foreign, Verdict},
+    send,
+    verdicts::{Said, said},
+    wait::wait_until,
+};
+use nix::sys::signal::Signal;
+
+struct Site {
+    lab: Lab,
+}
+
+/// Ends whoever sends until then, when a check fails too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Site {
+    fn up(mode: Mode, ipv6: bool) -> Self {
+        let options = Options {
+            mode,
+            ipv6,
+            attach: Attach::Auto,
+            ..Options::default()
+        };
+        Self {
+            lab: Lab::up(&options).unwrap(),
+        }
+    }
+
+    /// A pod, another one of its node, and one of the other node.
+    fn pods(&self) -> [&Pod; 3] {
+        let pods = self.lab.pods();
+        let a = &pods[0];
+        let b = pods[1..].iter().find(|pod| pod.node == a.node).unwrap();
+        let c = pods.iter().find(|pod| pod.node != a.node).unwrap();
+        [a, b, c]
+    }
+
+    fn node(&self, pod: &Pod) -> &Node {
+        let mut nodes = self.lab.nodes().iter();
+        nodes.find(|node| node.name == pod.node).unwrap()
+    }
+
+    fn netns(&self, pod: &Pod) -> NetNs {
+        self.lab.netns(pod).unwrap()
+    }
+
+    /// Looks at what `send` sends again and again meanwhile.
+    fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> Said {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    send();
+                }
+            });
+            let all = [
+                &[
+                    "verify",
+                    "--passive",
+                    "--for",
+                    "1200ms",
+                    "--fast-attach",
+                    "-o",
+                    "json",
+                ],
+                words,
+            ];
+            let _over = Over(&over);
+            let output = looking_at(&self.lab, &all.concat()).output();
+            said(&output.expect("netviz starts"))
+        })
+    }
+}
+
+/// One packet that is answered; not so many that a part of them is followed.
+fn ping(netns: &NetNs, to: IpAddr) {
+    traffic::ping(netns, to, 1).unwrap();
+    thread::sleep(Duration::from_millis(2));
+}
+
+fn expect(said: &Said, verdict: &str, code: i32) {
+    assert_eq!(
+        (said.verdict(), said.code),
+        (verdict, Some(code)),
+        "{} {:#}",
+        said.stderr,
+        said.json
+    );
+}
+
+fn number(said: &Said, name: &str) -> u64 {
+    said.json[name].as_u64().unwrap_or_default()
+}
+
+/// As many at each door as left.
+fn whole(said: &Said) {
+    expect(said, "verified", 0);
+    let (sent, delivered) = (number(said, "sent"), number(said, "delivered"));
+    assert!(sent > 0 && sent == delivered, "{:#}", said.json);
+    let returned = said.json["traffic"]["returned"].as_u64();
+    assert_eq!(returned, said.json["replied"].as_u64(), "{:#}", said.json);
+    for row in said.json["request"].as_array().unwrap() {
+        let skipped = row["skipped_by"].is_string();
+        assert!(skipped || row["seen"].as_u64() == Some(sent), "{row:#}");
+    }
+}
+
+/// One test for each mode.
+macro_rules! in_each_mode {
+    ($check:ident) => {
+        mod $check {
+            use super::*;
+
+            #[test]
+            fn vxlan() {
+                super::$check(Mode::Vxlan);
+            }
+
+            #[test]
+            fn vxlan_host_routing() {
+                super::$check(Mode::VxlanHostRouting);
+            }
+
+            #[test]
+            fn native() {
+                super::$check(Mode::Native);
+            }
+
+            #[test]
+            fn native_host_routing() {
+                super::$check(Mode::NativeHostRouting);
+            }
+
+            #[test]
+            fn native_endpoint_routes() {
+                super::$check(Mode::NativeEndpointRoutes);
+            }
+        }
+    };
+}
+
+in_each_mode!(what_is_there_is_followed);
+
+fn what_is_there_is_followed(mode: Mode) {
+    let site = Site::up(mode, true);
+    let [a, b, c] = site.pods();
+    let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
+    let netns = site.netns(a);
+    // Neighbours are found, and whatever else is slow the first time.
+    for to in [b, c] {
+        let answered = || traffic::ping(&netns, to.address.into(), 1).unwrap() == 1;
+        assert!(wait_until(Duration::from_secs(20), answered));
+    }
+    echoes(&site, &netns, [&from, &other], c);
+    echoes(&site, &netns, [&from, &same], b);
+    datagrams(&site, &netns, [&from, &other], c);
+    streams(&site, &netns, [&from, &other], c);
+    sixth(&site, &netns, a, c);
+    nothing(&site, [&from, &other]);
+    ended(&site, &netns, [&from, &other], c);
+}
+
+fn echoes(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let said = site.passive(&ends, || {
+        ping(netns, to.address.into());
+    });
+    whole(&said);
+    assert_eq!(said.json["probes"]["protocol"], "passive");
+    assert_eq!(said.json["traffic"]["followed_one_in"], 1);
+    // From the other end it is the other way round.
+    let said = site.passive(&[ends[1], ends[0], "--proto", "icmp"], || {
+        ping(netns, to.address.into());
+    });
+    whole(&said);
+}
+
+/// Each the same, but for what is not looked at: they are told apart by their order.
+fn datagrams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let port = UDP_PORT.to_string();
+    let words = [ends[0], ends[1], "--proto", "udp", "--port", &port];
+    let said = site.passive(&words, || {
+        traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
+    });
+    whole(&said);
+    // Another port has nothing.
+    let said = site.passive(&[ends[0], ends[1], "--port", "9"], || {
+        traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
+    });
+    expect(&said, "unclear", 2);
+}
+
+/// In super-packets that are cut and merged.
+fn streams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let said = site.passive(&[ends[0], ends[1], "--proto", "tcp"], || {
+        let to = SocketAddr::from((to.address, TCP_PORT));
+        traffic::tcp(netns, to, 400_000).unwrap();
+    });
+    whole(&said);
+    let all = said.json["traffic"]["request_packets"].as_u64();
+    assert!(all > said.json["sent"].as_u64(), "{:#}", said.json);
+}
+
+fn sixth(site: &Site, netns: &NetNs, a: &Pod, c: &Pod) {
+    let (from, to) = (a.address6.to_string(), c.address6.to_string());
+    let said = site.passive(&[&from, &to], || {
+        ping(netns, c.address6.into());
+    });
+    whole(&said);
+}
+
+fn nothing(site: &Site, ends: [&str; 2]) {
+    let said = site.passive(&ends, || thread::sleep(Duration::from_millis(5)));
+    expect(&said, "unclear", 2);
+    let unclear = said.json["unclear"].as_array().unwrap();
+    assert!(
+        unclear.len() == 1 && unclear[0].as_str().unwrap().contains("--for"),
+        "{unclear:?}"
+    );
+    assert_eq!(said.json["sent"], 0);
+}
+
+/// A program of somebody else ends what comes to the other node; then what comes back alone.
+fn ended(site: &Site, netns: &NetNs, ends: [&str; 2], c: &Pod) {
+    let far = site.lab.netns(site.node(c)).unwrap();
+    let shot = |device: &str| {
+        let first = LinkOrder::first();
+        Foreign::tcx(&far, device, Direction::Ingress, Verdict::Shot, first).unwrap()
+    };
+    let send = || {
+        // Unanswered: without waiting.
+        netns
+            .run(|| {
+                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+                let _ = socket.send_to(&[7; 99], (c.address, UDP_PORT));
+            })
+            .unwrap();
+        thread::sleep(Duration::from_millis(5));
+    };
+    let foreign = shot("eth0");
+    let said = site.passive(&ends, send);
+    expect(&said, "lost", 1);
+    assert_eq!(said.lost_after().as_deref(), Some("▼ eth0 of the request"));
+    assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
+    assert_eq!(number(&said, "delivered"), 0);
+    drop(foreign);
+    let _foreign = shot(&c.interface.name);
+    let said = site.passive(&ends, send);
+    expect(&said, "lost", 1);
+    let last = format!("▼ {} of the reply", c.interface.name);
+    assert_eq!(said.lost_after(), Some(last), "{:#}", said.json);
+    assert_eq!(number(&said, "delivered"), number(&said, "sent"));
+}
+
+/// As many packets of others as one thread can send beside them change nothing in those of the two.
+#[test]
+fn heavy_traffic_of_others_is_left_alone() {
+    let site = Site::up(Mode::Vxlan, false);
+    let [a, b, c] = site.pods();
+    let (netns, others) = (site.netns(a), site.netns(b));
+    let _sink = send::Sink::open(&site.netns(c)).unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let mut sent = 0;
+            while !over.load(Ordering::Relaxed) {
+                sent += send::datagrams(&others, c.address, 1_000, 60).unwrap();
+            }
+            sent
+        });
+        let ends = Over(&over);
+        let (from, to) = (a.address.to_string(), c.address.to_string());
+        let said = site.passive(&[&from, &to], || {
+            ping(&netns, c.address.into());
+        });
+        drop(ends);
+        whole(&said);
+        assert_eq!(said.json["traffic"]["followed_one_in"], 1);
+        let all = said.json["traffic"]["request_packets"].as_u64().unwrap();
+        assert!(all < others.join().unwrap(), "{all}");
+    });
+}
+
+/// Of the pair's own a part is followed, the same at each door, and all are counted.
+#[test]
+fn heavy_traffic_of_the_two_is_thinned_out() {
+    let site = Site::up(Mode::Vxlan, false);
+    let [a, _, c] = site.pods();
+    let netns = site.netns(a);
+    let mut sink = send::Sink::open(&site.netns(c)).unwrap();
+    let (from, to) = (a.address.to_string(), c.address.to_string());
+    let said = site.passive(&[&from, &to], || {
+        send::datagrams(&netns, c.address, 1_000, 60).unwrap();
+    });
+    let received = sink.received();
+    let traffic = &said.json["traffic"];
+    assert!(
+        traffic["followed_one_in"].as_u64() > Some(1),
+        "{:#}",
+        said.json
+    );
+    let all = traffic["request_packets"].as_u64().unwrap();
+    assert!(
+        all > 4_000 && all > number(&said, "sent"),
+        "{:#}",
+        said.json
+    );
+    // A queue on the way may be too short for them: then that is what it says.
+    match said.verdict() {
+        "verified" => whole(&said),
+        "lost" => assert!(number(&said, "delivered") > 0, "{:#}", said.json),
+        other => panic!("{other} {:#}, {received} received", said.json),
+    }
+    for row in said.json["request"].as_array().unwrap() {
+        assert!(row["packets"].as_u64() > Some(1_000), "{row:#}");
+    }
+}
+
+/// Names of a service: the packets are known until their address is translated, and no longer.
+#[test]
+fn what_is_translated_is_unclear() {
+    let site = Site::up(Mode::Vxlan, false);
+    let [a, ..] = site.pods();
+    let nobody = Ipv4Addr::new(10, 96, 0, 99);
+    let netns = site.netns(a);
+    let far = site.lab.netns(site.node(a)).unwrap();
+    let lxc = &a.interface.name;
+    let first = LinkOrder::first();
+    let _shot = Foreign::tcx(&far, lxc, Direction::Ingress, Verdict::Shot, first).unwrap();
+    let (from, to) = (a.address.to_string(), nobody.to_string());
+    let said = site.passive(&[&from, &to], || {
+        netns
+            .run(|| {
+                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+                let _ = socket.send_to(&[7; 99], (nobody, 53));
+            })
+            .unwrap();
+        thread::sleep(Duration::from_millis(5));
+    });
+    expect(&said, "unclear", 2);
+    assert!(
+        said.json["unclear"].to_string().contains("translated"),
+        "{:#}",
+        said.json
+    );
+}
+
+/// Ctrl-C is enough of it, not an error: what was seen so far is judged.
+#[test]
+fn ctrl_c_ends_it_with_a_verdict() {
+    let site = Site::up(Mode::Native, false);
+    let [a, _, c] = site.pods();
+    let netns = site.netns(a);
+    let (from, to) = (a.address.to_string(), c.address.to_string());
+    let words = [
+        "verify",
+        &from,
+        &to,
+        "--passive",
+        "--for",
+        "1h",
+        "--fast-attach",
+        "-o",
+        "json",
+    ];
+    let mut command = looking_at(&site.lab, &words);
+    command.env("NETVIZ_LOG", "info");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command);
+    let stderr = running.child.stderr.take().unwrap();
+    let over = AtomicBool::new(false);
+    let mut stdout = Vec::new();
+    let sent = AtomicU32::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                ping(&netns, c.address.into());
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _over = Over(&over);
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("following from now on")));
+        let before = sent.load(Ordering::Relaxed);
+        assert!(wait_until(Duration::from_secs(60), || {
+            sent.load(Ordering::Relaxed) > before + 200
+        }));
+        running.signal(Signal::SIGINT);
+        let pipe = running.child.stdout.as_mut().unwrap();
+        pipe.read_to_end(&mut stdout).unwrap();
+    });
+    let status = running.child.wait().unwrap();
+    whole(&said(&Output {
+        status,
+        stdout,
+        stderr: Vec::new(),
+    }));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_one_line() {
+    let site = Site::up(Mode::Native, false);
+    let [a, _, c] = site.pods();
+    let (from, to) = (a.address.to_string(), c.address.to_string());
+    for words in [
+        &[&from, &to, "--watch"][..],
+        &[&from, &to, "--count", "3"],
+        &[&from, "fd00::1"],
+    ] {
+        let all = [&["verify", "--passive"], words].concat();
+        let output = looking_at(&site.lab, &all).output().unwrap();
+        assert_ne!(output.status.code(), Some(0));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.starts_with("error:") || stderr.starts_with("netviz:"),
+            "{stderr}"
+        );
+    }
+}
+
+/// A connection that is there already.
+#[test]
+fn a_connection_that_stands_is_followed() {
+    let site = Site::up(Mode::NativeHostRouting, false);
+    let [a, _, c] = site.pods();
+    let netns = site.netns(a);
+    let to = SocketAddr::from((c.address, TCP_PORT));
+    let stream = netns.run(|| TcpStream::connect(to)).unwrap().unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (from, to) = (a.address.to_string(), c.address.to_string());
+    let said = site.passive(&[&from, &to], || {
+        (&stream).write_all(b"still here").unwrap();
+        thread::sleep(Duration::from_millis(3));
+    });
+    whole(&said);
+}
