@@ -4,6 +4,7 @@ mod again;
 mod batch;
 mod causes;
 mod choice;
+mod dropped;
 mod ground;
 mod output;
 mod round;

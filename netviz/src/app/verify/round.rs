@@ -9,7 +9,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
 
-use super::{causes, choice, ground::Look, service, target};
+use super::{
+    causes, choice,
+    dropped::{self, Dropped},
+    ground::Look,
+    service, target,
+};
 use crate::{
     app::signals::Signals,
     model::{Chain, Direction, DoorId, NetNsId, Side, plain},
@@ -84,9 +89,10 @@ pub(super) async fn run(
             return Ok(Outcome { verdicts: Vec::new(), interrupted: true });
         }
     };
+    let dropping = dropped::start(look);
     let (probing, mut reports) = round.send()?;
     if options.last {
-        // Whoever sends and whoever looks out has his own.
+        // Whoever sends, looks out or reads Cilium's drops has his own.
         privileges::keep_only(&[]);
     }
     let interrupted = loop {
@@ -104,13 +110,14 @@ pub(super) async fn run(
     while let Ok(News::Seen(seen)) = news.try_recv() {
         round.take(&seen);
     }
+    let dropped = dropping.map(dropped::Dropping::finish).unwrap_or_default();
     let closing = watching.finish();
     while let Ok(News::Seen(seen)) = news.try_recv() {
         round.take(&seen);
     }
     round.take(&closing.seen);
     Ok(Outcome {
-        verdicts: round.verdicts(&standing, &closing),
+        verdicts: round.verdicts(&standing, &closing, &dropped),
         interrupted,
     })
 }
@@ -239,7 +246,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn verdicts(mut self, standing: &Standing, closing: &Closing) -> Vec<Verdict> {
+    fn verdicts(
+        mut self,
+        standing: &Standing,
+        closing: &Closing,
+        dropped: &Dropped,
+    ) -> Vec<Verdict> {
         let hooks = hooks(standing);
         let mut hidden = standing.hidden.clone();
         let known: BTreeSet<_> = hidden.iter().map(|hidden| hidden.door).collect();
@@ -254,16 +266,16 @@ impl<'a> Round<'a> {
                 observation.missed = missed;
                 observation.notes.extend(self.note.clone());
                 observation.notes.extend(pair.note.clone());
-                self.judge(flow as u32, pair, &hooks, observation)
+                self.judge((flow as u32, pair), &hooks, dropped, observation)
             })
             .collect()
     }
 
     fn judge(
         &self,
-        flow: u32,
-        pair: &Pair,
+        (flow, pair): (u32, &Pair),
         hooks: &Hooks,
+        dropped: &Dropped,
         mut observation: Observation,
     ) -> Verdict {
         let cluster = &self.look.cluster;
@@ -278,10 +290,7 @@ impl<'a> Round<'a> {
             observation
                 .notes
                 .push(format!("{name} was delivered to {}", receiver.name));
-            route.to = verify::Party {
-                name: format!("{name} ({})", receiver.name),
-                ..receiver
-            };
+            route.to = verify::Party { name, ..receiver };
         }
         let candidates = verify::candidates(cluster, &route, hooks, self.options.mode);
         let mut expectations = verify::expectations(cluster, &route, &candidates, hooks);
@@ -298,7 +307,7 @@ impl<'a> Round<'a> {
         }
         let probes = self.probes(pair);
         let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
-        causes::add(&mut verdict, cluster, hooks);
+        causes::add(&mut verdict, cluster, hooks, dropped);
         verdict
     }
 
