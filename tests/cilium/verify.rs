@@ -131,6 +131,13 @@ pub(crate) fn a_policy_drops(bed: &Bed) -> Result<()> {
                 "{to}: last seen at {after:?}, not at {door}: {}",
                 report(&lost)
             );
+            // What Cilium itself counted meanwhile is said.
+            let reason = "policy denied, ingress: ";
+            ensure!(
+                lost.json["losses"].to_string().contains(reason),
+                "{reason:?} is not said: {}",
+                report(&lost)
+            );
             Ok(())
         });
     drop(policy);

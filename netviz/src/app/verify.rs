@@ -4,6 +4,7 @@ mod again;
 mod batch;
 mod causes;
 mod choice;
+mod cilium_drops;
 mod drops;
 mod ground;
 mod output;

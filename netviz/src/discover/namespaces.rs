@@ -49,7 +49,7 @@ impl Place {
 pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
     let mut places: BTreeMap<NetNsId, Place> = BTreeMap::new();
     let mut mounts = HashSet::new();
-    let mut views = HashMap::new();
+    let mut starts = HashMap::new();
     add_directory(&mut places, Path::new("/run/netns"));
     for pid in processes() {
         let Ok(id) = namespace(&format!("/proc/{pid}/ns/net")) else {
@@ -57,13 +57,19 @@ pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
         };
         let place = places.entry(NetNsId(id)).or_default();
         let mount = namespace(&format!("/proc/{pid}/ns/mnt")).ok();
-        // In one mount namespace, one process shows as much as another.
+        // All are compared, those of one mount namespace too: a young one of the node's would otherwise
+        // stand for it, and lose to whoever came to its network with other files.
         let is_first = place.process.is_none_or(|other| {
-            mount.is_some() && views.get(&id) != Some(&mount) && was_before(pid, other)
+            let first = starts.entry(id).or_insert_with(|| start(other));
+            let own = start(pid);
+            let before = is_before(own, *first);
+            if before {
+                *first = own;
+            }
+            before
         });
         if is_first {
             place.process = Some(pid);
-            views.insert(id, mount);
         }
         if let Some(mount) = mount
             && mounts.insert(mount)
@@ -84,9 +90,12 @@ pub(crate) fn namespace(path: &str) -> io::Result<u64> {
 
 /// Whether one process is older than another, which a lower id does not tell: they begin anew when
 /// they are used up, and a pod in the node's network may well have a lower one than the node.
-fn was_before(pid: i32, other: i32) -> bool {
-    let start = |pid| started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
-    matches!((start(pid), start(other)), (Some(one), Some(other)) if one < other)
+fn is_before(one: Option<u64>, other: Option<u64>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one < other)
+}
+
+fn start(pid: i32) -> Option<u64> {
+    started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// When a process was started, in ticks since the machine was: field 22 of `/proc/PID/stat`. The
@@ -141,6 +150,7 @@ mod tests {
     #[test]
     fn nobody_was_before_the_first_process() {
         let own = std::process::id().cast_signed();
+        let was_before = |one, other| is_before(start(one), start(other));
         assert!(was_before(1, own));
         assert!(!was_before(own, 1));
         assert!(!was_before(own, own));

@@ -1,12 +1,13 @@
 //! What stands behind the door at which packets were seen last.
 
+use super::cilium_drops::{CiliumDrops, MOST};
 use crate::{
     model::{Cluster, Direction, Door, qualified},
     verify::{CrossingRow, Hooks, Loss, Verdict, Way},
 };
 
-/// Adds to each loss what the chains and the devices say about it.
-pub(super) fn add(verdict: &mut Verdict, cluster: &Cluster, hooks: &Hooks) {
+/// Adds to each loss what the chains, Cilium and the devices say about it.
+pub(super) fn add(verdict: &mut Verdict, cluster: &Cluster, hooks: &Hooks, cilium: &CiliumDrops) {
     let Verdict {
         request,
         reply,
@@ -18,17 +19,44 @@ pub(super) fn add(verdict: &mut Verdict, cluster: &Cluster, hooks: &Hooks) {
             Way::Request => &*request,
             Way::Reply => &*reply,
         };
-        let found = causes(loss, rows, cluster, hooks);
+        let found = causes(loss, rows, cluster, hooks, cilium);
         loss.causes.extend(found);
     }
 }
 
-fn causes(loss: &Loss, rows: &[CrossingRow], cluster: &Cluster, hooks: &Hooks) -> Vec<String> {
+fn causes(
+    loss: &Loss,
+    rows: &[CrossingRow],
+    cluster: &Cluster,
+    hooks: &Hooks,
+    cilium: &CiliumDrops,
+) -> Vec<String> {
     let row = |place: Option<usize>| rows.get(place?);
     let last = row(loss.after);
     let behind = last.and_then(|row| behind(row, cluster, hooks));
     let next = row(loss.before).and_then(|row| Some((row, door(cluster, row)?)));
-    behind.into_iter().chain(next.and_then(down)).collect()
+    let said = last.and_then(|row| said(row, cluster, hooks, cilium));
+    let causes = behind.into_iter().chain(said);
+    causes.chain(next.and_then(down)).collect()
+}
+
+/// Cilium counts its drops by reason alone: others' are among them.
+fn said(
+    row: &CrossingRow,
+    cluster: &Cluster,
+    hooks: &Hooks,
+    cilium: &CiliumDrops,
+) -> Option<String> {
+    let door = door(cluster, row)?;
+    let programs = hooks.get(&(door.id, row.direction))?;
+    let by_cilium = programs.iter().any(|name| name.starts_with("cil_"));
+    let reasons = cilium.get(&door.node).filter(|_| by_cilium)?;
+    let reasons: Vec<_> = reasons.iter().take(MOST).map(String::as_str).collect();
+    (!reasons.is_empty()).then(|| {
+        let node = &row.node;
+        let reasons = reasons.join("; ");
+        format!("Cilium counted drops on {node} meanwhile, of whatever packets: {reasons}")
+    })
 }
 
 fn behind(row: &CrossingRow, cluster: &Cluster, hooks: &Hooks) -> Option<String> {

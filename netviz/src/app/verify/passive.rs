@@ -10,7 +10,12 @@ use anyhow::{Context as _, Result};
 use netviz_ebpf::follow::{Passed, Tally};
 use nix::time::{ClockId, clock_gettime};
 
-use super::{attach, causes, choice, ground::Look, mode, standing};
+use super::{
+    attach, causes, choice,
+    cilium_drops::{self, CiliumDropping, CiliumDrops},
+    ground::Look,
+    mode, standing,
+};
 use crate::{
     app::signals::Signals,
     cli::VerifyArgs,
@@ -50,7 +55,8 @@ pub(super) async fn run(
         standing = standing => standing.context("looking out at the doors has ended unexpectedly")?,
         () = signals.any() => anyhow::bail!("ended by a signal before its time"),
     };
-    // Whoever looks out has his own.
+    let cilium = cilium_drops::start(look);
+    // Whoever looks out or reads Cilium's drops has his own.
     privileges::keep_only(&[]);
     let mut window = pair.window(standing.at);
     say(args, &addresses);
@@ -67,6 +73,7 @@ pub(super) async fn run(
             }
         }
     }
+    let cilium = cilium.map(CiliumDropping::finish).unwrap_or_default();
     let closing = watching.finish();
     while let Ok(News::Seen(more)) = news.try_recv() {
         seen.extend(more);
@@ -80,6 +87,7 @@ pub(super) async fn run(
         window,
         standing: &standing,
         closing: &closing,
+        cilium,
         note: chosen.note,
     };
     Ok(passive.judge(&seen))
@@ -130,6 +138,7 @@ struct Passive<'a> {
     window: Window,
     standing: &'a Standing,
     closing: &'a Closing<Pair>,
+    cilium: CiliumDrops,
     note: Option<String>,
 }
 
@@ -155,7 +164,7 @@ impl Passive<'_> {
         };
         let mut verdict = verify::judge(cluster, &self.route, &expectations, &observation, probes);
         verdict.traffic = Some(self.traffic(&following, &known));
-        causes::add(&mut verdict, cluster, &hooks);
+        causes::add(&mut verdict, cluster, &hooks, &self.cilium);
         self.count(&mut verdict);
         verdict
     }

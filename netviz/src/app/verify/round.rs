@@ -9,7 +9,13 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
 
-use super::{causes, choice, drops, ground::Look, service, standing, target};
+use super::{
+    causes, choice,
+    cilium_drops::{self, CiliumDropping, CiliumDrops},
+    drops,
+    ground::Look,
+    service, standing, target,
+};
 use crate::{
     app::signals::Signals,
     model::{Direction, DoorId, NetNsId, Side, plain},
@@ -89,9 +95,10 @@ pub(super) async fn run(
         }
     };
     let mut drops = drops::listening(listening).await;
+    let cilium = cilium_drops::start(look);
     let (probing, mut reports) = round.send()?;
     if options.last {
-        // Whoever sends and whoever looks out has his own.
+        // Whoever sends, looks out or reads Cilium's drops has his own.
         privileges::keep_only(&[]);
     }
     let interrupted = loop {
@@ -109,6 +116,7 @@ pub(super) async fn run(
     while let Ok(News::Seen(seen)) = news.try_recv() {
         round.take(&seen);
     }
+    let cilium = cilium.map(CiliumDropping::finish).unwrap_or_default();
     let closing = watching.finish();
     while let Ok(News::Seen(seen)) = news.try_recv() {
         round.take(&seen);
@@ -116,7 +124,7 @@ pub(super) async fn run(
     round.take(&closing.seen);
     round.drop(drops.as_mut());
     Ok(Outcome {
-        verdicts: round.verdicts(&standing, &closing),
+        verdicts: round.verdicts(&standing, &closing, &cilium),
         interrupted,
     })
 }
@@ -254,7 +262,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn verdicts(mut self, standing: &Standing, closing: &Closing) -> Vec<Verdict> {
+    fn verdicts(
+        mut self,
+        standing: &Standing,
+        closing: &Closing,
+        cilium: &CiliumDrops,
+    ) -> Vec<Verdict> {
         let hooks = standing::hooks(standing);
         let hidden = standing::hidden(standing, &closing.hidden);
         let missed = closing.missed.values().sum();
@@ -266,16 +279,16 @@ impl<'a> Round<'a> {
                 observation.missed = missed;
                 observation.notes.extend(self.note.clone());
                 observation.notes.extend(pair.note.clone());
-                self.judge(flow as u32, pair, &hooks, observation)
+                self.judge((flow as u32, pair), &hooks, cilium, observation)
             })
             .collect()
     }
 
     fn judge(
         &self,
-        flow: u32,
-        pair: &Pair,
+        (flow, pair): (u32, &Pair),
         hooks: &Hooks,
+        cilium: &CiliumDrops,
         mut observation: Observation,
     ) -> Verdict {
         let cluster = &self.look.cluster;
@@ -290,10 +303,7 @@ impl<'a> Round<'a> {
             observation
                 .notes
                 .push(format!("{name} was delivered to {}", receiver.name));
-            route.to = verify::Party {
-                name: format!("{name} ({})", receiver.name),
-                ..receiver
-            };
+            route.to = verify::Party { name, ..receiver };
         }
         let candidates = verify::candidates(cluster, &route, hooks, self.options.mode);
         let mut expectations = verify::expectations(cluster, &route, &candidates, hooks);
@@ -310,7 +320,7 @@ impl<'a> Round<'a> {
         }
         let probes = self.probes(pair);
         let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
-        causes::add(&mut verdict, cluster, hooks);
+        causes::add(&mut verdict, cluster, hooks, cilium);
         verdict
     }
 

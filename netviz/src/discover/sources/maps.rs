@@ -3,6 +3,7 @@
 //!
 //! They are only ever read, and only where their sizes are those of a layout that is known.
 
+pub(crate) mod drops;
 pub mod layout;
 mod pinned;
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, lpm_trie::Key};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, PerCpuHashMap, lpm_trie::Key};
 use aya_obj::generated::{BPF_F_RDONLY, bpf_attr, bpf_cmd};
 
 /// A map that cannot be written through this handle.
@@ -40,6 +40,10 @@ impl Pinned {
         self.kind == MapType::Hash && self.sizes == sizes
     }
 
+    pub(super) fn is_per_cpu_hash(&self, sizes: (usize, usize)) -> bool {
+        self.kind == MapType::PerCpuHash && self.sizes == sizes
+    }
+
     pub(super) fn is_trie(&self, sizes: (usize, usize)) -> bool {
         self.kind == MapType::LpmTrie && self.sizes == sizes
     }
@@ -62,6 +66,25 @@ impl Pinned {
             entries.push(entry.map_err(said)?);
         }
         Ok((entries, true))
+    }
+
+    /// What a hash holds that has a value for each CPU: the sum of `number` over them. `most` entries,
+    /// read within `limit`.
+    pub(super) fn sums<const K: usize, const V: usize>(
+        self,
+        most: usize,
+        limit: Duration,
+        number: impl Fn(&[u8; V]) -> u64,
+    ) -> io::Result<Vec<([u8; K], u64)>> {
+        let map = PerCpuHashMap::<_, [u8; K], [u8; V]>::try_from(Map::PerCpuHashMap(self.map));
+        let map = map.map_err(said)?;
+        let until = Instant::now() + limit;
+        let entries = map.iter().take(most).take_while(|_| Instant::now() < until);
+        let sum = |entry: Result<([u8; K], aya::maps::PerCpuValues<[u8; V]>), MapError>| {
+            let (key, values) = entry.map_err(said)?;
+            Ok((key, values.iter().map(&number).sum()))
+        };
+        entries.map(sum).collect()
     }
 
     /// What a trie has for each key: its longest match, as a program gets it.

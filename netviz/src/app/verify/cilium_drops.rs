@@ -1,0 +1,59 @@
+//! What Cilium dropped on each node while packets were sent: the datapath's own word on a loss.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::mpsc, thread};
+
+use super::ground::Look;
+use crate::discover::sources::maps::drops::{self, Drops};
+
+/// Reasons by index of the node, most packets first.
+pub(super) type CiliumDrops = BTreeMap<usize, Vec<String>>;
+
+/// Reasons that are said, at the most: on a node with traffic there is always something.
+pub(super) const MOST: usize = 3;
+
+/// A thread that has read what was dropped before, and has privileges of its own to read it again.
+pub(super) struct CiliumDropping {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<CiliumDrops>,
+}
+
+/// Returns once it was read. `None` where no node has such a map, or no thread could be had: nobody
+/// waits for this.
+pub(super) fn start(look: &Look) -> Option<CiliumDropping> {
+    let nodes = look.cluster.nodes.iter().enumerate();
+    let nodes: Vec<(usize, Vec<PathBuf>)> = nodes
+        .filter(|(_, node)| node.cilium)
+        .filter_map(|(index, node)| Some((index, look.found.roots.get(&node.netns)?.clone())))
+        .collect();
+    let (end, ended) = mpsc::channel();
+    let (ready, begun) = mpsc::channel();
+    let thread = thread::Builder::new().name("cilium drops".into());
+    let thread = thread.spawn(move || {
+        let read = |(index, roots): (usize, Vec<PathBuf>)| {
+            let before = drops::read(&roots)?;
+            Some((index, roots, before))
+        };
+        let before: Vec<_> = nodes.into_iter().filter_map(read).collect();
+        if ready.send(!before.is_empty()).is_err() || ended.recv().is_err() {
+            return CiliumDrops::new();
+        }
+        before.into_iter().filter_map(more).collect()
+    });
+    let thread = thread.ok()?;
+    // Where it is dropped, the thread ends by itself.
+    (begun.recv() == Ok(true)).then_some(CiliumDropping { end, thread })
+}
+
+fn more((index, roots, before): (usize, Vec<PathBuf>, Drops)) -> Option<(usize, Vec<String>)> {
+    Some((index, drops::words(&before, &drops::read(&roots)?)))
+}
+
+impl CiliumDropping {
+    /// Reads it again: what was dropped meanwhile.
+    pub(super) fn finish(self) -> CiliumDrops {
+        let told = self.end.send(());
+        told.ok()
+            .and_then(|()| self.thread.join().ok())
+            .unwrap_or_default()
+    }
+}
