@@ -59,3 +59,16 @@ pub fn without_programs(names: &[&str]) -> bool {
 pub fn without_file(path: &str) -> bool {
     !Path::new(path).exists() && because(&format!("there is no {path}"))
 }
+
+/// Skips the test on a kernel older than this one: for what no question tells, and the test alone
+/// would show.
+#[must_use]
+pub fn before(version: (u32, u32), reason: &str) -> bool {
+    let release = nix::sys::utsname::uname().unwrap();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split('.').map_while(|part| part.parse().ok());
+    let own = (numbers.next(), numbers.next());
+    let own = own.0.zip(own.1).expect("a kernel has a version");
+    let (major, minor) = version;
+    own < version && because(&format!("before Linux {major}.{minor}, {reason}"))
+}

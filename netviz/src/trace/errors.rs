@@ -3,6 +3,7 @@
 use std::io;
 
 use aya::{maps::MapError, programs::ProgramError, sys::SyscallError};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::load::LoadError;
 
@@ -14,9 +15,22 @@ pub(super) fn explain_load(error: &LoadError) -> String {
         )
         | LoadError::Map(MapError::CreateError { io_error, .. })
         | LoadError::Object(aya::EbpfError::MapError(MapError::CreateError { io_error, .. })) => {
-            explain(io_error)
+            with_limit(io_error, explain(io_error))
         }
         other => other.to_string(),
+    }
+}
+
+/// Before Linux 5.11 maps and programs are locked memory, and too much of it is EPERM as well.
+fn with_limit(error: &io::Error, said: String) -> String {
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft != RLIM_INFINITY && error.raw_os_error() == Some(libc::EPERM) => {
+            let kib = soft >> 10;
+            format!(
+                "{said}; before Linux 5.11 raise RLIMIT_MEMLOCK too (ulimit -l), {kib} KiB here"
+            )
+        }
+        _ => said,
     }
 }
 

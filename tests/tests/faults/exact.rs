@@ -80,17 +80,23 @@ fn datagrams_that_the_kernel_segments() {
     let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
     let to = pair.ends[1].address;
     send::segmented(pair.rooms[0].netns(), to, 200, (20, 1_000)).unwrap();
-    let [near, far] = pair.compare(200);
+    // Linux 5.10 cuts them before they come to a veth interface.
+    let near = pair.links()[0];
+    let packets = match near.tx_packets + near.tx_dropped {
+        0..=200 => 200,
+        _ => 200 * 20,
+    };
+    let [near, far] = pair.compare(packets);
     let expected = Counts {
-        packets: 200,
+        packets,
         segments: 200 * 20,
-        bytes: 200 * (20 * 1_000 + HEADERS),
+        bytes: 200 * 20 * 1_000 + packets * HEADERS,
     };
     assert_eq!([near[1], far[0]], [expected, expected]);
     let received = pair.links()[1].rx_packets;
     Row::new(
         "udp, cut by the kernel (UDP_SEGMENT)",
-        200,
+        packets,
         received,
         far[0].packets,
     )
