@@ -52,8 +52,8 @@ fn as_the_backend(site: &Site, from: &Pod, asked: &[[&str; 3]]) {
         let said = verify(&site.lab, &[&[from.as_str()], &words[..]].concat());
         let said = expect(said, "verified");
         assert_eq!(arrived(&said), (Some(4), Some(4)), "{:#}", said.json);
-        let name = said.json["to"]["name"].as_str().unwrap_or_default();
-        assert!(name.contains(&backend.name), "{name}");
+        let pod = said.json["to"]["pod"].as_str().unwrap_or_default();
+        assert!(pod.ends_with(&backend.name), "{:#}", said.json["to"]);
         for way in ["request", "reply"] {
             assert_eq!(said.crossed(way), straight.crossed(way), "{words:?}");
         }
