@@ -83,7 +83,7 @@ impl Site {
                     "verify",
                     "--passive",
                     "--for",
-                    "1200ms",
+                    "600ms",
                     "--fast-attach",
                     "-o",
                     "json",

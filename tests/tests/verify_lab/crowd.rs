@@ -12,7 +12,7 @@ use std::{
 
 use aya::programs::LinkOrder;
 use netviz::{
-    lab::{Mode, UDP_PORT},
+    lab::{Mode, Pod, UDP_PORT},
     model::Direction,
 };
 use netviz_ebpf::crossing::{MAGIC, Marker};
@@ -85,32 +85,40 @@ fn swapped(site: &Site) {
     assert!(notes.contains(&words), "{notes}");
 }
 
-/// No probe is missed, and nobody else's packet is taken for one.
+/// No probe is missed, and nobody else's packet is taken for one: on the way with most doors, and on
+/// the one with fewest, where most packets a second get through.
 pub(super) fn others_beside(mode: Mode) {
     let site = Site::up(mode, false);
-    let [a, _, c] = site.pods();
+    let [a, b, c] = site.pods();
+    beside(&site, a, b);
+    beside(&site, a, c);
+}
+
+/// From one pod to another, the others' and the probes alike.
+fn beside(site: &Site, from: &Pod, to: &Pod) {
     // It takes what it is sent and does not answer.
-    let sink = site.lab.netns(c).unwrap();
-    let sink = sink.run(|| UdpSocket::bind((c.address, UDP_PORT - 1)).unwrap());
+    let sink = site.lab.netns(to).unwrap();
+    let sink = sink.run(|| UdpSocket::bind((to.address, UDP_PORT - 1)).unwrap());
     let sink = sink.unwrap();
-    let to = sink.local_addr().unwrap();
-    let from = site.lab.netns(a).unwrap();
+    let address = sink.local_addr().unwrap();
+    let netns = site.lab.netns(from).unwrap();
     let sent = AtomicU64::new(0);
     let (said, rate) = thread::scope(|scope| {
         let over = Over::default();
         let told = Arc::clone(&over.0);
         let sent = &sent;
-        scope.spawn(move || from.run(|| crowd(to, &told, sent)).unwrap());
+        scope.spawn(move || netns.run(|| crowd(address, &told, sent)).unwrap());
         let begun = wait_until(ARRIVAL, || sent.load(Ordering::Relaxed) > 0);
         assert!(begun, "the others do not send");
         let (before, begin) = (sent.load(Ordering::Relaxed), Instant::now());
-        let (from, to) = (a.address.to_string(), c.address.to_string());
+        let (from, to) = (from.address.to_string(), to.address.to_string());
         let manner = ["--fast-attach", "--count", "20", "--interval", "5ms"];
         let said = asked(&site.lab, &[&[from.as_str(), &to], &manner[..]].concat());
         let during = sent.load(Ordering::Relaxed) - before;
         (said, during as f64 / begin.elapsed().as_secs_f64())
     });
-    println!("{mode}: others sent {rate:.0} packets/s");
+    let (mode, node) = (site.mode, &to.node);
+    println!("{mode}: others sent {rate:.0} packets/s to {node}");
     let said = expect(said, "verified");
     assert_eq!(arrived(&said), (Some(20), Some(20)));
     for way in ["request", "reply"] {

@@ -61,5 +61,6 @@ in_each_mode!(broken::destination_down);
 in_each_mode!(fragments::in_fragments);
 in_each_mode!(fragments::too_narrow);
 in_each_mode!(service::to_a_service);
+in_each_mode!(often::one_after_the_other);
 in_each_mode!(crowd::doubled_and_swapped);
 in_each_mode!(crowd::others_beside);

@@ -26,13 +26,17 @@ const FUZZ_SECONDS: &str = "600";
 /// As `faults::flat` calls it: how long pods come and go.
 const CHURN_VARIABLE: &str = "NETVIZ_CHURN_SECONDS";
 const CHURN_SECONDS: &str = "3600";
+/// As `verify_lab::often` calls it: how many in a row, in each mode.
+const RUNS_VARIABLE: &str = "NETVIZ_VERIFY_RUNS";
+const RUNS: &str = "100";
 /// As `netviz_tests::fault` calls it.
 const FAULTS_VARIABLE: &str = "NETVIZ_FAULTS";
 
 /// What takes long, and how long where it may.
-const LONG: [(&str, &str); 2] = [
+const LONG: [(&str, &str); 3] = [
     (FUZZ_VARIABLE, FUZZ_SECONDS),
     (CHURN_VARIABLE, CHURN_SECONDS),
+    (RUNS_VARIABLE, RUNS),
 ];
 
 /// Tests that cargo builds and runs at once.
