@@ -116,10 +116,15 @@ pub fn segmented(
     from.run(|| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect((to, PORT))?;
-        set_option(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, size as i32)?;
+        cut_into(&socket, size)?;
         let buffer = vec![0x6e; segments * size];
         (0..count).try_for_each(|_| socket.send(&buffer).map(drop))
     })?
+}
+
+/// The kernel cuts what this socket is given into datagrams of `size` bytes (`UDP_SEGMENT`, Linux 4.18).
+pub fn cut_into(socket: &UdpSocket, size: usize) -> io::Result<()> {
+    set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, size as i32)
 }
 
 /// What a TCP socket says of itself: segments that it sent and received, acknowledgements included.

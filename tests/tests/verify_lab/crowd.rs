@@ -1,16 +1,21 @@
 //! Packets that come twice or in another order, and those of others beside them.
 
 use std::{
-    net::UdpSocket,
+    io,
+    net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use aya::programs::LinkOrder;
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
 use netviz::{
     lab::{Mode, Pod, UDP_PORT},
     model::Direction,
@@ -19,7 +24,7 @@ use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{
     foreign::{Foreign, Verdict},
     relay::Relay,
-    skip,
+    send, skip, stats,
     verdicts::asked,
     wait::wait_until,
 };
@@ -30,8 +35,8 @@ use super::site::{Site, arrived, expect};
 const CROWD: u64 = 100_000;
 /// On a machine that does other things.
 const ARRIVAL: Duration = Duration::from_secs(10);
-/// They are sent so many at a time.
-const BURST: u64 = 50;
+/// They are sent so many at a time: as many as one system call takes.
+const BURST: u64 = 64;
 
 pub(super) fn doubled_and_swapped(mode: Mode) {
     if skip::without_tcx() {
@@ -90,6 +95,7 @@ fn swapped(site: &Site) {
 pub(super) fn others_beside(mode: Mode) {
     let site = Site::up(mode, false);
     let [a, b, c] = site.pods();
+    cut_early(&site, a);
     beside(&site, a, b);
     beside(&site, a, c);
 }
@@ -102,19 +108,21 @@ fn beside(site: &Site, from: &Pod, to: &Pod) {
     let sink = sink.unwrap();
     let address = sink.local_addr().unwrap();
     let netns = site.lab.netns(from).unwrap();
-    let sent = AtomicU64::new(0);
+    // Of the two ends the node's, behind which all others stand.
+    let mut netlink = site.netlink(site.node(from));
+    let mut crossed = || stats::links(&mut netlink).unwrap()[&from.interface.index].rx_packets;
     let (said, rate) = thread::scope(|scope| {
         let over = Over::default();
         let told = Arc::clone(&over.0);
-        let sent = &sent;
-        scope.spawn(move || netns.run(|| crowd(address, &told, sent)).unwrap());
-        let begun = wait_until(ARRIVAL, || sent.load(Ordering::Relaxed) > 0);
+        scope.spawn(move || netns.run(|| crowd(address, &told)).unwrap().unwrap());
+        let quiet = crossed();
+        let begun = wait_until(ARRIVAL, || crossed() > quiet + BURST);
         assert!(begun, "the others do not send");
-        let (before, begin) = (sent.load(Ordering::Relaxed), Instant::now());
+        let (before, begin) = (crossed(), Instant::now());
         let (from, to) = (from.address.to_string(), to.address.to_string());
         let manner = ["--fast-attach", "--count", "20", "--interval", "5ms"];
         let said = asked(&site.lab, &[&[from.as_str(), &to], &manner[..]].concat());
-        let during = sent.load(Ordering::Relaxed) - before;
+        let during = crossed() - before;
         (said, during as f64 / begin.elapsed().as_secs_f64())
     });
     let (mode, node) = (site.mode, &to.node);
@@ -144,26 +152,37 @@ impl Drop for Over {
 }
 
 /// Datagrams as long as probes, the half of them marked by another run.
-fn crowd(to: std::net::SocketAddr, stop: &AtomicBool, sent: &AtomicU64) {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
-    socket.connect(to).unwrap();
+fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
     let marker = Marker {
         magic: MAGIC,
         cookie: [1; 16],
         ..Marker::default()
     };
     let marked = [&[0; 24][..], &marker.bytes()].concat();
-    let datagrams = [marked, vec![0x6e; 56]];
+    let datagrams = [marked.clone(), vec![0x6e; marked.len()]].concat();
+    let burst = datagrams.repeat(BURST as usize / 2);
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.connect(to)?;
+    send::cut_into(&socket, marked.len())?;
     let begin = Instant::now();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        for _ in 0..BURST {
-            // What does not fit anywhere is lost, as others' packets are.
-            socket.send(&datagrams[(number % 2) as usize]).ok();
-            number += 1;
-        }
-        sent.store(number, Ordering::Relaxed);
+        // What does not fit anywhere is lost, as others' packets are.
+        socket.send(&burst).ok();
+        number += BURST;
         let due = Duration::from_secs_f64(number as f64 / CROWD as f64);
         thread::sleep(due.saturating_sub(begin.elapsed()));
     }
+    Ok(())
+}
+
+/// The kernel cuts large buffers into packets before the device has them, and not behind its other
+/// end: each crosses every door but the first by itself.
+fn cut_early(site: &Site, pod: &Pod) {
+    let mut message = LinkMessage::default();
+    message.header.index = pod.eth0.index;
+    message.attributes = vec![LinkAttribute::GsoMaxSegs(1)];
+    let mut netlink = site.netlink(pod);
+    let changed = netlink.change(RouteNetlinkMessage::SetLink(message));
+    changed.expect("a device takes what it sends in single segments");
 }
