@@ -17,6 +17,9 @@ use nix::{
 
 use super::wait::until;
 
+/// Comes behind everything that a program wrote; no terminal shows it (an application's command).
+const END: &[u8] = b"\x1b_end\x1b\\";
+
 /// The program, the terminal's other side, and everything that was written to it.
 #[derive(Debug)]
 pub struct Terminal {
@@ -162,11 +165,21 @@ impl Terminal {
             .expect("the terminal takes keys");
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program's end, and for the last that it wrote.
     pub fn ends(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         let look = || child.try_wait().ok().flatten().ok_or("it runs");
-        until("the program ends", limit, look).0
+        let status = until("the program ends", limit, look).0;
+        self.slave.write_all(END).expect("the terminal is there");
+        let read = || {
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = output.written.strip_suffix(END).map(<[u8]>::len);
+            let before = before.ok_or("there is more to come")?;
+            output.written.truncate(before);
+            Ok::<(), &str>(())
+        };
+        until("everything is read", limit, read);
+        status
     }
 
     /// What is wrong with the terminal that the program has left.
