@@ -4,9 +4,12 @@ use std::{
     io,
     net::{Ipv4Addr, TcpStream, UdpSocket},
     os::fd::AsRawFd as _,
+    time::Duration,
 };
 
 use netviz::sys::netns::NetNs;
+
+use crate::wait::wait_until;
 
 /// Ethernet, IPv4 and UDP headers: what a datagram is longer at a door than in a socket.
 pub const HEADERS: u64 = 14 + 20 + 8;
@@ -83,10 +86,23 @@ pub struct Sink {
     received: u64,
 }
 
+/// How long a process may take from its start to its program.
+const FORKED: Duration = Duration::from_secs(5);
+
 impl Sink {
     /// Listens in `namespace` on every address, with room for some thousand small datagrams.
     pub fn open(namespace: &NetNs) -> io::Result<Self> {
-        let socket = namespace.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
+        // A process that another test starts has a copy of the one before until it executes its
+        // program.
+        let mut bound = Err(io::ErrorKind::AddrInUse.into());
+        wait_until(FORKED, || {
+            bound = namespace
+                .run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)))
+                .flatten();
+            let error = bound.as_ref().err();
+            error.map(io::Error::kind) != Some(io::ErrorKind::AddrInUse)
+        });
+        let socket = bound?;
         socket.set_nonblocking(true)?;
         set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 16 << 20)?;
         Ok(Self {
