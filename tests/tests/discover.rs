@@ -1,8 +1,12 @@
 //! What is found is what is there: the laboratory's plan, door by door.
 
 use std::{
-    collections::BTreeSet, fs::File, os::unix::process::CommandExt as _, process::Command,
-    time::Instant,
+    collections::BTreeSet,
+    fs::{self, File},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use netviz::{
@@ -10,9 +14,12 @@ use netviz::{
     lab::{Lab, Mode, Options},
     model::{Cluster, NetNsId, Role, Side},
 };
-use netviz_tests::cli::{
-    doors::{Known, found, planned},
-    netviz::{command, looking_at, nodes},
+use netviz_tests::{
+    cli::{
+        doors::{Known, found, planned},
+        netviz::{command, looking_at, nodes},
+    },
+    skip,
 };
 use serde_json::Value;
 
@@ -160,24 +167,27 @@ fn json(mut command: Command) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Has a program start in namespaces of another process.
+fn enter(command: &mut Command, pid: i32, kinds: &[&str]) {
+    let open = |kind| File::open(format!("/proc/{pid}/ns/{kind}")).unwrap();
+    let namespaces: Vec<_> = kinds.iter().map(open).collect();
+    let enter = move || {
+        for namespace in &namespaces {
+            nix::sched::setns(namespace, nix::sched::CloneFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: system calls alone, on descriptors that are open.
+    unsafe { command.pre_exec(enter) };
+}
+
 #[test]
 fn from_inside_a_node_that_node_alone() {
     let lab = lab(Mode::Vxlan);
     let wire = wire(&scan(&select(&pids(&lab), false, &[], &[])).unwrap().cluster);
     for node in lab.nodes() {
-        let namespaces: Vec<_> = ["mnt", "uts", "net"]
-            .iter()
-            .map(|kind| File::open(format!("/proc/{}/ns/{kind}", node.pid)).unwrap())
-            .collect();
         let mut netviz = command(&[]);
-        let enter = move || {
-            for namespace in &namespaces {
-                nix::sched::setns(namespace, nix::sched::CloneFlags::empty())?;
-            }
-            Ok(())
-        };
-        // SAFETY: system calls alone, on descriptors that are open.
-        unsafe { netviz.pre_exec(enter) };
+        enter(&mut netviz, node.pid, &["mnt", "uts", "net"]);
         let snapshot = json(netviz);
         assert_eq!(snapshot["nodes"].as_array().unwrap().len(), 1);
         let expected: BTreeSet<_> = planned(&lab, wire)
@@ -235,6 +245,55 @@ fn a_node_by_process_by_path_and_by_both() {
         .collect();
     // The pod's own two, and the other end of eth0.
     assert_eq!(names, ["eth0", pod.interface.name.as_str(), "lo"]);
+    lab.down().unwrap();
+}
+
+/// Does nothing until it is waited for: that closes its standard input.
+fn idle(pid: i32, kinds: &[&str]) -> Child {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    enter(&mut command, pid, kinds);
+    command.spawn().unwrap()
+}
+
+/// The last process id that was given: who writes it says where the next one is looked for.
+const LAST_ID: &str = "/proc/sys/kernel/ns_last_pid";
+
+/// Idle processes until one has an id as it is wanted: the next that is free behind `last` may go
+/// to somebody else.
+fn idle_at(last: i32, wanted: impl Fn(i32) -> bool, pid: i32, kinds: &[&str]) -> Child {
+    for _ in 0..20 {
+        fs::write(LAST_ID, last.to_string()).unwrap();
+        let mut child = idle(pid, kinds);
+        if wanted(child.id().cast_signed()) {
+            return child;
+        }
+        child.wait().unwrap();
+    }
+    panic!("no process has an id that is wanted behind {last}");
+}
+
+/// Ids begin anew when they are used up: then an agent that is restarted has a lower one than its
+/// node, and one that shares the node's network, but not its files, has a higher one.
+#[test]
+fn a_node_is_known_by_its_oldest_process() {
+    if skip::without_file(LAST_ID) || skip::without_programs(&["cat"]) {
+        return;
+    }
+    let lab = lab(Mode::Vxlan);
+    let node = &lab.nodes()[0];
+    let mut stranger = idle_at(node.pid, |id| id > node.pid, node.pid, &["net"]);
+    // The kernel tells ages in hundredths of a second.
+    thread::sleep(Duration::from_millis(20));
+    let own = ["mnt", "uts", "net"];
+    let mut young = idle_at(1, |id| id < node.pid, node.pid, &own);
+    let mut netviz = command(&[]);
+    netviz.env("NETVIZ_NETNS", format!("/proc/{}/ns/net", node.pid));
+    let snapshot = json(netviz);
+    for child in [&mut stranger, &mut young] {
+        child.wait().unwrap();
+    }
+    assert_eq!(snapshot["nodes"][0]["name"], node.name.as_str());
     lab.down().unwrap();
 }
 
