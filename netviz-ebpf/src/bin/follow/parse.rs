@@ -2,7 +2,7 @@
 
 use core::{mem, ptr};
 
-use aya_ebpf::{helpers::bpf_skb_load_bytes, programs::TcContext};
+use aya_ebpf::{helpers::bpf_skb_load_bytes, macros::map, maps::PerCpuArray, programs::TcContext};
 use netviz_ebpf::follow::{ASKS, GENEVE, IS_OUTER, IS_REPLY, IS_STREAM, Sought, TUNNEL_PORTS};
 
 const ETHERNET: u32 = 14;
@@ -40,36 +40,64 @@ pub(crate) struct Found {
 }
 
 /// An IP header.
+#[repr(C)]
+#[derive(Clone, Copy)]
 struct Header {
-    /// [`IS_REPLY`] or nothing; `None` where it is another pair's.
-    way: Option<u32>,
+    /// IP id and place of the fragment.
+    piece: u64,
+    /// [`IS_REPLY`] or nothing; [`ANOTHER`] where it is another pair's.
+    way: u32,
     protocol: u32,
     ttl: u32,
     /// Where the transport header begins.
     transport: u32,
     /// Bytes from there on, as the header says; 0 where it does not.
     length: u32,
-    /// IP id and place of the fragment.
-    piece: u64,
-    /// A fragment that is not the first: no transport header.
-    is_rest: bool,
+    /// Not 0 in a fragment that is not the first: no transport header.
+    is_rest: u32,
+}
+
+/// No way of the two's.
+const ANOTHER: u32 = u32::MAX;
+
+/// What was found, in between.
+///
+/// A verifier knows of each value on each path what led to it, and follows what comes after once for
+/// each; of what it reads from a map it knows nothing, and follows it once. That makes loading several
+/// times as quick.
+#[map]
+static NETVIZ_BETWEEN: PerCpuArray<Header> = PerCpuArray::with_max_entries(1, 0);
+
+/// The same header, of which a verifier knows nothing.
+#[inline(always)]
+fn unknown(header: Header) -> Option<Header> {
+    let between = NETVIZ_BETWEEN.get_ptr_mut(0)?;
+    // SAFETY: the map's own entry on this CPU; a hook runs with softirqs off, so that nothing else
+    // writes to it meanwhile. Volatile, or the compiler would leave the way through memory out.
+    unsafe {
+        ptr::write_volatile(between, header);
+        Some(ptr::read_volatile(between))
+    }
 }
 
 /// The packet that is sought, if this one is or holds it.
 #[inline(always)]
 pub(crate) fn find(ctx: &TcContext, sought: &Sought) -> Option<Found> {
     let at = beginning(ctx)?;
-    let outside = header(ctx, at, &near(ctx, at)?, sought)?;
-    let (found, outer) = if outside.way.is_some() {
+    let outside = unknown(header(ctx, at, &near(ctx, at)?, sought)?)?;
+    let (found, outer) = if outside.way != ANOTHER {
         (outside, 0)
-    } else if outside.protocol == UDP && !outside.is_rest {
+    } else if outside.protocol == UDP && outside.is_rest == 0 {
         let at = inside(ctx, outside.transport)?;
         (header(ctx, at, &read(ctx, at)?, sought)?, IS_OUTER)
     } else {
         return None;
     };
-    // Called once: a verifier follows each copy of it by itself, and that takes most of the loading.
-    told_apart(ctx, &found, found.way? | outer, sought)
+    if found.way == ANOTHER {
+        return None;
+    }
+    let way = found.way | outer;
+    told_apart(ctx, &unknown(Header { way, ..found })?, sought)
 }
 
 /// Where the IP header begins: devices without Ethernet headers (WireGuard) begin with it.
@@ -129,13 +157,13 @@ fn ipv4(at: u32, words: &[u32; 5], sought: &Sought) -> Header {
     let (from, to) = (words[3], words[4]);
     let (a, b) = (sought.from[0], sought.to[0]);
     let way = if sought.family != 4 {
-        None
+        ANOTHER
     } else if from == a && to == b {
-        Some(0)
+        0
     } else if from == b && to == a {
-        Some(IS_REPLY)
+        IS_REPLY
     } else {
-        None
+        ANOTHER
     };
     Header {
         way,
@@ -145,7 +173,7 @@ fn ipv4(at: u32, words: &[u32; 5], sought: &Sought) -> Header {
         length: total.saturating_sub(size),
         // Without "don't fragment", which a router may take away.
         piece: u64::from(words[1] & u32::from_ne_bytes([0xff, 0xff, 0x1f, 0xff])),
-        is_rest: place > 0,
+        is_rest: place.into(),
     }
 }
 
@@ -156,13 +184,13 @@ fn ipv6(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option<H
     let from = [words[2], words[3], words[4], rest[0]];
     let to = [rest[1], rest[2], rest[3], rest[4]];
     let way = if sought.family != 6 {
-        None
+        ANOTHER
     } else if same(&from, &sought.from) && same(&to, &sought.to) {
-        Some(0)
+        0
     } else if same(&from, &sought.to) && same(&to, &sought.from) {
-        Some(IS_REPLY)
+        IS_REPLY
     } else {
-        None
+        ANOTHER
     };
     let mut header = Header {
         way,
@@ -171,9 +199,9 @@ fn ipv6(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option<H
         transport: at + 40,
         length: u32::from(u16::from_be_bytes([high, low])),
         piece: 0,
-        is_rest: false,
+        is_rest: 0,
     };
-    if header.protocol == FRAGMENT && header.way.is_some() {
+    if header.protocol == FRAGMENT && header.way != ANOTHER {
         let [first, id]: [u32; 2] = read(ctx, header.transport)?;
         let [next, _, high, low] = first.to_ne_bytes();
         let place = u16::from_be_bytes([high, low]) & 0xfff8;
@@ -181,7 +209,7 @@ fn ipv6(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option<H
         header.transport += 8;
         header.length = header.length.saturating_sub(8);
         header.piece = u64::from(id) << 32 | u64::from(first);
-        header.is_rest = place > 0;
+        header.is_rest = place.into();
     }
     Some(header)
 }
@@ -193,13 +221,14 @@ fn same(one: &[u32; 4], other: &[u32; 4]) -> bool {
 
 /// The number that tells the packet from others.
 #[inline(always)]
-fn told_apart(ctx: &TcContext, header: &Header, way: u32, sought: &Sought) -> Option<Found> {
+fn told_apart(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found> {
     if sought.protocol != 0 && header.protocol != sought.protocol {
         return None;
     }
     let length = payload(ctx, header);
     let mut words = telling(ctx, header.transport, length);
-    let has_ports = !header.is_rest && (header.protocol == TCP || header.protocol == UDP);
+    let way = header.way;
+    let has_ports = header.is_rest == 0 && (header.protocol == TCP || header.protocol == UDP);
     if sought.port != 0 {
         let [a, b, c, d] = words[0].to_ne_bytes();
         let to_b = u32::from(u16::from_be_bytes([c, d]));
@@ -216,7 +245,7 @@ fn told_apart(ctx: &TcContext, header: &Header, way: u32, sought: &Sought) -> Op
         length: 0,
         ttl: header.ttl,
     };
-    if !header.is_rest {
+    if header.is_rest == 0 {
         transport(header.protocol, &mut words, length, &mut found);
     }
     let mut hash = mixed(
