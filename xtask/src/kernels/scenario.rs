@@ -46,12 +46,13 @@ const TIMED_REASON: &str = "an emulated processor does not keep its times";
 const OFTEN: [&str; 17] = [
     "attach::",
     "clsact::",
-    "demo::vxlan",
-    "exact_lab::vxlan",
+    "demo::vxlan-host",
+    "exact_lab::vxlan_host",
     "faults::deprived::alone",
     "faults::deprived::of_bpffs",
     "faults::deprived::of_locked",
-    "faults::endings::sig",
+    "faults::endings::sigkill",
+    "faults::endings::sigterm_in",
     "faults::exact::",
     "faults::exhausted::",
     "faults::frames::",
@@ -59,8 +60,7 @@ const OFTEN: [&str; 17] = [
     "faults::queues::",
     "faults::rivals::",
     "test_run::",
-    "verify_lab::missing_route::vxlan",
-    "verify_lab::whole_paths::vxlan",
+    "verify_lab::whole_paths::vxlan_host",
 ];
 
 /// As `netviz demo --mode` takes them.
