@@ -77,20 +77,18 @@ impl Path {
         let numbers = numbers(rows);
         let traffic = verdict.traffic.as_ref();
         let thinned = traffic.is_some_and(|traffic| traffic.followed_one_in > 1);
+        // Where no path is known, as to nobody, no door is a surprise.
+        let is_known = rows.iter().any(|row| row.expected);
         let rung = |(place, row): (usize, &CrossingRow)| {
             let reached = last.is_some_and(|last| place < last);
             let number = numbers.get(place).copied().flatten();
-            rung(
-                row,
-                number,
-                of,
-                match of {
-                    0 if row.seen == Some(0) && !is_skipped(row) => State::Idle,
-                    _ => state(row, reached, !losses.is_empty()),
-                },
-                &marks_of(&losses, place, of),
-                thinned,
-            )
+            let state = match of {
+                0 if row.seen == Some(0) && !is_skipped(row) => State::Idle,
+                _ => state(row, reached, !losses.is_empty()),
+            };
+            let oddity = oddity(row, state).filter(|_| is_known);
+            let marks = marks_of(&losses, place, of);
+            rung(row, number, of, state, oddity, &marks, thinned)
         };
         Self {
             way,
@@ -180,24 +178,28 @@ fn marks_of(losses: &[&Loss], place: usize, of: u32) -> Vec<String> {
     marks
 }
 
+/// What differs from what was expected of a door.
+fn oddity(row: &CrossingRow, state: State) -> Option<&'static str> {
+    match state {
+        State::Missing if row.expected => Some("expected, not crossed"),
+        State::Crossed if row.skipped_by.is_some() => Some("not expected: it should be skipped"),
+        State::Crossed if !row.expected => Some("not expected"),
+        _ => None,
+    }
+}
+
 fn rung(
     row: &CrossingRow,
     number: Option<usize>,
     of: u32,
     state: State,
+    oddity: Option<&str>,
     losses: &[String],
     thinned: bool,
 ) -> Rung {
     let mut marks = losses.to_vec();
-    let mut wrong = !marks.is_empty();
+    let wrong = !marks.is_empty() || oddity.is_some();
     let seen = row.seen.unwrap_or(0);
-    let oddity = match state {
-        State::Missing if row.expected => Some("expected, not crossed"),
-        State::Crossed if row.skipped_by.is_some() => Some("not expected: it should be skipped"),
-        State::Crossed if !row.expected => Some("not expected"),
-        _ => None,
-    };
-    wrong |= oddity.is_some();
     marks.extend(oddity.map(String::from));
     match (state, &row.skipped_by) {
         (State::Skipped, Some(helper)) => marks.push(format!("skipped: {}", safe(helper))),
