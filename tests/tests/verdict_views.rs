@@ -84,6 +84,25 @@ fn the_place_of_a_loss_stands_at_its_door() {
     }
 }
 
+/// To an address that nobody has.
+#[test]
+fn where_no_path_is_known_no_door_is_a_surprise() {
+    let mut verdict = lost_by_policy();
+    for row in &mut verdict.request {
+        row.expected = false;
+    }
+    let text = draw(&verdict, 100);
+    assert!(!text.contains("not expected"), "{text}");
+    let marked: Vec<_> = text.lines().filter(|line| line.starts_with('!')).collect();
+    assert!(
+        matches!(marked.as_slice(), [one] if one.contains("<- lost here")),
+        "{text}"
+    );
+    verdict.request[0].expected = true;
+    let text = draw(&verdict, 100);
+    assert!(text.contains("not expected"), "{text}");
+}
+
 #[test]
 fn a_reply_is_folded_only_where_nothing_is_wrong_with_it() {
     let folded = "8 doors, mirrored, 10/10 at each";
