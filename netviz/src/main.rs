@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         // kube repeats what a server wrote, all of it, and what is wrong is said by the source.
         .filter_module("kube_client", log::LevelFilter::Off)
         .filter_module("kube_runtime", log::LevelFilter::Off)
+        // That the limit of locked memory cannot be raised: where it matters, the error says so.
+        .filter_module("aya::sys::bpf", log::LevelFilter::Error)
         .parse_env("NETVIZ_LOG")
         .target(env_logger::Target::Pipe(Box::new(app::Aside)))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
