@@ -64,11 +64,16 @@ pub fn without_file(path: &str) -> bool {
 /// would show.
 #[must_use]
 pub fn before(version: (u32, u32), reason: &str) -> bool {
+    let (major, minor) = version;
+    is_before(version) && because(&format!("before Linux {major}.{minor}, {reason}"))
+}
+
+/// Whether the kernel is older than this one.
+#[must_use]
+pub fn is_before(version: (u32, u32)) -> bool {
     let release = nix::sys::utsname::uname().unwrap();
     let release = release.release().to_string_lossy();
     let mut numbers = release.split('.').map_while(|part| part.parse().ok());
-    let own = (numbers.next(), numbers.next());
-    let own = own.0.zip(own.1).expect("a kernel has a version");
-    let (major, minor) = version;
-    own < version && because(&format!("before Linux {major}.{minor}, {reason}"))
+    let own = numbers.next().zip(numbers.next());
+    own.expect("a kernel has a version") < version
 }

@@ -181,9 +181,10 @@ fn check_exchange(watched: &mut Watched, what: &str, from: &Pod, to: &Pod) {
     for door in &watched.netviz.found.cluster.doors {
         let (counts, link) = change[&door.id];
         let mut expected = by_the_rules(door, counts);
-        if mode.bypasses_stack() && door.side == Side::Pod && link.rx_packets == 0 {
-            // Older kernels do not count at the link what bpf_redirect_peer delivers there; what
-            // the hook has to count is compared above.
+        let is_silent = skip::is_before((6, 7)) && link.rx_packets == 0;
+        if mode.bypasses_stack() && door.side == Side::Pod && is_silent {
+            // Before Linux 6.7, where it was not taken over from there, links do not count what
+            // bpf_redirect_peer delivers; what the hook has to count is compared above.
             (expected.rx_packets, expected.rx_bytes) = (0, 0);
         }
         assert_eq!(
