@@ -30,7 +30,7 @@ pub(crate) use release::Release;
 use crate::{
     process::{say, seconds, step, target},
     programs, setup,
-    tasks::dist,
+    tasks::dist::{self, Progress},
 };
 use console::Report;
 use package::Kernel;
@@ -68,7 +68,9 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
         .iter()
         .map(|&release| have(release))
         .collect::<Result<Vec<_>>>()?;
-    if !on(&kernels, filters, extent)?.good() {
+    let table = on(&kernels, filters, extent)?;
+    print!("{table}");
+    if !table.good() {
         bail!(
             "a kernel did not pass: see the table; what its guest said is in target/kernels/NAME/console.log"
         );
@@ -101,6 +103,7 @@ pub(crate) fn in_tests(extent: Extent) -> Result<Summary> {
     }
     if !kernels.is_empty() {
         let table = on(&kernels, &[], extent)?;
+        summary.table = table.to_string();
         summary.passed = table.passed();
         summary.failures = table.failures().to_vec();
         summary.skipped.extend_from_slice(table.skipped());
@@ -111,6 +114,8 @@ pub(crate) fn in_tests(extent: Extent) -> Result<Summary> {
 /// What became of the scenarios of an ordinary run.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
+    /// As it is printed.
+    pub(crate) table: String,
     /// On any kernel.
     pub(crate) passed: u64,
     /// Kernel and scenario.
@@ -133,11 +138,11 @@ fn have(release: Release) -> Result<Kernel> {
     package::kernel(release).with_context(|| format!("Linux {release} cannot be had"))
 }
 
-/// Runs them on kernels that are there, and prints the table.
+/// Runs them on kernels that are there.
 fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let start = Instant::now();
     let programs = step("building the test programs", programs::build)?;
-    let released = dist::build()?;
+    let released = dist::build(Progress::Hidden)?;
     let mut scenarios = scenario::all(&programs, filters)?;
     if extent == Extent::Quick {
         let all = scenarios.len();
@@ -153,7 +158,6 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let base = image::base(&programs, &released, &scenarios)?;
     let reports = side_by_side(kernels, |kernel| boot(kernel, &base, &scenarios));
     let table = table::draw(kernels, &scenarios, &reports);
-    print!("{table}");
     say(format_args!(
         "kernels: {} in {}",
         names(kernels),

@@ -1,7 +1,7 @@
 //! What this machine has: programs, toolchains, rights.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -77,6 +77,21 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+/// Has this thread, and all that it starts, run when nothing else wants the processor: `SCHED_IDLE` of
+/// sched(7).
+pub(crate) fn give_way() -> io::Result<()> {
+    const THIS_THREAD: libc::pid_t = 0;
+    let lowest = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure outlives the call, which only reads it.
+    let done =
+        unsafe { libc::sched_setscheduler(THIS_THREAD, libc::SCHED_IDLE, &raw const lowest) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// A program, looked for where shells look, and where Debian keeps what root runs.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -118,6 +133,8 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -126,6 +143,23 @@ mod tests {
         assert_eq!(field(text, "host: "), Some("x86_64-unknown-linux-gnu"));
         assert_eq!(field(text, "LLVM version: "), Some("22.1.8"));
         assert_eq!(field(text, "release: "), None);
+    }
+
+    #[test]
+    fn what_a_thread_that_gives_way_starts_gives_way() {
+        let policy = thread::spawn(|| {
+            give_way()?;
+            Command::new("cat").arg("/proc/self/stat").output()
+        });
+        let stat = policy.join().unwrap().unwrap().stdout;
+        // Number 41 of proc_pid_stat(5); none of these words has a space in it.
+        let stat = String::from_utf8(stat).unwrap();
+        let policy = stat.split_whitespace().nth(40);
+        assert_eq!(
+            policy,
+            Some(libc::SCHED_IDLE.to_string().as_str()),
+            "{stat}"
+        );
     }
 
     #[test]

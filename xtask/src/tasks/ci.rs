@@ -4,7 +4,7 @@ use std::{env::consts::ARCH, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{dist, test};
+use super::test;
 use crate::{
     machine::{self, BPF_TARGET},
     process::{self, cargo, rustup_run, say, seconds, step, target},
@@ -34,7 +34,6 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("rustdoc", rustdoc)?;
     test::tests(false, &[])?;
-    dist::run()?;
     say(format_args!(
         "ci: all passed in {}",
         seconds(start.elapsed())

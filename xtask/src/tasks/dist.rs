@@ -19,15 +19,29 @@ use crate::{
 const MIB: u64 = 1024 * 1024;
 const SIZE_LIMIT: u64 = 10 * MIB;
 
+/// Whether cargo says what it compiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// To the person who asked for the binary.
+    Shown,
+    /// It would come between what the tests say.
+    Hidden,
+}
+
 /// Builds `target/dist/netviz` and checks it.
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
-    check(&build()?)
+    check(&build(Progress::Shown)?)
+}
+
+/// The same as a part of all tests, on a machine that is set up.
+pub(super) fn in_tests() -> Result<()> {
+    check(&build(Progress::Hidden)?)
 }
 
 /// Builds `target/dist/netviz`, on a machine that is set up.
-pub(crate) fn build() -> Result<PathBuf> {
-    let netviz = step("building netviz, static", build_static)?;
+pub(crate) fn build(progress: Progress) -> Result<PathBuf> {
+    let netviz = step("building netviz, static", || build_static(progress))?;
     let target = netviz
         .ancestors()
         .nth(3)
@@ -39,7 +53,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(copy)
 }
 
-fn build_static() -> Result<PathBuf> {
+fn build_static(progress: Progress) -> Result<PathBuf> {
     let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-feature=+crt-static");
     // A static binary that may be loaded anywhere has 17 000 relocations, 24 bytes each: packed they
@@ -51,6 +65,9 @@ fn build_static() -> Result<PathBuf> {
     let mut command = build::small();
     // With a target of its own, the flags spare build scripts and procedural macros.
     command.args(["--target", &machine::host_triple()?]);
+    if progress == Progress::Hidden {
+        command.arg("--quiet");
+    }
     command
         .env("RUSTFLAGS", flags.trim())
         .env_remove("CARGO_ENCODED_RUSTFLAGS");

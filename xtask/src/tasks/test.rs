@@ -4,7 +4,9 @@ use std::{
     env,
     ffi::OsString,
     io::{self, BufRead as _, BufReader, Write},
+    panic::resume_unwind,
     process::{Command, Stdio},
+    thread,
     time::Instant,
 };
 
@@ -15,7 +17,7 @@ use crate::{
     kernels::{self, Extent},
     machine, mutants,
     process::{cargo, line, say, seconds, step, target},
-    setup,
+    programs, setup,
 };
 
 /// As `netviz_tests::skip` and `netviz_tests::mangle` call them.
@@ -47,15 +49,19 @@ struct Group {
     may_be_empty: bool,
 }
 
-/// netviz is always selected together with its tests: by itself, it would be built once more, with
-/// the features that it has alone.
-const GROUPS: [Group; 5] = [
+/// What needs processors and no kernel. netviz is always selected together with its tests: by itself, it
+/// would be built once more, with the features that it has alone.
+const FIRST: [Group; 3] = [
     Group::new("xtask", &["-p", "xtask"]),
     Group::new("the shared structures", &["-p", "netviz-ebpf", "--lib"]),
     Group::new(
         "user space",
         &["-p", "netviz", "-p", "netviz-tests", "--lib", "--bins"],
     ),
+];
+
+/// What waits for the kernel's grace periods for nine tenths of its time.
+const THEN: [Group; 2] = [
     Group::new(
         "the kernel",
         &["-p", "netviz", "-p", "netviz-tests", "--test", "*"],
@@ -88,10 +94,6 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     if all {
         setup::browser()?;
     }
-    // The binary in an empty root is a test as well; one that was asked for by name is another.
-    if args.is_empty() {
-        dist::run()?;
-    }
     tests(all, args)?;
     if all && args.is_empty() {
         mutants::run(&[])?;
@@ -102,39 +104,43 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
 /// Runs the tests on a machine that is prepared.
 pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
-    let mut total = Tally::default();
-    let mut broken = Vec::new();
     let skipped = Collected::begin(&target().join("skipped.txt"))?;
     let faults = Collected::begin(&target().join("faults.txt"))?;
-    for Group {
-        name,
-        select,
-        may_be_empty,
-    } in GROUPS
-    {
-        let mut command = cargo();
-        command.env(SKIPPED_VARIABLE, &skipped.0);
-        command.env(FAULTS_VARIABLE, &faults.0);
-        for (name, value) in LONG.iter().filter(|_| all) {
-            if env::var_os(name).is_none() {
-                command.env(name, value);
-            }
-        }
-        command
-            .arg("test")
-            .args(select)
-            .args(["--no-fail-fast", "--"]);
-        command.args(all.then_some("--include-ignored")).args(args);
-        let run = step(format_args!("testing {name}"), || {
-            observe(&mut command, &mut io::stdout())
-        })?;
-        broken.extend(complaint(name, &run, may_be_empty || !args.is_empty()));
-        total.add(run.tally);
+    let mut tests = Tests {
+        all,
+        args,
+        environment: vec![
+            (SKIPPED_VARIABLE, skipped.0.clone().into()),
+            (FAULTS_VARIABLE, faults.0.clone().into()),
+        ],
+        total: Tally::default(),
+        broken: Vec::new(),
+    };
+    if all {
+        let long = LONG.iter().filter(|(name, _)| env::var_os(name).is_none());
+        let long = long.map(|&(name, value)| (name, value.into()));
+        tests.environment.extend(long);
     }
+    tests.run(&FIRST)?;
     // What was asked for by name is asked of this machine's kernel.
     if args.is_empty() {
-        total.add(other_kernels(all)?);
+        // Now, with all processors, and not by the first who needs them.
+        step("building the test programs", programs::build)?;
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| beside(all));
+            let ran = tests.run(&THEN);
+            let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
+            tests.take(beside);
+            ran
+        })?;
+    } else {
+        tests.run(&THEN)?;
     }
+    let Tests {
+        mut total,
+        mut broken,
+        ..
+    } = tests;
     if total.executed() == 0 {
         broken.push("no test was executed".into());
     }
@@ -147,24 +153,81 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     report(&total, &broken, start)
 }
 
-/// After the tests of this kernel, which wait for what takes the time that it takes on a machine with
-/// nothing else to do.
-fn other_kernels(all: bool) -> Result<Tally> {
-    let extent = if all { Extent::Whole } else { Extent::Quick };
-    let kernels::Summary {
-        passed,
-        failures,
-        skipped,
-    } = step("testing other kernels", || kernels::in_tests(extent))?;
-    for line in &skipped {
-        say(format_args!("skipped: {line}"));
+/// What is run, and what became of it so far.
+struct Tests<'a> {
+    all: bool,
+    args: &'a [OsString],
+    environment: Vec<(&'static str, OsString)>,
+    total: Tally,
+    broken: Vec<String>,
+}
+
+impl Tests<'_> {
+    fn run(&mut self, groups: &[Group]) -> Result<()> {
+        for Group {
+            name,
+            select,
+            may_be_empty,
+        } in groups
+        {
+            let mut command = cargo();
+            command
+                .envs(self.environment.iter().cloned())
+                .arg("test")
+                .args(*select)
+                .args(["--no-fail-fast", "--"])
+                .args(self.all.then_some("--include-ignored"))
+                .args(self.args);
+            let run = step(format_args!("testing {name}"), || {
+                observe(&mut command, &mut io::stdout())
+            })?;
+            let may_be_empty = *may_be_empty || !self.args.is_empty();
+            self.broken.extend(complaint(name, &run, may_be_empty));
+            self.total.add(run.tally);
+        }
+        Ok(())
     }
-    Ok(Tally {
-        passed,
-        failed: failures.len() as u64,
-        ignored: skipped.len() as u64,
-        failures,
-    })
+
+    fn take(&mut self, beside: Beside) {
+        let Beside { binary, kernels } = beside;
+        if let Err(error) = binary {
+            self.broken.push(format!("the static binary: {error:#}"));
+        }
+        match kernels {
+            Ok(summary) => {
+                print!("{}", summary.table);
+                for line in &summary.skipped {
+                    say(format_args!("skipped: {line}"));
+                }
+                self.total.add(Tally {
+                    passed: summary.passed,
+                    failed: summary.failures.len() as u64,
+                    ignored: summary.skipped.len() as u64,
+                    failures: summary.failures,
+                });
+            }
+            Err(error) => self.broken.push(format!("other kernels: {error:#}")),
+        }
+    }
+}
+
+/// What is done beside the tests of this kernel.
+struct Beside {
+    /// It is built and starts in an empty root.
+    binary: Result<()>,
+    kernels: Result<kernels::Summary>,
+}
+
+/// Needs nothing but processors, and has them when the tests of this kernel do not want them.
+fn beside(all: bool) -> Beside {
+    if let Err(error) = machine::give_way() {
+        say(format_args!("the tests have company: {error}"));
+    }
+    let extent = if all { Extent::Whole } else { Extent::Quick };
+    Beside {
+        binary: dist::in_tests(),
+        kernels: step("testing other kernels", || kernels::in_tests(extent)),
+    }
 }
 
 /// What the tests said of each fault.
