@@ -26,6 +26,8 @@ pub struct Marker {
 
 /// Ring buffer of [`Seen`].
 pub const CROSSINGS_MAP: &str = "NETVIZ_SEEN";
+/// Bytes of it, unless user space asks for more: for 300 packets, taken out as they come.
+pub const CROSSINGS_ROOM: u32 = 64 * 1024;
 /// Per-CPU array with one entry: marked packets for which the ring buffer had no room.
 pub const MISSED_MAP: &str = "NETVIZ_MISSED";
 /// Program for a door's ingress hook.

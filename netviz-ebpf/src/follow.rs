@@ -19,6 +19,8 @@ pub const FOLLOW_INGRESS_PROGRAM: &str = "netviz_fol_in";
 pub const FOLLOW_EGRESS_PROGRAM: &str = "netviz_fol_out";
 /// Ring buffer of [`Passed`].
 pub const PASSED_MAP: &str = "NETVIZ_PASSED";
+/// Bytes of it: for 2 000 packets, taken out as they come.
+pub const PASSED_ROOM: u32 = 128 * 1024;
 /// Per-CPU array with one entry: packets that were chosen and for which there was no room.
 pub const UNTOLD_MAP: &str = "NETVIZ_UNTOLD";
 /// Array with one entry, a [`Pace`].

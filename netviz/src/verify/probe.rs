@@ -89,9 +89,9 @@ impl Manner {
         }
     }
 
-    /// What to look for at the doors.
+    /// What to look for at the doors, where so many pairs take part.
     #[must_use]
-    pub fn marks(&self) -> Marks {
+    pub fn marks(&self, pairs: usize) -> Marks {
         let tcp = self.protocol == Protocol::Tcp;
         let shortest = match self.size {
             _ if tcp => RESET,
@@ -105,6 +105,7 @@ impl Manner {
                 wanted: u32::from(tcp),
                 prefix: u32::from(self.prefix),
             },
+            pairs,
         }
     }
 }

@@ -13,16 +13,15 @@ use netviz_ebpf::{
     TCX_NEXT,
     crossing::{HAS_TUNNEL, IS_EGRESS},
     follow::{
-        IS_REPLY, IS_STREAM, MOST_LEVEL, Pace, Passed, Sought, Tally, Traffic, holds_mark,
-        is_chosen,
+        IS_REPLY, IS_STREAM, MOST_LEVEL, PASSED_ROOM, Pace, Passed, Sought, Tally, Traffic,
+        holds_mark, is_chosen,
     },
 };
 
 use super::parse::{Found, find};
 
-/// Room for 2 000 packets; user space takes them out as they come.
 #[map]
-static NETVIZ_PASSED: RingBuf = RingBuf::with_byte_size(128 * 1024, 0);
+static NETVIZ_PASSED: RingBuf = RingBuf::with_byte_size(PASSED_ROOM, 0);
 
 #[map]
 static NETVIZ_UNTOLD: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);

@@ -16,13 +16,13 @@ use aya_ebpf::{
 use netviz_ebpf::{
     TCX_NEXT,
     crossing::{
-        HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE, Seen, TcpReplies,
+        CROSSINGS_ROOM, HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE, Seen,
+        TcpReplies,
     },
 };
 
-/// Room for 300 packets; user space takes them out as they come.
 #[map]
-static NETVIZ_SEEN: RingBuf = RingBuf::with_byte_size(64 * 1024, 0);
+static NETVIZ_SEEN: RingBuf = RingBuf::with_byte_size(CROSSINGS_ROOM, 0);
 
 #[map]
 static NETVIZ_MISSED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);

@@ -82,7 +82,7 @@ pub(super) async fn run(
     let (watching, standing, mut news) = crossings::watch(
         look.found.clone(),
         chosen.doors,
-        options.manner.marks(),
+        options.manner.marks(pairs.len()),
         options.attach,
     )?;
     let cookie = options.manner.cookie;

@@ -24,27 +24,30 @@ use crate::{
 };
 
 /// Loads copies that look for the same.
-pub(super) struct Loader<'a> {
+pub(super) struct Loader<'a, T> {
+    target: &'a T,
     loader: EbpfLoader<'a>,
     /// By which filters of this process are known, where filters have to be.
     instance: Option<Instance>,
 }
 
-impl<'a> Loader<'a> {
-    pub(super) fn new(target: &'a impl Target) -> Self {
+impl<'a, T: Target> Loader<'a, T> {
+    pub(super) fn new(target: &'a T) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
         target.globals(&mut loader);
         Self {
+            target,
             loader,
             instance: None,
         }
     }
 
-    fn load<T: Target>(&mut self) -> Result<Copy<T>, LoadError> {
+    fn load(&mut self, door: &Door) -> Result<Copy<T>, LoadError> {
+        let [ring, missed] = T::MAPS;
+        self.loader.map_max_entries(ring, self.target.room(door));
         let mut object = self.loader.load(T::object())?;
         let mut map = |name| object.take_map(name).ok_or(LoadError::Missing(name));
-        let [ring, missed] = T::MAPS;
         let ring = RingBuf::try_from(map(ring)?)?;
         let missed = PerCpuArray::try_from(map(missed)?)?;
         let books = T::open(&mut object).map_err(LoadError::Books)?;
@@ -78,7 +81,7 @@ pub(super) struct Lookout<T: Target> {
 impl<T: Target> Lookout<T> {
     /// Loads a copy and attaches it; an error is a reason with its remedy.
     pub(super) fn post(
-        loader: &mut Loader<'_>,
+        loader: &mut Loader<'_, T>,
         found: &Discovered,
         door: &Door,
         mode: Option<AttachMode>,
@@ -94,7 +97,7 @@ impl<T: Target> Lookout<T> {
             missed,
             books,
         } = loader
-            .load::<T>()
+            .load(door)
             .map_err(|error| AttachError::from(error).to_string())?;
         let instance = &mut loader.instance;
         let attach = || {

@@ -7,12 +7,12 @@ use aya::{
     maps::{Array, MapData, PerCpuArray},
 };
 use netviz_ebpf::follow::{
-    FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, PACE_MAP, PASSED_MAP, Pace, Passed,
+    FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, PACE_MAP, PASSED_MAP, PASSED_ROOM, Pace, Passed,
     SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Tally, Traffic, UNTOLD_MAP,
 };
 
 use super::Target;
-use crate::objects;
+use crate::{model::Door, objects};
 
 /// Packets that are on their way when looking begins are past the first doors already: who leaves in
 /// this time is not taken.
@@ -147,6 +147,10 @@ impl Target for Pair {
 
     fn globals<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader.override_global(SOUGHT_GLOBAL, &self.sought, true);
+    }
+
+    fn room(&self, _: &Door) -> u32 {
+        PASSED_ROOM
     }
 
     fn read(bytes: &[u8]) -> Option<Passed> {

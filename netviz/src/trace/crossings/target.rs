@@ -4,11 +4,14 @@ use std::{fmt::Debug, io, time::Duration};
 
 use aya::{Ebpf, EbpfLoader};
 use netviz_ebpf::crossing::{
-    COOKIE_GLOBAL, CROSSINGS_MAP, LENGTHS_GLOBAL, MISSED_MAP, SEE_EGRESS_PROGRAM,
+    COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP, SEE_EGRESS_PROGRAM,
     SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
 };
 
-use crate::objects;
+use crate::{
+    model::{Door, Role},
+    objects,
+};
 
 /// An object of which every door gets a copy, and how it is dealt with.
 pub trait Target: Send + 'static {
@@ -30,6 +33,9 @@ pub trait Target: Send + 'static {
 
     /// Sets the object's constants.
     fn globals<'a>(&'a self, loader: &mut EbpfLoader<'a>);
+
+    /// Bytes of the ring buffer at this door: a power of two, of at least a page.
+    fn room(&self, door: &Door) -> u32;
 
     /// Reads what the kernel wrote; `None` where it is too short.
     fn read(bytes: &[u8]) -> Option<Self::Told>;
@@ -62,7 +68,12 @@ pub struct Marks {
     pub lengths: [u32; 2],
     /// How answers to marked SYNs are recognised.
     pub tcp: TcpReplies,
+    /// So many pairs take part, and share the doors that are not a pod's.
+    pub pairs: usize,
 }
+
+/// For a second and more of all that a run sends, with its answers.
+const ROOM_FOR_MANY: u32 = 1024 * 1024;
 
 impl Target for Marks {
     type Told = Seen;
@@ -80,6 +91,18 @@ impl Target for Marks {
         loader.override_global(COOKIE_GLOBAL, &self.cookie[..], true);
         loader.override_global(LENGTHS_GLOBAL, &self.lengths[..], true);
         loader.override_global(TCP_GLOBAL, &self.tcp, true);
+    }
+
+    fn room(&self, door: &Door) -> u32 {
+        let shared = matches!(
+            door.role,
+            Role::CiliumHost | Role::Overlay | Role::Encryption | Role::Uplink | Role::Bridge
+        );
+        if shared && self.pairs > 1 {
+            ROOM_FOR_MANY
+        } else {
+            CROSSINGS_ROOM
+        }
     }
 
     fn read(bytes: &[u8]) -> Option<Seen> {
