@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::sys::{icmp, netns::NetNs};
 
 /// After this long without an answer, a packet counts as lost.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a ping asks to have back.
 const PAYLOAD: &[u8] = b"netviz laboratory echo, 32 bytes";

@@ -9,7 +9,7 @@ use crate::programs::{Program, Programs};
 
 /// Test files that ask the kernel nothing that differs from kernel to kernel: they run in the
 /// ordinary tests alone. Every other file runs in the guests too, without being named anywhere.
-const ELSEWHERE: [&str; 24] = [
+const ELSEWHERE: [&str; 25] = [
     "audit_rules",
     "browser",
     "cilium",
@@ -22,6 +22,7 @@ const ELSEWHERE: [&str; 24] = [
     "model",
     "names_cilium",
     "names_cni",
+    "names_ill",
     "names_lab",
     "names_nodes",
     "naming",
@@ -35,6 +36,10 @@ const ELSEWHERE: [&str; 24] = [
     "verify_plan",
     "views",
 ];
+
+/// A test file that has each check in each routing mode, and the mode that stands for all of them on
+/// other kernels: it has both a tunnel and the redirects that depend on the kernel.
+const IN_ONE_MODE: (&str, &str) = ("verify_lab", "vxlan-host-routing");
 
 /// Test files that check how soon something is: in a guest they are skipped, with this reason.
 const TIMED: [&str; 1] = ["churn"];
@@ -98,6 +103,14 @@ impl Scenario {
         OFTEN.iter().any(|begin| self.name.starts_with(begin))
     }
 
+    /// Whether another mode stands for it.
+    fn is_stood_for(&self) -> bool {
+        let (file, stands) = IN_ONE_MODE;
+        let parts: Vec<_> = self.name.split("::").collect();
+        let is_one = |mode: &str| parts.last() == Some(&mode.replace('-', "_").as_str());
+        parts.first() == Some(&file) && MODES.iter().any(|it| *it != stands && is_one(it))
+    }
+
     fn is_timed(&self) -> bool {
         let file = self.name.split("::").next();
         file.is_some_and(|file| TIMED.contains(&file))
@@ -157,6 +170,7 @@ pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenari
             });
         }
     }
+    all.retain(|it| !it.is_stood_for());
     all.retain(|it| {
         filters.is_empty()
             || filters
@@ -189,10 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn one_mode_stands_for_all() {
+        let stands = |name: &str| Scenario {
+            name: name.into(),
+            kind: Kind::Demo { mode: "vxlan" },
+        };
+        assert!(stands("verify_lab::circle::native").is_stood_for());
+        assert!(!stands("verify_lab::circle::vxlan_host_routing").is_stood_for());
+        assert!(!stands("verify_lab::often::many_pods_to_all_others").is_stood_for());
+        assert!(!stands("exact_lab::native").is_stood_for());
+    }
+
+    #[test]
     fn only_tests_that_are_there_run_elsewhere() {
         let often = OFTEN.map(|begin| begin.split("::").next().unwrap_or_default());
         let often = often.iter().filter(|file| **file != "demo");
-        for file in ELSEWHERE.iter().chain(&TIMED).chain(often) {
+        for file in ELSEWHERE
+            .iter()
+            .chain(&TIMED)
+            .chain([&IN_ONE_MODE.0])
+            .chain(often)
+        {
             // A file, a folder with one, or the tests on a running Cilium.
             let places = [
                 format!("tests/{file}.rs"),

@@ -31,14 +31,18 @@ const CHURN_SECONDS: &str = "3600";
 /// As `verify_lab::often` calls it: how many in a row, in each mode.
 const RUNS_VARIABLE: &str = "NETVIZ_VERIFY_RUNS";
 const RUNS: &str = "100";
+/// The same: how many pods send to all others.
+const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
+const PODS: &str = "100";
 /// As `netviz_tests::fault` calls it.
 const FAULTS_VARIABLE: &str = "NETVIZ_FAULTS";
 
 /// What takes long, and how long where it may.
-const LONG: [(&str, &str); 3] = [
+const LONG: [(&str, &str); 4] = [
     (FUZZ_VARIABLE, FUZZ_SECONDS),
     (CHURN_VARIABLE, CHURN_SECONDS),
     (RUNS_VARIABLE, RUNS),
+    (PODS_VARIABLE, PODS),
 ];
 
 /// Tests that cargo builds and runs at once.
