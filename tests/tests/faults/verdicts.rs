@@ -22,7 +22,6 @@ use netviz_tests::{
 
 const SCENARIO: &str = "verdicts";
 const PACKETS: u64 = 100_000;
-const ARRIVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// One foreign program, at one hook, beside one netviz.
 struct Case {
@@ -118,13 +117,13 @@ impl Case {
             // What it stands in the way of in clsact is another filter's business.
             self.remove_filter();
         }
-        let second = self.foreign_ahead();
-        self.ahead(&mut netviz, &second, sent);
+        let ahead = self.foreign_ahead();
+        self.ahead(&mut netviz, &ahead, sent);
         drop(netviz);
-        let left = settle(ARRIVAL, &1, || self.chain().len());
+        let left = settle(second() * 6, &1, || self.chain().len());
         assert_eq!(left, 1, "{}", self.name("afterwards"));
         assert_eq!(
-            self.site.fate_of(few, &second, self.expected),
+            self.site.fate_of(few, &ahead, self.expected),
             self.expected.of(few)
         );
     }
