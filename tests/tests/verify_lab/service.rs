@@ -3,6 +3,7 @@
 use netviz::lab::{Mode, Pod, SERVICE, SERVICE_TCP_PORT, UDP_PORT};
 use netviz_tests::{
     api::ApiServer,
+    fault::is_emulated,
     verdicts::{Said, verify},
 };
 use serde_json::json;
@@ -11,20 +12,25 @@ use super::site::{Site, arrived, expect};
 
 pub(super) fn to_a_service(mode: Mode) {
     let site = Site::up(mode, false);
+    let [a, _, c] = site.pods();
+    let udp = format!("{SERVICE}:{UDP_PORT}");
+    let tcp = format!("{SERVICE}:{SERVICE_TCP_PORT}");
+    let by_address = [[udp.as_str(), "--proto", "udp"], [&tcp, "--proto", "tcp"]];
+    as_the_backend(&site, a, &by_address);
+    as_the_backend(&site, c, &by_address);
+    // An emulated processor does not get through with an API server's handshakes in time.
+    if is_emulated() {
+        return;
+    }
     let server = api(mode);
     let config = server
         .write("config", &server.kubeconfig("{token: very-secret}"))
         .unwrap();
     let config = config.to_str().unwrap();
-    let [a, _, c] = site.pods();
-    let udp = format!("{SERVICE}:{UDP_PORT}");
-    let tcp = format!("{SERVICE}:{SERVICE_TCP_PORT}");
     let address = SERVICE.to_string();
-    let by_address = [[udp.as_str(), "--proto", "udp"], [&tcp, "--proto", "tcp"]];
     let named = |name| [name, "--kubeconfig", config];
     let names = ["web/asked", "asked", "svc/asked", &address].map(named);
-    as_the_backend(&site, a, &[&by_address[..], &names].concat());
-    as_the_backend(&site, c, &by_address);
+    as_the_backend(&site, a, &names);
     unknown(&site, a, config);
     from_the_node(&site, &udp, config);
 }
