@@ -28,6 +28,7 @@ use crate::{
     trace::{AttachMode, AttachOptions},
     verify::{
         Kind, Mode, Party, Route,
+        plan::{self, Plan},
         probe::{MOST_SYNS, Manner, Protocol},
     },
 };
@@ -49,20 +50,26 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let symbols = Arc::new(Symbols::open());
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
+    let file = args
+        .file
+        .as_ref()
+        .map(|path| plan::read(path))
+        .transpose()?;
     let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
     let sources = SourceOptions {
         kubeconfig: args.kubeconfig.clone(),
         services: true,
     };
     let mut ground = Ground::start(selection, &sources, symbols)?;
-    ground.named().await;
+    let many = args.all || file.is_some();
+    ground.named(many).await;
     if let Some(pause) = args.watch {
         return Ok(code(
             &again::run(args, &mut ground, pause, &mut signals).await?,
         ));
     }
-    if args.all || args.file.is_some() {
-        return many(args, &ground.look(), &mut signals).await;
+    if many {
+        return all(args, file.as_ref(), &mut ground, &mut signals).await;
     }
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         anyhow::bail!("who sends and who receives is not said: netviz verify A B");
@@ -86,9 +93,14 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     Ok(code(&kinds))
 }
 
-async fn many(args: &VerifyArgs, look: &Look, signals: &mut Signals) -> Result<ExitCode> {
-    let plan = batch::plan(args, look)?;
-    let tried = batch::run(args, look, &plan, signals).await?;
+async fn all(
+    args: &VerifyArgs,
+    file: Option<&Plan>,
+    ground: &mut Ground,
+    signals: &mut Signals,
+) -> Result<ExitCode> {
+    let (look, plan) = ground.find(|look| batch::plan(args, file, look)).await?;
+    let tried = batch::run(args, &look, &plan, signals).await?;
     write(output::many(args, &tried)?, signals).await?;
     anyhow::ensure!(
         tried.len() == plan.len(),

@@ -19,7 +19,7 @@ use crate::{
     model::Pod,
     verify::{
         Route, Verdict,
-        plan::{self, Outcome, Test},
+        plan::{self, Outcome, Plan, Test},
         probe::{MOST_SYNS, Protocol},
     },
 };
@@ -33,12 +33,11 @@ pub(super) struct Tried {
     pub(super) outcome: Outcome,
 }
 
-/// Which pairs the command line asks for.
-pub(super) fn plan(args: &VerifyArgs, look: &Look) -> Result<Vec<plan::Pair>> {
+/// Which pairs the command line asks for, or the file that it names.
+pub(super) fn plan(args: &VerifyArgs, file: Option<&Plan>, look: &Look) -> Result<Vec<plan::Pair>> {
     let pods: Vec<Pod> = look.cluster.pods.clone();
-    if let Some(file) = &args.file {
-        let plan = plan::read(file)?;
-        return Ok(plan::expand(&plan, &pods)?);
+    if let Some(plan) = file {
+        return Ok(plan::expand(plan, &pods)?);
     }
     let size = u16::try_from(args.size).ok();
     let pairs = plan::all(

@@ -42,9 +42,9 @@ impl Ground {
     }
 
     /// Waits until every source of names has said something: for a moment at the most, but that one was
-    /// named.
-    pub(super) async fn named(&mut self) {
-        if self.asked {
+    /// named, or that who is meant is said by names alone (`all`): whoever had none yet would be left out.
+    pub(super) async fn named(&mut self, all: bool) {
+        if self.asked || all {
             named::wanted(&mut self.reports).await;
         } else {
             named::settled(&mut self.reports).await;
