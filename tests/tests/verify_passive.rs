@@ -353,6 +353,9 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
 /// Names of a service: the packets are known until their address is translated, and no longer.
 #[test]
 fn what_is_translated_is_unclear() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::up(Mode::Vxlan, false);
     let [a, ..] = site.pods();
     let nobody = Ipv4Addr::new(10, 96, 0, 99);

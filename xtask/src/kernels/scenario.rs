@@ -50,14 +50,15 @@ const TIMED_REASON: &str = "an emulated processor does not keep its times";
 /// kernel to the next.
 const OFTEN: [&str; 17] = [
     "attach::",
-    "clsact::",
+    "clsact::a_filter",
+    "clsact::netviz",
+    "clsact::what_a_killed",
     "demo::vxlan-host",
     "exact_lab::vxlan_host",
     "faults::deprived::alone",
     "faults::deprived::of_bpffs",
     "faults::deprived::of_locked",
     "faults::endings::sigkill",
-    "faults::endings::sigterm_in",
     "faults::exact::",
     "faults::exhausted::",
     "faults::frames::",
@@ -65,7 +66,6 @@ const OFTEN: [&str; 17] = [
     "faults::queues::",
     "faults::rivals::",
     "test_run::",
-    "verify_lab::whole_paths::vxlan_host",
 ];
 
 /// As `netviz demo --mode` takes them.
