@@ -142,7 +142,7 @@ fn have(release: Release) -> Result<Kernel> {
 fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let start = Instant::now();
     let programs = step("building the test programs", programs::build)?;
-    let released = dist::build(Progress::Hidden)?;
+    let released = dist::build(Progress::Shown)?;
     let mut scenarios = scenario::all(&programs, filters)?;
     if extent == Extent::Quick {
         let all = scenarios.len();

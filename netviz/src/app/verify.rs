@@ -50,11 +50,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let symbols = Arc::new(Symbols::open());
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
-    let file = args
-        .file
-        .as_ref()
-        .map(|path| plan::read(path))
-        .transpose()?;
+    let file = args.file.as_deref().map(plan::read).transpose()?;
     let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
     let sources = SourceOptions {
         kubeconfig: args.kubeconfig.clone(),

@@ -106,14 +106,18 @@ impl Scenario {
     /// Whether another mode stands for it.
     fn is_stood_for(&self) -> bool {
         let (file, stands) = IN_ONE_MODE;
-        let parts: Vec<_> = self.name.split("::").collect();
-        let is_one = |mode: &str| parts.last() == Some(&mode.replace('-', "_").as_str());
-        parts.first() == Some(&file) && MODES.iter().any(|it| *it != stands && is_one(it))
+        let mode = self.name.rsplit("::").next().unwrap_or_default();
+        let mode = mode.replace('_', "-");
+        self.file() == file && mode != stands && MODES.contains(&mode.as_str())
     }
 
     fn is_timed(&self) -> bool {
-        let file = self.name.split("::").next();
-        file.is_some_and(|file| TIMED.contains(&file))
+        TIMED.contains(&self.file())
+    }
+
+    /// The test file that it is in.
+    fn file(&self) -> &str {
+        self.name.split("::").next().unwrap_or_default()
     }
 
     /// How long it may take.
@@ -170,13 +174,13 @@ pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenari
             });
         }
     }
-    all.retain(|it| !it.is_stood_for());
-    all.retain(|it| {
+    let is_asked_for = |it: &Scenario| {
         filters.is_empty()
             || filters
                 .iter()
                 .any(|filter| it.name.contains(filter.as_str()))
-    });
+    };
+    all.retain(|it| is_asked_for(it) && !it.is_stood_for());
     Ok(all)
 }
 

@@ -16,7 +16,6 @@ use super::{
 use crate::{
     app::signals::Signals,
     cli::VerifyArgs,
-    model::Pod,
     verify::{
         Route, Verdict,
         plan::{self, Outcome, Plan, Test},
@@ -35,13 +34,13 @@ pub(super) struct Tried {
 
 /// Which pairs the command line asks for, or the file that it names.
 pub(super) fn plan(args: &VerifyArgs, file: Option<&Plan>, look: &Look) -> Result<Vec<plan::Pair>> {
-    let pods: Vec<Pod> = look.cluster.pods.clone();
+    let pods = &look.cluster.pods;
     if let Some(plan) = file {
-        return Ok(plan::expand(plan, &pods)?);
+        return Ok(plan::expand(plan, pods)?);
     }
     let size = u16::try_from(args.size).ok();
     let pairs = plan::all(
-        &pods,
+        pods,
         &Test::usual(args.protocol(), args.port, args.count, size),
     )?;
     anyhow::ensure!(
