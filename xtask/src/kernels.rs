@@ -14,21 +14,14 @@ mod release;
 mod scenario;
 mod table;
 
-use std::{
-    collections::VecDeque,
-    env::consts::ARCH,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{env::consts::ARCH, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use release::Release;
 
 use crate::{
-    process::{say, seconds, step, target},
+    process::{say, seconds, side_by_side, step, target},
     programs, setup,
     tasks::dist::{self, Progress},
 };
@@ -156,7 +149,7 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
         bail!("no scenario has {} in its name", filters.join(" or "));
     }
     let base = image::base(&programs, &released, &scenarios)?;
-    let reports = side_by_side(kernels, |kernel| boot(kernel, &base, &scenarios));
+    let reports = side_by_side(kernels, AT_A_TIME, |kernel| boot(kernel, &base, &scenarios));
     let table = table::draw(kernels, &scenarios, &reports);
     say(format_args!(
         "kernels: {} in {}",
@@ -184,30 +177,4 @@ fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
     };
     let what = format!("Linux {} ({})", kernel.release, kernel.version);
     step(what, work).unwrap_or_else(Report::broken)
-}
-
-/// Works on all of `kernels`, [`AT_A_TIME`], and gives the results in their order.
-fn side_by_side(kernels: &[Kernel], work: impl Fn(&Kernel) -> Report + Sync) -> Vec<Report> {
-    let queue: Mutex<VecDeque<_>> = Mutex::new(kernels.iter().enumerate().collect());
-    let done = Mutex::new(Vec::new());
-    let lock = || {
-        queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME.min(kernels.len()) {
-            scope.spawn(|| {
-                while let Some((place, kernel)) = lock() {
-                    let report = work(kernel);
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.push((place, report));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|&(place, _)| place);
-    done.into_iter().map(|(_, report)| report).collect()
 }

@@ -1,11 +1,14 @@
 //! Other programs: how they are started, awaited and reported.
 
 use std::{
+    collections::VecDeque,
     env,
     fmt::Display,
     io::Read as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +26,40 @@ pub(crate) fn step<T>(what: impl Display, work: impl FnOnce() -> Result<T>) -> R
         seconds(start.elapsed())
     ));
     result
+}
+
+/// Works on all of `items`, so many at a time, and gives the results in their order. They are begun in
+/// their order, too: what takes longest had better be first.
+pub(crate) fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    at_a_time: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let queue: Mutex<VecDeque<_>> = Mutex::new(items.iter().enumerate().collect());
+    let next = || {
+        queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some((place, item)) = next() {
+            done.push((place, work(item)));
+        }
+        done
+    };
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_a_time.min(items.len()))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        let ended = workers.into_iter().map(|worker| worker.join());
+        ended
+            .flat_map(|done| done.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    done.sort_by_key(|&(place, _)| place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// One line to the person at the terminal; stdout belongs to the programs that are run.
@@ -169,6 +206,8 @@ fn gist(stderr: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -185,6 +224,18 @@ mod tests {
     fn gist_is_the_last_line_where_no_error_is_named() {
         assert_eq!(gist("first\nlast\n\n"), "last");
         assert_eq!(gist(""), "it did not say why");
+    }
+
+    #[test]
+    fn two_at_a_time_and_the_results_in_order() {
+        // Nobody passes alone: it takes both.
+        let together = Barrier::new(2);
+        let tens = side_by_side(&[3, 1, 2, 4], 2, |item| {
+            together.wait();
+            item * 10
+        });
+        assert_eq!(tens, [30, 10, 20, 40]);
+        assert!(side_by_side(&[0; 0], 2, |item| *item).is_empty());
     }
 
     #[test]

@@ -11,6 +11,19 @@ use serde_json::Value;
 
 use crate::process::{self, cargo, line, succeeded};
 
+/// Programs that run at a time, each with as many threads as there are processors: what they do for most
+/// of their time is to wait for the kernel's grace periods, and that they can do together.
+pub(crate) const AT_A_TIME: usize = 3;
+
+/// Those that take longest. They begin first, so that none is left over at the end.
+const LONGEST: [&str; 5] = [
+    "verify_lab",
+    "faults",
+    "churn",
+    "thousand",
+    "verify_passive",
+];
+
 /// What was built of netviz and its kernel tests.
 #[derive(Debug, Default)]
 pub(crate) struct Programs {
@@ -86,6 +99,22 @@ impl Programs {
 }
 
 impl Program {
+    /// Its place in the order in which they begin; many share the last one.
+    pub(crate) fn rank(&self) -> usize {
+        let place = LONGEST.iter().position(|name| *name == self.name);
+        place.unwrap_or(LONGEST.len())
+    }
+
+    /// Runs it as cargo would.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .current_dir(&self.directory)
+            .env("CARGO_MANIFEST_DIR", &self.directory)
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Its tests that are not ignored.
     pub(crate) fn functions(&self) -> Result<Vec<String>> {
         let list = |more: &[&str]| -> Result<Vec<String>> {
@@ -154,6 +183,15 @@ mod tests {
             "lib::sys::netlink::tests::x",
         ] {
             assert!(!is_test(none), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_takes_longest_is_there() {
+        for name in LONGEST {
+            let places = [format!("{name}.rs"), format!("{name}/main.rs")];
+            let there = |place: &String| process::root().join("tests/tests").join(place).is_file();
+            assert!(places.iter().any(there), "there is no {name}");
         }
     }
 

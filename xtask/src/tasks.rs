@@ -8,5 +8,6 @@ pub(crate) mod demo;
 pub(crate) mod dist;
 mod elf;
 pub(crate) mod flaky;
+mod run;
 mod tally;
 pub(crate) mod test;

@@ -1,12 +1,16 @@
 //! `cargo xtask flaky`: whether a test passes every time.
 
-use std::{collections::BTreeMap, process::Command, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    process::{say, seconds, step},
-    programs::{self, Program},
+    process::{say, seconds, side_by_side, step},
+    programs::{self, AT_A_TIME, Program},
     setup,
 };
 
@@ -22,8 +26,12 @@ struct Chosen {
 /// How often each failed.
 type Failures = BTreeMap<String, u32>;
 
-/// Runs the kernel tests whose name contains `filter` so many times, side by side within their
-/// program as in the ordinary run.
+fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs the kernel tests whose name contains `filter` so many times, side by side as in the ordinary
+/// run.
 pub(crate) fn run(runs: u32, filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     setup::run()?;
@@ -33,16 +41,19 @@ pub(crate) fn run(runs: u32, filter: Option<&str>) -> Result<()> {
     if tests == 0 || runs == 0 {
         bail!("nothing to run: {tests} tests, {runs} runs");
     }
-    let mut failures = Failures::new();
+    let failures = Mutex::new(Failures::new());
     for run in 1..=runs {
-        for chosen in &chosen {
-            chosen.run(&mut failures)?;
-        }
-        let failed = failures.len();
+        side_by_side(&chosen, AT_A_TIME, |it| it.run(&failures))
+            .into_iter()
+            .collect::<Result<()>>()?;
+        let failed = lock(&failures).len();
         say(format_args!(
             "run {run} of {runs}: {failed} of {tests} tests have failed so far"
         ));
     }
+    let failures = failures
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     for (name, times) in &failures {
         println!("{name}: failed in {times} of {runs} runs");
     }
@@ -75,22 +86,18 @@ fn choose(programs: Vec<Program>, filter: &str) -> Result<Vec<Chosen>> {
             all.push(Chosen { program, functions });
         }
     }
+    all.sort_by_key(|it| it.program.rank());
     Ok(all)
 }
 
 impl Chosen {
-    fn run(&self, failures: &mut Failures) -> Result<()> {
-        let Program {
-            name,
-            path,
-            directory,
-        } = &self.program;
-        let mut command = Command::new(path);
-        command
+    fn run(&self, failures: &Mutex<Failures>) -> Result<()> {
+        let Program { name, path, .. } = &self.program;
+        let output = self
+            .program
+            .command()
             .arg("--exact")
             .args(&self.functions)
-            .current_dir(directory);
-        let output = command
             .output()
             .with_context(|| format!("cannot start {}", path.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -103,11 +110,16 @@ impl Chosen {
             ));
         }
         for (function, said) in failed {
-            let times = failures.entry(format!("{name}::{function}")).or_default();
-            *times += 1;
+            let name = format!("{name}::{function}");
+            let times = {
+                let mut failures = lock(failures);
+                let times = failures.entry(name.clone()).or_default();
+                *times += 1;
+                *times
+            };
             // Not at the end: whoever waits can look into it meanwhile.
-            if *times == 1 {
-                println!("{name}::{function} failed for the first time:\n{said}");
+            if times == 1 {
+                println!("{name} failed for the first time:\n{said}");
             }
         }
         Ok(())

@@ -1,23 +1,16 @@
 //! `cargo xtask test`: every test of the workspace, and one line that sums them up.
 
-use std::{
-    env,
-    ffi::OsString,
-    io::{self, BufRead as _, BufReader, Write},
-    panic::resume_unwind,
-    process::{Command, Stdio},
-    thread,
-    time::Instant,
-};
+use std::{env, ffi::OsString, fs, io, panic::resume_unwind, thread, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{collected::Collected, dist, tally::Tally};
+use super::{collected::Collected, dist, run::Run, tally::Tally};
 use crate::{
     kernels::{self, Extent},
     machine, mutants,
-    process::{cargo, line, say, seconds, step, target},
-    programs, setup,
+    process::{cargo, say, seconds, side_by_side, step, target},
+    programs::{self, AT_A_TIME, Program},
+    setup,
 };
 
 /// As `netviz_tests::skip` and `netviz_tests::mangle` call them.
@@ -64,20 +57,14 @@ const FIRST: [Group; 3] = [
     ),
 ];
 
-/// What waits for the kernel's grace periods for nine tenths of its time.
-const THEN: [Group; 2] = [
-    Group::new(
-        "the kernel",
-        &["-p", "netviz", "-p", "netviz-tests", "--test", "*"],
-    ),
-    Group {
-        may_be_empty: true,
-        ..Group::new(
-            "the documentation",
-            &["-p", "netviz", "-p", "netviz-tests", "--doc"],
-        )
-    },
-];
+/// What comes after the tests of this kernel.
+const LAST: [Group; 1] = [Group {
+    may_be_empty: true,
+    ..Group::new(
+        "the documentation",
+        &["-p", "netviz", "-p", "netviz-tests", "--doc"],
+    )
+}];
 
 impl Group {
     const fn new(name: &'static str, select: &'static [&'static str]) -> Self {
@@ -126,19 +113,19 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
         tests.environment.extend(long);
     }
     tests.run(&FIRST)?;
+    let programs = step("building the test programs", programs::build)?.tests;
     // What was asked for by name is asked of this machine's kernel.
     if args.is_empty() {
-        // Now, with all processors, and not by the first who needs them.
-        step("building the test programs", programs::build)?;
         thread::scope(|scope| {
             let beside = scope.spawn(|| beside(all));
-            let ran = tests.run(&THEN);
+            let ran = tests.kernel(programs).and_then(|()| tests.run(&LAST));
             let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
             tests.take(beside);
             ran
         })?;
     } else {
-        tests.run(&THEN)?;
+        tests.kernel(programs)?;
+        tests.run(&LAST)?;
     }
     let Tests {
         mut total,
@@ -183,12 +170,47 @@ impl Tests<'_> {
                 .args(self.all.then_some("--include-ignored"))
                 .args(self.args);
             let run = step(format_args!("testing {name}"), || {
-                observe(&mut command, &mut io::stdout())
+                Run::of_cargo(&mut command, &mut io::stdout())
             })?;
             let may_be_empty = *may_be_empty || !self.args.is_empty();
-            self.broken.extend(complaint(name, &run, may_be_empty));
+            self.broken.extend(run.complaint(name, may_be_empty));
             self.total.add(run.tally);
         }
+        Ok(())
+    }
+
+    /// Runs the tests of this kernel.
+    fn kernel(&mut self, mut programs: Vec<Program>) -> Result<()> {
+        programs.sort_by_key(Program::rank);
+        let directory = target().join("tests");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let what = format!(
+            "testing the kernel, {AT_A_TIME} of {} programs at a time",
+            programs.len()
+        );
+        let runs = step(what, || {
+            let run = |program: &Program| {
+                let log = directory.join(format!("{}.log", program.name));
+                let mut command = program.command();
+                command
+                    .envs(self.environment.iter().cloned())
+                    .args(self.all.then_some("--include-ignored"))
+                    .args(self.args);
+                Run::of_program(&program.name, &mut command, &log)
+            };
+            let runs = side_by_side(&programs, AT_A_TIME, run);
+            runs.into_iter().collect::<Result<Vec<_>>>()
+        })?;
+        let mut all = Run::default();
+        for (Program { name, .. }, run) in programs.iter().zip(runs) {
+            self.broken.extend(run.complaint(name, true));
+            all.tally.add(run.tally);
+        }
+        let may_be_empty = !self.args.is_empty();
+        self.broken
+            .extend(all.complaint("the kernel", may_be_empty));
+        self.total.add(all.tally);
         Ok(())
     }
 
@@ -250,46 +272,6 @@ fn table(rows: &[String]) {
     }
 }
 
-/// One run of cargo, as it ended.
-struct Run {
-    tally: Tally,
-    /// The command line, if cargo ended without success.
-    failed: Option<String>,
-}
-
-/// Runs cargo, passes its output on line by line and reads along.
-fn observe(command: &mut Command, terminal: &mut impl Write) -> Result<Run> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", line(command)))?;
-    let mut tally = Tally::default();
-    for output in BufReader::new(child.stdout.take().context("cargo has no stdout")?).split(b'\n') {
-        let output = output?;
-        tally.read(&String::from_utf8_lossy(&output));
-        // A closed pipe must not end the tests.
-        let _ = terminal
-            .write_all(&output)
-            .and_then(|()| terminal.write_all(b"\n"));
-    }
-    let status = child.wait()?;
-    let failed = (!status.success()).then(|| format!("`{}` failed ({status})", line(command)));
-    Ok(Run { tally, failed })
-}
-
-/// What is wrong with a run besides the tests that it counted. A filter may leave a run empty.
-fn complaint(name: &str, run: &Run, may_be_empty: bool) -> Option<String> {
-    let Run { tally, failed } = run;
-    match failed {
-        Some(failed) if tally.failed == 0 => Some(failed.clone()),
-        None if !may_be_empty && tally.executed() == 0 => {
-            Some(format!("no test of {name} was executed"))
-        }
-        _ => None,
-    }
-}
-
 fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
     let Tally {
         passed,
@@ -309,57 +291,4 @@ fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
         bail!("the tests failed: see the lines above");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(passed: u64, failed: u64, status: Option<&str>) -> Run {
-        let tally = Tally {
-            passed,
-            failed,
-            ..Tally::default()
-        };
-        Run {
-            tally,
-            failed: status.map(Into::into),
-        }
-    }
-
-    #[test]
-    fn a_run_that_passed_is_fine() {
-        assert_eq!(complaint("x", &run(3, 0, None), false), None);
-    }
-
-    #[test]
-    fn a_run_without_tests_is_wrong_unless_filtered() {
-        let message = complaint("x", &run(0, 0, None), false);
-        assert_eq!(message.as_deref(), Some("no test of x was executed"));
-        assert_eq!(complaint("x", &run(0, 0, None), true), None);
-    }
-
-    #[test]
-    fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
-        let message = complaint("x", &run(3, 0, Some("cargo failed")), true);
-        assert_eq!(message.as_deref(), Some("cargo failed"));
-    }
-
-    #[test]
-    fn failed_tests_are_named_once() {
-        assert_eq!(complaint("x", &run(3, 1, Some("cargo failed")), true), None);
-    }
-
-    #[test]
-    fn the_output_is_counted_and_the_status_kept() {
-        let script = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101";
-        let mut output = Vec::new();
-        let run = observe(Command::new("sh").args(["-c", script]), &mut output).unwrap();
-        assert_eq!(
-            output,
-            b"test result: FAILED. 2 passed; 1 failed; 0 ignored\n"
-        );
-        assert_eq!((run.tally.passed, run.tally.failed), (2, 1));
-        assert!(run.failed.is_some());
-    }
 }

@@ -1,0 +1,161 @@
+//! Runs of test programs, what they say, and what became of them.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Write},
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::tally::Tally;
+use crate::process::{line, seconds};
+
+/// One run of cargo or of a test program, as it ended.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) tally: Tally,
+    /// The command line, if it ended without success.
+    failed: Option<String>,
+}
+
+impl Run {
+    fn new(tally: Tally, command: &Command, status: ExitStatus) -> Self {
+        let failed = || format!("`{}` failed ({status})", line(command));
+        Self {
+            tally,
+            failed: (!status.success()).then(failed),
+        }
+    }
+
+    /// Runs cargo, passes its output on line by line and reads along.
+    pub(super) fn of_cargo(command: &mut Command, terminal: &mut impl Write) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", line(command)))?;
+        let mut tally = Tally::default();
+        for output in
+            BufReader::new(child.stdout.take().context("cargo has no stdout")?).split(b'\n')
+        {
+            let output = output?;
+            tally.read(&String::from_utf8_lossy(&output));
+            // A closed pipe must not end the tests.
+            let _ = terminal
+                .write_all(&output)
+                .and_then(|()| terminal.write_all(b"\n"));
+        }
+        let status = child.wait()?;
+        Ok(Self::new(tally, command, status))
+    }
+
+    /// Runs a test program, and says at its end all that it said: those that run at the same time would
+    /// interrupt each other. Meanwhile it is in `log`, for whoever waits.
+    pub(super) fn of_program(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+        let start = Instant::now();
+        let create = || format!("cannot write {}", log.display());
+        let file = File::create(log).with_context(create)?;
+        let stderr = file.try_clone().with_context(create)?;
+        let status = command
+            .stdout(file)
+            .stderr(stderr)
+            .status()
+            .with_context(|| format!("cannot start `{}`", line(command)))?;
+        let said = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+        let mut tally = Tally::default();
+        for line in String::from_utf8_lossy(&said).lines() {
+            tally.read(line);
+        }
+        let run = Self::new(tally, command, status);
+        // With a filter, most programs have nothing to say.
+        if run.failed.is_some() || run.tally != Tally::default() {
+            let took = seconds(start.elapsed());
+            let mut terminal = io::stdout().lock();
+            // A closed pipe must not end the tests.
+            let _ =
+                writeln!(terminal, "\n{name}, in {took}:").and_then(|()| terminal.write_all(&said));
+        }
+        Ok(run)
+    }
+
+    /// What is wrong with it besides the tests that it counted. A filter may leave a run empty.
+    pub(super) fn complaint(&self, name: &str, may_be_empty: bool) -> Option<String> {
+        let Self { tally, failed } = self;
+        match failed {
+            Some(failed) if tally.failed == 0 => Some(failed.clone()),
+            None if !may_be_empty && tally.executed() == 0 => {
+                Some(format!("no test of {name} was executed"))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(passed: u64, failed: u64, status: Option<&str>) -> Run {
+        let tally = Tally {
+            passed,
+            failed,
+            ..Tally::default()
+        };
+        Run {
+            tally,
+            failed: status.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_run_that_passed_is_fine() {
+        assert_eq!(run(3, 0, None).complaint("x", false), None);
+    }
+
+    #[test]
+    fn a_run_without_tests_is_wrong_unless_filtered() {
+        let message = run(0, 0, None).complaint("x", false);
+        assert_eq!(message.as_deref(), Some("no test of x was executed"));
+        assert_eq!(run(0, 0, None).complaint("x", true), None);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
+        let message = run(3, 0, Some("cargo failed")).complaint("x", true);
+        assert_eq!(message.as_deref(), Some("cargo failed"));
+    }
+
+    #[test]
+    fn failed_tests_are_named_once() {
+        assert_eq!(run(3, 1, Some("cargo failed")).complaint("x", true), None);
+    }
+
+    #[test]
+    fn the_output_is_counted_and_the_status_kept() {
+        let script = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101";
+        let mut output = Vec::new();
+        let run = Run::of_cargo(Command::new("sh").args(["-c", script]), &mut output).unwrap();
+        assert_eq!(
+            output,
+            b"test result: FAILED. 2 passed; 1 failed; 0 ignored\n"
+        );
+        assert_eq!((run.tally.passed, run.tally.failed), (2, 1));
+        assert!(run.failed.is_some());
+    }
+
+    #[test]
+    fn what_a_program_says_is_in_its_log_and_counted() {
+        let log = std::env::temp_dir().join(format!("netviz-run-{}", std::process::id()));
+        let script = "echo said >&2; echo 'test result: ok. 2 passed; 0 failed; 1 ignored'";
+        let mut command = Command::new("sh");
+        let run = Run::of_program("x", command.args(["-c", script]), &log).unwrap();
+        let text = fs::read_to_string(&log).unwrap();
+        fs::remove_file(&log).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!((run.tally.passed, run.tally.ignored), (2, 1));
+        assert_eq!(run.failed, None);
+    }
+}
