@@ -53,8 +53,8 @@ enum Task {
     Flaky {
         /// How many times
         runs: u32,
-        /// Only tests whose name, such as `attach::sigterm`, contains this
-        filter: Option<String>,
+        /// Only tests whose name, such as `attach::sigterm`, contains one of these
+        filters: Vec<String>,
     },
     /// Breaks each invariant on purpose, and checks that a test notices
     Mutants {
@@ -101,7 +101,7 @@ fn run(task: Task) -> Result<()> {
             let releases = if releases.is_empty() { often } else { releases };
             kernels::run(&releases, &only, kernels::Extent::Quick)
         }
-        Task::Flaky { runs, filter } => tasks::flaky::run(runs, filter.as_deref()),
+        Task::Flaky { runs, filters } => tasks::flaky::run(runs, &filters),
         Task::Mutants { filters } => mutants::run(&filters),
         Task::Dist => tasks::dist::run(),
         Task::Ci => tasks::ci::run(),

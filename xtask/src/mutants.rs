@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     process::{self, cargo, root, say, seconds, step, target},
-    setup,
+    programs, setup,
 };
 use patch::Mutant;
 use tree::Tree;
@@ -34,12 +34,7 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     let start = Instant::now();
     setup::run()?;
     let mut mutants = all()?;
-    mutants.retain(|mutant| {
-        filters.is_empty()
-            || filters
-                .iter()
-                .any(|filter| mutant.name.contains(filter.as_str()))
-    });
+    mutants.retain(|mutant| programs::is_asked_for(&mutant.name, filters));
     if mutants.is_empty() {
         bail!("no mutant in {DIRECTORY} is called so");
     }
@@ -217,7 +212,6 @@ fn report(fates: &[(&Mutant, Fate)], start: Instant) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs;
 
     const NONE: &str = "test result: ok. 0 passed; 0 failed; 0 ignored\n";
 

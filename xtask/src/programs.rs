@@ -134,6 +134,11 @@ impl Program {
     }
 }
 
+/// Whether something of this name was asked for: it contains one of `filters`, or there is none.
+pub(crate) fn is_asked_for(name: &str, filters: &[String]) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+}
+
 /// Whether `file::function` is a test of `tests/tests`, or `lib::path::function` one of netviz's own.
 #[cfg(test)]
 pub(crate) fn is_test(name: &str) -> bool {

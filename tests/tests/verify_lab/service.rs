@@ -76,8 +76,17 @@ fn unknown(site: &Site, from: &Pod, config: &str) {
     refused("svc/askes", "near: asked");
     refused("svc/web/askes", "near: web/asked");
     refused("web/asked:9", "47777/UDP");
-    let said = verify(&site.lab, &[&from, "svc/asked"]);
-    assert!(said.stderr.contains("neither"), "{}", said.stderr);
+    refused(
+        "web/askes",
+        "there is no pod \"web/askes\"; near: web/asked",
+    );
+    for (name, words) in [
+        ("svc/asked", "neither"),
+        ("asked", "and no source here tells of services"),
+    ] {
+        let said = verify(&site.lab, &[&from, name]);
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
 }
 
 /// Nobody translates what the node sends: with kube-proxy's replacement its processes' sockets would,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 
-use crate::programs::{Program, Programs};
+use crate::programs::{self, Program, Programs};
 
 /// Test files that ask the kernel nothing that differs from kernel to kernel: they run in the
 /// ordinary tests alone. Every other file runs in the guests too, without being named anywhere.
@@ -174,13 +174,7 @@ pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenari
             });
         }
     }
-    let is_asked_for = |it: &Scenario| {
-        filters.is_empty()
-            || filters
-                .iter()
-                .any(|filter| it.name.contains(filter.as_str()))
-    };
-    all.retain(|it| is_asked_for(it) && !it.is_stood_for());
+    all.retain(|it| programs::is_asked_for(&it.name, filters) && !it.is_stood_for());
     Ok(all)
 }
 

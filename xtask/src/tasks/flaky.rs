@@ -30,13 +30,13 @@ fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
     failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the kernel tests whose name contains `filter` so many times, side by side as in the ordinary
-/// run.
-pub(crate) fn run(runs: u32, filter: Option<&str>) -> Result<()> {
+/// Runs the kernel tests whose name contains one of `filters`, or all, so many times, side by side as in
+/// the ordinary run.
+pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
     let start = Instant::now();
     setup::run()?;
     let programs = step("building the test programs", programs::build)?;
-    let chosen = choose(programs.tests, filter.unwrap_or_default())?;
+    let chosen = choose(programs.tests, filters)?;
     let tests: usize = chosen.iter().map(|it| it.functions.len()).sum();
     if tests == 0 || runs == 0 {
         bail!("nothing to run: {tests} tests, {runs} runs");
@@ -77,11 +77,13 @@ fn verdict(tests: usize, runs: u32) -> String {
     format!("{tests} tests passed {runs} times in a row: admitted")
 }
 
-fn choose(programs: Vec<Program>, filter: &str) -> Result<Vec<Chosen>> {
+fn choose(programs: Vec<Program>, filters: &[String]) -> Result<Vec<Chosen>> {
     let mut all = Vec::new();
     for program in programs {
         let mut functions = program.functions()?;
-        functions.retain(|function| format!("{}::{function}", program.name).contains(filter));
+        functions.retain(|function| {
+            programs::is_asked_for(&format!("{}::{function}", program.name), filters)
+        });
         if !functions.is_empty() {
             all.push(Chosen { program, functions });
         }

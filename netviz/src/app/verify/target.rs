@@ -206,7 +206,12 @@ fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>
                 .filter_map(|door| pod_name(door))
                 .chain(services)
                 .collect();
-            bail!("there is no pod {name:?}{}", near(name, &names))
+            // It may be one that cannot be known here.
+            let unknown = match &cluster.services {
+                Some(_) => "",
+                None => ", and no source here tells of services",
+            };
+            bail!("there is no pod {name:?}{unknown}{}", near(name, &names))
         }
         several => {
             let names: Vec<_> = several
