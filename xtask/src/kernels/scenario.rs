@@ -37,9 +37,11 @@ const ELSEWHERE: [&str; 25] = [
     "views",
 ];
 
-/// A test file that has each check in each routing mode, and the mode that stands for all of them on
-/// other kernels: it has both a tunnel and the redirects that depend on the kernel.
-const IN_ONE_MODE: (&str, &str) = ("verify_lab", "vxlan-host-routing");
+/// Test files that have each check in each routing mode, ...
+const IN_ONE_MODE: [&str; 2] = ["verify_lab", "verify_passive"];
+/// ... and the mode that stands for all of them on other kernels: it has both a tunnel and the redirects
+/// that depend on the kernel.
+const MODE: &str = "vxlan-host-routing";
 
 /// Test files that check how soon something is: in a guest they are skipped, with this reason.
 const TIMED: [&str; 1] = ["churn"];
@@ -105,10 +107,9 @@ impl Scenario {
 
     /// Whether another mode stands for it.
     fn is_stood_for(&self) -> bool {
-        let (file, stands) = IN_ONE_MODE;
         let mode = self.name.rsplit("::").next().unwrap_or_default();
         let mode = mode.replace('_', "-");
-        self.file() == file && mode != stands && MODES.contains(&mode.as_str())
+        IN_ONE_MODE.contains(&self.file()) && mode != MODE && MODES.contains(&mode.as_str())
     }
 
     fn is_timed(&self) -> bool {
@@ -219,7 +220,7 @@ mod tests {
         for file in ELSEWHERE
             .iter()
             .chain(&TIMED)
-            .chain([&IN_ONE_MODE.0])
+            .chain(&IN_ONE_MODE)
             .chain(often)
         {
             // A file, a folder with one, or the tests on a running Cilium.
