@@ -169,18 +169,18 @@ pub fn namespaces() -> io::Result<BTreeSet<u64>> {
     Ok(inodes)
 }
 
-/// Process ids of this process's children.
+/// Process ids of this process's children. The kernel lists those of each thread; when one ends meanwhile,
+/// its children are another's, which may have been asked before: then all are asked again.
 pub fn children() -> io::Result<Vec<u64>> {
-    let mut children = Vec::new();
-    for task in fs::read_dir("/proc/self/task")? {
-        let listed = fs::read_to_string(task?.path().join("children"))?;
-        children.extend(
-            listed
-                .split_whitespace()
-                .filter_map(|pid| pid.parse::<u64>().ok()),
-        );
-    }
-    Ok(children)
+    wait_for(|| {
+        let mut children = Vec::new();
+        for task in fs::read_dir("/proc/self/task")? {
+            let listed = fs::read_to_string(task?.path().join("children"))?;
+            let listed = listed.split_whitespace();
+            children.extend(listed.filter_map(|pid| pid.parse::<u64>().ok()));
+        }
+        Ok(children)
+    })
 }
 
 /// Bytes that all links of a namespace received so far.
