@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Write},
+    io::{BufRead as _, BufReader, Write},
     path::Path,
     process::{Command, ExitStatus, Stdio},
     time::Instant,
@@ -54,7 +54,12 @@ impl Run {
 
     /// Runs a test program, and says at its end all that it said: those that run at the same time would
     /// interrupt each other. Meanwhile it is in `log`, for whoever waits.
-    pub(super) fn of_program(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+    pub(super) fn of_program(
+        name: &str,
+        command: &mut Command,
+        log: &Path,
+        terminal: &mut impl Write,
+    ) -> Result<Self> {
         let start = Instant::now();
         let create = || format!("cannot write {}", log.display());
         let file = File::create(log).with_context(create)?;
@@ -72,11 +77,11 @@ impl Run {
         let run = Self::new(tally, command, status);
         // With a filter, most programs have nothing to say.
         if run.failed.is_some() || run.tally != Tally::default() {
-            let took = seconds(start.elapsed());
-            let mut terminal = io::stdout().lock();
+            // At once: others say something meanwhile.
+            let head = format!("\n{name}, in {}:\n", seconds(start.elapsed()));
+            let all = [head.as_bytes(), &said].concat();
             // A closed pipe must not end the tests.
-            let _ =
-                writeln!(terminal, "\n{name}, in {took}:").and_then(|()| terminal.write_all(&said));
+            let _ = terminal.write_all(&all);
         }
         Ok(run)
     }
@@ -151,10 +156,17 @@ mod tests {
         let log = std::env::temp_dir().join(format!("netviz-run-{}", std::process::id()));
         let script = "echo said >&2; echo 'test result: ok. 2 passed; 0 failed; 1 ignored'";
         let mut command = Command::new("sh");
-        let run = Run::of_program("x", command.args(["-c", script]), &log).unwrap();
+        let mut output = Vec::new();
+        let command = command.args(["-c", script]);
+        let run = Run::of_program("x", command, &log, &mut output).unwrap();
         let text = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");
+        let output = String::from_utf8(output).unwrap();
+        assert!(
+            output.starts_with("\nx, in ") && output.ends_with(&text),
+            "{output}"
+        );
         assert_eq!((run.tally.passed, run.tally.ignored), (2, 1));
         assert_eq!(run.failed, None);
     }

@@ -197,7 +197,7 @@ impl Tests<'_> {
                     .envs(self.environment.iter().cloned())
                     .args(self.all.then_some("--include-ignored"))
                     .args(self.args);
-                Run::of_program(&program.name, &mut command, &log)
+                Run::of_program(&program.name, &mut command, &log, &mut io::stdout())
             };
             let runs = side_by_side(&programs, AT_A_TIME, run);
             runs.into_iter().collect::<Result<Vec<_>>>()
