@@ -1,7 +1,6 @@
 //! Other programs: how they are started, awaited and reported.
 
 use std::{
-    collections::VecDeque,
     env,
     fmt::Display,
     io::Read as _,
@@ -35,13 +34,8 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
     at_a_time: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    let queue: Mutex<VecDeque<_>> = Mutex::new(items.iter().enumerate().collect());
-    let next = || {
-        queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
+    let queue = Mutex::new(items.iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || {
         let mut done = Vec::new();
         while let Some((place, item)) = next() {
