@@ -115,17 +115,25 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     tests.run(&FIRST)?;
     let programs = step("building the test programs", programs::build)?.tests;
     // What was asked for by name is asked of this machine's kernel.
-    if args.is_empty() {
+    if !args.is_empty() {
+        tests.here(programs)?;
+    } else if all {
+        // Not side by side: the fuzzing alone would keep the guests from the processors for an hour.
+        tests.here(programs)?;
+        tests.take(elsewhere(Extent::Whole));
+    } else {
         thread::scope(|scope| {
-            let beside = scope.spawn(|| beside(all));
-            let ran = tests.kernel(programs).and_then(|()| tests.run(&LAST));
-            let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
-            tests.take(beside);
+            let beside = scope.spawn(|| {
+                if let Err(error) = machine::give_way() {
+                    say(format_args!("the tests have company: {error}"));
+                }
+                elsewhere(Extent::Quick)
+            });
+            let ran = tests.here(programs);
+            let elsewhere = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
+            tests.take(elsewhere);
             ran
         })?;
-    } else {
-        tests.kernel(programs)?;
-        tests.run(&LAST)?;
     }
     let Tests {
         mut total,
@@ -179,6 +187,12 @@ impl Tests<'_> {
         Ok(())
     }
 
+    /// Runs what needs this machine's kernel, and what comes after it.
+    fn here(&mut self, programs: Vec<Program>) -> Result<()> {
+        self.kernel(programs)?;
+        self.run(&LAST)
+    }
+
     /// Runs the tests of this kernel.
     fn kernel(&mut self, mut programs: Vec<Program>) -> Result<()> {
         programs.sort_by_key(Program::rank);
@@ -214,8 +228,8 @@ impl Tests<'_> {
         Ok(())
     }
 
-    fn take(&mut self, beside: Beside) {
-        let Beside { binary, kernels } = beside;
+    fn take(&mut self, elsewhere: Elsewhere) {
+        let Elsewhere { binary, kernels } = elsewhere;
         if let Err(error) = binary {
             self.broken.push(format!("the static binary: {error:#}"));
         }
@@ -237,20 +251,15 @@ impl Tests<'_> {
     }
 }
 
-/// What is done beside the tests of this kernel.
-struct Beside {
+/// What became of that which needs nothing of this kernel but processors.
+struct Elsewhere {
     /// It is built and starts in an empty root.
     binary: Result<()>,
     kernels: Result<kernels::Summary>,
 }
 
-/// Needs nothing but processors, and has them when the tests of this kernel do not want them.
-fn beside(all: bool) -> Beside {
-    if let Err(error) = machine::give_way() {
-        say(format_args!("the tests have company: {error}"));
-    }
-    let extent = if all { Extent::Whole } else { Extent::Quick };
-    Beside {
+fn elsewhere(extent: Extent) -> Elsewhere {
+    Elsewhere {
         binary: dist::in_tests(),
         kernels: step("testing other kernels", || kernels::in_tests(extent)),
     }
