@@ -19,6 +19,7 @@ use std::{env::consts::ARCH, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use release::Release;
+pub(crate) use table::Table;
 
 use crate::{
     process::{say, seconds, side_by_side, step, target},
@@ -28,7 +29,6 @@ use crate::{
 use console::Report;
 use package::Kernel;
 use scenario::Scenario;
-use table::Table;
 
 /// Programs that this needs, with the package that has each.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -63,7 +63,7 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
         .collect::<Result<Vec<_>>>()?;
     let table = on(&kernels, filters, extent)?;
     print!("{table}");
-    if !table.good() {
+    if !table.failures.is_empty() {
         bail!(
             "a kernel did not pass: see the table; what its guest said is in target/kernels/NAME/console.log"
         );
@@ -73,12 +73,12 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
 
 /// Runs them as a part of all tests. A kernel that cannot be had, for want of a network, is said to be
 /// skipped, and why.
-pub(crate) fn in_tests(extent: Extent) -> Result<Summary> {
+pub(crate) fn in_tests(extent: Extent) -> Result<Table> {
     let releases = match extent {
         Extent::Quick => Release::OFTEN.to_vec(),
         Extent::Whole => Release::or_all(Vec::new()),
     };
-    let mut summary = Summary::default();
+    let mut missing = Vec::new();
     let mut trouble = prepare().err();
     let mut kernels = Vec::new();
     for release in releases {
@@ -90,31 +90,15 @@ pub(crate) fn in_tests(extent: Extent) -> Result<Summary> {
             }
         }
         if let Some(error) = &trouble {
-            let skipped = format!("all scenarios on Linux {release}: {error:#}");
-            summary.skipped.push(skipped);
+            missing.push(format!("all scenarios on Linux {release}: {error:#}"));
         }
     }
-    if !kernels.is_empty() {
-        let table = on(&kernels, &[], extent)?;
-        summary.table = table.to_string();
-        summary.passed = table.passed();
-        summary.failures = table.failures().to_vec();
-        summary.skipped.extend_from_slice(table.skipped());
-    }
-    Ok(summary)
-}
-
-/// What became of the scenarios of an ordinary run.
-#[derive(Debug, Default)]
-pub(crate) struct Summary {
-    /// As it is printed.
-    pub(crate) table: String,
-    /// On any kernel.
-    pub(crate) passed: u64,
-    /// Kernel and scenario.
-    pub(crate) failures: Vec<String>,
-    /// Kernel, scenario and reason.
-    pub(crate) skipped: Vec<String>,
+    let mut table = match kernels.as_slice() {
+        [] => Table::default(),
+        kernels => on(kernels, &[], extent)?,
+    };
+    table.skipped.extend(missing);
+    Ok(table)
 }
 
 /// What the emulator needs.

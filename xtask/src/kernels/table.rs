@@ -14,35 +14,19 @@ use crate::process::seconds;
 
 const CELL: usize = 10;
 
-/// The table, and whether all of it is good.
-pub(super) struct Table {
+/// The table, and what it says.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
     text: String,
-    good: bool,
-    passed: u64,
-    failures: Vec<String>,
-    skipped: Vec<String>,
+    /// Scenarios that passed, on any kernel.
+    pub(crate) passed: u64,
+    /// Kernel and scenario; a kernel alone where it did not come to its end, or complained.
+    pub(crate) failures: Vec<String>,
+    /// Kernel, scenario and reason.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl Table {
-    pub(super) fn good(&self) -> bool {
-        self.good
-    }
-
-    /// Scenarios that passed, on any kernel.
-    pub(super) fn passed(&self) -> u64 {
-        self.passed
-    }
-
-    /// Kernel and scenario; a kernel alone where it did not come to its end, or complained.
-    pub(super) fn failures(&self) -> &[String] {
-        &self.failures
-    }
-
-    /// Kernel, scenario and reason.
-    pub(super) fn skipped(&self) -> &[String] {
-        &self.skipped
-    }
-
     fn take(&mut self, column: &str, report: &Report) {
         for (name, verdict) in &report.verdicts {
             let place = format!("{name} on Linux {column}");
@@ -52,7 +36,7 @@ impl Table {
                 Verdict::Failed(_) => self.failures.push(place),
             }
         }
-        if report.trouble.is_some() || !report.log.is_empty() {
+        if !report.is_whole() {
             self.failures.push(format!("Linux {column}"));
         }
     }
@@ -74,10 +58,7 @@ pub(super) fn draw(kernels: &[Kernel], scenarios: &[Scenario], reports: &[Report
     }
     let mut table = Table {
         text,
-        good: reports.iter().all(Report::good),
-        passed: 0,
-        failures: Vec::new(),
-        skipped: Vec::new(),
+        ..Table::default()
     };
     for (column, report) in columns.iter().zip(reports) {
         table.take(column, report);

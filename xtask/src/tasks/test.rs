@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{collected::Collected, dist, run::Run, tally::Tally};
 use crate::{
-    kernels::{self, Extent},
+    kernels::{self, Extent, Table},
     machine, mutants,
     process::{cargo, say, seconds, side_by_side, step, target},
     programs::{self, AT_A_TIME, Program},
@@ -148,7 +148,7 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
         total.passed = total.passed.saturating_sub(1);
         total.ignored += 1;
     }
-    table(&faults.lines());
+    print_faults(&faults.lines());
     report(&total, &broken, start)
 }
 
@@ -234,16 +234,16 @@ impl Tests<'_> {
             self.broken.push(format!("the static binary: {error:#}"));
         }
         match kernels {
-            Ok(summary) => {
-                print!("{}", summary.table);
-                for line in &summary.skipped {
+            Ok(table) => {
+                print!("{table}");
+                for line in &table.skipped {
                     say(format_args!("skipped: {line}"));
                 }
                 self.total.add(Tally {
-                    passed: summary.passed,
-                    failed: summary.failures.len() as u64,
-                    ignored: summary.skipped.len() as u64,
-                    failures: summary.failures,
+                    passed: table.passed,
+                    failed: table.failures.len() as u64,
+                    ignored: table.skipped.len() as u64,
+                    failures: table.failures,
                 });
             }
             Err(error) => self.broken.push(format!("other kernels: {error:#}")),
@@ -255,7 +255,7 @@ impl Tests<'_> {
 struct Elsewhere {
     /// It is built and starts in an empty root.
     binary: Result<()>,
-    kernels: Result<kernels::Summary>,
+    kernels: Result<Table>,
 }
 
 fn elsewhere(extent: Extent) -> Elsewhere {
@@ -266,7 +266,7 @@ fn elsewhere(extent: Extent) -> Elsewhere {
 }
 
 /// What the tests said of each fault.
-fn table(rows: &[String]) {
+fn print_faults(rows: &[String]) {
     if rows.is_empty() {
         return;
     }
