@@ -21,7 +21,7 @@ use netviz::{
 };
 use nix::net::if_::if_nametoindex;
 
-use crate::{filters, skip};
+use crate::{filters, remains::wait_for, skip};
 
 /// What a foreign program does with every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,8 +211,11 @@ pub fn tcx_chain(
     if !skip::has_tcx() {
         return Ok(Vec::new());
     }
-    let (_, programs) =
-        namespace.run(|| SchedClassifier::query_tcx(interface, attach_type(direction)))??;
+    // Ids first, then each program, which may be gone by then.
+    let (_, programs) = wait_for(|| {
+        let hook = attach_type(direction);
+        anyhow::Ok(namespace.run(|| SchedClassifier::query_tcx(interface, hook))??)
+    })?;
     let named = programs.iter().map(|program| {
         let name = program.name_as_str().unwrap_or_default();
         (name.to_owned(), program.id())

@@ -17,6 +17,8 @@ use netviz::sys::{
 };
 use nix::sched::{CloneFlags, unshare};
 
+use crate::plant::set_down;
+
 /// A network namespace, held by a process that reads a pipe of ours: it ends with this value, and
 /// even when the test is killed.
 #[derive(Debug)]
@@ -154,11 +156,17 @@ pub fn join(near: &Room, far: &Room, number: u8) -> io::Result<[End; 2]> {
     };
     let mut netlinks = [near.netlink()?, far.netlink()?];
     netlinks[0].create_veth(&link(0), &link(1), Some(far.netns()))?;
+    for (netlink, end) in netlinks.iter_mut().zip(&ends) {
+        netlink.set_up(end.index)?;
+    }
+    // The first had no peer that was up: it drops all until the kernel gets round to its carrier, which it
+    // does once a second (linkwatch). Now it has one.
+    set_down(&mut netlinks[0], ends[0].index)?;
+    netlinks[0].set_up(ends[0].index)?;
     for (netlink, (own, other)) in netlinks
         .iter_mut()
         .zip([(&ends[0], &ends[1]), (&ends[1], &ends[0])])
     {
-        netlink.set_up(own.index)?;
         netlink.add_address(own.index, IpAddr::V4(own.address), 24)?;
         netlink.add_neighbour(own.index, IpAddr::V4(other.address), other.mac)?;
     }
