@@ -2,7 +2,7 @@
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage},
+    link::{LinkAttribute, LinkMessage, State},
 };
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use netviz::sys::{
 };
 use nix::sched::{CloneFlags, unshare};
 
-use crate::plant::set_down;
+use crate::remains::wait_for;
 
 /// A network namespace, held by a process that reads a pipe of ours: it ends with this value, and
 /// even when the test is killed.
@@ -159,10 +159,7 @@ pub fn join(near: &Room, far: &Room, number: u8) -> io::Result<[End; 2]> {
     for (netlink, end) in netlinks.iter_mut().zip(&ends) {
         netlink.set_up(end.index)?;
     }
-    // The first had no peer that was up: it drops all until the kernel gets round to its carrier, which it
-    // does once a second (linkwatch). Now it has one.
-    set_down(&mut netlinks[0], ends[0].index)?;
-    netlinks[0].set_up(ends[0].index)?;
+    wait_for(|| is_up(&mut netlinks[0], ends[0].index))?;
     for (netlink, (own, other)) in netlinks
         .iter_mut()
         .zip([(&ends[0], &ends[1]), (&ends[1], &ends[0])])
@@ -171,4 +168,17 @@ pub fn join(near: &Room, far: &Room, number: u8) -> io::Result<[End; 2]> {
         netlink.add_neighbour(own.index, IpAddr::V4(other.address), other.mac)?;
     }
     Ok(ends)
+}
+
+/// Whether an interface passes on what is sent through it. One that is set up before its peer does as soon as
+/// the kernel gets round to its carrier (`linkwatch_do_dev`): until then its queue is `noop`, which drops
+/// all, and on a busy machine packets can be earlier.
+fn is_up(netlink: &mut Netlink, index: u32) -> io::Result<()> {
+    let up = LinkAttribute::OperState(State::Up);
+    let links = netlink.links()?;
+    let mut own = links.iter().filter(|link| link.header.index == index);
+    match own.any(|link| link.attributes.contains(&up)) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("link {index} is not up"))),
+    }
 }
