@@ -21,7 +21,7 @@ use netviz::{
 };
 use nix::net::if_::if_nametoindex;
 
-use crate::{filters, remains::wait_for, skip};
+use crate::{filters, skip, wait::wait_for};
 
 /// What a foreign program does with every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

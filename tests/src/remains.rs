@@ -1,13 +1,6 @@
 //! What a laboratory consists of, by the kernel's own numbers, and what of it is still there.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::Result;
 use aya::programs::{SchedClassifier, TcAttachType, loaded_programs};
@@ -17,8 +10,7 @@ use netviz::{
     sys::{netlink::Netlink, netns::NetNs},
 };
 
-/// How long something may take that is expected to happen at once.
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::wait::wait_for;
 
 /// Processes, namespaces and programs of one laboratory.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -197,16 +189,4 @@ pub fn received(netlink: &mut Netlink) -> u64 {
             _ => None,
         })
         .sum()
-}
-
-/// Tries until it succeeds, or for ten seconds; then the last failure.
-pub fn wait_for<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
-    let until = Instant::now() + LIMIT;
-    loop {
-        match attempt() {
-            Ok(done) => return Ok(done),
-            Err(failed) if Instant::now() > until => return Err(failed),
-            Err(_) => thread::sleep(Duration::from_millis(5)),
-        }
-    }
 }

@@ -17,7 +17,7 @@ use netviz::sys::{
 };
 use nix::sched::{CloneFlags, unshare};
 
-use crate::remains::wait_for;
+use crate::wait::wait_for;
 
 /// A network namespace, held by a process that reads a pipe of ours: it ends with this value, and
 /// even when the test is killed.

@@ -8,6 +8,8 @@ use std::{
 use crate::fault::is_emulated;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How long something may take that is expected to happen at once.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits until `done`; false when it was still not so after `limit`.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
@@ -32,6 +34,18 @@ pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut()
             return answer;
         }
         thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Tries until it succeeds, or for ten seconds; then the last failure.
+pub fn wait_for<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let until = Instant::now() + LIMIT;
+    loop {
+        match attempt() {
+            Ok(done) => return Ok(done),
+            Err(failed) if Instant::now() > until => return Err(failed),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
     }
 }
 

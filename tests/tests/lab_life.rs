@@ -15,6 +15,7 @@ use netviz::{
 use netviz_tests::{
     remains::{self, Remains},
     skip,
+    wait::wait_for,
 };
 
 fn up(mode: Mode, change: impl FnOnce(&mut Options)) -> Lab {
@@ -162,7 +163,7 @@ fn a_killed_owner_leaves_nothing() {
     owner.wait().unwrap();
     let remains = told.expect("the owner ended before its laboratory was up");
     assert_eq!((remains.processes.len(), remains.programs.len()), (11, 12));
-    let left = remains::wait_for(|| {
+    let left = wait_for(|| {
         let left = remains.left().unwrap();
         left.is_empty().then_some(()).ok_or(left)
     });
@@ -261,8 +262,8 @@ fn traffic_runs_until_it_is_stopped() {
         let bytes = remains::received(netlink);
         if bytes > than { Ok(bytes) } else { Err(bytes) }
     };
-    let some = remains::wait_for(|| grown(100_000, &mut netlink)).unwrap();
-    remains::wait_for(|| grown(some, &mut netlink)).unwrap();
+    let some = wait_for(|| grown(100_000, &mut netlink)).unwrap();
+    wait_for(|| grown(some, &mut netlink)).unwrap();
     running.stop();
     drop((netlink, pod));
     lab.down().unwrap();

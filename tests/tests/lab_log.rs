@@ -8,7 +8,7 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 use netviz::lab::{Lab, Mode, Options, traffic};
-use netviz_tests::remains;
+use netviz_tests::wait::wait_for;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -55,7 +55,7 @@ fn a_packet_for_no_pod_is_reported_by_the_node_that_drops_it() {
             let namespace = lab.netns(pod).unwrap();
             assert_eq!(traffic::ping(&namespace, nobody.into(), 1).unwrap(), 0);
             let wanted = format!("no such pod: {} to {nobody} at cilium_host", pod.address);
-            let heard = remains::wait_for(|| {
+            let heard = wait_for(|| {
                 let lines = LINES.lock().unwrap().clone();
                 if lines == [wanted.clone()] {
                     Ok(())
