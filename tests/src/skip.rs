@@ -13,6 +13,9 @@ use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 /// The file in which the ordinary run collects what was skipped, where the harness hides it.
 pub const FILE_VARIABLE: &str = "NETVIZ_SKIPPED";
 
+/// Why what is no test by itself does nothing when it is run as one, as `--include-ignored` does.
+pub const BY_ANOTHER: &str = "run by another test, in a process of its own";
+
 /// Says that this test is skipped, and why; always true, for `if ... { return; }`.
 pub fn because(reason: &str) -> bool {
     println!("skipped here: {reason}");
