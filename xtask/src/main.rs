@@ -3,6 +3,7 @@
 //! The crate does not depend on netviz, so that it builds on a machine on which the eBPF half
 //! cannot be built yet: [`setup`] is what changes that.
 
+mod collected;
 mod kernels;
 mod machine;
 mod mutants;

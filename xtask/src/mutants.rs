@@ -9,6 +9,7 @@ use std::{fs, process::Stdio, time::Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    collected::{Collected, SKIPPED_VARIABLE},
     process::{self, cargo, root, say, seconds, step, target},
     programs, setup,
 };
@@ -21,7 +22,7 @@ const DIRECTORY: &str = "tests/mutants";
 /// What the tests made of a mutant.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// Every test that it names failed.
+    /// Every test that it names failed, twice in a row.
     Caught,
     /// These did not.
     Survived(Vec<String>),
@@ -73,7 +74,7 @@ fn all() -> Result<Vec<Mutant>> {
 }
 
 /// Every test that is to catch something passes where nothing is broken: else it would prove
-/// nothing by failing.
+/// nothing by failing. Of one that is skipped here, nothing is known: the mutants say so that need it.
 fn sound(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
     tree.restore()?;
     let mut tests: Vec<_> = mutants.iter().flat_map(|it| it.tests.clone()).collect();
@@ -84,7 +85,7 @@ fn sound(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
         || {
             for test in &tests {
                 let outcome = outcome(tree, test)?;
-                if outcome != Outcome::Passed {
+                if !matches!(outcome, Outcome::Passed | Outcome::Skipped(_)) {
                     bail!("{test} does not pass where nothing is broken: {outcome:?}");
                 }
             }
@@ -100,9 +101,12 @@ fn tried(tree: &Tree, mutant: &Mutant) -> Result<Fate> {
     }
     let mut passed = Vec::new();
     for test in &mutant.tests {
-        match outcome(tree, test)? {
+        match last_of_two(|| outcome(tree, test))? {
             Outcome::Failed => {}
             Outcome::Passed => passed.push(test.clone()),
+            Outcome::Skipped(why) => {
+                return Ok(Fate::Broken(format!("{test} is skipped here: {why}")));
+            }
             Outcome::NotRun(why) => return Ok(Fate::Broken(why)),
         }
     }
@@ -113,11 +117,22 @@ fn tried(tree: &Tree, mutant: &Mutant) -> Result<Fate> {
     })
 }
 
+/// A test that fails is run again, and what becomes of it then is what counts: once, it may fail for
+/// another reason than the mutant.
+fn last_of_two(mut outcome: impl FnMut() -> Result<Outcome>) -> Result<Outcome> {
+    match outcome()? {
+        Outcome::Failed => outcome(),
+        other => Ok(other),
+    }
+}
+
 /// What became of one test.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Passed,
     Failed,
+    /// This machine cannot run it, which the harness calls passed; why.
+    Skipped(String),
     /// Not built, or not there.
     NotRun(String),
 }
@@ -136,6 +151,8 @@ fn outcome(tree: &Tree, test: &str) -> Result<Outcome> {
     };
     command.args(["--no-fail-fast", "--", "--exact", function]);
     tree.enter(&mut command);
+    let skipped = Collected::begin(&tree.skipped())?;
+    command.env(SKIPPED_VARIABLE, &skipped.0);
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -144,10 +161,11 @@ fn outcome(tree: &Tree, test: &str) -> Result<Outcome> {
         test,
         &String::from_utf8_lossy(&output.stdout),
         &String::from_utf8_lossy(&output.stderr),
+        skipped.skips()?.into_values().next(),
     ))
 }
 
-fn read(test: &str, stdout: &str, stderr: &str) -> Outcome {
+fn read(test: &str, stdout: &str, stderr: &str, skipped: Option<String>) -> Outcome {
     let count = |word: &str| {
         let results = stdout
             .lines()
@@ -157,7 +175,7 @@ fn read(test: &str, stdout: &str, stderr: &str) -> Outcome {
             .count()
     };
     match (count("passed"), count("failed")) {
-        (1, 0) => Outcome::Passed,
+        (1, 0) => skipped.map_or(Outcome::Passed, Outcome::Skipped),
         (0, 1) => Outcome::Failed,
         _ => {
             let error = stderr.lines().find(|line| line.starts_with("error"));
@@ -219,14 +237,41 @@ mod tests {
     fn a_test_has_to_run_for_its_result_to_count() {
         let passed = format!("{NONE}test result: ok. 1 passed; 0 failed; 0 ignored\n");
         let failed = format!("{NONE}test result: FAILED. 0 passed; 1 failed; 0 ignored\n");
-        assert_eq!(read("a::b", &passed, ""), Outcome::Passed);
-        assert_eq!(read("a::b", &failed, "error: test failed"), Outcome::Failed);
-        assert!(matches!(read("a::b", NONE, ""), Outcome::NotRun(_)));
-        let error = read("a::b", "", "warning: x\nerror[E0425]: cannot find value\n");
+        let read = |stdout: &str, stderr: &str| read("a::b", stdout, stderr, None);
+        assert_eq!(read(&passed, ""), Outcome::Passed);
+        assert_eq!(read(&failed, "error: test failed"), Outcome::Failed);
+        assert!(matches!(read(NONE, ""), Outcome::NotRun(_)));
+        let error = read("", "warning: x\nerror[E0425]: cannot find value\n");
         assert_eq!(
             error,
             Outcome::NotRun("a::b was not run: error[E0425]: cannot find value".into())
         );
+    }
+
+    #[test]
+    fn a_test_that_is_skipped_has_not_passed() {
+        let skipped = || Some("no tcx".to_owned());
+        let passed = "test result: ok. 1 passed; 0 failed; 0 ignored\n";
+        let outcome = read("a::b", passed, "", skipped());
+        assert_eq!(outcome, Outcome::Skipped("no tcx".into()));
+        // It failed all the same.
+        let failed = "test result: FAILED. 0 passed; 1 failed; 0 ignored\n";
+        assert_eq!(read("a::b", failed, "", skipped()), Outcome::Failed);
+    }
+
+    #[test]
+    fn one_failure_is_no_catch() {
+        let last = |outcomes: &[bool]| {
+            let mut outcomes = outcomes.iter().map(|passed| match passed {
+                true => Outcome::Passed,
+                false => Outcome::Failed,
+            });
+            let last = last_of_two(|| outcomes.next().context("run once more"));
+            (last.unwrap(), outcomes.count())
+        };
+        assert_eq!(last(&[false, false, true]), (Outcome::Failed, 1));
+        assert_eq!(last(&[false, true]), (Outcome::Passed, 0));
+        assert_eq!(last(&[true, false]), (Outcome::Passed, 1));
     }
 
     /// A patch that does not apply any more breaks nothing, and so proves nothing.

@@ -3,7 +3,6 @@
 pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod ci;
-mod collected;
 pub(crate) mod demo;
 pub(crate) mod dist;
 mod elf;

@@ -2,6 +2,7 @@
 //! touches is built again.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -21,8 +22,8 @@ impl Tree {
         Self(directory)
     }
 
-    /// Makes the copy what the working tree is. Files that are the same already keep their time of
-    /// change, for cargo.
+    /// Makes the copy what the working tree is: what that has not is deleted. Files that are the same
+    /// already keep their time of change, for cargo.
     pub(super) fn restore(&self) -> Result<()> {
         let tree = self.files();
         fs::create_dir_all(&tree)?;
@@ -36,6 +37,7 @@ impl Tree {
         ])
         .current_dir(root());
         let names = process::read(&mut list).context("the list of files")?;
+        let mut there = BTreeSet::new();
         for name in names.split('\0').filter(|name| !name.is_empty()) {
             let from = root().join(name);
             // Deleted, but not yet for git.
@@ -43,13 +45,14 @@ impl Tree {
                 continue;
             };
             let to = tree.join(name);
+            there.insert(to.clone());
             if fs::read(&to).is_ok_and(|there| there == content) {
                 continue;
             }
             fs::create_dir_all(to.parent().unwrap_or(&tree))?;
             fs::write(&to, content).with_context(|| format!("cannot write {}", to.display()))?;
         }
-        Ok(())
+        clear(&tree, &there)
     }
 
     /// Breaks it.
@@ -72,9 +75,28 @@ impl Tree {
         }
     }
 
+    /// Where tests say that they were skipped.
+    pub(super) fn skipped(&self) -> PathBuf {
+        self.0.join("skipped.txt")
+    }
+
     fn files(&self) -> PathBuf {
         self.0.join("tree")
     }
+}
+
+/// Deletes all files below `directory` but those: what a mutant added, and what was deleted since.
+fn clear(directory: &Path, but: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            clear(&path, but)?;
+        } else if !but.contains(&path) {
+            fs::remove_file(&path).with_context(|| format!("cannot delete {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a mutant would apply to a tree.
@@ -103,4 +125,22 @@ fn git_apply(directory: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
         bail!("{} does not apply any more: {}", mutant.name, said.trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_or_deleted_since_goes_from_the_copy() {
+        let copy = std::env::temp_dir().join(format!("netviz-tree-{}", std::process::id()));
+        let tree = Tree::new(copy.clone());
+        let added = tree.files().join("netviz/src/added/by_a_mutant.rs");
+        fs::create_dir_all(added.parent().unwrap()).unwrap();
+        fs::write(&added, "").unwrap();
+        tree.restore().unwrap();
+        let (gone, kept) = (!added.exists(), tree.files().join("Cargo.toml").is_file());
+        fs::remove_dir_all(&copy).unwrap();
+        assert!(gone && kept);
+    }
 }

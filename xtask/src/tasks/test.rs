@@ -4,8 +4,9 @@ use std::{env, ffi::OsString, fs, io, panic::resume_unwind, thread, time::Instan
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{collected::Collected, dist, run::Run, tally::Tally};
+use super::{dist, run::Run, tally::Tally};
 use crate::{
+    collected::{Collected, SKIPPED_VARIABLE},
     kernels::{self, Extent, Table},
     machine, mutants,
     process::{cargo, say, seconds, side_by_side, step, target},
@@ -13,8 +14,7 @@ use crate::{
     setup,
 };
 
-/// As `netviz_tests::skip` and `netviz_tests::mangle` call them.
-const SKIPPED_VARIABLE: &str = "NETVIZ_SKIPPED";
+/// As `netviz_tests::mangle` calls it.
 const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
 /// For each parser, where time is no object.
 const FUZZ_SECONDS: &str = "600";
@@ -143,12 +143,12 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     if total.executed() == 0 {
         broken.push("no test was executed".into());
     }
-    for line in skipped.lines() {
+    for line in skipped.lines()? {
         say(format_args!("skipped: {line}"));
         total.passed = total.passed.saturating_sub(1);
         total.ignored += 1;
     }
-    print_faults(&faults.lines());
+    print_faults(&faults.lines()?);
     report(&total, &broken, start)
 }
 
