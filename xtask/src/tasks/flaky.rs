@@ -1,15 +1,20 @@
 //! `cargo xtask flaky`: whether a test passes every time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::ExitStatus,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
 
+use super::tally::Tally;
 use crate::{
-    process::{say, seconds, side_by_side, step},
+    collected::{Collected, SKIPPED_VARIABLE},
+    process::{say, seconds, side_by_side, step, target},
     programs::{self, AT_A_TIME, Program},
     setup,
 };
@@ -23,11 +28,17 @@ struct Chosen {
     functions: Vec<String>,
 }
 
-/// How often each failed.
-type Failures = BTreeMap<String, u32>;
+/// What was seen so far.
+#[derive(Default)]
+struct Record {
+    /// How often each failed.
+    failures: BTreeMap<String, u32>,
+    /// Tests that were skipped, be it once, and why.
+    skipped: BTreeMap<String, String>,
+}
 
-fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
-    failures.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs the kernel tests whose name contains one of `filters`, or all, so many times, side by side as in
@@ -41,21 +52,23 @@ pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
     if tests == 0 || runs == 0 {
         bail!("nothing to run: {tests} tests, {runs} runs");
     }
-    let failures = Mutex::new(Failures::new());
+    fs::create_dir_all(directory())?;
+    let record = Mutex::new(Record::default());
     for run in 1..=runs {
-        side_by_side(&chosen, AT_A_TIME, |it| it.run(&failures))
+        side_by_side(&chosen, AT_A_TIME, |it| it.run(&record))
             .into_iter()
             .collect::<Result<()>>()?;
-        let failed = lock(&failures).len();
+        let failed = lock(&record).failures.len();
         say(format_args!(
             "run {run} of {runs}: {failed} of {tests} tests have failed so far"
         ));
     }
-    let failures = failures
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let Record { failures, skipped } = record.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (name, times) in &failures {
         println!("{name}: failed in {times} of {runs} runs");
+    }
+    for (name, reason) in &skipped {
+        say(format_args!("skipped: {name}: {reason}"));
     }
     say(format_args!(
         "{tests} tests, {runs} runs each, in {}",
@@ -64,17 +77,40 @@ pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
     if !failures.is_empty() {
         bail!("{} of {tests} tests failed", failures.len());
     }
-    println!("{}", verdict(tests, runs));
+    if skipped.len() >= tests {
+        bail!("nothing was run: {}", said_of(&skipped));
+    }
+    println!("{}", verdict(tests, runs, &skipped));
     Ok(())
 }
 
-fn verdict(tests: usize, runs: u32) -> String {
-    if runs < ADMITTED {
-        return format!(
+/// Of `tests`, those that were `skipped` have not passed.
+fn verdict(tests: usize, runs: u32, skipped: &BTreeMap<String, String>) -> String {
+    let tests = tests - skipped.len();
+    let mut verdict = if runs < ADMITTED {
+        format!(
             "{tests} tests passed {runs} times: a test is admitted after {ADMITTED} green runs in a row"
-        );
+        )
+    } else {
+        format!("{tests} tests passed {runs} times in a row: admitted")
+    };
+    if !skipped.is_empty() {
+        verdict += "; ";
+        verdict += &said_of(skipped);
     }
-    format!("{tests} tests passed {runs} times in a row: admitted")
+    verdict
+}
+
+/// How many were skipped, and each reason once.
+fn said_of(skipped: &BTreeMap<String, String>) -> String {
+    let reasons: BTreeSet<_> = skipped.values().map(String::as_str).collect();
+    let reasons: Vec<_> = reasons.into_iter().collect();
+    format!("{} skipped: {}", skipped.len(), reasons.join("; "))
+}
+
+/// Where the programs say what they skip.
+fn directory() -> PathBuf {
+    target().join("flaky")
 }
 
 fn choose(programs: Vec<Program>, filters: &[String]) -> Result<Vec<Chosen>> {
@@ -93,29 +129,35 @@ fn choose(programs: Vec<Program>, filters: &[String]) -> Result<Vec<Chosen>> {
 }
 
 impl Chosen {
-    fn run(&self, failures: &Mutex<Failures>) -> Result<()> {
+    fn run(&self, record: &Mutex<Record>) -> Result<()> {
         let Program { name, path, .. } = &self.program;
+        let skips = Collected::begin(&directory().join(format!("{name}.skipped")))?;
         let output = self
             .program
             .command()
+            .env(SKIPPED_VARIABLE, &skips.0)
             .arg("--exact")
             .args(&self.functions)
             .output()
             .with_context(|| format!("cannot start {}", path.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut failed = failed(&text);
-        if failed.is_empty() && !output.status.success() {
+        if let Some(trouble) = trouble(&text, output.status, self.functions.len()) {
             let said = String::from_utf8_lossy(&output.stderr);
             failed.push((
                 "the program as a whole".into(),
-                format!("{}: {text}{said}", output.status),
+                format!("{trouble}: {text}{said}"),
             ));
+        }
+        for (function, reason) in skips.skips()? {
+            let name = format!("{name}::{function}");
+            lock(record).skipped.insert(name, reason);
         }
         for (function, said) in failed {
             let name = format!("{name}::{function}");
             let times = {
-                let mut failures = lock(failures);
-                let times = failures.entry(name.clone()).or_default();
+                let mut record = lock(record);
+                let times = record.failures.entry(name.clone()).or_default();
                 *times += 1;
                 *times
             };
@@ -126,6 +168,18 @@ impl Chosen {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a run besides the tests that failed in it: that it broke off, or did not execute
+/// all that were chosen.
+fn trouble(text: &str, status: ExitStatus, chosen: usize) -> Option<String> {
+    let mut tally = Tally::default();
+    text.lines().for_each(|line| tally.read(line));
+    let executed = tally.executed();
+    if executed != chosen as u64 {
+        return Some(format!("{status}, {executed} of {chosen} tests executed"));
+    }
+    (tally.failed == 0 && !status.success()).then(|| status.to_string())
 }
 
 /// The tests that failed, each with what it said.
@@ -148,6 +202,8 @@ fn failed(text: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
     use super::*;
 
     #[test]
@@ -162,7 +218,40 @@ mod tests {
 
     #[test]
     fn twenty_runs_admit() {
-        assert!(verdict(3, 19).contains("after 20 green runs"));
-        assert_eq!(verdict(3, 20), "3 tests passed 20 times in a row: admitted");
+        let none = BTreeMap::new();
+        assert!(verdict(3, 19, &none).contains("after 20 green runs"));
+        assert_eq!(
+            verdict(3, 20, &none),
+            "3 tests passed 20 times in a row: admitted"
+        );
+    }
+
+    #[test]
+    fn what_was_skipped_is_not_admitted() {
+        let skipped = [("a::b", "no tcx"), ("a::c", "no cgroup"), ("d", "no tcx")];
+        let skipped = skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned()));
+        assert_eq!(
+            verdict(5, 20, &skipped.into()),
+            "2 tests passed 20 times in a row: admitted; 3 skipped: no cgroup; no tcx"
+        );
+    }
+
+    #[test]
+    fn a_program_executes_all_that_were_chosen() {
+        let [good, bad] = [0, 101 << 8].map(ExitStatus::from_raw);
+        let result = |passed, failed| {
+            format!("test result: ok. {passed} passed; {failed} failed; 0 ignored; 0 measured\n")
+        };
+        assert_eq!(trouble(&result(3, 0), good, 3), None);
+        assert_eq!(trouble(&result(2, 1), bad, 3), None);
+        // It ended before it said what became of them, or one was not there.
+        for (text, status) in [
+            ("running 3 tests\n", good),
+            (&result(2, 0), good),
+            ("", bad),
+        ] {
+            assert!(trouble(text, status, 3).is_some(), "{text}");
+        }
+        assert!(trouble(&result(3, 0), bad, 3).is_some());
     }
 }
