@@ -97,6 +97,15 @@ impl Run {
             _ => None,
         }
     }
+
+    /// As [`Self::complaint`], of one test program: without a filter it has tests, though all of them may
+    /// be ignored. One that ends before it says what became of them is not green for ending with 0.
+    pub(super) fn complaint_of_program(&self, name: &str, is_filtered: bool) -> Option<String> {
+        let is_silent = self.tally.executed() + self.tally.ignored == 0;
+        let silence = || format!("{name} ended without saying what became of its tests");
+        self.complaint(name, true)
+            .or_else(|| (is_silent && !is_filtered).then(silence))
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +140,25 @@ mod tests {
     fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
         let message = run(3, 0, Some("cargo failed")).complaint("x", true);
         assert_eq!(message.as_deref(), Some("cargo failed"));
+    }
+
+    #[test]
+    fn a_program_that_says_nothing_is_wrong_unless_filtered() {
+        let silent = run(0, 0, None);
+        let message = silent.complaint_of_program("x", false);
+        assert_eq!(
+            message.as_deref(),
+            Some("x ended without saying what became of its tests")
+        );
+        assert_eq!(silent.complaint_of_program("x", true), None);
+        // Once is enough.
+        let message = run(0, 0, Some("x failed")).complaint_of_program("x", false);
+        assert_eq!(message.as_deref(), Some("x failed"));
+        let mut ignored = run(0, 0, None);
+        ignored.tally.ignored = 4;
+        for fine in [ignored, run(3, 0, None), run(2, 1, Some("x failed"))] {
+            assert_eq!(fine.complaint_of_program("x", false), None);
+        }
     }
 
     #[test]

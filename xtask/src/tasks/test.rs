@@ -216,14 +216,14 @@ impl Tests<'_> {
             let runs = side_by_side(&programs, AT_A_TIME, run);
             runs.into_iter().collect::<Result<Vec<_>>>()
         })?;
+        let is_filtered = !self.args.is_empty();
         let mut all = Run::default();
         for (Program { name, .. }, run) in programs.iter().zip(runs) {
-            self.broken.extend(run.complaint(name, true));
+            self.broken
+                .extend(run.complaint_of_program(name, is_filtered));
             all.tally.add(run.tally);
         }
-        let may_be_empty = !self.args.is_empty();
-        self.broken
-            .extend(all.complaint("the kernel", may_be_empty));
+        self.broken.extend(all.complaint("the kernel", is_filtered));
         self.total.add(all.tally);
         Ok(())
     }
