@@ -76,7 +76,7 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
 pub(crate) fn in_tests(extent: Extent) -> Result<Table> {
     let releases = match extent {
         Extent::Quick => Release::OFTEN.to_vec(),
-        Extent::Whole => Release::or_all(Vec::new()),
+        Extent::Whole => Release::all().to_vec(),
     };
     let mut missing = Vec::new();
     let mut trouble = prepare().err();

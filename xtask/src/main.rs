@@ -94,12 +94,11 @@ fn run(task: Task) -> Result<()> {
             only,
             quick: false,
         } => {
-            let releases = kernels::Release::or_all(releases);
+            let releases = kernels::Release::asked_for(releases, kernels::Release::all());
             kernels::run(&releases, &only, kernels::Extent::Whole)
         }
         Task::Kernels { releases, only, .. } => {
-            let often = kernels::Release::OFTEN.to_vec();
-            let releases = if releases.is_empty() { often } else { releases };
+            let releases = kernels::Release::asked_for(releases, &kernels::Release::OFTEN);
             kernels::run(&releases, &only, kernels::Extent::Quick)
         }
         Task::Flaky { runs, filters } => tasks::flaky::run(runs, &filters),

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 
 /// A line of kernels, in the version that Debian has of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Release {
     /// Debian 11; without tcx, and the oldest that Cilium runs on
     #[value(name = "5.10")]
@@ -25,11 +25,17 @@ impl Release {
     /// What `--quick` tries: the last without tcx, and the one that is in most use.
     pub(crate) const OFTEN: [Self; 2] = [Self::V6_1, Self::V6_12];
 
-    /// Those that were asked for, or all.
-    pub(crate) fn or_all(mut asked: Vec<Self>) -> Vec<Self> {
+    /// All.
+    pub(crate) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// Those that were asked for, each once: it has one directory. Otherwise these.
+    pub(crate) fn asked_for(mut asked: Vec<Self>, otherwise: &[Self]) -> Vec<Self> {
+        asked.sort();
         asked.dedup();
         if asked.is_empty() {
-            Self::value_variants().to_vec()
+            otherwise.to_vec()
         } else {
             asked
         }
@@ -67,8 +73,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_kernel_that_is_asked_for_twice_runs_once() {
+        let asked = vec![Release::V6_1, Release::V6_12, Release::V6_1];
+        let once = Release::asked_for(asked, Release::all());
+        assert_eq!(once, [Release::V6_1, Release::V6_12]);
+        assert_eq!(Release::asked_for(Vec::new(), &once), once);
+    }
+
+    #[test]
     fn a_kernel_is_called_as_it_is_asked_for() {
-        for release in Release::value_variants() {
+        for release in Release::all() {
             assert_eq!(
                 Release::from_str(&release.to_string(), false).as_ref(),
                 Ok(release)
