@@ -74,7 +74,8 @@ const MACHINE: &str = "q35";
 
 /// Grace periods of RCU, for which every namespace and every attachment waits, are what takes most
 /// of the time: expedited. The ordinary tests measure what takes how long, on this machine's kernel.
-const CMDLINE: &str = "console=ttyS0 panic=-1 quiet rcupdate.rcu_expedited=1";
+/// The log is read once, at the end: it has room for all that was said until then.
+const CMDLINE: &str = "console=ttyS0 panic=-1 quiet rcupdate.rcu_expedited=1 log_buf_len=4M";
 
 fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
     // However this program ends, no guest goes on without it.
