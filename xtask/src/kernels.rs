@@ -10,24 +10,27 @@ mod guest;
 mod image;
 mod modules;
 mod package;
+mod reach;
 mod release;
 mod scenario;
 mod table;
 
 use std::{env::consts::ARCH, path::PathBuf, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 
 pub(crate) use release::Release;
 pub(crate) use table::Table;
 
 use crate::{
+    machine,
     process::{say, seconds, side_by_side, step, target},
     programs, setup,
     tasks::dist::{self, Progress},
 };
 use console::Report;
 use package::Kernel;
+use reach::{OutOfReach, is_out_of_reach, of_apt};
 use scenario::Scenario;
 
 /// Programs that this needs, with the package that has each.
@@ -71,44 +74,95 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
     Ok(())
 }
 
-/// Runs them as a part of all tests. A kernel that cannot be had, for want of a network, is said to be
-/// skipped, and why.
+/// Runs them as a part of all tests. A kernel that is out of reach, for want of a network, is said to be
+/// skipped, and why; one that cannot be had for another reason has failed.
 pub(crate) fn in_tests(extent: Extent) -> Result<Table> {
     let releases = match extent {
-        Extent::Quick => Release::OFTEN.to_vec(),
-        Extent::Whole => Release::all().to_vec(),
+        Extent::Quick => &Release::OFTEN,
+        Extent::Whole => Release::all(),
     };
-    let mut missing = Vec::new();
-    let mut trouble = prepare().err();
-    let mut kernels = Vec::new();
-    for release in releases {
-        // One mirror has them all: where it is out of reach, it is not waited for again.
-        if trouble.is_none() {
-            match have(release) {
-                Ok(kernel) => kernels.push(kernel),
-                Err(error) => trouble = Some(error),
-            }
-        }
-        if let Some(error) = &trouble {
-            missing.push(format!("all scenarios on Linux {release}: {error:#}"));
-        }
-    }
-    let mut table = match kernels.as_slice() {
+    let had = match prepare() {
+        Ok(()) => gather(releases, package::is_cached, have),
+        Err(error) if is_out_of_reach(&error) => Gathered::nothing(releases, &error),
+        Err(error) => return Err(error),
+    };
+    let mut table = match had.kernels.as_slice() {
         [] => Table::default(),
         kernels => on(kernels, &[], extent)?,
     };
-    table.skipped.extend(missing);
+    table.skipped.extend(had.skipped);
+    table.failures.extend(had.failures);
     Ok(table)
 }
 
+/// Kernels that are there, and why the others are not.
+struct Gathered<K> {
+    kernels: Vec<K>,
+    skipped: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl<K> Gathered<K> {
+    /// All of them are out of reach.
+    fn nothing(releases: &[Release], error: &Error) -> Self {
+        Self {
+            kernels: Vec::new(),
+            skipped: releases.iter().map(|&it| without(it, error)).collect(),
+            failures: Vec::new(),
+        }
+    }
+}
+
+/// What is not run where a kernel is not there.
+fn without(release: Release, error: &Error) -> String {
+    format!("all scenarios on Linux {release}: {error:#}")
+}
+
+/// Has one kernel after the other.
+fn gather<K>(
+    releases: &[Release],
+    is_cached: impl Fn(Release) -> bool,
+    have: impl Fn(Release) -> Result<K>,
+) -> Gathered<K> {
+    let mut gathered = Gathered {
+        kernels: Vec::new(),
+        skipped: Vec::new(),
+        failures: Vec::new(),
+    };
+    let mut trouble: Option<Error> = None;
+    for &release in releases {
+        // One mirror has them all: where it is out of reach, it is not waited for again.
+        if let Some(error) = trouble.as_ref().filter(|_| !is_cached(release)) {
+            gathered.skipped.push(without(release, error));
+            continue;
+        }
+        match have(release) {
+            Ok(kernel) => gathered.kernels.push(kernel),
+            Err(error) if is_out_of_reach(&error) => {
+                gathered.skipped.push(without(release, &error));
+                trouble = Some(error);
+            }
+            Err(error) => gathered.failures.push(without(release, &error)),
+        }
+    }
+    gathered
+}
+
 /// What the emulator needs.
+///
+/// # Errors
+/// [`OutOfReach`] where it is the machine or its network that has it not.
 fn prepare() -> Result<()> {
     if ARCH != "x86_64" {
-        bail!(
+        bail!(OutOfReach(format!(
             "Debian's kernels for x86_64 run the test programs of an x86_64 machine: this is {ARCH}"
-        );
+        )));
     }
-    setup::programs(&PROGRAMS)
+    let what = "what the emulator needs cannot be had".to_owned();
+    setup::programs(&PROGRAMS).map_err(|error| match machine::find("apt-get") {
+        Some(_) => of_apt(error, what),
+        None => error.context(OutOfReach(what)),
+    })
 }
 
 fn have(release: Release) -> Result<Kernel> {
@@ -161,4 +215,38 @@ fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
     };
     let what = format!("Linux {} ({})", kernel.release, kernel.version);
     step(what, work).unwrap_or_else(Report::broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 6.1 is out of reach, 6.12 is in the cache, 7.x breaks.
+    fn some(release: Release) -> Result<Release> {
+        match release {
+            Release::V6_12 => Ok(release),
+            Release::V6_1 => Err(Error::from(OutOfReach("no network".into())).context("6.1")),
+            _ => bail!("depmod failed"),
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_cache_is_run_without_a_network() {
+        let cached = |release| release == Release::V6_12;
+        let had = gather(&[Release::V6_1, Release::V7, Release::V6_12], cached, some);
+        assert_eq!(had.kernels, [Release::V6_12]);
+        assert_eq!(
+            had.skipped,
+            ["6.1", "7.x"].map(|it| format!("all scenarios on Linux {it}: 6.1: no network"))
+        );
+        assert!(had.failures.is_empty());
+    }
+
+    #[test]
+    fn what_breaks_here_is_a_failure_and_no_skip() {
+        let had = gather(&[Release::V7, Release::V6_12], |_| false, some);
+        assert_eq!(had.kernels, [Release::V6_12]);
+        assert!(had.skipped.is_empty());
+        assert_eq!(had.failures, ["all scenarios on Linux 7.x: depmod failed"]);
+    }
 }

@@ -8,9 +8,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::process::{self, run_within};
+use super::reach::{OutOfReach, of_apt};
+use crate::{
+    machine,
+    process::{self, run_within},
+};
 
 /// Debian's keys of all suites that are used here.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -25,7 +29,13 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Prepares it in `directory`, and fetches the list of the suite's packages.
+    ///
+    /// # Errors
+    /// [`OutOfReach`] where it is the mirror that does not answer, or there is none.
     pub(super) fn open(suite: &'static str, directory: &Path) -> Result<Self> {
+        if machine::find("apt-get").is_none() {
+            bail!(OutOfReach("there is no apt-get here".into()));
+        }
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part))?;
         }
@@ -41,8 +51,11 @@ impl Archive {
             suite,
             options: options(directory, &sources),
         };
-        run_within(LIMIT, archive.command("apt-get").arg("update"))
-            .with_context(|| format!("the package list of {suite} cannot be fetched"))?;
+        let what = format!("the package list of {suite} cannot be fetched");
+        let mut update = archive.command("apt-get");
+        // By itself, apt-get calls a mirror that does not answer a warning, and that a success.
+        update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
+        run_within(LIMIT, &mut update).map_err(|error| of_apt(error, what))?;
         Ok(archive)
     }
 
@@ -67,6 +80,9 @@ impl Archive {
     }
 
     /// Downloads packages into `directory`.
+    ///
+    /// # Errors
+    /// [`OutOfReach`] where it is the mirror that does not answer.
     pub(super) fn download(&self, packages: &[String], directory: &Path) -> Result<()> {
         let mut command = self.command("apt-get");
         command
@@ -74,7 +90,7 @@ impl Archive {
             .args(packages)
             .current_dir(directory);
         run_within(LIMIT, &mut command)
-            .with_context(|| format!("cannot download from {}", self.suite))
+            .map_err(|error| of_apt(error, format!("cannot download from {}", self.suite)))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -130,11 +146,18 @@ fn mirror(suite: &str) -> Result<String> {
     let mut found = choose(&targets()?, suite);
     if found.is_none() {
         // A fresh image of Debian has no lists, and apt then names no source.
-        run_within(LIMIT, Command::new("apt-get").arg("update"))
-            .context("this machine's package lists cannot be fetched")?;
+        let what = "this machine's package lists cannot be fetched".to_owned();
+        let mut update = Command::new("apt-get");
+        update.arg("update").env("LC_ALL", "C");
+        run_within(LIMIT, &mut update).map_err(|error| of_apt(error, what))?;
         found = choose(&targets()?, suite);
     }
-    found.with_context(|| format!("this machine's apt has no mirror of Debian that could have {suite}: add Debian's to its sources"))
+    match found {
+        Some(mirror) => Ok(mirror),
+        None => bail!(OutOfReach(format!(
+            "this machine's apt has no mirror of Debian that could have {suite}: add Debian's to its sources"
+        ))),
+    }
 }
 
 /// Security updates have a mirror of their own.

@@ -28,13 +28,22 @@ pub(super) struct Kernel {
     pub(super) directory: PathBuf,
 }
 
+/// Whether the kernel of a release is there without any download.
+pub(super) fn is_cached(release: Release) -> bool {
+    root(&directory().join(release.name())).is_dir()
+}
+
+/// Is named so when it is complete.
+fn root(directory: &Path) -> PathBuf {
+    directory.join("root")
+}
+
 /// The kernel of a release, from the cache where it is there.
 pub(super) fn kernel(release: Release) -> Result<Kernel> {
     let start = Instant::now();
     let directory = directory().join(release.name());
-    let root = directory.join("root");
-    // The root is named so when it is complete.
-    let cached = root.is_dir();
+    let root = root(&directory);
+    let cached = is_cached(release);
     if !cached {
         fetch(release, &directory, &root)?;
     }
