@@ -37,6 +37,11 @@ impl Report {
         }
     }
 
+    /// Whether its kernel died before anything of netviz's ran.
+    pub(super) fn is_stillborn(&self) -> bool {
+        self.boot.is_zero() && !self.log.is_empty()
+    }
+
     /// Whether the guest came to its end, and its kernel complained of nothing.
     pub(super) fn is_whole(&self) -> bool {
         self.trouble.is_none() && self.log.is_empty()
@@ -251,6 +256,15 @@ mod tests {
         for complaint in ["@@log WARNING: CPU: 0", "[ 1.2] Kernel panic - not syncing"] {
             assert!(!good(&read(&format!("{PASSED}{complaint}\n"), Some(0))));
         }
+    }
+
+    #[test]
+    fn a_kernel_that_dies_before_its_first_scenario_is_told_from_a_later_death() {
+        let died = "[ 5.7] Oops: int3: 0000\n[ 5.8] Kernel panic - not syncing\n";
+        assert!(read(died, Some(0)).is_stillborn());
+        assert!(!read(&format!("@@ready 312\n{died}"), Some(0)).is_stillborn());
+        assert!(!read("", Some(1)).is_stillborn());
+        assert!(!read(PASSED, Some(0)).is_stillborn());
     }
 
     #[test]
