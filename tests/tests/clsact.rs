@@ -11,12 +11,15 @@ use aya::programs::{
     tc::{NlOptions, TcAttachOptions, TcHandle},
 };
 use netviz::{
+    lab::{Attach, Lab, Options},
     model::{Direction, DoorId},
     objects,
+    sys::netlink::Netlink,
     trace::AttachMode,
 };
 use netviz_tests::{
     binary::{self, Running},
+    cli::{self, netviz::looking_at},
     counting::Counting,
     fault::{is_emulated, side_by_side},
     filters::{self, Filter},
@@ -24,8 +27,10 @@ use netviz_tests::{
     room::{End, Room},
     site::{Fate, SENT, Site, cases},
     skip,
+    standing::Standing,
     wait::wait_until,
 };
+use nix::sys::signal::Signal;
 
 /// The upper half of netviz's handles, "nv".
 const OWN: u32 = 0x6e76;
@@ -185,6 +190,42 @@ fn a_living_netviz_is_not_swept() {
         "{attached} {both} {kept}: {:?}",
         own()
     );
+}
+
+/// So is one that follows packets, for as long as it stands there.
+#[test]
+fn a_netviz_that_verifies_is_not_swept() {
+    let options = Options {
+        attach: Attach::Clsact,
+        ..Options::default()
+    };
+    let lab = Lab::up(&options).unwrap();
+    let (pod, other) = (&lab.pods()[0], &lab.pods()[1]);
+    let node = lab.nodes().iter().find(|node| node.name == pod.node);
+    let namespace = lab.netns(node.unwrap()).unwrap();
+    let own = || {
+        let mut netlink = Netlink::open_in(&namespace).unwrap();
+        let hook = Direction::Ingress;
+        let there = filters::filters(&mut netlink, pod.interface.index, hook).unwrap();
+        let handles = there.iter().filter(|it| is_own(it)).map(|it| it.handle);
+        handles.collect::<Vec<_>>()
+    };
+    let start = |words: &[&str]| {
+        let mut command = looking_at(&lab, words);
+        cli::netviz::Running::start(command.args(["--attach", "clsact"]).stdout(Stdio::null()))
+    };
+    let passive = ["verify", &pod.name, &other.name, "--passive", "--for", "1h"];
+    let first = start(&passive);
+    assert!(wait_until(START, || own().len() == 1), "{:?}", own());
+    let handle = own()[0];
+    let second = start(&["doors", "-o", "jsonl"]);
+    let both = wait_until(START, || own().iter().any(|it| *it != handle));
+    assert!(both && own().contains(&handle), "{handle:x} {:x?}", own());
+
+    second.signal(Signal::SIGTERM);
+    first.signal(Signal::SIGTERM);
+    wait_until(START, || Standing::of(&lab).netviz() == 0);
+    assert_eq!(Standing::of(&lab).netviz(), 0);
 }
 
 /// Two containers, two pid namespaces: neither sees the other's process, nor any id that means the

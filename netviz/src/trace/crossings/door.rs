@@ -27,8 +27,6 @@ use crate::{
 pub(super) struct Loader<'a, T> {
     target: &'a T,
     loader: EbpfLoader<'a>,
-    /// By which filters of this process are known, where filters have to be.
-    instance: Option<Instance>,
 }
 
 impl<'a, T: Target> Loader<'a, T> {
@@ -36,11 +34,7 @@ impl<'a, T: Target> Loader<'a, T> {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
         target.globals(&mut loader);
-        Self {
-            target,
-            loader,
-            instance: None,
-        }
+        Self { target, loader }
     }
 
     fn load(&mut self, door: &Door) -> Result<Copy<T>, LoadError> {
@@ -79,9 +73,11 @@ pub(super) struct Lookout<T: Target> {
 }
 
 impl<T: Target> Lookout<T> {
-    /// Loads a copy and attaches it; an error is a reason with its remedy.
+    /// Loads a copy and attaches it; an error is a reason with its remedy. Its filters are known by
+    /// `instance`, where filters have to be.
     pub(super) fn post(
         loader: &mut Loader<'_, T>,
+        instance: &mut Option<Instance>,
         found: &Discovered,
         door: &Door,
         mode: Option<AttachMode>,
@@ -99,13 +95,17 @@ impl<T: Target> Lookout<T> {
         } = loader
             .load(door)
             .map_err(|error| AttachError::from(error).to_string())?;
-        let instance = &mut loader.instance;
         let attach = || {
             let mut visit = Visit::default();
             let ifindex = door.id.ifindex;
             let mut hooked = hook::attach(&mut programs, ifindex, mode, instance, &mut visit)?;
-            hooked.look(&mut visit)?;
-            Ok::<_, AttachError>(hooked)
+            match hooked.look(&mut visit) {
+                Ok(_) => Ok(hooked),
+                Err(error) => {
+                    hooked.detach(&mut visit);
+                    Err(error)
+                }
+            }
         };
         let attached = namespace.run(attach).map_err(|_| vanished())?;
         let hooked = attached.map_err(|error| error.to_string())?;

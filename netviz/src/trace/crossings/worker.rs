@@ -15,7 +15,7 @@ use super::{
 use crate::{
     discover::Discovered,
     model::{Chain, Door, DoorId},
-    trace::{AttachMode, expedite::Expedite, hook::Chains},
+    trace::{AttachMode, clsact::Instance, expedite::Expedite, hook::Chains},
     verify::Hidden,
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Worker<T: Target> {
     mode: Option<AttachMode>,
     expedite: Option<Expedite>,
     lookouts: Vec<Lookout<T>>,
+    /// Which netviz this is, once it has filters: lives until they are gone.
+    instance: Option<Instance>,
     hidden: Vec<Hidden>,
 }
 
@@ -43,6 +45,7 @@ impl<T: Target> Worker<T> {
             mode,
             expedite,
             lookouts: Vec::new(),
+            instance: None,
             hidden: Vec::new(),
         }
     }
@@ -90,7 +93,7 @@ impl<T: Target> Worker<T> {
             if end() {
                 break;
             }
-            match Lookout::post(&mut loader, &self.found, &door, mode) {
+            match Lookout::post(&mut loader, &mut self.instance, &self.found, &door, mode) {
                 Ok((lookout, chains)) => {
                     mode = mode.or(Some(lookout.mode()));
                     self.hidden.extend(displaced(door.id, &chains));
@@ -169,6 +172,16 @@ impl<T: Target> Worker<T> {
         }
         self.expedite(false);
         closing
+    }
+}
+
+/// However the thread ends, a panic included.
+impl<T: Target> Drop for Worker<T> {
+    fn drop(&mut self) {
+        for lookout in self.lookouts.drain(..) {
+            // Who stands there is of no use to anybody any more.
+            let _ = lookout.leave(&self.found);
+        }
     }
 }
 
