@@ -175,9 +175,12 @@ impl Tracer {
     /// Why nothing at all could be attached, once that is settled.
     #[must_use]
     pub fn hopeless(&self) -> Option<&str> {
-        let meters = || self.doors.values().map(|entry| &entry.sample.meter);
-        let hope = meters().any(|meter| matches!(meter, Meter::Counting | Meter::Pending));
-        let reason = meters().find_map(|meter| match meter {
+        // A door that was counted once is only lost for a while.
+        let hope = self.doors.values().any(|Entry { sample, .. }| {
+            matches!(sample.meter, Meter::Counting | Meter::Pending) || sample.since.is_some()
+        });
+        let mut meters = self.doors.values().map(|entry| &entry.sample.meter);
+        let reason = meters.find_map(|meter| match meter {
             Meter::Failed(reason) => Some(reason.as_str()),
             _ => None,
         });

@@ -99,6 +99,12 @@ impl Observation {
         Ok(())
     }
 
+    /// Has netviz find nothing any more, though all is there: as where nodes stop being nodes.
+    pub fn lose_sight(&mut self) {
+        self.found = Arc::default();
+        self.tracer.want(&self.found);
+    }
+
     /// All counters.
     pub fn sample(&mut self) -> Sample {
         self.tracer.sample()

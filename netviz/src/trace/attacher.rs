@@ -128,13 +128,11 @@ struct Held {
     /// As it is now.
     door: Door,
     inspected: Instant,
-    before: Before,
 }
 
 /// What is known of an attachment when another one takes its place.
-#[derive(Clone)]
 struct Before {
-    /// The door as it was when it was attached.
+    /// The door as it was when netviz was last seen there: for so long it was the same interface.
     attached: Door,
     /// When netviz was last seen there, ahead of all others.
     in_place: Instant,
@@ -150,18 +148,16 @@ struct Worker {
     /// Which netviz this is, once it has filters.
     instance: Option<Instance>,
     held: HashMap<DoorId, Held>,
+    /// Of each door that is wanted and was attached once.
+    before: HashMap<DoorId, Before>,
     /// Since when a door is waited for.
     waiting: HashMap<DoorId, Instant>,
     /// When netviz took its place again.
     retries: HashMap<DoorId, Vec<Instant>>,
-    /// Doors from which netviz was removed once too often.
-    given_up: HashMap<DoorId, GivenUp>,
-}
-
-/// A door that is left alone for a while.
-struct GivenUp {
-    since: Instant,
-    before: Before,
+    /// Doors from which netviz was removed once too often, and since when they are left alone.
+    given_up: HashMap<DoorId, Instant>,
+    /// Doors that could not be attached, and since when.
+    failed: HashMap<DoorId, Instant>,
 }
 
 impl Worker {
@@ -179,9 +175,11 @@ impl Worker {
             queue: VecDeque::new(),
             instance: None,
             held: HashMap::new(),
+            before: HashMap::new(),
             waiting: HashMap::new(),
             retries: HashMap::new(),
             given_up: HashMap::new(),
+            failed: HashMap::new(),
         }
     }
 
@@ -206,19 +204,13 @@ impl Worker {
                         if self.queue.len() > 4 {
                             self.set_expedite(true);
                         }
-                        self.attach(door, None);
+                        self.attach(door);
                     }
                     self.inspect();
                     self.come_back();
                 }
             }
         }
-        self.set_expedite(self.held.len() > 4);
-        let doors: Vec<_> = self.held.keys().copied().collect();
-        for door in doors {
-            self.release(door);
-        }
-        self.set_expedite(false);
     }
 
     fn set_expedite(&mut self, on: bool) {
@@ -241,10 +233,13 @@ impl Worker {
             .filter(|id| !wanted.contains_key(id))
             .copied()
             .collect();
-        let before = std::mem::replace(&mut self.found, Arc::clone(&found));
+        // Whoever is no node any more is entered as it was when it was one.
         for door in surplus {
             self.release(door);
         }
+        let before = std::mem::replace(&mut self.found, Arc::clone(&found));
+        self.before.retain(|id, _| wanted.contains_key(id));
+        self.failed.retain(|id, _| wanted.contains_key(id));
         self.waiting.retain(|id, _| wanted.contains_key(id));
         self.retries.retain(|id, _| wanted.contains_key(id));
         self.given_up.retain(|id, _| wanted.contains_key(id));
@@ -273,11 +268,11 @@ impl Worker {
         }
     }
 
-    /// `before`: the attachment under the same identity, if there was one.
-    fn attach(&mut self, door: Door, before: Option<Before>) {
+    fn attach(&mut self, door: Door) {
+        self.failed.remove(&door.id);
         let Some(namespace) = self.open(&door) else {
             // Gone, or about to be found under another path: the next look will tell.
-            self.send(Event::Settled { door: door.id });
+            self.settle(door.id);
             return;
         };
         if self.wait_for_cilium(&door, &namespace) {
@@ -289,6 +284,11 @@ impl Worker {
             Ok((hooked, counters)) => {
                 let chains = hooked.chains().clone();
                 self.mode = Some(hooked.mode());
+                let now = Before {
+                    attached: door.clone(),
+                    in_place: Instant::now(),
+                };
+                let before = self.before.insert(door.id, now);
                 let fresh = before
                     .as_ref()
                     .is_none_or(|before| door.replaces(&before.attached));
@@ -299,25 +299,44 @@ impl Worker {
                     fresh,
                     gap: before.map(|before| before.in_place.elapsed()),
                 });
-                self.held.insert(
-                    door.id,
-                    Held {
-                        hooked,
-                        before: Before {
-                            attached: door.clone(),
-                            in_place: Instant::now(),
-                        },
-                        door,
-                        inspected: Instant::now(),
-                    },
-                );
+                let inspected = Instant::now();
+                let held = Held {
+                    hooked,
+                    door,
+                    inspected,
+                };
+                self.held.insert(held.door.id, held);
             }
-            Err(AttachError::Vanished) => self.send(Event::Settled { door: door.id }),
-            Err(error) => self.send(Event::Failed {
-                door: door.id,
-                reason: error.to_string(),
-            }),
+            Err(AttachError::Vanished) => {
+                // What comes under this index from now on is another interface.
+                self.before.remove(&door.id);
+                self.settle(door.id);
+            }
+            Err(AttachError::Removed) if self.may_retry(door.id) => self.queue.push_back(door),
+            Err(AttachError::Removed) => self.give_up(door.id),
+            Err(error) => {
+                self.failed.insert(door.id, Instant::now());
+                self.send(Event::Failed {
+                    door: door.id,
+                    reason: error.to_string(),
+                });
+            }
         }
+    }
+
+    /// There is nothing to attach to, as it seems.
+    fn settle(&mut self, door: DoorId) {
+        self.failed.insert(door, Instant::now());
+        self.send(Event::Settled { door });
+    }
+
+    /// Leaves a door alone for a while.
+    fn give_up(&mut self, door: DoorId) {
+        self.given_up.insert(door, Instant::now());
+        self.send(Event::Failed {
+            door,
+            reason: REMOVED.into(),
+        });
     }
 
     fn hook(&mut self, door: &Door, namespace: &NetNs) -> Result<(Hooked, Counters), AttachError> {
@@ -392,5 +411,17 @@ impl Worker {
     fn send(&self, event: Event) {
         // The reader is gone only when the program ends.
         let _ = self.events.send(event);
+    }
+}
+
+/// However the thread ends, a panic included.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.set_expedite(self.held.len() > 4);
+        let doors: Vec<_> = self.held.keys().copied().collect();
+        for door in doors {
+            self.release(door);
+        }
+        self.set_expedite(false);
     }
 }

@@ -40,6 +40,9 @@ pub(crate) enum AttachError {
     /// The interface is not there: it went while it was being attached, which is normal.
     #[error("the interface is not there any more")]
     Vanished,
+    /// netviz was attached there, and is not any more; in clsact that may be the interface's end as well.
+    #[error("somebody removed netviz's programs from this door; end that, and start netviz again")]
+    Removed,
     #[error("cannot load the counting programs: {}", explain_load(.0))]
     Load(#[from] LoadError),
     #[error("cannot attach to {direction}: {}", explain(.source))]
@@ -110,6 +113,15 @@ pub(crate) fn attach(
     instance: &mut Option<Instance>,
     visit: &mut Visit,
 ) -> Result<Hooked, AttachError> {
+    let mut ids = [0; 2];
+    // Before anything is attached: what fails afterwards would leave a filter.
+    for (id, direction) in ids.iter_mut().zip(DIRECTIONS) {
+        *id = programs
+            .program(direction)?
+            .info()
+            .map_err(LoadError::from)?
+            .id();
+    }
     let stand = match mode {
         Some(AttachMode::Tcx) => by_tcx(programs, ifindex)?,
         Some(AttachMode::Clsact) => by_clsact(programs, ifindex, instance, visit)?,
@@ -122,14 +134,6 @@ pub(crate) fn attach(
             result => result?,
         },
     };
-    let mut ids = [0; 2];
-    for (id, direction) in ids.iter_mut().zip(DIRECTIONS) {
-        *id = programs
-            .program(direction)?
-            .info()
-            .map_err(LoadError::from)?
-            .id();
-    }
     Ok(Hooked {
         ifindex,
         programs: ids,
@@ -205,17 +209,23 @@ impl Hooked {
         &self.chains
     }
 
-    /// Whether nobody ran before netviz, another netviz excepted: two that each insist on being first
-    /// would do nothing else.
-    pub(crate) fn is_first(&self) -> bool {
-        let mut chains = self.chains.iter().flatten();
-        chains.all(|chain| chain.foreign_ahead().is_empty())
+    /// Whether nobody ran before netviz when the hooks were last looked at, another netviz excepted: two
+    /// that each insist on being first would do nothing else. `None` where that could not be asked.
+    pub(crate) fn is_first(&self) -> Option<bool> {
+        let first = |chain: &Chain| chain.foreign_ahead().is_empty();
+        let [ingress, egress] = self.chains.each_ref().map(|it| it.as_ref().map(first));
+        match (ingress, egress) {
+            (Some(true), Some(true)) => Some(true),
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            _ => None,
+        }
     }
 
     /// Asks who shares the hooks, in the namespace of the visit; true when that has changed.
     ///
     /// # Errors
-    /// [`AttachError::Vanished`] when netviz is not there any more.
+    /// [`AttachError::Removed`] when netviz is not there any more, [`AttachError::Vanished`] when the
+    /// interface is not.
     pub(crate) fn look(&mut self, visit: &mut Visit) -> Result<bool, AttachError> {
         let chains = match &mut self.stand {
             Stand::Tcx(tcx) => {
@@ -255,7 +265,7 @@ fn tcx_chains(
     let mut chains = [None, None];
     for (at, direction) in DIRECTIONS.into_iter().enumerate() {
         match tcx::look(ifindex, direction, programs[at], seen[at].take()) {
-            Ok(None) => return Err(AttachError::Vanished),
+            Ok(None) => return Err(AttachError::Removed),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
                 return Err(AttachError::Vanished);
             }
@@ -263,14 +273,13 @@ fn tcx_chains(
             // A program that is unloaded between the list and the question: asked again later.
             Err(_) => {}
         }
-        chains[at] = seen[at]
-            .as_ref()
-            .zip(filters.as_ref())
-            .map(|(seen, filters)| {
-                let mut chain = seen.chain().clone();
-                chain.behind.extend_from_slice(&filters.names[at]);
-                chain
-            });
+        chains[at] = seen[at].as_ref().map(|seen| {
+            let mut chain = seen.chain().clone();
+            // Where they could not be read, who is ahead is known all the same.
+            let filters = filters.as_ref().map(|filters| filters.names[at].as_slice());
+            chain.behind.extend_from_slice(filters.unwrap_or_default());
+            chain
+        });
     }
     Ok(chains)
 }
@@ -286,7 +295,7 @@ fn clsact_chains(
             .netlink()
             .and_then(|netlink| clsact::chain(netlink, (ifindex, direction), own));
         match found {
-            Ok(None) => return Err(AttachError::Vanished),
+            Ok(None) => return Err(AttachError::Removed),
             Ok(there) => *chain = there,
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
                 return Err(AttachError::Vanished);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, GivenUp, Held, REMOVED, RETRY_WINDOW, Worker};
+use super::{Event, Held, RETRY_WINDOW, Worker};
 use crate::{
     discover::Discovered,
     model::DoorId,
@@ -17,6 +17,9 @@ const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
 const INSPECT_BATCH: usize = 64;
 /// Doors that are due within this time are asked together, rather than one by one.
 const INSPECT_SLACK: Duration = Duration::from_millis(500);
+/// After how long a door is tried again that could not be attached.
+const FAILED_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What came of looking at a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
@@ -56,26 +59,25 @@ impl Worker {
     /// How long there is nothing to do but to wait for commands.
     pub(super) fn until_next_look(&self) -> Duration {
         let last = self.held.values().map(|held| held.inspected).min();
-        let since = last.map_or(Duration::ZERO, |last| last.elapsed());
-        let look = INSPECT_INTERVAL.saturating_sub(since);
-        let given_up = self.given_up.values();
-        let retry = given_up.map(|it| RETRY_WINDOW.saturating_sub(it.since.elapsed()));
-        retry.min().map_or(look, |retry| retry.min(look))
+        let look = INSPECT_INTERVAL.saturating_sub(last.map_or(Duration::ZERO, |it| it.elapsed()));
+        let left = |since: &Instant, wait: Duration| wait.saturating_sub(since.elapsed());
+        let given_up = self.given_up.values().map(|it| left(it, RETRY_WINDOW));
+        let failed = self.failed.values().map(|it| left(it, FAILED_INTERVAL));
+        given_up.chain(failed).fold(look, Duration::min)
     }
 
-    /// Comes back to the doors that were given up a while ago.
+    /// Comes back to the doors that were given up a while ago, or could not be attached: what was in the
+    /// way may be gone, and nobody tells.
     pub(super) fn come_back(&mut self) {
-        let over = |it: &GivenUp| it.since.elapsed() >= RETRY_WINDOW;
-        let ids: Vec<_> = self
-            .given_up
-            .iter()
-            .filter(|(_, it)| over(it))
-            .map(|(id, _)| *id)
-            .collect();
+        let over = |wait: Duration| move |_: &DoorId, since: &mut Instant| since.elapsed() >= wait;
+        let given_up = self.given_up.extract_if(over(RETRY_WINDOW));
+        let failed = self.failed.extract_if(over(FAILED_INTERVAL));
+        let ids: Vec<_> = given_up.chain(failed).map(|(id, _)| id).collect();
         for id in ids {
-            let door = self.found.cluster.door(id).cloned();
-            if let (Some(it), Some(door)) = (self.given_up.remove(&id), door) {
-                self.attach(door, Some(it.before));
+            let queued = self.queue.iter().any(|door| door.id == id);
+            let door = self.found.cluster.door(id);
+            if let Some(door) = door.filter(|door| door.problem.is_none() && !queued) {
+                self.queue.push_back(door.clone());
             }
         }
     }
@@ -150,37 +152,32 @@ impl Worker {
             Look::Gone => false,
             Look::There { changed } => {
                 let first = held.hooked.is_first();
-                if first {
-                    held.before.in_place = held.inspected;
+                if let Some(before) = self.before.get_mut(&door) {
+                    before.attached.clone_from(&held.door);
+                    if first == Some(true) {
+                        before.in_place = held.inspected;
+                    }
                 }
                 if changed {
                     let chains = held.hooked.chains().clone();
                     self.send(Event::Chains { door, chains });
                 }
-                if first {
+                // Where that is not known, nobody is overtaken.
+                if first != Some(false) {
                     return;
                 }
                 true
             }
         };
-        let Some(Held {
-            door: now, before, ..
-        }) = self.held.get(&door)
-        else {
+        let Some(now) = self.held.get(&door).map(|held| held.door.clone()) else {
             return;
         };
-        let (now, before) = (now.clone(), before.clone());
         if self.may_retry(door) {
             self.release(door);
-            self.attach(now, Some(before));
+            self.attach(now);
         } else if !there {
             self.release(door);
-            let since = Instant::now();
-            self.given_up.insert(door, GivenUp { since, before });
-            self.send(Event::Failed {
-                door,
-                reason: REMOVED.into(),
-            });
+            self.give_up(door);
         }
     }
 }

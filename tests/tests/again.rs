@@ -1,0 +1,237 @@
+//! netviz is disturbed, and knows by what: by somebody who removes it, by an interface that only looks
+//! otherwise, by a node that is none any more.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
+use netviz::{
+    model::{Direction, DoorId, Meter},
+    trace::AttachMode,
+};
+use netviz_tests::{
+    binary,
+    cli::{netviz::Running, wait::second},
+    filters::{self, filters},
+    foreign::{self, Foreign, Verdict},
+    site::{Fate, SENT, Site},
+    skip,
+    wait::wait_until,
+};
+use serde_json::Value;
+
+const DIRECTION: Direction = Direction::Egress;
+
+/// How netviz is removed: as it stands there.
+fn modes() -> Vec<AttachMode> {
+    if skip::without_tcx() {
+        vec![AttachMode::Clsact]
+    } else {
+        vec![AttachMode::Tcx, AttachMode::Clsact]
+    }
+}
+
+/// Takes netviz's program from the hook; whether it was there.
+fn remove(site: &Site, mode: AttachMode) -> bool {
+    let (room, end) = site.place(DIRECTION);
+    match mode {
+        AttachMode::Tcx => {
+            let chain = foreign::tcx_chain(room.netns(), &end.name, DIRECTION).unwrap();
+            let mut own = chain.iter().filter(|(name, _)| name == "netviz_egress");
+            own.any(|(_, id)| foreign::detach_link_of(*id).is_ok())
+        }
+        AttachMode::Clsact => {
+            let mut netlink = room.netlink().unwrap();
+            let there = filters(&mut netlink, end.index, DIRECTION).unwrap();
+            let mut own = there.iter().filter(|it| it.name == "netviz_egress");
+            own.any(|it| {
+                let place = (it.priority, it.handle);
+                filters::delete(&mut netlink, end.index, DIRECTION, place).is_ok()
+            })
+        }
+    }
+}
+
+fn id(site: &Site) -> DoorId {
+    let (room, end) = site.place(DIRECTION);
+    DoorId::new(room.netns().id(), end.index)
+}
+
+/// Runs `work` while somebody removes netviz as soon as it is there.
+fn beside_a_rival<T>(site: &Site, mode: AttachMode, work: impl FnOnce() -> T) -> T {
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                remove(site, mode);
+            }
+        });
+        let _over = Over(&over);
+        work()
+    })
+}
+
+/// An agent that removes the programs it does not know is quicker than netviz can look: that the program
+/// is gone does not mean that the interface is.
+#[test]
+fn whoever_removes_it_at_once_is_named() {
+    for mode in modes() {
+        let site = Site::new();
+        let mut netviz = site.observe(DIRECTION, mode);
+        let id = id(&site);
+        let mut gone = false;
+        let blind = beside_a_rival(&site, mode, || {
+            netviz.until(second() * 15, |_, sample| {
+                let meter = &sample.doors[&id].meter;
+                gone |= *meter == Meter::Gone;
+                matches!(meter, Meter::Failed(reason) if reason.contains("somebody removes"))
+            })
+        });
+        assert!(
+            blind.unwrap() && !gone,
+            "{mode:?}: {:?}",
+            netviz.sample().doors[&id]
+        );
+    }
+}
+
+/// A fight at each door that is shown is no reason to end: it may be over in a minute.
+#[test]
+fn a_fight_at_the_only_door_does_not_end_it() {
+    for (mode, word) in modes()
+        .into_iter()
+        .map(|mode| (mode, format!("{mode:?}").to_lowercase()))
+    {
+        let site = Site::new();
+        let (room, end) = site.place(DIRECTION);
+        let mut command = Command::new(binary::netviz().unwrap());
+        command
+            .args(["doors", "--netns", &room.name(), "--include", &end.name])
+            .args(["--attach", &word, "-o", "jsonl", "--watch", "100ms"])
+            .stdout(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let lines = BufReader::new(running.child.stdout.take().unwrap()).lines();
+        let mut states = lines.map_while(Result::ok).filter_map(|line| {
+            let snapshot: Value = serde_json::from_str(&line).ok()?;
+            let doors = snapshot["doors"].as_array()?;
+            let door = doors
+                .iter()
+                .find(|door| door["interface"] == end.name.as_str())?;
+            Some((door["state"].clone(), door["reason"].clone()))
+        });
+        // From when it counts: before, there is nothing to fight for.
+        let counted = states.by_ref().any(|(state, _)| state == "counting");
+        let fought = beside_a_rival(&site, mode, || {
+            states.by_ref().any(|(_, reason)| {
+                let reason = reason.as_str().unwrap_or_default();
+                reason.contains("somebody removes")
+            })
+        });
+        let goes_on = states.by_ref().take(5).count() == 5;
+        assert!(
+            counted && fought && goes_on,
+            "{mode:?}: {counted} {fought} {goes_on}, {:?}",
+            running.child.try_wait()
+        );
+    }
+}
+
+/// An interface whose hardware address changes is the same interface: what it counted stays, and a gap that
+/// comes later is said.
+#[test]
+fn an_interface_that_looks_otherwise_is_the_same() {
+    for mode in modes() {
+        let site = Site::new();
+        let (room, end) = site.place(DIRECTION);
+        let foreign = || {
+            let (netns, name) = (room.netns(), &end.name);
+            match mode {
+                AttachMode::Tcx => {
+                    let order = aya::programs::LinkOrder::last();
+                    Foreign::tcx(netns, name, DIRECTION, Verdict::Next, order)
+                }
+                AttachMode::Clsact => {
+                    Foreign::filter(netns, name, DIRECTION, Verdict::Next, (2, 1))
+                }
+            }
+            .unwrap()
+        };
+        let theirs = foreign();
+        let mut netviz = site.observe(DIRECTION, mode);
+        let id = id(&site);
+        let all = Fate {
+            received: SENT,
+            seen: SENT,
+            ..Fate::default()
+        };
+        assert_eq!(site.fate(&theirs, all), all);
+        assert_eq!(site.counted(&mut netviz, DIRECTION), SENT);
+
+        let mut message = LinkMessage::default();
+        message.header.index = end.index;
+        let mac = vec![2, 0x74, 0xff, 0xff, 0, 1];
+        message.attributes.push(LinkAttribute::Address(mac.clone()));
+        let mut netlink = room.netlink().unwrap();
+        netlink
+            .change(RouteNetlinkMessage::SetLink(message))
+            .unwrap();
+        let text: Vec<_> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = text.join(":");
+        let found = wait_until(second() * 5, || {
+            netviz.until(Duration::ZERO, |_, _| true).unwrap();
+            let door = netviz.found.cluster.door(id);
+            door.is_some_and(|door| door.mac.as_deref() == Some(&text))
+        });
+        assert!(found, "{mode:?}: {:?}", netviz.found.cluster.door(id));
+        // Whoever comes now is seen by a look at that interface.
+        let _witness = match mode {
+            AttachMode::Tcx => foreign(),
+            AttachMode::Clsact => {
+                Foreign::filter(room.netns(), &end.name, DIRECTION, Verdict::Next, (3, 1)).unwrap()
+            }
+        };
+        let looked = netviz.until(second() * 6, |_, sample| {
+            let chain = sample.doors[&id].egress_chain.as_ref();
+            chain.is_some_and(|chain| chain.behind.len() == 2)
+        });
+        assert!(looked.unwrap(), "{mode:?}");
+
+        assert!(remove(&site, mode), "{mode:?}");
+        let again = netviz.until(second() * 6, |_, sample| sample.doors[&id].epoch == 1);
+        assert!(again.unwrap(), "{mode:?}");
+        let gap = netviz.sample().doors[&id].gap;
+        assert!(gap.is_some(), "{mode:?}: the gap is not said");
+        // The kernel tells the neighbours of a new address by packets of its own.
+        assert_eq!(site.fate(&theirs, all).received, SENT, "{mode:?}");
+        let [_, egress] = netviz.counts(id.space.known().unwrap(), id.ifindex);
+        assert!(egress.packets >= 2 * SENT, "{mode:?}: {egress:?}");
+    }
+}
+
+/// Filters stay when whoever made them ends: where Cilium goes from a node that stands, netviz goes
+/// from all of its doors.
+#[test]
+fn a_node_that_is_none_any_more_is_left_clean() {
+    let site = Site::new();
+    let (room, end) = site.place(DIRECTION);
+    let mut netviz = site.observe(DIRECTION, AttachMode::Clsact);
+    let there = || filters(&mut room.netlink().unwrap(), end.index, DIRECTION).unwrap();
+    assert_eq!(there().len(), 1);
+    netviz.lose_sight();
+    let clean = wait_until(second() * 5, || there().is_empty());
+    assert!(clean, "{:?}", there());
+}
