@@ -28,6 +28,18 @@ impl Held {
         held
     }
 
+    /// By a child of this process, at this moment: between fork and execve it has what this process has
+    /// as well, and that is not counted.
+    #[must_use]
+    pub fn by_child(pid: u32) -> Self {
+        let own = || Self::by(std::process::id());
+        let before = own();
+        let mut held = Self::by(pid);
+        held.remove(&before);
+        held.remove(&own());
+        held
+    }
+
     /// Adds what was seen at another moment.
     pub fn add(&mut self, other: Self) {
         self.programs.extend(other.programs);

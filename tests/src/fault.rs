@@ -82,6 +82,17 @@ impl Row {
         }
     }
 
+    /// Of traffic that went on beside a fault, sent and received, and that netviz need not have counted.
+    ///
+    /// # Panics
+    /// When nothing was sent: that nothing was lost would say nothing.
+    #[must_use]
+    pub fn beside(fault: impl Display, (sent, received): (u64, u64)) -> Self {
+        let row = Self::new(fault, sent, received, Counted::Nothing);
+        assert!(sent > 0, "no traffic, which shows nothing: {row:?}");
+        row
+    }
+
     /// With what was said or measured besides.
     #[must_use]
     pub fn noting(mut self, note: impl Display) -> Self {
