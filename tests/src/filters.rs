@@ -17,6 +17,19 @@ pub struct Filter {
     pub handle: u32,
     /// The program's name.
     pub name: String,
+    /// The program's id, by which one that was made anew is told from the one before.
+    pub program: Option<u32>,
+}
+
+/// One qdisc of a device.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Qdisc {
+    /// What it is.
+    pub kind: String,
+    /// Its handle: one that was made anew has another, where the kernel chooses it.
+    pub handle: u32,
+    /// Where it hangs: a class of another one, or the device.
+    pub parent: u32,
 }
 
 /// The filters of one hook, in the order in which they run.
@@ -104,49 +117,67 @@ fn at(ifindex: u32, direction: Direction) -> TcMessage {
     message
 }
 
-/// Kinds of the qdiscs of one device.
-pub fn qdiscs(netlink: &mut Netlink, ifindex: u32) -> io::Result<Vec<String>> {
+/// The qdiscs of one device.
+pub fn qdiscs(netlink: &mut Netlink, ifindex: u32) -> io::Result<Vec<Qdisc>> {
     let answers = netlink.dump(RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default()))?;
-    let kinds = answers.into_iter().filter_map(|answer| match answer {
-        RouteNetlinkMessage::NewQueueDiscipline(qdisc)
-            if qdisc.header.index == ifindex.cast_signed() =>
+    let of_device = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewQueueDiscipline(message)
+            if message.header.index == ifindex.cast_signed() =>
         {
-            qdisc
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    TcAttribute::Kind(kind) => Some(kind.clone()),
-                    _ => None,
-                })
+            qdisc(&message)
         }
         _ => None,
     });
-    let mut kinds: Vec<_> = kinds.collect();
-    kinds.sort();
-    Ok(kinds)
+    let mut qdiscs: Vec<_> = of_device.collect();
+    qdiscs.sort();
+    Ok(qdiscs)
+}
+
+fn qdisc(message: &TcMessage) -> Option<Qdisc> {
+    let kind = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            TcAttribute::Kind(kind) => Some(kind.clone()),
+            _ => None,
+        })?;
+    Some(Qdisc {
+        kind,
+        handle: number(message.header.handle),
+        parent: number(message.header.parent),
+    })
+}
+
+fn number(handle: TcHandle) -> u32 {
+    u32::from(handle.major) << 16 | u32::from(handle.minor)
 }
 
 fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     let RouteNetlinkMessage::NewTrafficFilter(message) = answer else {
         return None;
     };
-    let mut options = message
-        .attributes
-        .iter()
-        .filter_map(|attribute| match attribute {
-            TcAttribute::Options(options) => Some(options),
-            _ => None,
-        });
-    let name = options.find_map(|options| {
-        options.iter().find_map(|option| match option {
-            TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
-            _ => None,
-        })
+    let options = || {
+        let options = message
+            .attributes
+            .iter()
+            .filter_map(|attribute| match attribute {
+                TcAttribute::Options(options) => Some(options),
+                _ => None,
+            });
+        options.flatten()
+    };
+    let name = options().find_map(|option| match option {
+        TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
+        _ => None,
     })?;
+    let program = options().find_map(|option| match option {
+        TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
+        _ => None,
+    });
     Some(Filter {
         priority: (message.header.info >> 16) as u16,
-        handle: u32::from(message.header.handle.major) << 16
-            | u32::from(message.header.handle.minor),
+        handle: number(message.header.handle),
         name,
+        program,
     })
 }

@@ -22,7 +22,7 @@ use netviz_tests::{
     cli::{self, netviz::looking_at},
     counting::Counting,
     fault::{is_emulated, side_by_side},
-    filters::{self, Filter},
+    filters::{self, Filter, Qdisc},
     foreign::{Foreign, Verdict},
     room::{End, Room},
     site::{Fate, SENT, Site, cases},
@@ -41,7 +41,7 @@ fn filters(room: &Room, end: &End, direction: Direction) -> Vec<Filter> {
 }
 
 /// Both hooks' filters and the device's qdiscs.
-fn everything(room: &Room, end: &End) -> ([Vec<Filter>; 2], Vec<String>) {
+fn everything(room: &Room, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
     let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(room, end, hook));
     let qdiscs = filters::qdiscs(&mut room.netlink().unwrap(), end.index).unwrap();
     (hooks, qdiscs)
@@ -89,7 +89,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Fate)) {
     let theirs = foreign(&site, direction, verdict, (1, 1));
     let _later = foreign(&site, direction, Verdict::Ok, (2, 1));
     let before = everything(room, end);
-    assert_eq!(before.1.iter().filter(|kind| *kind == "clsact").count(), 1);
+    assert_eq!(before.1.iter().filter(|it| it.kind == "clsact").count(), 1);
 
     let mut netviz = site.observe(direction, AttachMode::Clsact);
     let during = filters(room, end, direction);

@@ -2,6 +2,7 @@
 //! nothing of anybody else's is touched, and no packet is lost on the way.
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -14,8 +15,9 @@ use std::{
 use netviz::lab::{Attach, Lab, Options, UDP_PORT, traffic};
 use netviz_tests::{
     binary::{self, Running},
+    cli::wait::second,
     descriptors::Held,
-    fault::is_emulated,
+    fault::{Row, is_emulated},
     skip,
     standing::Standing,
     wait::wait_until,
@@ -29,8 +31,7 @@ use nix::{
 /// other tests want as well.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 const DETACH_LIMIT: Duration = Duration::from_secs(60);
-/// After the process has ended.
-const GONE_LIMIT: Duration = Duration::from_secs(1);
+const SCENARIO: &str = "endings";
 
 /// The nodes of the laboratory, as `--netns` takes them.
 fn nodes(lab: &Lab) -> String {
@@ -38,61 +39,105 @@ fn nodes(lab: &Lab) -> String {
     nodes.collect::<Vec<_>>().join(",")
 }
 
-fn netviz(lab: &Lab, attach: &str) -> Running {
+/// Without `attach`, the kernel is asked.
+fn netviz(lab: &Lab, attach: Option<&str>) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &nodes(lab), "--attach", attach])
-        .args(["-o", "jsonl"])
+        .args(["doors", "--netns", &nodes(lab), "-o", "jsonl"])
+        .args(attach.map(|mode| format!("--attach={mode}")))
         .stdout(Stdio::null());
     Running::start(&mut command).unwrap()
 }
 
-/// Starts netviz, waits until it is at every door, ends it with `signal`.
-fn come_and_go(attach: Attach, argument: &str, signal: Signal) {
+fn up(attach: Attach) -> Lab {
     let options = Options {
         attach,
         ..Options::default()
     };
-    let lab = Lab::up(&options).unwrap();
-    let mut before = Standing::of(&lab);
-    assert_eq!(before.netviz(), 0);
-    let mut running = netviz(&lab, argument);
+    Lab::up(&options).unwrap()
+}
+
+/// Datagrams from a pod to another one of its node and to one of the other node, while `work` is done:
+/// how many were sent, and how many of them were answered.
+fn amid_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
+    let over = AtomicBool::new(false);
+    let pods = lab.pods();
+    let from = &pods[0];
+    let near = pods[1..].iter().find(|pod| pod.node == from.node).unwrap();
+    let far = pods.iter().find(|pod| pod.node != from.node).unwrap();
+    thread::scope(|scope| {
+        let senders = [near, far].map(|to| {
+            let over = &over;
+            scope.spawn(move || {
+                let namespace = lab.netns(from).unwrap();
+                let to = SocketAddr::new(to.address.into(), UDP_PORT);
+                let (mut sent, mut answered) = (0_u64, 0_u64);
+                while !over.load(Ordering::Relaxed) {
+                    sent += 100;
+                    answered += u64::from(traffic::udp(&namespace, to, 100, 500).unwrap());
+                }
+                (sent, answered)
+            })
+        });
+        let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        let [near, far] = senders.map(|sender| sender.join().unwrap());
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (near.0 + far.0, near.1 + far.1)
+    })
+}
+
+/// Waits until netviz is at all `hooks`; what it held meanwhile.
+fn attached(lab: &Lab, running: &Running, hooks: usize) -> Held {
     let pid = running.0.id();
-    // Both hooks of every door of nodes and pods but the loopback devices.
-    let hooks = before
-        .programs
-        .iter()
-        .filter(|(place, _)| !place.contains(" lo "))
-        .count();
     let mut held = Held::default();
     let attached = wait_until(ATTACH_LIMIT, || {
-        let there = Standing::of(&lab).netviz();
-        // Before it stands anywhere it may still have our own descriptors: they are closed late in
-        // execve(2).
-        if there > 0 {
-            held.add(Held::by(pid));
-        }
+        let there = Standing::of(lab).netviz();
+        // It opens the laboratory's programs in order to ask for their names: these are ours.
+        held.add(Held::by_child(pid));
         there == hooks
     });
-    held.add(Held::by(pid));
-    // It opens the laboratory's programs in order to ask for their names.
-    held.remove(&Held::by(std::process::id()));
-    assert!(attached, "{} of {hooks} hooks", Standing::of(&lab).netviz());
+    held.add(Held::by_child(pid));
+    assert!(attached, "{} of {hooks} hooks", Standing::of(lab).netviz());
     assert!(held.maps.len() * 2 >= hooks, "{held:?}");
+    held
+}
 
-    kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+fn end(running: &mut Running, signal: Signal) {
+    kill(Pid::from_raw(running.0.id().cast_signed()), signal).unwrap();
     let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
     assert!(ended, "netviz does not end at {signal}");
-    wait_until(GONE_LIMIT, || held.alive() == Held::default());
-    assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
+}
+
+/// Whatever it held is gone a second after it ended.
+fn nothing_is_left(held: &Held, ended_by: &str) {
+    wait_until(second(), || held.alive() == Held::default());
+    assert_eq!(
+        held.alive(),
+        Held::default(),
+        "left behind after {ended_by}"
+    );
+}
+
+/// Starts netviz, waits until it is at every door, looks at what stands there, ends it with `signal`.
+fn come_and_go(
+    attach: Attach,
+    argument: Option<&str>,
+    signal: Signal,
+    look: impl FnOnce(&Standing),
+) {
+    let lab = up(attach);
+    let before = Standing::of(&lab);
+    assert_eq!(before.netviz(), 0);
+    let mut running = netviz(&lab, argument);
+    let held = attached(&lab, &running, before.hooks());
+    look(&Standing::of(&lab));
+    end(&mut running, signal);
+    nothing_is_left(&held, signal.as_str());
     let after = Standing::of(&lab);
-    if attach == Attach::Clsact {
-        // clsact itself stays: it cannot be told whether somebody else relies on it by now.
-        let added = |kinds: &mut Vec<String>| kinds.retain(|kind| kind != "clsact");
-        before.qdiscs.iter_mut().for_each(|(_, kinds)| added(kinds));
-        let mut after = after;
-        after.qdiscs.iter_mut().for_each(|(_, kinds)| added(kinds));
-        assert_eq!(after, before);
+    if argument == Some("clsact") {
+        assert_eq!(after.netviz(), 0);
+        assert_eq!(after.of_others(), before.of_others());
     } else {
         assert_eq!(after, before);
     }
@@ -103,7 +148,7 @@ fn sigterm() {
     if skip::without_tcx() {
         return;
     }
-    come_and_go(Attach::Tcx, "tcx", Signal::SIGTERM);
+    come_and_go(Attach::Tcx, Some("tcx"), Signal::SIGTERM, |_| {});
 }
 
 #[test]
@@ -111,7 +156,23 @@ fn sigkill() {
     if skip::without_tcx() {
         return;
     }
-    come_and_go(Attach::Tcx, "tcx", Signal::SIGKILL);
+    come_and_go(Attach::Tcx, Some("tcx"), Signal::SIGKILL, |_| {});
+}
+
+/// Whoever does not say how to attach gets tcx where the kernel has it, at both hooks of each door and
+/// whatever Cilium does: no filter that could outlive netviz.
+#[test]
+fn unasked_it_stands_in_tcx_alone() {
+    if skip::without_tcx() {
+        return;
+    }
+    for attach in [Attach::Tcx, Attach::Clsact] {
+        come_and_go(attach, None, Signal::SIGTERM, |during| {
+            let filters: Vec<_> = during.netviz_filters().collect();
+            assert!(filters.is_empty(), "{attach:?}: {filters:?}");
+            assert_eq!(during.netviz_in_tcx(), during.hooks(), "{attach:?}");
+        });
+    }
 }
 
 /// The output of a netviz whose reader does not read fills the pipe, and a signal ends it all the
@@ -148,7 +209,9 @@ fn sigterm_while_nobody_reads() {
 
 #[test]
 fn sigterm_in_clsact() {
-    come_and_go(Attach::Clsact, "clsact", Signal::SIGTERM);
+    come_and_go(Attach::Clsact, Some("clsact"), Signal::SIGTERM, |during| {
+        assert_eq!(during.netviz_in_tcx(), 0);
+    });
 }
 
 /// Invariant 1, while netviz comes and is killed at ten different moments: every datagram of pods
@@ -158,50 +221,92 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
     if skip::without_tcx() {
         return;
     }
-    let lab = Lab::up(&Options::default()).unwrap();
-    let over = AtomicBool::new(false);
-    let pods = lab.pods();
-    let from = &pods[0];
-    let near = pods[1..].iter().find(|pod| pod.node == from.node).unwrap();
-    let far = pods.iter().find(|pod| pod.node != from.node).unwrap();
+    let lab = up(Attach::Auto);
     let rounds = if is_emulated() { 3 } else { 10 };
-    let (sent, answered) = thread::scope(|scope| {
-        let senders = [near, far].map(|to| {
-            let (lab, over) = (&lab, &over);
-            scope.spawn(move || {
-                let namespace = lab.netns(from).unwrap();
-                let to = SocketAddr::new(to.address.into(), UDP_PORT);
-                let (mut sent, mut answered) = (0_u64, 0_u64);
-                while !over.load(Ordering::Relaxed) {
-                    sent += 100;
-                    answered += u64::from(traffic::udp(&namespace, to, 100, 500).unwrap());
-                }
-                (sent, answered)
-            })
-        });
-        let killed = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            for round in 0..rounds {
-                let mut running = netviz(&lab, "tcx");
-                let pid = running.0.id();
-                let mut links = 0;
-                let came = wait_until(ATTACH_LIMIT, || {
-                    links = Held::by(pid).links.len();
-                    links >= round * 5
-                });
-                let ended = running.0.try_wait().unwrap();
-                running.kill();
-                assert!(came, "round {round}: {links} links, {ended:?}");
-            }
-        }));
-        over.store(true, Ordering::Relaxed);
-        let [near, far] = senders.map(|sender| sender.join().unwrap());
-        killed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (near.0 + far.0, near.1 + far.1)
+    let (sent, answered) = amid_traffic(&lab, || {
+        for round in 0..rounds {
+            let mut running = netviz(&lab, Some("tcx"));
+            let pid = running.0.id();
+            let mut held = Held::default();
+            let came = wait_until(ATTACH_LIMIT, || {
+                held = Held::by_child(pid);
+                held.links.len() >= round * 5
+            });
+            let ended = running.0.try_wait().unwrap();
+            running.kill();
+            assert!(came, "round {round}: {held:?}, {ended:?}");
+            nothing_is_left(&held, &format!("round {round}"));
+            let clean = wait_until(second(), || Standing::of(&lab).netviz() == 0);
+            assert!(clean, "round {round}: {:?}", Standing::of(&lab));
+        }
     });
     assert!(sent > 1_000, "too little was sent to say anything: {sent}");
-    assert_eq!(answered, sent);
-    let clean = wait_until(GONE_LIMIT, || Standing::of(&lab).netviz() == 0);
-    assert!(clean, "{:?}", Standing::of(&lab));
+    Row::beside("tcx: killed while it attaches", (sent, answered))
+        .noting(format!("{rounds} times, nothing left"))
+        .holds(SCENARIO);
+}
+
+/// Programs of netviz that stand in clsact.
+fn own(standing: &Standing) -> BTreeSet<u32> {
+    let filters = standing.netviz_filters();
+    filters.map(|it| it.program.unwrap()).collect()
+}
+
+/// Starts netviz, and kills it as soon as it has `maps` maps: of so many doors.
+fn killed_with(lab: &Lab, maps: usize) {
+    let mut running = netviz(lab, Some("clsact"));
+    let pid = running.0.id();
+    let mut held = Held::default();
+    let came = wait_until(ATTACH_LIMIT, || {
+        held = Held::by_child(pid);
+        held.maps.len() >= maps
+    });
+    let ended = running.0.try_wait().unwrap();
+    running.kill();
+    assert!(came, "{maps} maps: {held:?}, {ended:?}");
+}
+
+/// Filters outlive a netviz that is killed while it attaches, at some of the hooks: the next one that
+/// comes takes away exactly these, and in the end there is what was there before.
+#[test]
+fn what_was_killed_while_it_attached_in_clsact_is_swept() {
+    let lab = up(Attach::Clsact);
+    // Where there was no clsact, one stays: when it comes, the kernel stops the device for a moment
+    // (`dev_deactivate`), and what is sent in that moment is lost. From then on nothing is.
+    let mut first = netviz(&lab, Some("clsact"));
+    attached(&lab, &first, Standing::of(&lab).hooks());
+    end(&mut first, Signal::SIGTERM);
+    let before = Standing::of(&lab);
+    assert_eq!(before.netviz(), 0);
+    let hooks = before.hooks();
+    let rounds = if is_emulated() { 3 } else { 10 };
+    let (mut left, mut halfway) = (BTreeSet::new(), 0);
+    let traffic = amid_traffic(&lab, || {
+        for round in 0..rounds {
+            killed_with(&lab, 1 + 2 * round);
+            let now = Standing::of(&lab);
+            // A hook has one at the most: whoever comes sweeps before it attaches.
+            assert!(now.netviz() <= hooks, "{now:?}");
+            assert_eq!(now.clone().of_others(), before.clone().of_others());
+            let new = &own(&now) - &left;
+            halfway += usize::from((1..hooks).contains(&new.len()));
+            left.extend(new);
+        }
+        let mut running = netviz(&lab, Some("clsact"));
+        let swept = wait_until(ATTACH_LIMIT, || {
+            let now = Standing::of(&lab);
+            now.netviz() == hooks && own(&now).is_disjoint(&left)
+        });
+        assert!(swept, "{left:?}: {:?}", Standing::of(&lab));
+        end(&mut running, Signal::SIGTERM);
+    });
+    assert!(halfway > 0, "never killed while it attached: {left:?}");
+    assert_eq!(Standing::of(&lab), before);
+    Row::beside("clsact: killed while it attaches", traffic)
+        .noting(format!(
+            "{rounds} times, {halfway} of them at a part of {hooks} hooks; swept by the next"
+        ))
+        .holds(SCENARIO);
 }
 
 /// A reader that goes away (`netviz | head`) is an end like any other.
@@ -210,35 +315,38 @@ fn a_closed_pipe() {
     if skip::without_tcx() {
         return;
     }
-    let lab = Lab::up(&Options::default()).unwrap();
+    let lab = up(Attach::Auto);
     let before = Standing::of(&lab);
-    let nodes: Vec<_> = lab
-        .nodes()
-        .iter()
-        .map(|node| node.pid.to_string())
-        .collect();
-    let mut command = Command::new(binary::netviz().unwrap());
-    command
-        .args([
-            "doors",
-            "--netns",
-            &nodes.join(","),
-            "-o",
-            "jsonl",
-            "--watch",
-            "100ms",
-        ])
-        .stdout(Stdio::piped());
-    let mut running = Running::start(&mut command).unwrap();
-    let pid = running.0.id();
-    assert!(wait_until(ATTACH_LIMIT, || Held::by(pid).links.len() > 10));
-    let start = Instant::now();
-    drop(running.0.stdout.take());
-    let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
-    assert!(ended, "still there after {:?}", start.elapsed());
-    assert!(running.0.wait().unwrap().success());
-    wait_until(GONE_LIMIT, || Standing::of(&lab) == before);
+    let traffic = amid_traffic(&lab, || {
+        let mut command = Command::new(binary::netviz().unwrap());
+        command
+            .args(["doors", "--netns", &nodes(&lab), "-o", "jsonl"])
+            .args(["--watch", "100ms"])
+            .stdout(Stdio::piped());
+        let mut running = Running::start(&mut command).unwrap();
+        let pid = running.0.id();
+        let mut held = Held::default();
+        let came = wait_until(ATTACH_LIMIT, || {
+            held.add(Held::by_child(pid));
+            held.links.len() > 10
+        });
+        assert!(came, "{held:?}");
+        let start = Instant::now();
+        drop(running.0.stdout.take());
+        let ended = wait_until(DETACH_LIMIT, || {
+            held.add(Held::by_child(pid));
+            running.0.try_wait().unwrap().is_some()
+        });
+        assert!(ended, "still there after {:?}", start.elapsed());
+        assert!(running.0.wait().unwrap().success());
+        assert!(held.maps.len() * 2 > 10, "{held:?}");
+        nothing_is_left(&held, "a closed pipe");
+    });
+    wait_until(second(), || Standing::of(&lab) == before);
     assert_eq!(Standing::of(&lab), before);
+    Row::beside("the reader of its output goes away", traffic)
+        .noting("nothing left")
+        .holds(SCENARIO);
 }
 
 /// Each guard of `--fast-attach` puts the machine's switch back to what was there before; the second

@@ -11,9 +11,10 @@ use std::{
 use netviz::model::Direction;
 use netviz_tests::{
     binary::{self, Running},
+    cli::wait::second,
     descriptors::Held,
-    fault::{Counted, Row, many},
-    filters::{self, Filter},
+    fault::{Row, many},
+    filters::{self, Filter, Qdisc},
     flow::Flow,
     foreign::{self, Foreign, Verdict},
     room::{End, Room, join},
@@ -28,7 +29,6 @@ use nix::{
 const SCENARIO: &str = "signals";
 const ATTACH: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(1);
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Two rooms, and a pair between them with somebody else's filters at each hook.
@@ -38,8 +38,10 @@ struct Place {
     _foreign: Vec<Foreign>,
 }
 
-/// What stands at all four hooks, and the qdiscs of both interfaces.
-type Standing = Vec<(Vec<Filter>, Vec<(String, u32)>, Vec<String>)>;
+/// What stands at one hook, and the qdiscs of its interface.
+type Hook = (Vec<Filter>, Vec<(String, u32)>, Vec<Qdisc>);
+/// All four of them.
+type Standing = Vec<Hook>;
 
 impl Place {
     fn new() -> Self {
@@ -94,7 +96,7 @@ impl Place {
 /// How many filters or programs of netviz stand at all hooks.
 fn own(standing: &Standing) -> usize {
     let is_own = |name: &str| name.starts_with("netviz_");
-    let at = |(filters, programs, _): &(Vec<Filter>, Vec<(String, u32)>, Vec<String>)| {
+    let at = |(filters, programs, _): &Hook| {
         filters.iter().filter(|it| is_own(&it.name)).count()
             + programs.iter().filter(|it| is_own(&it.0)).count()
     };
@@ -120,15 +122,13 @@ fn round(place: &Place, mode: &str, signal: Signal) {
         own(&now) == 4 && handles(&now).is_disjoint(&left)
     });
     assert!(attached, "{left:?}: {:?}", place.standing());
-    let mut held = Held::by(pid);
-    // Between fork and execve it has what this process has.
-    held.remove(&Held::by(std::process::id()));
+    let held = Held::by_child(pid);
     assert!(held.maps.len() >= 2, "{held:?}");
     kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
     let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
     assert!(ended, "netviz does not end at {signal}");
     if mode == "tcx" || signal == Signal::SIGTERM {
-        wait_until(GONE, || held.alive() == Held::default());
+        wait_until(second(), || held.alive() == Held::default());
         assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
     }
 }
@@ -154,14 +154,9 @@ fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     assert_eq!(place.standing(), before);
     let (sent, received) = flow.stop();
     assert!(sent > rounds, "too little was sent to say anything: {sent}");
-    Row::new(
-        format!("{mode}, {signal}"),
-        sent,
-        received,
-        Counted::Nothing,
-    )
-    .noting(format!("{rounds} times, nothing left"))
-    .holds(SCENARIO);
+    Row::beside(format!("{mode}, {signal}"), (sent, received))
+        .noting(format!("{rounds} times, nothing left"))
+        .holds(SCENARIO);
 }
 
 #[test]
@@ -191,17 +186,12 @@ fn ended_in_other_ways() {
     }
 }
 
-/// A hundred where there is nothing else.
-fn rounds_in_clsact() -> u64 {
-    many(if skip::has_tcx() { 20 } else { 100 })
-}
-
 #[test]
 fn terminated_in_clsact() {
-    again_and_again("clsact", Signal::SIGTERM, rounds_in_clsact());
+    again_and_again("clsact", Signal::SIGTERM, many(100));
 }
 
 #[test]
 fn killed_in_clsact() {
-    again_and_again("clsact", Signal::SIGKILL, rounds_in_clsact());
+    again_and_again("clsact", Signal::SIGKILL, many(100));
 }
