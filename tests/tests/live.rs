@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use netviz::lab::{Lab, Options};
-use netviz_tests::cli::{netviz::looking_at, terminal::Terminal, wait::second};
+use netviz_tests::{
+    cli::{netviz::looking_at, terminal::Terminal, wait::second},
+    standing::Standing,
+    wait::wait_until,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -220,8 +224,13 @@ fn a_panic_gives_the_terminal_back_and_is_told_there() {
         assert!(place("on purpose") > place("\u{1b}[?1049l"), "{written:?}");
         assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
     };
+    let gone = |when: &str| {
+        let gone = wait_until(second(), || Standing::of(&lab).netviz() == 0);
+        assert!(gone, "{when}: {:?}", Standing::of(&lab));
+    };
     // The screen goes on without another thread, and is not written over.
     let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
+    assert!(Standing::of(&lab).netviz() > 0, "it stands nowhere");
     terminal.types(OTHERS);
     terminal.types("?");
     terminal.sees("help", SOON, |it| it.contains("any key closes this"));
@@ -229,10 +238,13 @@ fn a_panic_gives_the_terminal_back_and_is_told_there() {
     terminal.types("xq");
     assert_eq!(terminal.ends(LIMIT).code(), Some(0));
     told_afterwards(&terminal);
+    gone("after another thread's");
     let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
+    assert!(Standing::of(&lab).netviz() > 0, "it stands nowhere");
     terminal.types(OWN);
     assert_eq!(terminal.ends(LIMIT).code(), Some(101));
     told_afterwards(&terminal);
+    gone("after its own");
     lab.down().unwrap();
 }
 

@@ -1,8 +1,9 @@
 //! netviz runs out of something: memory, descriptors, space on the disk, or its own wits.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
     os::{
         fd::AsRawFd as _,
         unix::process::{CommandExt as _, ExitStatusExt as _},
@@ -12,14 +13,16 @@ use std::{
     time::Duration,
 };
 
-use netviz::trace::AttachOptions;
+use netviz::{model::Direction, trace::AttachOptions};
 use netviz_tests::{
     binary::{self, Running},
+    cli::wait::second,
     descriptors::Held,
-    fault::{Counted, Row, is_emulated},
+    fault::{Row, is_emulated},
     flow::Flow,
+    foreign::tcx_chain,
     observe::Observation,
-    room::{Room, add_pair, join, pairs},
+    room::{End, Room, add_pair, join},
     skip,
     wait::wait_until,
 };
@@ -31,7 +34,6 @@ use serde_json::Value;
 
 const SCENARIO: &str = "exhausted";
 const LIMIT: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(1);
 
 fn netviz(room: &Room, words: &[&str]) -> Command {
     let mut command = Command::new(binary::netviz().unwrap());
@@ -41,64 +43,97 @@ fn netviz(room: &Room, words: &[&str]) -> Command {
     command
 }
 
-fn about(fault: &str, note: String) {
-    let row = Row {
-        fault: fault.into(),
-        counted: Counted::Nothing,
-        note,
-        ..Row::default()
-    };
-    row.holds(SCENARIO);
-}
-
 /// Whatever it held is gone a second after it ended.
 fn nothing_is_left(held: &Held) {
-    wait_until(GONE, || held.alive() == Held::default());
+    wait_until(second(), || held.alive() == Held::default());
     assert_eq!(held.alive(), Held::default());
 }
 
+/// Waits until it has ended by itself; what it held meanwhile.
+fn to_its_end(running: &mut Running) -> Held {
+    let (pid, mut held) = (running.0.id(), Held::default());
+    let ended = wait_until(LIMIT, || {
+        held.add(Held::by_child(pid));
+        running.0.try_wait().unwrap().is_some()
+    });
+    assert!(ended, "it goes on");
+    held
+}
+
+/// Two rooms, and a pair between them over which traffic goes.
+fn two_rooms() -> ([Room; 2], [End; 2], Flow) {
+    let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+    // Of a number and an index that no other pair of these rooms has.
+    let ends = join(&rooms[0], &rooms[1], 250).unwrap();
+    let flow = Flow::start(&rooms[0], &rooms[1], &ends[1]);
+    (rooms, ends, flow)
+}
+
+fn written(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
+
 /// Three descriptors a door and a limit of 64: the doors beyond are blind and say what to raise, none
-/// of them shows a zero, and the others are counted.
+/// of them shows a zero, and the others are counted. Nothing of either is left, and nothing is lost.
 #[test]
 fn of_descriptors() {
     // As many as `--once` waits for where the processor is emulated.
     let all = if is_emulated() { 30 } else { 60 };
-    let room = pairs(all / 2).unwrap();
-    let mut command = netviz(&room, &["--once", "--watch", "50ms", "-o", "json"]);
+    let ([near, _far], _, flow) = two_rooms();
+    let mut netlink = near.netlink().unwrap();
+    for pair in 0..all / 2 {
+        add_pair(&mut netlink, 10 + 2 * pair).unwrap();
+    }
+    let mut command = netviz(&near, &["--once", "--watch", "50ms", "-o", "json"]);
     let limit = || {
         use nix::sys::resource::{Resource, setrlimit};
         Ok(setrlimit(Resource::RLIMIT_NOFILE, 64, 64)?)
     };
     // SAFETY: one system call.
     unsafe { command.pre_exec(limit) };
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let snapshot: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {} {said}", output.status));
+    // Files, which do not run full while it is looked at.
+    let mut output = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    let [stdout, stderr] = output.each_ref().map(|file| file.try_clone().unwrap());
+    let mut running = Running::start(command.stdout(stdout).stderr(stderr)).unwrap();
+    let held = to_its_end(&mut running);
+    let status = running.0.wait().unwrap();
+    let [stdout, said] = output.each_mut().map(written);
+    let snapshot: Value =
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {status} {said}"));
+    assert!(!said.contains("panicked"), "{said}");
+    // Both ends of the pair with the traffic are doors as well: the other room is taken for a pod's.
+    let all = all as usize + 2;
+    let (counting, blind) = counting_or_blind(&snapshot, all);
+    assert!(held.links.len() + held.maps.len() > counting, "{held:?}");
+    nothing_is_left(&held);
+    Row::beside(format!("64 descriptors, {all} doors"), flow.stop())
+        .noting(format!(
+            "{counting} doors counted, {blind} blind with the remedy; nothing left"
+        ))
+        .holds(SCENARIO);
+}
+
+/// How many doors are counted, and how many blind, with what to raise and without a figure.
+fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
     let doors = snapshot["doors"].as_array().unwrap();
-    assert_eq!(doors.len(), all as usize);
-    let (mut counting, mut blind) = (0, 0);
-    for door in doors {
-        match door["state"].as_str() {
-            Some("counting") => counting += 1,
-            _ => {
-                blind += 1;
-                assert_eq!(door["state"], "blind", "{door}");
-                let reason = door["reason"].as_str().unwrap_or_default();
-                assert!(reason.contains("raise the limit of open files"), "{reason}");
-                assert!(door["ingress"]["packets"].is_null(), "{door}");
-            }
-        }
+    assert_eq!(doors.len(), all);
+    let (counting, others): (Vec<_>, Vec<_>) =
+        doors.iter().partition(|door| door["state"] == "counting");
+    for door in &others {
+        assert_eq!(door["state"], "blind", "{door}");
+        let reason = door["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("raise the limit of open files"), "{reason}");
+        assert!(door["ingress"]["packets"].is_null(), "{door}");
     }
+    let (counting, blind) = (counting.len(), others.len());
     assert!(
         counting > 0 && blind > 0,
         "{counting} counting, {blind} blind"
     );
-    assert!(!said.contains("panicked"), "{said}");
-    about(
-        &format!("64 descriptors, {all} doors"),
-        format!("{counting} doors counted, {blind} blind with the remedy"),
-    );
+    (counting, blind)
 }
 
 /// A cgroup of a test's own that may have so much memory.
@@ -133,7 +168,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Only when the last process is gone.
-        wait_until(GONE, || fs::remove_dir(&self.0).is_ok());
+        wait_until(second(), || fs::remove_dir(&self.0).is_ok());
     }
 }
 
@@ -147,38 +182,31 @@ fn of_memory() {
         skip::because("no cgroup here limits memory");
         return;
     };
-    let [near, far] = [Room::new().unwrap(), Room::new().unwrap()];
-    let ends = join(&near, &far, 1).unwrap();
+    let ([near, _far], _, flow) = two_rooms();
     let mut netlink = near.netlink().unwrap();
     let mut running =
         Running::start(netviz(&near, &["-o", "jsonl", "--watch", "100ms"]).stdout(Stdio::null()))
             .unwrap();
     let pid = running.0.id();
-    assert!(wait_until(LIMIT, || Held::by(pid).links.len() >= 4));
-    let flow = Flow::start(&near, &far, &ends[1]);
+    let came = wait_until(LIMIT, || Held::by_child(pid).links.len() >= 4);
+    assert!(came, "{:?}", Held::by_child(pid));
     // What it has is charged elsewhere; what comes on top is not.
     group.take(pid).unwrap();
-    let (mut held, mut index) = (Held::by(pid), 100);
+    let (mut held, mut index) = (Held::by_child(pid), 1_000);
     let ended = wait_until(LIMIT, || {
         add_pair(&mut netlink, index).unwrap();
         index += 2;
-        held.add(Held::by(pid));
+        held.add(Held::by_child(pid));
         running.0.try_wait().unwrap().is_some()
     });
-    held.remove(&Held::by(std::process::id()));
-    assert!(ended, "still there with {} doors in 1 MiB", index - 100);
+    let added = index - 1_000;
+    assert!(ended, "still there with {added} more doors in 1 MiB");
     let status = running.0.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     nothing_is_left(&held);
-    let (sent, received) = flow.stop();
-    Row::new(
-        "out of memory in a cgroup of 1 MiB",
-        sent,
-        received,
-        Counted::Nothing,
-    )
-    .noting(format!("killed at {} doors, nothing left", index - 100))
-    .holds(SCENARIO);
+    Row::beside("out of memory in a cgroup of 1 MiB", flow.stop())
+        .noting(format!("killed at {added} more doors, nothing left"))
+        .holds(SCENARIO);
 }
 
 /// Standard output becomes a file in a file system of 256 KiB at `place` that this process alone sees.
@@ -202,36 +230,27 @@ fn of_space_on_the_disk() {
     if skip::without_tcx() {
         return;
     }
-    let room = pairs(1).unwrap();
-    let mut command = netviz(&room, &["-o", "jsonl", "--watch", "100ms"]);
+    let ([near, _far], _, flow) = two_rooms();
+    let mut command = netviz(&near, &["-o", "jsonl", "--watch", "100ms"]);
     command.stderr(Stdio::piped());
     let place = tempfile::tempdir().unwrap();
     let path = place.path().to_owned();
     // SAFETY: system calls, and memory of a process that has one thread.
     unsafe { command.pre_exec(move || onto_a_small_disk(&path)) };
     let mut running = Running::start(&mut command).unwrap();
-    let (pid, mut held) = (running.0.id(), Held::default());
-    let ended = wait_until(LIMIT, || {
-        held.add(Held::by(pid));
-        running.0.try_wait().unwrap().is_some()
-    });
-    assert!(ended, "it goes on writing");
+    let held = to_its_end(&mut running);
     let mut said = String::new();
-    running
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
+    let mut stderr = running.0.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
     let status = running.0.wait().unwrap();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    held.remove(&Held::by(std::process::id()));
     assert!(held.links.len() >= 4, "it was not attached: {held:?}");
     nothing_is_left(&held);
-    about("the disk is full", said.trim().to_owned());
+    Row::beside("the disk is full", flow.stop())
+        .noting(format!("{}; nothing left", said.trim()))
+        .holds(SCENARIO);
 }
 
 /// Set in the process that is to panic: the room to stand in.
@@ -247,7 +266,12 @@ fn panicking() {
     };
     let names = vec![room.into_string().unwrap()];
     let _netviz = Observation::start(names, AttachOptions::default()).unwrap();
-    println!("\n{:?}", Held::by(std::process::id()).links.len());
+    let Held {
+        programs,
+        maps,
+        links,
+    } = Held::by(std::process::id());
+    println!("\nprograms {programs:?}\nmaps {maps:?}\nlinks {links:?}");
     panic!("on purpose, while attached");
 }
 
@@ -257,10 +281,7 @@ fn a_panic() {
     if skip::without_tcx() {
         return;
     }
-    let [near, far] = [Room::new().unwrap(), Room::new().unwrap()];
-    let ends = join(&near, &far, 1).unwrap();
-    let flow = Flow::start(&near, &far, &ends[1]);
-    let before = aya::programs::loaded_links().filter_map(Result::ok).count();
+    let ([near, far], ends, flow) = two_rooms();
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--ignored",
@@ -273,21 +294,30 @@ fn a_panic() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success(), "{said}");
-    assert!(said.lines().any(|line| line == "4"), "four links: {said}");
-    let hooks = [
-        netviz::model::Direction::Ingress,
-        netviz::model::Direction::Egress,
-    ];
-    let left = || {
-        let chains = hooks.map(|hook| {
-            netviz_tests::foreign::tcx_chain(near.netns(), &ends[0].name, hook).unwrap()
-        });
-        chains.iter().map(Vec::len).sum::<usize>()
+    let held = Held {
+        programs: told(&said, "programs"),
+        maps: told(&said, "maps"),
+        links: told(&said, "links"),
     };
-    wait_until(GONE, || left() == 0);
-    assert_eq!(left(), 0, "{before}");
-    let (sent, received) = flow.stop();
-    Row::new("a panic in user space", sent, received, Counted::Nothing)
+    // At both hooks of both ends.
+    assert_eq!(held.links.len(), 4, "{said}");
+    assert!(held.programs.len() >= 4 && held.maps.len() >= 2, "{said}");
+    nothing_is_left(&held);
+    for (room, end) in [near, far].iter().zip(&ends) {
+        for hook in [Direction::Ingress, Direction::Egress] {
+            let left = tcx_chain(room.netns(), &end.name, hook).unwrap();
+            assert!(left.is_empty(), "{hook}: {left:?}");
+        }
+    }
+    Row::beside("a panic in user space", flow.stop())
         .noting("nothing left")
         .holds(SCENARIO);
+}
+
+/// The ids of one kind, as [`panicking`] prints them.
+fn told(said: &str, kind: &str) -> BTreeSet<u32> {
+    let mut lines = said.lines();
+    let ids = lines.find_map(|line| line.strip_prefix(kind)?.trim().strip_prefix('{'));
+    let ids = ids.unwrap_or_default().trim_end_matches('}').split(", ");
+    ids.filter_map(|id| id.parse().ok()).collect()
 }
