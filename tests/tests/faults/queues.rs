@@ -14,10 +14,11 @@ use netlink_packet_route::{
     link::{LinkFlags, LinkMessage},
     tc::{TcAttribute, TcHandle, TcHeader, TcMessage, TcOption},
 };
+use netviz::model::Counts;
 use netviz_tests::{
-    fault::{Counted, Row, many},
+    fault::{Row, many},
     room::Room,
-    send::{self, Sink},
+    send::{self, HEADERS, Sink},
     skip,
     wait::{settle, wait_until},
 };
@@ -63,7 +64,7 @@ fn slow_down(room: &Room, index: u32) -> io::Result<()> {
 fn a_full_queue() {
     let mut pair = Pair::new(1_500);
     slow_down(&pair.rooms[0], pair.ends[0].index).unwrap();
-    let sent = many(1_000).max(30);
+    let (sent, size) = (many(1_000).max(30), 1_000 + HEADERS);
     let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
     send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 1_000).unwrap();
     let [offered, _] = pair.passed();
@@ -74,19 +75,27 @@ fn a_full_queue() {
         "nothing was dropped: this shows nothing"
     );
     // What still waits in the queue may come while this is read.
+    let mut seen = (pair.passed(), pair.links());
     let same = wait_until(ARRIVAL, || {
-        let before = pair.links()[1].rx_packets;
-        let came = pair.passed()[1].packets;
-        before == came && came == pair.links()[1].rx_packets
+        let before = pair.links();
+        seen = (pair.passed(), pair.links());
+        let ([_, came], [near, far]) = seen;
+        before == seen.1 && [near.tx_packets, far.rx_packets] == [came.packets; 2]
     });
-    assert!(same, "{:?} {:?}", pair.passed(), pair.links());
-    let [offered, came] = pair.passed();
-    assert_eq!((offered.packets, offered.bytes), (sent, sent * 1_042));
-    let row = Row::new("tbf, full", sent, sent, offered.packets).noting(format!(
-        "offered; {} came through, counted at the other end",
-        came.packets
-    ));
-    row.holds(SCENARIO);
+    assert!(same, "{seen:?}");
+    let ([offered, came], [near, far]) = seen;
+    Row::new("tbf, full", sent, far.rx_packets, offered.packets)
+        .noting(format!(
+            "offered; {} came through, counted at the other end",
+            came.packets
+        ))
+        .print(SCENARIO);
+    assert_eq!((offered.packets, offered.bytes), (sent, sent * size));
+    assert!(came.packets > 0, "nothing came through: this shows little");
+    let through = (came.packets, came.packets * size);
+    assert_eq!((came.packets, came.bytes), through);
+    assert_eq!((far.rx_packets, far.rx_bytes), through);
+    assert_eq!((near.tx_packets, near.tx_bytes), through);
 }
 
 #[test]
@@ -99,12 +108,22 @@ fn an_end_that_is_down() {
     far.change(RouteNetlinkMessage::SetLink(message)).unwrap();
     let sent = many(10_000);
     send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 100).unwrap();
-    let [offered, came] = pair.passed();
-    let link = pair.links()[0];
-    assert_eq!((link.tx_packets, came.packets), (0, 0));
-    Row::new("the other end is down", sent, sent, offered.packets)
-        .noting("offered; none came, the link says none was sent")
-        .holds(SCENARIO);
+    let ([offered, came], [near, far]) = (pair.passed(), pair.links());
+    Row::new(
+        "the other end is down",
+        sent,
+        far.rx_packets,
+        offered.packets,
+    )
+    .noting(format!(
+        "offered; {} came, the link says that {} were sent",
+        came.packets, near.tx_packets
+    ))
+    .print(SCENARIO);
+    let size = 100 + HEADERS;
+    assert_eq!((offered.packets, offered.bytes), (sent, sent * size));
+    assert_eq!((near.tx_packets, far.rx_packets), (0, 0));
+    assert_eq!(came, Counts::default());
 }
 
 /// `ETHTOOL_S*` of one feature.
@@ -128,8 +147,18 @@ fn feature(room: &Room, name: &str, command: u32, on: bool) -> io::Result<()> {
     })
 }
 
+/// What each segment of a stream has before its payload: Ethernet, IPv4 and TCP headers, with a time
+/// stamp. Put together they have it once.
+const TCP_HEADERS: u64 = 14 + 20 + 32;
+
+/// Bytes of the same packets, each by itself.
+fn taken_apart(counts: Counts) -> u64 {
+    counts.bytes + (counts.segments - counts.packets) * TCP_HEADERS
+}
+
 /// GRO at the receiver puts together what came as single segments: as many segments are counted as the
-/// link counts packets.
+/// link counts packets, and as many bytes. A link whose packets wait for that (NAPI) counts them without
+/// their Ethernet headers, at both ends.
 #[test]
 fn segments_that_are_put_together() {
     if skip::before((5, 13), "veth interfaces put nothing together") {
@@ -171,20 +200,26 @@ fn segments_that_are_put_together() {
     let segments = |pair: &mut Pair| pair.passed()[1].segments;
     let link = pair.links()[1].rx_packets;
     settle(ARRIVAL, &link, || segments(&mut pair));
-    let (link, [out, came]) = (pair.links()[1].rx_packets, pair.passed());
-    let row = Row::new("tcp, put together by GRO", link, link, came.segments).noting(format!(
+    let ([near, far], [out, came]) = (pair.links(), pair.passed());
+    Row::new(
+        "tcp, put together by GRO",
+        out.segments - near.tx_dropped,
+        far.rx_packets,
+        came.segments,
+    )
+    .noting(format!(
         "{} segments in {} packets at the hook",
         came.segments, came.packets
-    ));
-    row.print(SCENARIO);
-    assert_eq!(came.segments, link);
-    assert_eq!(
-        out.segments,
-        pair.links()[0].tx_packets + pair.links()[0].tx_dropped
-    );
+    ))
+    .holds(SCENARIO);
+    assert_eq!(out.segments, near.tx_packets + near.tx_dropped);
     assert!(
         came.packets < came.segments,
         "nothing was put together: this shows nothing"
     );
-    assert_eq!(row.counted, Counted::Packets(link));
+    assert_eq!(far.rx_bytes, taken_apart(came) - 14 * came.segments);
+    if near.tx_dropped == 0 {
+        assert_eq!(near.tx_bytes, far.rx_bytes);
+        assert_eq!(taken_apart(out), taken_apart(came));
+    }
 }
