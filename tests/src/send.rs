@@ -34,7 +34,7 @@ pub fn datagrams(from: &NetNs, to: Ipv4Addr, count: u64, size: usize) -> io::Res
 }
 
 /// Sends whole frames through one interface (`AF_PACKET`); whether the kernel took each of them.
-/// What is shorter than an Ethernet header it refuses.
+/// What is shorter than an Ethernet header it refuses (`EINVAL`).
 pub fn frames<'a>(
     from: &NetNs,
     ifindex: u32,

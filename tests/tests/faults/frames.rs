@@ -24,7 +24,8 @@ const AT_ONCE: usize = 500;
 /// Where chance begins.
 const SEED: u64 = 0x6e65_7476_697a_0006;
 
-/// Sends all, and compares both hooks with both links and with the bytes that were sent.
+/// Sends all, and compares both hooks with both links and with the bytes that were sent. The kernel
+/// refuses those that are shorter than an Ethernet header, and no others.
 fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     let rooms = [Room::new().unwrap(), Room::new().unwrap()];
     let ends = join(&rooms[0], &rooms[1], 1).unwrap();
@@ -39,7 +40,11 @@ fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     let mut untagged = 0;
     for some in all.chunks(AT_ONCE) {
         let taken = send::frames(rooms[0].netns(), ends[0].index, some.iter().copied()).unwrap();
-        for (frame, _) in some.iter().zip(taken).filter(|(_, taken)| *taken) {
+        for (frame, taken) in some.iter().zip(taken) {
+            assert_eq!(taken, frame.len() >= frames::SHORTEST, "{frame:02x?}");
+            if !taken {
+                continue;
+            }
             sent.packets += 1;
             sent.segments += 1;
             sent.bytes += frame.len() as u64;
@@ -54,8 +59,10 @@ fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     let [_, egress] = netviz.counts(rooms[0].netns().id(), ends[0].index);
     let [ingress, _] = netviz.counts(rooms[1].netns().id(), ends[1].index);
     let refused = all.len() as u64 - sent.packets;
+    let short = all.iter().filter(|it| it.len() < frames::SHORTEST).count();
+    assert_eq!(refused, short as u64);
     let row = Row::new(fault, sent.packets, far.rx_packets, egress.packets).noting(format!(
-        "{} bytes; the kernel takes {refused} more for no frame",
+        "{} bytes; the kernel refused {refused} that are shorter than a header",
         sent.bytes
     ));
     row.print(SCENARIO);
