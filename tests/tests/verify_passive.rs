@@ -17,14 +17,21 @@ use netviz::{
     sys::netns::NetNs,
 };
 use netviz_tests::{
-    cli::netviz::{Running, looking_at},
-    fault::is_emulated,
+    cli::{
+        netviz::{Running, looking_at},
+        wait::second,
+    },
+    descriptors::Held,
+    fault::{Row, is_emulated},
     foreign::{Foreign, Verdict},
     send, skip,
+    standing::Standing,
     verdicts::{Said, said},
     wait::wait_until,
 };
 use nix::sys::signal::Signal;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 struct Site {
     lab: Lab,
@@ -445,6 +452,71 @@ fn ctrl_c_ends_it_with_a_verdict() {
         stdout,
         stderr: Vec::new(),
     }));
+}
+
+/// Whoever ends it, in whichever way, finds nothing of it and has lost nothing.
+#[test]
+fn however_it_ends_nothing_is_left() {
+    let site = Site::up(Mode::VxlanHostRouting, false);
+    let [a, _, c] = site.pods();
+    let netns = site.netns(a);
+    warm(&netns, c);
+    let before = Standing::of(&site.lab);
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        // A filter outlives who is killed: the next to come sweeps it.
+        if signal == Signal::SIGKILL && skip::without_tcx() {
+            continue;
+        }
+        let over = AtomicBool::new(false);
+        let traffic = thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let (mut sent, mut answered) = (0, 0);
+                while !over.load(Ordering::Relaxed) {
+                    sent += 10;
+                    answered += u64::from(traffic::ping(&netns, c.address.into(), 10).unwrap());
+                }
+                (sent, answered)
+            });
+            let ends = Over(&over);
+            ended_while_it_follows(&site, [a, c], signal);
+            drop(ends);
+            sender.join().unwrap()
+        });
+        wait_until(second(), || Standing::of(&site.lab).netviz() == 0);
+        let after = Standing::of(&site.lab);
+        assert_eq!(after.netviz(), 0, "left behind after {signal}: {after:?}");
+        assert_eq!(after.of_others(), before.clone().of_others());
+        Row::beside(format!("verify --passive, {signal}"), traffic)
+            .noting("nothing left")
+            .holds("endings");
+    }
+}
+
+/// Starts to follow what these two send, and ends that by `signal`: of its programs, maps and links
+/// none is left.
+fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
+    let [from, to] = ends.map(|pod| pod.address.to_string());
+    let words = ["verify", "--passive", &from, &to, "--for", "1h"];
+    let mut command = looking_at(&site.lab, &words);
+    command.env("NETVIZ_LOG", "info");
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command);
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    let mut lines = stderr.by_ref().lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("following from now on")));
+    let held = Held::by_child(running.child.id());
+    // Both hooks of the doors of both pods at the least.
+    assert!(
+        held.programs.len() >= 8 && !held.maps.is_empty(),
+        "{held:?}"
+    );
+    assert!(!skip::has_tcx() || held.links.len() >= 8, "{held:?}");
+    assert!(Standing::of(&site.lab).netviz() >= 8);
+    running.signal(signal);
+    let ended = wait_until(LIMIT, || running.child.try_wait().unwrap().is_some());
+    assert!(ended, "{signal} does not end it");
+    wait_until(second(), || held.alive() == Held::default());
+    assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
 }
 
 #[test]
