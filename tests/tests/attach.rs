@@ -1,16 +1,16 @@
 //! netviz beside somebody else's programs, at tcx: first in the chain, and without a say in what
 //! becomes of a packet.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::programs::{LinkOrder, tc::TcAttachOptions};
 use netviz::{
-    model::{Counts, Direction, DoorId, Ledger, Sample, Snapshot, State},
+    model::{Counts, Direction, DoorId, Ledger, Meter, Sample, Snapshot, State},
     objects,
     trace::{AttachMode, AttachOptions},
 };
 use netviz_tests::{
-    cli::wait::second,
+    cli::wait::{looked, second},
     counting::Counting,
     fault::is_emulated,
     foreign::{self, Foreign, Verdict},
@@ -25,6 +25,12 @@ use netviz_tests::{
 /// How long after a change netviz may take to see it (it looks every 4 s) and to act.
 const NOTICE: Duration = Duration::from_secs(15);
 const ARRIVAL: Duration = Duration::from_secs(5);
+/// How often netviz looks.
+const LOOKS: Duration = Duration::from_secs(4);
+/// In which netviz takes its place three times at the most.
+const MINUTE: Duration = Duration::from_secs(60);
+/// So much less of it is watched: what is seen of netviz is seen a little later.
+const ALMOST: Duration = Duration::from_secs(2);
 
 fn attach(site: &Site, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
     let (room, end) = site.place(direction);
@@ -120,11 +126,86 @@ fn a_lost_place_among_many_doors_is_noticed_as_soon() {
     let id = DoorId::new(room.netns().id(), 10);
     let chain = foreign::tcx_chain(room.netns(), "veth10", Direction::Egress).unwrap();
     assert_eq!(chain[0].0, "netviz_egress");
-    // The machine may have other things to do: then as many times longer.
-    let within = second() * 5;
+    let within = looked();
     foreign::detach_link_of(chain[0].1).unwrap();
     let back = netviz.until(within, |_, sample| sample.doors[&id].epoch == 1);
     assert!(back.unwrap(), "not attached again within {within:?}");
+}
+
+/// netviz is not there again before the minute is over. What is looked at just before its end is not.
+fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
+    let before = netviz.sample().doors[&id].clone();
+    let rest = (over - ALMOST).saturating_duration_since(Instant::now());
+    let again = netviz.until(rest, |_, sample| {
+        let now = &sample.doors[&id];
+        (now.epoch, &now.meter) != (before.epoch, &before.meter)
+    });
+    assert!(!again.unwrap(), "once more within a minute");
+}
+
+/// Detaches netviz's link as often as netviz comes back, which is so many times, and once more; when that was.
+fn detach_until_it_is_left(site: &Site, netviz: &mut Observation, times: u32) -> Instant {
+    let (room, end) = site.place(Direction::Ingress);
+    let id = DoorId::new(room.netns().id(), end.index);
+    let before = netviz.sample().doors[&id].epoch;
+    let mut last = Instant::now();
+    for round in 1..=times + 1 {
+        let chain = foreign::tcx_chain(room.netns(), &end.name, Direction::Ingress).unwrap();
+        assert_eq!(chain[0].0, "netviz_ingress", "round {round}");
+        last = Instant::now();
+        foreign::detach_link_of(chain[0].1).unwrap();
+        let answered = netviz.until(NOTICE, |_, sample| {
+            let door = &sample.doors[&id];
+            let left = matches!(door.meter, Meter::Failed(_));
+            door.epoch == before + round.min(times) && left == (round > times)
+        });
+        let now = &netviz.sample().doors[&id];
+        assert!(answered.unwrap(), "round {round}: {now:?}");
+    }
+    last
+}
+
+/// A link that somebody detaches whenever it is there: three times a minute, then the door is blind and says so. A
+/// minute later netviz tries it again, and that is the first of the next three.
+#[test]
+fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
+    if skip::without_tcx() {
+        return;
+    }
+    let direction = Direction::Ingress;
+    let site = Site::new();
+    let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
+    let mut netviz = site.observe(direction, AttachMode::Tcx);
+    let (room, end) = site.place(direction);
+    let id = DoorId::new(room.netns().id(), end.index);
+    let last = detach_until_it_is_left(&site, &mut netviz, 3);
+    let left = netviz.sample().doors[&id].clone();
+    let Meter::Failed(reason) = &left.meter else {
+        panic!("not degraded");
+    };
+    assert!(reason.contains("three times within a minute"), "{reason}");
+    let expected = Fate {
+        received: SENT,
+        seen: SENT,
+        ..Fate::default()
+    };
+    assert_eq!(site.fate(&foreign, expected), expected);
+    is_left_until(&mut netviz, id, last + MINUTE);
+
+    let limit = (last + MINUTE + NOTICE).saturating_duration_since(Instant::now());
+    let back = netviz.until(limit, |_, sample| {
+        let door = &sample.doors[&id];
+        door.epoch == 4 && door.meter == Meter::Counting
+    });
+    let now = netviz.sample().doors[&id].clone();
+    assert!(back.unwrap(), "not tried again: {now:?}");
+    let (gap, longest) = (now.gap.unwrap().length, last.elapsed() + LOOKS + second());
+    assert!(gap >= MINUTE && gap <= longest, "{gap:?} and {longest:?}");
+    // Nothing of what crossed meanwhile, all of what crosses now.
+    assert_eq!(now.ingress, left.ingress);
+    assert_eq!(site.fate(&foreign, expected), expected);
+    assert_eq!(site.counted(&mut netviz, direction), SENT);
+    detach_until_it_is_left(&site, &mut netviz, 2);
 }
 
 /// A program that comes later and goes to the head hides packets from netviz: netviz goes to the
@@ -140,10 +221,13 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     let id = DoorId::new(room.netns().id(), end.index);
     let mut netviz = site.observe(direction, AttachMode::Tcx);
     let mut others = Vec::new();
+    let began = Instant::now();
+    let mut first = None;
     for round in 1..=3 {
         others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
         let again = netviz.until(NOTICE, |_, sample| sample.doors[&id].epoch == round);
         assert!(again.unwrap(), "round {round}: not ahead again");
+        first.get_or_insert_with(Instant::now);
         assert_eq!(chain(&site, direction)[0], "netviz_ingress");
     }
     others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
@@ -153,12 +237,6 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     };
     let reported = netviz.until(NOTICE, |_, sample| ahead(sample)).unwrap();
     assert!(reported, "a program ahead went unnoticed");
-    // Left at that: it is still so at the next look, and the door is shown as blind.
-    assert!(
-        !netviz
-            .until(Duration::from_secs(6), |_, sample| !ahead(sample))
-            .unwrap()
-    );
     let sample = netviz.sample();
     assert_eq!(sample.doors[&id].epoch, 3);
     let snapshot = Snapshot::new(
@@ -172,6 +250,15 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     assert_eq!(door.state, State::Blind);
     let reason = door.reason.as_deref().unwrap_or_default();
     assert!(reason.contains("foreign_next"), "{reason}");
+
+    // Left at that until a minute after the first time, and not longer.
+    is_left_until(&mut netviz, id, began + MINUTE);
+    assert!(ahead(&netviz.sample()));
+    let over = first.unwrap_or(began) + MINUTE + NOTICE;
+    let limit = over.saturating_duration_since(Instant::now());
+    let again = netviz.until(limit, |_, sample| sample.doors[&id].epoch == 4);
+    assert!(again.unwrap(), "not tried again after a minute");
+    assert_eq!(chain(&site, direction)[0], "netviz_ingress");
 }
 
 /// Two doors with the same index in two namespaces are two doors.

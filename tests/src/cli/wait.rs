@@ -5,6 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What netviz finds out only by looking, every four seconds: never as long as two looks and a half.
+const LOOKED: Duration = Duration::from_secs(10);
+
 /// Looks again and again until `look` has an answer; the answer, and how long it took.
 ///
 /// # Panics
@@ -49,4 +52,15 @@ pub fn second() -> Duration {
         .and_then(|load| load.parse::<f64>().ok());
     let processors = thread::available_parallelism().map_or(1, usize::from) as f64;
     Duration::from_secs(1).mul_f64((load.unwrap_or(0.0) / processors).max(1.0))
+}
+
+/// The five seconds within which netviz shows what nobody tells it of: as long on a busy machine as [`second`]
+/// makes them, but never so long that a netviz which looks seldom would pass.
+#[must_use]
+pub fn looked() -> Duration {
+    let limit = second() * 5;
+    if crate::fault::is_emulated() {
+        return limit;
+    }
+    limit.min(LOOKED)
 }

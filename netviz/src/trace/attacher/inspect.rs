@@ -70,9 +70,17 @@ impl Worker {
     /// way may be gone, and nobody tells.
     pub(super) fn come_back(&mut self) {
         let over = |wait: Duration| move |_: &DoorId, since: &mut Instant| since.elapsed() >= wait;
-        let given_up = self.given_up.extract_if(over(RETRY_WINDOW));
+        let mut ids: Vec<_> = self
+            .given_up
+            .extract_if(over(RETRY_WINDOW))
+            .map(|(id, _)| id)
+            .collect();
+        for id in &ids {
+            // One of the three of the minute that begins now: those before are over.
+            self.may_retry(*id);
+        }
         let failed = self.failed.extract_if(over(FAILED_INTERVAL));
-        let ids: Vec<_> = given_up.chain(failed).map(|(id, _)| id).collect();
+        ids.extend(failed.map(|(id, _)| id));
         for id in ids {
             let queued = self.queue.iter().any(|door| door.id == id);
             let door = self.found.cluster.door(id);
