@@ -9,18 +9,26 @@ use std::{
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkFlags, LinkMessage},
+    link::{LinkAttribute, LinkFlags, LinkMessage, State},
 };
 use netviz::{
     discover::{Discovered, Selection, Watch},
     lab::{Lab, Options, traffic},
-    model::{Counts, DoorId, DoorSample, Meter, NetNsId, Sample, Side},
-    sys::netlink::{Mac, Netlink, NewLink},
+    model::{Counts, Direction, DoorId, DoorSample, Meter, NetNsId, Sample, Side},
+    sys::{
+        netlink::{Mac, Netlink, NewLink},
+        netns::NetNs,
+    },
     trace::{AttachOptions, Tracer},
 };
-use netviz_tests::cli::{
-    doors::{Known, found, planned},
-    wait::{second, until},
+use netviz_tests::{
+    cli::{
+        doors::{Known, found, planned},
+        wait::{second, until},
+    },
+    filters::filters,
+    foreign::tcx_chain,
+    frames, send,
 };
 use tokio::sync::watch::Receiver;
 
@@ -389,6 +397,32 @@ fn an_index_that_is_given_away_again_starts_at_0() {
     lab.down().unwrap();
 }
 
+/// How many programs of netviz stand at the hooks of a device, by whichever way.
+fn standing(netns: &NetNs, door: (&str, u32)) -> [usize; 2] {
+    let (name, index) = door;
+    let mut netlink = Netlink::open_in(netns).unwrap();
+    [Direction::Ingress, Direction::Egress].map(|hook| {
+        let chain = tcx_chain(netns, name, hook).unwrap().into_iter();
+        let filters = filters(&mut netlink, index, hook).unwrap().into_iter();
+        let names = chain.map(|(name, _)| name).chain(filters.map(|it| it.name));
+        names.filter(|name| name.starts_with("netviz_")).count()
+    })
+}
+
+/// Waits until an interface passes on what is sent: it drops all until the kernel has seen its peer come up.
+fn wait_until_up(netns: &NetNs, index: u32) {
+    let mut netlink = Netlink::open_in(netns).unwrap();
+    let up = LinkAttribute::OperState(State::Up);
+    until("the interface is up", LONG, || {
+        let links = netlink.links().unwrap();
+        let mut own = links.iter().filter(|link| link.header.index == index);
+        match own.any(|link| link.attributes.contains(&up)) {
+            true => Ok(()),
+            false => Err("it is not"),
+        }
+    });
+}
+
 /// The tcx link goes along and counts on, somewhere else: it must be let go.
 #[test]
 fn an_interface_that_moves_away_is_no_door_any_more() {
@@ -401,8 +435,13 @@ fn an_interface_that_moves_away_is_no_door_any_more() {
     observer.shows("a pod comes", second(), || planned(&lab, wire));
     observer.counts("a pod comes", LONG);
     let (from, to) = (lab.netns(&one).unwrap(), lab.netns(&two).unwrap());
-    let (pod_id, from_id, to_id) = (lab.netns(&pod).unwrap().id(), from.id(), to.id());
+    let inside = lab.netns(&pod).unwrap();
+    let (pod_id, from_id, to_id) = (inside.id(), from.id(), to.id());
     let old = observer.id(from_id, pod.interface.index);
+    let target = lab.pods()[0].address.into();
+    assert_eq!(traffic::ping(&inside, target, 5).unwrap(), 5);
+    let before = counted(&observer.of(old));
+    assert_eq!(before.map(|counts| counts.packets), [5, 5]);
     let at = lab
         .pods()
         .iter()
@@ -418,7 +457,7 @@ fn an_interface_that_moves_away_is_no_door_any_more() {
     netlink
         .change(set(pod.interface.index, vec![target, index], None))
         .unwrap();
-    drop((netlink, from, to));
+    drop((netlink, from));
     // It stands on the other node now, and so does what it leads to.
     let moved = || {
         let mut all = planned(&lab, wire);
@@ -447,13 +486,41 @@ fn an_interface_that_moves_away_is_no_door_any_more() {
         "  counted: {:?}",
         observer.counts("the moved interface", second())
     );
-    assert_eq!(observer.of(old).meter, Meter::Gone);
+    let ((), closed) = until("what went along is let go", second(), || {
+        match standing(&to, (&pod.interface.name, at)) {
+            [1, 1] => Ok(()),
+            there => Err(format!("{there:?} programs of netviz")),
+        }
+    });
+    println!("  let go: {closed:?}");
     let new = observer.id(to_id, at);
+    let eth0 = observer.id(pod_id, pod.eth0.index);
     assert_eq!(counted(&observer.of(new)), [Counts::default(); 2]);
-    observer.id(pod_id, pod.eth0.index);
-    let mut netlink = Netlink::open_in(&lab.netns(&two).unwrap()).unwrap();
+
+    // What is sent now is the new door's alone.
+    Netlink::open_in(&to).unwrap().set_up(at).unwrap();
+    wait_until_up(&inside, pod.eth0.index);
+    let eth0_before = counted(&observer.of(eth0))[1].packets;
+    let frame = frames::ipv4(98);
+    let five = std::iter::repeat_n(&frame[..], 5);
+    let taken = send::frames(&inside, pod.eth0.index, five).unwrap();
+    assert_eq!(taken, [true; 5]);
+    until("five packets are counted", second(), || {
+        observer.update();
+        let there = counted(&observer.of(new)).map(|counts| counts.packets);
+        let sent = counted(&observer.of(eth0))[1].packets - eth0_before;
+        match (there, sent) {
+            ([5, 0], 5) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let gone = observer.of(old);
+    assert_eq!(gone.meter, Meter::Gone);
+    assert_eq!(counted(&gone), before);
+    drop(inside);
+    let mut netlink = Netlink::open_in(&to).unwrap();
     netlink.delete_link(at).unwrap();
-    drop(netlink);
+    drop((netlink, to));
     let without = || {
         planned(&lab, wire)
             .into_iter()
