@@ -91,7 +91,7 @@ impl Site {
                     "verify",
                     "--passive",
                     "--for",
-                    "600ms",
+                    if is_emulated() { "4s" } else { "600ms" },
                     "--fast-attach",
                     "-o",
                     "json",
