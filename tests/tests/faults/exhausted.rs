@@ -239,6 +239,9 @@ fn of_space_on_the_disk() {
     unsafe { command.pre_exec(move || onto_a_small_disk(&path)) };
     let mut running = Running::start(&mut command).unwrap();
     let held = to_its_end(&mut running);
+    // Before its last words are read, which waits for whoever else could say them.
+    nothing_is_left(&held);
+    assert!(held.links.len() >= 4, "it was not attached: {held:?}");
     let mut said = String::new();
     let mut stderr = running.0.stderr.take().unwrap();
     stderr.read_to_string(&mut said).unwrap();
@@ -246,8 +249,6 @@ fn of_space_on_the_disk() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(held.links.len() >= 4, "it was not attached: {held:?}");
-    nothing_is_left(&held);
     Row::beside("the disk is full", flow.stop())
         .noting(format!("{}; nothing left", said.trim()))
         .holds(SCENARIO);
