@@ -29,7 +29,7 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 const LOOKS: Duration = Duration::from_secs(4);
 /// In which netviz takes its place three times at the most.
 const MINUTE: Duration = Duration::from_secs(60);
-/// So much less of it is watched: what is seen of netviz is seen a little later.
+/// So much less of it is watched.
 const ALMOST: Duration = Duration::from_secs(2);
 
 fn attach(site: &Site, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
@@ -132,7 +132,7 @@ fn a_lost_place_among_many_doors_is_noticed_as_soon() {
     assert!(back.unwrap(), "not attached again within {within:?}");
 }
 
-/// netviz is not there again before the minute is over. What is looked at just before its end is not.
+/// netviz leaves the door as it is until just before the minute is over.
 fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
     let before = netviz.sample().doors[&id].clone();
     let rest = (over - ALMOST).saturating_duration_since(Instant::now());
