@@ -13,7 +13,7 @@ use std::{
 use super::{
     links::{self, Link},
     names,
-    namespaces::{self, Place},
+    namespaces::{self, Index, Place},
     nodes::open,
     notices::Whence,
 };
@@ -36,6 +36,8 @@ const OLD_AT_ONCE: usize = 16;
 pub(crate) struct Memory {
     /// Which namespaces there are.
     pub(super) places: BTreeMap<NetNsId, Place>,
+    /// What was not looked at for that.
+    pub(super) left_out: Option<String>,
     /// Whether `places` are those of this look.
     indexed: bool,
     rooms: HashMap<NetNsId, Room>,
@@ -77,7 +79,9 @@ impl Memory {
         if self.indexed {
             return Vec::new();
         }
-        let before = std::mem::replace(&mut self.places, namespaces::index());
+        let Index { places, left_out } = namespaces::index();
+        let before = std::mem::replace(&mut self.places, places);
+        self.left_out = left_out;
         self.indexed = true;
         let mut changed: HashSet<NetNsId> = HashSet::new();
         for id in before.keys().chain(self.places.keys()) {

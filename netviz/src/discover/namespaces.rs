@@ -7,12 +7,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::statfs::{FsType, statfs};
+use nix::{fcntl::OFlag, sys::stat::Mode};
 
-use crate::model::NetNsId;
+use super::sources::root::Root;
+use crate::{
+    model::NetNsId,
+    sys::netns::{self, NetNs},
+};
 
-/// `NSFS_MAGIC`: what statfs says of a file that is a namespace.
-pub(super) const NSFS: FsType = FsType(0x6e73_6673);
+/// Where namespaces are mounted, from a root.
+const DIRECTORY: &str = "run/netns";
+/// More than the pods of the largest node: whoever is in a container may make as many files as he
+/// likes.
+const ENTRIES: usize = 4_096;
+/// Of all directories together, and of netviz's own: a container may make mount namespaces as well.
+const ALL_ENTRIES: usize = 65_536;
 
 /// One namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,13 +53,22 @@ impl Place {
     }
 }
 
+/// Which namespaces there are.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) places: BTreeMap<NetNsId, Place>,
+    /// What was not looked at, in one line.
+    pub(crate) left_out: Option<String>,
+}
+
 /// All namespaces that processes are in or that are mounted in a `/run/netns`, that of every
 /// mount namespace included: containers such as Kind's nodes have one of their own.
-pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
+pub(crate) fn index() -> Index {
     let mut places: BTreeMap<NetNsId, Place> = BTreeMap::new();
+    let mut directories = Directories::new();
     let mut mounts = HashSet::new();
     let mut starts = HashMap::new();
-    add_directory(&mut places, Path::new("/run/netns"));
+    directories.add_own(&mut places);
     for pid in processes() {
         let Ok(id) = namespace(&format!("/proc/{pid}/ns/net")) else {
             continue;
@@ -74,13 +92,34 @@ pub(crate) fn index() -> BTreeMap<NetNsId, Place> {
         if let Some(mount) = mount
             && mounts.insert(mount)
         {
-            add_directory(
-                &mut places,
-                Path::new(&format!("/proc/{pid}/root/run/netns")),
-            );
+            directories.add(&mut places, pid);
         }
     }
-    places
+    let left_out = directories.left_out();
+    Index { places, left_out }
+}
+
+/// Opens the namespace at a path. What lies below another process's root is that process's, links
+/// too: they are followed within that root, never to the files of the machine that netviz runs on.
+///
+/// # Errors
+/// As [`NetNs::open`].
+pub(crate) fn open(path: &Path) -> io::Result<NetNs> {
+    let Some((root, rest)) = below_a_root(path) else {
+        return NetNs::open(path);
+    };
+    let file = Root::open_one(&root)?.at(&rest, OFlag::O_PATH)?;
+    NetNs::of_file(&file, path)
+}
+
+/// The root of a process, and the way from there, where a path leads through one.
+fn below_a_root(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let mut parts = path.strip_prefix("/proc").ok()?.components();
+    let pid: i32 = parts.next()?.as_os_str().to_str()?.parse().ok()?;
+    parts.next().filter(|part| part.as_os_str() == "root")?;
+    let rest = parts.as_path();
+    let is_below = !rest.as_os_str().is_empty();
+    is_below.then(|| (PathBuf::from(format!("/proc/{pid}/root")), rest.to_owned()))
 }
 
 /// Inode of the namespace behind a link under `/proc/PID/ns`.
@@ -115,21 +154,79 @@ pub(crate) fn processes() -> Vec<i32> {
     pids
 }
 
-fn add_directory(places: &mut BTreeMap<NetNsId, Place>, directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        // A namespace that is being made is an ordinary empty file at first.
-        if !statfs(&path).is_ok_and(|stat| stat.filesystem_type() == NSFS) {
-            continue;
-        }
-        if let Ok(metadata) = fs::metadata(&path) {
-            places
-                .entry(NetNsId(metadata.ino()))
-                .or_default()
-                .file
-                .get_or_insert(path);
+/// The directories in which namespaces are mounted, with a limit to all of them together.
+struct Directories {
+    /// So many entries may still be looked at.
+    left: usize,
+    /// Directories with more than that, and the process by which the first of them is seen.
+    cut: (usize, Option<i32>),
+}
+
+impl Directories {
+    fn new() -> Self {
+        Self {
+            left: ALL_ENTRIES,
+            cut: (0, None),
         }
     }
+
+    /// netviz's own. Root alone writes there, and links to a process's namespace are usual.
+    fn add_own(&mut self, places: &mut BTreeMap<NetNsId, Place>) {
+        let directory = Path::new("/").join(DIRECTORY);
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if self.left == 0 {
+                self.cut.0 += 1;
+                return;
+            }
+            self.left -= 1;
+            let path = entry.path();
+            if let Some(id) = mounted(&path) {
+                places.entry(id).or_default().file.get_or_insert(path);
+            }
+        }
+    }
+
+    /// That of a process, who may be anybody: it is read within the process's root.
+    fn add(&mut self, places: &mut BTreeMap<NetNsId, Place>, pid: i32) {
+        let root_path = PathBuf::from(format!("/proc/{pid}/root"));
+        let Ok(root) = Root::open_one(&root_path) else {
+            return;
+        };
+        let most = self.left.min(ENTRIES);
+        let Ok((paths, whole)) = root.entries(Path::new(DIRECTORY), most) else {
+            return;
+        };
+        self.left -= paths.len();
+        if !whole {
+            self.cut.0 += 1;
+            self.cut.1.get_or_insert(pid);
+        }
+        for path in paths {
+            if let Some(id) = root.namespace(&path) {
+                let file = &mut places.entry(id).or_default().file;
+                file.get_or_insert_with(|| root_path.join(&path));
+            }
+        }
+    }
+
+    fn left_out(&self) -> Option<String> {
+        let (directories, process) = self.cut;
+        let first = match process {
+            Some(pid) => format!("first that of process {pid}"),
+            None => "netviz's own".into(),
+        };
+        (directories > 0).then(|| {
+            format!(
+                "more files than are looked at in {directories} of the directories /{DIRECTORY} ({first}): a network namespace that is mounted there and has no process may be missing; remove what is no namespace"
+            )
+        })
+    }
+}
+
+/// The namespace that is mounted at a path, or that a link there leads to.
+fn mounted(path: &Path) -> Option<NetNsId> {
+    let file = nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    netns::namespace(&file).ok()?
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Selection, classify::CILIUM_HOST, memory::Memory, namespaces::Place};
+use super::{
+    Selection,
+    classify::CILIUM_HOST,
+    memory::Memory,
+    namespaces::{self, Place},
+};
 use crate::{
     model::NetNsId,
     sys::netns::{NetNs, Tour, tour},
@@ -93,7 +98,7 @@ fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {
         Err(_) if name.contains('/') => PathBuf::from(name),
         Err(_) => Path::new("/run/netns").join(name),
     };
-    let namespace = NetNs::open(&path).map_err(|error| {
+    let namespace = namespaces::open(&path).map_err(|error| {
         let message = format!(
             "cannot open the network namespace {name:?} ({}): {error}; give a name in /run/netns, a path or a process id",
             path.display()
@@ -107,7 +112,7 @@ fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {
 pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> Option<NetNs> {
     paths
         .iter()
-        .filter_map(|path| NetNs::open(path).ok())
+        .filter_map(|path| namespaces::open(path).ok())
         .find(|namespace| namespace.id() == id)
 }
 

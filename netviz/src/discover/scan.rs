@@ -305,6 +305,7 @@ impl Scan<'_> {
         let mut seen = HashSet::new();
         found.cluster.doors.retain(|door| seen.insert(door.id));
         found.cluster.notes = notes(&found.cluster);
+        found.cluster.notes.extend(self.memory.left_out.clone());
         found.cluster.sources = vec![SourceStatus {
             name: "kernel".into(),
             status: "ok".into(),

@@ -1,16 +1,29 @@
 //! Network namespaces: opening, telling apart, running code inside.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
     path::Path,
     thread,
 };
 
 pub use crate::model::NetNsId;
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    fcntl::{OFlag, open},
+    sched::{CloneFlags, setns},
+    sys::{
+        stat::{Mode, fstat},
+        statfs::{FsType, fstatfs},
+    },
+};
+
+/// `NSFS_MAGIC`: what statfs says of a file that is a namespace.
+const NSFS: FsType = FsType(0x6e73_6673);
 
 /// An open handle on a network namespace.
 ///
@@ -39,16 +52,33 @@ impl NetNs {
     /// `InvalidInput` when the file is not a network namespace: `ip netns add` and container
     /// runtimes first make an empty regular file, and where a mount is not propagated it stays one.
     pub fn open(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = File::open(path)?;
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        Self::of_file(&open(path, flags, Mode::empty())?, path)
+    }
+
+    /// The namespace that a file is which was opened by path alone (`O_PATH`); an error calls it
+    /// `path`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn of_file(file: &OwnedFd, path: &Path) -> io::Result<Self> {
+        let refused = || {
+            let message = format!("{} is not a network namespace", path.display());
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        };
+        // Nothing else is ever opened: a FIFO would be waited for, and a device may do whatever it
+        // does when it is opened. Who stands at a path may change, what this descriptor is may not.
+        let id = namespace(file)?.ok_or_else(refused)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(format!("/proc/thread-self/fd/{}", file.as_raw_fd()))?;
         // NS_GET_NSTYPE (Linux 4.11) answers on nsfs alone.
         // SAFETY: an ioctl without an argument on a descriptor that we own.
-        let kind = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0xb703) };
+        let kind = unsafe { libc::ioctl(file.as_raw_fd(), 0xb703) };
         if kind != libc::CLONE_NEWNET {
-            let message = format!("{} is not a network namespace", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return Err(refused());
         }
-        let id = NetNsId(file.metadata()?.ino());
         Ok(Self { file, id })
     }
 
@@ -74,6 +104,17 @@ impl NetNs {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
+}
+
+/// The namespace, of whichever kind, that a file is, if it is one. It need not have been opened but by
+/// path: who makes a namespace makes an ordinary empty file first.
+pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
+    let is_namespace = fstatfs(file)?.filesystem_type() == NSFS;
+    Ok(if is_namespace {
+        Some(NetNsId(fstat(file)?.st_ino))
+    } else {
+        None
+    })
 }
 
 /// Runs `work` on a thread of its own, which may go from namespace to namespace, and ends with it.

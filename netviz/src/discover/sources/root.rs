@@ -18,15 +18,12 @@ use std::{
 use nix::{
     dir::Dir,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
-    sys::{
-        stat::{FileStat, Mode, fstat},
-        statfs::fstatfs,
-    },
+    sys::stat::{FileStat, Mode, fstat},
 };
 
 use crate::{
-    discover::namespaces::NSFS,
     model::{NetNsId, Status},
+    sys::netns,
 };
 
 /// The root directory of a node.
@@ -70,32 +67,43 @@ impl Root {
         Ok(openat2(self.0.as_fd(), path, how)?)
     }
 
-    /// The namespace that is mounted at `path`, if there is one now. A namespace that is being made
-    /// is an ordinary file at first.
+    /// The namespace that is mounted at `path`, if there is one now.
     pub(crate) fn namespace(&self, path: &Path) -> Option<NetNsId> {
         let file = self.at(path, OFlag::O_PATH).ok()?;
-        let is_namespace = fstatfs(&file).ok()?.filesystem_type() == NSFS;
-        is_namespace.then(|| fstat(&file).ok().map(|stat| NetNsId(stat.st_ino)))?
+        netns::namespace(&file).ok()?
     }
 
-    /// What is in a directory, in order, and whether that is all of it: `most` at the most.
+    /// What is in a directory, in order, and whether that is all of it: `most` at the most, of which
+    /// hidden ones are left out.
     pub(crate) fn list(&self, path: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
+        let (mut paths, whole) = self.entries(path, most)?;
+        let is_hidden = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.as_bytes().starts_with(b".")
+        };
+        paths.retain(|path| !is_hidden(path));
+        Ok((paths, whole))
+    }
+
+    /// As [`Self::list`], hidden ones and all.
+    pub(crate) fn entries(&self, path: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
         let directory = self.at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let mut names = Vec::new();
+        let mut paths = Vec::new();
+        let mut whole = true;
         for entry in Dir::from_fd(directory)?.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if name.starts_with(b".") {
+            if matches!(name, b"." | b"..") {
                 continue;
             }
-            if names.len() == most {
-                names.sort();
-                return Ok((names, false));
+            if paths.len() == most {
+                whole = false;
+                break;
             }
-            names.push(path.join(OsStr::from_bytes(name)));
+            paths.push(path.join(OsStr::from_bytes(name)));
         }
-        names.sort();
-        Ok((names, true))
+        paths.sort();
+        Ok((paths, whole))
     }
 
     /// What a file was when it was looked at: enough to know whether it is still the same.
