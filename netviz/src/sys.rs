@@ -7,3 +7,4 @@ pub mod netlink;
 pub mod netns;
 pub mod privileges;
 pub mod symbols;
+pub(crate) mod threads;

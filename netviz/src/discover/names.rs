@@ -1,10 +1,11 @@
 //! Names that the kernel itself has: hostnames of the processes in a namespace.
 
-use std::{fs::File, thread};
+use std::fs::File;
 
 use nix::sched::{CloneFlags, setns};
 
 use super::namespaces::{Place, namespace};
+use crate::sys::threads;
 
 /// The hostname of the first process in `place`, unless its UTS namespace is one of `shared`
 /// (netviz's own, the machine's, or the node's), which then says nothing about who is there.
@@ -16,11 +17,13 @@ pub(crate) fn hostname(place: &Place, shared: &[u64]) -> Option<String> {
     }
     let file = File::open(path).ok()?;
     // On a thread of its own, which ends in the foreign UTS namespace.
-    let name = thread::spawn(move || {
+    let name = threads::alone("reads a hostname", || {
         setns(file, CloneFlags::CLONE_NEWUTS).ok()?;
         nix::unistd::gethostname().ok()
     });
-    let name = name.join().ok()??;
+    let name = name
+        .inspect_err(|error| log::warn!("{error}; the name is missing"))
+        .ok()??;
     Some(name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::NetNsId,
-    sys::netns::{NetNs, Tour, tour},
+    sys::netns::{NetNs, Tour, try_tour},
 };
 
 /// What becomes of a node that was asked for by name and is not there.
@@ -46,13 +46,13 @@ pub(crate) fn nodes(
     cilium.retain(|id, _| ask.contains_key(id));
     ask.retain(|id, _| !cilium.contains_key(id));
     if !ask.is_empty() {
-        tour(|tour| {
+        try_tour(|tour| {
             for (id, paths) in &ask {
                 if let Some(holds) = open(paths, *id).and_then(|place| holds_cilium(tour, &place)) {
                     cilium.insert(*id, holds);
                 }
             }
-        });
+        })?;
     }
     let is_node = |id: &NetNsId| cilium.get(id) == Some(&true);
     if is_node(&own) {

@@ -19,7 +19,7 @@ use crate::{
     model::{Cluster, Door, DoorId, NetNsId, Node, Peer, Role, Side, SourceStatus, Space},
     sys::{
         netlink::Netlink,
-        netns::{NetNs, tour},
+        netns::{NetNs, try_tour},
     },
 };
 
@@ -75,6 +75,10 @@ impl Scan<'_> {
         };
         if self.memory.is_stale(id) {
             let mut netlink = Netlink::open_in(&namespace).map_err(|error| {
+                // Without a thread nobody was let in or kept out, and the remedy is another one.
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    return error;
+                }
                 let message = format!(
                     "cannot enter the network namespace {id}: {error}; run netviz as root, or with CAP_SYS_ADMIN"
                 );
@@ -106,7 +110,7 @@ impl Scan<'_> {
         });
         self.found.roots.insert(id, roots(id == self.own, &place));
         self.found.entrances.insert(id, paths.to_vec());
-        self.find_far(&namespace, &links, &place);
+        self.find_far(&namespace, &links, &place)?;
         let by_index = links.iter().map(|link| (link.index, link.clone()));
         self.near = by_index.collect();
         links.sort_by_key(|link| (rank(role(link)), link.index));
@@ -131,7 +135,7 @@ impl Scan<'_> {
 
     /// The namespaces that the node's pairs lead to, by the id under which the node knows them, and
     /// what is in them.
-    fn find_far(&mut self, node: &NetNs, links: &[Link], node_place: &Place) {
+    fn find_far(&mut self, node: &NetNs, links: &[Link], node_place: &Place) -> io::Result<()> {
         let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
         let shared: Vec<u64> = [
             namespaces::namespace("/proc/self/ns/uts").ok(),
@@ -146,7 +150,7 @@ impl Scan<'_> {
         self.spoil_strangers(links);
         let ids: Vec<NetNsId> = self.far.values().copied().collect();
         if ids.iter().any(|id| self.memory.is_stale(*id)) {
-            tour(|tour| self.memory.read(tour, &ids, &shared));
+            try_tour(|tour| self.memory.read(tour, &ids, &shared))?;
         }
         // The way in was another one before: a process of the pod has ended, or all of it.
         if ids.iter().any(|id| self.memory.room(*id).is_none()) && !self.memory.is_indexed() {
@@ -154,7 +158,7 @@ impl Scan<'_> {
             self.memory.resolve(node, &wanted);
             self.far = self.known(node, &wanted);
             let ids: Vec<NetNsId> = self.far.values().copied().collect();
-            tour(|tour| self.memory.read(tour, &ids, &shared));
+            try_tour(|tour| self.memory.read(tour, &ids, &shared))?;
         }
         let memory = &*self.memory;
         self.far.retain(|_, id| memory.room(*id).is_some());
@@ -163,6 +167,7 @@ impl Scan<'_> {
                 self.found.entrances.insert(*id, place.paths());
             }
         }
+        Ok(())
     }
 
     fn known(&self, node: &NetNs, wanted: &HashSet<i32>) -> HashMap<i32, NetNsId> {

@@ -24,7 +24,10 @@ use super::{
     notices::{Notice, Whence, borrow, drain, listener},
     scan,
 };
-use crate::{model::NetNsId, sys::netns::NetNs};
+use crate::{
+    model::NetNsId,
+    sys::{netns::NetNs, threads},
+};
 
 /// A burst of notifications is over after this much silence, …
 const QUIET: Duration = Duration::from_millis(20);
@@ -77,7 +80,8 @@ impl Watch {
         let until = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("netviz-discover".into())
-            .spawn(move || watcher.run(&sender, &until))?;
+            .spawn(move || watcher.run(&sender, &until))
+            .map_err(|error| threads::refused("looks for interfaces", &error))?;
         Ok(Self {
             receiver,
             stop,

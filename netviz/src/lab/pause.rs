@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    thread,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -19,7 +18,7 @@ use nix::{
     unistd::{ForkResult, Pid, chroot, fchdir, fork},
 };
 
-use crate::sys::netns::NetNs;
+use crate::sys::{netns::NetNs, threads};
 
 mod child;
 
@@ -155,19 +154,14 @@ pub(super) fn in_mounts<T: Send>(
     mounts: &Mounts,
     work: impl FnOnce() -> io::Result<T> + Send,
 ) -> io::Result<T> {
-    thread::scope(|scope| {
-        let handle = scope.spawn(|| {
-            // A thread that shares its root with others may not change it.
-            unshare(CloneFlags::CLONE_FS)?;
-            setns(&mounts.namespace, CloneFlags::CLONE_NEWNS)?;
-            fchdir(&mounts.root)?;
-            chroot(".")?;
-            work()
-        });
-        handle
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    threads::alone("enters a mount namespace", || {
+        // A thread that shares its root with others may not change it.
+        unshare(CloneFlags::CLONE_FS)?;
+        setns(&mounts.namespace, CloneFlags::CLONE_NEWNS)?;
+        fchdir(&mounts.root)?;
+        chroot(".")?;
+        work()
+    })?
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

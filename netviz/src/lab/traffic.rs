@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::sys::{icmp, netns::NetNs};
+use crate::sys::{icmp, netns::NetNs, threads};
 
 /// After this long without an answer, a packet counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,10 +63,13 @@ pub fn tcp(from: &NetNs, to: SocketAddr, bytes: usize) -> io::Result<usize> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         thread::scope(|scope| {
-            let sender = scope.spawn(|| {
+            let send = || {
                 (&stream).write_all(&vec![0x6e; bytes])?;
                 stream.shutdown(Shutdown::Write)
-            });
+            };
+            let sender = thread::Builder::new()
+                .spawn_scoped(scope, send)
+                .map_err(|error| threads::refused("sends", &error))?;
             let mut back = Vec::new();
             (&stream).read_to_end(&mut back)?;
             sender

@@ -9,9 +9,9 @@ use std::{
         unix::fs::OpenOptionsExt as _,
     },
     path::Path,
-    thread,
 };
 
+use super::threads;
 pub use crate::model::NetNsId;
 use nix::{
     fcntl::{OFlag, open},
@@ -24,6 +24,8 @@ use nix::{
 
 /// `NSFS_MAGIC`: what statfs says of a file that is a namespace.
 const NSFS: FsType = FsType(0x6e73_6673);
+/// What the threads here are for.
+const ENTERS: &str = "enters network namespaces";
 
 /// An open handle on a network namespace.
 ///
@@ -92,17 +94,12 @@ impl NetNs {
     /// is used for anything else is ever in a foreign namespace. Needs `CAP_SYS_ADMIN`.
     ///
     /// # Errors
-    /// That of setns(2).
+    /// That of setns(2), or that there is no thread to be had.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-        thread::scope(|scope| {
-            let handle = scope.spawn(|| {
-                setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
-                Ok(work())
-            });
-            handle
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        threads::alone(ENTERS, || {
+            setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            Ok(work())
+        })?
     }
 }
 
@@ -119,13 +116,18 @@ pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
 
 /// Runs `work` on a thread of its own, which may go from namespace to namespace, and ends with it.
 /// Cheaper than [`NetNs::run`] for each where many are looked at.
-pub fn tour<T: Send>(work: impl FnOnce(&Tour) -> T + Send) -> T {
-    thread::scope(|scope| {
-        let handle = scope.spawn(|| work(&Tour(PhantomData)));
-        handle
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+///
+/// # Errors
+/// When there is no thread to be had.
+pub fn try_tour<T: Send>(work: impl FnOnce(&Tour) -> T + Send) -> io::Result<T> {
+    threads::alone(ENTERS, || work(&Tour(PhantomData)))
+}
+
+/// As [`try_tour`], for those who look again anyway: the log alone says that nobody went.
+pub fn tour(work: impl FnOnce(&Tour) + Send) {
+    if let Err(error) = try_tour(work) {
+        log::warn!("{error}; trying again later");
+    }
 }
 
 /// The right to move the calling thread; it cannot leave that thread.

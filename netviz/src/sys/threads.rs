@@ -1,0 +1,26 @@
+//! Threads that may be refused: near the limit of a cgroup's processes that is an error like any other,
+//! in one line.
+
+use std::{io, thread};
+
+/// What is said where the thread that `does` something could not be started.
+pub(crate) fn refused(does: &str, error: &io::Error) -> io::Error {
+    let message = format!(
+        "cannot start the thread that {does}: {error}; raise pids.max of its cgroup (TasksMax of a systemd unit), or ulimit -u"
+    );
+    io::Error::new(error.kind(), message)
+}
+
+/// Runs `work` on a thread of its own, which ends with it, and waits for that; `does` says what it is
+/// for.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(crate) fn alone<T: Send>(does: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let started = thread::Builder::new().spawn_scoped(scope, work);
+        let handle = started.map_err(|error| refused(does, &error))?;
+        let done = handle.join();
+        Ok(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
