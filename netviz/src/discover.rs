@@ -40,6 +40,7 @@ pub struct Discovered {
     pub entrances: HashMap<NetNsId, Vec<PathBuf>>,
     /// Where each node's own files can be read: `/`, or `/proc/PID/root` of a process of the node.
     pub roots: HashMap<NetNsId, Vec<PathBuf>>,
-    /// How often the filters of an interface were said to have changed, by namespace and index.
+    /// By namespace and index of an interface that is a door: a number that is another one after each
+    /// change of its filters that was told of. Where nothing was told of, there is none.
     pub filters: HashMap<(NetNsId, u32), u64>,
 }

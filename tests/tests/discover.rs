@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::programs::tc::qdisc_add_clsact;
 use netviz::{
     discover::{Selection, Watch, scan},
     lab::{Lab, Mode, Options},
@@ -29,6 +30,7 @@ use netviz_tests::{
         wait::second,
     },
     fault::is_emulated,
+    filters::delete_clsact,
     room::{Room, add_pair, hidden},
     skip,
     wait::wait_until,
@@ -607,4 +609,38 @@ fn a_way_in_that_becomes_a_fifo_is_not_waited_for() {
     });
     let ended = told.recv_timeout(second() * 10).is_ok();
     assert!(went_on && ended, "went on: {went_on}, ended: {ended}");
+}
+
+/// Of interfaces that have gone nothing is kept: a node has a new one for each pod that ever was.
+#[test]
+fn changes_of_filters_are_let_go_with_their_interface() {
+    let room = Room::new().unwrap();
+    let mut netlink = room.netlink().unwrap();
+    let watch = Watch::start(in_room(&room)).unwrap();
+    let news = watch.subscribe();
+    let own = |ifindex| (room.netns().id(), ifindex);
+    let told = |ifindex| news.borrow().filters.get(&own(ifindex)).copied();
+    let mut last = None;
+    for index in [51, 61, 51] {
+        add_pair(&mut netlink, index).unwrap();
+        let there = wait_until(second() * 10, || {
+            let doors = &news.borrow().cluster.doors;
+            doors.iter().any(|door| door.id.ifindex == index)
+        });
+        assert!(there, "{index}");
+        // With a qdisc its filters go, of which a notification tells.
+        let name = format!("veth{index}");
+        room.run(|| qdisc_add_clsact(&name)).unwrap();
+        delete_clsact(&mut netlink, index).unwrap();
+        assert!(
+            wait_until(second() * 10, || told(index).is_some()),
+            "{index}"
+        );
+        // The number is a new one, though the index is not.
+        assert!(last < told(index));
+        last = told(index);
+        netlink.delete_link(index).unwrap();
+        let gone = wait_until(second() * 10, || news.borrow().filters.is_empty());
+        assert!(gone, "{:?}", news.borrow().filters);
+    }
 }

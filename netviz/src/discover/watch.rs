@@ -1,7 +1,7 @@
 //! Keeps looking: a thread that waits for rtnetlink's notifications, and reads again what they name.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     io,
     os::fd::AsFd,
     sync::Arc,
@@ -25,7 +25,7 @@ use super::{
     scan,
 };
 use crate::{
-    model::NetNsId,
+    model::{Cluster, Door, NetNsId},
     sys::{netns::NetNs, threads},
 };
 
@@ -68,7 +68,7 @@ impl Watch {
             listeners: HashMap::new(),
             memory: Memory::new(),
             incarnations: Incarnations::default(),
-            filters: HashMap::new(),
+            filters: FilterChanges::default(),
         };
         // Subscribe first, then look: what changes in between is told afterwards.
         watcher.listen(Absent::IsAnError)?;
@@ -111,8 +111,29 @@ struct Watcher {
     listeners: HashMap<NetNsId, Socket>,
     memory: Memory,
     incarnations: Incarnations,
-    /// As in [`Discovered`].
-    filters: HashMap<(NetNsId, u32), u64>,
+    filters: FilterChanges,
+}
+
+/// Which interfaces' filters changed, as in [`Discovered::filters`].
+#[derive(Debug, Default)]
+struct FilterChanges {
+    of: HashMap<(NetNsId, u32), u64>,
+    /// Never the same number again, not even for an index that another interface has by now.
+    number: u64,
+}
+
+impl FilterChanges {
+    fn tell(&mut self, netns: NetNsId, ifindex: u32) {
+        self.number += 1;
+        self.of.insert((netns, ifindex), self.number);
+    }
+
+    /// Lets go what is no door, or none any more: a node has had ever more interfaces.
+    fn retain(&mut self, cluster: &Cluster) {
+        let of_door = |door: &Door| Some((door.id.space.known()?, door.id.ifindex));
+        let doors: HashSet<_> = cluster.doors.iter().filter_map(of_door).collect();
+        self.of.retain(|place, _| doors.contains(place));
+    }
 }
 
 impl Watcher {
@@ -159,9 +180,8 @@ impl Watcher {
         self.listen(Absent::HasEnded)?;
         let mut found = scan::look(&self.selection, Absent::HasEnded, &mut self.memory)?;
         self.incarnations.apply(&mut found, &sender.borrow());
-        self.filters
-            .retain(|(netns, _), _| found.entrances.contains_key(netns));
-        found.filters.clone_from(&self.filters);
+        self.filters.retain(&found.cluster);
+        found.filters.clone_from(&self.filters.of);
         sender.send_if_modified(|last| {
             let changed = **last != found;
             if changed {
@@ -175,9 +195,9 @@ impl Watcher {
     /// Nothing but filters changed: nothing has to be read again for that.
     fn tell_of_filters(&self, sender: &watch::Sender<Arc<Discovered>>) {
         sender.send_if_modified(|last| {
-            let changed = last.filters != self.filters;
+            let changed = last.filters != self.filters.of;
             if changed {
-                Arc::make_mut(last).filters.clone_from(&self.filters);
+                Arc::make_mut(last).filters.clone_from(&self.filters.of);
             }
             changed
         });
@@ -229,7 +249,7 @@ impl Watcher {
             Notice::Cilium => self.memory.cilium.clear(),
             Notice::Filters(whence, ifindex) => {
                 if let Some(netns) = self.memory.whose(listener, whence) {
-                    *self.filters.entry((netns, ifindex)).or_default() += 1;
+                    self.filters.tell(netns, ifindex);
                 }
             }
             Notice::Lost => self.memory.clear(),
