@@ -1,0 +1,129 @@
+//! The machine's RCU switch, whatever becomes of netviz and of the guard that puts it back.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+};
+
+use netviz_tests::{
+    binary::{self, Running},
+    cli::wait::second,
+    room, skip,
+    wait::wait_until,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const SWITCH: &str = "/sys/kernel/rcu_expedited";
+
+/// What the switch says while nobody holds its lock: other tests are in a hurry as well.
+fn at_rest() -> String {
+    let switch = File::open(SWITCH).unwrap();
+    switch.lock().unwrap();
+    io::read_to_string(&switch).unwrap()
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+fn ask(guard: &mut Running, message: &[u8]) -> u8 {
+    let input = guard.0.stdin.as_mut().unwrap();
+    input.write_all(message).unwrap();
+    answer(guard)
+}
+
+fn answer(guard: &mut Running) -> u8 {
+    let mut byte = [0];
+    let output = guard.0.stdout.as_mut().unwrap();
+    output.read_exact(&mut byte).unwrap();
+    byte[0]
+}
+
+/// `systemctl stop` sends its signal to all of a service's processes: the guard outlives it, and puts
+/// back what was there.
+#[test]
+fn a_signal_for_all_does_not_end_the_guard() {
+    if skip::without_file(SWITCH) {
+        return;
+    }
+    let before = at_rest();
+    let mut command = Command::new(binary::netviz().unwrap());
+    command.arg(netviz::trace::GUARD_COMMAND);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.process_group(0);
+    let mut guard = Running::start(&mut command).unwrap();
+    answer(&mut guard);
+    ask(&mut guard, b"1");
+    let own = pid(&guard.0);
+    let group = Pid::from_raw(-own.as_raw());
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(own, signal).unwrap();
+        kill(group, signal).unwrap();
+        // It answers, so it is there.
+        ask(&mut guard, b"1");
+    }
+    drop(guard.0.stdin.take());
+    assert!(guard.0.wait().unwrap().success());
+    assert_eq!(at_rest(), before);
+}
+
+/// The guard of a running netviz.
+fn guard_of(netviz: &Running) -> Option<Pid> {
+    let own = netviz.0.id();
+    let children = format!("/proc/{own}/task/{own}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    let of_a_thread = |thread: fs::DirEntry| {
+        fs::read_to_string(thread.path().join("children")).unwrap_or_default()
+    };
+    let threads = fs::read_dir(format!("/proc/{own}/task")).ok()?;
+    let others: String = threads.flatten().map(of_a_thread).collect();
+    let mut all = children.split(' ').chain(others.split(' '));
+    all.find_map(|id| id.trim().parse().ok()).map(Pid::from_raw)
+}
+
+/// A guard that was killed while the switch was on does not put it back: netviz does, and goes on.
+#[test]
+fn what_a_killed_guard_leaves_is_put_back() {
+    if skip::without_file(SWITCH) || skip::without_tcx() {
+        return;
+    }
+    let before = at_rest();
+    if before.trim() == "1" {
+        skip::because("the switch is always on here");
+        return;
+    }
+    let doors = room::pairs(60).unwrap();
+    let mut command = Command::new(binary::netviz().unwrap());
+    command
+        .args(["doors", "--netns", &doors.name(), "--fast-attach"])
+        .args(["-o", "jsonl"])
+        .stdout(Stdio::null());
+    let mut netviz = Running::start(&mut command).unwrap();
+    let mut guard = None;
+    wait_until(second() * 10, || {
+        guard = guard_of(&netviz);
+        guard.is_some()
+    });
+    let guard = guard.expect("no guard");
+    let stopped = wait_until(second() * 10, || {
+        let on = fs::read_to_string(SWITCH).unwrap().trim() == "1";
+        if on {
+            // While it stands still it can neither put anything back nor let anybody else have the switch.
+            kill(guard, Signal::SIGSTOP).unwrap();
+        }
+        on && fs::read_to_string(SWITCH).unwrap().trim() == "1"
+    });
+    kill(guard, Signal::SIGKILL).unwrap();
+    assert!(stopped, "the switch was never seen on");
+    let put_back = wait_until(second() * 20, || at_rest() == before);
+    assert!(put_back, "{SWITCH}: {}", at_rest());
+    assert!(netviz.0.try_wait().unwrap().is_none());
+    kill(pid(&netviz.0), Signal::SIGTERM).unwrap();
+    assert!(netviz.0.wait().unwrap().success());
+    assert_eq!(at_rest(), before);
+}
