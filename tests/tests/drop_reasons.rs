@@ -1,6 +1,6 @@
 //! Why the kernel threw packets away, in its own words: each test plants one reason.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::UdpSocket};
 
 use aya::programs::LinkOrder;
 use netviz::{
@@ -13,10 +13,13 @@ use netviz::{
     },
     trace::drops::Drops,
 };
+use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{
+    fault::many,
     foreign::{Foreign, Verdict},
+    room::Room,
     skip,
-    verdicts::{Said, verify},
+    verdicts::{Said, asked, verify},
 };
 use serde_json::Value;
 
@@ -70,6 +73,49 @@ fn a_kernel_with_a_description_is_listened_to() {
     );
 }
 
+/// As many as the ring has room for, and as many again.
+const MANY: u32 = 3_000;
+
+/// Sends marked datagrams to a port at which nobody listens.
+fn to_nobody(room: &Room, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
+    room.run(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for sequence in 0..MANY {
+            let marker = Marker {
+                magic: MAGIC,
+                cookie,
+                flow: [0; 4],
+                sequence: sequence.to_be_bytes(),
+            };
+            socket.send_to(&marker.bytes(), "127.0.0.1:9").unwrap();
+            sent(sequence);
+        }
+    });
+}
+
+/// What the ring has no room for is counted, and there is room again once it was taken out.
+#[test]
+fn what_could_not_be_heard_is_counted() {
+    if cannot() {
+        return;
+    }
+    let room = Room::new().unwrap();
+    room.netlink().unwrap().set_up(1).unwrap();
+    let cookie = [7; 16];
+    let mut drops = Drops::start(&cookie).unwrap();
+    let mut heard = Vec::new();
+    to_nobody(&room, cookie, |sequence| {
+        if sequence % 500 == 499 {
+            heard.extend(drops.take());
+        }
+    });
+    assert_eq!((heard.len() as u32, drops.unheard()), (MANY, 0));
+    to_nobody(&room, cookie, |_| {});
+    let (heard, unheard) = (drops.take().len() as u64, drops.unheard());
+    assert!(unheard > 0, "{heard} heard");
+    assert_eq!(heard + unheard, u64::from(MANY));
+}
+
 fn reason(said: &Said) -> &Value {
     assert_eq!(said.verdict(), "lost", "{:#}", said.json);
     &said.json["losses"][0]["drop_reason"]
@@ -100,6 +146,38 @@ fn a_program_at_a_hook() {
         assert_eq!(reason["place"], far.name.as_str(), "{reason:#}");
         assert!(said.causes().contains(word), "{}", said.causes());
         assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
+    }
+}
+
+/// Of more packets than the ring has room for, each has its reason.
+#[test]
+fn each_of_many_has_its_reason() {
+    if cannot() || skip::without_tcx() {
+        return;
+    }
+    let lab = up(Mode::Vxlan);
+    let (_, c, far) = ends(&lab);
+    let _foreign = shot(&lab, far, "eth0", Direction::Ingress);
+    let count = many(1_000);
+    let senders = lab.pods().iter().filter(|pod| pod.node != c.node);
+    let tests: Vec<_> = senders
+        .map(|pod| {
+            let (from, to) = (pod.address, c.address);
+            format!("- {{from: {from}, to: {to}, count: {count}}}\n")
+        })
+        .collect();
+    assert!(tests.len() > 1, "{tests:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("tests:\n{}", tests.concat())).unwrap();
+    let path = file.path().to_str().unwrap();
+    let quick = ["--fast-attach", "--interval", "1ms", "--timeout", "300ms"];
+    let said = asked(&lab, &[&["-f", path], &quick[..]].concat());
+    let verdicts = said.json.as_array().expect(&said.stderr);
+    assert_eq!(verdicts.len(), tests.len());
+    for verdict in verdicts {
+        let reason = &verdict["losses"][0]["drop_reason"];
+        assert_eq!(reason["packets"], count, "{:#}", verdict["losses"]);
+        assert!(!verdict["notes"].to_string().contains("threw away"));
     }
 }
 

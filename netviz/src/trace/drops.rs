@@ -11,14 +11,14 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, RingBuf},
+    maps::{Array, MapData, RingBuf},
     programs::RawTracePoint,
 };
 use netviz_ebpf::{
     crossing::COOKIE_GLOBAL,
     drops::{
         DROP_PROGRAM, DROP_PROGRAM_BEFORE, DROPS_MAP, Dropped, NO_REASON, OFFSETS_GLOBAL, Offsets,
-        TRACEPOINT,
+        TRACEPOINT, UNHEARD_MAP,
     },
 };
 
@@ -38,6 +38,7 @@ pub struct Drops {
     /// Keeps the program attached.
     _object: Ebpf,
     ring: RingBuf<MapData>,
+    unheard: Array<MapData, u64>,
     kernel: Arc<Kernel>,
 }
 
@@ -56,12 +57,13 @@ impl Drops {
         let kernel = kernel()?;
         let attached = Self::attach(cookie, &kernel, DROP_PROGRAM);
         // A program that reads more than the tracepoint has is refused.
-        let (object, ring) = attached
+        let (object, ring, unheard) = attached
             .or_else(|_| Self::attach(cookie, &kernel, DROP_PROGRAM_BEFORE))
             .map_err(|error| format!("cannot attach to the tracepoint {TRACEPOINT}: {error:#}"))?;
         Ok(Self {
             _object: object,
             ring,
+            unheard,
             kernel,
         })
     }
@@ -70,7 +72,7 @@ impl Drops {
         cookie: &[u8; 16],
         kernel: &Kernel,
         name: &str,
-    ) -> anyhow::Result<(Ebpf, RingBuf<MapData>)> {
+    ) -> anyhow::Result<(Ebpf, RingBuf<MapData>, Array<MapData, u64>)> {
         use anyhow::Context as _;
         let mut loader = EbpfLoader::new();
         loader.btf(None);
@@ -78,11 +80,12 @@ impl Drops {
         loader.override_global(OFFSETS_GLOBAL, &kernel.offsets, true);
         let mut object = loader.load(objects::DROP)?;
         let ring = object.take_map(DROPS_MAP).context(DROPS_MAP)?;
+        let unheard = object.take_map(UNHEARD_MAP).context(UNHEARD_MAP)?;
         let program = object.program_mut(name).context("no such program")?;
         let program: &mut RawTracePoint = program.try_into()?;
         program.load()?;
         program.attach(TRACEPOINT)?;
-        Ok((object, RingBuf::try_from(ring)?))
+        Ok((object, RingBuf::try_from(ring)?, Array::try_from(unheard)?))
     }
 
     /// What was heard since the last time.
@@ -92,6 +95,13 @@ impl Drops {
             all.extend(Dropped::read(&entry));
         }
         all
+    }
+
+    /// Packets, since the start, for which there was no room until the next [`Self::take`]. They are too
+    /// few where several processors dropped at once.
+    #[must_use]
+    pub fn unheard(&self) -> u64 {
+        self.unheard.get(&0, 0).unwrap_or_default()
     }
 
     /// The kernel's word for a reason; a number where it belongs to a part of the kernel that has

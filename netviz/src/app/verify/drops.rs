@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use netviz_ebpf::drops::Dropped;
 use tokio::task::JoinHandle;
 
 use super::ground::Look;
@@ -20,17 +21,52 @@ pub(super) async fn listening(started: JoinHandle<Result<Drops, String>>) -> Opt
         .ok()
 }
 
-/// What was heard, by pair.
-pub(super) fn heard(drops: Option<&mut Drops>, look: &Look) -> Vec<(u32, Dropping)> {
-    let Some(drops) = drops else {
-        return Vec::new();
-    };
-    let heard = drops.take();
+/// What the kernel threw away in a round, until it is looked up who and where that was.
+pub(super) struct Hearing {
+    drops: Option<Drops>,
+    heard: Vec<Dropped>,
+}
+
+impl Hearing {
+    pub(super) fn new(drops: Option<Drops>) -> Self {
+        let heard = Vec::new();
+        Self { drops, heard }
+    }
+
+    /// Makes room for more.
+    pub(super) fn take(&mut self) {
+        if let Some(drops) = &mut self.drops {
+            self.heard.extend(drops.take());
+        }
+    }
+
+    /// What is to be said of a loss without a reason where not all could be heard.
+    pub(super) fn unheard(&self) -> Option<String> {
+        let unheard = self.drops.as_ref()?.unheard();
+        (unheard > 0).then(|| {
+            format!(
+                "the kernel threw away {unheard} packets more, of whichever pairs, and its reasons could not be kept: a loss without a reason may have one; send fewer, or slower"
+            )
+        })
+    }
+
+    /// What was heard, by pair.
+    pub(super) fn by_pair(&mut self, look: &Look) -> Vec<(u32, Dropping)> {
+        self.take();
+        let heard = std::mem::take(&mut self.heard);
+        match &self.drops {
+            Some(drops) => named(drops, heard, look),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn named(drops: &Drops, heard: Vec<Dropped>, look: &Look) -> Vec<(u32, Dropping)> {
     let mut locations: Vec<_> = heard.iter().map(|dropped| dropped.location).collect();
     locations.sort_unstable();
     locations.dedup();
     let functions = look.symbols.names(&locations);
-    let dropping = |dropped: netviz_ebpf::drops::Dropped| {
+    let dropping = |dropped: Dropped| {
         let netns = NetNsId(u64::from(dropped.netns));
         let (device, place) = whereabouts(look, netns, dropped.ifindex);
         let reason = DropReason {

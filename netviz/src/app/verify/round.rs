@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     causes, choice,
     cilium_drops::{self, CiliumDropping, CiliumDrops},
-    drops,
+    drops::{self, Hearing},
     ground::Look,
     service, standing, target,
 };
@@ -34,6 +34,9 @@ use crate::{
 
 /// Longer than a packet is on its way from one door to the next, after the last answer has come.
 const IN_FLIGHT: Duration = Duration::from_millis(20);
+
+/// So often the ring of dropped packets is emptied: it has room for 1 300 of them.
+const HEAR: Duration = Duration::from_millis(10);
 
 /// Whom to send to.
 #[derive(Clone, Debug)]
@@ -94,7 +97,8 @@ pub(super) async fn run(
             return Ok(Outcome { verdicts: Vec::new(), interrupted: true });
         }
     };
-    let mut drops = drops::listening(listening).await;
+    let mut hearing = Hearing::new(drops::listening(listening).await);
+    let mut hear = tokio::time::interval(HEAR);
     let cilium = cilium_drops::start(look);
     let (probing, mut reports) = round.send()?;
     if options.last {
@@ -108,6 +112,7 @@ pub(super) async fn run(
                 None => break false,
             },
             Some(News::Seen(seen)) = news.recv() => round.take(&seen),
+            _ = hear.tick() => hearing.take(),
             () = signals.any() => break true,
         }
     };
@@ -122,7 +127,7 @@ pub(super) async fn run(
         round.take(&seen);
     }
     round.take(&closing.seen);
-    round.drop(drops.as_mut());
+    round.drop(&mut hearing);
     Ok(Outcome {
         verdicts: round.verdicts(&standing, &closing, &cilium),
         interrupted,
@@ -140,6 +145,8 @@ struct Round<'a> {
     note: Option<String>,
     /// Sightings of packets whose sender had not reported yet.
     early: Vec<Sighting>,
+    /// What is to be said where not all that the kernel threw away was heard.
+    unheard: Option<String>,
 }
 
 impl<'a> Round<'a> {
@@ -158,6 +165,7 @@ impl<'a> Round<'a> {
             owns: HashMap::new(),
             note,
             early: Vec::new(),
+            unheard: None,
         }
     }
 
@@ -254,12 +262,13 @@ impl<'a> Round<'a> {
     }
 
     /// What the kernel threw away meanwhile.
-    fn drop(&mut self, drops: Option<&mut Drops>) {
-        for (flow, dropping) in drops::heard(drops, self.look) {
+    fn drop(&mut self, hearing: &mut Hearing) {
+        for (flow, dropping) in hearing.by_pair(self.look) {
             if let Some(observation) = self.observations.get_mut(flow as usize) {
                 observation.drops.push(dropping);
             }
         }
+        self.unheard = hearing.unheard();
     }
 
     fn verdicts(
@@ -321,6 +330,9 @@ impl<'a> Round<'a> {
         let probes = self.probes(pair);
         let mut verdict = verify::judge(cluster, &route, &expectations, &observation, probes);
         causes::add(&mut verdict, cluster, hooks, cilium);
+        if verdict.losses.iter().any(|loss| loss.drop_reason.is_none()) {
+            verdict.notes.extend(self.unheard.clone());
+        }
         verdict
     }
 

@@ -17,7 +17,7 @@ const LEAST: u8 = 130;
 pub(crate) type Drops = BTreeMap<(u8, u8), u64>;
 
 /// What the node has dropped until now whose files can be read at one of `roots`; `None` where that
-/// cannot be had.
+/// cannot be had, or not all of it: what is missing would look as if it had come meanwhile, or not.
 pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
     let file = find(&Root::open(roots).ok()?, METRICS)?;
     let map = open(METRICS, file).ok()?;
@@ -26,7 +26,15 @@ pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
         return None;
     }
     let entries = map.sums::<{ SIZES.0 }, { SIZES.1 }>(ENTRIES, super::LIMIT, packets);
-    Some(drops(&entries.ok()?))
+    let (entries, whole) = entries.ok()?;
+    if !whole {
+        log::warn!(
+            "{METRICS} could not be read within {:?}: what Cilium dropped is not said",
+            super::LIMIT
+        );
+        return None;
+    }
+    Some(drops(&entries))
 }
 
 /// One CPU's value begins with its packets.

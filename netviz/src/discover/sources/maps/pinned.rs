@@ -23,6 +23,9 @@ pub(super) struct Pinned {
 /// Keys and values as they stand in a map.
 pub(super) type Entries<const K: usize, const V: usize> = Vec<([u8; K], [u8; V])>;
 
+/// Keys, with the sum of what each CPU has for them.
+pub(super) type Sums<const K: usize> = Vec<([u8; K], u64)>;
+
 impl Pinned {
     /// The map that is pinned at `file`, which may have been opened by path alone.
     pub(super) fn open(file: &OwnedFd) -> io::Result<Self> {
@@ -68,23 +71,26 @@ impl Pinned {
         Ok((entries, true))
     }
 
-    /// What a hash holds that has a value for each CPU: the sum of `number` over them. `most` entries,
-    /// read within `limit`.
+    /// What a hash holds that has a value for each CPU: the sum of `number` over them, and whether that
+    /// is all of it: `most` entries, read within `limit`.
     pub(super) fn sums<const K: usize, const V: usize>(
         self,
         most: usize,
         limit: Duration,
         number: impl Fn(&[u8; V]) -> u64,
-    ) -> io::Result<Vec<([u8; K], u64)>> {
+    ) -> io::Result<(Sums<K>, bool)> {
         let map = PerCpuHashMap::<_, [u8; K], [u8; V]>::try_from(Map::PerCpuHashMap(self.map));
         let map = map.map_err(said)?;
         let until = Instant::now() + limit;
-        let entries = map.iter().take(most).take_while(|_| Instant::now() < until);
-        let sum = |entry: Result<([u8; K], aya::maps::PerCpuValues<[u8; V]>), MapError>| {
+        let mut sums = Vec::new();
+        for entry in map.iter() {
+            if sums.len() == most || Instant::now() > until {
+                return Ok((sums, false));
+            }
             let (key, values) = entry.map_err(said)?;
-            Ok((key, values.iter().map(&number).sum()))
-        };
-        entries.map(sum).collect()
+            sums.push((key, values.iter().map(&number).sum()));
+        }
+        Ok((sums, true))
     }
 
     /// What a trie has for each key: its longest match, as a program gets it.
