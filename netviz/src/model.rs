@@ -21,6 +21,7 @@ pub use names::{
     Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, is_link_local,
     plain, qualified,
 };
+pub(crate) use safe::is_harmless;
 pub use safe::safe;
 pub use sample::{Chain, Counts, Direction, DoorSample, Gap, Meter, Sample};
 pub use service::{Service, ServicePort};

@@ -6,7 +6,7 @@ pub mod text;
 
 use std::io::{self, Write};
 
-use super::json::schema_of;
+use super::json::{schema_of, write_pretty};
 use crate::audit::Audit;
 
 /// The schema of the JSON form.
@@ -19,16 +19,14 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write(audit: &Audit, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, audit)?;
-    writeln!(out)
+pub fn write(audit: &Audit, out: impl Write) -> io::Result<()> {
+    write_pretty(audit, out)
 }
 
 /// Writes the SARIF form.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_sarif(audit: &Audit, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, &sarif::log(audit))?;
-    writeln!(out)
+pub fn write_sarif(audit: &Audit, out: impl Write) -> io::Result<()> {
+    write_pretty(&sarif::log(audit), out)
 }

@@ -83,10 +83,15 @@ fn text(value: Option<&String>) -> String {
     value.map_or_else(String::new, |value| cell(value))
 }
 
+/// How a formula begins, in letters of either width: where wide ones are at home, sheets read them too.
+const FORMULA: [char; 8] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// A name in a spreadsheet: one that begins as a formula does would be run as one.
 fn cell(value: &str) -> String {
     let safe = super::text::safe(value);
-    if safe.starts_with(['=', '+', '-', '@']) {
+    if safe.starts_with(FORMULA) {
         format!("'{safe}")
     } else {
         safe

@@ -72,13 +72,13 @@ pub(in crate::views) fn names(snapshot: &Snapshot) -> String {
                 .strip_prefix("ok (")
                 .and_then(|word| word.strip_suffix(')'))
             {
-                Some(word) => good.push(format!("{} {}", source.name, safe(word))),
-                None => bad.push(format!("{}: {}", source.name, safe(status))),
+                Some(word) => good.push(format!("{} {word}", source.name)),
+                None => bad.push(format!("{}: {status}", source.name)),
             },
         }
     }
     let good = good.join(", ");
-    [good].into_iter().chain(bad).collect::<Vec<_>>().join("; ")
+    safe(&[good].into_iter().chain(bad).collect::<Vec<_>>().join("; "))
 }
 
 /// Disagreements that are shown before the rest is left to the other views.

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::{verify::Verdict, views::json::schema_of};
+use crate::{
+    verify::Verdict,
+    views::json::{schema_of, write_pretty, write_short},
+};
 
 /// The schema of a verdict.
 #[must_use]
@@ -14,19 +17,17 @@ pub fn schema() -> serde_json::Value {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write(verdicts: &[Verdict], mut out: impl Write) -> io::Result<()> {
+pub fn write(verdicts: &[Verdict], out: impl Write) -> io::Result<()> {
     match verdicts {
-        [verdict] => serde_json::to_writer_pretty(&mut out, verdict)?,
-        verdicts => serde_json::to_writer_pretty(&mut out, verdicts)?,
+        [verdict] => write_pretty(verdict, out),
+        verdicts => write_pretty(&verdicts, out),
     }
-    writeln!(out)
 }
 
 /// Writes one verdict in one line.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_line(verdict: &Verdict, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut out, verdict)?;
-    writeln!(out)
+pub fn write_line(verdict: &Verdict, out: impl Write) -> io::Result<()> {
+    write_short(verdict, out)
 }
