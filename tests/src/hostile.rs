@@ -1,8 +1,11 @@
 //! What a pod can call its interfaces, its host and itself, in order to harm whoever looks: one
 //! list, run through every view.
 
+pub mod check;
+pub mod world;
+
 /// Names, with what each of them is after.
-pub const NAMES: [(&str, &str); 18] = [
+pub const NAMES: [(&str, &str); 22] = [
     ("clears the screen", "\u{1b}[2J\u{1b}[31m"),
     ("sets the window's title", "\u{1b}]0;root@host\u{7}"),
     ("C1 instead of an escape", "\u{9b}31mred"),
@@ -11,6 +14,11 @@ pub const NAMES: [(&str, &str); 18] = [
         "a\r\nworker  eth0  0  0  counting",
     ),
     ("turns the direction of writing", "\u{202e}txt.exe"),
+    ("marks a direction", "\u{200f}a\u{61c}b\u{200e}"),
+    (
+        "ends lines and paragraphs as Unicode does",
+        "a\u{2028}b\u{2029}c\u{85}",
+    ),
     (
         "isolates and joins nothing",
         "\u{2066}a\u{200b}\u{feff}\u{2069}",
@@ -23,6 +31,8 @@ pub const NAMES: [(&str, &str); 18] = [
     ("a link in Mermaid", "\"];click d0 \"javascript:alert(1)\""),
     ("the end of a graph", "\\\"]}; graph{"),
     ("a formula in a sheet", "=HYPERLINK(\"http://x\",\"y\")"),
+    ("a function in a sheet", "@SUM(1+1)*cmd|' /C x'!A0"),
+    ("a formula in wide letters", "\u{ff1d}1+1"),
     ("another column", "a,b\tc;\"d\"\"e"),
     ("not a character", "\u{0}\u{fffe}\u{7f}"),
     ("nothing at all", ""),
@@ -33,10 +43,18 @@ pub const NAMES: [(&str, &str); 18] = [
     ),
 ];
 
-/// A character that does something to a terminal instead of being shown; ends of lines, which each
-/// view writes by itself, excepted.
+/// A character that does something to a terminal instead of being shown, or cannot be seen at all;
+/// ends of lines, which each view writes by itself, excepted.
 #[must_use]
 pub fn acts(c: char) -> bool {
     (c.is_control() && c != '\n')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The harmless name as which a view for people is to show a hostile one.
+#[must_use]
+pub fn defused(name: &str) -> String {
+    let harmless = |c: char| if acts(c) || c == '\n' { '\u{fffd}' } else { c };
+    name.chars().map(harmless).collect()
 }
