@@ -47,7 +47,8 @@ fn packets(value: &[u8; SIZES.1]) -> u64 {
 fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
     let mut drops = Drops::new();
     for (key, packets) in entries.iter().filter(|(key, _)| key[0] >= LEAST) {
-        *drops.entry((key[0], key[1] & 3)).or_default() += packets;
+        let sum = drops.entry((key[0], key[1] & 3)).or_default();
+        *sum = sum.saturating_add(*packets);
     }
     drops
 }
@@ -118,6 +119,23 @@ fn reason(code: u8) -> Option<&'static str> {
         204 => "no egress address configured",
         _ => return None,
     })
+}
+
+/// For the tests: what is said of two readings, each half of `bytes`, of a map with values for two CPUs.
+#[cfg(feature = "mutants")]
+pub(crate) fn said(bytes: &[u8]) -> Vec<String> {
+    const ENTRY: usize = SIZES.0 + 2 * SIZES.1;
+    let entry = |bytes: &[u8; ENTRY]| {
+        let (key, values) = bytes.split_first_chunk().expect("a key");
+        let (values, _) = values.as_chunks();
+        (*key, super::pinned::sum(values, packets))
+    };
+    let read = |bytes: &[u8]| {
+        let (all, _) = bytes.as_chunks();
+        drops(&all.iter().map(entry).collect::<Vec<_>>())
+    };
+    let (before, after) = bytes.split_at(bytes.len() / 2);
+    words(&read(before), &read(after))
 }
 
 #[cfg(test)]

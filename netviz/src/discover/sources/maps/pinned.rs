@@ -88,7 +88,7 @@ impl Pinned {
                 return Ok((sums, false));
             }
             let (key, values) = entry.map_err(said)?;
-            sums.push((key, values.iter().map(&number).sum()));
+            sums.push((key, sum(values.iter(), &number)));
         }
         Ok((sums, true))
     }
@@ -107,6 +107,15 @@ impl Pinned {
         };
         keys.map(find).collect()
     }
+}
+
+/// What all CPUs counted; whoever wrote the map may have written anything.
+pub(super) fn sum<'a, const V: usize>(
+    values: impl IntoIterator<Item = &'a [u8; V]>,
+    number: impl Fn(&[u8; V]) -> u64,
+) -> u64 {
+    let numbers = values.into_iter().map(number);
+    numbers.fold(0, u64::saturating_add)
 }
 
 /// The kernel's own word, where it said one.
