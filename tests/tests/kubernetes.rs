@@ -509,3 +509,12 @@ fn names_are_data() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_token_that_fits_into_no_header_is_no_panic() -> Result<()> {
+    let server = server("unsayable")?;
+    let text = server.kubeconfig(r#"{token: "very-secret\u0001"}"#);
+    let asking = Asking::start(&server.write("config", &text)?);
+    asking.expect_trouble("token in");
+    Ok(())
+}

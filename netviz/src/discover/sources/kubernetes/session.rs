@@ -3,8 +3,9 @@
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, pin_mut};
+use hyper::header::HeaderValue;
 use kube::{
-    Api, Client,
+    Api, Client, Config,
     client::ClientBuilder,
     runtime::{
         WatchStreamExt as _,
@@ -240,16 +241,26 @@ async fn one_kind<S>(
 /// # Errors
 ///
 /// What is wrong with the credentials, in one line.
-fn client(access: &Access) -> Result<Client, String> {
+pub(super) fn client(access: &Access) -> Result<Client, String> {
     let mut config = access.config.clone();
     config.connect_timeout = Some(ANSWER);
     // The watcher tries again by itself, and says meanwhile what is wrong.
     config.default_retry = false;
-    let builder = ClientBuilder::try_from(config).map_err(|_| {
+    // kube would panic over a token that fits into no header.
+    let builder = Some(config).filter(has_sayable_token);
+    let builder = builder.and_then(|config| ClientBuilder::try_from(config).ok());
+    let builder = builder.ok_or_else(|| {
         format!(
             "the certificate, key or token in {} cannot be used: renew it",
             access.origin
         )
     })?;
     Ok(builder.with_layer(&Guard).build())
+}
+
+fn has_sayable_token(config: &Config) -> bool {
+    // A secret, which it tells in this way alone.
+    let credentials = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    let token = credentials["token"].as_str().unwrap_or_default();
+    HeaderValue::try_from(token).is_ok()
 }
