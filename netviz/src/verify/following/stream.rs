@@ -8,6 +8,10 @@ use netviz_ebpf::follow::{Passed, mark_shift};
 use super::{Known, hook, way};
 use crate::trace::crossings::Sighting;
 
+/// No packet of Linux has more bytes (`GSO_MAX_SIZE`), twice over: one that says so does not fill the memory
+/// with its marks.
+const LONGEST: u32 = 1 << 20;
+
 /// Adds to each byte that is followed the sightings of packets that hold it.
 pub(super) fn mark<'a>(
     sightings: Vec<&'a Sighting<Passed>>,
@@ -77,7 +81,7 @@ impl Marks {
             Self::Every { shift } => {
                 let distance = 1_u32 << shift;
                 let to_first = start.wrapping_neg() & (distance - 1);
-                let ahead = (to_first..length).step_by(distance as usize);
+                let ahead = (to_first..length.min(LONGEST)).step_by(distance as usize);
                 ahead.map(|ahead| start.wrapping_add(ahead)).collect()
             }
         }
