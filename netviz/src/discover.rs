@@ -22,6 +22,8 @@ use std::{collections::HashMap, path::PathBuf};
 
 use crate::model::{Cluster, NetNsId};
 
+#[cfg(feature = "mutants")]
+pub(crate) use links::join as links;
 pub(crate) use nodes::open;
 #[cfg(feature = "mutants")]
 pub(crate) use notices::{BUFFER, deletions};

@@ -2,12 +2,19 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
     time::Duration,
 };
 
+use netlink_packet_route::RouteNetlinkMessage;
+
 use crate::{
-    discover,
+    discover::{
+        self,
+        sources::{kubernetes::foreign, maps::drops},
+    },
     sys::netlink,
+    trace::clsact,
     verify::probe::{self, Manner, Protocol},
 };
 
@@ -22,7 +29,55 @@ pub fn notification_buffer(bytes: u32) {
 
 /// One datagram of an answer: how many messages were read of it.
 pub fn netlink_answer(datagram: &[u8]) -> usize {
-    netlink::read_answer(datagram, SEQUENCE)
+    netlink::read_answer(datagram, SEQUENCE).len()
+}
+
+/// The same, of links and addresses: how many interfaces are made of it.
+pub fn interfaces(datagram: &[u8]) -> usize {
+    let (mut links, mut addresses) = (Vec::new(), Vec::new());
+    for answer in netlink::read_answer(datagram, SEQUENCE) {
+        match answer {
+            RouteNetlinkMessage::NewLink(link) => links.push(link),
+            RouteNetlinkMessage::NewAddress(address) => addresses.push(address),
+            _ => {}
+        }
+    }
+    discover::links(links, addresses).len()
+}
+
+/// The same, of filters: how many are on the hook, and how many of them netviz would take for its own.
+pub fn filters(datagram: &[u8]) -> (usize, usize) {
+    let filters = clsact::listed(netlink::read_answer(datagram, SEQUENCE));
+    let own = filters.iter().filter(|it| it.maker().is_some());
+    (filters.len(), own.count())
+}
+
+/// The same, of ids of namespaces: the one that is taken.
+pub fn namespace_id(datagram: &[u8]) -> Option<i32> {
+    netlink::nsid(&netlink::read_answer(datagram, SEQUENCE))
+}
+
+/// An answer of the Kubernetes API, or a line of a watch: how many objects are kept of it.
+pub fn kubernetes_objects(bytes: &[u8]) -> usize {
+    foreign::objects(bytes)
+}
+
+/// A kubeconfig, and everything that it holds: whether the API can be asked by it.
+#[must_use]
+pub fn kubeconfig(path: &Path) -> bool {
+    foreign::kubeconfig(path)
+}
+
+/// A file with a certificate, or what is in its armour: whether it is one.
+#[must_use]
+pub fn certificate(bytes: &[u8]) -> bool {
+    foreign::certificate(bytes)
+}
+
+/// Entries of `cilium_metrics`, one half of them read before the other: what is said of them.
+#[must_use]
+pub fn cilium_drops(entries: &[u8]) -> Vec<String> {
+    drops::said(entries)
 }
 
 /// One datagram of notifications: how many interfaces it says were deleted.

@@ -18,10 +18,16 @@ pub const SEED_VARIABLE: &str = "NETVIZ_FUZZ_SEED";
 /// long it waits for a processor says nothing about it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// More than all that are fed at the same time ever have, and less than what one has that makes much out
+/// of little; of an input that is not larger than 1 MiB.
+const MEMORY: u64 = 1 << 30;
+/// So many inputs between two looks at it.
+const LOOK: u64 = 256;
+
 /// Feeds `parse` with mangled `seeds`, for as long as the environment says, or shortly.
 ///
 /// # Panics
-/// When it panics or takes too long; names the seed, and writes the input.
+/// When it panics, takes too long or too much memory; names the seed, and writes the input.
 pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
     assert!(!seeds.is_empty(), "{what}: nothing to begin with");
     let seed = number(SEED_VARIABLE).unwrap_or(0x6e65_7476_697a);
@@ -40,6 +46,13 @@ pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
             String::from_utf8_lossy(&input)
         );
         inputs += 1;
+        if inputs.is_multiple_of(LOOK) {
+            let most = most_memory();
+            assert!(
+                most < MEMORY,
+                "{what}: {most} bytes, of one of {LOOK} inputs up to {inputs} of {SEED_VARIABLE}={seed}"
+            );
+        }
     }
     println!(
         "{what}: {inputs} inputs in {:?}, {SEED_VARIABLE}={seed}",
@@ -54,6 +67,15 @@ pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
 /// Of this thread, since it began.
 fn processor_time() -> Duration {
     Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap())
+}
+
+/// The most that this process ever had in memory, in bytes.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.expect("the kernel says it") * 1024
 }
 
 fn number(variable: &str) -> Option<u64> {

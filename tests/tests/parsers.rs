@@ -1,20 +1,33 @@
-//! Whatever netviz reads that somebody else has written: files of a node, an agent's answers,
-//! netlink. Mangled, it may be refused, but never ends netviz, and never takes long.
+//! Whatever netviz reads that somebody else has written: files of a node, answers of an agent and of an API,
+//! netlink, maps. Mangled, it may be refused, but never ends netviz, and never takes long.
 //!
 //! `NETVIZ_FUZZ_SECONDS=600` feeds each for ten minutes, as `cargo xtask test --all` does; a failure
 //! names the `NETVIZ_FUZZ_SEED` that shows it again.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use netviz::{
-    discover::sources::{cilium::answers, cni, maps::layout, runtime},
+    discover::sources::{cilium::answers, cni, kubelet::cgroup, maps::layout, runtime},
     fuzz,
-    model::{DoorId, NetNsId},
-    trace::crossings::Sighting,
-    verify::{plan, reading::Reader},
+    model::{Direction, DoorId, NetNsId},
+    objects,
+    trace::crossings::{Sighting, Window},
+    verify::{
+        following::{Known, follow},
+        plan,
+        reading::Reader,
+    },
 };
-use netviz_ebpf::crossing::{MAGIC, Marker, SEEN_SIZE, Seen};
-use netviz_tests::mangle::feed;
+use netviz_ebpf::{
+    crossing::{IS_EGRESS, MAGIC, Marker, SEEN_SIZE, Seen},
+    follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, Passed},
+};
+use netviz_tests::{
+    mangle::feed,
+    planted::{self, Spot},
+    room::{self, Room},
+};
+use serde_json::{Value, json};
 
 /// Every file under a directory of fixtures whose name ends so.
 fn fixtures(directory: &str, end: &str) -> Vec<Vec<u8>> {
@@ -89,42 +102,48 @@ fn the_agents_answers() {
     });
 }
 
+/// Kinds of questions to rtnetlink, which the kernel answers with all that there is.
+const LINKS: u16 = libc::RTM_GETLINK;
+const ADDRESSES: u16 = libc::RTM_GETADDR;
+const QDISCS: u16 = libc::RTM_GETQDISC;
+const FILTERS: u16 = libc::RTM_GETTFILTER;
+const NAMESPACES: u16 = libc::RTM_GETNSID;
+
 /// What the kernel says of this machine's own links, addresses and qdiscs, byte by byte.
 fn dumps() -> Vec<Vec<u8>> {
-    const GET: [u16; 3] = [18, 22, 38];
+    let each = [LINKS, ADDRESSES, QDISCS].map(|kind| dump(kind, [0; 20]));
+    each.concat()
+}
+
+/// All that the kernel answers to one question, datagram by datagram.
+fn dump(kind: u16, body: [u8; 20]) -> Vec<Vec<u8>> {
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
     const REQUEST_DUMP: u16 = 0x301;
-    let socket = || -> nix::Result<_> {
-        use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
-        socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkRoute,
-        )
-    };
-    let socket = socket().unwrap();
+    let socket = nix::sys::socket::socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )
+    .unwrap();
+    let mut request = 36_u32.to_ne_bytes().to_vec();
+    request.extend([kind, REQUEST_DUMP].iter().flat_map(|it| it.to_ne_bytes()));
+    request.extend(fuzz::SEQUENCE.to_ne_bytes());
+    request.extend([0; 4]);
+    request.extend(body);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    nix::sys::socket::send(fd, &request, MsgFlags::empty()).unwrap();
     let mut all = Vec::new();
-    for kind in GET {
-        let mut request = 36_u32.to_ne_bytes().to_vec();
-        request.extend([kind, REQUEST_DUMP].iter().flat_map(|it| it.to_ne_bytes()));
-        request.extend(fuzz::SEQUENCE.to_ne_bytes());
-        request.resize(36, 0);
-        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
-        nix::sys::socket::send(fd, &request, nix::sys::socket::MsgFlags::empty()).unwrap();
-        loop {
-            let mut buffer = vec![0; 64 << 10];
-            let length =
-                nix::sys::socket::recv(fd, &mut buffer, nix::sys::socket::MsgFlags::empty())
-                    .unwrap();
-            buffer.truncate(length);
-            let done = buffer[4..6] == 3_u16.to_ne_bytes() || buffer[4..6] == 2_u16.to_ne_bytes();
-            all.push(buffer);
-            if done {
-                break;
-            }
+    loop {
+        let mut buffer = vec![0; 64 << 10];
+        let length = nix::sys::socket::recv(fd, &mut buffer, MsgFlags::empty()).unwrap();
+        buffer.truncate(length);
+        let done = is_last(&buffer);
+        all.push(buffer);
+        if done {
+            return all;
         }
     }
-    all
 }
 
 #[test]
@@ -143,6 +162,84 @@ fn netlink_answers() {
 fn netlink_notifications() {
     feed("netlink's notifications", &dumps(), |data| {
         fuzz::netlink_notification(data);
+    });
+}
+
+/// Whether the end of an answer, or an error, is among the messages of a datagram.
+fn is_last(mut datagram: &[u8]) -> bool {
+    while let Some((length, rest)) = datagram.split_first_chunk() {
+        if let [3 | 2, 0, ..] = rest {
+            return true;
+        }
+        let length = u32::from_ne_bytes(*length).next_multiple_of(4) as usize;
+        datagram = datagram.get(length.max(4)..).unwrap_or_default();
+    }
+    false
+}
+
+/// Links, their addresses, and what joins the two, of a namespace that knows others by their ids.
+#[test]
+fn interfaces_of_a_namespace() {
+    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    room::join(&near, &far, 1).unwrap();
+    // Of both in one datagram.
+    let both = near.run(|| {
+        [LINKS, ADDRESSES]
+            .map(|kind| dump(kind, [0; 20]).swap_remove(0))
+            .concat()
+    });
+    assert!(fuzz::interfaces(&both) >= 2, "lo, and one end");
+    let seeds = near.run(|| [vec![both.clone()], dump(LINKS, [0; 20]), dumps()].concat());
+    feed("interfaces", &seeds, |data| {
+        fuzz::interfaces(data);
+    });
+}
+
+/// Ids of namespaces.
+#[test]
+fn ids_of_namespaces() {
+    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    room::join(&near, &far, 1).unwrap();
+    let seeds = near.run(|| dump(NAMESPACES, [0; 20]));
+    assert!(
+        seeds.iter().any(|seed| fuzz::namespace_id(seed) == Some(0)),
+        "nothing is read of the kernel's own answers"
+    );
+    feed("ids of namespaces", &seeds, |data| {
+        fuzz::namespace_id(data);
+    });
+}
+
+/// Filters of others, and one of netviz.
+#[test]
+fn filters_of_others() {
+    let room = room::pairs(1).unwrap();
+    let places = [
+        (objects::FOREIGN, "foreign_next", (2, 7)),
+        (objects::LAB, "cil_from_host", (1, 1)),
+        (
+            objects::COUNT,
+            "netviz_ingress",
+            (1, u32::from(netviz_ebpf::FILTER_HANDLE) << 16 | 9),
+        ),
+    ];
+    for (object, name, place) in places {
+        let spot = Spot {
+            namespace: room.netns(),
+            interface: "veth10",
+            direction: Direction::Ingress,
+        };
+        planted::filter(object, name, spot, place).unwrap();
+    }
+    // Of a device, at the ingress hook of its clsact.
+    let mut body = [0; 20];
+    body[4..8].copy_from_slice(&10_i32.to_ne_bytes());
+    body[12..16].copy_from_slice(&0xffff_fff2_u32.to_ne_bytes());
+    let seeds = room.run(|| dump(FILTERS, body));
+    let read: Vec<_> = seeds.iter().map(|seed| fuzz::filters(seed)).collect();
+    assert!(read.contains(&(3, 1)), "three, one of netviz: {read:?}");
+    feed("filters", &seeds, |data| {
+        fuzz::filters(data);
     });
 }
 
@@ -185,6 +282,174 @@ fn cilium_maps() {
                     .map(|value| layout::lookup(address, value));
             }
         }
+    });
+}
+
+/// What Cilium has dropped: entries of its map with a value for each of two CPUs.
+#[test]
+fn cilium_metrics() {
+    let entry = |reason: u8, direction: u8, packets: [u64; 2]| {
+        let mut entry = vec![reason, direction, 7, 0, 1, 0, 0, 0];
+        for packets in packets {
+            entry.extend(
+                [packets, packets * 98]
+                    .iter()
+                    .flat_map(|it| it.to_ne_bytes()),
+            );
+        }
+        entry
+    };
+    let reading = |more: u64| {
+        [
+            entry(0, 1, [1000, 1000]),
+            entry(133, 1, [4 + more, 3]),
+            entry(133, 2, [0, more]),
+            entry(250, 3, [more, more]),
+        ]
+        .concat()
+    };
+    let seeds = vec![[reading(0), reading(5)].concat()];
+    assert_eq!(
+        fuzz::cilium_drops(&seeds[0]),
+        [
+            "its reason 250: 10 packets",
+            "policy denied, ingress: 5 packets",
+            "policy denied, egress: 5 packets"
+        ]
+    );
+    // More than there are numbers for, on each of the CPUs and in each of the readings.
+    let endless = [
+        entry(133, 1, [u64::MAX / 98; 2]),
+        entry(133, 1, [u64::MAX / 98; 2]),
+    ]
+    .concat();
+    let most = endless.iter().map(|_| 0xff).collect();
+    feed(
+        "Cilium's counts",
+        &[seeds, vec![endless, most]].concat(),
+        |data| {
+            let _ = fuzz::cilium_drops(data);
+        },
+    );
+}
+
+/// What the kernel says of the cgroup that a process is in, which whoever made it has named.
+#[test]
+fn cgroups_of_processes() {
+    let (uid, id) = ("0f9c1c9a-3a52-4a4b-9a39-1f6f4f2e8c11", "7f".repeat(32));
+    let under = uid.replace('-', "_");
+    let texts = [
+        format!("0::/kubepods/besteffort/pod{uid}/{id}"),
+        format!("0::/docker/{id}/kubelet/kubepods/pod{uid}/{id}"),
+        format!(
+            "11:cpu,cpuacct:/kubepods.slice/kubepods-pod{under}.slice/cri-containerd-{id}.scope"
+        ),
+        format!("0::/system.slice/kubepods-burstable-pod{under}.slice:cri-containerd:{id}\n"),
+    ];
+    for text in &texts {
+        assert_eq!(cgroup::member(text).unwrap().uid, uid, "{text}");
+    }
+    let own = fs::read("/proc/self/cgroup").unwrap();
+    let seeds: Vec<_> = texts
+        .into_iter()
+        .map(String::into_bytes)
+        .chain([own])
+        .collect();
+    feed("cgroups", &seeds, |data| {
+        let _ = cgroup::member(&String::from_utf8_lossy(data));
+    });
+}
+
+/// What the Kubernetes API lists, and a line of a watch for each object.
+#[test]
+fn kubernetes_objects() {
+    let mut seeds = Vec::new();
+    for list in fixtures("kubernetes", ".json") {
+        let list: Value = serde_json::from_slice(&list).unwrap();
+        let items = list["items"].as_array().unwrap();
+        seeds.extend(
+            items
+                .iter()
+                .map(|it| json!({"type": "ADDED", "object": it})),
+        );
+        for kind in ["Node", "Pod"] {
+            let some: Vec<_> = items.iter().filter(|it| it["kind"] == kind).collect();
+            seeds.push(json!({"kind": format!("{kind}List"), "apiVersion": "v1",
+                "metadata": {"resourceVersion": "7", "continue": "x"}, "items": some}));
+        }
+    }
+    let service = json!({"metadata": {"namespace": "a", "name": "web"}, "spec": {
+        "clusterIP": "10.96.0.100", "clusterIPs": ["10.96.0.100"], "selector": {"app": "web"},
+        "ports": [{"port": 80, "protocol": "TCP"}]}});
+    seeds.push(json!({"type": "MODIFIED", "object": service}));
+    let seeds: Vec<_> = seeds.iter().map(|it| it.to_string().into_bytes()).collect();
+    for seed in &seeds {
+        assert!(
+            fuzz::kubernetes_objects(seed) > 0,
+            "{}",
+            String::from_utf8_lossy(seed)
+        );
+    }
+    feed("Kubernetes' objects", &seeds, |data| {
+        let _ = fuzz::kubernetes_objects(data);
+    });
+}
+
+/// A client certificate and its key.
+fn credentials() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["worker".into()]).unwrap();
+    let name = &mut params.distinguished_name;
+    name.push(rcgen::DnType::CommonName, "system:node:worker");
+    name.push(rcgen::DnType::OrganizationName, "system:nodes");
+    (params.self_signed(&key).unwrap(), key)
+}
+
+#[test]
+fn kubeconfigs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = credentials();
+    let both = directory.path().join("both.pem");
+    fs::write(&both, certificate.pem() + &key.serialize_pem()).unwrap();
+    let both = both.display();
+    let of = |server: &str, user: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: here\nclusters:\n- name: c\n  cluster:\n    server: {server}\n\
+             \x20   certificate-authority: {both}\ncontexts:\n- name: here\n  context: {{cluster: c, user: u}}\n\
+             users:\n- name: u\n  user: {user}\n"
+        )
+        .into_bytes()
+    };
+    let seeds = vec![
+        of("https://172.18.0.2:6443", "{token: very-secret}"),
+        of(
+            "https://[fd00::2]:6443",
+            &format!("{{client-certificate: {both}, client-key: {both}}}"),
+        ),
+        of("https://worker", &format!("{{tokenFile: {both}}}")),
+    ];
+    let file = directory.path().join("config");
+    let read = |data: &[u8]| {
+        fs::write(&file, data).unwrap();
+        fuzz::kubeconfig(&file)
+    };
+    for seed in &seeds {
+        assert!(read(seed), "{}", String::from_utf8_lossy(seed));
+    }
+    // What fits into no header of HTTP, kube panics over.
+    assert!(!read(&of("https://worker", r#"{token: "a\u0001b"}"#)));
+    feed("kubeconfigs", &seeds, |data| {
+        read(data);
+    });
+}
+
+#[test]
+fn certificates() {
+    let (certificate, _) = credentials();
+    let seeds = vec![certificate.der().to_vec(), certificate.pem().into_bytes()];
+    assert!(seeds.iter().all(|seed| fuzz::certificate(seed)));
+    feed("certificates", &seeds, |data| {
+        let _ = fuzz::certificate(data);
     });
 }
 
@@ -241,6 +506,62 @@ fn sightings_of_marked_packets() {
         "nothing is read of a sighting"
     );
     feed("sightings", &seeds, |data| {
+        read(data);
+    });
+}
+
+/// What the kernel tells of packets that are followed: a segment of a stream and its echo, an echo request
+/// and what answers it, at three doors each.
+#[test]
+fn sightings_of_followed_packets() {
+    let record = |at: u64, identity: u64, flags: u32, length: u32| {
+        let mut bytes = [at, identity].map(u64::to_ne_bytes).concat();
+        // Flags, the tunnel's key and its ends, the first byte and how many, TTL.
+        let rest = [flags, 7, 0x0a0a_0001, 0, 2048 * 9 + 100, length, 64, 0];
+        bytes.extend(rest.iter().flat_map(|it| it.to_ne_bytes()));
+        bytes
+    };
+    let way = |flags: u32, length: u32| {
+        let at = |door: u64| if door.is_multiple_of(2) { IS_EGRESS } else { 0 };
+        let doors = 0..3;
+        doors.flat_map(move |door| record(1_000 + door, 1 << 20, flags | at(door), length))
+    };
+    let seeds: Vec<Vec<u8>> = [IS_STREAM | ASKS, ASKS]
+        .map(|flags| {
+            way(flags, 4096)
+                .chain(way(flags | IS_REPLY, 1448))
+                .collect()
+        })
+        .into();
+    let door = |place: usize| DoorId::new(NetNsId(1), 2 + place as u32 % 3);
+    let read = |data: &[u8]| -> usize {
+        let records = data.chunks(PASSED_SIZE).enumerate();
+        let sighting = |(place, bytes)| {
+            Passed::read(bytes).map(|seen| Sighting {
+                door: door(place),
+                seen,
+            })
+        };
+        let sightings: Vec<_> = records.filter_map(sighting).collect();
+        let known = |level, hooks: &[(DoorId, Direction)]| Known {
+            origins: [hooks.to_vec(), hooks.to_vec()],
+            window: Window {
+                until: Duration::MAX,
+                ..Window::default()
+            },
+            level,
+        };
+        let origin = [(door(0), Direction::Egress)];
+        let ways = [0, 1, 20].map(|level| [known(level, &[]), known(level, &origin)]);
+        let all = ways.iter().flatten();
+        all.map(|known| follow(&sightings, known).crossings.len())
+            .sum()
+    };
+    assert!(
+        seeds.iter().all(|seed| read(seed) > 6),
+        "nothing is read of a sighting"
+    );
+    feed("followed packets", &seeds, |data| {
         read(data);
     });
 }

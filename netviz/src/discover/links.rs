@@ -32,15 +32,22 @@ pub(crate) struct Link {
 
 /// All interfaces of the namespace in which `netlink` was opened.
 pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
-    let mut addresses = addresses(netlink.addresses()?);
+    let addresses = netlink.addresses()?;
     let cookie = netlink.namespace_cookie();
-    let links = netlink.links()?.into_iter().map(|message| {
+    let mut links = join(netlink.links()?, addresses);
+    links.iter_mut().for_each(|link| link.cookie = cookie);
+    Ok(links)
+}
+
+/// Each interface with its addresses.
+pub(crate) fn join(links: Vec<LinkMessage>, messages: Vec<AddressMessage>) -> Vec<Link> {
+    let mut addresses = addresses(messages);
+    let links = links.into_iter().map(|message| {
         let mut link = Link::from(message);
         link.addresses = addresses.remove(&link.index).unwrap_or_default();
-        link.cookie = cookie;
         link
     });
-    Ok(links.collect())
+    links.collect()
 }
 
 impl From<LinkMessage> for Link {

@@ -7,7 +7,7 @@ pub mod cilium;
 pub mod cni;
 mod files;
 pub mod kubelet;
-mod kubernetes;
+pub(crate) mod kubernetes;
 pub mod maps;
 pub(crate) mod root;
 pub mod runtime;

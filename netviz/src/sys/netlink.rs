@@ -112,19 +112,7 @@ impl Netlink {
             .attributes
             .push(NsidAttribute::Fd(fd.cast_unsigned()));
         let answers = self.exchange(RouteNetlinkMessage::GetNsId(message), NLM_F_REQUEST)?;
-        let id = answers.messages.iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewNsId(answer) => {
-                answer
-                    .attributes
-                    .iter()
-                    .find_map(|attribute| match attribute {
-                        NsidAttribute::Id(id) => Some(*id),
-                        _ => None,
-                    })
-            }
-            _ => None,
-        });
-        Ok(id.filter(|id| *id >= 0))
+        Ok(nsid(&answers.messages))
     }
 
     /// Changes something: sends `message` and waits for the kernel's acknowledgement.
@@ -171,6 +159,19 @@ impl Netlink {
             }
         }
     }
+}
+
+/// The id that an answer tells; there is none where it is negative.
+pub(crate) fn nsid(answers: &[RouteNetlinkMessage]) -> Option<i32> {
+    let attributes = answers.iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewNsId(answer) => Some(&answer.attributes),
+        _ => None,
+    });
+    let id = attributes?.iter().find_map(|attribute| match attribute {
+        NsidAttribute::Id(id) => Some(*id),
+        _ => None,
+    });
+    id.filter(|id| *id >= 0)
 }
 
 impl AsFd for Netlink {
@@ -236,13 +237,13 @@ impl Answers {
     }
 }
 
-/// How many messages are read of one datagram.
+/// The messages that are read of one datagram.
 #[cfg(feature = "mutants")]
-pub(crate) fn read_answer(datagram: &[u8], sequence: u32) -> usize {
+pub(crate) fn read_answer(datagram: &[u8], sequence: u32) -> Vec<RouteNetlinkMessage> {
     let mut answers = Answers::default();
     // What the kernel refuses was read as well.
     let _ = answers.take(datagram, sequence, true);
-    answers.messages.len()
+    answers.messages
 }
 
 #[cfg(test)]

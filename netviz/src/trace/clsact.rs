@@ -209,7 +209,12 @@ pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Res
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Vec::new(),
         Err(error) => return Err(error),
     };
-    Ok(answers.into_iter().filter_map(filter).collect())
+    Ok(listed(answers))
+}
+
+/// The filters that an answer lists.
+pub(crate) fn listed(answers: Vec<RouteNetlinkMessage>) -> Vec<Filter> {
+    answers.into_iter().filter_map(filter).collect()
 }
 
 fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {

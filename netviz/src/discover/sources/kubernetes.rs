@@ -6,6 +6,8 @@
 mod access;
 mod certificate;
 mod files;
+#[cfg(feature = "mutants")]
+pub(crate) mod foreign;
 mod guard;
 mod kubeconfig;
 mod objects;
