@@ -411,7 +411,9 @@ fn kubeconfigs() {
     let (certificate, key) = credentials();
     let both = directory.path().join("both.pem");
     fs::write(&both, certificate.pem() + &key.serialize_pem()).unwrap();
-    let both = both.display();
+    let token = directory.path().join("token");
+    fs::write(&token, "very-secret\n").unwrap();
+    let (both, token) = (both.display(), token.display());
     let of = |server: &str, user: &str| {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: here\nclusters:\n- name: c\n  cluster:\n    server: {server}\n\
@@ -426,7 +428,7 @@ fn kubeconfigs() {
             "https://[fd00::2]:6443",
             &format!("{{client-certificate: {both}, client-key: {both}}}"),
         ),
-        of("https://worker", &format!("{{tokenFile: {both}}}")),
+        of("https://worker", &format!("{{tokenFile: {token}}}")),
     ];
     let file = directory.path().join("config");
     let read = |data: &[u8]| {
