@@ -1,6 +1,6 @@
 //! Where it is to be verified: what is there, under the names that its sources give.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{mem, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
@@ -19,6 +19,9 @@ pub(super) struct Ground {
     reports: watch::Receiver<Reports>,
     /// A source was asked for.
     asked: bool,
+    /// A source that says nothing has been waited for, as long as for any: what it says from now on is
+    /// taken as it comes.
+    waited: bool,
     symbols: Arc<Symbols>,
     _watch: Watch,
 }
@@ -36,6 +39,7 @@ impl Ground {
             receiver,
             reports,
             asked: sources.kubeconfig.is_some(),
+            waited: false,
             symbols,
             _watch: watch,
         })
@@ -45,10 +49,15 @@ impl Ground {
     /// named, or that who is meant is said by names alone (`all`): whoever had none yet would be left out.
     pub(super) async fn named(&mut self, all: bool) {
         if self.asked || all {
-            named::wanted(&mut self.reports).await;
+            self.wanted().await;
         } else {
             named::settled(&mut self.reports).await;
         }
+    }
+
+    /// Waits for the sources that have said nothing, once. Whether there was anything to wait for.
+    async fn wanted(&mut self) -> bool {
+        !mem::replace(&mut self.waited, true) && named::wanted(&mut self.reports).await
     }
 
     /// What is there at this moment.
@@ -63,11 +72,11 @@ impl Ground {
     }
 
     /// What is there at this moment, and what `find` finds in it. Where it finds nothing, sources that
-    /// have said nothing yet are waited for: who was asked for may be known to them.
+    /// have said nothing yet are waited for, the first time: who was asked for may be known to them.
     pub(super) async fn find<T>(&mut self, find: impl Fn(&Look) -> Result<T>) -> Result<(Look, T)> {
         let mut look = self.look();
         let mut found = find(&look);
-        if found.is_err() && named::wanted(&mut self.reports).await {
+        if found.is_err() && self.wanted().await {
             look = self.look();
             found = find(&look);
         }
