@@ -353,10 +353,8 @@ impl Worker {
                 }
             }
         };
-        match namespace.run(attach) {
-            Ok(result) => result.map(|hooked| (hooked, counters)),
-            Err(_) => Err(AttachError::Vanished),
-        }
+        let hooked = namespace.run(attach).map_err(AttachError::Enter)??;
+        Ok((hooked, counters))
     }
 
     /// Without tcx, a filter that comes before Cilium's ends up behind it.

@@ -43,6 +43,9 @@ pub(crate) enum AttachError {
     /// netviz was attached there, and is not any more; in clsact that may be the interface's end as well.
     #[error("somebody removed netviz's programs from this door; end that, and start netviz again")]
     Removed,
+    /// There was no thread for it, or it is not allowed.
+    #[error("cannot enter its network namespace: {0}")]
+    Enter(io::Error),
     #[error("cannot load the counting programs: {}", explain_load(.0))]
     Load(#[from] LoadError),
     #[error("cannot attach to {direction}: {}", explain(.source))]

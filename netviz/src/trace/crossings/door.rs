@@ -107,8 +107,8 @@ impl<T: Target> Lookout<T> {
                 }
             }
         };
-        let attached = namespace.run(attach).map_err(|_| vanished())?;
-        let hooked = attached.map_err(|error| error.to_string())?;
+        let attached = namespace.run(attach).map_err(AttachError::Enter);
+        let hooked = attached.flatten().map_err(|error| error.to_string())?;
         let chains = hooked.chains().clone();
         let lookout = Self {
             door: door.id,
