@@ -8,13 +8,22 @@ const HEADER: usize = 16;
 const NEW_LINK: u16 = libc::RTM_NEWLINK;
 const DELETED_LINK: u16 = libc::RTM_DELLINK;
 const NEW_ADDRESS: u16 = libc::RTM_NEWADDR;
-/// Size of `ifinfomsg` and of `ifaddrmsg`.
+const NEW_FILTER: u16 = libc::RTM_NEWTFILTER;
+/// Size of `ifinfomsg`, of `ifaddrmsg` and of `tcmsg`.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+const FILTER_HEADER: usize = 20;
 /// `IFLA_INFO_KIND`
 const INFO_KIND: u16 = 1;
 /// `IFLA_LINK_NETNSID`
 const LINK_NETNSID: u16 = 37;
+/// `TCA_KIND`, and `TCA_OPTIONS`, which mean to each kind something else.
+const FILTER_KIND: u16 = 1;
+const FILTER_OPTIONS: u16 = 2;
+/// `TCA_BPF_NAME`, `TCA_BPF_FLAGS`, `TCA_BPF_ID`
+const BPF_NAME: u16 = 7;
+const BPF_FLAGS: u16 = 8;
+const BPF_ID: u16 = 11;
 /// Without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const KIND_MASK: u16 = 0x3fff;
 
@@ -27,6 +36,12 @@ pub(super) fn readable(message: &[u8]) -> Option<Vec<u8>> {
     let (fixed, keep): (_, Keep) = match kind {
         NEW_LINK | DELETED_LINK => (HEADER + LINK_HEADER, of_link),
         NEW_ADDRESS => (HEADER + ADDRESS_HEADER, of_address),
+        NEW_FILTER => {
+            let mut all = attributes(message.get(HEADER + FILTER_HEADER..)?);
+            let is_bpf = all.any(|it| it == (FILTER_KIND, b"bpf\0"));
+            let keep: Keep = if is_bpf { of_bpf } else { of_filter };
+            (HEADER + FILTER_HEADER, keep)
+        }
         _ => return None,
     };
     let mut readable = message.get(..fixed)?.to_vec();
@@ -42,12 +57,7 @@ pub(super) fn readable(message: &[u8]) -> Option<Vec<u8>> {
 
 fn of_link(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     match kind {
-        libc::IFLA_IFNAME => {
-            let name = value.strip_suffix(&[0]).unwrap_or(value);
-            let mut name = escaped(name).into_bytes();
-            name.push(0);
-            Some(name)
-        }
+        libc::IFLA_IFNAME => Some(name(value)),
         libc::IFLA_ADDRESS
         | libc::IFLA_MTU
         | libc::IFLA_LINK
@@ -66,6 +76,34 @@ fn of_link(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
 /// Without the label, which begins with the interface's name.
 fn of_address(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     matches!(kind, libc::IFA_ADDRESS | libc::IFA_LOCAL | libc::IFA_FLAGS).then(|| value.to_vec())
+}
+
+/// Of a filter of whichever kind.
+fn of_filter(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
+    (kind == FILTER_KIND).then(|| value.to_vec())
+}
+
+/// Of a filter that runs a program, whose name is anything that its maker said.
+fn of_bpf(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
+    if kind != FILTER_OPTIONS {
+        return of_filter(kind, value);
+    }
+    let mut options = Vec::new();
+    for (kind, value) in attributes(value) {
+        match kind {
+            BPF_NAME => append(&mut options, kind, &name(value)),
+            BPF_FLAGS | BPF_ID => append(&mut options, kind, value),
+            _ => {}
+        }
+    }
+    Some(options)
+}
+
+/// A name as the library reads it.
+fn name(value: &[u8]) -> Vec<u8> {
+    let mut name = escaped(value.strip_suffix(&[0]).unwrap_or(value)).into_bytes();
+    name.push(0);
+    name
 }
 
 /// A name that need not be UTF-8: what is not stands there as `\xff`.
@@ -93,7 +131,8 @@ pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 fn append(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    // A name grows to four times its 15 bytes at the most: this never is too long.
+    // A name grows to four times its length at the most, and the longest are those of filters, 256 bytes:
+    // this never is too long.
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     message.extend(length.to_ne_bytes());
     message.extend(kind.to_ne_bytes());
@@ -107,6 +146,7 @@ mod tests {
     use netlink_packet_route::{
         RouteNetlinkMessage,
         link::{InfoKind, LinkAttribute, LinkInfo},
+        tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcOption},
     };
 
     use super::*;
@@ -142,11 +182,54 @@ mod tests {
         assert_eq!(link.attributes, [name, LinkAttribute::Link(9), kind]);
     }
 
+    /// A filter of this name that runs program 77, as the kernel tells of it.
+    fn filter(kind: &[u8], name: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; HEADER + FILTER_HEADER];
+        message[4..6].copy_from_slice(&NEW_FILTER.to_ne_bytes());
+        message[HEADER + 4..HEADER + 8].copy_from_slice(&7i32.to_ne_bytes());
+        append(&mut message, FILTER_KIND, kind);
+        let mut options = Vec::new();
+        append(&mut options, BPF_NAME, &[name, &[0]].concat());
+        append(&mut options, BPF_FLAGS, &1u32.to_ne_bytes());
+        append(&mut options, BPF_ID, &77u32.to_ne_bytes());
+        append(&mut message, FILTER_OPTIONS | 0x8000, &options);
+        let length = message.len() as u32;
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        message
+    }
+
+    /// Whoever stands ahead of netviz is seen there, whatever he calls himself.
+    #[test]
+    fn a_filter_with_a_name_that_is_not_utf8_is_read() {
+        let message = filter(b"bpf\0", b"cil\xff");
+        assert!(NetlinkMessage::<RouteNetlinkMessage>::deserialize(&message).is_err());
+        let readable = readable(&message).unwrap();
+        let read = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&readable).unwrap();
+        let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewTrafficFilter(filter)) =
+            read.payload
+        else {
+            panic!("{read:?}")
+        };
+        let options = [
+            TcFilterBpfOption::ProgName("cil\\xff".into()),
+            TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
+            TcFilterBpfOption::ProgId(77),
+        ];
+        let options = options.into_iter().map(TcOption::Bpf).collect();
+        let kind = TcAttribute::Kind("bpf".into());
+        assert_eq!(filter.attributes, [kind, TcAttribute::Options(options)]);
+    }
+
     #[test]
     fn what_is_cut_short_is_no_panic() {
-        let message = link(b"e\xffth0");
-        for length in 0..message.len() {
-            let _ = readable(&message[..length]);
+        for message in [
+            link(b"e\xffth0"),
+            filter(b"bpf\0", b"\xff"),
+            filter(b"u32\0", b"\xff"),
+        ] {
+            for length in 0..message.len() {
+                let _ = readable(&message[..length]);
+            }
         }
         // An attribute that says it is longer than the message, and one shorter than its header.
         for wrong in [[0xff, 0xff, 3, 0], [1, 0, 3, 0], [0, 0, 3, 0]] {
