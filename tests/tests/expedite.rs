@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     process::{Child, Command, Stdio},
 };
 
@@ -86,6 +86,20 @@ fn guard_of(netviz: &Running) -> Option<Pid> {
     all.find_map(|id| id.trim().parse().ok()).map(Pid::from_raw)
 }
 
+/// Whether this guard has the lock under which the switch is changed: it may be on because of another
+/// netviz.
+fn holds_the_switch(guard: Pid) -> bool {
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let inode = format!(":{}", fs::metadata(SWITCH).unwrap().ino());
+    let guard = guard.to_string();
+    locks.lines().any(|lock| {
+        let words: Vec<_> = lock.split_whitespace().collect();
+        words.contains(&"FLOCK")
+            && words.contains(&guard.as_str())
+            && words.iter().any(|word| word.ends_with(&inode))
+    })
+}
+
 /// A guard that was killed while the switch was on does not put it back: netviz does, and goes on.
 #[test]
 fn what_a_killed_guard_leaves_is_put_back() {
@@ -111,15 +125,20 @@ fn what_a_killed_guard_leaves_is_put_back() {
     });
     let guard = guard.expect("no guard");
     let stopped = wait_until(second() * 10, || {
-        let on = fs::read_to_string(SWITCH).unwrap().trim() == "1";
-        if on {
-            // While it stands still it can neither put anything back nor let anybody else have the switch.
-            kill(guard, Signal::SIGSTOP).unwrap();
+        if !holds_the_switch(guard) {
+            return false;
         }
-        on && fs::read_to_string(SWITCH).unwrap().trim() == "1"
+        // While it stands still it can neither put anything back nor let anybody else have the switch.
+        kill(guard, Signal::SIGSTOP).unwrap();
+        let on = fs::read_to_string(SWITCH).unwrap().trim() == "1";
+        if on && holds_the_switch(guard) {
+            return true;
+        }
+        kill(guard, Signal::SIGCONT).unwrap();
+        false
     });
     kill(guard, Signal::SIGKILL).unwrap();
-    assert!(stopped, "the switch was never seen on");
+    assert!(stopped, "the guard was never seen to hold the switch");
     let put_back = wait_until(second() * 20, || at_rest() == before);
     assert!(put_back, "{SWITCH}: {}", at_rest());
     assert!(netviz.0.try_wait().unwrap().is_none());
