@@ -8,9 +8,9 @@ use netviz_ebpf::follow::{Passed, mark_shift};
 use super::{Known, hook, way};
 use crate::trace::crossings::Sighting;
 
-/// No packet of Linux has more bytes (`GSO_MAX_SIZE`), twice over: one that says so does not fill the memory
-/// with its marks.
-const LONGEST: u32 = 1 << 20;
+/// Far more bytes than a packet of Linux can have (`GSO_MAX_SIZE`, 512 KiB): one that says it has more does
+/// not fill the memory with its marks.
+const LONGEST: u32 = 1 << 24;
 
 /// Adds to each byte that is followed the sightings of packets that hold it.
 pub(super) fn mark<'a>(
