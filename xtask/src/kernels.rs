@@ -207,8 +207,8 @@ fn names(kernels: &[Kernel]) -> String {
     names.join(", ")
 }
 
-/// How often a kernel is booted that dies before its first scenario. While it patches its own code (`int3`)
-/// the emulator may let the other processor run into it: one boot in some hundreds ends so.
+/// How often a kernel is booted that dies before its first scenario, as one did of the emulator
+/// (`guest::ACCELERATOR`).
 const BOOTS: usize = 3;
 
 /// One kernel, from its image to what its console said.
