@@ -70,6 +70,19 @@ impl Held {
         }
     }
 
+    /// Those of them that the kernel still has, and that no process holds: whoever looks for another netviz has
+    /// its map open for a moment.
+    #[must_use]
+    pub fn left(&self) -> Self {
+        let mut left = self.alive();
+        if left != Self::default() {
+            let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+            let pids = processes.filter_map(|it| it.file_name().to_str()?.parse().ok());
+            pids.for_each(|pid| left.remove(&Self::by(pid)));
+        }
+        left
+    }
+
     fn take(&mut self, line: &str) {
         let Some((key, value)) = line.split_once(':') else {
             return;

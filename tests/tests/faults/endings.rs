@@ -111,12 +111,8 @@ fn end(running: &mut Running, signal: Signal) {
 
 /// Whatever it held is gone a second after it ended.
 fn nothing_is_left(held: &Held, ended_by: &str) {
-    wait_until(second(), || held.alive() == Held::default());
-    assert_eq!(
-        held.alive(),
-        Held::default(),
-        "left behind after {ended_by}"
-    );
+    wait_until(second(), || held.left() == Held::default());
+    assert_eq!(held.left(), Held::default(), "left behind after {ended_by}");
 }
 
 /// Starts netviz, waits until it is at every door, looks at what stands there, ends it with `signal`.

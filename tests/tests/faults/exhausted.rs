@@ -45,8 +45,8 @@ fn netviz(room: &Room, words: &[&str]) -> Command {
 
 /// Whatever it held is gone a second after it ended.
 fn nothing_is_left(held: &Held) {
-    wait_until(second(), || held.alive() == Held::default());
-    assert_eq!(held.alive(), Held::default());
+    wait_until(second(), || held.left() == Held::default());
+    assert_eq!(held.left(), Held::default());
 }
 
 /// Waits until it has ended by itself; what it held meanwhile.

@@ -128,8 +128,8 @@ fn round(place: &Place, mode: &str, signal: Signal) {
     let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
     assert!(ended, "netviz does not end at {signal}");
     if mode == "tcx" || signal == Signal::SIGTERM {
-        wait_until(second(), || held.alive() == Held::default());
-        assert_eq!(held.alive(), Held::default(), "left behind after {signal}");
+        wait_until(second(), || held.left() == Held::default());
+        assert_eq!(held.left(), Held::default(), "left behind after {signal}");
     }
 }
 
