@@ -134,7 +134,7 @@ struct Held {
 struct Before {
     /// The door as it was when netviz was last seen there: for so long it was the same interface.
     attached: Door,
-    /// When netviz was last seen there, ahead of all others.
+    /// Before netviz was last seen there, ahead of all others.
     in_place: Instant,
 }
 
@@ -280,13 +280,14 @@ impl Worker {
             thread::sleep(Duration::from_millis(10));
             return;
         }
+        let begun = Instant::now();
         match self.hook(&door, &namespace) {
             Ok((hooked, counters)) => {
                 let chains = hooked.chains().clone();
                 self.mode = Some(hooked.mode());
                 let now = Before {
                     attached: door.clone(),
-                    in_place: Instant::now(),
+                    in_place: begun,
                 };
                 let before = self.before.insert(door.id, now);
                 let fresh = before
@@ -299,11 +300,10 @@ impl Worker {
                     fresh,
                     gap: before.map(|before| before.in_place.elapsed()),
                 });
-                let inspected = Instant::now();
                 let held = Held {
                     hooked,
                     door,
-                    inspected,
+                    inspected: begun,
                 };
                 self.held.insert(held.door.id, held);
             }
