@@ -344,14 +344,7 @@ impl Worker {
         let (ifindex, mode, instance) = (door.id.ifindex, self.mode, &mut self.instance);
         let attach = || {
             let mut visit = Visit::default();
-            let mut hooked = hook::attach(&mut programs, ifindex, mode, instance, &mut visit)?;
-            match hooked.look(&mut visit) {
-                Ok(_) => Ok(hooked),
-                Err(error) => {
-                    hooked.detach(&mut visit);
-                    Err(error)
-                }
-            }
+            hook::attach(&mut programs, ifindex, mode, instance, &mut visit)
         };
         let hooked = namespace.run(attach).map_err(AttachError::Enter)??;
         Ok((hooked, counters))

@@ -108,7 +108,7 @@ struct Filters {
 /// How long they are believed. They say why packets go no further, and endanger no count.
 const FILTERS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Attaches in the namespace of the visit. Without a `mode` the kernel is asked by trying.
+/// Attaches in the namespace of the visit, and looks who else is there. Without a `mode` the kernel is asked by trying.
 pub(crate) fn attach(
     programs: &mut Programs,
     ifindex: u32,
@@ -137,12 +137,19 @@ pub(crate) fn attach(
             result => result?,
         },
     };
-    Ok(Hooked {
+    let mut hooked = Hooked {
         ifindex,
         programs: ids,
         stand,
         chains: [None, None],
-    })
+    };
+    match hooked.look(visit) {
+        Ok(_) => Ok(hooked),
+        Err(error) => {
+            hooked.detach(visit);
+            Err(error)
+        }
+    }
 }
 
 fn by_tcx(programs: &mut Programs, ifindex: u32) -> Result<Stand, AttachError> {

@@ -98,14 +98,7 @@ impl<T: Target> Lookout<T> {
         let attach = || {
             let mut visit = Visit::default();
             let ifindex = door.id.ifindex;
-            let mut hooked = hook::attach(&mut programs, ifindex, mode, instance, &mut visit)?;
-            match hooked.look(&mut visit) {
-                Ok(_) => Ok(hooked),
-                Err(error) => {
-                    hooked.detach(&mut visit);
-                    Err(error)
-                }
-            }
+            hook::attach(&mut programs, ifindex, mode, instance, &mut visit)
         };
         let attached = namespace.run(attach).map_err(AttachError::Enter);
         let hooked = attached.flatten().map_err(|error| error.to_string())?;
