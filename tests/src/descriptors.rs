@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
+use crate::{cli::wait::second, wait::settle};
+
 /// Ids, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
@@ -70,10 +72,18 @@ impl Held {
         }
     }
 
+    /// Nothing of it is left a second after whoever held it has ended.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn assert_gone(&self, ended_by: &str) {
+        let left = settle(second(), &Self::default(), || self.left());
+        assert_eq!(left, Self::default(), "left behind after {ended_by}");
+    }
+
     /// Those of them that the kernel still has, and that no process holds: whoever looks for another netviz has
     /// its map open for a moment.
-    #[must_use]
-    pub fn left(&self) -> Self {
+    fn left(&self) -> Self {
         let mut left = self.alive();
         if left != Self::default() {
             let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -5,6 +5,7 @@ pub mod api;
 pub mod bed;
 pub mod binary;
 pub mod browser;
+pub mod cgroup;
 pub mod cli;
 pub mod counting;
 pub mod descriptors;

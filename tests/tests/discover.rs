@@ -24,6 +24,7 @@ use netviz::{
     sys::{netlink::NewLink, netns::NetNs},
 };
 use netviz_tests::{
+    cgroup::Cgroup,
     cli::{
         doors::{Known, found, planned},
         netviz::{command, looking_at, nodes},
@@ -358,48 +359,16 @@ fn a_wrong_namespace_is_one_line() {
     lab.down().unwrap();
 }
 
-/// A cgroup of a test's own with room for one process, of one thread.
-struct Narrow(PathBuf);
-
-impl Narrow {
-    /// `None` where cgroups do not limit processes.
-    fn new() -> Option<Self> {
-        let name = format!("netviz-test-threads-{}", std::process::id());
-        // The first version has a hierarchy for processes, the second has one for everything.
-        let first = Path::new("/sys/fs/cgroup/pids");
-        let group = if first.exists() {
-            first.join(name)
-        } else {
-            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+pids").ok()?;
-            Path::new("/sys/fs/cgroup").join(name)
-        };
-        fs::create_dir(&group).ok()?;
-        let group = Self(group);
-        fs::write(group.0.join("pids.max"), "1").ok()?;
-        Some(group)
-    }
-}
-
-impl Drop for Narrow {
-    fn drop(&mut self) {
-        // Only when the last process is gone.
-        wait_until(second() * 10, || fs::remove_dir(&self.0).is_ok());
-    }
-}
-
 /// A thread that cannot be had is one line with the remedy, and no panic.
 #[test]
 fn without_room_for_a_thread() {
-    let Some(group) = Narrow::new() else {
+    let Some(group) = Cgroup::of_processes(1) else {
         skip::because("no cgroup here limits processes");
         return;
     };
     let room = Room::new().unwrap();
     let mut netviz = command(&["doors", "--once", "--netns", &room.name()]);
-    let procs = File::options()
-        .write(true)
-        .open(group.0.join("cgroup.procs"))
-        .unwrap();
+    let procs = File::options().write(true).open(group.processes()).unwrap();
     // SAFETY: one system call, on a descriptor that is open.
     unsafe { netviz.pre_exec(move || Ok(nix::unistd::write(&procs, b"0").map(drop)?)) };
     let output = netviz.output().unwrap();

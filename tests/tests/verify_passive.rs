@@ -513,8 +513,7 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
     running.signal(signal);
     let ended = wait_until(LIMIT, || running.child.try_wait().unwrap().is_some());
     assert!(ended, "{signal} does not end it");
-    wait_until(second(), || held.left() == Held::default());
-    assert_eq!(held.left(), Held::default(), "left behind after {signal}");
+    held.assert_gone(signal.as_str());
 }
 
 #[test]

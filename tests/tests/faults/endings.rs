@@ -109,12 +109,6 @@ fn end(running: &mut Running, signal: Signal) {
     assert!(ended, "netviz does not end at {signal}");
 }
 
-/// Whatever it held is gone a second after it ended.
-fn nothing_is_left(held: &Held, ended_by: &str) {
-    wait_until(second(), || held.left() == Held::default());
-    assert_eq!(held.left(), Held::default(), "left behind after {ended_by}");
-}
-
 /// Starts netviz, waits until it is at every door, looks at what stands there, ends it with `signal`.
 fn come_and_go(
     attach: Attach,
@@ -129,7 +123,7 @@ fn come_and_go(
     let held = attached(&lab, &running, before.hooks());
     look(&Standing::of(&lab));
     end(&mut running, signal);
-    nothing_is_left(&held, signal.as_str());
+    held.assert_gone(signal.as_str());
     let after = Standing::of(&lab);
     if argument == Some("clsact") {
         assert_eq!(after.netviz(), 0);
@@ -231,7 +225,7 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
             let ended = running.0.try_wait().unwrap();
             running.kill();
             assert!(came, "round {round}: {held:?}, {ended:?}");
-            nothing_is_left(&held, &format!("round {round}"));
+            held.assert_gone(&format!("round {round}"));
             let clean = wait_until(second(), || Standing::of(&lab).netviz() == 0);
             assert!(clean, "round {round}: {:?}", Standing::of(&lab));
         }
@@ -336,7 +330,7 @@ fn a_closed_pipe() {
         assert!(ended, "still there after {:?}", start.elapsed());
         assert!(running.0.wait().unwrap().success());
         assert!(held.maps.len() * 2 > 10, "{held:?}");
-        nothing_is_left(&held, "a closed pipe");
+        held.assert_gone("a closed pipe");
     });
     wait_until(second(), || Standing::of(&lab) == before);
     assert_eq!(Standing::of(&lab), before);

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _, Seek as _},
     os::{
         fd::AsRawFd as _,
         unix::process::{CommandExt as _, ExitStatusExt as _},
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -16,7 +16,7 @@ use std::{
 use netviz::{model::Direction, trace::AttachOptions};
 use netviz_tests::{
     binary::{self, Running},
-    cli::wait::second,
+    cgroup::Cgroup,
     descriptors::Held,
     fault::{Row, is_emulated},
     flow::Flow,
@@ -41,12 +41,6 @@ fn netviz(room: &Room, words: &[&str]) -> Command {
         .args(["doors", "--netns", &room.name(), "--include", "veth*"])
         .args(words);
     command
-}
-
-/// Whatever it held is gone a second after it ended.
-fn nothing_is_left(held: &Held) {
-    wait_until(second(), || held.left() == Held::default());
-    assert_eq!(held.left(), Held::default());
 }
 
 /// Waits until it has ended by itself; what it held meanwhile.
@@ -108,7 +102,7 @@ fn of_descriptors() {
     let all = all as usize + 2;
     let (counting, blind) = counting_or_blind(&snapshot, all);
     assert!(held.links.len() + held.maps.len() > counting, "{held:?}");
-    nothing_is_left(&held);
+    held.assert_gone("its end");
     Row::beside(format!("64 descriptors, {all} doors"), flow.stop())
         .noting(format!(
             "{counting} doors counted, {blind} blind with the remedy; nothing left"
@@ -136,49 +130,13 @@ fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
     (counting, blind)
 }
 
-/// A cgroup of a test's own that may have so much memory.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// `None` where cgroups do not limit memory.
-    fn new(bytes: u64) -> Option<Self> {
-        let name = format!("netviz-test-{}", std::process::id());
-        // The first version has a hierarchy for memory, the second has one for everything.
-        let first = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-        let group = if first.exists() {
-            first.with_file_name(name)
-        } else {
-            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").ok()?;
-            Path::new("/sys/fs/cgroup").join(name)
-        };
-        fs::create_dir(&group).ok()?;
-        let group = Self(group);
-        let limits = ["memory.limit_in_bytes", "memory.max"];
-        let limit = limits.map(|it| group.0.join(it));
-        let limit = limit.iter().find(|path| path.exists())?;
-        fs::write(limit, bytes.to_string()).ok()?;
-        Some(group)
-    }
-
-    fn take(&self, pid: u32) -> io::Result<()> {
-        fs::write(self.0.join("cgroup.procs"), pid.to_string())
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // Only when the last process is gone.
-        wait_until(second(), || fs::remove_dir(&self.0).is_ok());
-    }
-}
-
 /// It takes more and more doors, and the kernel kills it in the middle of that.
 #[test]
 fn of_memory() {
     if skip::without_tcx() {
         return;
     }
-    let Some(group) = Cgroup::new(1 << 20) else {
+    let Some(group) = Cgroup::of_memory(1 << 20) else {
         skip::because("no cgroup here limits memory");
         return;
     };
@@ -203,7 +161,7 @@ fn of_memory() {
     assert!(ended, "still there with {added} more doors in 1 MiB");
     let status = running.0.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
-    nothing_is_left(&held);
+    held.assert_gone("its end");
     Row::beside("out of memory in a cgroup of 1 MiB", flow.stop())
         .noting(format!("killed at {added} more doors, nothing left"))
         .holds(SCENARIO);
@@ -240,7 +198,7 @@ fn of_space_on_the_disk() {
     let mut running = Running::start(&mut command).unwrap();
     let held = to_its_end(&mut running);
     // Before its last words are read, which waits for whoever else could say them.
-    nothing_is_left(&held);
+    held.assert_gone("its end");
     assert!(held.links.len() >= 4, "it was not attached: {held:?}");
     let mut said = String::new();
     let mut stderr = running.0.stderr.take().unwrap();
@@ -303,7 +261,7 @@ fn a_panic() {
     // At both hooks of both ends.
     assert_eq!(held.links.len(), 4, "{said}");
     assert!(held.programs.len() >= 4 && held.maps.len() >= 2, "{said}");
-    nothing_is_left(&held);
+    held.assert_gone("its end");
     for (room, end) in [near, far].iter().zip(&ends) {
         for hook in [Direction::Ingress, Direction::Egress] {
             let left = tcx_chain(room.netns(), &end.name, hook).unwrap();

@@ -11,7 +11,6 @@ use std::{
 use netviz::model::Direction;
 use netviz_tests::{
     binary::{self, Running},
-    cli::wait::second,
     descriptors::Held,
     fault::{Row, many},
     filters::{self, Filter, Qdisc},
@@ -128,8 +127,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
     let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
     assert!(ended, "netviz does not end at {signal}");
     if mode == "tcx" || signal == Signal::SIGTERM {
-        wait_until(second(), || held.left() == Held::default());
-        assert_eq!(held.left(), Held::default(), "left behind after {signal}");
+        held.assert_gone(signal.as_str());
     }
 }
 
