@@ -48,6 +48,33 @@ fn answer(guard: &mut Running) -> u8 {
     byte[0]
 }
 
+/// A guard that has the switch on; when it was another one that had it on at first, after that.
+fn holding() -> Running {
+    let mut guard = idle();
+    let holds = wait_until(second() * 20, || ask(&mut guard, b"1").is_ascii_digit());
+    assert!(holds, "another one has the switch on, and does not end");
+    guard
+}
+
+fn idle() -> Running {
+    let mut command = Command::new(binary::netviz().unwrap());
+    command.arg(netviz::trace::GUARD_COMMAND);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.process_group(0);
+    let mut guard = Running::start(&mut command).unwrap();
+    answer(&mut guard);
+    guard
+}
+
+fn end(mut guard: Running) {
+    drop(guard.0.stdin.take());
+    assert!(guard.0.wait().unwrap().success());
+}
+
+fn switch() -> String {
+    fs::read_to_string(SWITCH).unwrap()
+}
+
 /// `systemctl stop` sends its signal to all of a service's processes: the guard outlives it, and puts
 /// back what was there.
 #[test]
@@ -56,13 +83,7 @@ fn a_signal_for_all_does_not_end_the_guard() {
         return;
     }
     let before = at_rest();
-    let mut command = Command::new(binary::netviz().unwrap());
-    command.arg(netviz::trace::GUARD_COMMAND);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.process_group(0);
-    let mut guard = Running::start(&mut command).unwrap();
-    answer(&mut guard);
-    ask(&mut guard, b"1");
+    let mut guard = holding();
     let own = pid(&guard.0);
     let group = Pid::from_raw(-own.as_raw());
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -71,9 +92,33 @@ fn a_signal_for_all_does_not_end_the_guard() {
         // It answers, so it is there.
         ask(&mut guard, b"1");
     }
-    drop(guard.0.stdin.take());
-    assert!(guard.0.wait().unwrap().success());
+    assert_eq!(switch().trim(), "1");
+    end(guard);
     assert_eq!(at_rest(), before);
+}
+
+/// The second to come must not take what the first has set for what was there before, whichever of them
+/// goes first.
+#[test]
+fn two_in_a_hurry_leave_the_switch_as_it_was() {
+    if skip::without_file(SWITCH) {
+        return;
+    }
+    let before = at_rest();
+    for first_goes_first in [true, false] {
+        let (first, mut late) = (holding(), idle());
+        let answer = ask(&mut late, b"1");
+        assert!(!answer.is_ascii_digit(), "{answer}: both hold it");
+        assert_eq!(switch().trim(), "1");
+        let (one, other) = if first_goes_first {
+            (first, late)
+        } else {
+            (late, first)
+        };
+        end(one);
+        end(other);
+        assert_eq!(at_rest(), before);
+    }
 }
 
 /// The guard of a running netviz.
@@ -110,10 +155,7 @@ fn holds_the_switch(guard: Pid) -> bool {
 fn kill_at_the_switch(guard: Pid) -> nix::Result<bool> {
     ptrace::seize(guard, ptrace::Options::empty())?;
     ptrace::interrupt(guard)?;
-    let on = || {
-        let switch = fs::read_to_string(SWITCH).unwrap_or_default();
-        switch.trim() == "1" && holds_the_switch(guard)
-    };
+    let on = || switch().trim() == "1" && holds_the_switch(guard);
     let mut went_wrong = None;
     let there = wait_until(second() * 5, || {
         loop {

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read as _, Write as _},
     net::SocketAddr,
     panic::AssertUnwindSafe,
     process::{Command, Stdio},
@@ -337,42 +336,4 @@ fn a_closed_pipe() {
     Row::beside("the reader of its output goes away", traffic)
         .noting("nothing left")
         .holds(SCENARIO);
-}
-
-/// Each guard of `--fast-attach` puts the machine's switch back to what was there before; the second
-/// must not take what the first has set for that.
-#[test]
-fn two_in_a_hurry_leave_the_switch_as_it_was() {
-    // Other tests are in a hurry as well: the switch is at rest while nobody else holds its lock.
-    let at_rest = || {
-        let switch = std::fs::File::open("/sys/kernel/rcu_expedited").unwrap();
-        switch.lock().unwrap();
-        std::io::read_to_string(&switch).unwrap()
-    };
-    let before = at_rest();
-    let mut guards = [(); 2].map(|()| {
-        let mut command = Command::new(binary::netviz().unwrap());
-        command.arg(netviz::trace::GUARD_COMMAND);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Running::start(&mut command).unwrap()
-    });
-    for guard in &mut guards {
-        let answer = |guard: &mut Running| {
-            let output = guard.0.stdout.as_mut().unwrap();
-            output.read_exact(&mut [0]).unwrap();
-        };
-        answer(guard);
-        guard.0.stdin.as_mut().unwrap().write_all(b"1").unwrap();
-        answer(guard);
-    }
-    assert_eq!(switch().trim(), "1");
-    for guard in &mut guards {
-        drop(guard.0.stdin.take());
-        assert!(guard.0.wait().unwrap().success());
-    }
-    assert_eq!(at_rest(), before);
-}
-
-fn switch() -> String {
-    std::fs::read_to_string("/sys/kernel/rcu_expedited").unwrap()
 }
