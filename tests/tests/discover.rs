@@ -2,16 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::CString,
     fs::{self, File},
-    io,
-    os::{
-        fd::{AsFd as _, AsRawFd as _},
-        unix::{fs::symlink, process::CommandExt as _},
-    },
-    path::{Path, PathBuf},
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -20,8 +13,7 @@ use aya::programs::tc::qdisc_add_clsact;
 use netviz::{
     discover::{Selection, Watch, scan},
     lab::{Lab, Mode, Options},
-    model::{Cluster, Door, NetNsId, Role, Side},
-    sys::{netlink::NewLink, netns::NetNs},
+    model::{Cluster, NetNsId, Role, Side},
 };
 use netviz_tests::{
     cgroup::Cgroup,
@@ -30,17 +22,10 @@ use netviz_tests::{
         netviz::{command, looking_at, nodes},
         wait::second,
     },
-    fault::is_emulated,
     filters::delete_clsact,
-    room::{Room, add_pair, hidden},
+    room::{Room, add_pair},
     skip,
     wait::wait_until,
-};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    sys::stat::{Mode as Bits, SFlag, makedev, mknod},
-    unistd::mkfifo,
 };
 use serde_json::Value;
 
@@ -380,212 +365,13 @@ fn without_room_for_a_thread() {
     assert!(wanted.into_iter().all(says), "{complaint}");
 }
 
-/// Whatever stands where a namespace was is refused by what it is, and never opened: a FIFO is not
-/// waited for, and no driver is asked for a device.
-#[test]
-fn nothing_but_a_namespace_is_opened() {
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    traps(directory.path());
-    fs::write(at("file"), "").unwrap();
-    symlink(at("fifo"), at("link")).unwrap();
-    symlink("/proc/self/ns/uts", at("uts")).unwrap();
-    for name in ["fifo", "device", "file", "link", "uts", "."] {
-        let path = at(name);
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(NetNs::open(&path)));
-        let answer = told.recv_timeout(second() * 10).expect(name);
-        let error = answer.expect_err(name);
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
-    }
-    symlink("/proc/self/ns/net", at("net")).unwrap();
-    let own = NetNs::current().unwrap();
-    assert_eq!(NetNs::open(&at("net")).unwrap().id(), own.id());
-}
-
-/// A FIFO that nobody writes to, and a device that no driver has: opened, it is another error.
-fn traps(directory: &Path) {
-    mkfifo(&directory.join("fifo"), Bits::S_IRWXU).unwrap();
-    let device = directory.join("device");
-    mknod(&device, SFlag::S_IFCHR, Bits::S_IRWXU, makedev(511, 0)).unwrap();
-}
-
-/// A process with a `/run/netns` of its own, as one in a container has it.
-struct Stranger(Child);
-
-impl Stranger {
-    /// With this namespace mounted under a name.
-    fn new(name: &str, netns: &NetNs) -> Self {
-        let file = CString::new(format!("/run/netns/{name}")).unwrap();
-        let source = CString::new(format!("/proc/self/fd/{}", netns.as_fd().as_raw_fd())).unwrap();
-        let mut command = Command::new("cat");
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let begin = move || {
-            let (none, empty) = (None::<&str>, MsFlags::empty());
-            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            unshare(CloneFlags::CLONE_NEWNS)?;
-            mount(none, "/", none, private, none)?;
-            mount(Some("none"), "/run", Some("tmpfs"), empty, none)?;
-            fs::create_dir("/run/netns")?;
-            mknod(&*file, SFlag::S_IFREG, Bits::S_IRWXU, 0)?;
-            let source = Some(&*source);
-            Ok(mount(source, &*file, none, MsFlags::MS_BIND, none)?)
-        };
-        // SAFETY: system calls, with strings that were made before.
-        unsafe { command.pre_exec(begin) };
-        Self(command.spawn().unwrap())
-    }
-
-    /// Its `/run/netns`, seen from here.
-    fn directory(&self) -> PathBuf {
-        format!("/proc/{}/root/run/netns", self.0.id()).into()
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-/// A pair with one end in a room and the other, with the next index, in a namespace.
-fn lead(room: &Room, far: &NetNs, index: u32) {
-    let names = [index, index + 1].map(|index| format!("veth{index}"));
-    let link = |end: usize| NewLink {
-        name: &names[end],
-        index: index + end as u32,
-        mac: [2, 0x74, 2, 0, 0, index as u8 + end as u8],
-        arp: false,
-    };
-    let mut netlink = room.netlink().unwrap();
-    netlink.create_veth(&link(0), &link(1), Some(far)).unwrap();
-}
-
-/// The other end of a pair that [`lead`] made.
-fn far_end(cluster: &Cluster, index: u32) -> &Door {
-    let mut doors = cluster.doors.iter();
-    let door = doors.find(|door| door.id.ifindex == index + 1);
-    door.unwrap_or_else(|| panic!("{cluster:#?}"))
-}
-
-fn in_room(room: &Room) -> Selection {
-    select(&[room.name()], true, &[], &[])
-}
-
-/// What lies in a container's `/run/netns` is the container's: its links do not lead to what netviz
-/// sees and the container does not, and what is no namespace is left alone.
-#[test]
-fn no_link_of_a_container_leads_out_of_it() {
-    if skip::without_programs(&["cat"]) {
-        return;
-    }
-    let room = Room::new().unwrap();
-    let [mounted, secret] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&room, &mounted, 11);
-    lead(&room, &secret, 21);
-    let stranger = Stranger::new("mounted", &mounted);
-    let directory = stranger.directory();
-    let secret = format!(
-        "/proc/{}/fd/{}",
-        std::process::id(),
-        secret.as_fd().as_raw_fd()
-    );
-    assert!(NetNs::open(Path::new(&secret)).is_ok());
-    symlink(&secret, directory.join("secret")).unwrap();
-    // Within it they may lead anywhere.
-    symlink("/run/netns/mounted", directory.join("same")).unwrap();
-    traps(&directory);
-    let cluster = scan(&in_room(&room)).unwrap().cluster;
-    let found = far_end(&cluster, 11);
-    assert_eq!(found.pod.as_deref(), Some("mounted"), "{found:?}");
-    assert_eq!(found.problem, None);
-    let unreached = far_end(&cluster, 21);
-    assert!(unreached.problem.is_some(), "{unreached:?}");
-    // Nor is it opened where somebody asks for it by that name.
-    let by_name = directory.join("secret").display().to_string();
-    assert!(scan(&select(&[by_name], true, &[], &[])).is_err());
-    let by_name = directory.join("same").display().to_string();
-    assert!(scan(&select(&[by_name], true, &[], &[])).is_ok());
-}
-
-/// However many files somebody makes, the namespaces of others are found, and that not all was
-/// looked at is said.
-#[test]
-fn files_without_number_are_not_all_looked_at() {
-    if skip::without_programs(&["cat"]) {
-        return;
-    }
-    let room = Room::new().unwrap();
-    let [one, other] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&room, &other, 11);
-    let flooding = Stranger::new("one", &one);
-    let _quiet = Stranger::new("other", &other);
-    let note = |cluster: &Cluster| {
-        let notes = cluster.notes.iter();
-        let mut notes = notes.filter(|note| note.contains("/run/netns"));
-        notes.next().cloned()
-    };
-    let own = format!("process {})", flooding.0.id());
-    let before = note(&scan(&in_room(&room)).unwrap().cluster);
-    assert!(!before.is_some_and(|note| note.contains(&own)));
-    let files = if is_emulated() { 5_000 } else { 100_000 };
-    for number in 0..files {
-        File::create(flooding.directory().join(number.to_string())).unwrap();
-    }
-    let start = Instant::now();
-    let cluster = scan(&in_room(&room)).unwrap().cluster;
-    let took = start.elapsed();
-    println!("{files} files: {took:?}");
-    assert!(took < second() * 2, "{took:?}");
-    let found = far_end(&cluster, 11);
-    assert_eq!(found.problem, None);
-    assert_eq!(found.pod.as_deref(), Some("other"));
-    let note = note(&cluster).unwrap_or_else(|| panic!("{:?}", cluster.notes));
-    assert!(note.contains(&own), "{note}");
-}
-
-/// The way into a namespace becomes a FIFO after it was found: whoever looks goes on, and ends.
-#[test]
-fn a_way_in_that_becomes_a_fifo_is_not_waited_for() {
-    if skip::without_programs(&["cat"]) {
-        return;
-    }
-    let room = Room::new().unwrap();
-    let far = hidden().unwrap();
-    lead(&room, &far, 11);
-    let stranger = Stranger::new("z", &far);
-    let directory = stranger.directory();
-    symlink("z", directory.join("a")).unwrap();
-    traps(&directory);
-    let watch = Watch::start(in_room(&room)).unwrap();
-    let news = watch.subscribe();
-    assert_eq!(far_end(&news.borrow().cluster, 11).problem, None);
-    fs::rename(directory.join("fifo"), directory.join("a")).unwrap();
-    add_pair(&mut room.netlink().unwrap(), 31).unwrap();
-    let mut netlink = netviz::sys::netlink::Netlink::open_in(&far).unwrap();
-    add_pair(&mut netlink, 41).unwrap();
-    let seen = |index| {
-        let doors = &news.borrow().cluster.doors;
-        doors.iter().any(|door| door.id.ifindex == index)
-    };
-    let went_on = wait_until(second() * 10, || seen(31));
-    // It ends when whoever looks has ended.
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        drop(watch);
-        tell.send(())
-    });
-    let ended = told.recv_timeout(second() * 10).is_ok();
-    assert!(went_on && ended, "went on: {went_on}, ended: {ended}");
-}
-
 /// Of interfaces that have gone nothing is kept: a node has a new one for each pod that ever was.
 #[test]
 fn changes_of_filters_are_let_go_with_their_interface() {
     let room = Room::new().unwrap();
     let mut netlink = room.netlink().unwrap();
-    let watch = Watch::start(in_room(&room)).unwrap();
+    let selection = select(&[room.name()], true, &[], &[]);
+    let watch = Watch::start(selection).unwrap();
     let news = watch.subscribe();
     let own = |ifindex| (room.netns().id(), ifindex);
     let told = |ifindex| news.borrow().filters.get(&own(ifindex)).copied();
