@@ -82,10 +82,7 @@ fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let result = runtime.block_on(work);
-    // Output that nobody reads may still be waiting on a thread of its own.
-    runtime.shutdown_background();
-    result
+    runtime.block_on(work)
 }
 
 /// The error and its causes in one line, for a log as well as for a person.

@@ -42,8 +42,8 @@ const KEEP_GONE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The thread could not be started.
-    #[error("cannot start the attaching thread")]
-    Thread(#[source] io::Error),
+    #[error(transparent)]
+    Thread(io::Error),
     /// The machine's RCU switch could not be set.
     #[error("cannot write to {path}; run without --fast-attach, or where /sys is writable")]
     Expedite {

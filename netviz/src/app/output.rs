@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use anyhow::{Context as _, Result};
 
 use super::signals::Signals;
+use crate::sys::threads;
 
 /// Writes `bytes`, however long the reader lets wait for that; a signal ends the waiting.
 ///
@@ -14,11 +15,11 @@ use super::signals::Signals;
 /// # Errors
 /// When it cannot be written for another reason, such as a full disk.
 pub(super) async fn write(bytes: Vec<u8>, end: &mut Signals) -> Result<Written> {
-    let writing = tokio::task::spawn_blocking(move || {
+    let writing = threads::aside("writes the output", move || {
         let mut out = io::stdout().lock();
         out.write_all(&bytes)?;
         out.flush()
-    });
+    })?;
     let written = tokio::select! {
         written = writing => written.context("writing has ended unexpectedly")?,
         () = end.any() => return Ok(Written::Ended),

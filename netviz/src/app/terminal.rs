@@ -17,9 +17,12 @@ pub use taken::Aside;
 pub(super) use taken::Taken;
 use tokio::sync::mpsc;
 
-use crate::views::{
-    table::Drawing,
-    text::{cut_end, visible_width},
+use crate::{
+    sys::threads,
+    views::{
+        table::Drawing,
+        text::{cut_end, visible_width},
+    },
 };
 
 /// What a person did.
@@ -65,7 +68,8 @@ pub(super) fn listen<T: Send + 'static>(
                     return;
                 }
             }
-        })?;
+        })
+        .map_err(|error| threads::refused("reads the keys", &error))?;
     Ok(input)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod root;
 pub mod runtime;
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
@@ -23,7 +24,10 @@ use std::{
 use tokio::sync::watch;
 
 use super::Discovered;
-use crate::model::{NetNsId, Report, Source, Status};
+use crate::{
+    model::{NetNsId, Report, Source, Status},
+    sys::threads,
+};
 
 /// A pod's name is written some 30 ms after its interface came: soon after a change is asked again …
 const SOON: Duration = Duration::from_millis(100);
@@ -55,6 +59,7 @@ impl Names {
     pub fn start(found: &watch::Receiver<Arc<Discovered>>, options: &SourceOptions) -> Self {
         let (board, reports) = watch::channel(Reports::default());
         let board = Arc::new(board);
+        let mut refused: Option<(io::Error, Vec<&str>)> = None;
         for (name, source, ask) in sources(options) {
             let (found, board) = (found.clone(), Arc::clone(&board));
             let started = thread::Builder::new().name(name.into()).spawn(move || {
@@ -63,8 +68,13 @@ impl Names {
                 }
             });
             if let Err(error) = started {
-                log::warn!("cannot start the thread {name}: {error}; its names are missing");
+                let names = &mut refused.get_or_insert((error, Vec::new())).1;
+                names.push(name.trim_start_matches("names-"));
             }
+        }
+        if let Some((error, names)) = refused {
+            let does = format!("asks for names (those of {})", names.join(", "));
+            log::warn!("{}", threads::refused(&does, &error));
         }
         Self { reports }
     }

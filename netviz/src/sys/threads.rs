@@ -3,6 +3,8 @@
 
 use std::{io, thread};
 
+use tokio::sync::oneshot;
+
 /// What is said where the thread that `does` something could not be started.
 pub(crate) fn refused(does: &str, error: &io::Error) -> io::Error {
     let message = format!(
@@ -23,4 +25,22 @@ pub(crate) fn alone<T: Send>(does: &str, work: impl FnOnce() -> T + Send) -> io:
         let done = handle.join();
         Ok(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+/// Runs `work` on a thread of its own, for which the end of netviz does not wait; what comes of it is
+/// received. A thread that tokio cannot start is a panic.
+///
+/// # Errors
+/// When the thread cannot be started. Receiving is one when `work` has panicked.
+pub(crate) fn aside<T: Send + 'static>(
+    does: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    let (tell, told) = oneshot::channel();
+    let started = thread::Builder::new().spawn(move || {
+        // Nobody may wait for it any more.
+        let _ = tell.send(work());
+    });
+    started.map_err(|error| refused(does, &error))?;
+    Ok(told)
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     discover::Discovered,
     model::{Door, DoorId, NetNsId},
-    sys::netns::NetNs,
+    sys::{netns::NetNs, threads},
 };
 
 /// Without tcx: how long Cilium's own filter is waited for.
@@ -101,7 +101,7 @@ impl Attacher {
         let thread = thread::Builder::new()
             .name("netviz-attach".into())
             .spawn(move || Worker::new(options.mode, expedite, events).run(&receiver))
-            .map_err(TraceError::Thread)?;
+            .map_err(|error| TraceError::Thread(threads::refused("attaches", &error)))?;
         Ok(Self {
             commands,
             thread: Some(thread),

@@ -19,6 +19,7 @@ use super::{AttachOptions, TraceError, expedite::Expedite};
 use crate::{
     discover::Discovered,
     model::{Chain, Door, DoorId},
+    sys::threads,
     verify::Hidden,
 };
 pub use pair::{Balance, Books, Pair, Window};
@@ -100,7 +101,7 @@ pub fn watch<T: Target>(
     let thread = thread::Builder::new()
         .name("netviz-watch".into())
         .spawn(move || worker.run(doors, &target, ended, stand, &tell))
-        .map_err(TraceError::Thread)?;
+        .map_err(|error| TraceError::Thread(threads::refused("looks out at the doors", &error)))?;
     let crossings = Crossings {
         end: Some(end),
         thread: Some(thread),

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use super::{Answer, Shape};
 use crate::{
-    sys::{netns::NetNs, privileges},
+    sys::{netns::NetNs, privileges, threads},
     trace::crossings::Marks,
 };
 pub use packet::Protocol;
@@ -200,7 +200,8 @@ pub fn start(
                     let _ = reports.send(Report::Failed { flow, reason });
                 }
             }
-        })?;
+        })
+        .map_err(|error| threads::refused("sends", &error))?;
     Ok(Probing {
         stop,
         thread: Some(thread),

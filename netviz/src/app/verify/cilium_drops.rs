@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::mpsc, thread};
 
 use super::ground::Look;
-use crate::discover::sources::maps::drops::{self, Drops};
+use crate::{
+    discover::sources::maps::drops::{self, Drops},
+    sys::threads,
+};
 
 /// Reasons by index of the node, most packets first.
 pub(super) type CiliumDrops = BTreeMap<usize, Vec<String>>;
@@ -39,7 +42,9 @@ pub(super) fn start(look: &Look) -> Option<CiliumDropping> {
         }
         before.into_iter().filter_map(more).collect()
     });
-    let thread = thread.ok()?;
+    let thread = thread
+        .inspect_err(|error| log::warn!("{}", threads::refused("asks Cilium what it drops", error)))
+        .ok()?;
     // Where it is dropped, the thread ends by itself.
     (begun.recv() == Ok(true)).then_some(CiliumDropping { end, thread })
 }

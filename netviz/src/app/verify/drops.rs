@@ -1,9 +1,9 @@
 //! What the kernel threw away, with the names that are known here.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use netviz_ebpf::drops::Dropped;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use super::ground::Look;
 use crate::{
@@ -13,9 +13,13 @@ use crate::{
 };
 
 /// Who listens, once it does. Where it cannot, there is no drop reason, and the log says why.
-pub(super) async fn listening(started: JoinHandle<Result<Drops, String>>) -> Option<Drops> {
-    let started = started.await.map_err(|error| error.to_string());
-    let listening = started.and_then(|result| result);
+pub(super) async fn listening(
+    started: io::Result<oneshot::Receiver<Result<Drops, String>>>,
+) -> Option<Drops> {
+    let listening = match started {
+        Ok(started) => started.await.map_err(|error| error.to_string()).flatten(),
+        Err(error) => Err(error.to_string()),
+    };
     listening
         .inspect_err(|why| log::info!("no drop reasons: {why}"))
         .ok()

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::signals::Signals,
     model::{Direction, DoorId, NetNsId, Side, plain},
-    sys::privileges,
+    sys::{privileges, threads},
     trace::{
         AttachOptions,
         crossings::{self, Closing, News, Sighting, Standing},
@@ -89,7 +89,7 @@ pub(super) async fn run(
         options.attach,
     )?;
     let cookie = options.manner.cookie;
-    let listening = tokio::task::spawn_blocking(move || Drops::start(&cookie));
+    let listening = threads::aside("hears what the kernel drops", move || Drops::start(&cookie));
     let standing = tokio::select! {
         standing = standing => standing.context("looking out at the doors has ended unexpectedly")?,
         () = signals.any() => {
