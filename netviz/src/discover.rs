@@ -18,9 +18,12 @@ mod select;
 pub mod sources;
 mod watch;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, io, path::PathBuf};
 
-use crate::model::{Cluster, NetNsId};
+use crate::{
+    model::{Cluster, DoorId, NetNsId},
+    sys::netns::NetNs,
+};
 
 #[cfg(feature = "mutants")]
 pub(crate) use links::join as links;
@@ -45,4 +48,16 @@ pub struct Discovered {
     /// By namespace and index of an interface that is a door: a number that is another one after each
     /// change of its filters that was told of. Where nothing was told of, there is none.
     pub filters: HashMap<(NetNsId, u32), u64>,
+}
+
+impl Discovered {
+    /// Opens the namespace in which a door is; `None` where that is not there any more, or unknown.
+    ///
+    /// # Errors
+    /// When no file can be opened at all.
+    pub(crate) fn open(&self, door: DoorId) -> io::Result<Option<NetNs>> {
+        let netns: Option<NetNsId> = door.space.known();
+        let way = netns.and_then(|netns| Some((self.entrances.get(&netns)?, netns)));
+        way.map_or(Ok(None), |(paths, netns)| open(paths, netns))
+    }
 }

@@ -88,7 +88,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
 
 /// Who stands at every door that can be reached.
 fn look(found: &Discovered) -> Seen {
-    let mut namespaces: BTreeMap<NetNsId, Option<NetNs>> = BTreeMap::new();
+    let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, String>> = BTreeMap::new();
     let mut seen = Seen::new();
     for door in &found.cluster.doors {
         let Some(id) = door.id.space.known() else {
@@ -96,10 +96,18 @@ fn look(found: &Discovered) -> Seen {
         };
         let namespace = namespaces.entry(id).or_insert_with(|| {
             let entrances = found.entrances.get(&id).map(Vec::as_slice);
-            discover::open(entrances.unwrap_or_default(), id)
+            let opened = discover::open(entrances.unwrap_or_default(), id);
+            opened.map_err(|error| error.to_string())
         });
-        // One that cannot be opened any more has ended.
-        let Some(namespace) = namespace else { continue };
+        let namespace = match namespace {
+            Ok(Some(namespace)) => namespace,
+            // It has ended.
+            Ok(None) => continue,
+            Err(why) => {
+                seen.insert(door.id, Err(why.clone()));
+                continue;
+            }
+        };
         match inspect(door, namespace) {
             Err(InspectError::Vanished) => {}
             other => {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    io,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     model::NetNsId,
     sys::{
+        descriptors::there,
         netlink::Netlink,
         netns::{NetNs, Tour},
     },
@@ -62,10 +64,10 @@ pub(super) struct Room {
 
 impl Memory {
     /// A memory of nothing but which namespaces there are.
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> io::Result<Self> {
         let mut memory = Self::default();
-        memory.index();
-        memory
+        memory.index()?;
+        Ok(memory)
     }
 
     /// A look begins.
@@ -75,11 +77,11 @@ impl Memory {
 
     /// Sees which namespaces there are, once in a look; the ones that are new or other than they
     /// were.
-    pub(super) fn index(&mut self) -> Vec<NetNsId> {
+    pub(super) fn index(&mut self) -> io::Result<Vec<NetNsId>> {
         if self.indexed {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let Index { places, left_out } = namespaces::index();
+        let Index { places, left_out } = namespaces::index()?;
         let before = std::mem::replace(&mut self.places, places);
         self.left_out = left_out;
         self.indexed = true;
@@ -92,7 +94,7 @@ impl Memory {
         for id in &changed {
             self.forget(*id);
         }
-        changed.into_iter().collect()
+        Ok(changed.into_iter().collect())
     }
 
     /// Whether the namespaces were seen in this look already.
@@ -201,18 +203,18 @@ impl Memory {
     }
 
     /// Finds the namespaces that `node` knows by the ids `wanted`, as far as they can be found.
-    pub(super) fn resolve(&mut self, node: &NetNs, wanted: &HashSet<i32>) {
+    pub(super) fn resolve(&mut self, node: &NetNs, wanted: &HashSet<i32>) -> io::Result<()> {
         let missing = |memory: &Self| {
             let known = memory.ids.get(&node.id());
             let known = |nsid: &i32| known.is_some_and(|known| known.contains_key(nsid));
             !wanted.iter().all(known)
         };
         if !missing(self) {
-            return;
+            return Ok(());
         }
-        self.index();
-        let Ok(mut netlink) = Netlink::open_in(node) else {
-            return;
+        self.index()?;
+        let Some(mut netlink) = there(Netlink::open_in(node))? else {
+            return Ok(());
         };
         let ids = self.ids.entry(node.id()).or_default();
         let known: HashSet<NetNsId> = ids.values().copied().collect();
@@ -220,17 +222,18 @@ impl Memory {
             if *id == node.id() || known.contains(id) {
                 continue;
             }
-            let Some(namespace) = open(&place.paths(), *id) else {
+            let Some(namespace) = open(&place.paths(), *id)? else {
                 continue;
             };
             if let Ok(Some(nsid)) = netlink.nsid_of(&namespace) {
                 ids.insert(nsid, *id);
             }
         }
+        Ok(())
     }
 
     /// Reads the namespaces that have to be read.
-    pub(super) fn read(&mut self, tour: &Tour, ids: &[NetNsId], shared: &[u64]) {
+    pub(super) fn read(&mut self, tour: &Tour, ids: &[NetNsId], shared: &[u64]) -> io::Result<()> {
         for id in ids {
             if !self.is_stale(*id) {
                 continue;
@@ -239,18 +242,22 @@ impl Memory {
                 continue;
             };
             let name = names::hostname(place, shared).or_else(|| place.file_name());
-            match links_of(tour, &place.paths(), *id) {
+            match links_of(tour, &place.paths(), *id)? {
                 Some(links) => self.keep(*id, links, name),
                 None => {
                     self.rooms.remove(id);
                 }
             }
         }
+        Ok(())
     }
 }
 
-fn links_of(tour: &Tour, paths: &[PathBuf], id: NetNsId) -> Option<Vec<Link>> {
+fn links_of(tour: &Tour, paths: &[PathBuf], id: NetNsId) -> io::Result<Option<Vec<Link>>> {
     let namespace = open(paths, id)?;
-    tour.enter(&namespace).ok()?;
-    links::read(&mut Netlink::open().ok()?).ok()
+    if namespace.is_none_or(|it| tour.enter(&it).is_err()) {
+        return Ok(None);
+    }
+    let netlink = there(Netlink::open())?;
+    Ok(netlink.and_then(|mut netlink| links::read(&mut netlink).ok()))
 }

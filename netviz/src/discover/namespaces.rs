@@ -12,7 +12,10 @@ use nix::{fcntl::OFlag, sys::stat::Mode};
 use super::sources::root::Root;
 use crate::{
     model::NetNsId,
-    sys::netns::{self, NetNs},
+    sys::{
+        descriptors::there,
+        netns::{self, NetNs},
+    },
 };
 
 /// Where namespaces are mounted, from a root.
@@ -63,13 +66,16 @@ pub(crate) struct Index {
 
 /// All namespaces that processes are in or that are mounted in a `/run/netns`, that of every
 /// mount namespace included: containers such as Kind's nodes have one of their own.
-pub(crate) fn index() -> Index {
+///
+/// # Errors
+/// When no file can be opened: that nothing was found would be no news of what there is.
+pub(crate) fn index() -> io::Result<Index> {
     let mut places: BTreeMap<NetNsId, Place> = BTreeMap::new();
     let mut directories = Directories::new();
     let mut mounts = HashSet::new();
     let mut starts = HashMap::new();
-    directories.add_own(&mut places);
-    for pid in processes() {
+    directories.add_own(&mut places)?;
+    for pid in processes()? {
         let Ok(id) = namespace(&format!("/proc/{pid}/ns/net")) else {
             continue;
         };
@@ -92,11 +98,11 @@ pub(crate) fn index() -> Index {
         if let Some(mount) = mount
             && mounts.insert(mount)
         {
-            directories.add(&mut places, pid);
+            directories.add(&mut places, pid)?;
         }
     }
     let left_out = directories.left_out();
-    Index { places, left_out }
+    Ok(Index { places, left_out })
 }
 
 /// Opens the namespace at a path. What lies below another process's root is that process's, links
@@ -145,13 +151,17 @@ fn started(stat: &str) -> Option<u64> {
 }
 
 /// Process ids, in ascending order.
-pub(crate) fn processes() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+///
+/// # Errors
+/// When no file can be opened.
+pub(crate) fn processes() -> io::Result<Vec<i32>> {
+    let entries = there(fs::read_dir("/proc"))?.into_iter().flatten();
     let mut pids: Vec<i32> = entries
+        .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     pids.sort_unstable();
-    pids
+    Ok(pids)
 }
 
 /// The directories in which namespaces are mounted, with a limit to all of them together.
@@ -171,30 +181,31 @@ impl Directories {
     }
 
     /// netviz's own. Root alone writes there, and links to a process's namespace are usual.
-    fn add_own(&mut self, places: &mut BTreeMap<NetNsId, Place>) {
-        let directory = Path::new("/").join(DIRECTORY);
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+    fn add_own(&mut self, places: &mut BTreeMap<NetNsId, Place>) -> io::Result<()> {
+        let directory = there(fs::read_dir(Path::new("/").join(DIRECTORY)))?;
+        for entry in directory.into_iter().flatten().flatten() {
             if self.left == 0 {
                 self.cut.0 += 1;
-                return;
+                break;
             }
             self.left -= 1;
             let path = entry.path();
-            if let Some(id) = mounted(&path) {
+            if let Some(id) = mounted(&path)? {
                 places.entry(id).or_default().file.get_or_insert(path);
             }
         }
+        Ok(())
     }
 
     /// That of a process, who may be anybody: it is read within the process's root.
-    fn add(&mut self, places: &mut BTreeMap<NetNsId, Place>, pid: i32) {
+    fn add(&mut self, places: &mut BTreeMap<NetNsId, Place>, pid: i32) -> io::Result<()> {
         let root_path = PathBuf::from(format!("/proc/{pid}/root"));
-        let Ok(root) = Root::open_one(&root_path) else {
-            return;
+        let Some(root) = there(Root::open_one(&root_path))? else {
+            return Ok(());
         };
         let most = self.left.min(ENTRIES);
-        let Ok((paths, whole)) = root.entries(Path::new(DIRECTORY), most) else {
-            return;
+        let Some((paths, whole)) = there(root.entries(Path::new(DIRECTORY), most))? else {
+            return Ok(());
         };
         self.left -= paths.len();
         if !whole {
@@ -207,6 +218,7 @@ impl Directories {
                 file.get_or_insert_with(|| root_path.join(&path));
             }
         }
+        Ok(())
     }
 
     fn left_out(&self) -> Option<String> {
@@ -224,9 +236,10 @@ impl Directories {
 }
 
 /// The namespace that is mounted at a path, or that a link there leads to.
-fn mounted(path: &Path) -> Option<NetNsId> {
-    let file = nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    netns::namespace(&file).ok()?
+fn mounted(path: &Path) -> io::Result<Option<NetNsId>> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let file = there(nix::fcntl::open(path, flags, Mode::empty()))?;
+    Ok(file.and_then(|file| netns::namespace(&file).ok()?))
 }
 
 #[cfg(test)]

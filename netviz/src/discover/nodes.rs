@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     model::NetNsId,
-    sys::netns::{NetNs, Tour, try_tour},
+    sys::{
+        descriptors::there,
+        netns::{NetNs, Tour, try_tour},
+    },
 };
 
 /// What becomes of a node that was asked for by name and is not there.
@@ -48,11 +51,13 @@ pub(crate) fn nodes(
     if !ask.is_empty() {
         try_tour(|tour| {
             for (id, paths) in &ask {
-                if let Some(holds) = open(paths, *id).and_then(|place| holds_cilium(tour, &place)) {
+                let opened = open(paths, *id)?;
+                if let Some(holds) = opened.and_then(|place| holds_cilium(tour, &place)) {
                     cilium.insert(*id, holds);
                 }
             }
-        })?;
+            io::Result::Ok(())
+        })??;
     }
     let is_node = |id: &NetNsId| cilium.get(id) == Some(&true);
     if is_node(&own) {
@@ -108,12 +113,18 @@ fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {
     Ok((namespace.id(), vec![path]))
 }
 
-/// Opens a namespace by one of its paths; another namespace may be there by now.
-pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> Option<NetNs> {
-    paths
-        .iter()
-        .filter_map(|path| namespaces::open(path).ok())
-        .find(|namespace| namespace.id() == id)
+/// Opens a namespace by one of its paths; another namespace may be there by now, or none.
+///
+/// # Errors
+/// When no file can be opened at all.
+pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> io::Result<Option<NetNs>> {
+    for path in paths {
+        let opened = there(namespaces::open(path))?;
+        if let Some(namespace) = opened.filter(|namespace| namespace.id() == id) {
+            return Ok(Some(namespace));
+        }
+    }
+    Ok(None)
 }
 
 /// `None` where it cannot be entered.

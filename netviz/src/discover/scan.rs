@@ -29,7 +29,7 @@ use crate::{
 /// When a namespace that was asked for by name is not there, or this process may not enter
 /// namespaces. Namespaces that vanish while they are read are no error: they are not there.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
-    look(selection, Absent::IsAnError, &mut Memory::new())
+    look(selection, Absent::IsAnError, &mut Memory::new()?)
 }
 
 /// Reads what `memory` has not, or not any more.
@@ -70,7 +70,7 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn node(&mut self, id: NetNsId, paths: &[PathBuf]) -> io::Result<()> {
-        let Some(namespace) = open(paths, id) else {
+        let Some(namespace) = open(paths, id)? else {
             return Ok(());
         };
         if self.memory.is_stale(id) {
@@ -145,20 +145,20 @@ impl Scan<'_> {
         .into_iter()
         .flatten()
         .collect();
-        self.memory.resolve(node, &wanted);
+        self.memory.resolve(node, &wanted)?;
         self.far = self.known(node, &wanted);
         self.spoil_strangers(links);
         let ids: Vec<NetNsId> = self.far.values().copied().collect();
         if ids.iter().any(|id| self.memory.is_stale(*id)) {
-            try_tour(|tour| self.memory.read(tour, &ids, &shared))?;
+            try_tour(|tour| self.memory.read(tour, &ids, &shared))??;
         }
         // The way in was another one before: a process of the pod has ended, or all of it.
         if ids.iter().any(|id| self.memory.room(*id).is_none()) && !self.memory.is_indexed() {
-            self.memory.index();
-            self.memory.resolve(node, &wanted);
+            self.memory.index()?;
+            self.memory.resolve(node, &wanted)?;
             self.far = self.known(node, &wanted);
             let ids: Vec<NetNsId> = self.far.values().copied().collect();
-            try_tour(|tour| self.memory.read(tour, &ids, &shared))?;
+            try_tour(|tour| self.memory.read(tour, &ids, &shared))??;
         }
         let memory = &*self.memory;
         self.far.retain(|_, id| memory.room(*id).is_some());

@@ -66,7 +66,7 @@ impl Watch {
         let mut watcher = Watcher {
             selection,
             listeners: HashMap::new(),
-            memory: Memory::new(),
+            memory: Memory::new()?,
             incarnations: Incarnations::default(),
             filters: FilterChanges::default(),
         };
@@ -259,7 +259,10 @@ impl Watcher {
     /// Whether what is new among the namespaces can change anything of `last`. A machine on which
     /// many other containers come and go is not to be looked through for each of them.
     fn matters(&mut self, last: &Discovered) -> bool {
-        let changed = self.memory.index();
+        // What is wrong is said by the look.
+        let Ok(changed) = self.memory.index() else {
+            return true;
+        };
         // The way in, or the process whose hostname is the name.
         if changed.iter().any(|id| last.entrances.contains_key(id)) {
             return true;
@@ -307,7 +310,7 @@ impl Watcher {
             if self.listeners.contains_key(&id) {
                 continue;
             }
-            if let Some(namespace) = open(&paths, id) {
+            if let Some(namespace) = open(&paths, id)? {
                 let socket = namespace.run(listener)??;
                 self.listeners.insert(id, socket);
             }

@@ -5,7 +5,6 @@ mod inspect;
 
 use std::{
     collections::{HashMap, VecDeque},
-    path::PathBuf,
     sync::{Arc, mpsc as std_mpsc},
     thread,
     time::{Duration, Instant},
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     discover::Discovered,
-    model::{Door, DoorId, NetNsId},
+    model::{Door, DoorId},
     sys::{netns::NetNs, threads},
 };
 
@@ -270,10 +269,11 @@ impl Worker {
 
     fn attach(&mut self, door: Door) {
         self.failed.remove(&door.id);
-        let Some(namespace) = self.open(&door) else {
+        let namespace = match self.found.open(door.id) {
+            Ok(Some(namespace)) => namespace,
             // Gone, or about to be found under another path: the next look will tell.
-            self.settle(door.id);
-            return;
+            Ok(None) => return self.settle(door.id),
+            Err(error) => return self.fail(door.id, &AttachError::Open(error)),
         };
         if self.wait_for_cilium(&door, &namespace) {
             self.queue.push_back(door);
@@ -314,14 +314,14 @@ impl Worker {
             }
             Err(AttachError::Removed) if self.may_retry(door.id) => self.queue.push_back(door),
             Err(AttachError::Removed) => self.give_up(door.id),
-            Err(error) => {
-                self.failed.insert(door.id, Instant::now());
-                self.send(Event::Failed {
-                    door: door.id,
-                    reason: error.to_string(),
-                });
-            }
+            Err(error) => self.fail(door.id, &error),
         }
+    }
+
+    fn fail(&mut self, door: DoorId, error: &AttachError) {
+        self.failed.insert(door, Instant::now());
+        let reason = error.to_string();
+        self.send(Event::Failed { door, reason });
     }
 
     /// There is nothing to attach to, as it seems.
@@ -388,15 +388,20 @@ impl Worker {
         }
         // A filter is removed by a request that counts in the namespace of the thread; where that
         // cannot be entered any more, the filter is gone with it.
-        if let Some(namespace) = self.open(&held.door) {
-            let _ = namespace.run(move || held.hooked.detach(&mut Visit::default()));
+        let name = held.door.interface.clone();
+        let left = match self.found.open(held.door.id) {
+            Ok(None) => return,
+            Ok(Some(namespace)) => {
+                let detach = move || held.hooked.detach(&mut Visit::default());
+                namespace.run(detach).err()
+            }
+            Err(error) => Some(error),
+        };
+        if let Some(error) = left {
+            log::warn!(
+                "netviz's filters stay at {name}: {error}; they go with the next start of netviz"
+            );
         }
-    }
-
-    fn open(&self, door: &Door) -> Option<NetNs> {
-        let netns: NetNsId = door.id.space.known()?;
-        let paths: &Vec<PathBuf> = self.found.entrances.get(&netns)?;
-        crate::discover::open(paths, netns)
     }
 
     fn send(&self, event: Event) {

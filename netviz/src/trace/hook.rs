@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     model::{Chain, Direction},
-    sys::netlink::Netlink,
+    sys::{descriptors, netlink::Netlink},
 };
 
 /// By which of the kernel's two ways netviz attaches.
@@ -32,6 +32,9 @@ pub enum AttachMode {
 /// Who shares the ingress and the egress hook, where that could be asked.
 pub(crate) type Chains = [Option<Chain>; 2];
 
+/// More than are open at once in looking for interfaces and asking for names.
+const SPARE_DESCRIPTORS: u64 = 12;
+
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Why a door could not be attached.
@@ -43,9 +46,18 @@ pub(crate) enum AttachError {
     /// netviz was attached there, and is not any more; in clsact that may be the interface's end as well.
     #[error("somebody removed netviz's programs from this door; end that, and start netviz again")]
     Removed,
+    /// No file can be opened at all.
+    #[error("cannot open its network namespace: {0}")]
+    Open(io::Error),
     /// There was no thread for it, or it is not allowed.
     #[error("cannot enter its network namespace: {0}")]
     Enter(io::Error),
+    /// The rest is for whoever looks for interfaces: a namespace that could not be opened would look as if
+    /// it had gone.
+    #[error(
+        "too few files may still be opened; raise the limit of open files (ulimit -n), each door needs three"
+    )]
+    Scarce,
     #[error("cannot load the counting programs: {}", explain_load(.0))]
     Load(#[from] LoadError),
     #[error("cannot attach to {direction}: {}", explain(.source))]
@@ -116,6 +128,9 @@ pub(crate) fn attach(
     instance: &mut Option<Instance>,
     visit: &mut Visit,
 ) -> Result<Hooked, AttachError> {
+    if !descriptors::are_left(SPARE_DESCRIPTORS) {
+        return Err(AttachError::Scarce);
+    }
     let mut ids = [0; 2];
     // Before anything is attached: what fails afterwards would leave a filter.
     for (id, direction) in ids.iter_mut().zip(DIRECTIONS) {

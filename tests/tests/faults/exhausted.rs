@@ -1,9 +1,9 @@
 //! netviz runs out of something: memory, descriptors, space on the disk, or its own wits.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read as _, Seek as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _},
     os::{
         fd::AsRawFd as _,
         unix::process::{CommandExt as _, ExitStatusExt as _},
@@ -29,6 +29,7 @@ use netviz_tests::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    sys::resource::{Resource, setrlimit},
 };
 use serde_json::Value;
 
@@ -82,12 +83,7 @@ fn of_descriptors() {
         add_pair(&mut netlink, 10 + 2 * pair).unwrap();
     }
     let mut command = netviz(&near, &["--once", "--watch", "50ms", "-o", "json"]);
-    let limit = || {
-        use nix::sys::resource::{Resource, setrlimit};
-        Ok(setrlimit(Resource::RLIMIT_NOFILE, 64, 64)?)
-    };
-    // SAFETY: one system call.
-    unsafe { command.pre_exec(limit) };
+    few_descriptors(&mut command, 64);
     // Files, which do not run full while it is looked at.
     let mut output = [(); 2].map(|()| tempfile::tempfile().unwrap());
     let [stdout, stderr] = output.each_ref().map(|file| file.try_clone().unwrap());
@@ -108,6 +104,77 @@ fn of_descriptors() {
             "{counting} doors counted, {blind} blind with the remedy; nothing left"
         ))
         .holds(SCENARIO);
+}
+
+fn few_descriptors(command: &mut Command, most: u64) {
+    let limit = move || Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?);
+    // SAFETY: one system call.
+    unsafe { command.pre_exec(limit) };
+}
+
+/// Doors take no descriptor that is needed in order to look: what comes and goes afterwards is seen,
+/// and nothing that stays is called gone, however many would have been left by the last door.
+#[test]
+fn of_descriptors_and_it_sees_on() {
+    let limits = if is_emulated() { 64..66 } else { 60..68 };
+    for most in limits {
+        sees_on(most);
+    }
+}
+
+fn sees_on(descriptors: u64) {
+    let (room, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let mut netlink = room.netlink().unwrap();
+    let all = if is_emulated() { 30 } else { 60 };
+    for pair in 1..=all / 2 {
+        join(&room, &far, pair).unwrap();
+    }
+    let mut command = netviz(&room, &["-o", "jsonl", "--watch", "100ms"]);
+    few_descriptors(&mut command, descriptors);
+    let mut running = Running::start(command.stdout(Stdio::piped())).unwrap();
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let states = lines.map_while(Result::ok).map(|line| {
+        let snapshot: Value = serde_json::from_str(&line).unwrap();
+        let doors = snapshot["doors"].as_array().unwrap().iter();
+        let state = |door: &Value| {
+            let index = door["ifindex"].as_u64().unwrap();
+            (index, door["state"].as_str().unwrap().to_owned())
+        };
+        doors.map(state).collect::<BTreeMap<_, _>>()
+    });
+    let mut states = states.inspect(|doors| {
+        let stay = doors.iter().filter(|(index, _)| **index < 1_000);
+        let gone: Vec<_> = stay.filter(|(_, state)| *state == "gone").collect();
+        assert!(gone.is_empty(), "{gone:?}");
+    });
+    let limit = if is_emulated() { 1_200 } else { 300 };
+    let mut within = |what: &str, is_so: &dyn Fn(&BTreeMap<u64, String>) -> bool| {
+        let mut last = BTreeMap::new();
+        let so = states.by_ref().take(limit).any(|doors| {
+            let so = is_so(&doors);
+            last = doors;
+            so
+        });
+        assert!(so, "{what}: {last:?}");
+    };
+    let settled = |state: &str| ["counting", "blind"].contains(&state);
+    within("not one door too many", &|doors| {
+        let all_settled =
+            doors.len() >= usize::from(all / 2) && doors.values().all(|it| settled(it));
+        all_settled && doors.values().any(|it| it == "blind")
+    });
+    for index in [1_000, 1_010, 1_020] {
+        add_pair(&mut netlink, index).unwrap();
+        let own = u64::from(index);
+        within("one that came is not shown", &|doors| {
+            doors.get(&own).is_some_and(|it| settled(it))
+        });
+        netlink.delete_link(index).unwrap();
+        within("one that went is shown", &|doors| {
+            doors.get(&own).is_none_or(|it| it == "gone")
+        });
+    }
+    assert!(running.0.try_wait().unwrap().is_none());
 }
 
 /// How many doors are counted, and how many blind, with what to raise and without a figure.

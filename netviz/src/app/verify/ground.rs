@@ -116,6 +116,7 @@ impl Look {
         };
         let paths: &[PathBuf] = self.found.entrances.get(&netns).map_or(&[], Vec::as_slice);
         let opened = discover::open(paths, netns);
+        let opened = opened.with_context(|| format!("cannot send from {}", party.name))?;
         let opened = opened.with_context(|| {
             format!(
                 "cannot enter the network namespace of {}: it is not there any more, or out of reach; run netviz as root on its node",

@@ -13,9 +13,8 @@ use aya::{
 
 use super::{Sighting, Target};
 use crate::{
-    discover::{self, Discovered},
-    model::{Door, DoorId, NetNsId},
-    sys::netns::NetNs,
+    discover::Discovered,
+    model::{Door, DoorId},
     trace::{
         clsact::Instance,
         hook::{self, AttachError, AttachMode, Chains, Hooked, Visit},
@@ -86,7 +85,10 @@ impl<T: Target> Lookout<T> {
             return Err(problem.clone());
         }
         let vanished = || AttachError::Vanished.to_string();
-        let namespace = open(found, door.id).ok_or_else(vanished)?;
+        let namespace = found
+            .open(door.id)
+            .map_err(|error| error.to_string())?
+            .ok_or_else(vanished)?;
         let Copy {
             mut programs,
             ring,
@@ -147,7 +149,8 @@ impl<T: Target> Lookout<T> {
     /// an error where somebody took netviz away.
     pub(super) fn leave(mut self, found: &Discovered) -> Result<Option<Chains>, String> {
         // Where the namespace is gone, its filters are gone with it.
-        let Some(namespace) = open(found, self.door) else {
+        let opened = found.open(self.door).map_err(|error| error.to_string());
+        let Some(namespace) = opened? else {
             return Ok(None);
         };
         let left = namespace.run(move || {
@@ -170,9 +173,4 @@ impl<T: Target> AsFd for Lookout<T> {
         // SAFETY: the descriptor is the ring buffer's, which lives as long as this borrow.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
-}
-
-fn open(found: &Discovered, door: DoorId) -> Option<NetNs> {
-    let netns: NetNsId = door.space.known()?;
-    discover::open(found.entrances.get(&netns)?, netns)
 }

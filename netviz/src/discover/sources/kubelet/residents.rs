@@ -43,7 +43,10 @@ impl Residents {
                 .then(|| uid_of(&process))?
                 .map(|uid| (netns, uid))
         };
-        self.found = processes().into_iter().filter_map(resident).collect();
+        let Ok(processes) = processes() else {
+            return;
+        };
+        self.found = processes.into_iter().filter_map(resident).collect();
         self.nodes = nodes;
         self.looked = Some(Instant::now());
     }

@@ -1,0 +1,39 @@
+//! How many files may still be opened, and what it means that one could not be.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
+
+use nix::sys::resource::{Resource, getrlimit};
+
+/// Whether some `wanted` more files may be opened: the kernel gives the lowest number that is free, and
+/// none beyond the limit. Those that were closed in between are not told from those that were not.
+pub(crate) fn are_left(wanted: u64) -> bool {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return true;
+    };
+    match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(next) => u64::try_from(next.as_raw_fd()).is_ok_and(|next| next + wanted < limit),
+        Err(error) => error.raw_os_error() != Some(libc::EMFILE),
+    }
+}
+
+/// What was opened; `None` where it is not there, or not to be had.
+///
+/// # Errors
+/// When there was no room for anything: that says nothing of what is there.
+pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Option<T>> {
+    match opened.map_err(Into::into) {
+        Ok(there) => Ok(Some(there)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => {
+                let message =
+                    format!("{error}; raise the limit of open files (ulimit -n, fs.file-max)");
+                Err(io::Error::new(error.kind(), message))
+            }
+            Some(libc::ENOMEM) => Err(error),
+            _ => Ok(None),
+        },
+    }
+}
