@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     discover::Discovered,
-    model::{Door, DoorId},
+    model::{Door, DoorId, safe},
     sys::{netns::NetNs, threads},
 };
 
@@ -388,7 +388,7 @@ impl Worker {
         }
         // A filter is removed by a request that counts in the namespace of the thread; where that
         // cannot be entered any more, the filter is gone with it.
-        let name = held.door.interface.clone();
+        let name = safe(&held.door.interface);
         let left = match self.found.open(held.door.id) {
             Ok(None) => return,
             Ok(Some(namespace)) => {
