@@ -27,7 +27,6 @@ use crate::{
 
 #[cfg(feature = "mutants")]
 pub(crate) use links::join as links;
-pub(crate) use nodes::open;
 #[cfg(feature = "mutants")]
 pub(crate) use notices::{BUFFER, deletions};
 pub use scan::scan;
@@ -51,13 +50,21 @@ pub struct Discovered {
 }
 
 impl Discovered {
-    /// Opens the namespace in which a door is; `None` where that is not there any more, or unknown.
+    /// Opens a namespace; `None` where it is not there any more.
     ///
     /// # Errors
     /// When no file can be opened at all.
-    pub(crate) fn open(&self, door: DoorId) -> io::Result<Option<NetNs>> {
-        let netns: Option<NetNsId> = door.space.known();
-        let way = netns.and_then(|netns| Some((self.entrances.get(&netns)?, netns)));
-        way.map_or(Ok(None), |(paths, netns)| open(paths, netns))
+    pub(crate) fn open(&self, netns: NetNsId) -> io::Result<Option<NetNs>> {
+        let paths = self.entrances.get(&netns);
+        paths.map_or(Ok(None), |paths| nodes::open(paths, netns))
+    }
+
+    /// Opens the namespace in which a door is; `None` where that is not there any more, or unknown.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_for(&self, door: DoorId) -> io::Result<Option<NetNs>> {
+        let netns = door.space.known();
+        netns.map_or(Ok(None), |netns| self.open(netns))
     }
 }

@@ -16,7 +16,7 @@ use super::{doors, named, output, signals::Signals, terminal};
 use crate::{
     audit::{Audit, AuditedDoor, Chains, InspectError, Keepers, Severity, inspect, judge},
     cli::{AuditArgs, AuditOutput, FailOn},
-    discover::{self, Discovered, Names, Selection, SourceOptions, scan},
+    discover::{Discovered, Names, Selection, SourceOptions, scan},
     model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
     preflight,
     sys::{netns::NetNs, privileges},
@@ -94,11 +94,9 @@ fn look(found: &Discovered) -> Seen {
         let Some(id) = door.id.space.known() else {
             continue;
         };
-        let namespace = namespaces.entry(id).or_insert_with(|| {
-            let entrances = found.entrances.get(&id).map(Vec::as_slice);
-            let opened = discover::open(entrances.unwrap_or_default(), id);
-            opened.map_err(|error| error.to_string())
-        });
+        let namespace = namespaces
+            .entry(id)
+            .or_insert_with(|| found.open(id).map_err(|error| error.to_string()));
         let namespace = match namespace {
             Ok(Some(namespace)) => namespace,
             // It has ended.

@@ -62,14 +62,15 @@ impl Names {
         let mut refused: Option<(io::Error, Vec<&str>)> = None;
         for (name, source, ask) in sources(options) {
             let (found, board) = (found.clone(), Arc::clone(&board));
-            let started = thread::Builder::new().name(name.into()).spawn(move || {
-                if let Some(context) = Context::new(found, Arc::clone(&board)) {
-                    run(source, ask, context, &board);
-                }
-            });
+            let started = thread::Builder::new()
+                .name(format!("names-{name}"))
+                .spawn(move || {
+                    if let Some(context) = Context::new(found, Arc::clone(&board)) {
+                        run(source, ask, context, &board);
+                    }
+                });
             if let Err(error) = started {
-                let names = &mut refused.get_or_insert((error, Vec::new())).1;
-                names.push(name.trim_start_matches("names-"));
+                refused.get_or_insert((error, Vec::new())).1.push(name);
             }
         }
         if let Some((error, names)) = refused {
@@ -120,17 +121,17 @@ fn sources(options: &SourceOptions) -> Vec<(&'static str, Source, Ask)> {
     let options = options.clone();
     let services = options.services;
     vec![
-        ("names-cni", Source::CniCache, Box::new(cni::run)),
-        ("names-runtime", Source::Runtime, Box::new(runtime::run)),
-        ("names-kubelet", Source::Kubelet, Box::new(kubelet::run)),
-        ("names-maps", Source::CiliumMaps, Box::new(maps::run)),
+        ("cni", Source::CniCache, Box::new(cni::run)),
+        ("runtime", Source::Runtime, Box::new(runtime::run)),
+        ("kubelet", Source::Kubelet, Box::new(kubelet::run)),
+        ("maps", Source::CiliumMaps, Box::new(maps::run)),
         (
-            "names-cilium",
+            "cilium",
             Source::Cilium,
             Box::new(move |context| cilium::run(context, services)),
         ),
         (
-            "names-kube",
+            "kube",
             Source::Kubernetes,
             Box::new(move |context| kubernetes::run(context, &options)),
         ),

@@ -269,7 +269,7 @@ impl Worker {
 
     fn attach(&mut self, door: Door) {
         self.failed.remove(&door.id);
-        let namespace = match self.found.open(door.id) {
+        let namespace = match self.found.open_for(door.id) {
             Ok(Some(namespace)) => namespace,
             // Gone, or about to be found under another path: the next look will tell.
             Ok(None) => return self.settle(door.id),
@@ -389,7 +389,7 @@ impl Worker {
         // A filter is removed by a request that counts in the namespace of the thread; where that
         // cannot be entered any more, the filter is gone with it.
         let name = safe(&held.door.interface);
-        let left = match self.found.open(held.door.id) {
+        let left = match self.found.open_for(held.door.id) {
             Ok(None) => return,
             Ok(Some(namespace)) => {
                 let detach = move || held.hooked.detach(&mut Visit::default());

@@ -32,7 +32,7 @@ pub enum AttachMode {
 /// Who shares the ingress and the egress hook, where that could be asked.
 pub(crate) type Chains = [Option<Chain>; 2];
 
-/// More than are open at once in looking for interfaces and asking for names.
+/// Left to whoever looks for interfaces and asks for names.
 const SPARE_DESCRIPTORS: u64 = 12;
 
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];

@@ -1,13 +1,13 @@
 //! Where it is to be verified: what is there, under the names that its sources give.
 
-use std::{mem, path::PathBuf, sync::Arc};
+use std::{mem, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
 use crate::{
     app::named,
-    discover::{self, Discovered, Names, Reports, Selection, SourceOptions, Watch},
+    discover::{Discovered, Names, Reports, Selection, SourceOptions, Watch},
     model::{Cluster, Door, NetNsId},
     sys::{netns::NetNs, symbols::Symbols},
     verify::{Party, Place},
@@ -114,8 +114,7 @@ impl Look {
                 party.name
             ),
         };
-        let paths: &[PathBuf] = self.found.entrances.get(&netns).map_or(&[], Vec::as_slice);
-        let opened = discover::open(paths, netns);
+        let opened = self.found.open(netns);
         let opened = opened.with_context(|| format!("cannot send from {}", party.name))?;
         let opened = opened.with_context(|| {
             format!(

@@ -105,7 +105,9 @@ impl Worker {
         let now = Instant::now();
         tour(|tour| {
             for room in asked.chunk_by_mut(|(a, _), (b, _)| a.door.id.space == b.door.id.space) {
-                let opened = room.first().map(|(held, _)| self.found.open(held.door.id));
+                let opened = room
+                    .first()
+                    .map(|(held, _)| self.found.open_for(held.door.id));
                 let netns = opened.and_then(|opened| opened.ok()?);
                 let entered = netns.is_some_and(|netns| tour.enter(&netns).is_ok());
                 let mut visit = Visit::default();

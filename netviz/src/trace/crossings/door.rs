@@ -86,7 +86,7 @@ impl<T: Target> Lookout<T> {
         }
         let vanished = || AttachError::Vanished.to_string();
         let namespace = found
-            .open(door.id)
+            .open_for(door.id)
             .map_err(|error| error.to_string())?
             .ok_or_else(vanished)?;
         let Copy {
@@ -149,7 +149,7 @@ impl<T: Target> Lookout<T> {
     /// an error where somebody took netviz away.
     pub(super) fn leave(mut self, found: &Discovered) -> Result<Option<Chains>, String> {
         // Where the namespace is gone, its filters are gone with it.
-        let opened = found.open(self.door).map_err(|error| error.to_string());
+        let opened = found.open_for(self.door).map_err(|error| error.to_string());
         let Some(namespace) = opened? else {
             return Ok(None);
         };
