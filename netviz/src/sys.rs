@@ -2,7 +2,7 @@
 
 pub mod bpf;
 pub mod btf;
-pub(crate) mod descriptors;
+pub mod descriptors;
 pub(crate) mod icmp;
 pub mod netlink;
 pub mod netns;

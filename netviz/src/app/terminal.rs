@@ -2,10 +2,7 @@
 
 mod taken;
 
-use std::{
-    io::{self, IsTerminal as _, Write},
-    thread,
-};
+use std::io::{self, IsTerminal as _, Write};
 
 use crossterm::{
     cursor::MoveTo,
@@ -60,16 +57,13 @@ pub(super) fn listen<T: Send + 'static>(
     wanted: impl Fn(Event) -> Option<T> + Send + 'static,
 ) -> io::Result<mpsc::UnboundedReceiver<T>> {
     let (sender, input) = mpsc::unbounded_channel();
-    thread::Builder::new()
-        .name("netviz-keys".into())
-        .spawn(move || {
-            while let Ok(event) = read() {
-                if wanted(event).is_some_and(|input| sender.send(input).is_err()) {
-                    return;
-                }
+    threads::start("netviz-keys", "reads the keys", move || {
+        while let Ok(event) = read() {
+            if wanted(event).is_some_and(|input| sender.send(input).is_err()) {
+                return;
             }
-        })
-        .map_err(|error| threads::refused("reads the keys", &error))?;
+        }
+    })?;
     Ok(input)
 }
 

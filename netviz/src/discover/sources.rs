@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use super::Discovered;
 use crate::{
     model::{NetNsId, Report, Source, Status},
-    sys::threads,
+    sys::{descriptors, threads},
 };
 
 /// A pod's name is written some 30 ms after its interface came: soon after a change is asked again …
@@ -166,6 +166,7 @@ impl Context {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
+            .map_err(descriptors::explained)
             .inspect_err(|error| log::warn!("cannot ask for names: {error}"))
             .ok()?;
         Some(Self {

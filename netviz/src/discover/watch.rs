@@ -78,10 +78,8 @@ impl Watch {
         let first = Arc::new(scan::look(selection, Absent::IsAnError, memory)?);
         let (sender, receiver) = watch::channel(first);
         let until = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("netviz-discover".into())
-            .spawn(move || watcher.run(&sender, &until))
-            .map_err(|error| threads::refused("looks for interfaces", &error))?;
+        let work = move || watcher.run(&sender, &until);
+        let thread = threads::start("netviz-discover", "looks for interfaces", work)?;
         Ok(Self {
             receiver,
             stop,

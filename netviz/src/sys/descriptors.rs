@@ -7,6 +7,9 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit};
 
+/// What is said where no file can be opened any more.
+pub(crate) const RAISE: &str = "raise the limit of open files (ulimit -n, fs.file-max)";
+
 /// Whether some `wanted` more files may be opened: the kernel gives the lowest number that is free, and
 /// none beyond the limit. Those that were closed in between are not told from those that were not.
 pub(crate) fn are_left(wanted: u64) -> bool {
@@ -19,6 +22,23 @@ pub(crate) fn are_left(wanted: u64) -> bool {
     }
 }
 
+/// Room for what comes before the first door: the runtime, its signals, a look.
+const TO_START: u64 = 12;
+
+/// Whether netviz can begin at all. Asked before tokio is, which panics where it can open nothing to
+/// hear signals with.
+///
+/// # Errors
+/// When too few files may be opened.
+pub fn are_enough_to_start() -> io::Result<()> {
+    if are_left(TO_START) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "too few files may be opened; {RAISE}"
+    )))
+}
+
 /// What was opened; `None` where it is not there, or not to be had.
 ///
 /// # Errors
@@ -27,13 +47,19 @@ pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Op
     match opened.map_err(Into::into) {
         Ok(there) => Ok(Some(there)),
         Err(error) => match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE) => {
-                let message =
-                    format!("{error}; raise the limit of open files (ulimit -n, fs.file-max)");
-                Err(io::Error::new(error.kind(), message))
-            }
-            Some(libc::ENOMEM) => Err(error),
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Err(explained(error)),
             _ => Ok(None),
         },
+    }
+}
+
+/// The error with its remedy, where there was no room for one more file.
+#[must_use]
+pub fn explained(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => {
+            io::Error::new(error.kind(), format!("{error}; {RAISE}"))
+        }
+        _ => error,
     }
 }

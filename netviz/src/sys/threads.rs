@@ -1,7 +1,10 @@
 //! Threads that may be refused: near the limit of a cgroup's processes that is an error like any other,
 //! in one line.
 
-use std::{io, thread};
+use std::{
+    io,
+    thread::{self, JoinHandle},
+};
 
 use tokio::sync::oneshot;
 
@@ -11,6 +14,19 @@ pub(crate) fn refused(does: &str, error: &io::Error) -> io::Error {
         "cannot start the thread that {does}: {error}; raise pids.max of its cgroup (TasksMax of a systemd unit), or ulimit -u"
     );
     io::Error::new(error.kind(), message)
+}
+
+/// Starts `work` on a thread called `name`; `does` says what it is for.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(crate) fn start<T: Send + 'static>(
+    name: &str,
+    does: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let builder = thread::Builder::new().name(name.into());
+    builder.spawn(work).map_err(|error| refused(does, &error))
 }
 
 /// Runs `work` on a thread of its own, which ends with it, and waits for that; `does` says what it is

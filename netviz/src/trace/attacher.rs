@@ -97,10 +97,9 @@ impl Attacher {
     ) -> Result<Self, TraceError> {
         let expedite = options.fast.then(Expedite::new).transpose()?;
         let (commands, receiver) = std_mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("netviz-attach".into())
-            .spawn(move || Worker::new(options.mode, expedite, events).run(&receiver))
-            .map_err(|error| TraceError::Thread(threads::refused("attaches", &error)))?;
+        let work = move || Worker::new(options.mode, expedite, events).run(&receiver);
+        let thread =
+            threads::start("netviz-attach", "attaches", work).map_err(TraceError::Thread)?;
         Ok(Self {
             commands,
             thread: Some(thread),

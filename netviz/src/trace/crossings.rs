@@ -98,10 +98,9 @@ pub fn watch<T: Target>(
     let (stand, standing) = oneshot::channel();
     let (tell, news) = mpsc::unbounded_channel();
     let worker = Worker::new(found, options.mode, expedite);
-    let thread = thread::Builder::new()
-        .name("netviz-watch".into())
-        .spawn(move || worker.run(doors, &target, ended, stand, &tell))
-        .map_err(|error| TraceError::Thread(threads::refused("looks out at the doors", &error)))?;
+    let work = move || worker.run(doors, &target, ended, stand, &tell);
+    let thread = threads::start("netviz-watch", "looks out at the doors", work)
+        .map_err(TraceError::Thread)?;
     let crossings = Crossings {
         end: Some(end),
         thread: Some(thread),

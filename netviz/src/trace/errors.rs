@@ -6,6 +6,7 @@ use aya::{maps::MapError, programs::ProgramError, sys::SyscallError};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::load::LoadError;
+use crate::sys::descriptors::RAISE;
 
 pub(super) fn explain_load(error: &LoadError) -> String {
     match error {
@@ -48,7 +49,7 @@ fn remedy(code: Option<i32>, text: String) -> String {
         Some(libc::EPERM | libc::EACCES) => {
             "run netviz as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
         }
-        Some(libc::EMFILE) => "raise the limit of open files (ulimit -n), each door needs three",
+        Some(libc::EMFILE | libc::ENFILE) => RAISE,
         Some(libc::ENOENT | libc::EOPNOTSUPP) => {
             "the kernel has neither tcx nor clsact: it needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF"
         }

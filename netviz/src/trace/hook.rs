@@ -55,7 +55,8 @@ pub(crate) enum AttachError {
     /// The rest is for whoever looks for interfaces: a namespace that could not be opened would look as if
     /// it had gone.
     #[error(
-        "too few files may still be opened; raise the limit of open files (ulimit -n), each door needs three"
+        "too few files may still be opened, and each door needs three; {}",
+        descriptors::RAISE
     )]
     Scarce,
     #[error("cannot load the counting programs: {}", explain_load(.0))]

@@ -188,20 +188,18 @@ pub fn start(
 ) -> io::Result<Probing> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    let thread = thread::Builder::new()
-        .name("netviz-probe".into())
-        .spawn(move || {
-            let entered = namespace.run(|| Run::open(&aims, manner, &reports).work(&told));
-            if let Err(error) = entered {
-                let reason = format!("cannot enter the network namespace of the sender: {error}");
-                for aim in &aims {
-                    let reason = reason.clone();
-                    let flow = aim.flow;
-                    let _ = reports.send(Report::Failed { flow, reason });
-                }
+    let work = move || {
+        let entered = namespace.run(|| Run::open(&aims, manner, &reports).work(&told));
+        if let Err(error) = entered {
+            let reason = format!("cannot enter the network namespace of the sender: {error}");
+            for aim in &aims {
+                let reason = reason.clone();
+                let flow = aim.flow;
+                let _ = reports.send(Report::Failed { flow, reason });
             }
-        })
-        .map_err(|error| threads::refused("sends", &error))?;
+        }
+    };
+    let thread = threads::start("netviz-probe", "sends", work)?;
     Ok(Probing {
         stop,
         thread: Some(thread),

@@ -106,6 +106,33 @@ fn of_descriptors() {
         .holds(SCENARIO);
 }
 
+/// With too few for anything at all: it says so, or goes on without what it cannot have.
+#[test]
+fn of_descriptors_from_the_start() {
+    let ([near, _far], ..) = two_rooms();
+    let limits = if is_emulated() {
+        vec![6, 7, 8, 40, 256]
+    } else {
+        (6..64).collect()
+    };
+    let mut started = 0;
+    for most in limits {
+        let mut command = netviz(&near, &["--once", "--watch", "50ms", "-o", "json"]);
+        few_descriptors(&mut command, most);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => started += 1,
+            Some(1) => assert!(
+                said.contains("; raise the limit of open files"),
+                "{most}: {said}"
+            ),
+            _ => panic!("{most}: {} {said}", output.status),
+        }
+    }
+    assert!(started > 0, "it never started");
+}
+
 fn few_descriptors(command: &mut Command, most: u64) {
     let limit = move || Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?);
     // SAFETY: one system call.

@@ -30,8 +30,7 @@ pub(super) fn start(look: &Look) -> Option<CiliumDropping> {
         .collect();
     let (end, ended) = mpsc::channel();
     let (ready, begun) = mpsc::channel();
-    let thread = thread::Builder::new().name("cilium drops".into());
-    let thread = thread.spawn(move || {
+    let work = move || {
         let read = |(index, roots): (usize, Vec<PathBuf>)| {
             let before = drops::read(&roots)?;
             Some((index, roots, before))
@@ -41,9 +40,9 @@ pub(super) fn start(look: &Look) -> Option<CiliumDropping> {
             return CiliumDrops::new();
         }
         before.into_iter().filter_map(more).collect()
-    });
-    let thread = thread
-        .inspect_err(|error| log::warn!("{}", threads::refused("asks Cilium what it drops", error)))
+    };
+    let thread = threads::start("netviz-drops", "asks Cilium what it drops", work)
+        .inspect_err(|error| log::warn!("{error}"))
         .ok()?;
     // Where it is dropped, the thread ends by itself.
     (begun.recv() == Ok(true)).then_some(CiliumDropping { end, thread })
