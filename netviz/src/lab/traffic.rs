@@ -14,6 +14,8 @@ use crate::sys::{icmp, netns::NetNs, threads};
 
 /// After this long without an answer, a packet counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same, of packets behind one that was lost: it has waited for what is slow to begin.
+const LESS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a ping asks to have back.
 const PAYLOAD: &[u8] = b"netviz laboratory echo, 32 bytes";
@@ -33,7 +35,8 @@ pub fn ping(from: &NetNs, to: IpAddr, count: u16) -> io::Result<u16> {
             socket.send(&ping_request(to, identifier, sequence))?;
             let wanted = Some((identifier, sequence));
             let found = |datagram: &[u8]| icmp::reply(datagram, is_v4) == wanted;
-            answered += u16::from(receive(&socket, found)?);
+            let patience = patience(answered == sequence);
+            answered += u16::from(receive(&socket, patience, found)?);
         }
         Ok(answered)
     })?
@@ -50,7 +53,8 @@ pub fn udp(from: &NetNs, to: SocketAddr, count: u16, size: usize) -> io::Result<
             let mut datagram = vec![0x6e; size.max(2)];
             datagram[..2].copy_from_slice(&sequence.to_be_bytes());
             socket.send(&datagram)?;
-            answered += u16::from(receive(&socket, |answer| answer == datagram)?);
+            let patience = patience(answered == sequence);
+            answered += u16::from(receive(&socket, patience, |answer| answer == datagram)?);
         }
         Ok(answered)
     })?
@@ -91,9 +95,21 @@ pub(super) fn next_identifier() -> u16 {
     NEXT.fetch_add(1, Ordering::Relaxed) % IDENTIFIERS
 }
 
+fn patience(none_was_lost: bool) -> Duration {
+    if none_was_lost {
+        PATIENCE
+    } else {
+        LESS_PATIENCE
+    }
+}
+
 /// Waits for a datagram that is `wanted`; others are passed over.
-fn receive(socket: &UdpSocket, wanted: impl Fn(&[u8]) -> bool) -> io::Result<bool> {
-    let until = Instant::now() + PATIENCE;
+fn receive(
+    socket: &UdpSocket,
+    patience: Duration,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> io::Result<bool> {
+    let until = Instant::now() + patience;
     let mut datagram = vec![0; 65_536];
     loop {
         let left = until.saturating_duration_since(Instant::now());
