@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::MetadataExt as _, process::CommandExt as _},
+    },
     process::{Child, Command, Stdio},
 };
 
@@ -14,6 +17,7 @@ use netviz_tests::{
     wait::wait_until,
 };
 use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         ptrace,
         signal::{Signal, kill},
@@ -35,10 +39,14 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-fn ask(guard: &mut Running, message: &[u8]) -> u8 {
+/// Asks for the switch to be on; what the guard will put back, or a letter where another one has it.
+fn ask(guard: &mut Running) -> u8 {
     let input = guard.0.stdin.as_mut().unwrap();
-    input.write_all(message).unwrap();
-    answer(guard)
+    input.write_all(b"1").unwrap();
+    let before = answer(guard);
+    // It is on.
+    answer(guard);
+    before
 }
 
 fn answer(guard: &mut Running) -> u8 {
@@ -51,7 +59,7 @@ fn answer(guard: &mut Running) -> u8 {
 /// A guard that has the switch on; when it was another one that had it on at first, after that.
 fn holding() -> Running {
     let mut guard = idle();
-    let holds = wait_until(second() * 20, || ask(&mut guard, b"1").is_ascii_digit());
+    let holds = wait_until(second() * 20, || ask(&mut guard).is_ascii_digit());
     assert!(holds, "another one has the switch on, and does not end");
     guard
 }
@@ -90,7 +98,7 @@ fn a_signal_for_all_does_not_end_the_guard() {
         kill(own, signal).unwrap();
         kill(group, signal).unwrap();
         // It answers, so it is there.
-        ask(&mut guard, b"1");
+        ask(&mut guard);
     }
     assert_eq!(switch().trim(), "1");
     end(guard);
@@ -107,7 +115,7 @@ fn two_in_a_hurry_leave_the_switch_as_it_was() {
     let before = at_rest();
     for first_goes_first in [true, false] {
         let (first, mut late) = (holding(), idle());
-        let answer = ask(&mut late, b"1");
+        let answer = ask(&mut late);
         assert!(!answer.is_ascii_digit(), "{answer}: both hold it");
         assert_eq!(switch().trim(), "1");
         let (one, other) = if first_goes_first {
@@ -149,12 +157,23 @@ fn holds_the_switch(guard: Pid) -> bool {
     })
 }
 
+/// Whether something was said to the guard that it has not read.
+fn is_asked(guard: Pid) -> bool {
+    let input = File::open(format!("/proc/{guard}/fd/0")).unwrap();
+    let mut inputs = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    poll(&mut inputs, PollTimeout::ZERO).unwrap() > 0
+}
+
 /// Leads the guard from one system call to the next until it holds the switch and has it on, and kills it
 /// there; false when it does not come to that. However little of a processor it and this test get, and
-/// however short it is on, it is not missed.
-fn kill_at_the_switch(guard: Pid) -> bool {
+/// however short it is on, it is not missed. Meanwhile `other` has the switch on until the guard is asked.
+fn kill_at_the_switch(guard: Pid, other: Option<Running>) -> bool {
     ptrace::seize(guard, ptrace::Options::empty()).unwrap();
     ptrace::interrupt(guard).unwrap();
+    if let Some(other) = other {
+        wait_until(second() * 20, || is_asked(guard));
+        end(other);
+    }
     let on = || switch().trim() == "1" && holds_the_switch(guard);
     let there = wait_until(second() * 5, || {
         loop {
@@ -171,15 +190,17 @@ fn kill_at_the_switch(guard: Pid) -> bool {
     there
 }
 
-/// A netviz whose guard was killed while the switch was on; none where another netviz had it.
-fn without_a_guard(command: &mut Command) -> Option<Running> {
+/// A netviz whose guard was killed while the switch was on; none where it never had it. Whether another
+/// one had the switch on when netviz asked for it.
+fn without_a_guard(command: &mut Command, another_has_it: bool) -> Option<Running> {
+    let other = another_has_it.then(holding);
     let netviz = Running::start(command).unwrap();
     let mut guard = None;
     wait_until(second() * 10, || {
         guard = guard_of(&netviz);
         guard.is_some()
     });
-    kill_at_the_switch(guard.expect("no guard")).then_some(netviz)
+    kill_at_the_switch(guard.expect("no guard"), other).then_some(netviz)
 }
 
 /// A guard that was killed while the switch was on does not put it back: netviz does, and goes on.
@@ -199,12 +220,14 @@ fn what_a_killed_guard_leaves_is_put_back() {
         .args(["doors", "--netns", &doors.name(), "--fast-attach"])
         .args(["-o", "jsonl"])
         .stdout(Stdio::null());
-    let netviz = (0..5).find_map(|_| without_a_guard(&mut command));
-    let mut netviz = netviz.expect("no guard was ever seen to hold the switch");
-    let put_back = wait_until(second() * 20, || at_rest() == before);
-    assert!(put_back, "{SWITCH}: {}", at_rest());
-    assert!(netviz.0.try_wait().unwrap().is_none());
-    kill(pid(&netviz.0), Signal::SIGTERM).unwrap();
-    assert!(netviz.0.wait().unwrap().success());
-    assert_eq!(at_rest(), before);
+    for another_has_it in [false, true] {
+        let netviz = (0..5).find_map(|_| without_a_guard(&mut command, another_has_it));
+        let mut netviz = netviz.expect("no guard was ever seen to hold the switch");
+        let put_back = wait_until(second() * 20, || at_rest() == before);
+        assert!(put_back, "{SWITCH}: {}", at_rest());
+        assert!(netviz.0.try_wait().unwrap().is_none());
+        kill(pid(&netviz.0), Signal::SIGTERM).unwrap();
+        assert!(netviz.0.wait().unwrap().success());
+        assert_eq!(at_rest(), before);
+    }
 }

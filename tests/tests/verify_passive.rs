@@ -354,11 +354,7 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
         said.json
     );
     let all = traffic["request_packets"].as_u64().unwrap();
-    assert!(
-        all > 4_000 && all > number(&said, "sent"),
-        "{:#}",
-        said.json
-    );
+    assert!(all > number(&said, "sent"), "{:#}", said.json);
     // A queue on the way may be too short for them: then that is what it says.
     match said.verdict() {
         "verified" => whole(&said),
@@ -366,7 +362,7 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
         other => panic!("{other} {:#}, {received} received", said.json),
     }
     for row in said.json["request"].as_array().unwrap() {
-        assert!(row["packets"].as_u64() > Some(1_000), "{row:#}");
+        assert!(row["packets"].as_u64() > row["seen"].as_u64(), "{row:#}");
     }
 }
 

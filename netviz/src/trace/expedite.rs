@@ -66,30 +66,29 @@ impl Expedite {
 
     /// Turns it on or back; returns once the kernel has it.
     pub(crate) fn set(&mut self, on: bool) {
-        if self.on == on {
+        // Without an input, the guard was given up.
+        if self.on == on || self.guard.stdin.is_none() {
             return;
         }
+        if self.ask(on).is_err() {
+            log::warn!("the guard of {SWITCH} does not answer: attaching goes on without it");
+            drop(self.guard.stdin.take());
+            self.put_back();
+        }
+    }
+
+    fn ask(&mut self, on: bool) -> io::Result<()> {
+        let pipe = self.guard.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        pipe.write_all(if on { b"1" } else { b"0" })?;
         if on {
-            // Off, it was nobody's: that is what is put back should the guard die before it answers.
-            let was = fs::read(SWITCH).unwrap_or_default();
-            self.before = (was.trim_ascii() == b"0").then_some(b'0');
+            self.before = Some(self.answer()?).filter(u8::is_ascii_digit);
         }
-        let message: &[u8] = if on { b"1" } else { b"0" };
-        let sent = self
-            .guard
-            .stdin
-            .as_mut()
-            .is_some_and(|pipe| pipe.write_all(message).is_ok());
-        match sent.then(|| self.answer()) {
-            Some(Ok(answer)) => {
-                self.on = on;
-                self.before = Some(answer).filter(|_| on).filter(u8::is_ascii_digit);
-            }
-            _ => {
-                log::warn!("the guard of {SWITCH} does not answer: attaching goes on without it");
-                self.put_back();
-            }
+        self.answer()?;
+        self.on = on;
+        if !on {
+            self.before = None;
         }
+        Ok(())
     }
 
     fn answer(&mut self) -> io::Result<u8> {
@@ -108,7 +107,6 @@ impl Expedite {
         let Some(before) = self.before.take() else {
             return;
         };
-        self.on = false;
         if let Err(error) = write_back(before) {
             let before = char::from(before);
             log::warn!(
@@ -160,13 +158,19 @@ pub fn guard() -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(b"r").and_then(|()| output.flush())?;
     let mut byte = [0];
-    while input.read(&mut byte)? == 1 {
-        let answer = match byte[0] {
-            b'1' => switch.turn_on()?,
-            _ => switch.put_back().map(|()| DONE)?,
-        };
-        // A netviz that was killed does not read the answer.
+    // A netviz that was killed does not read the answers.
+    let mut tell = |answer| {
         let _ = output.write_all(&[answer]).and_then(|()| output.flush());
+    };
+    while input.read(&mut byte)? == 1 {
+        if byte[0] == b'1' {
+            // Told first: should this guard be killed with the switch on, netviz knows what to put back.
+            tell(switch.take()?);
+            switch.turn_on()?;
+        } else {
+            switch.put_back()?;
+        }
+        tell(DONE);
     }
     switch.put_back()
 }
@@ -181,16 +185,23 @@ struct Switch {
 }
 
 impl Switch {
-    /// Where another guard holds it, it is on already. The answer is what this one has to put back.
-    fn turn_on(&mut self) -> io::Result<u8> {
+    /// What this one has to put back from now on. [`DONE`] where another guard holds the switch: it is on
+    /// already.
+    fn take(&mut self) -> io::Result<u8> {
         if self.before.is_none() && self.file.try_lock().is_ok() {
             self.before = Some(fs::read(SWITCH)?);
-            fs::write(SWITCH, b"1")?;
         }
         Ok(match self.before.as_deref().map(<[u8]>::trim_ascii) {
             Some([digit]) => *digit,
             _ => DONE,
         })
+    }
+
+    fn turn_on(&self) -> io::Result<()> {
+        if self.before.is_none() {
+            return Ok(());
+        }
+        fs::write(SWITCH, b"1")
     }
 
     fn put_back(&mut self) -> io::Result<()> {
