@@ -233,7 +233,7 @@ fn what_a_killed_guard_leaves_is_put_back() {
         .args(["-o", "jsonl"])
         .stdout(Stdio::null());
     for another_has_it in [false, true] {
-        let netviz = (0..5).find_map(|_| without_a_guard(&mut command, another_has_it));
+        let netviz = (0..20).find_map(|_| without_a_guard(&mut command, another_has_it));
         let mut netviz = netviz.expect("no guard was ever seen to hold the switch");
         let put_back = wait_until(second() * 20, || at_rest() == before);
         assert!(put_back, "{SWITCH}: {}", at_rest());
