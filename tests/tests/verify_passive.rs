@@ -32,6 +32,8 @@ use netviz_tests::{
 use nix::sys::signal::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long it is looked at what is sent, where little comes of it in the ordinary time.
+const LONG: &str = "4s";
 
 struct Site {
     lab: Lab,
@@ -79,6 +81,11 @@ impl Site {
 
     /// Looks at what `send` sends again and again meanwhile.
     fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> Said {
+        let window = if is_emulated() { LONG } else { "600ms" };
+        self.passive_for(window, words, send)
+    }
+
+    fn passive_for(&self, window: &str, words: &[&str], send: impl Fn() + Sync) -> Said {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -91,7 +98,7 @@ impl Site {
                     "verify",
                     "--passive",
                     "--for",
-                    if is_emulated() { "4s" } else { "600ms" },
+                    window,
                     "--fast-attach",
                     "-o",
                     "json",
@@ -343,7 +350,8 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
     let netns = site.netns(a);
     let mut sink = send::Sink::open(&site.netns(c)).unwrap();
     let (from, to) = (a.address.to_string(), c.address.to_string());
-    let said = site.passive(&[&from, &to], || {
+    // However little of a processor the sender gets.
+    let said = site.passive_for(LONG, &[&from, &to], || {
         send::datagrams(&netns, c.address, 1_000, 60).unwrap();
     });
     let received = sink.received();
@@ -354,7 +362,11 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
         said.json
     );
     let all = traffic["request_packets"].as_u64().unwrap();
-    assert!(all > number(&said, "sent"), "{:#}", said.json);
+    assert!(
+        all > 4_000 && all > number(&said, "sent"),
+        "{:#}",
+        said.json
+    );
     // A queue on the way may be too short for them: then that is what it says.
     match said.verdict() {
         "verified" => whole(&said),
@@ -362,7 +374,7 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
         other => panic!("{other} {:#}, {received} received", said.json),
     }
     for row in said.json["request"].as_array().unwrap() {
-        assert!(row["packets"].as_u64() > row["seen"].as_u64(), "{row:#}");
+        assert!(row["packets"].as_u64() > Some(1_000), "{row:#}");
     }
 }
 
