@@ -1,8 +1,8 @@
 //! `cargo xtask kernels`: the kernel tests and the demo on Debian's kernels, each booted in QEMU.
 //!
 //! What runs in a guest are the very test programs of the ordinary run, with the C library that
-//! they were linked with, and the released netviz, in an initramfs that has nothing else. A test
-//! file that is added under `tests/tests` runs there by itself.
+//! they were linked with, and netviz, in an initramfs that has nothing else. A test file that is
+//! added under `tests/tests` runs there by itself.
 
 mod archive;
 mod console;
@@ -47,12 +47,12 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// Guests that run at a time: each has two processors, and emulates them.
 const AT_A_TIME: usize = 2;
 
-/// Which scenarios are run.
+/// Which scenarios are run, and with which netviz the demo among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Those that do not take minutes.
+    /// Those that do not take minutes, with netviz as it was built for the tests.
     Quick,
-    /// All.
+    /// All, with the static binary: it takes longer to build than all the tests do.
     Whole,
 }
 
@@ -173,7 +173,13 @@ fn have(release: Release) -> Result<Kernel> {
 fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let start = Instant::now();
     let programs = step("building the test programs", programs::build)?;
-    let released = dist::build(Progress::Shown)?;
+    let netviz = match extent {
+        Extent::Quick => programs
+            .netviz
+            .clone()
+            .context("cargo built no netviz for the tests")?,
+        Extent::Whole => dist::build(Progress::Shown)?,
+    };
     let mut scenarios = scenario::all(&programs, filters)?;
     if extent == Extent::Quick {
         let all = scenarios.len();
@@ -186,7 +192,7 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     if scenarios.is_empty() {
         bail!("no scenario has {} in its name", filters.join(" or "));
     }
-    let base = image::base(&programs, &released, &scenarios)?;
+    let base = image::base(&programs, &netviz, &scenarios)?;
     let reports = side_by_side(kernels, AT_A_TIME, |kernel| boot(kernel, &base, &scenarios));
     let table = table::draw(kernels, &scenarios, &reports);
     say(format_args!(

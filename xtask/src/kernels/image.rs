@@ -1,9 +1,10 @@
 //! The guests' initramfs: test programs where they are on this machine, with the C library they
-//! were linked with, the released netviz, busybox, and each kernel's own modules.
+//! were linked with, netviz, busybox, and each kernel's own modules.
 
 use std::{
+    collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -13,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     directory, modules,
     package::Kernel,
-    scenario::{self, NETVIZ, Scenario},
+    scenario::{self, LIMIT, NETVIZ, Scenario},
 };
 use crate::{
     machine,
@@ -26,8 +27,8 @@ const INIT: &str = include_str!("init.sh");
 /// What all guests have in common, as an archive.
 pub(super) struct Base(PathBuf);
 
-/// Puts together what all guests have in common.
-pub(super) fn base(programs: &Programs, released: &Path, scenarios: &[Scenario]) -> Result<Base> {
+/// Puts together what all guests have in common; `netviz` is the one of the demo.
+pub(super) fn base(programs: &Programs, netviz: &Path, scenarios: &[Scenario]) -> Result<Base> {
     let stage = fresh(&directory().join("base"))?;
     for name in ["proc", "sys", "dev", "run", "tmp", "bin", "etc"] {
         fs::create_dir_all(stage.join(name))?;
@@ -37,9 +38,13 @@ pub(super) fn base(programs: &Programs, released: &Path, scenarios: &[Scenario])
     let init = stage.join("init");
     fs::write(&init, INIT)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
-    fs::copy(released, stage.join(&NETVIZ[1..]))?;
-    let tests = scenario::tests(programs).map(|it| &it.path);
-    for program in tests.chain(&programs.netviz) {
+    symlink(netviz, stage.join(&NETVIZ[1..]))?;
+    let tests = scenario::tests(programs).map(|it| it.path.as_path());
+    let programs: BTreeSet<_> = tests
+        .chain(programs.netviz.as_deref())
+        .chain([netviz])
+        .collect();
+    for program in programs {
         place(program, &stage)?;
     }
     // What a running Cilium has shown: tests compare with it, by the path that they were built at.
@@ -74,7 +79,7 @@ pub(super) fn build(kernel: &Kernel, base: &Base) -> Result<PathBuf> {
 
 /// What the guest's init reads: a name, a limit in seconds and a command in each line.
 fn list(scenarios: &[Scenario]) -> String {
-    let line = |it: &Scenario| format!("{} {} {}\n", it.name, it.limit().as_secs(), it.command());
+    let line = |it: &Scenario| format!("{} {} {}\n", it.name, LIMIT.as_secs(), it.command());
     scenarios.iter().map(line).collect()
 }
 

@@ -79,9 +79,8 @@ const MODES: [&str; 5] = [
     "native-endpoint-routes",
 ];
 
-/// Emulated, on a machine that does other things, a test takes some ten times as long.
-const TEST_LIMIT: Duration = Duration::from_secs(480);
-const DEMO_LIMIT: Duration = Duration::from_secs(60);
+/// For one scenario. Emulated, on a machine that does other things, it takes some ten times as long.
+pub(super) const LIMIT: Duration = Duration::from_secs(480);
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,14 +120,6 @@ impl Scenario {
         self.name.split("::").next().unwrap_or_default()
     }
 
-    /// How long it may take.
-    pub(super) fn limit(&self) -> Duration {
-        match self.kind {
-            Kind::Test { .. } => TEST_LIMIT,
-            Kind::Demo { .. } => DEMO_LIMIT,
-        }
-    }
-
     /// For the guest's shell. No word has a space or a quote in it.
     pub(super) fn command(&self) -> String {
         match &self.kind {
@@ -145,7 +136,7 @@ impl Scenario {
     }
 }
 
-/// Where the released binary is in a guest.
+/// What leads to netviz in a guest.
 pub(super) const NETVIZ: &str = "/bin/netviz";
 
 /// The programs that run in guests.

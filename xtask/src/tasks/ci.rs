@@ -4,7 +4,7 @@ use std::{env::consts::ARCH, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::test;
+use super::test::{self, Amount};
 use crate::{
     machine::{self, BPF_TARGET},
     process::{self, cargo, rustup_run, say, seconds, step, target},
@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut lint)
     })?;
     step("rustdoc", rustdoc)?;
-    test::tests(false, &[])?;
+    test::tests(Amount::Gate, &[])?;
     say(format_args!(
         "ci: all passed in {}",
         seconds(start.elapsed())

@@ -38,6 +38,17 @@ const LONG: [(&str, &str); 4] = [
     (PODS_VARIABLE, PODS),
 ];
 
+/// How much is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Amount {
+    /// What does not take long.
+    Ordinary,
+    /// Also the static binary, which takes longest to build.
+    Gate,
+    /// Also what takes long, and all other kernels.
+    All,
+}
+
 /// Tests that cargo builds and runs at once.
 struct Group {
     name: &'static str,
@@ -85,7 +96,8 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     if all {
         setup::browser()?;
     }
-    tests(all, args)?;
+    let amount = if all { Amount::All } else { Amount::Ordinary };
+    tests(amount, args)?;
     if all && args.is_empty() {
         mutants::run(&[])?;
     }
@@ -93,10 +105,11 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
 }
 
 /// Runs the tests on a machine that is prepared.
-pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
+pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
     let skipped = Collected::begin(&target().join("skipped.txt"))?;
     let faults = Collected::begin(&target().join("faults.txt"))?;
+    let all = amount == Amount::All;
     let mut tests = Tests {
         all,
         args,
@@ -120,14 +133,14 @@ pub(super) fn tests(all: bool, args: &[OsString]) -> Result<()> {
     } else if all {
         // Not side by side: the fuzzing alone would keep the guests from the processors for an hour.
         tests.here(programs)?;
-        tests.take(elsewhere(Extent::Whole));
+        tests.take(elsewhere(amount));
     } else {
         thread::scope(|scope| {
             let beside = scope.spawn(|| {
                 if let Err(error) = machine::give_way() {
                     say(format_args!("the tests have company: {error}"));
                 }
-                elsewhere(Extent::Quick)
+                elsewhere(amount)
             });
             let ran = tests.here(programs);
             let elsewhere = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -253,14 +266,19 @@ impl Tests<'_> {
 
 /// What became of that which needs nothing of this kernel but processors.
 struct Elsewhere {
-    /// It is built and starts in an empty root.
+    /// Where it was asked for, it is built and starts in an empty root.
     binary: Result<()>,
     kernels: Result<Table>,
 }
 
-fn elsewhere(extent: Extent) -> Elsewhere {
+fn elsewhere(amount: Amount) -> Elsewhere {
+    let (binary, extent) = match amount {
+        Amount::Ordinary => (Ok(()), Extent::Quick),
+        Amount::Gate => (dist::in_tests(), Extent::Quick),
+        Amount::All => (dist::in_tests(), Extent::Whole),
+    };
     Elsewhere {
-        binary: dist::in_tests(),
+        binary,
         kernels: step("testing other kernels", || kernels::in_tests(extent)),
     }
 }
