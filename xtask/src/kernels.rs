@@ -74,25 +74,39 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
     Ok(())
 }
 
-/// Runs them as a part of all tests. A kernel that is out of reach, for want of a network, is said to be
-/// skipped, and why; one that cannot be had for another reason has failed.
-pub(crate) fn in_tests(extent: Extent) -> Result<Table> {
-    let releases = match extent {
-        Extent::Quick => &Release::OFTEN,
-        Extent::Whole => Release::all(),
-    };
-    let had = match prepare() {
-        Ok(()) => gather(releases, package::is_cached, have),
-        Err(error) if is_out_of_reach(&error) => Gathered::nothing(releases, &error),
-        Err(error) => return Err(error),
-    };
-    let mut table = match had.kernels.as_slice() {
-        [] => Table::default(),
-        kernels => on(kernels, &[], extent)?,
-    };
-    table.skipped.extend(had.skipped);
-    table.failures.extend(had.failures);
-    Ok(table)
+/// Kernels for a part of all tests.
+pub(crate) struct Ready {
+    extent: Extent,
+    had: Gathered<Kernel>,
+}
+
+impl Ready {
+    /// Has what is needed, as far as that is to be had. A kernel that is out of reach, for want of a
+    /// network, is said to be skipped, and why; one that cannot be had for another reason has failed.
+    pub(crate) fn get(extent: Extent) -> Result<Self> {
+        let releases = match extent {
+            Extent::Quick => &Release::OFTEN,
+            Extent::Whole => Release::all(),
+        };
+        let had = match prepare() {
+            Ok(()) => gather(releases, package::is_cached, have),
+            Err(error) if is_out_of_reach(&error) => Gathered::nothing(releases, &error),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { extent, had })
+    }
+
+    /// Runs the scenarios.
+    pub(crate) fn run(self) -> Result<Table> {
+        let Self { extent, had } = self;
+        let mut table = match had.kernels.as_slice() {
+            [] => Table::default(),
+            kernels => on(kernels, &[], extent)?,
+        };
+        table.skipped.extend(had.skipped);
+        table.failures.extend(had.failures);
+        Ok(table)
+    }
 }
 
 /// Kernels that are there, and why the others are not.

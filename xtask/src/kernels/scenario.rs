@@ -66,7 +66,7 @@ const OFTEN: [&str; 17] = [
     "faults::frames::",
     "faults::places::",
     "faults::queues::",
-    "faults::rivals::",
+    "faults::rivals::a_fight",
     "test_run::",
 ];
 

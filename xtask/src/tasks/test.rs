@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{dist, run::Run, tally::Tally};
 use crate::{
     collected::{Collected, SKIPPED_VARIABLE},
-    kernels::{self, Extent, Table},
+    kernels::{self, Extent},
     machine, mutants,
     process::{cargo, say, seconds, side_by_side, step, target},
     programs::{self, AT_A_TIME, Program},
@@ -130,23 +130,20 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
     // What was asked for by name is asked of this machine's kernel.
     if !args.is_empty() {
         tests.here(programs)?;
-    } else if all {
-        // Not side by side: the fuzzing alone would keep the guests from the processors for an hour.
-        tests.here(programs)?;
-        tests.take(elsewhere(amount));
     } else {
-        thread::scope(|scope| {
+        let elsewhere = thread::scope(|scope| -> Result<_> {
             let beside = scope.spawn(|| {
                 if let Err(error) = machine::give_way() {
                     say(format_args!("the tests have company: {error}"));
                 }
-                elsewhere(amount)
+                Elsewhere::prepare(amount)
             });
             let ran = tests.here(programs);
-            let elsewhere = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
-            tests.take(elsewhere);
-            ran
+            let ready = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
+            ran.map(|()| ready)
         })?;
+        // Not beside them: both want all processors, and each of them waits for things with a limit.
+        tests.elsewhere(elsewhere);
     }
     let Tests {
         mut total,
@@ -241,12 +238,13 @@ impl Tests<'_> {
         Ok(())
     }
 
-    fn take(&mut self, elsewhere: Elsewhere) {
-        let Elsewhere { binary, kernels } = elsewhere;
+    /// Runs what other kernels are asked.
+    fn elsewhere(&mut self, ready: Elsewhere) {
+        let Elsewhere { binary, kernels } = ready;
         if let Err(error) = binary {
             self.broken.push(format!("the static binary: {error:#}"));
         }
-        match kernels {
+        match step("testing other kernels", || kernels?.run()) {
             Ok(table) => {
                 print!("{table}");
                 for line in &table.skipped {
@@ -264,22 +262,26 @@ impl Tests<'_> {
     }
 }
 
-/// What became of that which needs nothing of this kernel but processors.
+/// What is tested elsewhere than on this kernel: got ready beside the tests on it.
 struct Elsewhere {
     /// Where it was asked for, it is built and starts in an empty root.
     binary: Result<()>,
-    kernels: Result<Table>,
+    kernels: Result<kernels::Ready>,
 }
 
-fn elsewhere(amount: Amount) -> Elsewhere {
-    let (binary, extent) = match amount {
-        Amount::Ordinary => (Ok(()), Extent::Quick),
-        Amount::Gate => (dist::in_tests(), Extent::Quick),
-        Amount::All => (dist::in_tests(), Extent::Whole),
-    };
-    Elsewhere {
-        binary,
-        kernels: step("testing other kernels", || kernels::in_tests(extent)),
+impl Elsewhere {
+    fn prepare(amount: Amount) -> Self {
+        let (binary, extent) = match amount {
+            Amount::Ordinary => (Ok(()), Extent::Quick),
+            Amount::Gate => (dist::in_tests(), Extent::Quick),
+            Amount::All => (dist::in_tests(), Extent::Whole),
+        };
+        Self {
+            binary,
+            kernels: step("getting other kernels ready", || {
+                kernels::Ready::get(extent)
+            }),
+        }
     }
 }
 
