@@ -15,8 +15,12 @@ use nix::{
     unistd::Pid,
 };
 
-/// No test waits longer for a program.
+use crate::fault::is_emulated;
+
+/// No test waits longer for a program, ...
 const PATIENCE: Duration = Duration::from_secs(120);
+/// ... but for one on an emulated processor.
+const PATIENCE_EMULATED: Duration = Duration::from_secs(400);
 
 /// A running program that ends with this value, and after a while in any case, together with all
 /// that it has started: a test fails, it does not hang, and it leaves nothing behind.
@@ -40,8 +44,13 @@ impl Running {
             .expect("the program starts");
         let group = Pid::from_raw(child.id().cast_signed());
         let (over, ended) = mpsc::channel::<()>();
+        let patience = if is_emulated() {
+            PATIENCE_EMULATED
+        } else {
+            PATIENCE
+        };
         thread::spawn(move || {
-            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let _ = killpg(group, Signal::SIGKILL);
             }
         });
