@@ -179,7 +179,8 @@ fn pods_come_and_go() {
     assert_eq!(lost(&lab), Vec::<String>::new());
     assert!(lab.add_pod(&node, "late-comer").is_err());
     let node = lab.nodes()[1].clone();
-    let id = lab.netns(&pod).unwrap().id();
+    // Held: the number of a namespace that is gone is the next one's, of whichever laboratory.
+    let inside = lab.netns(&pod).unwrap();
     lab.remove_pod("late-comer").unwrap();
     assert!(lab.remove_pod("late-comer").is_err());
     let mut netlink = Netlink::open_in(&lab.netns(&node).unwrap()).unwrap();
@@ -189,7 +190,8 @@ fn pods_come_and_go() {
             .iter()
             .any(|link| link.header.index == pod.interface.index)
     );
-    assert!(!remains::namespaces().unwrap().contains(&id.0));
+    assert!(!remains::namespaces().unwrap().contains(&inside.id().0));
+    drop(inside);
     assert_eq!(
         traffic::ping(&lab.netns(&node).unwrap(), pod.address.into(), 0).unwrap(),
         0
