@@ -71,7 +71,7 @@ impl Traffic {
         );
         let stream = lab
             .netns(*from)?
-            .run(|| TcpStream::connect_timeout(&to, ROUND))?
+            .run(|| TcpStream::connect_timeout(&to, traffic::PATIENCE))?
             .with_context(|| format!("a stream from pod {} to {to}", from.name))?;
         let stop = Arc::clone(&traffic.stop);
         traffic.spawn("lab-stream", move || {

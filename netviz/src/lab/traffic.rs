@@ -12,8 +12,9 @@ use bytes::Bytes;
 
 use crate::sys::{icmp, netns::NetNs, threads};
 
-/// After this long without an answer, a packet counts as lost.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// After this long without an answer, a packet counts as lost. A SYN is sent again after one and after three
+/// seconds (`tcp_syn_retries` in tcp(7)).
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The same, of packets behind one that was lost: it has waited for what is slow to begin.
 const LESS_PATIENCE: Duration = Duration::from_millis(500);
 
