@@ -28,26 +28,37 @@ const DOORS: usize = 26;
 const UNCHANGED: Duration = Duration::from_secs(2);
 
 /// What a process has at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Has {
     kib: u64,
     descriptors: usize,
-    objects: usize,
+    programs: usize,
+    maps: usize,
+    links: usize,
 }
 
-fn has(pid: u32) -> Has {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let held = Held::by(pid);
-    Has {
-        kib: resident
-            .unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap(),
-        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
-        objects: held.programs.len() + held.maps.len() + held.links.len(),
+impl Has {
+    fn of(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.unwrap().trim().trim_end_matches(" kB");
+        let held = Held::by(pid);
+        Self {
+            kib: kib.parse().unwrap(),
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            programs: held.programs.len(),
+            maps: held.maps.len(),
+            links: held.links.len(),
+        }
+    }
+
+    /// Of BPF.
+    fn objects(self) -> usize {
+        self.programs + self.maps + self.links
+    }
+
+    fn is_within(self, limit: Self) -> bool {
+        self.objects() <= limit.objects() && self.descriptors <= limit.descriptors
     }
 }
 
@@ -55,26 +66,25 @@ fn has(pid: u32) -> Has {
 /// all are filters.
 fn at_its_doors(pid: u32) -> Has {
     let links = if has_tcx() { 2 * DOORS } else { 0 };
-    let (mut last, mut since) = (has(pid), Instant::now());
+    let (mut last, mut since) = (Has::of(pid), Instant::now());
     let stands = wait_until(SETTLE, || {
-        let (now, held) = (has(pid), Held::by(pid));
-        if now.objects != last.objects {
+        let now = Has::of(pid);
+        if now.objects() != last.objects() {
             since = Instant::now();
         }
         last = now;
-        let is_complete = held.maps.len() >= DOORS && held.links.len() >= links;
-        is_complete && since.elapsed() >= UNCHANGED
+        now.maps >= DOORS && now.links >= links && since.elapsed() >= UNCHANGED
     });
     assert!(stands, "{last:?}");
     last
 }
 
-/// Waits until it holds no more than is `expected`.
-fn at_rest(pid: u32, expected: impl Fn(Has) -> bool) -> Has {
-    let mut now = has(pid);
+/// Waits until it holds no more than that: while it looks at a pod that goes, it holds a namespace or two.
+fn at_rest(pid: u32, limit: Has) -> Has {
+    let mut now = Has::of(pid);
     wait_until(SETTLE, || {
-        now = has(pid);
-        expected(now)
+        now = Has::of(pid);
+        now.is_within(limit)
     });
     now
 }
@@ -109,17 +119,14 @@ fn while_pods_come_and_go() {
         turn(&mut lab, number);
         number += 1;
     }
-    let before = at_rest(pid, |now| now.objects <= begun.objects);
-    assert!(before.objects <= begun.objects, "{begun:?} {before:?}");
+    let before = at_rest(pid, begun);
+    assert!(before.is_within(begun), "{begun:?} {before:?}");
     let start = Instant::now();
     while start.elapsed() < period {
         turn(&mut lab, number);
         number += 1;
     }
-    // While it looks at a pod that goes, it holds a namespace or two.
-    let after = at_rest(pid, |now| {
-        now.objects <= before.objects && now.descriptors <= before.descriptors
-    });
+    let after = at_rest(pid, before);
     Row {
         fault: format!("{number} pods come and go, one a second"),
         note: format!(
@@ -128,17 +135,13 @@ fn while_pods_come_and_go() {
             after.kib,
             before.descriptors,
             after.descriptors,
-            before.objects,
-            after.objects
+            before.objects(),
+            after.objects()
         ),
         ..Row::default()
     }
     .print("flat");
     assert!(after.kib * 100 <= before.kib * 105, "{before:?} {after:?}");
-    assert!(
-        after.descriptors <= before.descriptors,
-        "{before:?} {after:?}"
-    );
-    assert!(after.objects <= before.objects, "{before:?} {after:?}");
+    assert!(after.is_within(before), "{before:?} {after:?}");
     lab.down().unwrap();
 }
