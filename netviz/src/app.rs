@@ -5,10 +5,8 @@ pub mod demo;
 pub mod doors;
 pub mod live;
 pub mod map;
-mod named;
 mod output;
-mod session;
-mod signals;
+mod preflight;
 mod terminal;
 pub mod verify;
 

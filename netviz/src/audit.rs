@@ -4,7 +4,7 @@
 //! data alone. Nothing here attaches, changes or removes anything.
 
 mod findings;
-mod inspect;
+pub mod inspect;
 mod model;
 mod rules;
 

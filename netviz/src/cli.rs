@@ -49,7 +49,7 @@ pub enum Command {
     /// The JSON schema of `doors -o json`, or of another command's.
     Schema(SchemaArgs),
     /// Puts a switch of the machine back, whatever becomes of netviz.
-    #[command(name = crate::trace::GUARD_COMMAND, hide = true)]
+    #[command(name = crate::attach::GUARD_COMMAND, hide = true)]
     RcuGuard,
 }
 

@@ -5,33 +5,31 @@
 //! lost notification (`ENOBUFS`), an interrupted dump or a namespace that vanishes half-way leave
 //! nothing wrong behind.
 
+mod cache;
 mod classify;
-mod incarnations;
+mod generations;
+mod hostname;
 mod links;
-mod memory;
-mod names;
-mod namespaces;
+pub(crate) mod namespaces;
 mod nodes;
-mod notices;
+mod notifications;
 mod scan;
 mod select;
-pub mod sources;
 mod watch;
 
 use std::{collections::HashMap, io, path::PathBuf};
 
 use crate::{
-    model::{Cluster, DoorId, NetNsId},
-    sys::netns::NetNs,
+    model::{Cluster, DoorId},
+    sys::netns::{NetNs, NetNsId},
 };
 
 #[cfg(feature = "mutants")]
 pub(crate) use links::join as links;
 #[cfg(feature = "mutants")]
-pub(crate) use notices::{BUFFER, deletions};
+pub(crate) use notifications::{BUFFER, deletions};
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
-pub use sources::{Names, Reports, SourceOptions};
 pub use watch::{Watch, WatchError};
 
 /// What was found, and the ways in.

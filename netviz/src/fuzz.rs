@@ -9,13 +9,11 @@ use std::{
 use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::{
-    discover::{
-        self,
-        sources::{kubernetes::foreign, maps::drops},
-    },
+    attach::clsact,
+    discover,
+    names::{kubernetes::fuzz_entry, maps::drop_counters},
     sys::netlink,
-    trace::clsact,
-    verify::probe::{self, Manner, Protocol},
+    verify::collect::probe::{self, Manner, Protocol},
 };
 
 /// Of the question that [`netlink_answer`] waits for the answer to.
@@ -59,25 +57,25 @@ pub fn namespace_id(datagram: &[u8]) -> Option<i32> {
 
 /// An answer of the Kubernetes API, or a line of a watch: how many objects are kept of it.
 pub fn kubernetes_objects(bytes: &[u8]) -> usize {
-    foreign::objects(bytes)
+    fuzz_entry::objects(bytes)
 }
 
 /// A kubeconfig, and everything that it holds: whether the API can be asked by it.
 #[must_use]
 pub fn kubeconfig(path: &Path) -> bool {
-    foreign::kubeconfig(path)
+    fuzz_entry::kubeconfig(path)
 }
 
 /// A file with a certificate, or what is in its armour: whether it is one.
 #[must_use]
 pub fn certificate(bytes: &[u8]) -> bool {
-    foreign::certificate(bytes)
+    fuzz_entry::certificate(bytes)
 }
 
 /// Entries of `cilium_metrics`, one half of them read before the other: what is said of them.
 #[must_use]
 pub fn cilium_drops(entries: &[u8]) -> Vec<String> {
-    drops::said(entries)
+    drop_counters::said(entries)
 }
 
 /// One datagram of notifications: how many interfaces it says were deleted.

@@ -1,20 +1,21 @@
-//! netviz shows which doors of a Kubernetes node packets really cross.
+//! See which network interfaces your pods' packets really cross.
 //!
-//! Data flows one way: [`sys`] and the kernel's hooks at the bottom, plain data in the middle,
-//! views at the top. See `docs/architecture.md`.
+//! Data flows one way: the kernel's interfaces ([`sys`]) at the bottom, plain data ([`model`]) in
+//! the middle, [`views`] at the top. See `docs/architecture.md`.
 
 pub mod app;
+pub mod attach;
 pub mod audit;
 pub mod cli;
+pub mod count;
 pub mod discover;
+pub mod feed;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod lab;
 pub mod model;
-pub mod objects;
-pub mod preflight;
+pub mod names;
 pub mod sys;
-pub mod trace;
 pub mod verify;
 pub mod views;

@@ -8,11 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use netviz::{
-    app,
+    app, attach,
     cli::{Cli, Command, SchemaForm},
     sys::descriptors,
-    trace,
-    views::{audit, json, map, verdict},
+    views::{audit, building, json, verdict},
 };
 
 fn main() -> ExitCode {
@@ -61,7 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Schema(args)) => {
             let schema = match args.form {
                 SchemaForm::Snapshot => json::schema(),
-                SchemaForm::Map => map::json::schema(),
+                SchemaForm::Map => building::json::schema(),
                 SchemaForm::Audit => audit::schema(),
                 SchemaForm::Verdict => verdict::json::schema(),
             };
@@ -71,7 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 written => written.context("cannot write the schema")?,
             }
         }
-        Some(Command::RcuGuard) => trace::expedite_guard().context("the RCU guard")?,
+        Some(Command::RcuGuard) => attach::expedite_guard().context("the RCU guard")?,
     }
     Ok(ExitCode::SUCCESS)
 }

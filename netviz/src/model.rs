@@ -7,7 +7,6 @@ mod corridor;
 mod door;
 mod id;
 mod names;
-pub mod naming;
 mod safe;
 mod sample;
 mod service;

@@ -4,26 +4,19 @@
 //! was observed ([`Observation`], from marked packets at the doors), and what follows from the two
 //! ([`judge`], a pure function). Every view is a function of one [`Verdict`].
 
-mod doors;
+pub mod collect;
+pub(crate) mod context;
 mod expect;
-pub mod following;
-mod fragments;
-mod halves;
 mod judge;
-mod mode;
-mod nobody;
 mod observation;
 pub mod plan;
-pub mod probe;
-pub mod reading;
 mod route;
+pub(crate) mod target;
 mod verdict;
 
-pub use expect::{expectations, not_expected};
-pub use fragments::{Shape, hide};
+pub use collect::{Shape, hide};
+pub use expect::{Hooks, Modes, candidates, expectations, nobody, not_expected};
 pub use judge::{PASSIVE, judge, label};
-pub use mode::{Hooks, Modes, candidates};
-pub use nobody::nobody;
 pub use observation::{Answer, Crossing, Dropping, Found, Hidden, Observation, TunnelKey, Way};
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
 pub use verdict::{

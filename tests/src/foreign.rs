@@ -16,8 +16,7 @@ use aya::{
 };
 use netviz::{
     model::Direction,
-    objects,
-    sys::{netlink::Netlink, netns::NetNs},
+    sys::{netlink::Netlink, netns::NetNs, objects},
 };
 use nix::net::if_::if_nametoindex;
 

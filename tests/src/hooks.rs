@@ -8,7 +8,7 @@ use aya::{
 };
 use netviz::{
     lab::{Lab, Place},
-    objects,
+    sys::objects,
 };
 use netviz_ebpf::{
     COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM,

@@ -7,9 +7,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
+    attach::AttachOptions,
+    count::Tracer,
     discover::{Discovered, Selection, Watch},
-    model::{Counts, DoorId, DoorSample, Meter, NetNsId, Sample},
-    trace::{AttachOptions, Tracer},
+    model::{Counts, DoorId, DoorSample, Meter, Sample},
+    sys::netns::NetNsId,
 };
 use tokio::{runtime::Runtime, sync::watch::Receiver};
 

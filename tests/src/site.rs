@@ -3,8 +3,8 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use netviz::{
+    attach::{AttachMode, AttachOptions},
     model::{Counts, Direction},
-    trace::{AttachMode, AttachOptions},
 };
 
 use crate::{

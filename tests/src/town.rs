@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use netviz::{
-    model::{Cluster, Datapath, Direction, DoorId, NetNsId, Node, Peer, Role, Side},
+    model::{Cluster, Datapath, Direction, DoorId, Node, Peer, Role, Side},
+    sys::netns::NetNsId,
     verify::{Expectation, Hooks, Mode, Party, Place, Route, Step, candidates, expectations},
 };
 

@@ -14,8 +14,8 @@ use netlink_packet_route::{
     link::{LinkAttribute, LinkMessage},
 };
 use netviz::{
+    attach::AttachMode,
     model::{Direction, DoorId, Meter},
-    trace::AttachMode,
 };
 use netviz_tests::{
     binary,

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use aya::programs::{LinkOrder, tc::TcAttachOptions};
 use netviz::{
+    attach::{AttachMode, AttachOptions},
     model::{Counts, Direction, DoorId, Ledger, Meter, Sample, Snapshot, State},
-    objects,
-    trace::{AttachMode, AttachOptions},
+    sys::objects,
 };
 use netviz_tests::{
     cli::wait::{looked, second},

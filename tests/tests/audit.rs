@@ -5,12 +5,11 @@ use std::{collections::BTreeSet, process::Output};
 
 use aya::programs::{LinkOrder, links::FdLink};
 use netviz::{
-    audit::{Keepers, inspect},
+    audit::inspect::{self, Keepers},
     discover::{Selection, scan},
     lab::{Attach, Lab, Mode, Options},
     model::{Direction, Door},
-    objects,
-    sys::netns::NetNs,
+    sys::{netns::NetNs, objects},
 };
 use netviz_tests::{
     cli::{

@@ -7,8 +7,8 @@ use netviz::{
     audit::{Attached, Audit, Owner, RULES, Severity, Way, judge},
     cli::Cli,
     model::{
-        Direction::{self, Egress, Ingress},
-        Role, Side,
+        Direction, Role, Side,
+        Direction::{Egress, Ingress},
     },
     views::{
         audit::{

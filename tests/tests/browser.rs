@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use netviz::{
     model::Snapshot,
-    views::map::{Map, graph, svg},
+    views::building::{Map, graph, svg},
 };
 use netviz_tests::{
     browser::Browser,

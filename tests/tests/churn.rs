@@ -12,14 +12,15 @@ use netlink_packet_route::{
     link::{LinkAttribute, LinkFlags, LinkMessage, State},
 };
 use netviz::{
+    attach::AttachOptions,
+    count::Tracer,
     discover::{Discovered, Selection, Watch},
     lab::{Lab, Options, traffic},
-    model::{Counts, Direction, DoorId, DoorSample, Meter, NetNsId, Sample, Side},
+    model::{Counts, Direction, DoorId, DoorSample, Meter, Sample, Side},
     sys::{
         netlink::{Mac, Netlink, NewLink},
-        netns::NetNs,
+        netns::{NetNs, NetNsId},
     },
-    trace::{AttachOptions, Tracer},
 };
 use netviz_tests::{
     cli::{

@@ -11,11 +11,10 @@ use aya::programs::{
     tc::{NlOptions, TcAttachOptions, TcHandle},
 };
 use netviz::{
+    attach::AttachMode,
     lab::{Attach, Lab, Options},
     model::{Direction, DoorId},
-    objects,
-    sys::netlink::Netlink,
-    trace::AttachMode,
+    sys::{netlink::Netlink, objects},
 };
 use netviz_tests::{
     binary::{self, Running},

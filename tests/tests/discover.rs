@@ -13,7 +13,8 @@ use aya::programs::tc::qdisc_add_clsact;
 use netviz::{
     discover::{Selection, Watch, scan},
     lab::{Lab, Mode, Options},
-    model::{Cluster, NetNsId, Role, Side},
+    model::{Cluster, Role, Side},
+    sys::netns::NetNsId,
 };
 use netviz_tests::{
     cgroup::Cgroup,

@@ -11,7 +11,7 @@ use netviz::{
         netlink::{Netlink, NewRoute},
         symbols::Symbols,
     },
-    trace::drops::Drops,
+    verify::collect::kernel_drops::Drops,
 };
 use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{

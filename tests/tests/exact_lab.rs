@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use netviz::{
+    attach::{AttachMode, AttachOptions},
     lab::{Attach, Lab, Mode, Options, Pod, UDP_PORT, traffic},
     model::{Counts, Direction, Door, DoorId, Role, Sample, Side},
     sys::netlink::Netlink,
-    trace::{AttachMode, AttachOptions},
 };
 use netviz_tests::{
     observe::Observation,

@@ -66,7 +66,7 @@ fn holding() -> Running {
 
 fn idle() -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
-    command.arg(netviz::trace::GUARD_COMMAND);
+    command.arg(netviz::attach::GUARD_COMMAND);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.process_group(0);
     let mut guard = Running::start(&mut command).unwrap();

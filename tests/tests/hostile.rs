@@ -7,9 +7,10 @@ use netviz::{
     model::Snapshot,
     verify::Verdict,
     views::{
-        audit, csv, json,
+        audit,
+        building::{self, Map, graph, svg, text},
+        csv, json,
         lines::Lines,
-        map::{self, Map, graph, svg, text},
         table::{self, Sort},
         tui,
         verdict::{
@@ -223,7 +224,7 @@ const FORMS: [Form; 7] = [
     }),
     ("map", |name| {
         written(cluster(name), |it: &Snapshot, out| {
-            json::write_pretty(&map::json::drawing(&Map::new(it)), out)
+            json::write_pretty(&building::json::drawing(&Map::new(it)), out)
         })
     }),
     ("verdicts", |name| {

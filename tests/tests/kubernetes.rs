@@ -14,7 +14,8 @@ use std::{
 
 use anyhow::Result;
 use netviz::{
-    discover::{Discovered, Names, SourceOptions},
+    discover::Discovered,
+    names::{Names, SourceOptions},
     lab::{Lab, Options},
     model::{Report, Source, Status},
 };

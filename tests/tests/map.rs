@@ -3,8 +3,11 @@
 use netviz::{
     model::Snapshot,
     views::{
-        layout::{Hallway, Layout},
-        map::{Map, graph, json, svg, text},
+        building::{
+            Map, graph, json,
+            layout::{Hallway, Layout},
+            svg, text,
+        },
         text::visible_width,
     },
 };

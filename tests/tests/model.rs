@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use netviz::model::{
-    Corridor, Counts, DoorId, DoorSample, Flow, Ledger, Meter, NetNsId, Sample, Snapshot, State,
+use netviz::{
+    model::{Corridor, Counts, DoorId, DoorSample, Flow, Ledger, Meter, Sample, Snapshot, State},
+    sys::netns::NetNsId,
 };
 use netviz_tests::cli::{random::Random, sight};
 

@@ -10,9 +10,9 @@ use std::{
 };
 
 use netviz::{
-    discover::sources::cilium,
-    model::{NetNsId, Report, Status},
-    sys::privileges,
+    model::{Report, Status},
+    names::cilium,
+    sys::{netns::NetNsId, privileges},
 };
 use tempfile::TempDir;
 use tokio::{

@@ -9,8 +9,9 @@ use std::{
 };
 
 use netviz::{
-    discover::sources::cni::{Attachment, Cache, living, parse},
-    model::{NetNsId, PodFact, Status},
+    model::{PodFact, Status},
+    names::cni::{Attachment, Cache, living, parse},
+    sys::netns::NetNsId,
 };
 use nix::{
     mount::{MsFlags, mount},

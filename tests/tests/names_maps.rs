@@ -12,9 +12,9 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key};
 use caps::Capability;
 use netviz::{
-    discover::sources::{cilium::answers::Answers, maps},
-    model::{Lookup, NetNsId, PodFact, Report, Status},
-    sys::privileges,
+    model::{Lookup, PodFact, Report, Status},
+    names::{cilium::answers::Answers, maps},
+    sys::{netns::NetNsId, privileges},
 };
 use netviz_tests::cli::wait::second;
 use nix::{

@@ -8,12 +8,12 @@ use std::{
 };
 
 use netviz::{
-    discover::sources::{
-        cni,
+    model::{PodFact, Status},
+    names::{
+        cni, containerd,
         kubelet::{Living, Logs, cgroup},
-        runtime,
     },
-    model::{NetNsId, PodFact, Status},
+    sys::netns::NetNsId,
 };
 
 const LIVE: &str = "live";
@@ -79,10 +79,10 @@ fn by_bundles(node: &str, mounted: &HashMap<PathBuf, NetNsId>) -> (Names, Vec<Po
         .iter()
         .filter_map(|bundle| {
             let config = fs::read(bundle.join("config.json")).expect("a file");
-            runtime::parse(&config).expect("JSON")
+            containerd::parse(&config).expect("JSON")
         })
         .collect();
-    let pods = runtime::pods(&read, NODE, |path| mounted.get(path).copied());
+    let pods = containerd::pods(&read, NODE, |path| mounted.get(path).copied());
     (names(&pods), pods)
 }
 

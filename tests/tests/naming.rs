@@ -1,8 +1,9 @@
 //! What the sources say is put together without hiding where they disagree.
 
-use netviz::model::{
-    Cluster, Datapath, Lookup, NetNsId, NodeFact, PodFact, Report, Role, Side, Source, Status,
-    naming,
+use netviz::{
+    model::{Cluster, Datapath, Lookup, NodeFact, PodFact, Report, Role, Side, Source, Status},
+    names::reconcile,
+    sys::netns::NetNsId,
 };
 use netviz_tests::cli::{
     sight::{Sight, end},
@@ -85,7 +86,7 @@ fn on_worker(address: &str, fact: PodFact) -> PodFact {
 
 fn applied(reports: &[Report]) -> Cluster {
     let mut cluster = cluster();
-    naming::apply(&mut cluster, reports);
+    reconcile::apply(&mut cluster, reports);
     cluster
 }
 
@@ -195,7 +196,7 @@ fn an_endpoint_that_the_kernel_has_not() {
     // Left out on request: it may well be there.
     let mut partial = cluster();
     partial.partial = true;
-    naming::apply(&mut partial, &reports);
+    reconcile::apply(&mut partial, &reports);
     assert!(partial.disagreements.is_empty());
 }
 
@@ -254,7 +255,7 @@ fn a_pod_of_kubernetes_without_a_door() {
     // Where a far end is out of reach, its addresses are as well.
     let mut hidden = self::cluster();
     hidden.doors[0].problem = Some("out of reach".into());
-    naming::apply(&mut hidden, &[report(Source::Kubernetes, pods)]);
+    reconcile::apply(&mut hidden, &[report(Source::Kubernetes, pods)]);
     assert!(hidden.disagreements.is_empty());
 }
 
@@ -389,7 +390,7 @@ fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
         vec![mapped(9, "10.0.0.1", 7), mapped(11, "10.0.0.2", 8)],
     );
     let cni = report(Source::CniCache, vec![inside(POD, named("default", "a"))]);
-    naming::apply(&mut cluster, &[own, other, cni]);
+    reconcile::apply(&mut cluster, &[own, other, cni]);
     said(&cluster)
 }
 
@@ -427,7 +428,7 @@ fn ten_thousand_pods_take_no_time_worth_a_word() {
     ];
     let mut cluster = cluster();
     let begun = std::time::Instant::now();
-    naming::apply(&mut cluster, &reports);
+    reconcile::apply(&mut cluster, &reports);
     let took = begun.elapsed();
     println!("10 000 pods were put together in {took:?}");
     assert!(took < second() * 2, "{took:?}");

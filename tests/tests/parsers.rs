@@ -7,15 +7,17 @@
 use std::{fs, path::Path, time::Duration};
 
 use netviz::{
-    discover::sources::{cilium::answers, cni, kubelet::cgroup, maps::layout, runtime},
     fuzz,
-    model::{Direction, DoorId, NetNsId},
-    objects,
-    trace::crossings::{Sighting, Window},
+    model::{Direction, DoorId},
+    names::{cilium::answers, cni, containerd, kubelet::cgroup, maps::layout},
+    sys::{netns::NetNsId, objects},
     verify::{
-        following::{Known, follow},
+        collect::{
+            crossings::{Sighting, Window},
+            following::{Known, follow},
+            reading::Reader,
+        },
         plan,
-        reading::Reader,
     },
 };
 use netviz_ebpf::{
@@ -74,10 +76,10 @@ fn container_bundles() {
     assert!(
         seeds
             .iter()
-            .all(|seed| runtime::parse(seed).unwrap().is_some())
+            .all(|seed| containerd::parse(seed).unwrap().is_some())
     );
     feed("containerd's bundles", &seeds, |data| {
-        let _ = runtime::parse(data);
+        let _ = containerd::parse(data);
     });
 }
 
@@ -486,7 +488,7 @@ fn sightings_of_marked_packets() {
     let readers = fuzz::PROTOCOLS.map(|protocol| {
         let mut reader = Reader::new(fuzz::manner(protocol));
         let address = [10, 0, 0, 1].into();
-        let own = netviz::verify::reading::Own {
+        let own = netviz::verify::collect::reading::Own {
             address,
             node: vec![[172, 18, 0, 2].into()],
             port: 0x6e6e,

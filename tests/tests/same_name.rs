@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use netviz::{
-    model::{NetNsId, Role, Side, Snapshot},
+    model::{Role, Side, Snapshot},
+    sys::netns::NetNsId,
     views::{
-        layout::Layout,
+        building::layout::Layout,
         table::{self, Sort, Style},
         tui::{Options, State, draw},
     },

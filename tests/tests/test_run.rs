@@ -1,6 +1,6 @@
 //! The programs by themselves: no device, no traffic, one frame at a time.
 
-use netviz::{model::Direction, objects};
+use netviz::{model::Direction, sys::objects};
 use netviz_ebpf::TCX_NEXT;
 use netviz_tests::{
     counting::{self, Counting},

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use netviz::{
-    model::{Chain, Counts, DoorId, NetNsId, Role, Side, Snapshot},
+    model::{Chain, Counts, DoorId, Role, Side, Snapshot},
+    sys::netns::NetNsId,
     views::{
         table::Sort,
         text::visible_width,

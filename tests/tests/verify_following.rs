@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use netviz::{
-    model::{Direction, DoorId, NetNsId},
-    trace::crossings::{Sighting, Window},
+    model::{Direction, DoorId},
+    sys::netns::NetNsId,
     verify::{
         Way,
-        following::{Following, Hook, Known, follow},
+        collect::{
+            crossings::{Sighting, Window},
+            following::{Following, Hook, Known, follow},
+        },
     },
 };
 use netviz_ebpf::{

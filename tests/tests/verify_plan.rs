@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use netviz::{
-    model::{Direction, NetNsId, Pod},
+    model::{Direction, Pod},
+    sys::netns::NetNsId,
     verify::{
         Kind, Verdict,
+        collect::probe::Protocol,
         plan::{
-            DoorPattern, End, Expected, MOST_PAIRS, Pair, Plan, Protocol, Selector, Test, all,
-            check, expand, parse, read,
+            DoorPattern, End, Expected, MOST_PAIRS, Pair, Plan, Selector, Test, all, check, expand,
+            parse, read,
         },
     },
 };

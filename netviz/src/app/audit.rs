@@ -12,14 +12,23 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{doors, named, output, signals::Signals, terminal};
+use super::{doors, output, preflight, terminal};
 use crate::{
-    audit::{Audit, AuditedDoor, Chains, InspectError, Keepers, Severity, inspect, judge},
+    audit::{
+        Audit, AuditedDoor, Chains, InspectError, Severity,
+        inspect::{self, Keepers},
+        judge,
+    },
     cli::{AuditArgs, AuditOutput, FailOn},
-    discover::{Discovered, Names, Selection, SourceOptions, scan},
-    model::{Cluster, Door, DoorId, Ledger, NetNsId, Sample, Snapshot},
-    preflight,
-    sys::{netns::NetNs, privileges},
+    discover::{Discovered, Selection, scan},
+    model::{Cluster, Door, DoorId, Ledger, Sample, Snapshot},
+    names::settle,
+    names::{Names, SourceOptions},
+    sys::{
+        netns::{NetNs, NetNsId},
+        privileges,
+        signals::Signals,
+    },
     views::{
         audit::{self, text},
         filter::Filter,
@@ -72,8 +81,8 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     let mut reports = Names::start(&board_reader, &sources).subscribe();
     let before = look(&found);
     let keepers = Keepers::read(&roots(&found));
-    named::settled(&mut reports).await;
-    let cluster = named::named(&found.cluster, &mut reports);
+    settle::settled(&mut reports).await;
+    let cluster = settle::named(&found.cluster, &mut reports);
     drop(board);
     // Names and holders took their time: who stands there may be others by now.
     let mut seen = look(&found);
@@ -106,7 +115,7 @@ fn look(found: &Discovered) -> Seen {
                 continue;
             }
         };
-        match inspect(door, namespace) {
+        match inspect::inspect(door, namespace) {
             Err(InspectError::Vanished) => {}
             other => {
                 seen.insert(door.id, other.map_err(|error| error.to_string()));

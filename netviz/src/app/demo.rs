@@ -16,11 +16,11 @@ use nix::{
 };
 use tokio::process::{Child, Command};
 
-use super::signals::Signals;
+use super::preflight;
 use crate::{
     cli::{DemoArgs, NETNS_VARIABLE},
     lab::{Lab, Options, Traffic},
-    preflight,
+    sys::signals::Signals,
 };
 
 /// Brings the laboratory up, runs the command, takes the laboratory down; the exit code is the

@@ -9,16 +9,18 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     output::{self, Written},
-    session::Session,
-    signals::Signals,
+    preflight,
     terminal::{self, Input, Screen},
 };
 use crate::{
+    attach::{AttachMode, AttachOptions},
     cli::{AttachArg, DoorsArgs, Output, SelectionArgs},
-    discover::{Selection, SourceOptions},
+    count::Progress,
+    discover::Selection,
+    feed::session::Session,
     model::Snapshot,
-    preflight,
-    trace::{AttachMode, AttachOptions, Progress},
+    names::SourceOptions,
+    sys::signals::Signals,
     views::{
         csv,
         filter::Filter,

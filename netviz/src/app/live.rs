@@ -12,12 +12,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     doors::{self, IN_FLIGHT, PROGRESS_INTERVAL},
-    session::Session,
-    signals::Signals,
     terminal::{self, Taken, listen},
 };
 use crate::{
     cli::{DoorsArgs, Output},
+    feed::session::Session,
+    sys::signals::Signals,
     views::{
         filter::Filter,
         tui::{Action, Options, State, draw},

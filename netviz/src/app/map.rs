@@ -4,13 +4,14 @@ use std::{io::Write as _, time::Duration};
 
 use anyhow::Result;
 
-use super::{doors, output, signals::Signals, terminal};
+use super::{doors, output, terminal};
 use crate::{
     cli::{DoorsArgs, MapArgs, MapOutput},
     model::Snapshot,
+    sys::signals::Signals,
     views::{
+        building::{Map, graph, json::drawing, svg, text},
         json,
-        map::{Map, graph, json::drawing, svg, text},
     },
 };
 

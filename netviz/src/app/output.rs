@@ -5,8 +5,7 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 
-use super::signals::Signals;
-use crate::sys::threads;
+use crate::sys::{signals::Signals, threads};
 
 /// Writes `bytes`, however long the reader lets wait for that; a signal ends the waiting.
 ///

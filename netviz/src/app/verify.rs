@@ -1,40 +1,35 @@
 //! `netviz verify`: what is expected, what was observed, and what follows.
 
-mod again;
 mod batch;
-mod causes;
-mod choice;
-mod cilium_drops;
-mod drops;
-mod ground;
 mod output;
-mod passive;
-mod round;
-mod service;
-mod standing;
-mod target;
+mod watch_mode;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use caps::Capability;
 
-use super::{output::write, signals::Signals};
+use super::{output::write, preflight};
 use crate::{
+    attach::{AttachMode, AttachOptions},
     cli::{AttachArg, VerifyArgs},
-    discover::{Selection, SourceOptions},
-    lab, preflight,
-    sys::{privileges, symbols::Symbols},
-    trace::{AttachMode, AttachOptions},
+    discover::Selection,
+    lab,
+    names::SourceOptions,
+    sys::{privileges, signals::Signals, symbols::Symbols},
     verify::{
         Kind, Mode, Party, Route,
+        collect::{
+            passive,
+            probe::{MOST_SYNS, Manner, Protocol},
+            round,
+            round::{Options, Pair},
+        },
+        context::{Ground, Look},
         plan::{self, Plan},
-        probe::{MOST_SYNS, Manner, Protocol},
+        target::{self, Family, Target},
     },
 };
-use ground::{Ground, Look};
-use round::{Options, Pair};
-use target::{Family, Target};
 
 /// At the most so many packets a second leave all senders together.
 const MOST_A_SECOND: f64 = 2_000.0;
@@ -61,7 +56,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     ground.named(many).await;
     if let Some(pause) = args.watch {
         return Ok(code(
-            &again::run(args, &mut ground, pause, &mut signals).await?,
+            &watch_mode::run(args, &mut ground, pause, &mut signals).await?,
         ));
     }
     if many {
@@ -192,7 +187,7 @@ fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
     })
 }
 
-fn attach(args: &VerifyArgs) -> AttachOptions {
+pub(crate) fn attach(args: &VerifyArgs) -> AttachOptions {
     AttachOptions {
         fast: args.fast_attach,
         mode: args.attach.map(|attach| match attach {
@@ -202,7 +197,7 @@ fn attach(args: &VerifyArgs) -> AttachOptions {
     }
 }
 
-fn mode(mode: lab::Mode) -> Mode {
+pub(crate) fn mode(mode: lab::Mode) -> Mode {
     Mode {
         tunnel: mode.tunnels(),
         host_routing: mode.bypasses_stack(),

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{AuditedDoor, Chains};
-use crate::model::{Direction, DoorId, NetNsId, SourceStatus};
+use crate::{
+    model::{Direction, DoorId, SourceStatus},
+    sys::netns::NetNsId,
+};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.audit/1";

@@ -14,13 +14,13 @@ pub use keepers::Keepers;
 
 use super::model::{Attached, Chains, Hook, Way};
 use crate::{
+    attach::clsact,
     model::{Direction, Door},
     sys::{
         bpf::{self, Query},
         netlink::Netlink,
         netns::NetNs,
     },
-    trace::clsact,
 };
 
 /// How often a hook is asked again whose programs go while they are looked at.

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Direction, Door, DoorId, NetNsId, Node, Role, Side};
+use crate::{
+    model::{Direction, Door, DoorId, Node, Role, Side},
+    sys::netns::NetNsId,
+};
 
 /// How the names of Cilium's programs begin. Names of filters and pins changed between its versions,
 /// these did not.

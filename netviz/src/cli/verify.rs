@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{AttachArg, NETNS_VARIABLE, duration};
-use crate::{lab::Mode, verify::probe::Protocol};
+use crate::{lab::Mode, verify::collect::probe::Protocol};
 
 /// Options of `netviz verify`.
 #[derive(Clone, Debug, Args)]

@@ -9,13 +9,10 @@ use std::{
 
 use nix::{fcntl::OFlag, sys::stat::Mode};
 
-use super::sources::root::Root;
-use crate::{
-    model::NetNsId,
-    sys::{
-        descriptors::there,
-        netns::{self, NetNs},
-    },
+use crate::sys::{
+    descriptors::there,
+    netns::{self, NetNs, NetNsId},
+    rooted_fs::Root,
 };
 
 /// Where namespaces are mounted, from a root.

@@ -7,17 +7,14 @@ use std::{
 };
 
 use super::{
-    Selection,
+    cache::Memory,
     classify::CILIUM_HOST,
-    memory::Memory,
     namespaces::{self, Place},
+    select::Selection,
 };
-use crate::{
-    model::NetNsId,
-    sys::{
-        descriptors::there,
-        netns::{NetNs, Tour, try_tour},
-    },
+use crate::sys::{
+    descriptors::there,
+    netns::{NetNs, NetNsId, Tour, try_tour},
 };
 
 /// What becomes of a node that was asked for by name and is not there.

@@ -7,19 +7,20 @@ use std::{
 };
 
 use super::{
-    Discovered, Selection,
+    Discovered,
+    cache::Memory,
     classify::{CILIUM_HOST, rank, role},
+    hostname,
     links::{self, Link},
-    memory::Memory,
-    names,
     namespaces::{self, Place},
     nodes::{Absent, nodes, open},
+    select::Selection,
 };
 use crate::{
-    model::{Cluster, Door, DoorId, NetNsId, Node, Peer, Role, Side, SourceStatus, Space},
+    model::{Cluster, Door, DoorId, Node, Peer, Role, Side, SourceStatus, Space},
     sys::{
         netlink::Netlink,
-        netns::{NetNs, try_tour},
+        netns::{NetNs, NetNsId, try_tour},
     },
 };
 
@@ -125,10 +126,10 @@ impl Scan<'_> {
 
     fn node_name(&self, id: NetNsId, place: &Place) -> String {
         if id == self.own {
-            return names::own_hostname();
+            return hostname::own_hostname();
         }
         let own_uts = namespaces::namespace("/proc/self/ns/uts").ok();
-        names::hostname(place, own_uts.as_slice())
+        hostname::hostname(place, own_uts.as_slice())
             .or_else(|| place.file_name())
             .unwrap_or_else(|| id.to_string())
     }
@@ -140,7 +141,7 @@ impl Scan<'_> {
         let shared: Vec<u64> = [
             namespaces::namespace("/proc/self/ns/uts").ok(),
             namespaces::namespace("/proc/1/ns/uts").ok(),
-            names::uts(node_place),
+            hostname::uts(node_place),
         ]
         .into_iter()
         .flatten()

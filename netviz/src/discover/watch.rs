@@ -17,16 +17,20 @@ use nix::{
 use tokio::sync::watch;
 
 use super::{
-    Discovered, Selection,
-    incarnations::Incarnations,
-    memory::Memory,
+    Discovered,
+    cache::Memory,
+    generations::Incarnations,
     nodes::{Absent, nodes, open},
-    notices::{Notice, Whence, borrow, drain, listener},
+    notifications::{Notice, Whence, borrow, drain, listener},
     scan,
+    select::Selection,
 };
 use crate::{
-    model::{Cluster, Door, NetNsId},
-    sys::{netns::NetNs, threads},
+    model::{Cluster, Door},
+    sys::{
+        netns::{NetNs, NetNsId},
+        threads,
+    },
 };
 
 /// A burst of notifications is over after this much silence, …

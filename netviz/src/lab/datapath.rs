@@ -15,7 +15,7 @@ use super::{
     options::{Attach, Mode, Options},
     plan::{Node, Pod},
 };
-use crate::objects;
+use crate::sys::objects;
 
 mod attach;
 mod known;

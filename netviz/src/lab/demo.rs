@@ -13,7 +13,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Lab, Pod, PodKind, TCP_PORT, UDP_PORT, traffic};
+use super::{
+    TCP_PORT, UDP_PORT,
+    lifecycle::Lab,
+    plan::{Pod, PodKind},
+    traffic,
+};
 use crate::sys::icmp;
 
 /// Each pair exchanges one ping and one datagram in this time.

@@ -11,10 +11,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{
-    Node, Pod, PodKind,
-    plan::{fingerprint, written},
-};
+use super::plan::{Node, Pod, PodKind, fingerprint, written};
 
 const RESULTS: &str = "var/lib/cni/results";
 const BUNDLES: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io";

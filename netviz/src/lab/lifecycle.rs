@@ -10,13 +10,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Node, Place, Pod, PodKind, SERVICE, SERVICE_TCP_PORT, TCP_PORT,
+    SERVICE, SERVICE_TCP_PORT, TCP_PORT,
     datapath::Datapath,
     echo::Echo,
     logs::Pump,
     options::Options,
     pause::{Alive, Pause},
-    plan::Plan,
+    plan::{Node, Place, Plan, Pod, PodKind},
 };
 use crate::sys::{netlink::Netlink, netns::NetNs};
 

@@ -4,7 +4,13 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Corridor, Datapath, Disagreement, Door, DoorId, NetNsId, Pod, Service};
+use super::{
+    corridor::Corridor,
+    door::Door,
+    id::{DoorId, NetNsId},
+    names::{Datapath, Disagreement, Pod},
+    service::Service,
+};
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]

@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Counts, Direction, DoorId, Sample};
+use super::{
+    id::DoorId,
+    sample::{Counts, Direction, Sample},
+};
 
 /// A veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,7 +136,7 @@ fn segments(sample: &Sample, door: DoorId, direction: Direction) -> Option<u64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DoorSample, NetNsId};
+    use crate::model::{id::NetNsId, sample::DoorSample};
 
     const A: DoorId = DoorId::new(NetNsId(1), 2);
     const B: DoorId = DoorId::new(NetNsId(2), 3);

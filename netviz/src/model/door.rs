@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DoorId, Source};
+use super::{id::DoorId, names::Source};
 
 /// On which side of a corridor a door is.
 #[derive(
@@ -61,7 +61,7 @@ pub type Addresses = Vec<String>;
 pub struct Door {
     /// Identity.
     pub id: DoorId,
-    /// Index of its node in [`super::Cluster::nodes`].
+    /// Index of its node in [`super::cluster::Cluster::nodes`].
     pub node: usize,
     /// Which side of the wall.
     pub side: Side,

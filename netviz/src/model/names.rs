@@ -1,13 +1,13 @@
 //! What the sources of names say: who lives behind a door, and how the cluster routes.
 //!
 //! A source is allowed to be absent, late, or wrong. So each says what it knows in a [`Report`] of
-//! its own, and [`super::naming`] puts them together without hiding where they disagree.
+//! its own, and [`crate::names::reconcile`] puts them together without hiding where they disagree.
 
 use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::{NetNsId, Service};
+use super::{id::NetNsId, service::Service};
 
 /// Who said it, the nearest to the node first: the order in which they are believed.
 #[derive(
@@ -255,7 +255,7 @@ impl Datapath {
 /// One pod as the sources together know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Pod {
-    /// Name of its node, as in [`super::Node::name`].
+    /// Name of its node, as in [`super::cluster::Node::name`].
     pub node: String,
     /// Kubernetes namespace.
     pub namespace: Option<String>,

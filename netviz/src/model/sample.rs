@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::DoorId;
+use super::id::DoorId;
 
 /// One of the two hooks of a door.
 #[derive(

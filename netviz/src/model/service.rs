@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::Source;
+use super::names::Source;
 
 /// A service, as one source or several know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Service {
     /// `namespace/name`.
     #[must_use]
     pub fn label(&self) -> String {
-        super::qualified(self.namespace.as_deref(), &self.name)
+        super::names::qualified(self.namespace.as_deref(), &self.name)
     }
 
     /// One service for each name, with what all that were told under it know, in the order of the names.

@@ -7,8 +7,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Chain, Cluster, Corridor, Counts, Direction, Disagreement, Door, DoorId, DoorSample, Flow,
-    Flows, Ledger, Meter, NetNsId, Node, Pod, Role, Sample, Side, Source, SourceStatus,
+    cluster::{Cluster, Node, SourceStatus},
+    corridor::{Corridor, Flow, Flows, Ledger},
+    door::{Door, Role, Side},
+    id::{DoorId, NetNsId},
+    names::{Disagreement, Pod, Source},
+    sample::{Chain, Counts, Direction, DoorSample, Meter, Sample},
 };
 
 /// Name and version of the JSON form.

@@ -23,10 +23,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::netns::NetNs;
 
 mod build;
-mod spare;
+mod lossy;
 
 pub use build::{Mac, NewLink, NewRoute};
-pub use spare::{attributes, escaped};
+pub use lossy::{attributes, escaped};
 
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
@@ -203,7 +203,7 @@ impl Answers {
                 // A name need not be UTF-8, and one message in a form that the library does not know
                 // is no reason to see none.
                 Err(error) => {
-                    match spare::readable(one).map(|one| NetlinkMessage::deserialize(&one)) {
+                    match lossy::readable(one).map(|one| NetlinkMessage::deserialize(&one)) {
                         Some(Ok(message)) => message,
                         _ => {
                             log::debug!("a netlink message could not be read: {error}");

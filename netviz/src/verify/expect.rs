@@ -1,15 +1,21 @@
 //! By which doors packets should go, in one mode and another.
 
+pub(in crate::verify) mod doors;
+mod mode;
+mod path_builder;
+pub(in crate::verify) mod unassigned;
+
 use std::net::IpAddr;
 
-use super::{
-    Expectation, Hooks, Mode, Modes, Party, Place, Route,
-    doors::{self, Room, node_of},
-    halves::{By, Path},
-};
-use crate::model::{Cluster, Role};
+pub use mode::{Hooks, Modes, candidates};
+pub use unassigned::nobody;
 
-/// The ordered doors from A to B and back, for each candidate of [`super::candidates`]; candidates
+use super::route::{Expectation, Mode, Party, Place, Route};
+use crate::model::{Cluster, Role};
+use doors::{Room, node_of};
+use path_builder::{By, Path};
+
+/// The ordered doors from A to B and back, for each candidate of [`self::mode::candidates`]; candidates
 /// that would take the same doors make one expectation.
 ///
 /// Empty where nothing can be expected: [`not_expected`] says why. What is sent to a service goes to

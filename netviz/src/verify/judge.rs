@@ -1,28 +1,29 @@
 //! What follows from expected and observed. Pure: the same data give the same verdict, in whatever
 //! order the crossings come.
 
-mod course;
+pub(crate) mod causes;
 mod detours;
 mod drops;
-mod fates;
 mod losses;
 mod names;
 mod notes;
-mod order;
+mod outcomes;
+mod reordering;
+mod trail;
 
 use std::time::Duration;
 
-pub use self::names::label;
-use self::{
-    course::Course,
-    detours::Findings,
-    fates::{Evidence, Fates},
-};
 use super::{
-    Answer, Expectation, Kind, Loss, Observation, Probes, Route, SCHEMA, Verdict, Way, nobody,
-    not_expected,
+    expect::{not_expected, unassigned},
+    observation::{Answer, Observation, Way},
+    route::{Expectation, Route},
+    verdict::{Kind, Loss, Probes, SCHEMA, Verdict},
 };
 use crate::model::Cluster;
+use detours::Findings;
+pub use names::label;
+use outcomes::{Evidence, Fates};
+use trail::Course;
 
 /// Protocol of probes that were not sent but found.
 pub const PASSIVE: &str = "passive";
@@ -114,7 +115,7 @@ fn best<'a>(
 
 /// Doors crossed that are not on the path, and doors of the path passed by on the way to later ones.
 fn contradictions(course: &Course) -> usize {
-    let of = |walk: &course::Walk| {
+    let of = |walk: &trail::Walk| {
         let foreign = walk
             .first
             .iter()
@@ -196,7 +197,7 @@ impl Case<'_> {
 
     fn nothing_expected(&self) -> String {
         let (cluster, route) = (self.evidence.cluster, self.evidence.route);
-        let why = not_expected(cluster, route).or_else(|| nobody(cluster, &route.to));
+        let why = not_expected(cluster, route).or_else(|| unassigned::nobody(cluster, &route.to));
         why.unwrap_or_else(|| "no path is known to compare with; name the mode (--mode)".into())
     }
 

@@ -77,7 +77,7 @@ pub struct Dropping {
     /// Which of the packets that were sent, whichever way it was going.
     pub sequence: u32,
     /// Why and where; one packet.
-    pub reason: super::DropReason,
+    pub reason: super::verdict::DropReason,
 }
 
 /// What is known where nothing was sent, but packets that were there anyway were followed. The ways

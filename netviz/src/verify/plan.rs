@@ -15,7 +15,7 @@ pub use read::{MOST_BYTES, parse, read};
 
 use std::net::IpAddr;
 
-pub use super::probe::Protocol;
+pub use super::collect::probe::Protocol;
 
 /// One pair to be tried, and what is to come of it.
 #[derive(Clone, Debug, PartialEq)]

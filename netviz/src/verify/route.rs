@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::Way;
-use crate::model::{Direction, DoorId, NetNsId};
+use super::observation::Way;
+use crate::{
+    model::{Direction, DoorId},
+    sys::netns::NetNsId,
+};
 
 /// How a node routes what its pods send and get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

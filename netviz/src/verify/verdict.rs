@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ModeSource, Way};
+use super::{observation::Way, route::ModeSource};
 use crate::model::{Direction, Side};
 
 /// Name and version of the JSON form.

@@ -1,6 +1,6 @@
 //! Who stands at each door: each view a function of one audit.
 
-mod fold;
+mod grouping;
 pub mod sarif;
 pub mod text;
 

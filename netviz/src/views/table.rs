@@ -7,13 +7,13 @@
 //!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
 //! ```
 
-pub(super) mod around;
+pub(super) mod summary;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
 
 use super::{
+    footnotes::{Reason, Reasons},
     lines::word,
-    reasons::{Reason, Reasons},
     text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
 use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, qualified};
@@ -312,7 +312,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
                 text.push(String::new());
             }
             node = Some(door.node_netns);
-            text.push(around::heading(snapshot, door));
+            text.push(summary::heading(snapshot, door));
             text.push(format!("{header}state").trim_end().to_owned());
         }
         let room = style
@@ -344,8 +344,8 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
             width,
         ));
     }
-    below.extend(wrap(&around::footer(snapshot), width, 2));
-    for line in around::said(snapshot) {
+    below.extend(wrap(&summary::footer(snapshot), width, 2));
+    for line in summary::said(snapshot) {
         below.extend(wrap(&line, width, 2));
     }
     Drawing { rows, below }

@@ -3,11 +3,11 @@
 //! Pure: [`State`] takes snapshots and keys, [`draw`] draws it. The loop that feeds it is
 //! `app::live`.
 
-mod building;
 mod details;
 mod help;
 mod history;
 mod keys;
+mod list;
 mod places;
 mod rows;
 mod screen;

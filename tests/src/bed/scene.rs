@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
+    attach::AttachOptions,
     model::{Door, DoorId, DoorSample, Meter, Role, Side, plain},
-    trace::AttachOptions,
 };
 
 use super::Bed;

@@ -2,7 +2,8 @@
 
 use netviz::{
     audit::{Attached, AuditedDoor, Chains, FilterPlace, Hook, Owner, Process, Way},
-    model::{Direction, DoorId, NetNsId, Role, Side},
+    model::{Direction, DoorId, Role, Side},
+    sys::netns::NetNsId,
 };
 
 /// A program in tcx.

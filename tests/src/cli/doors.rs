@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netviz::{
     lab::{Door as Planned, Lab, Node, Place as _, Pod, PodKind},
-    model::{Cluster, Door, NetNsId, Role, Side},
+    model::{Cluster, Door, Role, Side},
+    sys::netns::NetNsId,
 };
 
 /// What is compared of a door.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use netviz::model::{
-    Chain, Cluster, Counts, Door, DoorId, DoorSample, Ledger, Meter, NetNsId, Node, Peer, Pod,
-    Role, Sample, Side, Snapshot, Source, SourceStatus, Space,
+use netviz::{
+    model::{
+        Chain, Cluster, Counts, Door, DoorId, DoorSample, Ledger, Meter, Node, Peer, Pod, Role,
+        Sample, Side, Snapshot, Source, SourceStatus, Space,
+    },
+    sys::netns::NetNsId,
 };
 
 /// A cluster under construction, and what its doors have counted.

@@ -15,7 +15,7 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
 };
-use netviz::{model::Counts, trace::AttachOptions};
+use netviz::{attach::AttachOptions, model::Counts};
 use netviz_tests::{
     cli::{netviz::command, wait::second},
     fault::{Row, is_emulated, many},

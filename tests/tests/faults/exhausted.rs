@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use netviz::{model::Direction, trace::AttachOptions};
+use netviz::{attach::AttachOptions, model::Direction};
 use netviz_tests::{
     binary::{self, Running},
     cgroup::Cgroup,

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use netviz::{
+    attach::{AttachMode, AttachOptions},
     model::Counts,
-    trace::{AttachMode, AttachOptions},
 };
 use netviz_tests::{
     fault::{Row, many},

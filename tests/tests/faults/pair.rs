@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netviz::{model::Counts, trace::AttachOptions};
+use netviz::{attach::AttachOptions, model::Counts};
 use netviz_tests::{
     observe::Observation,
     plant::set_mtu,

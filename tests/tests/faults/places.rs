@@ -9,9 +9,9 @@ use netlink_packet_route::{
     link::{LinkAttribute, LinkMessage},
 };
 use netviz::{
+    attach::AttachOptions,
     model::{Counts, Direction, DoorId, Meter, Space},
     sys::netlink::NewLink,
-    trace::AttachOptions,
 };
 use netviz_tests::{
     cli::wait::{second, until},

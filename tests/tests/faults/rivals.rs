@@ -9,9 +9,9 @@ use std::{
 
 use aya::programs::LinkOrder;
 use netviz::{
+    attach::AttachMode,
     model::{Direction, DoorId, DoorSample, Gap, Meter},
     sys::netlink::Netlink,
-    trace::AttachMode,
 };
 use netviz_tests::{
     cli::wait::{looked, second},

@@ -9,8 +9,8 @@ use std::{
 
 use aya::programs::LinkOrder;
 use netviz::{
+    attach::AttachMode,
     model::{Cluster, Direction, DoorId, DoorSample, DoorState, Ledger, Sample, Snapshot, State},
-    trace::AttachMode,
 };
 use netviz_tests::{
     cli::wait::looked,

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use netviz::{
-    model::{Cluster, Datapath, Direction, DoorId, NetNsId, Peer, Role, Side},
+    model::{Cluster, Datapath, Direction, DoorId, Peer, Role, Side},
+    sys::netns::NetNsId,
     verify::{
         Answer, Crossing, DropReason, Dropping, Expectation, Found, Hidden, Hooks, Kind, Modes,
         Observation, PASSIVE, Party, Place, Probes, Route, TunnelKey, Verdict, Way, candidates,

@@ -2,7 +2,10 @@
 
 use netviz::{
     model::{Direction, Role, Side},
-    verify::{Kind, Shape, Way, hide},
+    verify::{
+        Kind, Way,
+        collect::{Shape, hide},
+    },
 };
 
 use super::cases::{Scene, words};

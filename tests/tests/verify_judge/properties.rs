@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use netviz::{
-    model::{Direction, DoorId, NetNsId},
+    model::{Direction, DoorId},
+    sys::netns::NetNsId,
     verify::{
         Answer, Crossing, DropReason, Dropping, Expectation, Found, Hidden, Kind, Observation,
         Probes, Route, TunnelKey, Verdict, Way, judge,

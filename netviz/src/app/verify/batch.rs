@@ -7,19 +7,19 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    ground::Look,
-    options,
-    round::{self, Pair},
-    target::{self, Family},
-};
+use super::options;
 use crate::{
-    app::signals::Signals,
     cli::VerifyArgs,
+    sys::signals::Signals,
     verify::{
         Route, Verdict,
+        collect::{
+            probe::{MOST_SYNS, Protocol},
+            round::{self, Pair},
+        },
+        context::Look,
         plan::{self, Outcome, Plan, Test},
-        probe::{MOST_SYNS, Protocol},
+        target::{self, Family},
     },
 };
 

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    super::model::{Attached, Chains, Process, Way},
-    pins,
+use super::pins;
+use crate::{
+    attach::clsact,
+    audit::model::{Attached, Chains, Process, Way},
 };
-use crate::trace::clsact;
 
 /// What one descriptor, or one pin, is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use nix::{
 };
 
 use super::keepers::Object;
-use crate::{discover::sources::root::Root, sys::bpf};
+use crate::sys::{bpf, rooted_fs::Root};
 
 /// Where bpf file systems are mounted; the second is Cilium's own, where a node has not the first.
 const MOUNTS: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];

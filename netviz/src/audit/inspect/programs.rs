@@ -4,10 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::super::model::{Attached, FilterPlace, Owner, Way};
 use crate::{
+    attach::clsact::Filter,
+    audit::model::{Attached, FilterPlace, Owner, Way},
     sys::bpf::{self, Program},
-    trace::clsact::Filter,
 };
 
 /// Bytes that the kernel keeps of a name.

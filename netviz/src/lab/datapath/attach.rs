@@ -7,7 +7,7 @@ use aya::programs::{
 };
 
 use super::{Datapath, program};
-use crate::lab::{Attach, Door};
+use crate::lab::{options::Attach, plan::Door};
 
 impl Datapath {
     pub(super) fn attach(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {

@@ -11,7 +11,11 @@ use netviz_ebpf::lab::{
 };
 
 use super::Datapath;
-use crate::lab::{Mode, Network, Node, Pod, SERVICE, SERVICE_TCP_PORT, TCP_PORT, UDP_PORT};
+use crate::lab::{
+    SERVICE, SERVICE_TCP_PORT, TCP_PORT, UDP_PORT,
+    options::Mode,
+    plan::{Network, Node, Pod},
+};
 
 /// Protocol, port of the service, port of its backend.
 const SERVICE_PORTS: [(u16, u16, u16); 2] = [

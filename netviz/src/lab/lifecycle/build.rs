@@ -8,11 +8,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Lab, wait_until};
 use crate::lab::{
-    Pod,
     datapath::Datapath,
     echo::Echo,
     files::Files,
     pause::{self, Kind, Starting},
+    plan::Pod,
     sysctl::Role,
     wiring,
 };

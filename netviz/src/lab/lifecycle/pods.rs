@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, umount2};
 
 use super::Lab;
-use crate::lab::{Pod, files::Files, pause};
+use crate::lab::{files::Files, pause, plan::Pod};
 
 impl Lab {
     /// Starts one more pod, as a CNI ADD does.

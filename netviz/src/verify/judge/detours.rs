@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::Way,
-    course::{Course, Walk},
     names::{label, labels},
+    trail::{Course, Walk},
 };
-use crate::model::Cluster;
+use crate::{model::Cluster, verify::observation::Way};
 
 /// What is to be said of the doors of those who got through.
 #[derive(Debug, Default)]

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    super::{DropReason, Way},
-    course::Course,
-    fates::Evidence,
-};
+use super::{outcomes::Evidence, trail::Course};
+use crate::verify::{observation::Way, verdict::DropReason};
 
 /// Why, where, and of how many.
 #[derive(Default)]

@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Answer, Loss, Place, Way, nobody},
-    course::{Course, Walk},
     drops::Drops,
-    fates::{Evidence, Fates},
     names::{label, labels},
+    outcomes::{Evidence, Fates},
+    trail::{Course, Walk},
+};
+use crate::verify::{
+    expect::unassigned,
+    observation::{Answer, Way},
+    route::Place,
+    verdict::Loss,
 };
 
 /// So often a packet is seen at one door only if it goes round: copies and what encryption puts in
@@ -164,7 +169,7 @@ fn cause(
     let last = after.filter(|_| before.is_none())?;
     let door = label(evidence.cluster, course.lines[last].hook);
     match (course.way, &to.place) {
-        (Way::Request, Place::Elsewhere) if nobody(evidence.cluster, to).is_some() => {
+        (Way::Request, Place::Elsewhere) if unassigned::nobody(evidence.cluster, to).is_some() => {
             Some(format!("no interface has the address of {}", to.name))
         }
         (Way::Request, Place::Elsewhere) => Some(format!(

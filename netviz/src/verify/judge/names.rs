@@ -1,10 +1,14 @@
 //! Doors, ends and tunnels as they are called in a verdict.
 
-use super::{
-    super::{CrossingRow, Hop, Party, Place, Tunnel, TunnelKey},
-    course::{Course, Line},
+use super::trail::{Course, Line};
+use crate::{
+    model::{Cluster, Direction, Door, DoorId, Role, Side, plain, qualified},
+    verify::{
+        observation::TunnelKey,
+        route::{Party, Place},
+        verdict::{CrossingRow, Hop, Tunnel},
+    },
 };
-use crate::model::{Cluster, Direction, Door, DoorId, Role, Side, plain, qualified};
 
 /// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
 #[must_use]
@@ -47,7 +51,7 @@ fn pod(cluster: &Cluster, id: crate::model::DoorId) -> Option<String> {
 pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
     let (node, pod) = match party.place {
         Place::Pod { node, netns } => {
-            let mut doors = super::super::doors::inside(cluster, netns);
+            let mut doors = crate::verify::expect::doors::inside(cluster, netns);
             (Some(node), doors.find_map(|door| pod(cluster, door.id)))
         }
         Place::Node { node, .. } => (Some(node), None),

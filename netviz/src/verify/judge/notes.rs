@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, iter};
 
-use super::{
-    super::{Answer, Expectation, Loss, Observation, Place, Route, Way, doors::CILIUM_HOST},
-    course::Course,
-    fates::Evidence,
-    names::label,
+use super::{names::label, outcomes::Evidence, trail::Course};
+use crate::{
+    model::{Cluster, Direction, Role},
+    verify::{
+        expect::doors::CILIUM_HOST,
+        observation::{Answer, Observation, Way},
+        route::{Expectation, Place, Route},
+        verdict::Loss,
+    },
 };
-use crate::model::{Cluster, Direction, Role};
 
 pub(super) fn notes(
     evidence: &Evidence<'_>,
@@ -22,7 +25,7 @@ pub(super) fn notes(
     for course in [evidence.request, evidence.reply] {
         notes.extend(repeated(evidence.cluster, course, expectation, losses));
     }
-    notes.extend(super::order::notes(evidence));
+    notes.extend(super::reordering::notes(evidence));
     notes.extend(not_crossed(evidence));
     notes.extend(counted_otherwise(evidence));
     notes.extend(numbers(observation));
@@ -70,7 +73,7 @@ fn repeated(
     };
     let again = course.lines.iter().enumerate();
     let again = again.filter(|(index, line)| line.repeated > 0 && !round(*index));
-    let say = |(_, line): (usize, &super::course::Line)| {
+    let say = |(_, line): (usize, &super::trail::Line)| {
         let door = label(cluster, line.hook);
         format!(
             "{door} was crossed {} times again by the same packets: {why}",
@@ -106,7 +109,7 @@ fn not_crossed(evidence: &Evidence<'_>) -> Option<String> {
 }
 
 /// Lines at `cilium_host` and `cilium_net` that were crossed.
-fn host_lines<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = &'a super::course::Line> {
+fn host_lines<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = &'a super::trail::Line> {
     let lines = evidence.request.lines.iter().chain(&evidence.reply.lines);
     lines.filter(|line| {
         let door = evidence.cluster.door(line.hook.0);
@@ -127,8 +130,9 @@ fn counted_otherwise(evidence: &Evidence<'_>) -> Option<String> {
 }
 
 fn numbers(observation: &Observation) -> Vec<String> {
-    let beyond =
-        |crossing: &&super::super::Crossing| crossing.sequence >= observation.packets(crossing.way);
+    let beyond = |crossing: &&crate::verify::observation::Crossing| {
+        crossing.sequence >= observation.packets(crossing.way)
+    };
     let foreign = observation.crossings.iter().filter(beyond).count();
     let foreign = (foreign > 0)
         .then(|| format!("{foreign} crossings of packets that were not sent are left out"));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{DoorPattern, Pair};
+use super::{Pair, file::DoorPattern};
 use crate::{
-    model::safe,
-    verify::{CrossingRow, Kind, Verdict},
+    verify::verdict::{CrossingRow, Kind, Verdict},
+    views::text::safe,
 };
 
 /// What became of a test.

@@ -2,8 +2,15 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{End, Limits, Pair, Plan, PlanError, Protocol, Selector, Test, Wanted, file::glob};
-use crate::model::{Pod, plain, qualified, safe};
+use super::{
+    Pair, PlanError, Wanted,
+    file::{End, Limits, Plan, Selector, Test, glob},
+};
+use crate::{
+    model::{Pod, plain, qualified},
+    verify::collect::probe::Protocol,
+    views::text::safe,
+};
 
 /// Pairs of one run: 140 pods, each to each. More is a load on the cluster, not a test.
 pub const MOST_PAIRS: usize = 20_000;

@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     model::Direction,
-    verify::{Kind, probe::Protocol},
+    verify::{collect::probe::Protocol, verdict::Kind},
 };
 
 /// Packets of a test that says nothing of their number.

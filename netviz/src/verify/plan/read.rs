@@ -2,8 +2,11 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use super::{End, Plan, PlanError, Protocol};
-use crate::model::safe;
+use super::{
+    PlanError,
+    file::{End, Plan},
+};
+use crate::{verify::collect::probe::Protocol, views::text::safe};
 
 /// The largest file that is read.
 pub const MOST_BYTES: u64 = 1 << 20;

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::fold::{self, brief};
+use super::grouping::{self, brief};
 use crate::{
     audit::{Attached, Audit, AuditedDoor, Finding, Owner, Severity},
     model::Direction,
@@ -73,7 +73,7 @@ impl<'a> Page<'a> {
     }
 
     fn door(&mut self, door: &AuditedDoor) {
-        self.line(&format!("  {}", safe(&fold::one(door))));
+        self.line(&format!("  {}", safe(&grouping::one(door))));
         for finding in self.about(door, None) {
             self.finding(finding);
         }
@@ -175,12 +175,12 @@ impl<'a> Page<'a> {
     }
 
     fn rest(&mut self, doors: &[&AuditedDoor]) {
-        let lines = fold::fold(doors);
+        let lines = grouping::fold(doors);
         if lines.is_empty() {
             return;
         }
         self.line("  as it should be");
-        let wide = |of: fn(&fold::Fold) -> &str| {
+        let wide = |of: fn(&grouping::Fold) -> &str| {
             let widths = lines.iter().map(|line| safe(of(line)).width());
             widths.max().unwrap_or(0)
         };

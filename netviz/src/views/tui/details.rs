@@ -1,16 +1,17 @@
 //! Everything that is known of the selected row, in lines.
 
 use super::{
-    building::{both, corridor_name_safe, sign},
     history::{History, chart},
+    list::{both, corridor_name_safe, sign},
     rows::Row,
     state::State,
 };
 use crate::{
     audit::Owner,
-    model::{Chain, DoorState, NetNsId, Pod, Snapshot, Source, qualified},
+    model::{Chain, DoorState, Pod, Snapshot, Source, qualified},
+    sys::netns::NetNsId,
     views::{
-        layout::{few, residents},
+        building::layout::{few, residents},
         table,
         text::{UNKNOWN, bytes, count, cut_middle, rate, safe, visible_width, wrap},
     },

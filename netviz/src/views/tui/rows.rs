@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    model::{DoorId, DoorState, NetNsId, Snapshot, State as Sight},
+    model::{DoorId, DoorState, Snapshot, State as Sight},
+    sys::netns::NetNsId,
     views::{
-        layout::{Hallway, Layout},
+        building::layout::{Hallway, Layout},
         table::corridor_name,
     },
 };

@@ -8,12 +8,12 @@ use ratatui::{
     widgets::Clear,
 };
 
-use super::{building, help::HELP, places::places, state::State};
+use super::{help::HELP, list, places::places, state::State};
 use crate::{
     model::State as Sight,
     views::{
         lines::word,
-        table::{Sort, around},
+        table::{Sort, summary},
         text::{cut_end, safe, visible_width},
     },
 };
@@ -24,7 +24,7 @@ pub fn draw(frame: &mut Frame, state: &State) {
     let places = places(area, state.details);
     let title = Style::new().add_modifier(Modifier::BOLD);
     put(frame, places.header, 0, &header(state), title);
-    building::draw(frame.buffer_mut(), places.building, state);
+    list::draw(frame.buffer_mut(), places.building, state);
     details(frame, places.details, state);
     let footer = places.footer;
     let keys = footer.height.saturating_sub(1);
@@ -94,7 +94,7 @@ fn status(state: &State) -> String {
     let Some(snapshot) = &state.shown else {
         return String::new();
     };
-    let mut text = format!("names: {}", around::names(snapshot));
+    let mut text = format!("names: {}", summary::names(snapshot));
     if let Some(note) = snapshot.notes.first() {
         text += &format!("  {note}");
     }

@@ -13,7 +13,8 @@ use super::{
     rows::{Key, Row, arrange},
 };
 use crate::{
-    model::{Direction, DoorId, NetNsId, Snapshot, Traffic},
+    model::{Direction, DoorId, Snapshot, Traffic},
+    sys::netns::NetNsId,
     views::table::{self, Sort},
 };
 

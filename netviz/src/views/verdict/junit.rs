@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::{ladder, summary, words::end};
+use super::{
+    ladder,
+    words::{end, summary},
+};
 use crate::{
     verify::{Kind, Verdict},
-    views::{map::svg::pen::escape, text::safe},
+    views::{building::svg::pen::escape, text::safe},
 };
 
 /// A verdict, and what became of it as a test.

@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ladder::ascii, summary, words::end};
+use super::{
+    ladder::ascii,
+    words::{end, summary},
+};
 use crate::{
     verify::{Kind, Verdict},
     views::text::{count, cut_apart, cut_end, visible_width},

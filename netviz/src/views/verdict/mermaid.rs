@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     verify::{Verdict, Way},
-    views::map::graph::mermaid::entity,
+    views::building::graph::mermaid::entity,
 };
 
 /// Draws one verdict.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     verify::{Kind, Verdict, Way},
     views::{
-        map::svg::pen::escape,
+        building::svg::pen::escape,
         text::{cut_middle, wrap},
     },
 };

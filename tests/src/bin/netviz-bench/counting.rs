@@ -7,7 +7,7 @@ use aya::{
     EbpfLoader, TestRun as _,
     programs::{SchedClassifier, TestRunOptions},
 };
-use netviz::objects;
+use netviz::sys::objects;
 use netviz_ebpf::TCX_NEXT;
 use netviz_tests::{
     counting::{Counting, DIRECTIONS},

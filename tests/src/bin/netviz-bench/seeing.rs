@@ -2,7 +2,7 @@
 //! `BPF_PROG_TEST_RUN`: the cost of `netviz verify` for other traffic.
 
 use anyhow::Result;
-use netviz::objects;
+use netviz::sys::objects;
 use netviz_tests::{
     counting::{Counting, DIRECTIONS},
     seeing::Seeing,

@@ -1,0 +1,101 @@
+//! `--watch`: again and again, and what has changed since the time before.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{options, output, pair};
+use crate::{
+    app::output::{Written, write},
+    cli::{VerdictOutput, VerifyArgs},
+    model::Direction,
+    sys::signals::Signals,
+    verify::{CrossingRow, Kind, Verdict, collect::round, context::Ground},
+    views::verdict::summary,
+};
+
+/// Rounds so far.
+#[derive(Default)]
+struct History {
+    changes: u32,
+    /// Of every round.
+    verdicts: Vec<Kind>,
+    last: Option<Verdict>,
+}
+
+/// Repeats until a signal; the verdicts of all rounds.
+pub(super) async fn run(
+    args: &VerifyArgs,
+    ground: &mut Ground,
+    pause: Duration,
+    signals: &mut Signals,
+) -> Result<Vec<Kind>> {
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        anyhow::bail!("--watch is for one pair: netviz verify A B --watch");
+    };
+    let mut history = History::default();
+    loop {
+        let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
+        let pairs = [pair];
+        let outcome = round::run(&look, &pairs, options(args, &pairs)?, signals).await?;
+        if outcome.interrupted {
+            break;
+        }
+        for verdict in outcome.verdicts {
+            if write(history.take(args, verdict)?, signals).await? == Written::Ended {
+                return Ok(history.verdicts);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = signals.any() => break,
+        }
+    }
+    write(history.close(args), signals).await?;
+    Ok(history.verdicts)
+}
+
+impl History {
+    /// Takes a round in; what is to be said of it.
+    fn take(&mut self, args: &VerifyArgs, verdict: Verdict) -> Result<Vec<u8>> {
+        self.verdicts.push(verdict.verdict);
+        let changed = self
+            .last
+            .as_ref()
+            .is_some_and(|last| path(last) != path(&verdict));
+        self.changes += u32::from(changed);
+        let mut text = Vec::new();
+        if args.output != VerdictOutput::Text || self.last.is_none() {
+            text = output::one(args, &verdict)?;
+        } else if changed {
+            text.extend(format!("{}  the path has changed:\n", clock()).bytes());
+            text.append(&mut output::one(args, &verdict)?);
+        } else {
+            let word = verdict.verdict.word();
+            text.extend(format!("{}  {word}  {}\n", clock(), summary(&verdict)).bytes());
+        }
+        self.last = Some(verdict);
+        Ok(text)
+    }
+
+    fn close(&self, args: &VerifyArgs) -> Vec<u8> {
+        if args.output != VerdictOutput::Text {
+            return Vec::new();
+        }
+        let rounds = self.verdicts.len();
+        format!("{rounds} rounds, the path changed {} times\n", self.changes).into_bytes()
+    }
+}
+
+/// What makes a path another one: the verdict, and who was crossed.
+fn path(verdict: &Verdict) -> (Kind, Vec<(&str, &str, Direction)>) {
+    let crossed = |row: &&CrossingRow| row.seen > Some(0);
+    let doors = verdict.request.iter().chain(&verdict.reply).filter(crossed);
+    let doors = doors.map(|row| (row.node.as_str(), row.interface.as_str(), row.direction));
+    (verdict.verdict, doors.collect())
+}
+
+fn clock() -> String {
+    Timestamp::now().strftime("%H:%M:%S UTC").to_string()
+}

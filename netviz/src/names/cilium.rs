@@ -1,0 +1,179 @@
+//! The Cilium agent's REST API, on its unix socket.
+//!
+//! Answers of agents from 1.14 to 1.19 are in the fixtures. Fields that one version has and another
+//! has not are unknown, never an error.
+
+pub mod answers;
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use nix::fcntl::OFlag;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::Context;
+use crate::{
+    model::{Report, Source, Status},
+    sys::{netns::NetNsId, rooted_fs::Root},
+};
+
+/// Where the agent listens; `/var/run` is `/run` on every node of today.
+const SOCKETS: [&str; 2] = ["run/cilium/cilium.sock", "var/run/cilium/cilium.sock"];
+const DENIED: &str = "permission denied at its socket";
+/// An agent that has not answered by then is not waited for.
+const LIMIT: Duration = Duration::from_secs(2);
+/// An endpoint takes some 10 KB: 110 pods on a node, and room for six times as many.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Asks the agents of all nodes until the end.
+pub(super) fn run(context: Context, services: bool) {
+    context.poll(Source::Cilium, move |runtime, sites| {
+        runtime.block_on(async {
+            // Side by side: an agent that hangs is not to keep those of other nodes waiting.
+            let asked: Vec<_> = sites
+                .iter()
+                .cloned()
+                .map(|site| {
+                    tokio::spawn(async move { report(site.netns, &site.roots, services).await })
+                })
+                .collect();
+            let mut reports = Vec::new();
+            for answer in asked {
+                reports.extend(answer.await);
+            }
+            reports
+        })
+    });
+}
+
+/// What the agent says that listens under one of `roots`, of its services only where they are asked
+/// for; waits two seconds at the most.
+pub async fn report(node: NetNsId, roots: &[PathBuf], services: bool) -> Report {
+    let failed = |status| Report::new(Source::Cilium, Some(node), status);
+    let socket = match Root::open(roots).and_then(|root| find(&root)) {
+        Ok(socket) => socket,
+        Err(status) => return failed(status),
+    };
+    // The agent may be reached by a path that is longer than an address of a socket may be.
+    let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+    match timeout(LIMIT, ask(Path::new(&path), services)).await {
+        Ok(Ok(answers)) => Report {
+            status: Status::Ok(Some(answers.agent())),
+            pods: answers.pods(),
+            nodes: answers.nodes(),
+            services: answers.services(),
+            datapath: Some(answers.datapath()),
+            ..failed(Status::Absent)
+        },
+        Ok(Err(why)) => failed(Status::Failed(why)),
+        Err(_) => failed(Status::Failed(format!(
+            "no answer in {} s",
+            LIMIT.as_secs()
+        ))),
+    }
+}
+
+fn find(root: &Root) -> Result<OwnedFd, Status> {
+    let mut why = Status::Absent;
+    for path in SOCKETS {
+        match root.at(Path::new(path), OFlag::O_PATH) {
+            Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                why = Status::Failed(DENIED.into());
+            }
+            Err(_) => {}
+        }
+    }
+    Err(why)
+}
+
+/// Asks for everything. An error is one line: what was asked for, and what was wrong.
+async fn ask(socket: &Path, services: bool) -> Result<answers::Answers, String> {
+    let served = async {
+        if services {
+            Some(get(socket, "/v1/service").await)
+        } else {
+            None
+        }
+    };
+    let (health, config, endpoints, nodes, served) = tokio::join!(
+        get(socket, "/v1/healthz"),
+        get(socket, "/v1/config"),
+        get(socket, "/v1/endpoint"),
+        get(socket, "/v1/cluster/nodes"),
+        served,
+    );
+    // Pods' names are what the agent is asked for. The rest may be switched off or be missing.
+    let endpoints = json("/v1/endpoint", &endpoints?)?;
+    Ok(answers::Answers {
+        endpoints,
+        health: optional("/v1/healthz", health),
+        config: optional("/v1/config", config),
+        nodes: optional("/v1/cluster/nodes", nodes),
+        services: served.and_then(|served| optional("/v1/service", served)),
+    })
+}
+
+fn optional<T: serde::de::DeserializeOwned + Default>(
+    path: &str,
+    answer: Result<Bytes, String>,
+) -> T {
+    answer
+        .and_then(|body| json(path, &body))
+        .inspect_err(|why| log::debug!("cilium: {why}"))
+        .unwrap_or_default()
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("its answer to {path} is not what an agent says: {error}"))
+}
+
+async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => "nobody listens at its socket".to_owned(),
+            io::ErrorKind::PermissionDenied => DENIED.to_owned(),
+            _ => format!("cannot connect to its socket: {error}"),
+        })?;
+    let failed = |error: &dyn std::fmt::Display| format!("no answer to {path}: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failed(&error))?;
+    let request = Request::get(path)
+        .header(HOST, "localhost")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| failed(&error))?;
+    // The connection is served while, and only while, its answer is read.
+    let answer = async {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(&error))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::FORBIDDEN => {
+                return Err(format!(
+                    "{path} is switched off (enable-cilium-api-server-access)"
+                ));
+            }
+            status => return Err(format!("{path} is answered by HTTP {}", status.as_u16())),
+        }
+        let body = Limited::new(response.into_body(), BODY_LIMIT);
+        let whole = body.collect().await.map_err(|error| failed(&error))?;
+        Ok(whole.to_bytes())
+    };
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
+    }
+}

@@ -1,0 +1,204 @@
+//! libcni's result cache: which pod lives in which network namespace, with no API at all.
+//!
+//! The runtime writes one file for each interface of a pod after the plugin has answered, some 30 ms
+//! after the namespace was made, and removes it with the pod. A power cut leaves it behind: an entry
+//! is alive only while a namespace is mounted at its path.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    Context, Site,
+    files::{self, Files},
+};
+use crate::{
+    discover::Discovered,
+    model::{PodFact, Report, Source, Status, plain},
+    sys::netns::NetNsId,
+};
+
+/// Where libcni keeps it.
+const DIRECTORY: &str = "var/lib/cni/results";
+
+/// One entry: an interface that a plugin made for a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Where its network namespace is mounted, on the node.
+    pub sandbox: PathBuf,
+    /// What is known of the pod, its namespace's inode excepted.
+    pub pod: PodFact,
+}
+
+/// Reads an entry; `None` for the loopback interface, and for what is no Kubernetes pod.
+///
+/// # Errors
+/// When it is no JSON: as a rule because it is being written.
+pub fn parse(data: &[u8]) -> Result<Option<Attachment>, serde_json::Error> {
+    let file: CacheFile = serde_json::from_slice(data)?;
+    if file.if_name == "lo" {
+        return Ok(None);
+    }
+    Ok(attachment(file))
+}
+
+fn attachment(file: CacheFile) -> Option<Attachment> {
+    let argument = |key: &str| {
+        let mut pairs = file.cni_args.iter();
+        let value = pairs.find(|(name, _)| name == key)?.1.clone();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let own = file
+        .result
+        .interfaces
+        .iter()
+        .find(|interface| !interface.sandbox.is_empty());
+    let sandbox = own.map_or(file.netns.as_str(), |interface| &interface.sandbox);
+    let addresses = file.result.ips.iter().filter_map(|ip| plain(&ip.address));
+    let pod = PodFact {
+        namespace: argument("K8S_POD_NAMESPACE"),
+        name: Some(argument("K8S_POD_NAME")?),
+        uid: argument("K8S_POD_UID"),
+        addresses: addresses.collect(),
+        mac: own
+            .map(|interface| interface.mac.to_ascii_lowercase())
+            .filter(|mac| !mac.is_empty()),
+        ..PodFact::default()
+    };
+    Some(Attachment {
+        sandbox: on_node(sandbox)?,
+        pod,
+    })
+}
+
+/// `/var/run` is `/run`; elsewhere no runtime mounts namespaces.
+pub(super) fn on_node(sandbox: &str) -> Option<PathBuf> {
+    let path = Path::new(sandbox);
+    let name = path
+        .strip_prefix("/var/run/netns")
+        .or_else(|_| path.strip_prefix("/run/netns"))
+        .ok()?;
+    let mut parts = name.components();
+    let one = matches!(
+        (parts.next(), parts.next()),
+        (Some(std::path::Component::Normal(_)), None)
+    );
+    one.then(|| Path::new("run/netns").join(name))
+}
+
+/// Those that are alive: with the namespace that `mounted` finds at their path.
+#[must_use]
+pub fn living(
+    attachments: impl IntoIterator<Item = Attachment>,
+    mounted: impl Fn(&Path) -> Option<NetNsId>,
+) -> Vec<PodFact> {
+    let alive = attachments.into_iter().filter_map(|attachment| {
+        Some(PodFact {
+            netns: Some(mounted(&attachment.sandbox)?),
+            ..attachment.pod
+        })
+    });
+    alive.collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CacheFile {
+    #[serde(default)]
+    if_name: String,
+    /// From libcni 1.2 on.
+    #[serde(default)]
+    netns: String,
+    #[serde(default)]
+    cni_args: Vec<(String, String)>,
+    #[serde(default)]
+    result: CniResult,
+}
+
+#[derive(Default, Deserialize)]
+struct CniResult {
+    #[serde(default)]
+    interfaces: Vec<Interface>,
+    #[serde(default)]
+    ips: Vec<Ip>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    #[serde(default)]
+    mac: String,
+    #[serde(default)]
+    sandbox: String,
+}
+
+#[derive(Deserialize)]
+struct Ip {
+    #[serde(default)]
+    address: String,
+}
+
+/// Reads the caches of all nodes until the end.
+pub(super) fn run(mut context: Context) {
+    let mut caches: HashMap<NetNsId, Cache> = HashMap::new();
+    loop {
+        let sites = context.sites();
+        let found = context.found();
+        caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
+        let reports = sites
+            .iter()
+            .map(|site| caches.entry(site.netns).or_default().report(site, &found))
+            .collect();
+        context.publish(Source::CniCache, reports);
+        if !context.wait() {
+            return;
+        }
+    }
+}
+
+/// What was read of one node, so that an unchanged file is not read again.
+#[derive(Debug)]
+pub struct Cache(Files<Attachment>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self(Files::new(parse))
+    }
+}
+
+impl Cache {
+    fn report(&mut self, site: &Site, found: &Discovered) -> Report {
+        let (status, mut pods) = self.read(&site.roots);
+        for pod in &mut pods {
+            pod.condition = orphaned(pod, found);
+        }
+        Report {
+            pods,
+            ..Report::new(Source::CniCache, Some(site.netns), status)
+        }
+    }
+
+    /// The pods that are alive on a node whose files can be read at one of `roots`.
+    pub fn read(&mut self, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
+        let listed = match files::list(roots, DIRECTORY) {
+            Ok(listed) => listed,
+            Err(status) => return (status, Vec::new()),
+        };
+        self.0.refresh(&listed.root, &listed.paths);
+        let attachments = self.0.found().cloned();
+        let mut pods = living(attachments, |path| listed.root.namespace(path));
+        pods.sort_by(|a, b| {
+            (a.netns, &a.namespace, &a.name).cmp(&(b.netns, &b.namespace, &b.name))
+        });
+        (Status::Ok(self.0.complaint(&listed)), pods)
+    }
+}
+
+/// A namespace with a name and nobody in it: its pod was killed, or its record was lost.
+fn orphaned(pod: &PodFact, found: &Discovered) -> Option<String> {
+    let entrances = found.entrances.get(&pod.netns?)?;
+    let inhabited = entrances.iter().any(|path| path.starts_with("/proc"));
+    (!inhabited).then(|| "no process is left in it".into())
+}

@@ -1,0 +1,113 @@
+//! Small files of a node, each read once as long as nobody writes to it.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    model::Status,
+    sys::rooted_fs::{Root, Stamp},
+};
+
+/// More than an entry with many addresses, annotations or mounts needs.
+const FILE_LIMIT: u64 = 1024 * 1024;
+/// More than the interfaces or containers of the largest node.
+const ENTRIES: usize = 10_000;
+
+/// The root of a node, and what is in one of its directories.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) root: Root,
+    /// Sorted.
+    pub(super) paths: Vec<PathBuf>,
+    directory: &'static str,
+    whole: bool,
+}
+
+impl Listed {
+    /// What is to be said where there are more entries than are read.
+    pub(super) fn cut(&self) -> Option<String> {
+        let Self { directory, .. } = self;
+        (!self.whole)
+            .then(|| format!("/{directory} has more than {ENTRIES} entries, the rest is not read"))
+    }
+}
+
+/// What is in a directory of a node, or why that cannot be said.
+pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed, Status> {
+    let root = Root::open(roots)?;
+    match root.list(Path::new(directory), ENTRIES) {
+        Ok((paths, whole)) => Ok(Listed {
+            root,
+            paths,
+            directory,
+            whole,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Status::Absent),
+        Err(error) => Err(Status::Failed(format!("cannot read /{directory}: {error}"))),
+    }
+}
+
+/// What files hold, by their paths from a node's root.
+#[derive(Debug)]
+pub(super) struct Files<T> {
+    parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>,
+    entries: HashMap<PathBuf, (Stamp, Result<Option<T>, String>)>,
+}
+
+impl<T> Files<T> {
+    pub(super) fn new(parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>) -> Self {
+        Self {
+            parse,
+            entries: HashMap::new(),
+        }
+    }
+
+    /// Reads what is new or changed of `paths`, which are sorted, and forgets everything else.
+    pub(super) fn refresh(&mut self, root: &Root, paths: &[PathBuf]) {
+        self.entries
+            .retain(|path, _| paths.binary_search(path).is_ok());
+        for path in paths {
+            self.refresh_one(root, path);
+        }
+    }
+
+    fn refresh_one(&mut self, root: &Root, path: &Path) {
+        let Ok(stamp) = root.stamp(path) else {
+            self.entries.remove(path);
+            return;
+        };
+        // One that could not be read was perhaps being written within the same tick of the clock.
+        let same = self.entries.get(path);
+        if same.is_some_and(|(old, entry)| *old == stamp && entry.is_ok()) {
+            return;
+        }
+        let entry = root
+            .read(path, FILE_LIMIT)
+            .map_err(|error| error.to_string())
+            .and_then(|data| (self.parse)(&data).map_err(|error| error.to_string()));
+        if let Err(why) = &entry {
+            log::debug!("{path:?}: {why}");
+        }
+        self.entries.insert(path.to_owned(), (stamp, entry));
+    }
+
+    /// What could be read and is of use.
+    pub(super) fn found(&self) -> impl Iterator<Item = &T> {
+        let entries = self.entries.values();
+        entries.filter_map(|(_, entry)| entry.as_ref().ok()?.as_ref())
+    }
+
+    /// `2 unreadable of 14`, and that there are more than were read.
+    pub(super) fn complaint(&self, listed: &Listed) -> Option<String> {
+        let bad = self.entries.values().filter(|(_, entry)| entry.is_err());
+        let unreadable = match bad.count() {
+            0 => None,
+            bad => Some(format!("{bad} unreadable of {}", self.entries.len())),
+        };
+        let words: Vec<_> = [unreadable, listed.cut()].into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}

@@ -1,0 +1,177 @@
+//! What kubelet leaves of each pod: a cgroup with the pod's uid in its path, and a directory for its
+//! logs with uid and name in its own name.
+//!
+//! The directories stay after the pod, so they only translate. That a pod is there is said by a
+//! process of its: with one, it has its name even where libcni's cache and containerd's bundles are
+//! lost.
+
+pub mod cgroup;
+mod host_network_pods;
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use host_network_pods::Residents;
+
+use super::{
+    Context,
+    files::{self, Listed},
+};
+use crate::{
+    discover::{Discovered, namespaces::namespace},
+    model::{PodFact, Report, Role, Side, Source, Status},
+    sys::{
+        netns::NetNsId,
+        rooted_fs::{Root, Stamp},
+    },
+};
+
+/// Where the logs are.
+const DIRECTORY: &str = "var/log/pods";
+/// More containers than any pod has.
+const CONTAINERS: usize = 256;
+
+/// A pod's namespace, which may be the node's own, and the uid that a process in it is labelled with.
+pub type Living = (NetNsId, String);
+
+/// Reads what is there of all nodes until the end.
+pub(super) fn run(mut context: Context) {
+    let mut caches: HashMap<NetNsId, Logs> = HashMap::new();
+    let mut residents = Residents::default();
+    loop {
+        let sites = context.sites();
+        let found = context.found();
+        caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
+        residents.look(&found);
+        let report = |site: &super::Site| {
+            let logs = caches.entry(site.netns).or_default();
+            let mut living = living(&found, site.netns);
+            living.extend(residents.of(site.netns, &living));
+            let (status, pods) = logs.read(site.netns, &site.roots, &living);
+            Report {
+                pods,
+                ..Report::new(Source::Kubelet, Some(site.netns), status)
+            }
+        };
+        let reports = sites.iter().map(report).collect();
+        context.publish(Source::Kubelet, reports);
+        if !context.wait() {
+            return;
+        }
+    }
+}
+
+/// The namespaces behind a node's doors in which a pod's process is.
+fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
+    let doors = found.cluster.doors.iter().filter(|door| {
+        let pod = matches!(door.role, Role::Pod | Role::Veth);
+        let nodes = &found.cluster.nodes;
+        pod && door.side == Side::Pod && nodes.get(door.node).is_some_and(|it| it.netns == node)
+    });
+    let mut spaces: Vec<NetNsId> = doors.filter_map(|door| door.id.space.known()).collect();
+    spaces.sort();
+    spaces.dedup();
+    let living = spaces.into_iter().filter_map(|netns| {
+        let paths = found.entrances.get(&netns)?;
+        let uid = paths.iter().find_map(|path| uid(path, netns))?;
+        Some((netns, uid))
+    });
+    living.collect()
+}
+
+/// Of the process by which `entrance` leads into `netns`.
+fn uid(entrance: &Path, netns: NetNsId) -> Option<String> {
+    let process = entrance.to_str()?.strip_suffix("/ns/net")?;
+    let process = process.strip_prefix("/proc/").map(|_| process)?;
+    let uid = uid_of(process)?;
+    // Another process may have the number by now.
+    let same = namespace(&format!("{process}/ns/net")).ok()? == netns.0;
+    same.then_some(uid)
+}
+
+/// Of the pod that a process is in, by its directory below `/proc`.
+fn uid_of(process: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{process}/cgroup")).ok()?;
+    Some(cgroup::member(&text)?.uid)
+}
+
+/// The directories of one node's logs.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Names of the containers in a pod's directory, which is not read again while it is the same.
+    containers: HashMap<PathBuf, (Stamp, Vec<String>)>,
+}
+
+impl Logs {
+    /// The names of those pods that live, from the node whose own namespace is `node`, and whose
+    /// files can be read at one of `roots`.
+    pub fn read(
+        &mut self,
+        node: NetNsId,
+        roots: &[PathBuf],
+        living: &[Living],
+    ) -> (Status, Vec<PodFact>) {
+        let listed = match files::list(roots, DIRECTORY) {
+            Ok(listed) => listed,
+            Err(status) => return (status, Vec::new()),
+        };
+        if living.is_empty() {
+            return (Status::Absent, Vec::new());
+        }
+        let names: HashMap<String, (&PathBuf, [String; 2])> =
+            listed.paths.iter().filter_map(|path| parse(path)).collect();
+        self.containers
+            .retain(|path, _| listed.paths.binary_search(path).is_ok());
+        let facts = living.iter().filter_map(|(netns, uid)| {
+            let (path, [namespace, name]) = names.get(uid)?;
+            Some(PodFact {
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                uid: Some(uid.clone()),
+                containers: self.containers(&listed, path),
+                netns: Some(*netns),
+                host_network: *netns == node,
+                ..PodFact::default()
+            })
+        });
+        let pods = facts.collect();
+        (Status::Ok(listed.cut()), pods)
+    }
+
+    /// Each container has a directory of its own.
+    fn containers(&mut self, listed: &Listed, path: &PathBuf) -> Vec<String> {
+        let Ok(stamp) = listed.root.stamp(path) else {
+            return Vec::new();
+        };
+        match self.containers.get(path) {
+            Some((same, containers)) if *same == stamp => containers.clone(),
+            _ => {
+                let containers = containers(&listed.root, path);
+                self.containers
+                    .insert(path.clone(), (stamp, containers.clone()));
+                containers
+            }
+        }
+    }
+}
+
+fn containers(root: &Root, path: &Path) -> Vec<String> {
+    let (paths, _) = root.list(path, CONTAINERS).unwrap_or_default();
+    let names = paths.iter().filter_map(|path| path.file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// `<namespace>_<name>_<uid>`: none of the three has an underscore.
+fn parse(path: &PathBuf) -> Option<(String, (&PathBuf, [String; 2]))> {
+    let file = path.file_name()?.to_str()?;
+    let mut parts = file.split('_');
+    let (namespace, name, uid) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && !namespace.is_empty() && !name.is_empty();
+    let names = [namespace.to_owned(), name.to_owned()];
+    (whole && cgroup::is_uid(uid)).then(|| (uid.to_owned(), (path, names)))
+}

@@ -1,0 +1,172 @@
+//! How many packets Cilium has dropped on a node, and why: its map `cilium_metrics`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::{find, open, unknown};
+use crate::sys::rooted_fs::Root;
+
+const METRICS: &str = "cilium_metrics";
+/// Bytes of a key and of a CPU's value, in versions 1.14 to 1.19.
+const SIZES: (usize, usize) = (8, 16);
+/// As many as the map has room for.
+const ENTRIES: usize = 65_536;
+/// Smaller ones are not about drops (`DropMin` in `pkg/monitor/api/drop.go`).
+const LEAST: u8 = 130;
+
+/// Packets by the code of a reason, and by direction: 1 ingress, 2 egress, 0 not known.
+pub(crate) type Drops = BTreeMap<(u8, u8), u64>;
+
+/// What the node has dropped until now whose files can be read at one of `roots`; `None` where that
+/// cannot be had, or not all of it: what is missing would look as if it had come meanwhile, or not.
+pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
+    let file = find(&Root::open(roots).ok()?, METRICS)?;
+    let map = open(METRICS, file).ok()?;
+    if !map.is_per_cpu_hash(SIZES) {
+        log::debug!("{}", unknown(METRICS, &map));
+        return None;
+    }
+    let entries = map.sums::<{ SIZES.0 }, { SIZES.1 }>(ENTRIES, super::LIMIT, packets);
+    let (entries, whole) = entries.ok()?;
+    if !whole {
+        log::warn!(
+            "{METRICS} could not be read within {:?}: what Cilium dropped is not said",
+            super::LIMIT
+        );
+        return None;
+    }
+    Some(drops(&entries))
+}
+
+/// One CPU's value begins with its packets.
+fn packets(value: &[u8; SIZES.1]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *value;
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// A key begins with the reason and, in two bits, the direction; then the line of Cilium's source.
+fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
+    let mut drops = Drops::new();
+    for (key, packets) in entries.iter().filter(|(key, _)| key[0] >= LEAST) {
+        let sum = drops.entry((key[0], key[1] & 3)).or_default();
+        *sum = sum.saturating_add(*packets);
+    }
+    drops
+}
+
+/// What came to `before` until `after`, in words and most of it first: `policy denied, ingress: 10
+/// packets`.
+pub(crate) fn words(before: &Drops, after: &Drops) -> Vec<String> {
+    let more = |(key, now): (&(u8, u8), &u64)| {
+        let then = before.get(key).copied().unwrap_or_default();
+        Some((now.checked_sub(then).filter(|more| *more > 0)?, *key))
+    };
+    let mut more: Vec<_> = after.iter().filter_map(more).collect();
+    more.sort_by_key(|(packets, key)| (std::cmp::Reverse(*packets), *key));
+    let words = |(packets, (code, direction)): (u64, (u8, u8))| {
+        let reason = reason(code).map_or_else(|| format!("its reason {code}"), Into::into);
+        let direction = ["", ", ingress", ", egress", ""][usize::from(direction & 3)];
+        let packets = match packets {
+            1 => "1 packet".into(),
+            more => format!("{more} packets"),
+        };
+        format!("{reason}{direction}: {packets}")
+    };
+    more.into_iter().map(words).collect()
+}
+
+/// Codes keep their meaning from version to version (`pkg/monitor/api/drop.go`).
+fn reason(code: u8) -> Option<&'static str> {
+    Some(match code {
+        132 => "invalid source address",
+        133 => "policy denied",
+        134 => "invalid packet",
+        135 => "conntrack: truncated or invalid header",
+        136 => "fragmentation needed",
+        137 => "conntrack: unknown L4 protocol",
+        139 => "unsupported L3 protocol",
+        140 => "missed tail call",
+        141 => "error writing to packet",
+        142 => "unknown L4 protocol",
+        147 => "no tunnel key",
+        150 => "unknown L3 target address",
+        151 => "stale or unroutable address",
+        155 => "conntrack: map insertion failed",
+        157 => "IP fragmentation not supported",
+        158 => "service backend not found",
+        160 => "no tunnel endpoint",
+        162 => "rate limit of the bandwidth manager",
+        163 => "unknown conntrack state",
+        164 => "local host unreachable",
+        166 => "unsupported L2 protocol",
+        167 | 168 => "no mapping for masquerading",
+        169 => "FIB lookup failed",
+        170 => "encapsulation prohibited",
+        171 => "invalid identity",
+        172 => "unknown sender",
+        175 => "first fragment not found",
+        176 => "forbidden ICMPv6 message",
+        177 => "denied by the service's source ranges",
+        181 => "policy denied by a deny rule",
+        182 => "VLAN not allowed",
+        189 => "authentication required",
+        194 => "no egress gateway found",
+        195 => "not encrypted",
+        196 => "TTL exceeded",
+        197 => "no node id found",
+        198 => "rate limited",
+        202 => "host datapath not ready",
+        203 => "endpoint's policy program not there",
+        204 => "no egress address configured",
+        _ => return None,
+    })
+}
+
+/// For the tests: what is said of two readings, each half of `bytes`, of a map with values for two CPUs.
+#[cfg(feature = "mutants")]
+pub(crate) fn said(bytes: &[u8]) -> Vec<String> {
+    const ENTRY: usize = SIZES.0 + 2 * SIZES.1;
+    let entry = |bytes: &[u8; ENTRY]| {
+        let (key, values) = bytes.split_first_chunk().expect("a key");
+        let (values, _) = values.as_chunks();
+        (*key, super::pinned::sum(values, packets))
+    };
+    let read = |bytes: &[u8]| {
+        let (all, _) = bytes.as_chunks();
+        drops(&all.iter().map(entry).collect::<Vec<_>>())
+    };
+    let (before, after) = bytes.split_at(bytes.len() / 2);
+    words(&read(before), &read(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Drops, drops, words};
+
+    #[test]
+    fn lines_of_the_source_are_put_together_and_what_is_forwarded_is_left_out() {
+        let key = |reason, direction, line| [reason, direction, line, 0, 1, 0, 0, 0];
+        let found = drops(&[
+            (key(0, 1, 7), 1000),
+            (key(3, 2, 7), 1000),
+            (key(133, 1, 7), 4),
+            (key(133, 1, 8), 6),
+            (key(133, 2, 8), 1),
+        ]);
+        assert_eq!(found, Drops::from([((133, 1), 10), ((133, 2), 1)]));
+    }
+
+    #[test]
+    fn only_what_came_meanwhile_is_said_and_most_of_it_first() {
+        let before = Drops::from([((133, 1), 5), ((196, 2), 7)]);
+        let after = Drops::from([((133, 1), 6), ((196, 2), 7), ((181, 2), 3), ((250, 0), 2)]);
+        assert_eq!(
+            words(&before, &after),
+            [
+                "policy denied by a deny rule, egress: 3 packets",
+                "its reason 250: 2 packets",
+                "policy denied, ingress: 1 packet"
+            ]
+        );
+        assert!(words(&after, &before).is_empty());
+    }
+}

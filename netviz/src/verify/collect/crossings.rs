@@ -1,0 +1,129 @@
+//! Tells of packets at the doors: what `netviz verify` sees.
+//!
+//! As for counting, every door gets a copy of the object, so that the door is known by the ring
+//! buffer that tells of it. One thread attaches, then takes out of the ring buffers what comes, and
+//! at the end detaches: nothing of this is left when [`Crossings`] has ended, however it ends.
+
+mod collector;
+mod hook_watch;
+mod pair;
+mod record;
+mod worker;
+
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+
+use netviz_ebpf::crossing::Seen;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    attach::TraceError,
+    attach::{AttachOptions, expedite::Expedite},
+    discover::Discovered,
+    model::{Chain, Door, DoorId},
+    sys::threads,
+    verify::observation::Hidden,
+};
+pub use collector::{Marks, Target};
+pub use pair::{Balance, Books, Pair, Window};
+pub use record::Sighting;
+use worker::Worker;
+
+/// What the thread has to say.
+#[derive(Debug)]
+pub enum News<T = Seen> {
+    /// Packets, in the order of each door, not of time.
+    Seen(Vec<Sighting<T>>),
+}
+
+/// Everything stands where it can.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// Who else is on the hooks of each watched door, ingress and egress.
+    pub chains: HashMap<DoorId, [Option<Chain>; 2]>,
+    /// Doors that cannot be watched.
+    pub hidden: Vec<Hidden>,
+    /// When that was, on the kernel's monotonic clock.
+    pub at: Duration,
+}
+
+/// What is known at the end.
+#[derive(Debug)]
+pub struct Closing<T: Target = Marks> {
+    /// Doors that were not watched all the time.
+    pub hidden: Vec<Hidden>,
+    /// Packets for which there was no room, by door.
+    pub missed: HashMap<DoorId, u64>,
+    /// What was seen last.
+    pub seen: Vec<Sighting<T::Told>>,
+    /// What the doors say otherwise.
+    pub balances: HashMap<DoorId, T::Balance>,
+}
+
+impl<T: Target> Default for Closing<T> {
+    fn default() -> Self {
+        Self {
+            hidden: Vec::new(),
+            missed: HashMap::new(),
+            seen: Vec::new(),
+            balances: HashMap::new(),
+        }
+    }
+}
+
+/// A running watch over packets. Detaches everything when it is dropped.
+#[derive(Debug)]
+pub struct Crossings<T: Target = Marks> {
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<Closing<T>>>,
+}
+
+/// What a watch gives: itself, when it stands, and what it sees.
+pub type Watching<T> = (
+    Crossings<T>,
+    oneshot::Receiver<Standing>,
+    mpsc::UnboundedReceiver<News<<T as Target>::Told>>,
+);
+
+/// Starts to attach to `doors`, in this order.
+///
+/// # Errors
+/// When the thread cannot be started or the machine's RCU switch not be set.
+pub fn watch<T: Target>(
+    found: Arc<Discovered>,
+    doors: Vec<Door>,
+    target: T,
+    options: AttachOptions,
+) -> Result<Watching<T>, TraceError> {
+    let expedite = options.fast.then(Expedite::new).transpose()?;
+    let (end, ended) = oneshot::channel();
+    let (stand, standing) = oneshot::channel();
+    let (tell, news) = mpsc::unbounded_channel();
+    let worker = Worker::new(found, options.mode, expedite);
+    let work = move || worker.run(doors, &target, ended, stand, &tell);
+    let thread = threads::start("netviz-watch", "looks out at the doors", work)
+        .map_err(TraceError::Thread)?;
+    let crossings = Crossings {
+        end: Some(end),
+        thread: Some(thread),
+    };
+    Ok((crossings, standing, news))
+}
+
+impl<T: Target> Crossings<T> {
+    /// Takes the last sightings, and detaches.
+    #[must_use]
+    pub fn finish(mut self) -> Closing<T> {
+        self.join().unwrap_or_default()
+    }
+
+    fn join(&mut self) -> Option<Closing<T>> {
+        drop(self.end.take());
+        self.thread.take()?.join().ok()
+    }
+}
+
+impl<T: Target> Drop for Crossings<T> {
+    fn drop(&mut self) {
+        self.join();
+    }
+}

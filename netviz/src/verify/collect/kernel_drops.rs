@@ -1,0 +1,145 @@
+//! Hears of marked packets that the kernel throws away: the tracepoint `skb:kfree_skb`.
+//!
+//! An addition, never a condition: where the kernel has no BTF, no tracepoints, or does not let us,
+//! there is no drop reason, and nothing else is different. The tracepoint is the machine's, so that
+//! what all nodes of a Kind cluster drop is heard.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, MapData, RingBuf},
+    programs::RawTracePoint,
+};
+use netviz_ebpf::{
+    crossing::COOKIE_GLOBAL,
+    drops::{
+        DROP_PROGRAM, DROP_PROGRAM_BEFORE, DROPS_MAP, Dropped, NO_REASON, OFFSETS_GLOBAL, Offsets,
+        TRACEPOINT, UNHEARD_MAP,
+    },
+};
+
+use crate::sys::{btf::Btf, objects};
+
+/// What all names in `enum skb_drop_reason` begin with.
+const PREFIX: &str = "SKB_DROP_REASON_";
+
+/// What the running kernel's BTF says, read once: it takes some 20 ms.
+struct Kernel {
+    offsets: Offsets,
+    reasons: BTreeMap<u32, String>,
+}
+
+/// Listens until it is dropped.
+pub struct Drops {
+    /// Keeps the program attached.
+    _object: Ebpf,
+    ring: RingBuf<MapData>,
+    unheard: Array<MapData, u64>,
+    kernel: Arc<Kernel>,
+}
+
+impl std::fmt::Debug for Drops {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Drops")
+    }
+}
+
+impl Drops {
+    /// Begins to listen for packets with this cookie.
+    ///
+    /// # Errors
+    /// Why it cannot, in one sentence.
+    pub fn start(cookie: &[u8; 16]) -> Result<Self, String> {
+        let kernel = kernel()?;
+        let attached = Self::attach(cookie, &kernel, DROP_PROGRAM);
+        // A program that reads more than the tracepoint has is refused.
+        let (object, ring, unheard) = attached
+            .or_else(|_| Self::attach(cookie, &kernel, DROP_PROGRAM_BEFORE))
+            .map_err(|error| format!("cannot attach to the tracepoint {TRACEPOINT}: {error:#}"))?;
+        Ok(Self {
+            _object: object,
+            ring,
+            unheard,
+            kernel,
+        })
+    }
+
+    fn attach(
+        cookie: &[u8; 16],
+        kernel: &Kernel,
+        name: &str,
+    ) -> anyhow::Result<(Ebpf, RingBuf<MapData>, Array<MapData, u64>)> {
+        use anyhow::Context as _;
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        loader.override_global(COOKIE_GLOBAL, &cookie[..], true);
+        loader.override_global(OFFSETS_GLOBAL, &kernel.offsets, true);
+        let mut object = loader.load(objects::DROP)?;
+        let ring = object.take_map(DROPS_MAP).context(DROPS_MAP)?;
+        let unheard = object.take_map(UNHEARD_MAP).context(UNHEARD_MAP)?;
+        let program = object.program_mut(name).context("no such program")?;
+        let program: &mut RawTracePoint = program.try_into()?;
+        program.load()?;
+        program.attach(TRACEPOINT)?;
+        Ok((object, RingBuf::try_from(ring)?, Array::try_from(unheard)?))
+    }
+
+    /// What was heard since the last time.
+    pub fn take(&mut self) -> Vec<Dropped> {
+        let mut all = Vec::new();
+        while let Some(entry) = self.ring.next() {
+            all.extend(Dropped::read(&entry));
+        }
+        all
+    }
+
+    /// Packets, since the start, for which there was no room until the next [`Self::take`]. They are too
+    /// few where several processors dropped at once.
+    #[must_use]
+    pub fn unheard(&self) -> u64 {
+        self.unheard.get(&0, 0).unwrap_or_default()
+    }
+
+    /// The kernel's word for a reason; a number where it belongs to a part of the kernel that has
+    /// words of its own (wireless, Open vSwitch).
+    #[must_use]
+    pub fn word(&self, reason: u32) -> Option<String> {
+        if reason == NO_REASON {
+            return None;
+        }
+        let name = self.kernel.reasons.get(&reason);
+        let name = name.map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned());
+        Some(name.unwrap_or_else(|| format!("reason {reason:#x}")))
+    }
+}
+
+fn kernel() -> Result<Arc<Kernel>, String> {
+    static KERNEL: OnceLock<Result<Arc<Kernel>, String>> = OnceLock::new();
+    KERNEL.get_or_init(|| read().map(Arc::new)).clone()
+}
+
+fn read() -> Result<Kernel, String> {
+    let btf = Btf::of_kernel().map_err(|error| format!("the kernel has no BTF: {error}"))?;
+    let of = |structure: &str, field: &str| {
+        let found = btf.offset(structure, field);
+        found.ok_or_else(|| format!("the kernel's BTF has no {structure}.{field}"))
+    };
+    let offsets = Offsets {
+        len: of("sk_buff", "len")?,
+        data_len: of("sk_buff", "data_len")?,
+        head: of("sk_buff", "head")?,
+        tail: of("sk_buff", "tail")?,
+        dev: of("sk_buff", "dev")?,
+        ifindex: of("net_device", "ifindex")?,
+        net: of("net_device", "nd_net.net")?,
+        inum: of("net", "ns.inum")?,
+    };
+    Ok(Kernel {
+        offsets,
+        reasons: btf.names("skb_drop_reason"),
+    })
+}

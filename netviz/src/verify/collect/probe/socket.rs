@@ -1,0 +1,266 @@
+//! One socket for each pair, in the namespace of the thread.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+    time::Instant,
+};
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname,
+    setsockopt, socket, sockopt,
+};
+
+use super::{
+    Aim, Manner, errors,
+    packet::{self, Protocol},
+};
+use crate::verify::observation::Answer;
+
+/// Why a pair has no socket.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("cannot open a socket for {protocol} probes: {source}; it needs CAP_NET_RAW")]
+    Socket {
+        protocol: Protocol,
+        source: io::Error,
+    },
+    #[error("cannot send to {to}: {source}; the sender has no route or no address of that family")]
+    Connect { to: IpAddr, source: io::Error },
+}
+
+/// Sends to one destination and hears from it.
+pub(super) struct Sender {
+    aim: Aim,
+    manner: Manner,
+    /// Of whatever type; its methods are those of any datagrams.
+    socket: UdpSocket,
+    /// Keeps the port of marked SYNs from being used by somebody else.
+    _reserved: Option<OwnedFd>,
+    own: (IpAddr, u16),
+    sent: BTreeMap<u32, Instant>,
+    answered: usize,
+}
+
+impl Sender {
+    pub(super) fn open(aim: Aim, manner: Manner) -> Result<Self, OpenError> {
+        let protocol = manner.protocol;
+        let denied = |source: io::Error| OpenError::Socket { protocol, source };
+        let unreachable = |source: io::Error| OpenError::Connect { to: aim.to, source };
+        let socket = open(protocol, aim.to).map_err(denied)?;
+        socket.set_nonblocking(true).map_err(denied)?;
+        errors::ask_for(&socket, aim.to).map_err(denied)?;
+        set_fragments(&socket, aim.to, manner.whole).map_err(denied)?;
+        let port = if protocol == Protocol::Udp {
+            aim.port
+        } else {
+            0
+        };
+        socket
+            .connect(SocketAddr::new(aim.to, port))
+            .map_err(unreachable)?;
+        let local = socket.local_addr().map_err(unreachable)?;
+        let (reserved, port) = match protocol {
+            Protocol::Udp => (None, local.port()),
+            Protocol::Icmp => (None, identifier(&manner, &aim)),
+            Protocol::Tcp => {
+                let (reserved, port) = reserve(local.ip()).map_err(denied)?;
+                (Some(reserved), port)
+            }
+        };
+        Ok(Self {
+            aim,
+            manner,
+            socket,
+            _reserved: reserved,
+            own: (local.ip(), port),
+            sent: BTreeMap::new(),
+            answered: 0,
+        })
+    }
+
+    pub(super) fn flow(&self) -> u32 {
+        self.aim.flow
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.own.1
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.own.0
+    }
+
+    /// Whether there is nothing left to be waited for.
+    pub(super) fn complete(&self) -> bool {
+        self.answered >= self.manner.count as usize
+    }
+
+    pub(super) fn send(&mut self, sequence: u32) -> io::Result<()> {
+        let bytes = packet::build(&self.manner, &self.aim, self.own, sequence)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.sent.insert(sequence, Instant::now());
+        let sent = match self.socket.send(&bytes) {
+            // The word of an earlier packet's ICMP error, which is heard by itself.
+            Err(error) if is_echo_of_error(&error) => self.socket.send(&bytes),
+            result => result,
+        };
+        if sent.is_err() {
+            self.sent.remove(&sequence);
+            self.answered += 1;
+        }
+        sent.map(drop)
+    }
+
+    /// All that has come since.
+    pub(super) fn hear(&mut self) -> Vec<(u32, Answer)> {
+        let mut answers = Vec::new();
+        let mut datagram = vec![0; 65_536];
+        loop {
+            match self.socket.recv(&mut datagram) {
+                Ok(length) => answers.extend(self.read(&datagram[..length])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_echo_of_error(&error) => {}
+                Err(_) => break,
+            }
+        }
+        while let Some(word) = errors::take(&self.socket) {
+            answers.extend(self.complaint(&word));
+        }
+        answers
+    }
+
+    fn read(&mut self, datagram: &[u8]) -> Option<(u32, Answer)> {
+        let heard = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
+        let time = self.sent.remove(&heard.sequence)?.elapsed();
+        self.answered += 1;
+        let answer = if heard.refused {
+            Answer::Refused(time, "the port is closed: a reset".into())
+        } else {
+            Answer::Reply(time)
+        };
+        Some((heard.sequence, answer))
+    }
+
+    fn complaint(&mut self, word: &errors::Word) -> Option<(u32, Answer)> {
+        // An error that quotes too little to tell which packet it is about is about the latest.
+        let quoted = packet::marked(&self.manner, &self.aim, &word.quoted);
+        let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
+        let time = self.sent.remove(&sequence)?.elapsed();
+        self.answered += 1;
+        let answer = if word.refusal && word.from.is_none_or(|from| from == self.aim.to) {
+            Answer::Refused(time, word.text.clone())
+        } else {
+            Answer::Unreachable(time, word.to_string())
+        };
+        Some((sequence, answer))
+    }
+}
+
+impl AsFd for Sender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn family(to: IpAddr) -> AddressFamily {
+    match to {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn open(protocol: Protocol, to: IpAddr) -> io::Result<UdpSocket> {
+    let (kind, protocol) = match (protocol, to) {
+        (Protocol::Udp, _) => (SockType::Datagram, SockProtocol::Udp),
+        (Protocol::Icmp, IpAddr::V4(_)) => (SockType::Raw, SockProtocol::Icmp),
+        (Protocol::Icmp, IpAddr::V6(_)) => (SockType::Raw, SockProtocol::IcmpV6),
+        (Protocol::Tcp, _) => (SockType::Raw, SockProtocol::Tcp),
+    };
+    let socket = socket(family(to), kind, SockFlag::SOCK_CLOEXEC, protocol)?;
+    Ok(UdpSocket::from(socket))
+}
+
+/// Whether packets may be fragmented on their way. Whole ones are never fragmented by the sender's own
+/// hand either, whatever it has heard of the path's MTU: where a packet does not fit is one of the
+/// things to be found out.
+fn set_fragments(socket: &UdpSocket, to: IpAddr, whole: bool) -> io::Result<()> {
+    let (level, option, value) = match (to, whole) {
+        (IpAddr::V4(_), true) => (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_PROBE,
+        ),
+        (IpAddr::V4(_), false) => (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_DONT,
+        ),
+        (IpAddr::V6(_), true) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        ),
+        (IpAddr::V6(_), false) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_DONT,
+        ),
+    };
+    // nix has no name for these options.
+    // SAFETY: an option of one integer, on a descriptor that lives as long as the call.
+    let failed = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// A port that nobody else gets meanwhile: the sender's own kernel answers the SYN-ACK with a reset,
+/// as nobody listens or connects there.
+fn reserve(address: IpAddr) -> io::Result<(OwnedFd, u16)> {
+    let any = match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = socket(
+        family(address),
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::Tcp,
+    )?;
+    setsockopt(&socket, sockopt::ReuseAddr, &false)?;
+    bind(
+        socket.as_raw_fd(),
+        &SockaddrStorage::from(SocketAddr::new(any, 0)),
+    )?;
+    let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let v4 = bound.as_sockaddr_in().map(|address| address.port());
+    let port = v4.or_else(|| bound.as_sockaddr_in6().map(|address| address.port()));
+    Ok((socket, port.unwrap_or_default()))
+}
+
+/// By chance, and another one for each pair.
+fn identifier(manner: &Manner, aim: &Aim) -> u16 {
+    manner.prefix.wrapping_add(aim.flow as u16)
+}
+
+fn is_echo_of_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    ) || matches!(error.raw_os_error(), Some(libc::EPROTO | libc::EMSGSIZE))
+}

@@ -1,0 +1,205 @@
+//! Finds the doors of a path in a cluster: a pod's corridor, a node's own devices, its uplinks.
+
+use std::net::IpAddr;
+
+use crate::{
+    model::{Cluster, Door, DoorId, Role, Side, plain},
+    sys::netns::NetNsId,
+    verify::route::Place,
+};
+
+pub(in crate::verify) const CILIUM_HOST: &str = "cilium_host";
+pub(in crate::verify) const CILIUM_NET: &str = "cilium_net";
+
+/// A pod's two doors, as far as they are here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::verify) struct Room {
+    /// The pod's own end.
+    pub(in crate::verify) inner: Option<DoorId>,
+    /// The node's end.
+    pub(in crate::verify) outer: Option<DoorId>,
+}
+
+/// The uplink that packets to an address take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::verify) struct Uplink {
+    /// The best guess.
+    pub(in crate::verify) door: Option<DoorId>,
+    /// Uplinks that would be as good, or that packets cross besides (a bond's members).
+    pub(in crate::verify) others: Vec<DoorId>,
+    /// The other end of `door`, where it is here.
+    pub(in crate::verify) far: Option<DoorId>,
+    /// The other ends of `others`.
+    pub(in crate::verify) far_others: Vec<DoorId>,
+}
+
+/// The first device of a node with this role, and, unless it is empty, this name.
+pub(in crate::verify) fn device(
+    cluster: &Cluster,
+    node: usize,
+    role: Role,
+    name: &str,
+) -> Option<DoorId> {
+    let mut doors = own(cluster, node, role);
+    doors
+        .find(|door| name.is_empty() || door.interface == name)
+        .map(|door| door.id)
+}
+
+pub(in crate::verify) fn own(
+    cluster: &Cluster,
+    node: usize,
+    role: Role,
+) -> impl Iterator<Item = &Door> {
+    let own = move |door: &&Door| door.node == node && door.side == Side::Node && door.role == role;
+    cluster.doors.iter().filter(own)
+}
+
+/// Both ends of a pod's corridor: of several, the one with this address, else the first.
+pub(in crate::verify) fn room(
+    cluster: &Cluster,
+    node: usize,
+    netns: NetNsId,
+    address: Option<IpAddr>,
+) -> Room {
+    let has = |door: &Door| door.addresses.iter().any(|text| plain(text) == address);
+    let mut ends: Vec<_> = inside(cluster, netns)
+        .filter(|door| door.node == node)
+        .collect();
+    ends.sort_by_key(|door| !(address.is_some() && has(door)));
+    let inner = ends
+        .iter()
+        .find(|door| door.peer.is_some())
+        .or(ends.first());
+    let inner = inner.map(|door| door.id);
+    let names = |door: &&Door| {
+        let Some(peer) = &door.peer else { return false };
+        match inner {
+            Some(inner) => peer.id == inner,
+            None => peer.id.space.known() == Some(netns),
+        }
+    };
+    let mut doors = cluster.doors.iter();
+    let outer = doors.find(|door| door.side == Side::Node && door.node == node && names(door));
+    Room {
+        inner,
+        outer: outer.map(|door| door.id),
+    }
+}
+
+/// Doors in a pod's own namespace.
+pub(in crate::verify) fn inside(cluster: &Cluster, netns: NetNsId) -> impl Iterator<Item = &Door> {
+    let here = move |door: &&Door| {
+        door.side == Side::Pod && door.role != Role::Other && door.id.space.known() == Some(netns)
+    };
+    cluster.doors.iter().filter(here)
+}
+
+/// The uplink by which a node reaches these addresses (or is reached from them). Which one it is
+/// where no uplink's network has them is its routing table's affair: any is right then.
+pub(in crate::verify) fn uplink(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Uplink {
+    let uplinks: Vec<_> = own(cluster, node, Role::Uplink).collect();
+    let near = |door: &&&Door| {
+        let networks = door.addresses.iter();
+        networks
+            .clone()
+            .any(|network| towards.iter().any(|address| holds(network, *address)))
+    };
+    let fitting: Vec<&Door> = uplinks.iter().filter(near).copied().collect();
+    let candidates = if fitting.is_empty() {
+        &uplinks
+    } else {
+        &fitting
+    };
+    let first = candidates.iter().find(|door| addressed(door));
+    let Some(first) = first.or(candidates.first()).copied() else {
+        return Uplink::default();
+    };
+    // What has no address of its own is a member of a bond, or carries a VLAN.
+    let besides = uplinks.iter().filter(|door| {
+        door.id != first.id
+            && (candidates.iter().any(|other| other.id == door.id) || !addressed(door))
+    });
+    let others: Vec<&Door> = besides.copied().collect();
+    Uplink {
+        door: Some(first.id),
+        others: others.iter().map(|door| door.id).collect(),
+        far: far(cluster, first),
+        far_others: others
+            .iter()
+            .filter_map(|door| far(cluster, door))
+            .collect(),
+    }
+}
+
+fn addressed(door: &Door) -> bool {
+    let mut addresses = door.addresses.iter().filter_map(|text| plain(text));
+    addresses.any(|address| match address {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    })
+}
+
+/// The uplink's other end, where it is seen: on Kind, in the machine's namespace.
+fn far(cluster: &Cluster, door: &Door) -> Option<DoorId> {
+    let peer = cluster.door(door.peer.as_ref()?.id)?;
+    (peer.side == Side::Host).then_some(peer.id)
+}
+
+/// Whether a network, written as `ip address` prints it, holds an address.
+pub(in crate::verify) fn holds(network: &str, address: IpAddr) -> bool {
+    let Some((text, prefix)) = network.split_once('/') else {
+        return plain(network) == Some(address);
+    };
+    let (Some(base), Ok(prefix)) = (plain(text), prefix.parse::<u32>()) else {
+        return false;
+    };
+    match (base, address) {
+        (IpAddr::V4(base), IpAddr::V4(address)) if prefix <= 32 => {
+            let differ = u32::from(base) ^ u32::from(address);
+            differ.checked_shr(32 - prefix).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(base), IpAddr::V6(address)) if prefix <= 128 => {
+            let differ = u128::from(base) ^ u128::from(address);
+            differ.checked_shr(128 - prefix).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+/// Addresses of a node that is here.
+pub(in crate::verify) fn addresses(cluster: &Cluster, node: usize) -> Vec<IpAddr> {
+    let node = cluster.nodes.get(node);
+    let texts = node
+        .map(|node| node.addresses.as_slice())
+        .unwrap_or_default();
+    texts.iter().filter_map(|text| plain(text)).collect()
+}
+
+/// The node that a place is on, where it is here.
+pub(in crate::verify) fn node_of(place: &Place) -> Option<usize> {
+    match place {
+        Place::Pod { node, .. } | Place::Node { node, .. } => Some(*node),
+        Place::Elsewhere => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_what_shares_its_prefix() {
+        let holds = |network: &str, address: &str| holds(network, address.parse().unwrap());
+        assert!(holds("172.18.0.2/16", "172.18.9.9"));
+        assert!(!holds("172.18.0.2/16", "172.19.0.1"));
+        assert!(holds("0.0.0.0/0", "8.8.8.8"));
+        assert!(holds("fd00::1/64", "fd00::2"));
+        assert!(!holds("fd00::1/64", "fd00:0:0:1::2"));
+        assert!(!holds("172.18.0.2/16", "fd00::2"));
+        assert!(!holds("nonsense/99", "1.2.3.4"));
+        assert!(!holds("1.2.3.4/77", "1.2.3.4"));
+        assert!(holds("1.2.3.4/32", "1.2.3.4"));
+        assert!(!holds("1.2.3.4/32", "1.2.3.5"));
+    }
+}

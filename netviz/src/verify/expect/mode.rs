@@ -1,0 +1,230 @@
+//! In which mode a node routes: as its agent says, as its devices and programs let one infer, or as
+//! it was asked for.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use super::doors::{self, node_of};
+use crate::{
+    model::{Cluster, Datapath, Direction, DoorId, Node, Role},
+    verify::route::{Mode, ModeSource, Route},
+};
+
+/// Names of the programs at each hook, in the order in which they run, netviz's own left out. A hook
+/// that is not in it could not be asked.
+pub type Hooks = BTreeMap<(DoorId, Direction), Vec<String>>;
+
+/// One candidate: how each of the nodes concerned routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// By index in [`Cluster::nodes`].
+    pub nodes: BTreeMap<usize, Mode>,
+    /// From where that is known.
+    pub source: ModeSource,
+}
+
+impl Modes {
+    /// The mode of one node; the plainest where it is not known.
+    #[must_use]
+    pub fn of(&self, node: usize) -> Mode {
+        self.nodes.get(&node).copied().unwrap_or_default()
+    }
+
+    pub(super) fn asked(&self) -> bool {
+        self.source == ModeSource::Asked
+    }
+
+    /// In words, node by node where they differ.
+    #[must_use]
+    pub fn words(&self, cluster: &Cluster) -> String {
+        let of = |(index, mode): (&usize, &Mode)| {
+            let node = cluster.nodes.get(*index)?;
+            Some((node.name.as_str(), words(cluster, *index, node, *mode)))
+        };
+        let all: Vec<_> = self.nodes.iter().filter_map(of).collect();
+        match all.first() {
+            None => "not known".into(),
+            Some((_, first)) if all.iter().all(|(_, words)| words == first) => first.clone(),
+            Some(_) => {
+                let each = all.iter().map(|(name, words)| format!("{name}: {words}"));
+                each.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
+
+fn words(cluster: &Cluster, index: usize, node: &Node, mode: Mode) -> String {
+    if !node.cilium {
+        return "no Cilium".into();
+    }
+    let device = doors::device(cluster, index, Role::Overlay, "");
+    let device = device.and_then(|id| cluster.door(id));
+    let device = device.and_then(|door| door.interface.strip_prefix("cilium_"));
+    let said = node.datapath.as_ref();
+    let tunnel = said.and_then(|said| said.tunnel.as_deref()).or(device);
+    let datapath = Datapath {
+        routing: Some(if mode.tunnel { "tunnel" } else { "native" }.into()),
+        tunnel: mode.tunnel.then(|| tunnel.unwrap_or("tunnel").to_owned()),
+        host_routing: Some(if mode.host_routing { "BPF" } else { "legacy" }.into()),
+        endpoint_routes: Some(mode.endpoint_routes),
+        encryption: said.and_then(|said| said.encryption.clone()),
+        ..Datapath::default()
+    };
+    datapath.summary().unwrap_or_default()
+}
+
+/// Whether the programs at an lxc's egress hook are those of a pod with a route of its own. The
+/// kernel cuts names at 15 bytes.
+pub(super) fn has_own_route(chain: &[String]) -> bool {
+    chain.iter().any(|name| name.starts_with("cil_to_contain"))
+}
+
+/// Every mode that the nodes of a route may be in, the likeliest first: one where the agents say it,
+/// several where it has to be inferred. `asked` comes before all.
+#[must_use]
+pub fn candidates(
+    cluster: &Cluster,
+    route: &Route,
+    hooks: &Hooks,
+    asked: Option<Mode>,
+) -> Vec<Modes> {
+    let nodes = [&route.from, &route.to].map(|party| node_of(&party.place));
+    let mut all = vec![BTreeMap::new()];
+    let mut source = ModeSource::Agent;
+    for index in nodes.into_iter().flatten() {
+        let Some(node) = cluster.nodes.get(index) else {
+            continue;
+        };
+        let (options, from) = match asked {
+            Some(mode) => (vec![mode], ModeSource::Asked),
+            None => options(cluster, index, node, hooks),
+        };
+        if from != ModeSource::Agent {
+            source = from;
+        }
+        let with = |mode: &Mode| {
+            let (mode, all) = (*mode, all.clone());
+            all.into_iter()
+                .map(move |mut nodes: BTreeMap<usize, Mode>| {
+                    nodes.entry(index).or_insert(mode);
+                    nodes
+                })
+        };
+        all = options.iter().flat_map(with).collect();
+    }
+    // The nodes of one cluster are mostly alike.
+    all.sort_by_key(|nodes| {
+        let first = nodes.values().next();
+        nodes.values().any(|mode| Some(mode) != first)
+    });
+    let mut candidates: Vec<Modes> = Vec::new();
+    for nodes in all {
+        let modes = Modes { nodes, source };
+        if !candidates.contains(&modes) {
+            candidates.push(modes);
+        }
+    }
+    candidates
+}
+
+/// The modes that one node may be in, and from where that is known.
+fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<Mode>, ModeSource) {
+    if !node.cilium {
+        return (vec![Mode::default()], ModeSource::Inferred);
+    }
+    let said = node.datapath.clone().unwrap_or_default();
+    let tunnel = match said.routing.as_deref() {
+        Some("tunnel") => Some(true),
+        Some("native") => Some(false),
+        _ => None,
+    };
+    let host = match said
+        .host_routing
+        .as_deref()
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
+        Some("bpf") => Some(true),
+        Some("legacy") => Some(false),
+        _ => None,
+    };
+    let source = match (tunnel, host) {
+        (Some(_), Some(_)) => ModeSource::Agent,
+        _ => ModeSource::Inferred,
+    };
+    let device = doors::device(cluster, index, Role::Overlay, "").is_some();
+    let tunnel = tunnel.unwrap_or(device);
+    let hosts = host.map_or_else(|| host_routing(cluster, index, hooks), |host| vec![host]);
+    let routes = said
+        .endpoint_routes
+        .map_or_else(|| own_routes(cluster, index, hooks), |on| vec![on]);
+    let mut modes = Vec::new();
+    for host_routing in hosts {
+        for endpoint_routes in &routes {
+            modes.push(Mode {
+                tunnel,
+                host_routing,
+                endpoint_routes: *endpoint_routes,
+            });
+        }
+    }
+    (modes, source)
+}
+
+/// `cil_to_netdev` stands at an uplink with BPF host routing, and with kube-proxy replacement alone:
+/// both are possible then. Where it does not stand, the node's stack routes.
+fn host_routing(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
+    let chains = chains(cluster, node, Role::Uplink, hooks);
+    match chains
+        .iter()
+        .any(|chain| chain.iter().any(|name| name.starts_with("cil_to_netdev")))
+    {
+        true => vec![true, false],
+        false if chains.is_empty() => vec![false, true],
+        false => vec![false],
+    }
+}
+
+fn own_routes(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
+    let chains = chains(cluster, node, Role::Pod, hooks);
+    match chains.iter().any(|chain| has_own_route(chain)) {
+        true => vec![true, false],
+        false if chains.is_empty() => vec![false, true],
+        false => vec![false],
+    }
+}
+
+/// What is known of the egress hooks of a node's doors of one kind.
+fn chains<'a>(cluster: &Cluster, node: usize, role: Role, hooks: &'a Hooks) -> Vec<&'a [String]> {
+    let doors = doors::own(cluster, node, role);
+    let chains = doors.filter_map(|door| hooks.get(&(door.id, Direction::Egress)));
+    chains.map(Vec::as_slice).collect()
+}
+
+/// How modes are asked for: the names that the laboratory gives them.
+const NAMES: [(&str, Mode); 5] = [
+    ("vxlan", mode(true, false, false)),
+    ("vxlan-host-routing", mode(true, true, false)),
+    ("native", mode(false, false, false)),
+    ("native-host-routing", mode(false, true, false)),
+    ("native-endpoint-routes", mode(false, false, true)),
+];
+
+const fn mode(tunnel: bool, host_routing: bool, endpoint_routes: bool) -> Mode {
+    Mode {
+        tunnel,
+        host_routing,
+        endpoint_routes,
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, mode)| *mode).ok_or_else(|| {
+            let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+            format!("no mode is called {text:?}: there are {}", names.join(", "))
+        })
+    }
+}
