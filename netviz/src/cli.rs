@@ -35,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// A table of doors: counts, rates, and what is lost or skipped between two ends.
     Doors(DoorsArgs),
-    /// The building, drawn: nodes, pods, doors and corridors, with what crossed them.
+    /// The building, drawn: nodes, pods, doors and veth pairs, with what crossed them.
     Map(MapArgs),
     /// Sends a few marked packets from A to B and shows which doors they really crossed, there and
     /// back, and whether those were the right ones.
@@ -112,7 +112,7 @@ pub struct DoorsArgs {
     /// Form of the output; json and csv are printed once.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
-    /// Order of the corridors within their node.
+    /// Order of the veth pairs within their node.
     #[arg(long, value_enum, default_value_t)]
     pub sort: Sort,
     /// What to show of it.

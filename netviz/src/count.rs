@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     discover::Discovered,
-    model::{Counts, DoorId, DoorSample, Gap, Meter, Sample},
+    model::{AttachState, Counts, DoorId, DoorSample, Gap, Sample},
 };
 
 use crate::attach::{
@@ -55,7 +55,7 @@ pub struct Tracer {
 #[derive(Debug, Default)]
 struct Entry {
     counters: Option<Counters>,
-    /// The other end of its corridor. Both begin to count at one moment: what the end that was
+    /// The other end of its veth pair. Both begin to count at one moment: what the end that was
     /// attached first has seen until then would look like a loss.
     peer: Option<DoorId>,
     /// Attached, and waiting for the other end.
@@ -97,7 +97,7 @@ impl Tracer {
             entry.peer = door.peer.as_ref().map(|peer| peer.id);
             // Nobody will try: there is nothing to wait for.
             if let Some(problem) = &door.problem {
-                entry.sample.meter = Meter::Failed(problem.clone());
+                entry.sample.meter = AttachState::Failed(problem.clone());
             }
         }
         for (id, entry) in &mut self.doors {
@@ -106,7 +106,7 @@ impl Tracer {
                 entry.counters = None;
                 entry.waiting = false;
                 entry.gone = Some(Instant::now());
-                entry.sample.meter = Meter::Gone;
+                entry.sample.meter = AttachState::Gone;
             }
         }
         self.doors
@@ -137,7 +137,7 @@ impl Tracer {
         let wanted = self.doors.values().filter(|entry| entry.gone.is_none());
         let settled = wanted
             .clone()
-            .filter(|entry| entry.sample.meter != Meter::Pending);
+            .filter(|entry| entry.sample.meter != AttachState::Pending);
         Progress {
             settled: settled.count(),
             wanted: wanted.count(),
@@ -149,11 +149,12 @@ impl Tracer {
     pub fn hopeless(&self) -> Option<&str> {
         // A door that was counted once is only lost for a while.
         let hope = self.doors.values().any(|Entry { sample, .. }| {
-            matches!(sample.meter, Meter::Counting | Meter::Pending) || sample.since.is_some()
+            matches!(sample.meter, AttachState::Counting | AttachState::Pending)
+                || sample.since.is_some()
         });
         let mut meters = self.doors.values().map(|entry| &entry.sample.meter);
         let reason = meters.find_map(|meter| match meter {
-            Meter::Failed(reason) => Some(reason.as_str()),
+            AttachState::Failed(reason) => Some(reason.as_str()),
             _ => None,
         });
         reason.filter(|_| !hope)
@@ -206,14 +207,14 @@ impl Tracer {
                 });
             }
             Event::Failed { door, reason } => self.update(door, |entry| {
-                entry.sample.meter = Meter::Failed(reason);
+                entry.sample.meter = AttachState::Failed(reason);
             }),
             Event::Chains { door, chains } => self.update(door, |entry| {
                 [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
             }),
             // There is nothing at this index: nothing to wait for until something is found there.
             Event::Settled { door } => self.update(door, |entry| {
-                entry.sample.meter = Meter::Gone;
+                entry.sample.meter = AttachState::Gone;
             }),
         }
         self.begin(settled);
@@ -228,7 +229,7 @@ impl Tracer {
         let awaited = peer
             .and_then(|peer| self.doors.get(&peer))
             .is_some_and(|peer| {
-                peer.gone.is_none() && !peer.waiting && peer.sample.meter == Meter::Pending
+                peer.gone.is_none() && !peer.waiting && peer.sample.meter == AttachState::Pending
             });
         if awaited {
             return;
@@ -255,7 +256,7 @@ impl Tracer {
 impl Entry {
     fn begin(&mut self, now: Duration) {
         self.waiting = false;
-        self.sample.meter = Meter::Counting;
+        self.sample.meter = AttachState::Counting;
         self.sample.since = Some(now);
         let read = self
             .counters
@@ -274,7 +275,8 @@ impl Entry {
                 self.sample.egress = Some(self.earlier.1 + egress.since(self.before.1));
             }
             Err(error) => {
-                self.sample.meter = Meter::Failed(format!("cannot read the counters: {error}"))
+                self.sample.meter =
+                    AttachState::Failed(format!("cannot read the counters: {error}"))
             }
         }
     }

@@ -62,7 +62,7 @@ impl Discovered {
     /// # Errors
     /// As [`Self::open`].
     pub(crate) fn open_for(&self, door: DoorId) -> io::Result<Option<NetNs>> {
-        let netns = door.space.known();
+        let netns = door.netns.known();
         netns.map_or(Ok(None), |netns| self.open(netns))
     }
 }

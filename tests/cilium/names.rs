@@ -103,7 +103,7 @@ fn find<'a>(seen: &'a Value, list: &str, key: &str, value: &Value) -> Result<&'a
     found.with_context(|| format!("none of the {list} has the {key} {value}: {}", seen[list]))
 }
 
-/// Both ends of the pod's corridor have its name, from that source.
+/// Both ends of the pod's veth pair have its name, from that source.
 fn named(seen: &Value, pod: &Pod, source: &str) -> Result<()> {
     let own = find(seen, "doors", "netns", &pod.netns.id().0.into())?;
     let all = seen["doors"].as_array().into_iter().flatten();

@@ -10,7 +10,7 @@ use netviz::{
     attach::AttachOptions,
     count::Tracer,
     discover::{Discovered, Selection, Watch},
-    model::{Counts, DoorId, DoorSample, Meter, Sample},
+    model::{AttachState, Counts, DoorId, DoorSample, Sample},
     sys::netns::NetNsId,
 };
 use tokio::{runtime::Runtime, sync::watch::Receiver};
@@ -56,7 +56,7 @@ impl Observation {
         ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
         for (id, door) in observation.tracer.sample().doors {
             ensure!(
-                door.meter == Meter::Counting,
+                door.meter == AttachState::Counting,
                 "door {id:?} is not counted: {:?}",
                 door.meter
             );

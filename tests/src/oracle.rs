@@ -82,8 +82,8 @@ pub trait Scene {
     fn node_names(&self) -> Vec<String>;
     /// Name of a pod's node; `None`: no such pod.
     fn home(&self, pod: &str) -> Option<String>;
-    /// Name of the node's end of a pod's corridor.
-    fn corridor(&self, pod: &str) -> Option<String>;
+    /// Name of the node's end of a pod's veth pair.
+    fn pair(&self, pod: &str) -> Option<String>;
     /// Where packets to it are sent.
     fn address(&self, of: Place<'_>) -> Option<IpAddr>;
 }
@@ -157,7 +157,7 @@ impl Crossing {
             (pod.clone(), "eth0".into(), hook)
         } else {
             let node = scene.home(pod).with_context(unknown)?;
-            (node, scene.corridor(pod).with_context(unknown)?, hook)
+            (node, scene.pair(pod).with_context(unknown)?, hook)
         })
     }
 }
@@ -220,7 +220,7 @@ impl Scene for Lab {
         Some(pod.node.clone())
     }
 
-    fn corridor(&self, pod: &str) -> Option<String> {
+    fn pair(&self, pod: &str) -> Option<String> {
         let pod = self.pods().iter().find(|known| known.name == pod)?;
         Some(pod.interface.name.clone())
     }

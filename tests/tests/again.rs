@@ -15,7 +15,7 @@ use netlink_packet_route::{
 };
 use netviz::{
     attach::AttachMode,
-    model::{Direction, DoorId, Meter},
+    model::{AttachState, Direction, DoorId},
 };
 use netviz_tests::{
     binary,
@@ -97,8 +97,8 @@ fn whoever_removes_it_at_once_is_named() {
         let blind = beside_a_rival(&site, mode, || {
             netviz.until(second() * 15, |_, sample| {
                 let meter = &sample.doors[&id].meter;
-                gone |= *meter == Meter::Gone;
-                matches!(meter, Meter::Failed(reason) if reason.contains("somebody removes"))
+                gone |= *meter == AttachState::Gone;
+                matches!(meter, AttachState::Failed(reason) if reason.contains("somebody removes"))
             })
         });
         assert!(
@@ -217,7 +217,7 @@ fn an_interface_that_looks_otherwise_is_the_same() {
         assert!(gap.is_some(), "{mode:?}: the gap is not said");
         // The kernel tells the neighbours of a new address by packets of its own.
         assert_eq!(site.fate(&theirs, all).received, SENT, "{mode:?}");
-        let [_, egress] = netviz.counts(id.space.known().unwrap(), id.ifindex);
+        let [_, egress] = netviz.counts(id.netns.known().unwrap(), id.ifindex);
         assert!(egress.packets >= 2 * SENT, "{mode:?}: {egress:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aya::programs::{LinkOrder, tc::TcAttachOptions};
 use netviz::{
     attach::{AttachMode, AttachOptions},
-    model::{Counts, Direction, DoorId, Ledger, Meter, Sample, Snapshot, State},
+    model::{AttachState, Counts, Direction, DoorId, LossTracker, Sample, Snapshot, State},
     sys::objects,
 };
 use netviz_tests::{
@@ -159,7 +159,7 @@ fn detach_until_it_is_left(site: &Site, netviz: &mut Observation, times: u32) ->
         foreign::detach_link_of(chain[0].1).unwrap();
         let answered = netviz.until(notice(), |_, sample| {
             let door = &sample.doors[&id];
-            let left = matches!(door.meter, Meter::Failed(_));
+            let left = matches!(door.meter, AttachState::Failed(_));
             door.epoch == before + round.min(times) && left == (round > times)
         });
         let now = &netviz.sample().doors[&id];
@@ -185,7 +185,7 @@ fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
     let id = DoorId::new(room.netns().id(), end.index);
     let last = detach_until_it_is_left(&site, &mut netviz, 3);
     let left = netviz.sample().doors[&id].clone();
-    let Meter::Failed(reason) = &left.meter else {
+    let AttachState::Failed(reason) = &left.meter else {
         panic!("not degraded");
     };
     assert!(reason.contains("three times within a minute"), "{reason}");
@@ -200,7 +200,7 @@ fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
     let limit = (last + MINUTE + notice()).saturating_duration_since(Instant::now());
     let back = netviz.until(limit, |_, sample| {
         let door = &sample.doors[&id];
-        door.epoch == 4 && door.meter == Meter::Counting
+        door.epoch == 4 && door.meter == AttachState::Counting
     });
     let now = netviz.sample().doors[&id].clone();
     assert!(back.unwrap(), "not tried again: {now:?}");
@@ -248,7 +248,7 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
         &netviz.found.cluster,
         None,
         &sample,
-        &mut Ledger::default(),
+        &mut LossTracker::default(),
         "2024-01-01T00:00:00Z".parse().unwrap(),
     );
     let door = snapshot.doors.iter().find(|door| door.id == id).unwrap();
@@ -327,6 +327,6 @@ fn a_name_that_is_not_utf8_is_escaped() {
         for index in [10, 11] {
             assert_eq!(door(index)["state"], "counting", "{mode}: {snapshot}");
         }
-        assert_eq!(snapshot["corridors"].as_array().unwrap().len(), 1);
+        assert_eq!(snapshot["pairs"].as_array().unwrap().len(), 1);
     }
 }

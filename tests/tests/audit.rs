@@ -308,7 +308,7 @@ fn a_chain_that_changes_between_two_looks_says_so() {
         .iter()
         .find(|door| door.interface == "veth10")
         .unwrap();
-    let look = || inspect(door, room.netns()).unwrap();
+    let look = || inspect::inspect(door, room.netns()).unwrap();
     let before = look();
     let mut same = look();
     same.compare(&before);
@@ -350,7 +350,7 @@ fn pins_are_found_below_the_root_of_a_node() {
     let (id, root) = (planted.id().unwrap(), tempfile::tempdir().unwrap());
     let top = root.path().join("sys/fs/bpf");
     std::fs::create_dir_all(&top).unwrap();
-    let mut chains = inspect(door, room.netns()).unwrap();
+    let mut chains = inspect::inspect(door, room.netns()).unwrap();
     let read = || {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let none = None::<&str>;

@@ -7,8 +7,9 @@ use netviz::{
     audit::{Attached, Audit, Owner, RULES, Severity, Way, judge},
     cli::Cli,
     model::{
-        Direction, Role, Side,
+        Direction,
         Direction::{Egress, Ingress},
+        Role, Side,
     },
     views::{
         audit::{

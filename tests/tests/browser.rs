@@ -141,7 +141,7 @@ fn mermaid_draws_every_door() {
     let (said, _) = drawn(&snapshot);
     // Every door, the pods in a node's own network, and what is between the nodes.
     let boxes = snapshot.doors.len() + 2;
-    let lines = snapshot.corridors.len() + 2;
+    let lines = snapshot.pairs.len() + 2;
     let wanted = format!("{boxes} boxes, 2 buildings, {lines} lines: ");
     assert!(said.starts_with(&wanted), "{wanted}: {said}");
     for text in [

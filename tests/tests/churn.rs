@@ -16,7 +16,7 @@ use netviz::{
     count::Tracer,
     discover::{Discovered, Selection, Watch},
     lab::{Lab, Options, traffic},
-    model::{Counts, Direction, DoorId, DoorSample, Meter, Sample, Side},
+    model::{AttachState, Counts, Direction, DoorId, DoorSample, Sample, Side},
     sys::{
         netlink::{Mac, Netlink, NewLink},
         netns::{NetNs, NetNsId},
@@ -111,25 +111,25 @@ impl Observer {
         let ((), took) = until(what, limit, || {
             self.update();
             let sample = self.sample();
-            let bad: Vec<_> =
-                self.found
-                    .cluster
-                    .doors
-                    .iter()
-                    .filter(|door| {
-                        sample.doors.get(&door.id).is_none_or(|door| {
-                            door.meter != Meter::Counting || door.ingress.is_none()
-                        })
+            let bad: Vec<_> = self
+                .found
+                .cluster
+                .doors
+                .iter()
+                .filter(|door| {
+                    sample.doors.get(&door.id).is_none_or(|door| {
+                        door.meter != AttachState::Counting || door.ingress.is_none()
                     })
-                    .map(|door| {
-                        format!(
-                            "{} {:?} {:?}",
-                            door.interface,
-                            door.id,
-                            sample.doors.get(&door.id).map(|door| &door.meter)
-                        )
-                    })
-                    .collect();
+                })
+                .map(|door| {
+                    format!(
+                        "{} {:?} {:?}",
+                        door.interface,
+                        door.id,
+                        sample.doors.get(&door.id).map(|door| &door.meter)
+                    )
+                })
+                .collect();
             if bad.is_empty() {
                 Ok(())
             } else {
@@ -141,7 +141,7 @@ impl Observer {
 
     fn find(&self, netns: NetNsId, ifindex: u32) -> Option<DoorId> {
         let mut ids = self.found.cluster.doors.iter().map(|door| door.id);
-        ids.find(|id| id.space.known() == Some(netns) && id.ifindex == ifindex)
+        ids.find(|id| id.netns.known() == Some(netns) && id.ifindex == ifindex)
     }
 
     fn id(&self, netns: NetNsId, ifindex: u32) -> DoorId {
@@ -170,7 +170,7 @@ fn lab(extra: u16) -> Lab {
 fn wire(observer: &Observer) -> NetNsId {
     let doors = observer.found.cluster.doors.iter();
     let mut outside = doors.filter(|door| door.side == Side::Host);
-    outside.next().unwrap().id.space.known().unwrap()
+    outside.next().unwrap().id.netns.known().unwrap()
 }
 
 fn set(index: u32, attributes: Vec<LinkAttribute>, up: Option<bool>) -> RouteNetlinkMessage {
@@ -188,7 +188,7 @@ fn set(index: u32, attributes: Vec<LinkAttribute>, up: Option<bool>) -> RouteNet
     RouteNetlinkMessage::SetLink(message)
 }
 
-/// The two ends of a pod's corridor, with one of them changed.
+/// The two ends of a pod's veth pair, with one of them changed.
 fn with(
     mut all: BTreeSet<Known>,
     netns: NetNsId,
@@ -369,7 +369,7 @@ fn an_index_that_is_given_away_again_starts_at_0() {
         let sample = observer.sample();
         let counting = |id: &DoorId| {
             let door = sample.doors.get(id);
-            door.is_some_and(|door| door.meter == Meter::Counting && door.ingress.is_some())
+            door.is_some_and(|door| door.meter == AttachState::Counting && door.ingress.is_some())
         };
         let ids = places.map(|(netns, index)| observer.find(netns, index));
         match ids {
@@ -389,7 +389,7 @@ fn an_index_that_is_given_away_again_starts_at_0() {
     }
     // What the old one counted stays with the old one.
     let old = observer.of(old_lxc);
-    assert_eq!(old.meter, Meter::Gone);
+    assert_eq!(old.meter, AttachState::Gone);
     assert_eq!(counted(&old), before);
     drop((inside, outside));
     lab.remove_pod("twice").unwrap();
@@ -516,7 +516,7 @@ fn an_interface_that_moves_away_is_no_door_any_more() {
         }
     });
     let gone = observer.of(old);
-    assert_eq!(gone.meter, Meter::Gone);
+    assert_eq!(gone.meter, AttachState::Gone);
     assert_eq!(counted(&gone), before);
     drop(inside);
     let mut netlink = Netlink::open_in(&to).unwrap();

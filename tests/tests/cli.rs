@@ -266,7 +266,7 @@ fn complete(snapshot: &Value) {
         );
     }
     assert_eq!(snapshot["nodes"].as_array().unwrap().len(), 2);
-    assert_eq!(snapshot["corridors"].as_array().unwrap().len(), 12);
+    assert_eq!(snapshot["pairs"].as_array().unwrap().len(), 12);
 }
 
 fn demo(words: &[&str]) -> Command {
@@ -306,12 +306,12 @@ fn demo_gives_what_the_command_gives() {
         crossed.contains("lx") && crossed.contains("cilium_vxlan") && crossed.contains("eth"),
         "{crossed:?}"
     );
-    for corridor in snapshot["corridors"].as_array().unwrap() {
-        for passage in corridor["passages"].as_array().unwrap() {
+    for pair in snapshot["pairs"].as_array().unwrap() {
+        for direction in pair["directions"].as_array().unwrap() {
             assert_eq!(
-                (&passage["missing"], &passage["skipped"]),
+                (&direction["missing"], &direction["skipped"]),
                 (&0.into(), &0.into()),
-                "{passage}"
+                "{direction}"
             );
         }
     }

@@ -56,7 +56,7 @@ fn wire(cluster: &Cluster) -> NetNsId {
         .doors
         .iter()
         .filter(|door| door.side == Side::Host)
-        .map(|door| door.id.space.known().unwrap())
+        .map(|door| door.id.netns.known().unwrap())
         .collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
     assert!(cluster.nodes.iter().all(|node| !ids.contains(&node.netns)));
@@ -76,8 +76,8 @@ fn exactly_the_doors_of_the_plan() {
         );
         assert_eq!(found(&cluster), planned(&lab, wire(&cluster)));
         assert_eq!(cluster.doors.len(), if mode.tunnels() { 26 } else { 24 });
-        // All but the tunnels are corridors.
-        assert_eq!(cluster.corridors().len(), 12);
+        // All but the tunnels are veth pairs.
+        assert_eq!(cluster.pairs().len(), 12);
         let names: Vec<_> = cluster
             .nodes
             .iter()

@@ -1,4 +1,4 @@
-//! Invariant 3 in the laboratory: counts at both ends of each corridor, in each routing mode,
+//! Invariant 3 in the laboratory: counts at both ends of each veth pair, in each routing mode,
 //! against the sender's own number, the kernel's statistics, and tcpdump.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -156,7 +156,7 @@ fn by_the_rules(door: &Door, counts: [Counts; 2]) -> LinkStats {
 fn check_exchange(watched: &mut Watched, what: &str, from: &Pod, to: &Pod) {
     let mode = watched.lab.options().mode;
     let change = watched.exchange(from, to);
-    // Past the egress hook of the receiver's corridor: bpf_redirect_peer.
+    // Past the egress hook of the receiver's veth pair: bpf_redirect_peer.
     let to_pod = if mode.bypasses_stack() {
         Counts::default()
     } else {
@@ -248,7 +248,7 @@ fn equal_indexes_of_two_nodes_are_not_mixed() {
         for (id, (counts, _)) in &change {
             let door = watched.netviz.found.cluster.door(*id).unwrap();
             if id.ifindex == own.ifindex && *id != own && door.role == Role::Pod {
-                let of_these = door.id.space == watched.door(pod, "eth0").id.space;
+                let of_these = door.id.netns == watched.door(pod, "eth0").id.netns;
                 assert!(of_these || counts[0].packets == 0, "{}", door.label());
                 twins += usize::from(!of_these);
             }

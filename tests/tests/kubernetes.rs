@@ -15,9 +15,9 @@ use std::{
 use anyhow::Result;
 use netviz::{
     discover::Discovered,
-    names::{Names, SourceOptions},
     lab::{Lab, Options},
     model::{Report, Source, Status},
+    names::{Names, SourceOptions},
 };
 use netviz_tests::{
     api::{ApiServer, Manner},

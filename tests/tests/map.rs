@@ -35,7 +35,7 @@ fn shuffled(snapshot: &Snapshot, random: &mut Random) -> Snapshot {
         let with = usize::try_from(random.below(place as u64 + 1)).expect("small");
         other.doors.swap(place, with);
     }
-    other.corridors.reverse();
+    other.pairs.reverse();
     other.nodes.reverse();
     other.pods.reverse();
     other
@@ -304,7 +304,7 @@ fn what_is_remarked_is_in_every_drawing() {
 fn an_other_end_that_is_not_shown_is_named_by_its_index() {
     let mut snapshot = cluster(1, 1);
     snapshot.doors.retain(|door| door.ifindex != 10);
-    snapshot.corridors.clear();
+    snapshot.pairs.clear();
     for text in drawings(&snapshot) {
         assert!(text.contains("11@if10"), "{text}");
     }

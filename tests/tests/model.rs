@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use netviz::{
-    model::{Corridor, Counts, DoorId, DoorSample, Flow, Ledger, Meter, Sample, Snapshot, State},
+    model::{
+        AttachState, Counts, DoorId, DoorSample, PairStats, LossTracker, Pair, Sample, Snapshot, State,
+    },
     sys::netns::NetNsId,
 };
 use netviz_tests::cli::{random::Random, sight};
 
 const FROM: DoorId = DoorId::new(NetNsId(1), 2);
 const TO: DoorId = DoorId::new(NetNsId(2), 3);
-const CORRIDOR: [Corridor; 1] = [Corridor {
+const CORRIDOR: [Pair; 1] = [Pair {
     first: FROM,
     second: TO,
 }];
 
-/// A corridor on which packets are, and the counters at both of its ends.
+/// A veth pair on which packets are, and the counters at both of its ends.
 #[derive(Default)]
 struct Wire {
     /// Counted going out, counted coming in.
@@ -79,7 +81,7 @@ fn sample([out, into]: [u64; 2], epochs: [u32; 2]) -> Sample {
         })
     };
     let door = |epoch, ingress, egress| DoorSample {
-        meter: Meter::Counting,
+        meter: AttachState::Counting,
         epoch,
         ingress: counts(ingress),
         egress: counts(egress),
@@ -96,7 +98,7 @@ fn sample([out, into]: [u64; 2], epochs: [u32; 2]) -> Sample {
 }
 
 #[test]
-fn a_lossless_corridor_loses_nothing() {
+fn a_lossless_pair_loses_nothing() {
     for seed in 1..=2_000 {
         let mut random = Random(seed * 0x9e37_79b9);
         let mut wire = Wire {
@@ -104,7 +106,7 @@ fn a_lossless_corridor_loses_nothing() {
             counted: [random.below(1_000), random.below(1_000)],
             ..Wire::default()
         };
-        let mut ledger = Ledger::default();
+        let mut ledger = LossTracker::default();
         let mut before = wire.read(&mut random, false);
         for step in 0..50 {
             wire.pass(&mut random, false);
@@ -117,7 +119,7 @@ fn a_lossless_corridor_loses_nothing() {
             let now = wire.read(&mut random, false);
             let flows = ledger.observe(&CORRIDOR, &before, &now);
             for flow in flows.values() {
-                assert_eq!(*flow, Flow::default(), "seed {seed}, step {step}");
+                assert_eq!(*flow, PairStats::default(), "seed {seed}, step {step}");
             }
             before = now;
         }
@@ -130,7 +132,7 @@ fn a_loss_is_never_called_more_than_it_is_and_in_the_end_no_less() {
     for seed in 1..=2_000 {
         let mut random = Random(seed * 0x9e37_79b9);
         let mut wire = Wire::default();
-        let mut ledger = Ledger::default();
+        let mut ledger = LossTracker::default();
         let mut before = sample([0; 2], [0; 2]);
         ledger.observe(&CORRIDOR, &before, &before.clone());
         let mut called = 0;
@@ -165,7 +167,7 @@ fn a_loss_is_never_called_more_than_it_is_and_in_the_end_no_less() {
 #[test]
 fn any_readings_at_all() {
     let mut random = Random(3);
-    let mut ledger = Ledger::default();
+    let mut ledger = LossTracker::default();
     let mut before = Sample::default();
     for _ in 0..20_000 {
         let mut any = || random.below(u64::MAX) >> random.below(64);
@@ -206,7 +208,7 @@ fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
         &sight.cluster,
         Some(&before),
         &now,
-        &mut Ledger::default(),
+        &mut LossTracker::default(),
         sight::taken_at(),
     );
     assert_eq!(of(&instant).packets_per_second, None);
@@ -219,7 +221,10 @@ fn what_is_not_counted_is_blind_and_says_why() {
     let mut sight = sight::blog();
     let doors = sight.cluster.doors.clone();
     for door in &doors {
-        for meter in [Meter::Pending, Meter::Failed("no memory".into())] {
+        for meter in [
+            AttachState::Pending,
+            AttachState::Failed("no memory".into()),
+        ] {
             let sample = DoorSample {
                 meter,
                 ..DoorSample::default()

@@ -20,7 +20,7 @@ fn lab() -> Lab {
     Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Namespace, name and source of every door that leads to a pod, by the node's end of the corridor.
+/// Namespace, name and source of every door that leads to a pod, by the node's end of the veth pair.
 fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
     let doors = snapshot["doors"].as_array().expect("doors");
     let ends = doors

@@ -33,7 +33,7 @@ fn cluster() -> Cluster {
         &end(OTHER, 8, "eth0"),
         &lxc(11, "lxcbbb"),
     );
-    sight.corridor(
+    sight.pair(
         node,
         Role::Health,
         Side::Pod,

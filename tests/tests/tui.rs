@@ -55,7 +55,7 @@ fn types(state: &mut State, keys: &str) {
     }
 }
 
-/// Doors that a pod has, and the node's ends of their corridors.
+/// Doors that a pod has, and the node's ends of their veth pairs.
 fn pods(count: u32) -> Sight {
     let mut sight = Sight::default();
     let node = sight.node("node", 1, &["172.18.0.2/16"]);

@@ -9,8 +9,8 @@ use netviz::{
         Kind, Verdict,
         collect::probe::Protocol,
         plan::{
-            DoorPattern, End, Expected, MOST_PAIRS, Pair, Plan, Selector, Test, all, check, expand,
-            parse, read,
+            DoorPattern, End, Expected, MOST_PAIRS, Plan, PlannedPair, Selector, Test, all, check,
+            expand, parse, read,
         },
     },
 };
@@ -53,12 +53,12 @@ fn yaml(text: &str) -> Result<Plan, String> {
     parse(text, "paths.yaml").map_err(|error| error.to_string())
 }
 
-fn pairs(text: &str) -> Vec<Pair> {
+fn pairs(text: &str) -> Vec<PlannedPair> {
     expand(&yaml(text).unwrap(), &pods()).unwrap()
 }
 
-fn names(pairs: &[Pair]) -> Vec<String> {
-    let name = |pair: &Pair| {
+fn names(pairs: &[PlannedPair]) -> Vec<String> {
+    let name = |pair: &PlannedPair| {
         let address = pair
             .to_address
             .map_or_else(String::new, |address| format!(" {address}"));
@@ -302,7 +302,7 @@ fn no_text_breaks_the_reader() {
     }
 }
 
-fn wanting(lines: &str) -> Pair {
+fn wanting(lines: &str) -> PlannedPair {
     let text = format!("tests:\n- from: a\n  to: b\n{lines}");
     pairs(&text).remove(0)
 }

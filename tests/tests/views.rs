@@ -6,7 +6,7 @@
 use clap::CommandFactory as _;
 use netviz::{
     cli::Cli,
-    model::{DoorSample, Meter, Snapshot},
+    model::{AttachState, DoorSample, Snapshot},
     views::{
         csv,
         filter::Filter,
@@ -163,7 +163,7 @@ fn hostile_names_reach_no_view() {
     let mut sight = blog();
     let (pod, lxc) = ((4_026_532_204, 16), (4_026_532_200, 17));
     for (netns, index) in [pod, lxc] {
-        sight.now(netns, index).meter = Meter::Failed("no place on e\u{1b}[31mth0".into());
+        sight.now(netns, index).meter = AttachState::Failed("no place on e\u{1b}[31mth0".into());
     }
     texts.push(lines.next(&sight.snapshot()).join("\n"));
     assert!(texts[3].contains("no place on e"), "{}", texts[3]);
@@ -213,11 +213,8 @@ fn sorted_and_filtered() {
     assert_eq!(one.doors.len(), 2);
     assert_eq!(one.nodes.len(), 1);
     // Every pod has an eth0, and only one of them was asked for.
-    assert_eq!(one.corridors.len(), 1);
-    assert_eq!(
-        one.corridors[0].pod.as_deref(),
-        Some("busybox-c8bbbbb84-fmhwc")
-    );
+    assert_eq!(one.pairs.len(), 1);
+    assert_eq!(one.pairs[0].pod.as_deref(), Some("busybox-c8bbbbb84-fmhwc"));
     assert_eq!(
         filter(&[], &["networking101/*"], &[]).unwrap().doors.len(),
         4
@@ -392,7 +389,7 @@ fn json_of_a_first_reading() {
         &sight.cluster,
         None,
         &sight.now,
-        &mut netviz::model::Ledger::default(),
+        &mut netviz::model::LossTracker::default(),
         netviz_tests::cli::sight::taken_at(),
     );
     let value = as_json(&snapshot);
@@ -456,11 +453,11 @@ fn lines_tell_changes_alone() {
     // Attached by now: what was waited for counts, and what was there is gone.
     for (netns, index) in [(4_026_532_206, 20), (4_026_532_200, 21)] {
         *sight.now(netns, index) = DoorSample {
-            meter: Meter::Counting,
+            meter: AttachState::Counting,
             ..DoorSample::default()
         };
     }
-    sight.now(4_026_532_200, 19).meter = Meter::Gone;
+    sight.now(4_026_532_200, 19).meter = AttachState::Gone;
     let second = lines.next(&sight.snapshot());
     insta::assert_snapshot!(format!("{}\n---\n{}", first.join("\n"), second.join("\n")));
 }

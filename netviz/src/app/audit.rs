@@ -21,7 +21,7 @@ use crate::{
     },
     cli::{AuditArgs, AuditOutput, FailOn},
     discover::{Discovered, Selection, scan},
-    model::{Cluster, Door, DoorId, Ledger, Sample, Snapshot},
+    model::{Cluster, Door, DoorId, LossTracker, Sample, Snapshot},
     names::settle,
     names::{Names, SourceOptions},
     sys::{
@@ -100,7 +100,7 @@ fn look(found: &Discovered) -> Seen {
     let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, String>> = BTreeMap::new();
     let mut seen = Seen::new();
     for door in &found.cluster.doors {
-        let Some(id) = door.id.space.known() else {
+        let Some(id) = door.id.netns.known() else {
             continue;
         };
         let namespace = namespaces
@@ -138,7 +138,7 @@ fn roots(found: &Discovered) -> Vec<PathBuf> {
 /// Judges all doors, and keeps what is to be shown.
 fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Audit> {
     let now = Timestamp::now();
-    let (sample, mut ledger) = (Sample::default(), Ledger::default());
+    let (sample, mut ledger) = (Sample::default(), LossTracker::default());
     let mut snapshot = Snapshot::new(cluster, None, &sample, &mut ledger, now);
     filter.check(&snapshot)?;
     filter.apply(&mut snapshot);

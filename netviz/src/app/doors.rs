@@ -32,7 +32,7 @@ use crate::{
 
 /// How long, at the most, a single reading waits for doors that are still being attached.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
-/// Longer than a packet is on its way from one end of a corridor to the other.
+/// Longer than a packet is on its way from one end of a veth pair to the other.
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 /// How soon the table is drawn again while doors are being attached.
 pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);

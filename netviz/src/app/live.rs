@@ -82,7 +82,7 @@ impl Live {
         self.read();
         self.draw()?;
         let mut next = Instant::now() + PROGRESS_INTERVAL;
-        // Between the comparison of corridors and the reading, keys are taken as ever.
+        // Between the comparison of veth pairs and the reading, keys are taken as ever.
         let mut compared = false;
         loop {
             tokio::select! {

@@ -23,9 +23,9 @@ use crate::{
             passive,
             probe::{MOST_SYNS, Manner, Protocol},
             round,
-            round::{Options, Pair},
+            round::{Options, ProbePair},
         },
-        context::{Ground, Look},
+        context::{Context, View},
         plan::{self, Plan},
         target::{self, Family, Target},
     },
@@ -51,29 +51,29 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
         kubeconfig: args.kubeconfig.clone(),
         services: true,
     };
-    let mut ground = Ground::start(selection, &sources, symbols)?;
+    let mut context = Context::start(selection, &sources, symbols)?;
     let many = args.all || file.is_some();
-    ground.named(many).await;
+    context.named(many).await;
     if let Some(pause) = args.watch {
         return Ok(code(
-            &watch_mode::run(args, &mut ground, pause, &mut signals).await?,
+            &watch_mode::run(args, &mut context, pause, &mut signals).await?,
         ));
     }
     if many {
-        return all(args, file.as_ref(), &mut ground, &mut signals).await;
+        return all(args, file.as_ref(), &mut context, &mut signals).await;
     }
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         anyhow::bail!("who sends and who receives is not said: netviz verify A B");
     };
     if args.passive {
-        let (look, (from, to)) = ground.find(|look| ends(args, look, from, to)).await?;
+        let (look, (from, to)) = context.find(|look| ends(args, look, from, to)).await?;
         let port = to.port;
         let route = Route { from, to: to.party };
         let verdict = passive::run(args, &look, route, port, &mut signals).await?;
         write(output::one(args, &verdict)?, &mut signals).await?;
         return Ok(code(&[verdict.verdict]));
     }
-    let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
+    let (look, pair) = context.find(|look| pair(args, look, from, to)).await?;
     let pairs = [pair];
     let outcome = round::run(&look, &pairs, options(args, &pairs)?, &mut signals).await?;
     anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
@@ -87,10 +87,10 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
 async fn all(
     args: &VerifyArgs,
     file: Option<&Plan>,
-    ground: &mut Ground,
+    context: &mut Context,
     signals: &mut Signals,
 ) -> Result<ExitCode> {
-    let (look, plan) = ground.find(|look| batch::plan(args, file, look)).await?;
+    let (look, plan) = context.find(|look| batch::plan(args, file, look)).await?;
     let tried = batch::run(args, &look, &plan, signals).await?;
     write(output::many(args, &tried)?, signals).await?;
     anyhow::ensure!(
@@ -121,7 +121,7 @@ fn code(verdicts: &[Kind]) -> ExitCode {
     }
 }
 
-fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
+fn pair(args: &VerifyArgs, look: &View, from: &str, to: &str) -> Result<ProbePair> {
     let (from, to) = ends(args, look, from, to)?;
     let port = to.port;
     // An echo request is what is sent where nothing else is asked for, and no service answers it.
@@ -135,7 +135,7 @@ fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
         port.is_some() || protocol == Protocol::Icmp,
         "{protocol} probes need a port: say B:PORT or --port"
     );
-    Ok(Pair {
+    Ok(ProbePair {
         route: Route { from, to: to.party },
         port: port.filter(|_| protocol != Protocol::Icmp),
         protocol,
@@ -144,7 +144,7 @@ fn pair(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<Pair> {
 }
 
 /// Who is meant.
-fn ends(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<(Party, Target)> {
+fn ends(args: &VerifyArgs, look: &View, from: &str, to: &str) -> Result<(Party, Target)> {
     let asked = args.ipv6.then_some(Family::V6);
     let to = target::find(&look.cluster, to, asked, args.port)?;
     // An address decides; otherwise both have to be of one family.
@@ -153,7 +153,7 @@ fn ends(args: &VerifyArgs, look: &Look, from: &str, to: &str) -> Result<(Party, 
     Ok((from.party, to))
 }
 
-fn options(args: &VerifyArgs, pairs: &[Pair]) -> Result<Options> {
+fn options(args: &VerifyArgs, pairs: &[ProbePair]) -> Result<Options> {
     let mut cookie = [0; 16];
     let mut prefix = [0; 2];
     for chance in [&mut cookie[..], &mut prefix[..]] {

@@ -24,7 +24,7 @@ pub(crate) enum LoadError {
     #[error("the object has no {0}")]
     Missing(&'static str),
     #[error(transparent)]
-    Books(std::io::Error),
+    Maps(std::io::Error),
 }
 
 /// Loads copies; kept, because making one reads the kernel's BTF, which takes 20 ms and is not

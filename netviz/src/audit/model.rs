@@ -221,7 +221,7 @@ impl AuditedDoor {
             namespace: door.namespace.clone(),
             interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
             ifindex: door.id.ifindex,
-            netns: door.id.space.known(),
+            netns: door.id.netns.known(),
             kind: door.kind.clone(),
             addresses: door.addresses.clone(),
             chains: None,

@@ -31,7 +31,7 @@ impl Incarnations {
             .map(|door| &door.peer);
         if let Some(Some(peer)) = peer {
             // The pair goes as one. Both ends may be in this namespace, and are told one by one.
-            if peer.id.space != id.space {
+            if peer.id.netns != id.netns {
                 self.count(first(peer.id));
             }
         }
@@ -135,7 +135,7 @@ mod tests {
             for door in &now.cluster.doors {
                 assert_eq!(door.id.incarnation, times);
             }
-            assert_eq!(now.cluster.corridors().len(), 1);
+            assert_eq!(now.cluster.pairs().len(), 1);
             before = now;
         }
         // A stranger of that index elsewhere is none of it.
@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(now.cluster.doors[0].id.ifindex, eth0.ifindex);
         assert_eq!(now.cluster.doors[0].id.incarnation, 1);
         assert_eq!(now.cluster.doors[1].id.incarnation, 0);
-        assert_eq!(now.cluster.corridors().len(), 1);
+        assert_eq!(now.cluster.pairs().len(), 1);
     }
 }

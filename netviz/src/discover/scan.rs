@@ -17,7 +17,7 @@ use super::{
     select::Selection,
 };
 use crate::{
-    model::{Cluster, Door, DoorId, Node, Peer, Role, Side, SourceStatus, Space},
+    model::{Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, SourceStatus},
     sys::{
         netlink::Netlink,
         netns::{NetNs, NetNsId, try_tour},
@@ -259,11 +259,11 @@ impl Scan<'_> {
             ),
             None => {
                 let id = DoorId {
-                    space: near
+                    netns: near
                         .id
-                        .space
+                        .netns
                         .known()
-                        .map_or(near.id.space, |node| Space::Unreached { node, nsid }),
+                        .map_or(near.id.netns, |node| Netns::Unreached { node, nsid }),
                     ifindex: far_index,
                     incarnation: 0,
                 };

@@ -132,7 +132,7 @@ impl FilterChanges {
 
     /// Lets go what is no door, or none any more: a node has had ever more interfaces.
     fn retain(&mut self, cluster: &Cluster) {
-        let of_door = |door: &Door| Some((door.id.space.known()?, door.id.ifindex));
+        let of_door = |door: &Door| Some((door.id.netns.known()?, door.id.ifindex));
         let doors: HashSet<_> = cluster.doors.iter().filter_map(of_door).collect();
         self.of.retain(|place, _| doors.contains(place));
     }

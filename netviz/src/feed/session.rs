@@ -15,7 +15,7 @@ use crate::{
     attach::AttachOptions,
     count::{Progress, Tracer},
     discover::{Discovered, Selection, Watch},
-    model::{Cluster, Corridor, Door, DoorId, Ledger, Sample, Snapshot},
+    model::{Cluster, Door, DoorId, LossTracker, Pair, Sample, Snapshot},
     names::settle,
     names::{Names, Reports, SourceOptions},
     sys::{netns::NetNsId, privileges},
@@ -33,12 +33,12 @@ pub(crate) struct Session {
     reports: watch::Receiver<Reports>,
     /// What was found, under the names that the reports give.
     cluster: Cluster,
-    corridors: Vec<Corridor>,
+    pairs: Vec<Pair>,
     gone: HashMap<DoorId, Gone>,
     /// The beginning of the window over which rates are taken, at the least `interval` long.
     previous: Option<Sample>,
     interval: Duration,
-    ledger: Ledger,
+    ledger: LossTracker,
     _watch: Watch,
 }
 
@@ -67,18 +67,18 @@ impl Session {
         // The other threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
         privileges::keep_only(&[Capability::CAP_BPF]);
         let cluster = found.cluster.clone();
-        let corridors = cluster.corridors();
+        let pairs = cluster.pairs();
         Ok(Self {
             tracer,
             receiver,
             found,
             reports,
             cluster,
-            corridors,
+            pairs,
             gone: HashMap::new(),
             previous: None,
             interval,
-            ledger: Ledger::default(),
+            ledger: LossTracker::default(),
             _watch: watch,
         })
     }
@@ -95,7 +95,7 @@ impl Session {
 
     fn name(&mut self) {
         self.cluster = settle::named(&self.found.cluster, &mut self.reports);
-        self.corridors = self.cluster.corridors();
+        self.pairs = self.cluster.pairs();
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -138,7 +138,7 @@ impl Session {
         let nodes = &self.cluster.nodes;
         for door in &self.cluster.doors {
             // What stood for a door that was out of reach has not gone: the door was reached.
-            if found.cluster.door(door.id).is_none() && door.id.space.known().is_some() {
+            if found.cluster.door(door.id).is_none() && door.id.netns.known().is_some() {
                 let node = nodes[door.node].netns;
                 let gone = Gone {
                     door: door.clone(),
@@ -160,11 +160,11 @@ impl Session {
         self.previous = Some(sample);
     }
 
-    /// Compares the ends of the corridors, without showing anything.
+    /// Compares the ends of the veth pairs, without showing anything.
     pub(crate) fn compare(&mut self) {
         let sample = self.tracer.sample();
         if let Some(before) = &self.previous {
-            self.ledger.observe(&self.corridors, before, &sample);
+            self.ledger.observe(&self.pairs, before, &sample);
         }
     }
 

@@ -105,7 +105,7 @@ pub struct Pod {
     pub address6: Ipv6Addr,
     /// Its security identity, as the tunnel key carries it.
     pub identity: u32,
-    /// The node's end of its corridor, `lxc…`.
+    /// The node's end of its veth pair, `lxc…`.
     pub interface: Door,
     /// Its own end.
     pub eth0: Door,

@@ -119,7 +119,7 @@ fn node_routes6(netlink: &mut Netlink, node: &Node, other: &Node, mode: Mode) ->
     )
 }
 
-/// A pod's corridor, on both sides.
+/// A pod's veth pair, on both sides.
 pub(super) fn pod(
     node_side: &mut Netlink,
     node: &Node,

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
-    corridor::Corridor,
     door::Door,
     id::{DoorId, NetNsId},
     names::{Datapath, Disagreement, Pod},
+    pair::Pair,
     service::Service,
 };
 
@@ -38,7 +38,7 @@ pub struct SourceStatus {
     pub status: String,
 }
 
-/// All that was found, in the order in which it is shown: node by node, corridor by corridor.
+/// All that was found, in the order in which it is shown: node by node, veth pair by veth pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     /// Nodes.
@@ -75,18 +75,18 @@ impl Cluster {
 
     /// All pairs of doors that name each other, each once, in the order of their first door.
     #[must_use]
-    pub fn corridors(&self) -> Vec<Corridor> {
-        self.corridors_among(&self.places())
+    pub fn pairs(&self) -> Vec<Pair> {
+        self.pairs_among(&self.places())
     }
 
-    /// As [`Self::corridors`], for whoever has the places already.
-    pub(super) fn corridors_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Corridor> {
+    /// As [`Self::pairs`], for whoever has the places already.
+    pub(super) fn pairs_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Pair> {
         let far_of = |door: &Door| {
             let peer = door.peer.as_ref()?.id;
             places.get(&peer).copied()
         };
         let mut taken = vec![false; self.doors.len()];
-        let mut corridors = Vec::with_capacity(self.doors.len() / 2);
+        let mut pairs = Vec::with_capacity(self.doors.len() / 2);
         for (near, door) in self.doors.iter().enumerate() {
             let Some(far) = far_of(door).filter(|far| *far != near) else {
                 continue;
@@ -95,12 +95,12 @@ impl Cluster {
             let names_back = other.peer.as_ref().is_some_and(|peer| peer.id == door.id);
             if names_back && !taken[near] && !taken[far] {
                 (taken[near], taken[far]) = (true, true);
-                corridors.push(Corridor {
+                pairs.push(Pair {
                     first: door.id,
                     second: other.id,
                 });
             }
         }
-        corridors
+        pairs
     }
 }

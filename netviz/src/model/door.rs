@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{id::DoorId, names::Source};
 
-/// On which side of a corridor a door is.
+/// On which side of a veth pair a door is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
 )]
@@ -24,7 +24,7 @@ pub enum Side {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A pod's own interface, or the node's end of its corridor (`lxc*`).
+    /// A pod's own interface, or the node's end of its veth pair (`lxc*`).
     Pod,
     /// `lxc_health` and its far end: Cilium's health endpoint.
     Health,

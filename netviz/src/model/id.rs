@@ -31,7 +31,7 @@ impl std::fmt::Display for NetNsId {
 
 /// Where a door is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Space {
+pub enum Netns {
     /// In a namespace that was entered.
     Known(NetNsId),
     /// In a namespace that the node knows by an id alone, and that cannot be found from here.
@@ -43,7 +43,7 @@ pub enum Space {
     },
 }
 
-impl Space {
+impl Netns {
     /// The namespace, if it was entered.
     #[must_use]
     pub fn known(self) -> Option<NetNsId> {
@@ -58,7 +58,7 @@ impl Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DoorId {
     /// Where it is.
-    pub space: Space,
+    pub netns: Netns,
     /// Interface index in that namespace.
     pub ifindex: u32,
     /// How many interfaces had this index there before: the kernel gives indexes away again.
@@ -70,7 +70,7 @@ impl DoorId {
     #[must_use]
     pub const fn new(netns: NetNsId, ifindex: u32) -> Self {
         Self {
-            space: Space::Known(netns),
+            netns: Netns::Known(netns),
             ifindex,
             incarnation: 0,
         }

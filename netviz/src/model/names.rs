@@ -140,7 +140,7 @@ pub struct PodFact {
     pub host_network: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// The node's end of its corridor.
+    /// The node's end of its veth pair.
     pub interface: Option<String>,
     /// Index of that end, in the node's namespace.
     pub ifindex: Option<u32>,

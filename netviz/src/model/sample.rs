@@ -94,7 +94,7 @@ impl Chain {
 
 /// Whether a door is being counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Meter {
+pub enum AttachState {
     /// Found, and in the queue of those to be attached.
     #[default]
     Pending,
@@ -119,7 +119,7 @@ pub struct Gap {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoorSample {
     /// Whether it is counted.
-    pub meter: Meter,
+    pub meter: AttachState,
     /// Since when it is counted, on the clock of [`Sample::at`].
     pub since: Option<Duration>,
     /// How often netviz had to take its place again: what crossed in between is not counted.

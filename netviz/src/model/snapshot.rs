@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::{
     cluster::{Cluster, Node, SourceStatus},
-    corridor::{Corridor, Flow, Flows, Ledger},
     door::{Door, Role, Side},
     id::{DoorId, NetNsId},
     names::{Disagreement, Pod, Source},
-    sample::{Chain, Counts, Direction, DoorSample, Meter, Sample},
+    pair::{LossTracker, Pair, PairStats, StatsByDirection},
+    sample::{AttachState, Chain, Counts, Direction, DoorSample, Sample},
 };
 
 /// Name and version of the JSON form.
@@ -142,9 +142,9 @@ impl DoorState {
     }
 }
 
-/// One direction of a corridor: what went out at one end, and what came in at the other.
+/// One direction of a veth pair: what went out at one end, and what came in at the other.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Passage {
+pub struct PairDirection {
     /// Interface at which packets go out.
     pub from: Option<String>,
     /// Interface at which they come in.
@@ -164,7 +164,7 @@ pub struct Passage {
 
 /// A veth pair at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct CorridorState {
+pub struct PairView {
     /// Identities of its two ends; not in the JSON form.
     #[serde(skip)]
     pub ends: [DoorId; 2],
@@ -173,7 +173,7 @@ pub struct CorridorState {
     /// Pod that it leads to.
     pub pod: Option<String>,
     /// Both directions.
-    pub passages: [Passage; 2],
+    pub directions: [PairDirection; 2],
 }
 
 /// Everything at one moment.
@@ -190,7 +190,7 @@ pub struct Snapshot {
     /// Doors: never to be summed, a packet crosses several.
     pub doors: Vec<DoorState>,
     /// Veth pairs of which both ends are known.
-    pub corridors: Vec<CorridorState>,
+    pub pairs: Vec<PairView>,
     /// Where the names come from.
     pub sources: Vec<SourceStatus>,
     /// Pods that a source has a name for.
@@ -203,19 +203,20 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Puts together what was found and what was counted. `previous` gives the rates and, through
-    /// `ledger`, what was lost in the corridors.
+    /// `ledger`, what was lost in the veth pairs.
     #[must_use]
     pub fn new(
         cluster: &Cluster,
         previous: Option<&Sample>,
         now: &Sample,
-        ledger: &mut Ledger,
+        ledger: &mut LossTracker,
         taken_at: Timestamp,
     ) -> Self {
         let places = cluster.places();
-        let corridors = cluster.corridors_among(&places);
-        let flows =
-            previous.map_or_else(Flows::new, |before| ledger.observe(&corridors, before, now));
+        let pairs = cluster.pairs_among(&places);
+        let flows = previous.map_or_else(StatsByDirection::new, |before| {
+            ledger.observe(&pairs, before, now)
+        });
         let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
         let view = View {
             cluster,
@@ -231,10 +232,7 @@ impl Snapshot {
             window_seconds: window,
             nodes: cluster.nodes.clone(),
             doors: cluster.doors.iter().map(|door| view.door(door)).collect(),
-            corridors: corridors
-                .iter()
-                .filter_map(|corridor| view.corridor(*corridor))
-                .collect(),
+            pairs: pairs.iter().filter_map(|pair| view.pair(*pair)).collect(),
             sources: cluster.sources.clone(),
             pods: cluster.pods.clone(),
             disagreements: cluster.disagreements.clone(),
@@ -249,7 +247,7 @@ struct View<'a> {
     previous: Option<&'a Sample>,
     now: &'a Sample,
     window: Option<f64>,
-    flows: &'a Flows,
+    flows: &'a StatsByDirection,
 }
 
 impl View<'_> {
@@ -279,7 +277,7 @@ impl View<'_> {
             ifindex: door.id.ifindex,
             peer_ifindex: door.peer.as_ref().map(|peer| peer.id.ifindex),
             peer_interface: door.peer.as_ref().and_then(|peer| peer.interface.clone()),
-            netns: door.id.space.known(),
+            netns: door.id.netns.known(),
             kind: door.kind.clone(),
             addresses: door.addresses.clone(),
             mac: door.mac.clone(),
@@ -323,11 +321,11 @@ impl View<'_> {
 
     fn state(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
         match (&door.problem, &sample.meter) {
-            (_, Meter::Gone) => (State::Gone, Some("the interface was removed".into())),
+            (_, AttachState::Gone) => (State::Gone, Some("the interface was removed".into())),
             (Some(problem), _) => (State::Blind, Some(problem.clone())),
-            (None, Meter::Failed(reason)) => (State::Blind, Some(reason.clone())),
-            (None, Meter::Pending) => (State::Blind, Some(PENDING.into())),
-            (None, Meter::Counting) => self.counting(door, sample),
+            (None, AttachState::Failed(reason)) => (State::Blind, Some(reason.clone())),
+            (None, AttachState::Pending) => (State::Blind, Some(PENDING.into())),
+            (None, AttachState::Counting) => self.counting(door, sample),
         }
     }
 
@@ -358,7 +356,7 @@ impl View<'_> {
         recent.then(|| gap_reason(gap.length))
     }
 
-    fn outward(&self, door: &Door) -> Flow {
+    fn outward(&self, door: &Door) -> PairStats {
         let peer = door.peer.as_ref().map(|peer| peer.id);
         peer.and_then(|peer| self.flows.get(&(door.id, peer)))
             .copied()
@@ -369,22 +367,22 @@ impl View<'_> {
         self.cluster.doors.get(*self.places.get(&id)?)
     }
 
-    fn corridor(&self, corridor: Corridor) -> Option<CorridorState> {
+    fn pair(&self, pair: Pair) -> Option<PairView> {
         let end = |id| Some((self.find(id)?, self.now.doors.get(&id)));
-        let (first, second) = (end(corridor.first)?, end(corridor.second)?);
-        Some(CorridorState {
+        let (first, second) = (end(pair.first)?, end(pair.second)?);
+        Some(PairView {
             ends: [first.0.id, second.0.id],
             node: self.cluster.nodes.get(first.0.node)?.name.clone(),
             pod: first.0.pod.clone().or_else(|| second.0.pod.clone()),
-            passages: [self.passage(first, second), self.passage(second, first)],
+            directions: [self.direction(first, second), self.direction(second, first)],
         })
     }
 
-    fn passage(
+    fn direction(
         &self,
         (from, leaving): (&Door, Option<&DoorSample>),
         (to, entering): (&Door, Option<&DoorSample>),
-    ) -> Passage {
+    ) -> PairDirection {
         let segments =
             |sample: Option<&DoorSample>, direction| Some(sample?.counts(direction)?.segments);
         let flow = self.flows.get(&(from.id, to.id));
@@ -394,7 +392,7 @@ impl View<'_> {
             (0, skipped) => Some(skipped_reason(from, skipped)),
             (missing, _) => Some(missing_reason(missing, &to.label(), chain)),
         });
-        Passage {
+        PairDirection {
             from: Some(from.interface.clone()).filter(|name| !name.is_empty()),
             to: Some(to.interface.clone()).filter(|name| !name.is_empty()),
             out: segments(leaving, Direction::Egress),

@@ -71,7 +71,7 @@ fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
         let nodes = &found.cluster.nodes;
         pod && door.side == Side::Pod && nodes.get(door.node).is_some_and(|it| it.netns == node)
     });
-    let mut spaces: Vec<NetNsId> = doors.filter_map(|door| door.id.space.known()).collect();
+    let mut spaces: Vec<NetNsId> = doors.filter_map(|door| door.id.netns.known()).collect();
     spaces.sort();
     spaces.dedup();
     let living = spaces.into_iter().filter_map(|netns| {

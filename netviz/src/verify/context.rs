@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What is there, followed.
-pub(crate) struct Ground {
+pub(crate) struct Context {
     receiver: watch::Receiver<Arc<Discovered>>,
     reports: watch::Receiver<Reports>,
     /// A source was asked for.
@@ -30,7 +30,7 @@ pub(crate) struct Ground {
     _watch: Watch,
 }
 
-impl Ground {
+impl Context {
     pub(crate) fn start(
         selection: Selection,
         sources: &SourceOptions,
@@ -65,10 +65,10 @@ impl Ground {
     }
 
     /// What is there at this moment.
-    pub(crate) fn look(&mut self) -> Look {
+    pub(crate) fn look(&mut self) -> View {
         let found = Arc::clone(&self.receiver.borrow_and_update());
         let cluster = settle::named(&found.cluster, &mut self.reports);
-        Look {
+        View {
             found,
             cluster,
             symbols: Arc::clone(&self.symbols),
@@ -77,7 +77,7 @@ impl Ground {
 
     /// What is there at this moment, and what `find` finds in it. Where it finds nothing, sources that
     /// have said nothing yet are waited for, the first time: who was asked for may be known to them.
-    pub(crate) async fn find<T>(&mut self, find: impl Fn(&Look) -> Result<T>) -> Result<(Look, T)> {
+    pub(crate) async fn find<T>(&mut self, find: impl Fn(&View) -> Result<T>) -> Result<(View, T)> {
         let mut look = self.look();
         let mut found = find(&look);
         if found.is_err() && self.wanted().await {
@@ -95,14 +95,14 @@ impl Ground {
 }
 
 /// What was there at one moment.
-pub(crate) struct Look {
+pub(crate) struct View {
     pub(crate) found: Arc<Discovered>,
     pub(crate) cluster: Cluster,
     /// The kernel's.
     pub(crate) symbols: Arc<Symbols>,
 }
 
-impl Look {
+impl View {
     /// The network namespace out of which `party` sends.
     pub(crate) fn namespace(&self, party: &Party) -> Result<(NetNsId, NetNs)> {
         let netns = match party.place {

@@ -22,8 +22,8 @@ use super::{
 use crate::model::Cluster;
 use detours::Findings;
 pub use names::label;
-use outcomes::{Evidence, Fates};
-use trail::Course;
+use outcomes::{Evidence, Outcomes};
+use trail::Trail;
 
 /// Protocol of probes that were not sent but found.
 pub const PASSIVE: &str = "passive";
@@ -49,13 +49,13 @@ pub fn judge(
         request: &request,
         reply: &reply,
     };
-    let fates = evidence.fates();
+    let outcomes = evidence.outcomes();
     let case = Case {
         evidence: &evidence,
-        fates: &fates,
+        outcomes: &outcomes,
         expectation,
     };
-    let losses = losses::losses(&evidence, &fates);
+    let losses = losses::losses(&evidence, &outcomes);
     let findings = case.findings(&losses);
     let round_trips = round_trips(observation);
     let no_reply = reply.walks.is_empty() && !evidence.asks_for_reply(&losses);
@@ -69,8 +69,8 @@ pub fn judge(
         probes,
         traffic: None,
         sent: observation.sent,
-        delivered: losses::count(fates.delivered.len()),
-        replied: losses::count(fates.replied.len()),
+        delivered: losses::count(outcomes.delivered.len()),
+        replied: losses::count(outcomes.replied.len()),
         round_trip_microseconds: median(&round_trips),
         round_trip_worst_microseconds: round_trips.last().map(|time| microseconds(*time)),
         request: names::rows(cluster, &request),
@@ -86,15 +86,15 @@ pub fn judge(
     }
 }
 
-fn courses(expectation: Option<&Expectation>, observation: &Observation) -> [Course; 2] {
-    notes::WAYS.map(|way| Course::new(way, expectation, observation))
+fn courses(expectation: Option<&Expectation>, observation: &Observation) -> [Trail; 2] {
+    notes::WAYS.map(|way| Trail::new(way, expectation, observation))
 }
 
 /// The expectation that is contradicted the least; of several, the likeliest, which comes first.
 fn best<'a>(
     expectations: &'a [Expectation],
     observation: &Observation,
-) -> Option<(&'a Expectation, [Course; 2])> {
+) -> Option<(&'a Expectation, [Trail; 2])> {
     let tried = expectations.iter().map(|expectation| {
         let courses = courses(Some(expectation), observation);
         let judged = if observation.one_way {
@@ -114,7 +114,7 @@ fn best<'a>(
 }
 
 /// Doors crossed that are not on the path, and doors of the path passed by on the way to later ones.
-fn contradictions(course: &Course) -> usize {
+fn contradictions(course: &Trail) -> usize {
     let of = |walk: &trail::Walk| {
         let foreign = walk
             .first
@@ -138,7 +138,7 @@ fn contradictions(course: &Course) -> usize {
 /// Everything that the verdict in one word depends on.
 struct Case<'a> {
     evidence: &'a Evidence<'a>,
-    fates: &'a Fates,
+    outcomes: &'a Outcomes,
     expectation: Option<&'a Expectation>,
 }
 
@@ -168,7 +168,7 @@ impl Case<'_> {
             return findings;
         };
         self.compare(&mut findings);
-        if !self.fates.delivered.is_empty() {
+        if !self.outcomes.delivered.is_empty() {
             findings.detours.extend(expectation.absent.iter().cloned());
         }
         for loss in losses {
@@ -182,11 +182,11 @@ impl Case<'_> {
     }
 
     fn compare(&self, findings: &mut Findings) {
-        let (evidence, fates) = (self.evidence, self.fates);
+        let (evidence, outcomes) = (self.evidence, self.outcomes);
         let missed = evidence.observation.missed;
-        let mut ways = vec![(evidence.request, &fates.delivered)];
+        let mut ways = vec![(evidence.request, &outcomes.delivered)];
         if !evidence.observation.one_way {
-            ways.push((evidence.reply, &fates.replied));
+            ways.push((evidence.reply, &outcomes.replied));
         }
         for (course, through) in ways.into_iter().filter(|(_, through)| !through.is_empty()) {
             let found = detours::findings(evidence.cluster, course, through, missed);

@@ -1,7 +1,7 @@
 //! Path tests as code: a file says which pairs are to be tried, and what is to come of it.
 //!
 //! Three steps, each a pure function: a text becomes a [`Plan`] ([`parse`]), a plan and the pods
-//! that are there become [`Pair`]s ([`expand`]), a pair and its verdict an [`Outcome`] ([`check`]).
+//! that are there become [`PlannedPair`]s ([`expand`]), a pair and its verdict an [`Outcome`] ([`check`]).
 
 mod check;
 mod expand;
@@ -19,7 +19,7 @@ pub use super::collect::probe::Protocol;
 
 /// One pair to be tried, and what is to come of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
+pub struct PlannedPair {
     /// Name of the test that asked for it.
     pub test: Option<String>,
     /// A, as the command takes it: `namespace/pod`, `node/NAME`, an address.

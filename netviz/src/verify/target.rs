@@ -138,7 +138,7 @@ fn has(door: &Door, address: IpAddr) -> bool {
 }
 
 fn place(door: &Door) -> Place {
-    match (door.side, door.id.space.known()) {
+    match (door.side, door.id.netns.known()) {
         (Side::Pod, Some(netns)) => Place::Pod {
             node: door.node,
             netns,
@@ -189,7 +189,7 @@ pub(crate) fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
     let doors = cluster.doors.iter().rev();
     doors
         .filter(|door| door.side == Side::Pod && matches!(door.role, Role::Pod | Role::Health))
-        .filter_map(|door| Some((door.id.space.known()?, door)))
+        .filter_map(|door| Some((door.id.netns.known()?, door)))
         .collect()
 }
 

@@ -76,7 +76,7 @@ pub struct CrossingRow {
     pub node: String,
     /// `namespace/name` of the pod it leads to.
     pub pod: Option<String>,
-    /// Whether it stands in the pod itself or on its node: both ends of a corridor name the pod.
+    /// Whether it stands in the pod itself or on its node: both ends of a veth pair name the pod.
     pub side: Side,
     /// Interface name.
     pub interface: String,

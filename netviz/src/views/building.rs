@@ -1,4 +1,4 @@
-//! The building, drawn: nodes, pods as rooms, interfaces as doors, veth pairs as corridors.
+//! The building, drawn: nodes, pods as rooms, interfaces as doors, veth pairs as veth pairs.
 //!
 //! Every form is a function of one snapshot, and all of them share [`self::layout`].
 
@@ -28,7 +28,7 @@ pub struct Map<'a> {
     doors: HashMap<DoorId, &'a DoorState>,
 }
 
-/// One corridor or door, with its ends.
+/// One veth pair or door, with its ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Hall<'a> {
     /// What is written above it: not cleaned.
@@ -52,7 +52,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The doors of a corridor.
+    /// The doors of a veth pair.
     #[must_use]
     pub fn hall<'b>(&'b self, hallway: &'b Hallway) -> Option<Hall<'b>> {
         let far = self.doors.get(&hallway.far)?;
@@ -89,7 +89,7 @@ impl<'a> Map<'a> {
             .collect()
     }
 
-    /// Whether packets of pods crossed the building in the window and none of them this corridor.
+    /// Whether packets of pods crossed the building in the window and none of them this veth pair.
     /// Only said where every counter that it takes is known.
     #[must_use]
     pub fn is_off_path(&self, building: &Building, hall: &Hall<'_>) -> bool {
@@ -121,7 +121,7 @@ impl<'a> Map<'a> {
     }
 
     /// What the signs mean that are in this drawing, a line for each.
-    /// `lines` says how corridors are drawn.
+    /// `lines` says how veth pairs are drawn.
     fn legend(&self, lines_mean: &str) -> Vec<String> {
         let window = self.snapshot.window_seconds;
         let window = window.map_or_else(String::new, |seconds| format!(" over {seconds:.1} s"));

@@ -71,7 +71,7 @@ impl Filter {
         check("device", &self.devices, snapshot, device_names)
     }
 
-    /// Leaves only the doors that fit, and their nodes and corridors.
+    /// Leaves only the doors that fit, and their nodes and veth pairs.
     pub fn apply(&self, snapshot: &mut Snapshot) {
         if self.is_empty() {
             return;
@@ -88,8 +88,8 @@ impl Filter {
         // By identity: every pod has an eth0.
         let shown: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
         snapshot
-            .corridors
-            .retain(|corridor| corridor.ends.iter().any(|end| shown.contains(end)));
+            .pairs
+            .retain(|pair| pair.ends.iter().any(|end| shown.contains(end)));
     }
 }
 

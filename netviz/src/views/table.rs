@@ -1,8 +1,8 @@
-//! The table of doors: nodes, corridors, and both ends of each beside each other.
+//! The table of doors: nodes, veth pairs, and both ends of each beside each other.
 //!
 //! ```text
 //! mycluster-worker2  172.18.0.4/16
-//!   corridor                 door                   ▼ pkt/s  ▲ pkt/s  ▼ packets  ▲ packets  state
+//!   veth pair                 door                   ▼ pkt/s  ▲ pkt/s  ▼ packets  ▲ packets  state
 //!   busybox-c8bbbbb84-fmhwc  eth0              10      12.0     12.0      1 204      1 198  counting
 //!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
 //! ```
@@ -27,7 +27,7 @@ pub struct Style {
     pub colour: bool,
 }
 
-/// In which order corridors are shown within their node.
+/// In which order veth pairs are shown within their node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sort {
     /// As packets meet them: pods, then Cilium's own devices, the tunnel, the uplinks.
@@ -43,36 +43,31 @@ pub enum Sort {
     Name,
 }
 
-/// Sorts a snapshot's doors; the two ends of a corridor stay together, nodes keep their order.
+/// Sorts a snapshot's doors; the two ends of a veth pair stay together, nodes keep their order.
 pub fn sort(snapshot: &mut Snapshot, by: Sort) {
     if by == Sort::Place {
         return;
     }
     let order: Vec<_> = snapshot.nodes.iter().map(|node| node.netns).collect();
-    let mut corridors: Vec<Vec<DoorState>> = Vec::new();
+    let mut pairs: Vec<Vec<DoorState>> = Vec::new();
     for door in snapshot.doors.drain(..) {
-        let joins = corridors
+        let joins = pairs
             .last()
             .and_then(|last| last.last())
             .is_some_and(|last| is_pair(last, &door));
-        match corridors.last_mut().filter(|_| joins) {
-            Some(corridor) => corridor.push(door),
-            None => corridors.push(vec![door]),
+        match pairs.last_mut().filter(|_| joins) {
+            Some(pair) => pair.push(door),
+            None => pairs.push(vec![door]),
         }
     }
-    let node = |corridor: &[DoorState]| {
-        order
-            .iter()
-            .position(|node| *node == corridor[0].node_netns)
-    };
-    let most = |corridor: &[DoorState], of: fn(&Traffic) -> f64| {
-        corridor
-            .iter()
+    let node = |pair: &[DoorState]| order.iter().position(|node| *node == pair[0].node_netns);
+    let most = |pair: &[DoorState], of: fn(&Traffic) -> f64| {
+        pair.iter()
             .flat_map(|door| [of(&door.ingress), of(&door.egress)])
             .fold(0.0, f64::max)
     };
-    let name = |corridor: &[DoorState]| (corridor[0].pod.clone(), corridor[0].interface.clone());
-    corridors.sort_by(|a, b| {
+    let name = |pair: &[DoorState]| (pair[0].pod.clone(), pair[0].interface.clone());
+    pairs.sort_by(|a, b| {
         let by_number = |of| most(b, of).total_cmp(&most(a, of));
         node(a).cmp(&node(b)).then_with(|| match by {
             Sort::Rate => by_number(|traffic| traffic.packets_per_second.unwrap_or(0.0)),
@@ -81,7 +76,7 @@ pub fn sort(snapshot: &mut Snapshot, by: Sort) {
             Sort::Name | Sort::Place => name(a).cmp(&name(b)),
         })
     });
-    snapshot.doors = corridors.into_iter().flatten().collect();
+    snapshot.doors = pairs.into_iter().flatten().collect();
 }
 
 /// A table in lines: the rows, which may be scrolled, and what belongs under them.
@@ -197,7 +192,7 @@ fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
     } else {
         table.force_no_tty();
     }
-    let mut header = vec!["  corridor".to_owned(), "door".into(), String::new()];
+    let mut header = vec!["  veth pair".to_owned(), "door".into(), String::new()];
     let mut titles = vec!["pkt/s"];
     titles.extend(layout.packets.then_some("packets"));
     titles.extend(layout.segments.then_some("segments"));
@@ -217,12 +212,12 @@ fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
         }
     };
     table.set_header(header.into_iter().enumerate().map(right));
-    let names: Vec<_> = snapshot.doors.iter().map(corridor_name).collect();
+    let names: Vec<_> = snapshot.doors.iter().map(pair_name).collect();
     let names_cut = cut_apart(&names, layout.pod);
     for (place, door) in snapshot.doors.iter().enumerate() {
         let before = place.checked_sub(1).map(|before| &snapshot.doors[before]);
         let mut row = Vec::with_capacity(numbers);
-        row.push(corridor(before, door, &names_cut[names[place].as_str()]));
+        row.push(pair(before, door, &names_cut[names[place].as_str()]));
         row.push(safe(&door.interface.clone().unwrap_or_else(|| "?".into())));
         row.push(door.ifindex.to_string());
         row.extend(figures(door, layout));
@@ -256,8 +251,8 @@ fn figures(door: &DoorState, layout: Layout) -> Vec<String> {
     figures
 }
 
-/// First column: the pod or the kind of corridor, and under it the address.
-fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
+/// First column: the pod or the kind of veth pair, and under it the address.
+fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
     let Some(first) = before.filter(|before| is_pair(before, door)) else {
         return format!("  {name}");
     };
@@ -269,7 +264,7 @@ fn corridor(before: Option<&DoorState>, door: &DoorState, name: &str) -> String 
     address.map_or_else(String::new, |address| format!("    {}", safe(address)))
 }
 
-pub(super) fn corridor_name(door: &DoorState) -> String {
+pub(super) fn pair_name(door: &DoorState) -> String {
     match (&door.pod, door.role) {
         (Some(pod), _) => safe(&qualified(door.namespace.as_deref(), pod)),
         (None, Role::Pod) => "pod".into(),

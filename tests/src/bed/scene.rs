@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
     attach::AttachOptions,
-    model::{Door, DoorId, DoorSample, Meter, Role, Side, plain},
+    model::{AttachState, Door, DoorId, DoorSample, Role, Side, plain},
 };
 
 use super::Bed;
@@ -62,7 +62,7 @@ impl<'a> Watched<'a> {
                 Some((format!("cilium-health of {}", node.name), "eth0".into()))
             }
             (Side::Pod, _) => {
-                let netns = door.id.space.known()?;
+                let netns = door.id.netns.known()?;
                 let mut pods = self.bed.pods.iter();
                 let pod = pods.find(|pod| pod.netns.id() == netns)?;
                 Some((pod.name.clone(), door.interface.clone()))
@@ -97,7 +97,11 @@ impl<'a> Watched<'a> {
 
 fn counted(doors: &BTreeMap<DoorId, DoorSample>, id: DoorId) -> Result<&DoorSample> {
     let door = doors.get(&id).with_context(|| format!("{id:?}"))?;
-    ensure!(door.meter == Meter::Counting, "{id:?}: {:?}", door.meter);
+    ensure!(
+        door.meter == AttachState::Counting,
+        "{id:?}: {:?}",
+        door.meter
+    );
     Ok(door)
 }
 
@@ -114,7 +118,7 @@ impl Scene for Watched<'_> {
         Some(node.name.clone())
     }
 
-    fn corridor(&self, pod: &str) -> Option<String> {
+    fn pair(&self, pod: &str) -> Option<String> {
         self.room(pod)?.peer.as_ref()?.interface.clone()
     }
 

@@ -36,7 +36,7 @@ pub struct Known {
 impl From<(&Cluster, &Door)> for Known {
     fn from((cluster, door): (&Cluster, &Door)) -> Self {
         // A namespace that was not entered is none that is planned.
-        let netns = |id: netviz::model::DoorId| id.space.known().unwrap_or(NetNsId(0));
+        let netns = |id: netviz::model::DoorId| id.netns.known().unwrap_or(NetNsId(0));
         Self {
             node: cluster.nodes[door.node].name.clone(),
             netns: netns(door.id),

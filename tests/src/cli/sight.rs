@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use netviz::{
     model::{
-        Chain, Cluster, Counts, Door, DoorId, DoorSample, Ledger, Meter, Node, Peer, Pod, Role,
-        Sample, Side, Snapshot, Source, SourceStatus, Space,
+        AttachState, Chain, Cluster, Counts, Door, DoorId, DoorSample, LossTracker, Netns, Node,
+        Peer, Pod, Role, Sample, Side, Snapshot, Source, SourceStatus,
     },
     sys::netns::NetNsId,
 };
@@ -21,7 +21,7 @@ pub struct Sight {
     pub now: Sample,
 }
 
-/// One end of a corridor.
+/// One end of a veth pair.
 pub struct End {
     netns: u64,
     ifindex: u32,
@@ -73,7 +73,7 @@ impl Sight {
             unreachable!("an index has four bytes")
         };
         let sample = DoorSample {
-            meter: Meter::Counting,
+            meter: AttachState::Counting,
             ingress: Some(Counts::default()),
             egress: Some(Counts::default()),
             ingress_chain: Some(Chain::default()),
@@ -103,8 +103,8 @@ impl Sight {
         self.cluster.doors.last_mut().expect("just added")
     }
 
-    /// Adds a corridor, its far end first as a pod's is shown.
-    pub fn corridor(&mut self, node: usize, role: Role, far_side: Side, far: &End, near: &End) {
+    /// Adds a veth pair, its far end first as a pod's is shown.
+    pub fn pair(&mut self, node: usize, role: Role, far_side: Side, far: &End, near: &End) {
         let peer = |end: &End| {
             Some(Peer {
                 id: end.id(),
@@ -117,7 +117,7 @@ impl Sight {
 
     /// Adds a pod: its eth0 and the node's lxc device.
     pub fn pod(&mut self, node: usize, name: &str, address: &str, far: &End, near: &End) {
-        self.corridor(node, Role::Pod, Side::Pod, far, near);
+        self.pair(node, Role::Pod, Side::Pod, far, near);
         let [.., eth0, lxc] = &mut self.cluster.doors[..] else {
             unreachable!("just added")
         };
@@ -168,7 +168,7 @@ impl Sight {
         (before.egress, now.egress) = (Some(egress[0]), Some(egress[1]));
     }
 
-    /// A packet per count between the two ends of a corridor, there and back.
+    /// A packet per count between the two ends of a veth pair, there and back.
     pub fn flow(&mut self, far: (u64, u32), near: (u64, u32), before: u64, now: u64) {
         let of = |packets| counts(packets, packets, packets * 98);
         let both = [of(before), of(now)];
@@ -179,22 +179,22 @@ impl Sight {
     /// Everything at the later moment, one second after the earlier one.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut ledger = Ledger::default();
-        let corridors = self.cluster.corridors();
+        let mut ledger = LossTracker::default();
+        let pairs = self.cluster.pairs();
         // Two readings at the start, then the window.
         let mut start = self.before.clone();
         start.at = Duration::ZERO;
-        ledger.observe(&corridors, &start, &start);
+        ledger.observe(&pairs, &start, &start);
         let mut before = self.before.clone();
         before.at = Duration::from_secs(1);
-        ledger.observe(&corridors, &start, &before);
+        ledger.observe(&pairs, &start, &before);
         let mut now = self.now.clone();
         now.at = Duration::from_secs(2);
         let between = Sample {
             at: Duration::from_millis(1900),
             ..now.clone()
         };
-        ledger.observe(&corridors, &before, &between);
+        ledger.observe(&pairs, &before, &between);
         Snapshot::new(&self.cluster, Some(&before), &now, &mut ledger, taken_at())
     }
 }
@@ -239,7 +239,7 @@ pub fn blog() -> Sight {
     let came = [packets(297), packets(300)];
     sight.read(ONE + 2, 12, came, came);
     sight.read(ONE, 13, came, none);
-    sight.corridor(
+    sight.pair(
         one,
         Role::Health,
         Side::Pod,
@@ -248,7 +248,7 @@ pub fn blog() -> Sight {
     );
     sight.at(ONE + 3, 6).addresses = vec!["10.10.2.250/32".into()];
     sight.flow((ONE + 3, 6), (ONE, 7), 12, 12);
-    sight.corridor(
+    sight.pair(
         one,
         Role::CiliumHost,
         Side::Node,
@@ -267,7 +267,7 @@ pub fn blog() -> Sight {
     let eth0 = sight.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
     eth0.addresses = vec!["172.18.0.2/16".into()];
     let outside = DoorId {
-        space: Space::Unreached {
+        netns: Netns::Unreached {
             node: NetNsId(ONE),
             nsid: 4,
         },
@@ -385,7 +385,7 @@ fn second_node(sight: &mut Sight) {
         *sample = DoorSample::default();
     }
     let eth0 = end(TWO, 9, "eth0");
-    sight.corridor(
+    sight.pair(
         two,
         Role::Uplink,
         Side::Host,
@@ -406,7 +406,7 @@ fn second_node(sight: &mut Sight) {
     );
     for place in [(TWO + 7, 22), (TWO, 23)] {
         let sample = sight.now(place.0, place.1);
-        sample.meter = Meter::Gone;
+        sample.meter = AttachState::Gone;
         sample.ingress = Some(packets(77));
         sample.egress = Some(packets(78));
     }
@@ -420,7 +420,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> Sight {
         let netns = node * 1_000;
         let place = sight.node(&format!("worker{node}"), netns, &["172.18.0.2/16"]);
         let (net, host) = (end(netns, 2, "cilium_net"), end(netns, 3, "cilium_host"));
-        sight.corridor(place, Role::CiliumHost, Side::Node, &net, &host);
+        sight.pair(place, Role::CiliumHost, Side::Node, &net, &host);
         if tunnel {
             let vxlan = end(netns, 4, "cilium_vxlan");
             sight.door(place, Side::Node, Role::Overlay, &vxlan).kind = Some("vxlan".into());

@@ -34,12 +34,12 @@ pub fn cluster(name: &str) -> Snapshot {
         node.datapath = Some(datapath(name));
     }
     doors(&mut snapshot, name);
-    for corridor in &mut snapshot.corridors {
-        corridor.node = name.into();
-        corridor.pod = some(name);
-        for passage in &mut corridor.passages {
-            (passage.from, passage.to) = (some(name), some(name));
-            passage.reason = some(name);
+    for pair in &mut snapshot.pairs {
+        pair.node = name.into();
+        pair.pod = some(name);
+        for direction in &mut pair.directions {
+            (direction.from, direction.to) = (some(name), some(name));
+            direction.reason = some(name);
         }
     }
     for pod in &mut snapshot.pods {

@@ -10,7 +10,7 @@ use netlink_packet_route::{
 };
 use netviz::{
     attach::AttachOptions,
-    model::{Counts, Direction, DoorId, Meter, Space},
+    model::{AttachState, Counts, Direction, DoorId, Netns},
     sys::netlink::NewLink,
 };
 use netviz_tests::{
@@ -49,10 +49,10 @@ fn start(rooms: &[&Room]) -> Observation {
 /// What is counted at the door that has this index in this room now.
 fn counted(netviz: &mut Observation, room: &Room, index: u32) -> Option<(DoorId, [Counts; 2])> {
     let sample = netviz.sample();
-    let here = Space::Known(room.netns().id());
+    let here = Netns::Known(room.netns().id());
     let doors = sample.doors.into_iter();
     let mut there = doors.filter(|(id, door)| {
-        id.space == here && id.ifindex == index && door.meter == Meter::Counting
+        id.netns == here && id.ifindex == index && door.meter == AttachState::Counting
     });
     let (id, door) = there.next()?;
     Some((id, [door.ingress?, door.egress?]))
@@ -98,7 +98,7 @@ fn wait_until_gone(netviz: &mut Observation, doors: &[DoorId], limit: Duration) 
         let sample = netviz.sample();
         let shown = &netviz.found.cluster.doors;
         let there = doors.iter().find(|id| {
-            sample.doors[*id].meter != Meter::Gone || shown.iter().any(|door| door.id == **id)
+            sample.doors[*id].meter != AttachState::Gone || shown.iter().any(|door| door.id == **id)
         });
         there.map_or(Ok(()), |id| Err(format!("{id:?} is still there")))
     });

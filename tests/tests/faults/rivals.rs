@@ -10,7 +10,7 @@ use std::{
 use aya::programs::LinkOrder;
 use netviz::{
     attach::AttachMode,
-    model::{Direction, DoorId, DoorSample, Gap, Meter},
+    model::{AttachState, Direction, DoorId, DoorSample, Gap},
     sys::netlink::Netlink,
 };
 use netviz_tests::{
@@ -341,7 +341,7 @@ fn is_taken_again(
             away = asked;
         }
         let door = &sample.doors[&id];
-        let there = is_first && door.epoch > 0 && door.meter == Meter::Counting;
+        let there = is_first && door.epoch > 0 && door.meter == AttachState::Counting;
         first = if there {
             first.or(Some(since.elapsed()))
         } else {
@@ -442,7 +442,8 @@ fn a_fight_for_a_filter_ends() {
         hook.remove_netviz(AttachMode::Clsact);
         let answered = netviz.until(looked(), |_, sample| {
             let door = &sample.doors[&id];
-            door.epoch == round.min(3) && (round == 4) == matches!(door.meter, Meter::Failed(_))
+            door.epoch == round.min(3)
+                && (round == 4) == matches!(door.meter, AttachState::Failed(_))
         });
         assert!(
             answered.unwrap(),
@@ -451,7 +452,7 @@ fn a_fight_for_a_filter_ends() {
         );
     }
     let left = sample(&mut netviz, id);
-    let Meter::Failed(reason) = &left.meter else {
+    let AttachState::Failed(reason) = &left.meter else {
         panic!("not degraded");
     };
     assert!(reason.contains("three times within a minute"), "{reason}");

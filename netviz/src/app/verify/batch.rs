@@ -15,9 +15,9 @@ use crate::{
         Route, Verdict,
         collect::{
             probe::{MOST_SYNS, Protocol},
-            round::{self, Pair},
+            round::{self, ProbePair},
         },
-        context::Look,
+        context::View,
         plan::{self, Outcome, Plan, Test},
         target::{self, Family},
     },
@@ -33,7 +33,11 @@ pub(super) struct Tried {
 }
 
 /// Which pairs the command line asks for, or the file that it names.
-pub(super) fn plan(args: &VerifyArgs, file: Option<&Plan>, look: &Look) -> Result<Vec<plan::Pair>> {
+pub(super) fn plan(
+    args: &VerifyArgs,
+    file: Option<&Plan>,
+    look: &View,
+) -> Result<Vec<plan::PlannedPair>> {
     let pods = &look.cluster.pods;
     if let Some(plan) = file {
         return Ok(plan::expand(plan, pods)?);
@@ -57,8 +61,8 @@ type Kind = (Protocol, u32, Option<u16>);
 /// kept from being tried is not among them.
 pub(super) async fn run(
     args: &VerifyArgs,
-    look: &Look,
-    plan: &[plan::Pair],
+    look: &View,
+    plan: &[plan::PlannedPair],
     signals: &mut Signals,
 ) -> Result<Vec<Tried>> {
     let mut alike: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
@@ -103,7 +107,7 @@ fn say_progress(done: usize, all: usize) {
     }
 }
 
-fn resolve(look: &Look, pair: &plan::Pair) -> Result<Pair> {
+fn resolve(look: &View, pair: &plan::PlannedPair) -> Result<ProbePair> {
     let of = |name: &str, address: Option<std::net::IpAddr>, family, port| match address {
         Some(address) => anyhow::Ok((target::by_address(&look.cluster, address), port)),
         None => {
@@ -115,7 +119,7 @@ fn resolve(look: &Look, pair: &plan::Pair) -> Result<Pair> {
     let (to, port) = of(&pair.to, pair.to_address, None, pair.port).with_context(wrong)?;
     let family = to.address.map(Family::of);
     let (from, _) = of(&pair.from, pair.from_address, family, None).with_context(wrong)?;
-    Ok(Pair {
+    Ok(ProbePair {
         protocol: pair.protocol,
         note: None,
         route: Route { from, to },

@@ -11,7 +11,7 @@ use crate::{
     cli::{VerdictOutput, VerifyArgs},
     model::Direction,
     sys::signals::Signals,
-    verify::{CrossingRow, Kind, Verdict, collect::round, context::Ground},
+    verify::{CrossingRow, Kind, Verdict, collect::round, context::Context},
     views::verdict::summary,
 };
 
@@ -27,7 +27,7 @@ struct History {
 /// Repeats until a signal; the verdicts of all rounds.
 pub(super) async fn run(
     args: &VerifyArgs,
-    ground: &mut Ground,
+    context: &mut Context,
     pause: Duration,
     signals: &mut Signals,
 ) -> Result<Vec<Kind>> {
@@ -36,7 +36,7 @@ pub(super) async fn run(
     };
     let mut history = History::default();
     loop {
-        let (look, pair) = ground.find(|look| pair(args, look, from, to)).await?;
+        let (look, pair) = context.find(|look| pair(args, look, from, to)).await?;
         let pairs = [pair];
         let outcome = round::run(&look, &pairs, options(args, &pairs)?, signals).await?;
         if outcome.interrupted {

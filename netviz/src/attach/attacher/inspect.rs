@@ -46,7 +46,7 @@ impl Worker {
             let place = held
                 .door
                 .id
-                .space
+                .netns
                 .known()
                 .map(|netns| (netns, held.door.id.ifindex));
             let told = place.is_some_and(|place| filters.get(&place) != before.filters.get(&place));
@@ -104,7 +104,7 @@ impl Worker {
         // Not afterwards: a gap would look shorter by what the looking takes.
         let now = Instant::now();
         tour(|tour| {
-            for room in asked.chunk_by_mut(|(a, _), (b, _)| a.door.id.space == b.door.id.space) {
+            for room in asked.chunk_by_mut(|(a, _), (b, _)| a.door.id.netns == b.door.id.netns) {
                 let opened = room
                     .first()
                     .map(|(held, _)| self.found.open_for(held.door.id));

@@ -10,13 +10,13 @@ use crate::{
 /// What a room is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    /// The network namespace behind the corridors.
+    /// The network namespace behind the veth pairs.
     Inside(NetNsId),
-    /// The node's end of a corridor whose far namespace cannot be found.
+    /// The node's end of a veth pair whose far namespace cannot be found.
     Door(DoorId),
 }
 
-/// The doors of one pod, both ends of its corridors.
+/// The doors of one pod, both ends of its veth pairs.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) key: Key,
@@ -52,8 +52,8 @@ impl Rooms {
                 continue;
             }
             let (inside, near) = match (&door.peer, door.side) {
-                (_, Side::Pod) => (door.id.space.known(), door.peer.as_ref().map(|p| p.id)),
-                (Some(peer), _) => (peer.id.space.known(), Some(door.id)),
+                (_, Side::Pod) => (door.id.netns.known(), door.peer.as_ref().map(|p| p.id)),
+                (Some(peer), _) => (peer.id.netns.known(), Some(door.id)),
                 (None, _) => (None, Some(door.id)),
             };
             let key = match (inside, near) {

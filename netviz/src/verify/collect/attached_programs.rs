@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::crossings::Standing;
+use super::crossings::Ready;
 use crate::{
     model::{Chain, Direction},
     verify::{Hooks, observation::Hidden},
 };
 
 /// Names of the programs of others, by hook.
-pub(crate) fn hooks(standing: &Standing) -> Hooks {
+pub(crate) fn hooks(standing: &Ready) -> Hooks {
     let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
     let mut hooks = Hooks::new();
     for (door, chains) in &standing.chains {
@@ -26,7 +26,7 @@ pub(crate) fn hooks(standing: &Standing) -> Hooks {
 }
 
 /// Doors that could not be watched from the beginning, or to the end.
-pub(crate) fn hidden(standing: &Standing, late: &[Hidden]) -> Vec<Hidden> {
+pub(crate) fn hidden(standing: &Ready, late: &[Hidden]) -> Vec<Hidden> {
     let mut hidden = standing.hidden.clone();
     let known: BTreeSet<_> = hidden.iter().map(|hidden| hidden.door).collect();
     let late = late.iter().filter(|late| !known.contains(&late.door));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::mpsc, thread};
 use crate::{
     names::maps::drop_counters::{self, Drops},
     sys::threads,
-    verify::context::Look,
+    verify::context::View,
 };
 
 /// Reasons by index of the node, most packets first.
@@ -22,7 +22,7 @@ pub(crate) struct CiliumDropping {
 
 /// Returns once it was read. `None` where no node has such a map, or no thread could be had: nobody
 /// waits for this.
-pub(crate) fn start(look: &Look) -> Option<CiliumDropping> {
+pub(crate) fn start(look: &View) -> Option<CiliumDropping> {
     let nodes = look.cluster.nodes.iter().enumerate();
     let nodes: Vec<(usize, Vec<PathBuf>)> = nodes
         .filter(|(_, node)| node.cilium)

@@ -23,8 +23,8 @@ use crate::{
     sys::threads,
     verify::observation::Hidden,
 };
-pub use collector::{Marks, Target};
-pub use pair::{Balance, Books, Pair, Window};
+pub use collector::{Collector, Marks};
+pub use pair::{AddressPair, Maps, Totals, Window};
 pub use record::Sighting;
 use worker::Worker;
 
@@ -37,7 +37,7 @@ pub enum News<T = Seen> {
 
 /// Everything stands where it can.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct Ready {
     /// Who else is on the hooks of each watched door, ingress and egress.
     pub chains: HashMap<DoorId, [Option<Chain>; 2]>,
     /// Doors that cannot be watched.
@@ -48,18 +48,18 @@ pub struct Standing {
 
 /// What is known at the end.
 #[derive(Debug)]
-pub struct Closing<T: Target = Marks> {
+pub struct Summary<T: Collector = Marks> {
     /// Doors that were not watched all the time.
     pub hidden: Vec<Hidden>,
     /// Packets for which there was no room, by door.
     pub missed: HashMap<DoorId, u64>,
     /// What was seen last.
-    pub seen: Vec<Sighting<T::Told>>,
+    pub seen: Vec<Sighting<T::Record>>,
     /// What the doors say otherwise.
-    pub balances: HashMap<DoorId, T::Balance>,
+    pub balances: HashMap<DoorId, T::Totals>,
 }
 
-impl<T: Target> Default for Closing<T> {
+impl<T: Collector> Default for Summary<T> {
     fn default() -> Self {
         Self {
             hidden: Vec::new(),
@@ -72,23 +72,23 @@ impl<T: Target> Default for Closing<T> {
 
 /// A running watch over packets. Detaches everything when it is dropped.
 #[derive(Debug)]
-pub struct Crossings<T: Target = Marks> {
+pub struct Crossings<T: Collector = Marks> {
     end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<Closing<T>>>,
+    thread: Option<thread::JoinHandle<Summary<T>>>,
 }
 
 /// What a watch gives: itself, when it stands, and what it sees.
 pub type Watching<T> = (
     Crossings<T>,
-    oneshot::Receiver<Standing>,
-    mpsc::UnboundedReceiver<News<<T as Target>::Told>>,
+    oneshot::Receiver<Ready>,
+    mpsc::UnboundedReceiver<News<<T as Collector>::Record>>,
 );
 
 /// Starts to attach to `doors`, in this order.
 ///
 /// # Errors
 /// When the thread cannot be started or the machine's RCU switch not be set.
-pub fn watch<T: Target>(
+pub fn watch<T: Collector>(
     found: Arc<Discovered>,
     doors: Vec<Door>,
     target: T,
@@ -109,20 +109,20 @@ pub fn watch<T: Target>(
     Ok((crossings, standing, news))
 }
 
-impl<T: Target> Crossings<T> {
+impl<T: Collector> Crossings<T> {
     /// Takes the last sightings, and detaches.
     #[must_use]
-    pub fn finish(mut self) -> Closing<T> {
+    pub fn finish(mut self) -> Summary<T> {
         self.join().unwrap_or_default()
     }
 
-    fn join(&mut self) -> Option<Closing<T>> {
+    fn join(&mut self) -> Option<Summary<T>> {
         drop(self.end.take());
         self.thread.take()?.join().ok()
     }
 }
 
-impl<T: Target> Drop for Crossings<T> {
+impl<T: Collector> Drop for Crossings<T> {
     fn drop(&mut self) {
         self.join();
     }

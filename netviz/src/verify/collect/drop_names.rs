@@ -9,7 +9,7 @@ use super::kernel_drops::Drops;
 use crate::{
     model::{Door, DoorId, Side},
     sys::netns::NetNsId,
-    verify::{context::Look, observation::Dropping, verdict::DropReason},
+    verify::{context::View, observation::Dropping, verdict::DropReason},
 };
 
 /// Who listens, once it does. Where it cannot, there is no drop reason, and the log says why.
@@ -55,7 +55,7 @@ impl Hearing {
     }
 
     /// What was heard, by pair.
-    pub(crate) fn by_pair(&mut self, look: &Look) -> Vec<(u32, Dropping)> {
+    pub(crate) fn by_pair(&mut self, look: &View) -> Vec<(u32, Dropping)> {
         self.take();
         let heard = std::mem::take(&mut self.heard);
         match &self.drops {
@@ -65,7 +65,7 @@ impl Hearing {
     }
 }
 
-fn named(drops: &Drops, heard: Vec<Dropped>, look: &Look) -> Vec<(u32, Dropping)> {
+fn named(drops: &Drops, heard: Vec<Dropped>, look: &View) -> Vec<(u32, Dropping)> {
     let mut locations: Vec<_> = heard.iter().map(|dropped| dropped.location).collect();
     locations.sort_unstable();
     locations.dedup();
@@ -91,7 +91,7 @@ fn named(drops: &Drops, heard: Vec<Dropped>, look: &Look) -> Vec<(u32, Dropping)
 }
 
 /// The device, and the node or pod in whose namespace it is.
-fn whereabouts(look: &Look, netns: NetNsId, ifindex: u32) -> (Option<String>, Option<String>) {
+fn whereabouts(look: &View, netns: NetNsId, ifindex: u32) -> (Option<String>, Option<String>) {
     if ifindex == 0 {
         return (None, None);
     }
@@ -107,7 +107,7 @@ fn whereabouts(look: &Look, netns: NetNsId, ifindex: u32) -> (Option<String>, Op
         return (Some(door.label()), place);
     }
     // Not a door: the loopback device, or one that was left out.
-    let here = |door: &&Door| door.id.space.known() == Some(netns);
+    let here = |door: &&Door| door.id.netns.known() == Some(netns);
     let place = cluster
         .doors
         .iter()

@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     attached_programs,
     cilium_drops::{self, CiliumDropping, CiliumDrops},
-    crossings::{self, Balance, Closing, News, Pair, Sighting, Standing, Window},
+    crossings::{self, AddressPair, News, Ready, Sighting, Summary, Totals, Window},
     following::{self, Following, Hook, Known},
     probe::Protocol,
     watch_set,
@@ -25,7 +25,7 @@ use crate::{
     sys::{privileges, signals::Signals},
     verify::{
         self,
-        context::Look,
+        context::View,
         judge::{PASSIVE, causes},
         observation::{Found, Hidden, Observation},
         route::{Party, Place, Route},
@@ -36,7 +36,7 @@ use crate::{
 /// Looks for as long as was said, and judges. Nothing is left at any door when it returns.
 pub(crate) async fn run(
     args: &VerifyArgs,
-    look: &Look,
+    look: &View,
     route: Route,
     port: Option<u16>,
     signals: &mut Signals,
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     let protocol = args
         .proto
         .map(|protocol| number(protocol, addresses.0.is_ipv4()));
-    let pair = Pair::new(addresses, protocol, port, args.window).with_context(|| {
+    let pair = AddressPair::new(addresses, protocol, port, args.window).with_context(|| {
         format!(
             "{} and {} are not of one address family: name two addresses of one, or say --ipv6",
             addresses.0, addresses.1
@@ -71,7 +71,7 @@ pub(crate) async fn run(
             Some(News::Seen(more)) = news.recv() => seen.extend(more),
             () = signals.any() => {
                 window.until = window.until.min(now());
-                tokio::time::sleep(Pair::arrive()).await;
+                tokio::time::sleep(AddressPair::arrive()).await;
                 break;
             }
         }
@@ -135,12 +135,12 @@ fn number(protocol: Protocol, is_ipv4: bool) -> u8 {
 /// What was seen, and what is needed to judge it.
 struct Passive<'a> {
     args: &'a VerifyArgs,
-    look: &'a Look,
+    look: &'a View,
     route: Route,
     port: Option<u16>,
     window: Window,
-    standing: &'a Standing,
-    closing: &'a Closing<Pair>,
+    standing: &'a Ready,
+    closing: &'a Summary<AddressPair>,
     cilium: CiliumDrops,
     note: Option<String>,
 }
@@ -184,8 +184,8 @@ impl Passive<'_> {
         let of = |side, direction| {
             let doors = self.look.doors().iter().filter(move |door| {
                 let space = match side {
-                    Side::Pod => Some(&door.id.space),
-                    _ => door.peer.as_ref().map(|peer| &peer.id.space),
+                    Side::Pod => Some(&door.id.netns),
+                    _ => door.peer.as_ref().map(|peer| &peer.id.netns),
                 };
                 door.side == side && space.and_then(|space| space.known()) == Some(netns)
             });
@@ -313,7 +313,7 @@ impl Passive<'_> {
     }
 }
 
-fn tally(balance: &Balance, direction: Direction, way: usize) -> Tally {
+fn tally(balance: &Totals, direction: Direction, way: usize) -> Tally {
     match direction {
         Direction::Ingress => balance.traffic.ingress[way],
         Direction::Egress => balance.traffic.egress[way],

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     attached_programs,
     cilium_drops::{self, CiliumDropping, CiliumDrops},
-    crossings::{self, Closing, News, Sighting, Standing},
+    crossings::{self, News, Ready, Sighting, Summary},
     drop_names::{self, Hearing},
     kernel_drops::Drops,
     probe::{self, Aim, Manner, Probing, Protocol, Report},
@@ -25,7 +25,7 @@ use crate::{
     sys::{netns::NetNsId, privileges, signals::Signals, threads},
     verify::{
         self, Hooks,
-        context::Look,
+        context::View,
         judge::causes,
         observation::{Answer, Crossing, Observation, Way},
         route::{Mode, Place, Route},
@@ -42,7 +42,7 @@ const HEAR: Duration = Duration::from_millis(10);
 
 /// Whom to send to.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
+pub(crate) struct ProbePair {
     pub(crate) route: Route,
     pub(crate) port: Option<u16>,
     /// Of all pairs of a round the same.
@@ -76,8 +76,8 @@ pub(crate) struct Outcome {
 
 /// Runs one round. Nothing is left at any door when it returns.
 pub(crate) async fn run(
-    look: &Look,
-    pairs: &[Pair],
+    look: &View,
+    pairs: &[ProbePair],
     options: Options,
     signals: &mut Signals,
 ) -> Result<Outcome> {
@@ -137,8 +137,8 @@ pub(crate) async fn run(
 }
 
 struct Round<'a> {
-    look: &'a Look,
-    pairs: &'a [Pair],
+    look: &'a View,
+    pairs: &'a [ProbePair],
     options: Options,
     reader: Reader,
     observations: Vec<Observation>,
@@ -152,7 +152,7 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(look: &'a Look, pairs: &'a [Pair], options: Options, note: Option<String>) -> Self {
+    fn new(look: &'a View, pairs: &'a [ProbePair], options: Options, note: Option<String>) -> Self {
         let observation = Observation {
             sent: options.manner.count,
             one_way: options.one_way,
@@ -275,8 +275,8 @@ impl<'a> Round<'a> {
 
     fn verdicts(
         mut self,
-        standing: &Standing,
-        closing: &Closing,
+        standing: &Ready,
+        closing: &Summary,
         cilium: &CiliumDrops,
     ) -> Vec<Verdict> {
         let hooks = attached_programs::hooks(standing);
@@ -297,7 +297,7 @@ impl<'a> Round<'a> {
 
     fn judge(
         &self,
-        (flow, pair): (u32, &Pair),
+        (flow, pair): (u32, &ProbePair),
         hooks: &Hooks,
         cilium: &CiliumDrops,
         mut observation: Observation,
@@ -353,14 +353,14 @@ impl<'a> Round<'a> {
             .collect();
         let mut doors = self.look.doors().iter();
         let door = doors.find(|door| {
-            let netns = door.id.space.known();
+            let netns = door.id.netns.known();
             door.side == Side::Pod && netns != from && entered.contains(&door.id)
         })?;
         let family = route.to.address.map(target::Family::of);
         Some(target::pod_party(door, family))
     }
 
-    fn probes(&self, pair: &Pair) -> Probes {
+    fn probes(&self, pair: &ProbePair) -> Probes {
         Probes {
             protocol: self.options.manner.protocol.to_string(),
             port: pair.port,

@@ -6,7 +6,7 @@ use crate::{
     model::{Door, DoorId, Role, Side},
     sys::netns::NetNsId,
     verify::{
-        context::Look,
+        context::View,
         route::{Party, Place, Route},
     },
 };
@@ -22,7 +22,7 @@ pub(crate) struct Choice {
 }
 
 pub(crate) fn doors<'a>(
-    look: &Look,
+    look: &View,
     routes: impl Iterator<Item = &'a Route> + Clone,
     every: bool,
 ) -> Choice {
@@ -68,9 +68,9 @@ fn pod(party: &Party) -> Option<NetNsId> {
     }
 }
 
-/// The node's own doors, and the corridors of the pods in question.
+/// The node's own doors, and the veth pairs of the pods in question.
 fn is_near(door: &Door, pods: &BTreeSet<NetNsId>) -> bool {
-    let of = |id: &DoorId| id.space.known().is_some_and(|netns| pods.contains(&netns));
+    let of = |id: &DoorId| id.netns.known().is_some_and(|netns| pods.contains(&netns));
     match (door.role, door.side) {
         (Role::Pod | Role::Health, Side::Pod) => of(&door.id),
         (Role::Pod | Role::Health, _) => door.peer.as_ref().is_some_and(|peer| of(&peer.id)),

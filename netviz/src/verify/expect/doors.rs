@@ -1,4 +1,4 @@
-//! Finds the doors of a path in a cluster: a pod's corridor, a node's own devices, its uplinks.
+//! Finds the doors of a path in a cluster: a pod's veth pair, a node's own devices, its uplinks.
 
 use std::net::IpAddr;
 
@@ -55,7 +55,7 @@ pub(in crate::verify) fn own(
     cluster.doors.iter().filter(own)
 }
 
-/// Both ends of a pod's corridor: of several, the one with this address, else the first.
+/// Both ends of a pod's veth pair: of several, the one with this address, else the first.
 pub(in crate::verify) fn room(
     cluster: &Cluster,
     node: usize,
@@ -76,7 +76,7 @@ pub(in crate::verify) fn room(
         let Some(peer) = &door.peer else { return false };
         match inner {
             Some(inner) => peer.id == inner,
-            None => peer.id.space.known() == Some(netns),
+            None => peer.id.netns.known() == Some(netns),
         }
     };
     let mut doors = cluster.doors.iter();
@@ -90,7 +90,7 @@ pub(in crate::verify) fn room(
 /// Doors in a pod's own namespace.
 pub(in crate::verify) fn inside(cluster: &Cluster, netns: NetNsId) -> impl Iterator<Item = &Door> {
     let here = move |door: &&Door| {
-        door.side == Side::Pod && door.role != Role::Other && door.id.space.known() == Some(netns)
+        door.side == Side::Pod && door.role != Role::Other && door.id.netns.known() == Some(netns)
     };
     cluster.doors.iter().filter(here)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     names::{label, labels},
-    trail::{Course, Walk},
+    trail::{Trail, Walk},
 };
 use crate::{model::Cluster, verify::observation::Way};
 
@@ -34,7 +34,7 @@ enum Mark {
 /// and not kept.
 pub(super) fn findings(
     cluster: &Cluster,
-    course: &Course,
+    course: &Trail,
     through: &BTreeSet<u32>,
     missed: u64,
 ) -> Findings {
@@ -75,7 +75,7 @@ fn has_foreign(marks: &[Mark]) -> bool {
     marks.iter().any(|mark| matches!(mark, Mark::Foreign(_)))
 }
 
-fn mark(course: &Course, walks: &[&Walk], line: usize) -> Mark {
+fn mark(course: &Trail, walks: &[&Walk], line: usize) -> Mark {
     let crossed = walks.iter().filter(|walk| walk.crossed(line)).count();
     if course.foreign(line) {
         return if crossed > 0 {
@@ -114,13 +114,7 @@ fn runs(marks: &[Mark]) -> Vec<Vec<usize>> {
     runs
 }
 
-fn sentence(
-    cluster: &Cluster,
-    course: &Course,
-    marks: &[Mark],
-    run: &[usize],
-    of: usize,
-) -> String {
+fn sentence(cluster: &Cluster, course: &Trail, marks: &[Mark], run: &[usize], of: usize) -> String {
     let is_foreign = |line: &usize| matches!(marks[*line], Mark::Foreign(_));
     let (foreign, missing): (Vec<_>, Vec<_>) = run.iter().copied().partition(is_foreign);
     let packets = run.iter().map(|line| match marks[*line] {
@@ -153,7 +147,7 @@ fn were(number: usize) -> &'static str {
 }
 
 /// Lines where packets travelled in the tunnel and should not, or the other way round.
-fn wrapped(cluster: &Cluster, course: &Course, walks: &[&Walk]) -> Vec<String> {
+fn wrapped(cluster: &Cluster, course: &Trail, walks: &[&Walk]) -> Vec<String> {
     let lines: BTreeSet<_> = walks
         .iter()
         .flat_map(|walk| &walk.wrapped_otherwise)
@@ -183,7 +177,7 @@ fn wrapped(cluster: &Cluster, course: &Course, walks: &[&Walk]) -> Vec<String> {
 impl Findings {
     /// Doors of the path that were not seen by all, or that should be passed by, and are hidden:
     /// a sentence for each reason.
-    fn hidden(&mut self, cluster: &Cluster, course: &Course, walks: &[&Walk]) {
+    fn hidden(&mut self, cluster: &Cluster, course: &Trail, walks: &[&Walk]) {
         let unseen = |line: usize| {
             let satisfied = |walk: &&Walk| course.satisfied(line, walk);
             walks.is_empty() || !walks.iter().all(satisfied)
@@ -197,7 +191,7 @@ impl Findings {
 /// What cannot be seen at those of `lines` that are hidden, and why.
 pub(super) fn unseen_doors(
     cluster: &Cluster,
-    course: &Course,
+    course: &Trail,
     lines: impl Iterator<Item = usize>,
 ) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<usize>)> = Vec::new();

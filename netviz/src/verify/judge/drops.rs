@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{outcomes::Evidence, trail::Course};
+use super::{outcomes::Evidence, trail::Trail};
 use crate::verify::{observation::Way, verdict::DropReason};
 
 /// Why, where, and of how many.
@@ -13,7 +13,7 @@ impl Drops {
     /// Adds what was said of a packet after it was seen for the last time: what was said before
     /// was of a copy, or of what came to its end as it should.
     pub(super) fn add(&mut self, evidence: &Evidence<'_>, packet: u32, way: Way) {
-        let last = |course: &Course| course.walks.get(&packet).map(|walk| walk.ended);
+        let last = |course: &Trail| course.walks.get(&packet).map(|walk| walk.ended);
         let request = last(evidence.request);
         let seen = match way {
             Way::Request => request,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     drops::Drops,
     names::{label, labels},
-    outcomes::{Evidence, Fates},
-    trail::{Course, Walk},
+    outcomes::{Evidence, Outcomes},
+    trail::{Trail, Walk},
 };
 use crate::verify::{
     expect::unassigned,
@@ -20,7 +20,7 @@ use crate::verify::{
 const ROUNDS: u32 = 5;
 
 /// A way, the last line, and the circle.
-type Spot = (Way, Option<usize>, Vec<usize>);
+type LossPoint = (Way, Option<usize>, Vec<usize>);
 
 /// What ended in one spot.
 #[derive(Default)]
@@ -31,22 +31,22 @@ struct Ended {
 }
 
 /// Packets that ended at different places, each with its own loss; the way there first.
-pub(super) fn losses(evidence: &Evidence<'_>, fates: &Fates) -> Vec<Loss> {
-    let spots = spots(evidence, fates);
-    let loss = |(spot, ended): (Spot, Ended)| loss(evidence, fates, spot, ended);
+pub(super) fn losses(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Vec<Loss> {
+    let spots = spots(evidence, outcomes);
+    let loss = |(spot, ended): (LossPoint, Ended)| loss(evidence, outcomes, spot, ended);
     spots.into_iter().map(loss).collect()
 }
 
-fn spots(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
+fn spots(evidence: &Evidence<'_>, outcomes: &Outcomes) -> BTreeMap<LossPoint, Ended> {
     if evidence.observation.found.is_some() {
-        return found(evidence, fates);
+        return found(evidence, outcomes);
     }
-    let mut spots = BTreeMap::<Spot, Ended>::new();
+    let mut spots = BTreeMap::<LossPoint, Ended>::new();
     let known = evidence.packets();
     for packet in &known {
-        let course = if !fates.delivered.contains(packet) {
+        let course = if !outcomes.delivered.contains(packet) {
             evidence.request
-        } else if evidence.observation.one_way || fates.replied.contains(packet) {
+        } else if evidence.observation.one_way || outcomes.replied.contains(packet) {
             continue;
         } else {
             evidence.reply
@@ -69,16 +69,16 @@ fn spots(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
 }
 
 /// Of packets that were there anyway, each way for itself.
-fn found(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
+fn found(evidence: &Evidence<'_>, outcomes: &Outcomes) -> BTreeMap<LossPoint, Ended> {
     let observation = evidence.observation;
-    let mut spots = BTreeMap::<Spot, Ended>::new();
+    let mut spots = BTreeMap::<LossPoint, Ended>::new();
     let mut ended = |spot, packets: u32| {
         let ended = spots.entry(spot).or_default();
         ended.packets = ended.packets.saturating_add(packets);
     };
-    let mut ways = vec![(evidence.request, &fates.delivered)];
+    let mut ways = vec![(evidence.request, &outcomes.delivered)];
     if !observation.one_way {
-        ways.push((evidence.reply, &fates.replied));
+        ways.push((evidence.reply, &outcomes.replied));
     }
     for (course, through) in ways {
         let walks = course.walks.iter();
@@ -92,8 +92,11 @@ fn found(evidence: &Evidence<'_>, fates: &Fates) -> BTreeMap<Spot, Ended> {
             ended((course.way, None, Vec::new()), unseen);
         }
     }
-    if evidence.unanswered(fates) {
-        ended((Way::Reply, None, Vec::new()), count(fates.delivered.len()));
+    if evidence.unanswered(outcomes) {
+        ended(
+            (Way::Reply, None, Vec::new()),
+            count(outcomes.delivered.len()),
+        );
     }
     spots
 }
@@ -115,14 +118,14 @@ fn words(answer: Option<&Answer>) -> Option<String> {
     }
 }
 
-fn loss(evidence: &Evidence<'_>, fates: &Fates, spot: Spot, ended: Ended) -> Loss {
+fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, spot: LossPoint, ended: Ended) -> Loss {
     let (way, after, circle) = spot;
     let (course, of) = match way {
         Way::Request => (evidence.request, evidence.observation.sent),
         Way::Reply => {
             let found = evidence.observation.found;
             let back = found.map(|found| found.back).filter(|back| *back > 0);
-            let of = back.unwrap_or_else(|| count(fates.delivered.len()));
+            let of = back.unwrap_or_else(|| count(outcomes.delivered.len()));
             (evidence.reply, of)
         }
     };
@@ -145,7 +148,7 @@ fn loss(evidence: &Evidence<'_>, fates: &Fates, spot: Spot, ended: Ended) -> Los
 /// What the place itself says.
 fn cause(
     evidence: &Evidence<'_>,
-    course: &Course,
+    course: &Trail,
     after: Option<usize>,
     before: Option<usize>,
     circle: &[usize],

@@ -1,6 +1,6 @@
 //! Doors, ends and tunnels as they are called in a verdict.
 
-use super::trail::{Course, Line};
+use super::trail::{Line, Trail};
 use crate::{
     model::{Cluster, Direction, Door, DoorId, Role, Side, plain, qualified},
     verify::{
@@ -27,7 +27,7 @@ pub fn label(cluster: &Cluster, (id, direction): (DoorId, Direction)) -> String 
     format!("{} {sign} ({place})", door.label())
 }
 
-pub(super) fn labels(cluster: &Cluster, course: &Course, lines: &[usize]) -> String {
+pub(super) fn labels(cluster: &Cluster, course: &Trail, lines: &[usize]) -> String {
     let names = lines
         .iter()
         .map(|index| label(cluster, course.lines[*index].hook));
@@ -85,7 +85,7 @@ fn tunnel(cluster: &Cluster, door: Option<&Door>, key: TunnelKey) -> Tunnel {
 }
 
 /// The rows of one way.
-pub(super) fn rows(cluster: &Cluster, course: &Course) -> Vec<CrossingRow> {
+pub(super) fn rows(cluster: &Cluster, course: &Trail) -> Vec<CrossingRow> {
     course.lines.iter().map(|line| row(cluster, line)).collect()
 }
 

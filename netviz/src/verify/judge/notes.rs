@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, iter};
 
-use super::{names::label, outcomes::Evidence, trail::Course};
+use super::{names::label, outcomes::Evidence, trail::Trail};
 use crate::{
     model::{Cluster, Direction, Role},
     verify::{
@@ -53,7 +53,7 @@ fn refused(observation: &Observation, to: &str) -> Vec<String> {
 /// Packets that were seen at one door more than once, but for those that went round in a circle.
 fn repeated(
     cluster: &Cluster,
-    course: &Course,
+    course: &Trail,
     expectation: Option<&Expectation>,
     losses: &[Loss],
 ) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     names::label,
-    trail::{Course, Walk},
+    trail::{Trail, Walk},
 };
 use crate::{
     model::{Cluster, Direction, DoorId},
@@ -17,22 +17,22 @@ use crate::{
 
 /// Who came to B, and who of them A got an answer to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fates {
+pub(super) struct Outcomes {
     pub(super) delivered: BTreeSet<u32>,
     pub(super) replied: BTreeSet<u32>,
 }
 
-/// What the fates are read from.
+/// What the outcomes are read from.
 pub(super) struct Evidence<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) route: &'a Route,
     pub(super) observation: &'a Observation,
-    pub(super) request: &'a Course,
-    pub(super) reply: &'a Course,
+    pub(super) request: &'a Trail,
+    pub(super) reply: &'a Trail,
 }
 
 impl Evidence<'_> {
-    pub(super) fn fates(&self) -> Fates {
+    pub(super) fn outcomes(&self) -> Outcomes {
         if self.observation.found.is_some() {
             return self.found();
         }
@@ -44,17 +44,17 @@ impl Evidence<'_> {
         let delivered = self.packets().into_iter();
         let delivered =
             delivered.filter(|packet| replied.contains(packet) || self.delivered(*packet));
-        Fates {
+        Outcomes {
             delivered: delivered.collect(),
             replied,
         }
     }
 
     /// Nothing was sent, and so nobody waits: each way for itself.
-    fn found(&self) -> Fates {
+    fn found(&self) -> Outcomes {
         let there = self.request.walks.keys().copied();
         let back = self.reply.walks.keys().copied();
-        Fates {
+        Outcomes {
             delivered: there.filter(|packet| self.arrived(*packet)).collect(),
             replied: back.filter(|packet| self.came_back(*packet)).collect(),
         }
@@ -75,7 +75,7 @@ impl Evidence<'_> {
 
     /// Packets without a mark are known by their addresses alone, which a service's translation or
     /// a masquerade changes: somebody elsewhere may be reached under others.
-    pub(super) fn may_be_translated(&self, course: &Course, loss: &Loss) -> Option<String> {
+    pub(super) fn may_be_translated(&self, course: &Trail, loss: &Loss) -> Option<String> {
         let Route { from, to } = self.route;
         let ends = [from, to];
         let strange = ends.into_iter().find(|end| end.place == Place::Elsewhere);
@@ -89,11 +89,11 @@ impl Evidence<'_> {
     }
 
     /// Packets that were there anyway arrived, some of them had to be answered, and B said nothing.
-    pub(super) fn unanswered(&self, fates: &Fates) -> bool {
+    pub(super) fn unanswered(&self, outcomes: &Outcomes) -> bool {
         let found = self.observation.found;
         let silent = found.is_some_and(|found| found.asked > 0 && found.back == 0);
         let is_here = self.route.to.place != Place::Elsewhere;
-        silent && is_here && !self.observation.one_way && !fates.delivered.is_empty()
+        silent && is_here && !self.observation.one_way && !outcomes.delivered.is_empty()
     }
 
     /// Packets of which anything is known.
@@ -148,13 +148,13 @@ impl Evidence<'_> {
     }
 
     /// Came in by any door of a pod.
-    fn entered(&self, place: &Place, course: &Course, walk: &Walk) -> bool {
+    fn entered(&self, place: &Place, course: &Trail, walk: &Walk) -> bool {
         let Place::Pod { netns, .. } = place else {
             return false;
         };
         let hooks = walk.first.iter().map(|line| course.lines[*line].hook);
         let into = |(door, direction): (DoorId, Direction)| {
-            door.space.known() == Some(*netns) && direction == Direction::Ingress
+            door.netns.known() == Some(*netns) && direction == Direction::Ingress
         };
         hooks.into_iter().any(into)
     }
@@ -165,8 +165,8 @@ impl Evidence<'_> {
         match self.route.to.place {
             Place::Pod { netns, .. } => doors.any(|id| {
                 let peer = self.cluster.door(id).and_then(|door| door.peer.as_ref());
-                let peer = peer.and_then(|peer| peer.id.space.known());
-                id.space.known() == Some(netns) || peer == Some(netns)
+                let peer = peer.and_then(|peer| peer.id.netns.known());
+                id.netns.known() == Some(netns) || peer == Some(netns)
             }),
             Place::Node { node, .. } => {
                 doors.any(|id| self.cluster.door(id).is_some_and(|door| door.node == node))
@@ -177,7 +177,7 @@ impl Evidence<'_> {
 }
 
 /// Whether a packet came to the last door of its way.
-fn ended(course: &Course, walk: &Walk) -> bool {
+fn ended(course: &Trail, walk: &Walk) -> bool {
     let end = course.end().filter(|end| course.required(*end));
     end.is_some_and(|end| course.satisfied(end, walk))
 }

@@ -6,7 +6,7 @@ use super::{
     detours::name,
     names::label,
     outcomes::Evidence,
-    trail::{Course, Hook},
+    trail::{Hook, Trail},
 };
 
 /// Says at which door of each way packets first came in another order.
@@ -17,7 +17,7 @@ pub(super) fn notes(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-fn note(evidence: &Evidence<'_>, course: &Course) -> Option<String> {
+fn note(evidence: &Evidence<'_>, course: &Trail) -> Option<String> {
     let mut lines = course.lines.iter().map(|line| line.hook);
     lines.find_map(|hook| {
         let times = times(evidence, course, hook);
@@ -31,7 +31,7 @@ fn note(evidence: &Evidence<'_>, course: &Course) -> Option<String> {
 }
 
 /// When each packet came to a hook first, in the order in which they were sent.
-fn times(evidence: &Evidence<'_>, course: &Course, hook: Hook) -> BTreeMap<u32, Duration> {
+fn times(evidence: &Evidence<'_>, course: &Trail, hook: Hook) -> BTreeMap<u32, Duration> {
     let mut times = BTreeMap::new();
     let crossings = evidence.observation.crossings.iter().filter(|crossing| {
         crossing.way == course.way

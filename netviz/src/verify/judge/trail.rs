@@ -57,13 +57,13 @@ impl Walk {
 
 /// All packets on one way.
 #[derive(Clone, Debug)]
-pub(super) struct Course {
+pub(super) struct Trail {
     pub(super) way: Way,
     pub(super) lines: Vec<Line>,
     pub(super) walks: BTreeMap<u32, Walk>,
 }
 
-impl Course {
+impl Trail {
     pub(super) fn new(
         way: Way,
         expectation: Option<&Expectation>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Pair, file::DoorPattern};
+use super::{PlannedPair, file::DoorPattern};
 use crate::{
     verify::verdict::{CrossingRow, Kind, Verdict},
     views::text::safe,
@@ -19,7 +19,7 @@ pub struct Outcome {
 
 /// Compares a verdict with what was wanted of its pair.
 #[must_use]
-pub fn check(pair: &Pair, verdict: &Verdict) -> Outcome {
+pub fn check(pair: &PlannedPair, verdict: &Verdict) -> Outcome {
     let wanted = &pair.wanted;
     let wrong = match (wanted.verdict, &wanted.doors) {
         (Some(expected), _) => kind(expected.into(), verdict),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Pair, PlanError, Wanted,
+    PlanError, PlannedPair, Wanted,
     file::{End, Limits, Plan, Selector, Test, glob},
 };
 use crate::{
@@ -19,7 +19,7 @@ pub const MOST_PAIRS: usize = 20_000;
 ///
 /// # Errors
 /// A selector that fits nobody, with those that are near; more than [`MOST_PAIRS`] pairs.
-pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<Pair>, PlanError> {
+pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<PlannedPair>, PlanError> {
     let mut pairs = Vec::new();
     for (number, test) in plan.tests.iter().enumerate() {
         let wrong = |what: String, remedy: String| PlanError {
@@ -46,7 +46,7 @@ pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<Pair>, PlanError> {
 ///
 /// # Errors
 /// More than [`MOST_PAIRS`] pairs.
-pub fn all(pods: &[Pod], test: &Test) -> Result<Vec<Pair>, PlanError> {
+pub fn all(pods: &[Pod], test: &Test) -> Result<Vec<PlannedPair>, PlanError> {
     let everyone = |sends| selected(&Selector::default(), pods, sends).unwrap_or_default();
     let mut pairs = Vec::new();
     join(test, &everyone(true), &everyone(false), &mut pairs).map_err(|Many| too_many("--all"))?;
@@ -86,7 +86,12 @@ fn too_many(place: &str) -> PlanError {
 /// A name and, where it is a selected pod's, an address.
 type Named = (String, Option<IpAddr>);
 
-fn join(test: &Test, from: &[Named], to: &[Named], pairs: &mut Vec<Pair>) -> Result<(), Many> {
+fn join(
+    test: &Test,
+    from: &[Named],
+    to: &[Named],
+    pairs: &mut Vec<PlannedPair>,
+) -> Result<(), Many> {
     for (from, from_address) in from {
         for (to, to_address) in to {
             let other_family = from_address
@@ -98,7 +103,7 @@ fn join(test: &Test, from: &[Named], to: &[Named], pairs: &mut Vec<Pair>) -> Res
             if pairs.len() == MOST_PAIRS {
                 return Err(Many);
             }
-            pairs.push(Pair {
+            pairs.push(PlannedPair {
                 test: test.name.clone(),
                 from: from.clone(),
                 from_address: *from_address,

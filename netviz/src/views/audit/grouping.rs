@@ -43,7 +43,9 @@ fn label(doors: &[&AuditedDoor]) -> String {
     let number = doors.len();
     match (number, first.role, first.side) {
         (1, ..) => one(first),
-        (_, Role::Pod | Role::Health, Side::Pod) => format!("the pods' ends of {number} corridors"),
+        (_, Role::Pod | Role::Health, Side::Pod) => {
+            format!("the pods' ends of {number} veth pairs")
+        }
         (_, Role::Pod | Role::Health, _) => format!("{number} lxc devices"),
         _ => doors
             .iter()

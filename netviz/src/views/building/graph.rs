@@ -16,8 +16,8 @@ use crate::{
     views::text::safe,
 };
 
-/// A corridor as both languages draw it.
-struct Pair {
+/// A veth pair as both languages draw it.
+struct Edge {
     /// What is written at its ends, in lines: the far one with the room's name.
     far: Vec<String>,
     near: Option<Vec<String>>,
@@ -27,14 +27,14 @@ struct Pair {
     joined: bool,
 }
 
-impl Pair {
+impl Edge {
     fn is_quiet(&self) -> bool {
         self.busiest == Some(0.0)
     }
 }
 
 /// Everything in a building, the busiest `most` rooms of it; how many are left out.
-fn pairs(map: &Map<'_>, building: &Building, most: usize) -> (Vec<Pair>, usize) {
+fn pairs(map: &Map<'_>, building: &Building, most: usize) -> (Vec<Edge>, usize) {
     let mut rooms: Vec<_> = building.rooms.iter().collect();
     let left = rooms.len().saturating_sub(most);
     if left > 0 {
@@ -64,9 +64,9 @@ fn pairs(map: &Map<'_>, building: &Building, most: usize) -> (Vec<Pair>, usize) 
 }
 
 /// Pods that share the node's doors, in a box of their own.
-fn residents(building: &Building) -> Option<Pair> {
+fn residents(building: &Building) -> Option<Edge> {
     let names = few(&building.residents);
-    (!names.is_empty()).then(|| Pair {
+    (!names.is_empty()).then(|| Edge {
         far: [vec![super::RESIDENTS.into()], names].concat(),
         near: None,
         busiest: None,
@@ -74,7 +74,7 @@ fn residents(building: &Building) -> Option<Pair> {
     })
 }
 
-fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Pair {
+fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Edge {
     let (first, second) = hall.outwards();
     let named = matches!(hall.role, Role::Pod | Role::Health);
     let mut far = Vec::new();
@@ -84,7 +84,7 @@ fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Pair {
     }
     far.extend(door(first, second.is_none()));
     far.extend(aside);
-    Pair {
+    Edge {
         far,
         near: second.map(|second| door(second, false)),
         busiest: hall.busiest(),

@@ -43,7 +43,7 @@ pub struct Building {
     pub residents: Vec<String>,
 }
 
-/// A corridor, or one door alone where the other end is not shown.
+/// A veth pair, or one door alone where the other end is not shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hallway {
     /// What the drawing writes above it: not cleaned.
@@ -73,7 +73,7 @@ struct Place {
 impl From<DoorId> for Place {
     fn from(id: DoorId) -> Self {
         Self {
-            netns: id.space.known(),
+            netns: id.netns.known(),
             ifindex: id.ifindex,
         }
     }
@@ -98,7 +98,7 @@ impl Layout {
         doors.sort_by_key(|door| (depth(door), door.ifindex, door.id));
         let shown: HashMap<_, _> = doors.iter().map(|door| (door.id, *door)).collect();
         let mut other_end = HashMap::new();
-        for [first, second] in snapshot.corridors.iter().map(|corridor| corridor.ends) {
+        for [first, second] in snapshot.pairs.iter().map(|pair| pair.ends) {
             other_end.insert(first, second);
             other_end.insert(second, first);
         }

@@ -52,7 +52,7 @@ pub fn draw(map: &Map<'_>) -> String {
     }
     let top = below(&mut pen, map, &remarks, top, columns);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as corridors; the wider a corridor, the more packets cross it.</desc><style>{STYLE}</style>\n{}</svg>\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as veth pairs; the wider a veth pair, the more packets cross it.</desc><style>{STYLE}</style>\n{}</svg>\n",
         escape(&list(map)),
         pen.drawn()
     )

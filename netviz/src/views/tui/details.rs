@@ -2,7 +2,7 @@
 
 use super::{
     history::{History, chart},
-    list::{both, corridor_name_safe, sign},
+    list::{both, pair_name_safe, sign},
     rows::Row,
     state::State,
 };
@@ -37,7 +37,7 @@ impl State {
             Row::Node { name, netns, .. } => (safe(name), node(lines, snapshot, name, *netns)),
             Row::Room { doors: places, .. } => {
                 let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
-                (corridor_name_safe(doors[0]), room(lines, snapshot, &doors))
+                (pair_name_safe(doors[0]), room(lines, snapshot, &doors))
             }
             Row::Door { door, .. } => {
                 let door = &doors[*door];
@@ -125,7 +125,7 @@ fn door(
     }
     lines.fact(
         "leads to",
-        Some(corridor_name_safe(door)).filter(|_| door.pod.is_some()),
+        Some(pair_name_safe(door)).filter(|_| door.pod.is_some()),
     );
     lines.fact("named by", door.named_by);
     lines.fact("kind", door.kind.as_deref().or(Some(UNKNOWN)));
@@ -207,23 +207,23 @@ fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<Stri
             Some(format!("{}  {sign} {}", name(door), table::state(door))),
         );
     }
-    for corridor in &snapshot.corridors {
-        if !doors.iter().any(|door| corridor.ends.contains(&door.id)) {
+    for pair in &snapshot.pairs {
+        if !doors.iter().any(|door| pair.ends.contains(&door.id)) {
             continue;
         }
-        for passage in &corridor.passages {
+        for direction in &pair.directions {
             let end = |name: &Option<String>| name.clone().unwrap_or_else(|| UNKNOWN.into());
             let text = format!(
                 "{} → {}: {} out, {} in, {} missing, {} skipped (segments)",
-                end(&passage.from),
-                end(&passage.to),
-                count(passage.out),
-                count(passage.into),
-                count(passage.missing),
-                count(passage.skipped),
+                end(&direction.from),
+                end(&direction.to),
+                count(direction.out),
+                count(direction.into),
+                count(direction.missing),
+                count(direction.skipped),
             );
-            lines.fact("passage", Some(text));
-            lines.fact("", passage.reason.as_ref());
+            lines.fact("direction", Some(text));
+            lines.fact("", direction.reason.as_ref());
         }
     }
     disagreements(&mut lines, snapshot, doors);

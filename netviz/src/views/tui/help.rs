@@ -13,7 +13,7 @@ pub(super) const HELP: [&str; 22] = [
     "",
     "▼ into the device (ingress hook)   ▲ out of it (egress)",
     "– not known, which is not 0",
-    "┌ └ the two ends of one corridor   ╶ no far end",
+    "┌ └ the two ends of one veth pair   ╶ no far end",
     "a rate in reverse: crossed since the reading before",
     "",
     "✓ counting   every packet at both hooks is counted",

@@ -17,7 +17,7 @@ use crate::{
     sys::netns::NetNsId,
     views::{
         lines::word,
-        table::{corridor_name, summary},
+        table::{pair_name, summary},
         text::{UNKNOWN, cut_end, cut_middle, rate, safe, visible_width},
     },
 };
@@ -105,7 +105,7 @@ fn room(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Vec<Sp
         .map(|address| format!("  {}", safe(address)))
         .unwrap_or_default();
     let left = width.saturating_sub(4 + visible_width(word) + visible_width(&address));
-    let name = cut_middle(&corridor_name_safe(doors[0]), left.max(16));
+    let name = cut_middle(&pair_name_safe(doors[0]), left.max(16));
     let style = match mark {
         Mark::Stays => Style::new(),
         Mark::New => colour(state, Color::Green),
@@ -120,8 +120,8 @@ fn room(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Vec<Sp
 }
 
 /// The name of a room, to be shown as it is.
-pub(super) fn corridor_name_safe(door: &DoorState) -> String {
-    safe(&corridor_name(door))
+pub(super) fn pair_name_safe(door: &DoorState) -> String {
+    safe(&pair_name(door))
 }
 
 fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Vec<Span<'static>> {

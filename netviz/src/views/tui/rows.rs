@@ -7,7 +7,7 @@ use crate::{
     sys::netns::NetNsId,
     views::{
         building::layout::{Hallway, Layout},
-        table::corridor_name,
+        table::pair_name,
     },
 };
 
@@ -45,7 +45,7 @@ pub enum Row {
         /// Whether its rooms are hidden.
         folded: bool,
     },
-    /// A pod, or a corridor of another kind.
+    /// A pod, or a veth pair of another kind.
     Room {
         /// Its doors.
         doors: Vec<usize>,
@@ -56,7 +56,7 @@ pub enum Row {
     Door {
         /// Its place in the snapshot.
         door: usize,
-        /// `┌` and `└` for the two ends of a corridor, `╶` for a door without a far end.
+        /// `┌` and `└` for the two ends of a veth pair, `╶` for a door without a far end.
         joint: char,
     },
 }
@@ -73,9 +73,9 @@ impl Row {
     }
 }
 
-/// A room under construction: its corridors, each with one door or two.
+/// A room under construction: its veth pairs, each with one door or two.
 struct Room {
-    corridors: Vec<Vec<usize>>,
+    pairs: Vec<Vec<usize>>,
 }
 
 /// All rows of a snapshot that fit `filter`, a part of a pod's, node's or device's name.
@@ -118,10 +118,10 @@ fn add(
     fresh: &impl Fn(DoorId) -> bool,
 ) {
     let door = |place: usize| &snapshot.doors[place];
-    let mut corridors = room.corridors;
-    // Both ends of a corridor are shown where one of them fits.
-    corridors.retain(|ends| ends.iter().any(|end| fits(door(*end), filter)));
-    let doors: Vec<_> = corridors.concat();
+    let mut pairs = room.pairs;
+    // Both ends of a veth pair are shown where one of them fits.
+    pairs.retain(|ends| ends.iter().any(|end| fits(door(*end), filter)));
+    let doors: Vec<_> = pairs.concat();
     if doors.is_empty() {
         return;
     }
@@ -133,7 +133,7 @@ fn add(
         Mark::Stays
     };
     rows.push(Row::Room { doors, mark });
-    for ends in corridors {
+    for ends in pairs {
         for (place, end) in ends.iter().enumerate() {
             let joint = match (ends.len(), place) {
                 (1, _) => '╶',
@@ -177,7 +177,7 @@ fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, String, Vec<Room>)> {
     buildings
 }
 
-/// Puts the corridors of one pod into one room.
+/// Puts the veth pairs of one pod into one room.
 fn together(snapshot: &Snapshot, halls: Vec<Vec<usize>>) -> Vec<Room> {
     let mut rooms: Vec<Room> = Vec::new();
     let mut named = HashMap::new();
@@ -187,14 +187,14 @@ fn together(snapshot: &Snapshot, halls: Vec<Vec<usize>>) -> Vec<Room> {
         };
         // One that has gone and one that came in its place under the same name are two rooms.
         let gone = door.state == Sight::Gone;
-        let name = (door.namespace.clone(), corridor_name(door), gone);
+        let name = (door.namespace.clone(), pair_name(door), gone);
         let known = door.pod.as_ref().and_then(|_| named.get(&name)).copied();
         match known.and_then(|known: usize| rooms.get_mut(known)) {
-            Some(room) => room.corridors.push(ends),
+            Some(room) => room.pairs.push(ends),
             None => {
                 named.insert(name, rooms.len());
-                let corridors = vec![ends];
-                rooms.push(Room { corridors });
+                let pairs = vec![ends];
+                rooms.push(Room { pairs });
             }
         }
     }

@@ -28,7 +28,7 @@ pub struct Options {
     pub colour: bool,
     /// Time between two readings.
     pub interval: Duration,
-    /// Order of the corridors at the beginning.
+    /// Order of the veth pairs at the beginning.
     pub sort: Sort,
 }
 

@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// An object of which every door gets a copy, and how it is dealt with.
-pub trait Target: Send + 'static {
+pub trait Collector: Send + 'static {
     /// What the kernel tells of one packet.
-    type Told: Copy + Debug + Send + 'static;
+    type Record: Copy + Debug + Send + 'static;
     /// What else a copy has.
-    type Books: Debug + Send + 'static;
+    type Maps: Debug + Send + 'static;
     /// What that says in the end.
-    type Balance: Debug + Send + 'static;
+    type Totals: Debug + Send + 'static;
 
     /// Programs for ingress and egress.
     const PROGRAMS: [&'static str; 2];
@@ -38,25 +38,25 @@ pub trait Target: Send + 'static {
     fn room(&self, door: &Door) -> u32;
 
     /// Reads what the kernel wrote; `None` where it is too short.
-    fn read(bytes: &[u8]) -> Option<Self::Told>;
+    fn read(bytes: &[u8]) -> Option<Self::Record>;
 
     /// Takes the copy's other maps.
     ///
     /// # Errors
     /// When the object has them not.
-    fn open(object: &mut Ebpf) -> io::Result<Self::Books>;
+    fn open(object: &mut Ebpf) -> io::Result<Self::Maps>;
 
     /// Called at every door at one time (of the monotonic clock), when everything stands.
     ///
     /// # Errors
     /// When a map cannot be written.
-    fn begin(&self, books: &mut Self::Books, now: Duration) -> io::Result<()>;
+    fn begin(&self, books: &mut Self::Maps, now: Duration) -> io::Result<()>;
 
     /// What the copy's other maps say.
     ///
     /// # Errors
     /// When a map cannot be read.
-    fn balance(books: &Self::Books) -> io::Result<Self::Balance>;
+    fn balance(books: &Self::Maps) -> io::Result<Self::Totals>;
 }
 
 /// What a marked packet looks like.
@@ -75,10 +75,10 @@ pub struct Marks {
 /// For a second and more of all that a run sends, with its answers.
 const ROOM_FOR_MANY: u32 = 1024 * 1024;
 
-impl Target for Marks {
-    type Told = Seen;
-    type Books = ();
-    type Balance = ();
+impl Collector for Marks {
+    type Record = Seen;
+    type Maps = ();
+    type Totals = ();
 
     const PROGRAMS: [&'static str; 2] = [SEE_INGRESS_PROGRAM, SEE_EGRESS_PROGRAM];
     const MAPS: [&'static str; 2] = [CROSSINGS_MAP, MISSED_MAP];

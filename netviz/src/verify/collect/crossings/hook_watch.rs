@@ -11,7 +11,7 @@ use aya::{
     maps::{MapData, PerCpuArray, RingBuf},
 };
 
-use super::{collector::Target, record::Sighting};
+use super::{collector::Collector, record::Sighting};
 use crate::{
     attach::{
         AttachMode,
@@ -29,7 +29,7 @@ pub(super) struct Loader<'a, T> {
     loader: EbpfLoader<'a>,
 }
 
-impl<'a, T: Target> Loader<'a, T> {
+impl<'a, T: Collector> Loader<'a, T> {
     pub(super) fn new(target: &'a T) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
@@ -44,7 +44,7 @@ impl<'a, T: Target> Loader<'a, T> {
         let mut map = |name| object.take_map(name).ok_or(LoadError::Missing(name));
         let ring = RingBuf::try_from(map(ring)?)?;
         let missed = PerCpuArray::try_from(map(missed)?)?;
-        let books = T::open(&mut object).map_err(LoadError::Books)?;
+        let books = T::open(&mut object).map_err(LoadError::Maps)?;
         let programs = Programs::load(object, T::PROGRAMS)?;
         Ok(Copy {
             programs,
@@ -56,23 +56,23 @@ impl<'a, T: Target> Loader<'a, T> {
 }
 
 /// One copy, loaded.
-struct Copy<T: Target> {
+struct Copy<T: Collector> {
     programs: Programs,
     ring: RingBuf<MapData>,
     missed: PerCpuArray<MapData, u64>,
-    books: T::Books,
+    books: T::Maps,
 }
 
 /// Stands at both hooks of one door.
-pub(super) struct Lookout<T: Target> {
+pub(super) struct HookWatch<T: Collector> {
     pub(super) door: DoorId,
     hooked: Hooked,
     ring: RingBuf<MapData>,
     missed: PerCpuArray<MapData, u64>,
-    books: T::Books,
+    books: T::Maps,
 }
 
-impl<T: Target> Lookout<T> {
+impl<T: Collector> HookWatch<T> {
     /// Loads a copy and attaches it; an error is a reason with its remedy. Its filters are known by
     /// `instance`, where filters have to be.
     pub(super) fn post(
@@ -124,12 +124,12 @@ impl<T: Target> Lookout<T> {
         target.begin(&mut self.books, now)
     }
 
-    pub(super) fn balance(&self) -> io::Result<T::Balance> {
+    pub(super) fn balance(&self) -> io::Result<T::Totals> {
         T::balance(&self.books)
     }
 
     /// What was seen since the last time.
-    pub(super) fn take(&mut self) -> Vec<Sighting<T::Told>> {
+    pub(super) fn take(&mut self) -> Vec<Sighting<T::Record>> {
         let mut sightings = Vec::new();
         while let Some(entry) = self.ring.next() {
             sightings.extend(T::read(&entry).map(|seen| Sighting {
@@ -169,7 +169,7 @@ impl<T: Target> Lookout<T> {
     }
 }
 
-impl<T: Target> AsFd for Lookout<T> {
+impl<T: Collector> AsFd for HookWatch<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is the ring buffer's, which lives as long as this borrow.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }

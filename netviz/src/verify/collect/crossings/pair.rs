@@ -11,7 +11,7 @@ use netviz_ebpf::follow::{
     SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Tally, Traffic, UNTOLD_MAP,
 };
 
-use super::collector::Target;
+use super::collector::Collector;
 use crate::{model::Door, sys::objects};
 
 /// Packets that are on their way when looking begins are past the first doors already: who leaves in
@@ -28,7 +28,7 @@ const BURST: u32 = 512;
 
 /// Whose packets, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair {
+pub struct AddressPair {
     sought: Sought,
     window: Duration,
 }
@@ -44,7 +44,7 @@ pub struct Window {
 
 /// What one door says in the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Balance {
+pub struct Totals {
     /// One in two to this power was told of.
     pub level: u64,
     /// All of them in the window.
@@ -52,18 +52,18 @@ pub struct Balance {
 }
 
 /// The maps of one copy.
-pub struct Books {
+pub struct Maps {
     pace: Array<MapData, Pace>,
     traffic: PerCpuArray<MapData, Traffic>,
 }
 
-impl std::fmt::Debug for Books {
+impl std::fmt::Debug for Maps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Books")
+        f.write_str("Maps")
     }
 }
 
-impl Pair {
+impl AddressPair {
     /// Packets between `from` and `to`, of one IP protocol if it is named, with B's port if it is.
     /// `None` where the two are not of one family.
     #[must_use]
@@ -133,10 +133,10 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Target for Pair {
-    type Told = Passed;
-    type Books = Books;
-    type Balance = Balance;
+impl Collector for AddressPair {
+    type Record = Passed;
+    type Maps = Maps;
+    type Totals = Totals;
 
     const PROGRAMS: [&'static str; 2] = [FOLLOW_INGRESS_PROGRAM, FOLLOW_EGRESS_PROGRAM];
     const MAPS: [&'static str; 2] = [PASSED_MAP, UNTOLD_MAP];
@@ -157,19 +157,19 @@ impl Target for Pair {
         Passed::read(bytes)
     }
 
-    fn open(object: &mut Ebpf) -> io::Result<Books> {
+    fn open(object: &mut Ebpf) -> io::Result<Maps> {
         let mut map = |name: &str| {
             let map = object.take_map(name);
             map.ok_or_else(|| io::Error::other(format!("the object has no {name}")))
         };
         let (pace, traffic) = (map(PACE_MAP)?, map(TRAFFIC_MAP)?);
-        Ok(Books {
+        Ok(Maps {
             pace: Array::try_from(pace).map_err(io::Error::other)?,
             traffic: PerCpuArray::try_from(traffic).map_err(io::Error::other)?,
         })
     }
 
-    fn begin(&self, books: &mut Books, now: Duration) -> io::Result<()> {
+    fn begin(&self, books: &mut Maps, now: Duration) -> io::Result<()> {
         let window = self.window(now);
         let pace = Pace {
             from: nanoseconds(now),
@@ -182,7 +182,7 @@ impl Target for Pair {
         books.pace.set(0, pace, 0).map_err(io::Error::other)
     }
 
-    fn balance(books: &Books) -> io::Result<Balance> {
+    fn balance(books: &Maps) -> io::Result<Totals> {
         let pace = books.pace.get(&0, 0).map_err(io::Error::other)?;
         let each = books.traffic.get(&0, 0).map_err(io::Error::other)?;
         let mut traffic = Traffic::default();
@@ -197,7 +197,7 @@ impl Target for Pair {
                 }
             }
         }
-        Ok(Balance {
+        Ok(Totals {
             level: pace.level,
             traffic,
         })

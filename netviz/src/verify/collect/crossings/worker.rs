@@ -9,9 +9,9 @@ use nix::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Closing, News, Standing,
-    collector::Target,
-    hook_watch::{Loader, Lookout},
+    News, Ready, Summary,
+    collector::Collector,
+    hook_watch::{HookWatch, Loader},
     record::Sighting,
 };
 use crate::{
@@ -26,17 +26,17 @@ const NAP: Duration = Duration::from_millis(20);
 /// More attachments than this are a burst, for `--fast-attach`.
 const BURST: usize = 4;
 
-pub(super) struct Worker<T: Target> {
+pub(super) struct Worker<T: Collector> {
     found: Arc<Discovered>,
     mode: Option<AttachMode>,
     expedite: Option<Expedite>,
-    lookouts: Vec<Lookout<T>>,
+    lookouts: Vec<HookWatch<T>>,
     /// Which netviz this is, once it has filters: lives until they are gone.
     instance: Option<Instance>,
     hidden: Vec<Hidden>,
 }
 
-impl<T: Target> Worker<T> {
+impl<T: Collector> Worker<T> {
     pub(super) fn new(
         found: Arc<Discovered>,
         mode: Option<AttachMode>,
@@ -58,13 +58,13 @@ impl<T: Target> Worker<T> {
         doors: Vec<Door>,
         target: &T,
         mut ended: oneshot::Receiver<()>,
-        stand: oneshot::Sender<Standing>,
-        tell: &mpsc::UnboundedSender<News<T::Told>>,
-    ) -> Closing<T> {
+        stand: oneshot::Sender<Ready>,
+        tell: &mpsc::UnboundedSender<News<T::Record>>,
+    ) -> Summary<T> {
         let mut end = || !matches!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         let chains = self.attach(doors, target, &mut end);
         let at = self.begin(target);
-        let standing = Standing {
+        let standing = Ready {
             chains,
             hidden: std::mem::take(&mut self.hidden),
             at,
@@ -95,7 +95,7 @@ impl<T: Target> Worker<T> {
             if end() {
                 break;
             }
-            match Lookout::post(&mut loader, &mut self.instance, &self.found, &door, mode) {
+            match HookWatch::post(&mut loader, &mut self.instance, &self.found, &door, mode) {
                 Ok((lookout, chains)) => {
                     mode = mode.or(Some(lookout.mode()));
                     self.hidden.extend(displaced(door.id, &chains));
@@ -145,14 +145,14 @@ impl<T: Target> Worker<T> {
         }
     }
 
-    fn take(&mut self) -> Vec<Sighting<T::Told>> {
-        self.lookouts.iter_mut().flat_map(Lookout::take).collect()
+    fn take(&mut self) -> Vec<Sighting<T::Record>> {
+        self.lookouts.iter_mut().flat_map(HookWatch::take).collect()
     }
 
-    fn close(mut self) -> Closing<T> {
-        let mut closing = Closing {
+    fn close(mut self) -> Summary<T> {
+        let mut closing = Summary {
             seen: self.take(),
-            ..Closing::default()
+            ..Summary::default()
         };
         self.expedite(self.lookouts.len() > BURST);
         for lookout in self.lookouts.drain(..) {
@@ -178,7 +178,7 @@ impl<T: Target> Worker<T> {
 }
 
 /// However the thread ends, a panic included.
-impl<T: Target> Drop for Worker<T> {
+impl<T: Collector> Drop for Worker<T> {
     fn drop(&mut self) {
         for lookout in self.lookouts.drain(..) {
             // Who stands there is of no use to anybody any more.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Pair, pairs, way};
+use super::{Edge, pairs, way};
 use crate::views::building::Map;
 
 /// Mermaid refuses what is longer (`maxTextSize`), and a page cannot ask for more.
@@ -40,13 +40,13 @@ fn chart(map: &Map<'_>, most: usize) -> Chart {
         let title = entity(&map.heading(building));
         let _ = writeln!(text, "  subgraph n{number}[\"{title}\"]");
         let (pairs, left) = pairs(map, building, most);
-        for pair in &pairs {
-            let _ = writeln!(text, "    {}", corridor(pair, next));
-            if pair.joined {
+        for edge in &pairs {
+            let _ = writeln!(text, "    {}", pair(edge, next));
+            if edge.joined {
                 // From the end that is furthest out.
-                joined.push((next + usize::from(pair.near.is_some()), pair.busiest));
+                joined.push((next + usize::from(edge.near.is_some()), edge.busiest));
             }
-            edges += usize::from(pair.near.is_some());
+            edges += usize::from(edge.near.is_some());
             next += 2;
         }
         if left > 0 {
@@ -69,7 +69,7 @@ fn chart(map: &Map<'_>, most: usize) -> Chart {
 }
 
 /// `d0["busybox<br/>eth0 8 …"] === d1["lxc…"]`
-fn corridor(pair: &Pair, id: usize) -> String {
+fn pair(pair: &Edge, id: usize) -> String {
     let class = if pair.is_quiet() { ":::quiet" } else { "" };
     let of = |id: usize, lines: &[String]| {
         let lines: Vec<_> = lines.iter().map(|line| entity(line)).collect();

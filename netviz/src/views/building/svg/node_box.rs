@@ -185,7 +185,7 @@ fn quiet(hall: &Hall<'_>) -> Option<&'static str> {
     hall.is_quiet().then_some("g")
 }
 
-/// Both ends, and the corridor between them.
+/// Both ends, and the veth pair between them.
 fn doors(pen: &mut Pen, hall: &Hall<'_>, ends: &Ends<'_>, y: usize, remarks: &mut Reasons) {
     let alone = ends.second.is_none();
     door(pen, ends.first, alone, (WALL - 8, y), Anchor::End, remarks);

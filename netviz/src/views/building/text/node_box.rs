@@ -37,7 +37,7 @@ pub(super) struct House<'a> {
     pub(super) inner: usize,
 }
 
-/// The two sides of a corridor.
+/// The two sides of a veth pair.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Far,
@@ -80,7 +80,7 @@ impl House<'_> {
             .filter_map(move |it| Some((joined(it), self.map.hall(it)?)))
     }
 
-    /// A pod, its door, and the node's end of its corridor.
+    /// A pod, its door, and the node's end of its veth pair.
     fn room(&self, hall: &Hall<'_>, remarks: &mut Reasons) -> Vec<Line> {
         let content = room(self.inner + 4);
         let line = || Line::quiet(hall.is_quiet());
@@ -98,7 +98,7 @@ impl House<'_> {
         let address = cut_end(&addresses.next().unwrap_or_default(), left);
         let space = content.saturating_sub(visible_width(&address) + far.width());
         let mut middle = line().sign("│ ").write(address).sign(" ".repeat(space));
-        middle = middle.join(far).sign(" ").sign(corridor(hall));
+        middle = middle.join(far).sign(" ").sign(pair(hall));
         if hall.near.is_some() {
             middle = middle
                 .sign(" ")
@@ -129,7 +129,7 @@ impl House<'_> {
         lines
     }
 
-    /// The node's own doors: the inner corridor, tunnels, uplinks. What is outside stands at the
+    /// The node's own doors: the inner veth pair, tunnels, uplinks. What is outside stands at the
     /// street.
     fn gate(
         &self,
@@ -160,7 +160,7 @@ impl House<'_> {
         top = top.sign(" ");
         let way = sign(hall);
         if second.is_some() {
-            top = top.sign(corridor(hall)).sign(" ");
+            top = top.sign(pair(hall)).sign(" ");
             top = top.join(self.door(&ends, End::Near, remarks, DOOR - 1));
             if joined {
                 top = top.sign(" ").fill(way, self.inner + 1);
@@ -203,7 +203,7 @@ impl House<'_> {
         any.then(|| both.map(Option::unwrap_or_default))
     }
 
-    /// `[1] eth0 8`, or the other way round at the node's end: the index is next to the corridor.
+    /// `[1] eth0 8`, or the other way round at the node's end: the index is next to the veth pair.
     fn door(&self, hall: &Hall<'_>, end: End, remarks: &mut Reasons, room: usize) -> Line {
         let door = match end {
             End::Far => hall.far,
@@ -228,7 +228,7 @@ impl House<'_> {
     }
 }
 
-fn corridor(hall: &Hall<'_>) -> &'static str {
+fn pair(hall: &Hall<'_>) -> &'static str {
     match hall.busiest() {
         None => "▐╪ ??? ╪▌",
         Some(0.0) => "▐╪┄┄┄┄┄╪▌",

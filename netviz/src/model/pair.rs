@@ -1,4 +1,4 @@
-//! A corridor: two doors that name each other, and what is lost between them.
+//! A veth pair: two doors that name each other, and what is lost between them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,23 +9,23 @@ use super::{
 
 /// A veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Corridor {
+pub struct Pair {
     /// The end that is shown first.
     pub first: DoorId,
     /// The other one.
     pub second: DoorId,
 }
 
-/// What is known about one direction of a corridor.
+/// What is known about one direction of a veth pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
+pub struct PairStats {
     /// Segments that went out at one end and did not come in at the other.
     pub missing: u64,
     /// Segments that came in without having gone out: they were put there past the egress hook.
     pub skipped: u64,
 }
 
-/// Compares the two ends of each corridor over time.
+/// Compares the two ends of each veth pair over time.
 ///
 /// The two counters are never read at the same instant, so that a difference alone says nothing.
 /// What had gone out by the *previous* reading must have come in by this one, and the other way
@@ -33,7 +33,7 @@ pub struct Flow {
 /// are compared, for GRO may join packets on the way, and counts both ends started with are taken
 /// off by two readings that follow each other.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct LossTracker {
     flows: HashMap<(DoorId, DoorId), Entry>,
 }
 
@@ -43,23 +43,23 @@ struct Entry {
     start: [(u64, u64); 2],
     previous: (u64, u64),
     epochs: (u32, u32),
-    flow: Flow,
+    flow: PairStats,
 }
 
 /// What is known about each direction `(from, to)`.
-pub type Flows = HashMap<(DoorId, DoorId), Flow>;
+pub type StatsByDirection = HashMap<(DoorId, DoorId), PairStats>;
 
-impl Ledger {
-    /// Takes the next readings of all corridors, and forgets all others.
+impl LossTracker {
+    /// Takes the next readings of all veth pairs, and forgets all others.
     ///
     /// `before` and `now` are two samples, `before` the earlier one; at the start they should be as
     /// near to each other as can be.
-    pub fn observe(&mut self, corridors: &[Corridor], before: &Sample, now: &Sample) -> Flows {
+    pub fn observe(&mut self, pairs: &[Pair], before: &Sample, now: &Sample) -> StatsByDirection {
         let pairs = || {
-            let both = |c: &Corridor| [(c.first, c.second), (c.second, c.first)];
-            corridors.iter().flat_map(both)
+            let both = |c: &Pair| [(c.first, c.second), (c.second, c.first)];
+            pairs.iter().flat_map(both)
         };
-        let flows: Flows = pairs()
+        let flows: StatsByDirection = pairs()
             .filter_map(|pair| Some((pair, self.observe_one(pair, before, now)?)))
             .collect();
         // Those that were observed have an entry each.
@@ -75,7 +75,7 @@ impl Ledger {
         (from, to): (DoorId, DoorId),
         before: &Sample,
         now: &Sample,
-    ) -> Option<Flow> {
+    ) -> Option<PairStats> {
         let reading = |sample: &Sample| {
             let out = segments(sample, from, Direction::Egress)?;
             let into = segments(sample, to, Direction::Ingress)?;
@@ -96,7 +96,7 @@ impl Ledger {
         }
         let unbroken = (epoch(before, from), epoch(before, to)) == epochs;
         let earlier = reading(before).filter(|_| unbroken)?;
-        let flow = Flow::default();
+        let flow = PairStats::default();
         let entry = Entry {
             start: [earlier, current],
             previous: current,
@@ -165,32 +165,32 @@ mod tests {
         }
     }
 
-    fn observe(readings: &[(u64, u64)]) -> Flow {
-        let corridor = [Corridor {
+    fn observe(readings: &[(u64, u64)]) -> PairStats {
+        let pairs = [Pair {
             first: A,
             second: B,
         }];
-        let mut ledger = Ledger::default();
-        let mut flows = Flows::new();
+        let mut losses = LossTracker::default();
+        let mut flows = StatsByDirection::new();
         for pair in readings.windows(2) {
             let [before, now] = [pair[0], pair[1]].map(|(out, into)| sample(out, into));
-            flows = ledger.observe(&corridor, &before, &now);
+            flows = losses.observe(&pairs, &before, &now);
         }
         flows[&(A, B)]
     }
 
     #[test]
     fn packets_in_flight_are_not_lost() {
-        // Readings of a corridor that loses nothing, B always read a little later or earlier.
+        // Readings of a veth pair that loses nothing, B always read a little later or earlier.
         let flow = observe(&[(0, 0), (0, 0), (100, 97), (200, 203), (300, 299)]);
-        assert_eq!(flow, Flow::default());
+        assert_eq!(flow, PairStats::default());
     }
 
     #[test]
     fn what_went_out_long_ago_and_never_came_in_is_missing() {
         assert_eq!(
             observe(&[(0, 0), (0, 0), (100, 60), (100, 60)]),
-            Flow {
+            PairStats {
                 missing: 40,
                 skipped: 0
             }
@@ -201,7 +201,7 @@ mod tests {
     fn what_came_in_without_going_out_was_put_there() {
         assert_eq!(
             observe(&[(5, 5), (5, 5), (5, 55), (5, 55)]),
-            Flow {
+            PairStats {
                 missing: 0,
                 skipped: 50
             }
@@ -213,23 +213,23 @@ mod tests {
         // B was attached 1 000 packets after A.
         assert_eq!(
             observe(&[(1_000, 0), (1_000, 0), (2_000, 1_000), (2_000, 1_000)]),
-            Flow::default()
+            PairStats::default()
         );
     }
 
     #[test]
     fn a_door_that_was_attached_again_begins_anew() {
-        let corridor = [Corridor {
+        let pairs = [Pair {
             first: A,
             second: B,
         }];
-        let mut ledger = Ledger::default();
-        ledger.observe(&corridor, &sample(0, 0), &sample(0, 0));
+        let mut losses = LossTracker::default();
+        losses.observe(&pairs, &sample(0, 0), &sample(0, 0));
         let mut later = sample(100, 20);
         later.doors.get_mut(&B).expect("B is there").epoch = 1;
         // 80 were not counted at B because nobody stood there.
-        assert!(ledger.observe(&corridor, &sample(0, 0), &later).is_empty());
-        let flows = ledger.observe(&corridor, &later, &later.clone());
-        assert_eq!(flows[&(A, B)], Flow::default());
+        assert!(losses.observe(&pairs, &sample(0, 0), &later).is_empty());
+        let flows = losses.observe(&pairs, &later, &later.clone());
+        assert_eq!(flows[&(A, B)], PairStats::default());
     }
 }
