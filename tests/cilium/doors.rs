@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use netviz::sys::netns::NetNs;
 use netviz_tests::{
-    bed::{Bed, Counts, Node, Sending, Watched},
-    hooks::Hook,
-    oracle::{self, Case, Scene as _, Sender},
+    bpf::hook_counters::Hook,
+    cilium::{
+        cilium_lab::{CiliumLab, Counts, Node, Sending, Watched},
+        oracle::{self, Case, Scene as _, Sender},
+    },
 };
 
 const PACKETS: u16 = 50;
@@ -15,7 +17,7 @@ const PACKETS: u16 = 50;
 /// Whatever they add, they do not add in each of so many tries.
 const TRIES: usize = 8;
 
-pub(crate) fn as_counted(bed: &Bed) -> Result<()> {
+pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
     let mut watched = Watched::start(bed)?;
     let cases = oracle::cases(bed.mode.oracle)?;
     let nodes = oracle::nodes(&cases, &watched);
@@ -36,7 +38,7 @@ pub(crate) fn as_counted(bed: &Bed) -> Result<()> {
 
 /// What was different in every try; what was missing in one of them is not made up for in another.
 fn compare(
-    bed: &Bed,
+    bed: &CiliumLab,
     watched: &mut Watched<'_>,
     nodes: &BTreeMap<String, String>,
     case: &Case,
@@ -94,7 +96,7 @@ fn compare(
 }
 
 fn sender<'a>(
-    bed: &'a Bed,
+    bed: &'a CiliumLab,
     watched: &Watched<'_>,
     case: &Case,
     nodes: &BTreeMap<String, String>,

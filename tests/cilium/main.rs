@@ -1,4 +1,4 @@
-//! netviz on a running Cilium, in each of its modes; see [`netviz_tests::bed`] for what that takes.
+//! netviz on a running Cilium, in each of its modes; see [`netviz_tests::cilium::cilium_lab`] for what that takes.
 //!
 //! A harness of its own, because whether there is a Cilium is known only when the tests run: where
 //! there is none, they are skipped and counted as such, and a line says why.
@@ -16,10 +16,10 @@ use std::{
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use netviz_tests::bed::{self, Bed, Mode};
+use netviz_tests::cilium::cilium_lab::{self, CiliumLab, Mode};
 
 /// A test on a cluster that is up. The next one may get the same cluster.
-type Test = fn(&Bed) -> Result<()>;
+type Test = fn(&CiliumLab) -> Result<()>;
 
 const TESTS: [(&str, Test); 7] = [
     ("doors_count_what_cilium_counted", doors::as_counted),
@@ -33,7 +33,7 @@ const TESTS: [(&str, Test); 7] = [
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
-    match bed::send_if_asked(&words) {
+    match cilium_lab::send_if_asked(&words) {
         Ok(None) => {}
         Ok(Some(answered)) => {
             println!("{answered}");
@@ -47,14 +47,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // There is one cluster.
     arguments.test_threads = Some(1);
-    let folder = bed::folder();
+    let folder = cilium_lab::folder();
     if folder.is_none() {
         // What cannot run is not to be run by `--include-ignored` either.
         arguments.include_ignored = false;
         if !arguments.list {
             println!(
                 "skipped: {} is not set, so there is no running Cilium to test on",
-                bed::VARIABLE
+                cilium_lab::VARIABLE
             );
         }
     }
@@ -83,7 +83,7 @@ fn trials(cluster: &Arc<Cluster>) -> Vec<Trial> {
 /// The one cluster, in the mode of the last test.
 struct Cluster {
     folder: Option<PathBuf>,
-    up: Mutex<Option<Bed>>,
+    up: Mutex<Option<CiliumLab>>,
 }
 
 impl Cluster {
@@ -99,7 +99,7 @@ impl Cluster {
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         if up.as_ref().is_none_or(|bed| bed.mode != mode) {
             *up = None;
-            *up = Some(Bed::up(folder, mode)?);
+            *up = Some(CiliumLab::up(folder, mode)?);
         }
         up.as_ref().map_or(Ok(()), test)
     }

@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt as _, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use netviz_tests::{
-    bed::{Bed, Node, Pod},
+    cilium::cilium_lab::{CiliumLab, Node, Pod},
     cli::{netviz::command, wait},
 };
 use serde_json::Value;
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// A source has a second before netviz prints without it; an agent that starts has more to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn from_the_agent(bed: &Bed) -> Result<()> {
+pub(crate) fn from_the_agent(bed: &CiliumLab) -> Result<()> {
     let seen = look(&mut doors(bed))?;
     for node in &bed.nodes {
         let said = find(&seen, "nodes", "netns", &node.netns.id().0.into())?;
@@ -37,7 +37,7 @@ pub(crate) fn from_the_agent(bed: &Bed) -> Result<()> {
     agreed(&seen)
 }
 
-pub(crate) fn from_the_api(bed: &Bed) -> Result<()> {
+pub(crate) fn from_the_api(bed: &CiliumLab) -> Result<()> {
     // With the agents there: the API tells of the same pods.
     let node = bed.nodes.first().context("no node")?;
     let seen = look(&mut with_api(bed, node))?;
@@ -64,14 +64,14 @@ pub(crate) fn from_the_api(bed: &Bed) -> Result<()> {
     alone
 }
 
-fn doors(bed: &Bed) -> Command {
+fn doors(bed: &CiliumLab) -> Command {
     let mut command = command(&["doors", "--once", "-o", "json"]);
     command.env("NETVIZ_NETNS", bed.netns().join(","));
     command
 }
 
 /// From a node's network, since the machine has no way to the API server.
-fn with_api(bed: &Bed, node: &Node) -> Command {
+fn with_api(bed: &CiliumLab, node: &Node) -> Command {
     let mut command = doors(bed);
     command.arg("--kubeconfig").arg(bed.kubeconfig());
     let netns = std::fs::File::open(format!("/proc/{}/ns/net", node.pid));

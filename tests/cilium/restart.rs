@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use netviz::{lab::traffic, model::plain, sys::netns::NetNs};
 use netviz_tests::{
-    bed::{Bed, Pod},
+    cilium::cilium_lab::{CiliumLab, Pod},
     cli::netviz::{Running, command},
 };
 use serde_json::Value;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Well below what a link bears, and many while an agent starts.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-pub(crate) fn in_mid_run(bed: &Bed) -> Result<()> {
+pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
     let netviz = Netviz::start(bed)?;
     let before = netviz.until("all doors are counted", |seen| {
         is_settled(seen) && health(bed, seen).is_some()
@@ -68,7 +68,7 @@ pub(crate) fn in_mid_run(bed: &Bed) -> Result<()> {
 }
 
 /// Restarts both agents; what netviz shows when both have new health endpoints, and counts them.
-fn restart(bed: &Bed, netviz: &Netviz, old: &Health) -> Result<Value> {
+fn restart(bed: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
     for node in &bed.nodes {
         bed.agent("restart", node)?;
     }
@@ -83,7 +83,7 @@ fn restart(bed: &Bed, netviz: &Netviz, old: &Health) -> Result<Value> {
 type Health = BTreeMap<String, u64>;
 
 /// `None` where a node has no counted `lxc_health`, or not both of its ends.
-fn health(bed: &Bed, seen: &Value) -> Option<Health> {
+fn health(bed: &CiliumLab, seen: &Value) -> Option<Health> {
     let health: Health = doors(seen)
         .filter(|door| door["interface"] == "lxc_health" && door["state"] == "counting")
         .filter_map(|door| {
@@ -118,7 +118,7 @@ fn place(door: &Value) -> (&Value, &Value) {
 }
 
 /// Two pods that are not neighbours.
-fn on_two_nodes<'a>(bed: &'a Bed, seen: &Value) -> Result<[&'a Pod; 2]> {
+fn on_two_nodes<'a>(bed: &'a CiliumLab, seen: &Value) -> Result<[&'a Pod; 2]> {
     let home = |pod: &Pod| {
         let mut doors = doors(seen);
         let door = doors.find(|door| door["netns"] == pod.netns.id().0)?;
@@ -155,7 +155,7 @@ struct Netviz {
 }
 
 impl Netviz {
-    fn start(bed: &Bed) -> Result<Self> {
+    fn start(bed: &CiliumLab) -> Result<Self> {
         let mut command = command(&["doors", "-o", "jsonl", "--watch", "250ms"]);
         command
             .env("NETVIZ_NETNS", bed.netns().join(","))

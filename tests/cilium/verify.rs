@@ -6,10 +6,14 @@ use std::{net::IpAddr, process::Command, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use netviz::lab::SERVICE;
 use netviz_tests::{
-    bed::{Bed, Watched, enter_cgroup},
-    cli::netviz::command,
-    oracle::{Place, Scene},
-    verdicts::{Said, said},
+    cilium::{
+        cilium_lab::{CiliumLab, Watched, enter_cgroup},
+        oracle::{Place, Scene},
+    },
+    cli::{
+        netviz::command,
+        verify::{VerifyOutput, said},
+    },
 };
 
 /// Who sends, and to whom: on the same node, on the other one.
@@ -30,7 +34,7 @@ const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Cast {
-    fn of(bed: &Bed) -> Result<Self> {
+    fn of(bed: &CiliumLab) -> Result<Self> {
         let scene = Watched::start(bed)?;
         let home_of = |pod: &str| scene.home(pod).with_context(|| format!("no pod {pod}"));
         let from = &bed.pods.first().context("no pod")?.name;
@@ -81,10 +85,10 @@ impl Cast {
     }
 }
 
-pub(crate) fn whole_paths(bed: &Bed) -> Result<()> {
+pub(crate) fn whole_paths(bed: &CiliumLab) -> Result<()> {
     let cast = Cast::of(bed)?;
     let mut wrong = Vec::new();
-    let mut check = |words: &[&str], said: Said| {
+    let mut check = |words: &[&str], said: VerifyOutput| {
         if (said.verdict(), said.code) != ("verified", Some(0)) {
             wrong.push(format!("{}: {}", words.join(" "), report(&said)));
         }
@@ -110,7 +114,7 @@ pub(crate) fn whole_paths(bed: &Bed) -> Result<()> {
 
 /// Nobody may send to the pod on the other node, and to the one on this node: packets end behind
 /// the first program of Cilium that knows both ends.
-pub(crate) fn a_policy_drops(bed: &Bed) -> Result<()> {
+pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
     let cast = Cast::of(bed)?;
     let policy = Policy::apply(bed)?;
     // Each packet's last door: behind it stands the program that asks for the policy.
@@ -149,7 +153,7 @@ pub(crate) fn a_policy_drops(bed: &Bed) -> Result<()> {
 }
 
 /// Both agents go and come again while packets are sent from pod to pod.
-pub(crate) fn agents_restart(bed: &Bed) -> Result<()> {
+pub(crate) fn agents_restart(bed: &CiliumLab) -> Result<()> {
     let cast = Cast::of(bed)?;
     for node in &bed.nodes {
         bed.agent("stop", node)?;
@@ -176,7 +180,7 @@ pub(crate) fn agents_restart(bed: &Bed) -> Result<()> {
 }
 
 /// By addresses, for which no agent is needed, for five seconds.
-fn long(bed: &Bed, cast: &Cast) -> Result<Said> {
+fn long(bed: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
     let scene = Watched::start(bed)?;
     let address = |name: &str| {
         let pod = name.trim_start_matches("default/");
@@ -192,7 +196,7 @@ fn long(bed: &Bed, cast: &Cast) -> Result<Said> {
 }
 
 /// Again and again, until it is so.
-fn settled(bed: &Bed, words: &[&str], verdict: &str) -> Result<Said> {
+fn settled(bed: &CiliumLab, words: &[&str], verdict: &str) -> Result<VerifyOutput> {
     let mut last = verify(bed, words)?;
     for _ in 0..TRIES {
         if last.verdict() == verdict {
@@ -204,11 +208,11 @@ fn settled(bed: &Bed, words: &[&str], verdict: &str) -> Result<Said> {
     anyhow::bail!("{} was never {verdict}: {}", words.join(" "), report(&last))
 }
 
-fn verify(bed: &Bed, words: &[&str]) -> Result<Said> {
+fn verify(bed: &CiliumLab, words: &[&str]) -> Result<VerifyOutput> {
     Ok(said(&netviz(bed, words).output()?))
 }
 
-fn netviz(bed: &Bed, words: &[&str]) -> Command {
+fn netviz(bed: &CiliumLab, words: &[&str]) -> Command {
     let fixed = [
         "verify",
         "-o",
@@ -227,7 +231,7 @@ fn netviz(bed: &Bed, words: &[&str]) -> Command {
     command
 }
 
-fn report(said: &Said) -> String {
+fn report(said: &VerifyOutput) -> String {
     let json = &said.json;
     format!(
         "{} ({:?}) {} of {} delivered, {} answered; request {:?}, reply {:?}; {} {} {} {}",
@@ -246,12 +250,12 @@ fn report(said: &Said) -> String {
 }
 
 /// A network policy under which nobody may send to any pod; it goes with this value.
-struct Policy<'a>(&'a Bed);
+struct Policy<'a>(&'a CiliumLab);
 
 const NAME: &str = "netviz-nobody";
 
 impl<'a> Policy<'a> {
-    fn apply(bed: &'a Bed) -> Result<Self> {
+    fn apply(bed: &'a CiliumLab) -> Result<Self> {
         let policy = serde_json::json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",

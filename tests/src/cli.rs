@@ -1,11 +1,12 @@
-//! Helpers for the tests of the command line, of what it shows and of what it finds.
+//! The netviz binary, its terminal, and checks of its output.
 
-pub mod chains;
-pub mod doors;
+pub mod binary;
+pub mod browser;
+pub mod fault_table;
+pub mod lab_doors;
 pub mod netviz;
-pub mod random;
+pub mod observation;
 pub mod schema;
-pub mod sight;
 pub mod terminal;
-pub mod verdicts;
+pub mod verify;
 pub mod wait;

@@ -1,38 +1,15 @@
-//! Helpers that the kernel tests share: namespaces of their own, foreign programs, independent
-//! witnesses. Nothing of the machine's own network is ever touched.
+//! Helpers that the tests share. None of them touches the machine's own network.
+//!
+//! | folder | has |
+//! |---|---|
+//! | `netns` | network namespaces, traffic in them, and faults of a network |
+//! | `bpf` | programs at hooks, crafted frames, and what the kernel lists of both |
+//! | `cilium` | a running Cilium, and the counts that it gave |
+//! | `builders` | plain data for views, rules and parsers |
+//! | `cli` | the netviz binary, its terminal, and checks of its output |
 
-pub mod api;
-pub mod bed;
-pub mod binary;
-pub mod browser;
-pub mod cgroup;
+pub mod bpf;
+pub mod builders;
+pub mod cilium;
 pub mod cli;
-pub mod counting;
-pub mod descriptors;
-pub mod fault;
-pub mod filters;
-pub mod flow;
-pub mod following;
-pub mod foreign;
-pub mod frames;
-pub mod hooks;
-pub mod hostile;
-pub mod mangle;
-pub mod observe;
-pub mod oracle;
-pub mod paths;
-pub mod plant;
-pub mod planted;
-pub mod relay;
-pub mod remains;
-pub mod room;
-pub mod seeing;
-pub mod send;
-pub mod site;
-pub mod skip;
-pub mod standing;
-pub mod stats;
-pub mod tap;
-pub mod town;
-pub mod verdicts;
-pub mod wait;
+pub mod netns;

@@ -18,13 +18,17 @@ use netviz::{
     model::{AttachState, Direction, DoorId},
 };
 use netviz_tests::{
-    binary,
-    cli::{netviz::Running, wait::second},
-    filters::{self, filters},
-    foreign::{self, Foreign, Verdict},
-    site::{Fate, SENT, Site},
-    skip,
-    wait::wait_until,
+    bpf::{
+        filters::{self, filters},
+        foreign_program::{self, ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{
+        binary,
+        netviz::Running,
+        wait::{second, wait_until},
+    },
+    netns::traffic_fixture::{Outcome, SENT, TrafficFixture},
 };
 use serde_json::Value;
 
@@ -40,13 +44,13 @@ fn modes() -> Vec<AttachMode> {
 }
 
 /// Takes netviz's program from the hook; whether it was there.
-fn remove(site: &Site, mode: AttachMode) -> bool {
+fn remove(site: &TrafficFixture, mode: AttachMode) -> bool {
     let (room, end) = site.place(DIRECTION);
     match mode {
         AttachMode::Tcx => {
-            let chain = foreign::tcx_chain(room.netns(), &end.name, DIRECTION).unwrap();
+            let chain = foreign_program::tcx_chain(room.netns(), &end.name, DIRECTION).unwrap();
             let mut own = chain.iter().filter(|(name, _)| name == "netviz_egress");
-            own.any(|(_, id)| foreign::detach_link_of(*id).is_ok())
+            own.any(|(_, id)| foreign_program::detach_link_of(*id).is_ok())
         }
         AttachMode::Clsact => {
             let mut netlink = room.netlink().unwrap();
@@ -60,13 +64,13 @@ fn remove(site: &Site, mode: AttachMode) -> bool {
     }
 }
 
-fn id(site: &Site) -> DoorId {
+fn id(site: &TrafficFixture) -> DoorId {
     let (room, end) = site.place(DIRECTION);
     DoorId::new(room.netns().id(), end.index)
 }
 
 /// Runs `work` while somebody removes netviz as soon as it is there.
-fn beside_a_rival<T>(site: &Site, mode: AttachMode, work: impl FnOnce() -> T) -> T {
+fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce() -> T) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -90,7 +94,7 @@ fn beside_a_rival<T>(site: &Site, mode: AttachMode, work: impl FnOnce() -> T) ->
 #[test]
 fn whoever_removes_it_at_once_is_named() {
     for mode in modes() {
-        let site = Site::new();
+        let site = TrafficFixture::new();
         let mut netviz = site.observe(DIRECTION, mode);
         let id = id(&site);
         let mut gone = false;
@@ -116,7 +120,7 @@ fn a_fight_at_the_only_door_does_not_end_it() {
         .into_iter()
         .map(|mode| (mode, format!("{mode:?}").to_lowercase()))
     {
-        let site = Site::new();
+        let site = TrafficFixture::new();
         let (room, end) = site.place(DIRECTION);
         let mut command = Command::new(binary::netviz().unwrap());
         command
@@ -155,17 +159,17 @@ fn a_fight_at_the_only_door_does_not_end_it() {
 #[test]
 fn an_interface_that_looks_otherwise_is_the_same() {
     for mode in modes() {
-        let site = Site::new();
+        let site = TrafficFixture::new();
         let (room, end) = site.place(DIRECTION);
         let foreign = || {
             let (netns, name) = (room.netns(), &end.name);
             match mode {
                 AttachMode::Tcx => {
                     let order = aya::programs::LinkOrder::last();
-                    Foreign::tcx(netns, name, DIRECTION, Verdict::Next, order)
+                    ForeignProgram::tcx(netns, name, DIRECTION, Verdict::Next, order)
                 }
                 AttachMode::Clsact => {
-                    Foreign::filter(netns, name, DIRECTION, Verdict::Next, (2, 1))
+                    ForeignProgram::filter(netns, name, DIRECTION, Verdict::Next, (2, 1))
                 }
             }
             .unwrap()
@@ -173,10 +177,10 @@ fn an_interface_that_looks_otherwise_is_the_same() {
         let theirs = foreign();
         let mut netviz = site.observe(DIRECTION, mode);
         let id = id(&site);
-        let all = Fate {
+        let all = Outcome {
             received: SENT,
             seen: SENT,
-            ..Fate::default()
+            ..Outcome::default()
         };
         assert_eq!(site.fate(&theirs, all), all);
         assert_eq!(site.counted(&mut netviz, DIRECTION), SENT);
@@ -201,7 +205,8 @@ fn an_interface_that_looks_otherwise_is_the_same() {
         let _witness = match mode {
             AttachMode::Tcx => foreign(),
             AttachMode::Clsact => {
-                Foreign::filter(room.netns(), &end.name, DIRECTION, Verdict::Next, (3, 1)).unwrap()
+                ForeignProgram::filter(room.netns(), &end.name, DIRECTION, Verdict::Next, (3, 1))
+                    .unwrap()
             }
         };
         let looked = netviz.until(second() * 6, |_, sample| {
@@ -226,7 +231,7 @@ fn an_interface_that_looks_otherwise_is_the_same() {
 /// from all of its doors.
 #[test]
 fn a_node_that_is_none_any_more_is_left_clean() {
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(DIRECTION);
     let mut netviz = site.observe(DIRECTION, AttachMode::Clsact);
     let there = || filters(&mut room.netlink().unwrap(), end.index, DIRECTION).unwrap();

@@ -10,16 +10,21 @@ use netviz::{
     sys::objects,
 };
 use netviz_tests::{
-    cli::wait::{looked, second},
-    counting::Counting,
-    fault::is_emulated,
-    foreign::{self, Foreign, Verdict},
-    observe::Observation,
-    room::pairs,
-    send::{self, Sink},
-    site::{Fate, SENT, Site, cases},
-    skip,
-    wait::{patience, wait_until},
+    bpf::{
+        foreign_program::{self, ForeignProgram, Verdict},
+        prog_test::count::CountTest,
+        skip,
+    },
+    cli::{
+        fault_table::is_emulated,
+        observation::Observation,
+        wait::{looked, patience, second, wait_until},
+    },
+    netns::{
+        pairs,
+        send::{self, Sink},
+        traffic_fixture::{Outcome, SENT, TrafficFixture, cases},
+    },
 };
 
 /// How long after a change netviz may take to see it (it looks every 4 s) and to act.
@@ -35,15 +40,20 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// So much less of it is watched.
 const ALMOST: Duration = Duration::from_secs(2);
 
-fn attach(site: &Site, direction: Direction, verdict: Verdict, order: LinkOrder) -> Foreign {
+fn attach(
+    site: &TrafficFixture,
+    direction: Direction,
+    verdict: Verdict,
+    order: LinkOrder,
+) -> ForeignProgram {
     let (room, end) = site.place(direction);
-    Foreign::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
+    ForeignProgram::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
 }
 
 /// Names of the programs on the hook in question.
-fn chain(site: &Site, direction: Direction) -> Vec<String> {
+fn chain(site: &TrafficFixture, direction: Direction) -> Vec<String> {
     let (room, end) = site.place(direction);
-    let chain = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    let chain = foreign_program::tcx_chain(room.netns(), &end.name, direction).unwrap();
     chain.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -54,27 +64,27 @@ fn the_mutant_at_the_head_is_caught() {
     if skip::without_tcx() {
         return;
     }
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let step = if is_emulated() { 4 } else { 1 };
     for (direction, verdict, expected) in cases().into_iter().step_by(step) {
         let foreign = attach(&site, direction, verdict, LinkOrder::default());
         let (room, end) = site.place(direction);
-        let mut mutant = Counting::load(objects::MUTANT_PIPE).unwrap();
+        let mut mutant = CountTest::load(objects::MUTANT_PIPE).unwrap();
         let _link = room
             .run(|| {
                 let program = mutant.program(direction)?;
                 let id = program.attach_with_options(
                     &end.name,
-                    foreign::attach_type(direction),
+                    foreign_program::attach_type(direction),
                     TcAttachOptions::TcxOrder(LinkOrder::first()),
                 )?;
                 anyhow::Ok(program.take_link(id)?)
             })
             .unwrap();
         // What the kernel does then, so that there is something to wait for: all are received.
-        let cut_off = Fate {
+        let cut_off = Outcome {
             received: SENT,
-            ..Fate::default()
+            ..Outcome::default()
         };
         let fate = site.fate(&foreign, cut_off);
         assert_ne!(fate, expected, "{direction} {verdict:?} went unnoticed");
@@ -92,19 +102,19 @@ fn a_link_that_somebody_detached_is_attached_again() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let mut netviz = site.observe(direction, AttachMode::Tcx);
     let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
-    let expected = Fate {
+    let expected = Outcome {
         received: SENT,
         seen: SENT,
-        ..Fate::default()
+        ..Outcome::default()
     };
     assert_eq!(site.fate(&foreign, expected), expected);
 
-    let before = foreign::tcx_chain(room.netns(), &end.name, direction).unwrap();
-    foreign::detach_link_of(before[0].1).unwrap();
+    let before = foreign_program::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    foreign_program::detach_link_of(before[0].1).unwrap();
     assert_eq!(chain(&site, direction), ["foreign_ok"]);
     let id = DoorId::new(room.netns().id(), end.index);
     let back = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == 1);
@@ -127,10 +137,10 @@ fn a_lost_place_among_many_doors_is_noticed_as_soon() {
     let mut netviz = Observation::start(vec![room.name()], AttachOptions::default()).unwrap();
     // The one that was looked at last: its turn comes after those of all others.
     let id = DoorId::new(room.netns().id(), 10);
-    let chain = foreign::tcx_chain(room.netns(), "veth10", Direction::Egress).unwrap();
+    let chain = foreign_program::tcx_chain(room.netns(), "veth10", Direction::Egress).unwrap();
     assert_eq!(chain[0].0, "netviz_egress");
     let within = looked();
-    foreign::detach_link_of(chain[0].1).unwrap();
+    foreign_program::detach_link_of(chain[0].1).unwrap();
     let back = netviz.until(within, |_, sample| sample.doors[&id].epoch == 1);
     assert!(back.unwrap(), "not attached again within {within:?}");
 }
@@ -147,16 +157,17 @@ fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
 }
 
 /// Detaches netviz's link as often as netviz comes back, which is so many times, and once more; when that was.
-fn detach_until_it_is_left(site: &Site, netviz: &mut Observation, times: u32) -> Instant {
+fn detach_until_it_is_left(site: &TrafficFixture, netviz: &mut Observation, times: u32) -> Instant {
     let (room, end) = site.place(Direction::Ingress);
     let id = DoorId::new(room.netns().id(), end.index);
     let before = netviz.sample().doors[&id].epoch;
     let mut last = Instant::now();
     for round in 1..=times + 1 {
-        let chain = foreign::tcx_chain(room.netns(), &end.name, Direction::Ingress).unwrap();
+        let chain =
+            foreign_program::tcx_chain(room.netns(), &end.name, Direction::Ingress).unwrap();
         assert_eq!(chain[0].0, "netviz_ingress", "round {round}");
         last = Instant::now();
-        foreign::detach_link_of(chain[0].1).unwrap();
+        foreign_program::detach_link_of(chain[0].1).unwrap();
         let answered = netviz.until(notice(), |_, sample| {
             let door = &sample.doors[&id];
             let left = matches!(door.meter, AttachState::Failed(_));
@@ -178,7 +189,7 @@ fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
     let mut netviz = site.observe(direction, AttachMode::Tcx);
     let (room, end) = site.place(direction);
@@ -189,10 +200,10 @@ fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
         panic!("not degraded");
     };
     assert!(reason.contains("three times within a minute"), "{reason}");
-    let expected = Fate {
+    let expected = Outcome {
         received: SENT,
         seen: SENT,
-        ..Fate::default()
+        ..Outcome::default()
     };
     assert_eq!(site.fate(&foreign, expected), expected);
     is_left_until(&mut netviz, id, last + MINUTE);
@@ -221,7 +232,7 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let id = DoorId::new(room.netns().id(), end.index);
     let mut netviz = site.observe(direction, AttachMode::Tcx);
@@ -269,7 +280,7 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
 /// Two doors with the same index in two namespaces are two doors.
 #[test]
 fn equal_indexes_in_two_namespaces_are_not_mixed() {
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let [near, far] = [&site.sender, &site.receiver];
     let names = vec![near.name(), far.name()];
     let mut netviz = Observation::start(names, AttachOptions::default()).unwrap();
@@ -303,7 +314,7 @@ fn a_name_that_is_not_utf8_is_escaped() {
         .unwrap();
     let tcx = skip::has_tcx().then_some("tcx");
     for mode in tcx.into_iter().chain(["clsact"]) {
-        let output = Command::new(netviz_tests::binary::netviz().unwrap())
+        let output = Command::new(netviz_tests::cli::binary::netviz().unwrap())
             .args([
                 "doors",
                 "--netns",

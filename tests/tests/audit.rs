@@ -12,15 +12,17 @@ use netviz::{
     sys::{netns::NetNs, objects},
 };
 use netviz_tests::{
+    bpf::{
+        attached_program::{self, AttachPoint, AttachedProgram},
+        attachments::Attachments,
+        foreign_program::{self, ForeignProgram, Verdict, tcx_chain},
+        skip,
+    },
     cli::{
         netviz::{command, looking_at},
         schema::complaints,
     },
-    foreign::{self, Foreign, Verdict, tcx_chain},
-    planted::{self, Planted, Spot},
-    room::{self, Room},
-    skip,
-    standing::Standing,
+    netns::{self, TestNetns},
 };
 use serde_json::Value;
 
@@ -104,11 +106,11 @@ fn nothing_is_changed() {
     let tcx = skip::has_tcx().then_some(Attach::Tcx);
     for attach in tcx.into_iter().chain([Attach::Clsact]) {
         let lab = lab(Mode::Vxlan, attach);
-        let before = Standing::of(&lab);
+        let before = Attachments::of(&lab);
         let first = audit(&lab);
         let again = audit(&lab);
         assert_eq!(first["doors"], again["doors"]);
-        assert_eq!(Standing::of(&lab), before);
+        assert_eq!(Attachments::of(&lab), before);
     }
 }
 
@@ -135,9 +137,9 @@ fn everything_that_is_planted_is_found_at_its_door() {
     let lxc = |pod: &netviz::lab::Pod| pod.interface.name.clone();
     let next = Verdict::Next;
     let tcx = |place: &NetNs, device: &str, order| {
-        Foreign::tcx(place, device, Ingress, next, order).unwrap()
+        ForeignProgram::tcx(place, device, Ingress, next, order).unwrap()
     };
-    let at = |namespace, interface, direction| Spot {
+    let at = |namespace, interface, direction| AttachPoint {
         namespace,
         interface,
         direction,
@@ -145,23 +147,24 @@ fn everything_that_is_planted_is_found_at_its_door() {
 
     let first = tcx(&node, &lxc(a), LinkOrder::first());
     let last = tcx(&node, &lxc(b), LinkOrder::last());
-    let filter = Foreign::filter(&node, &lxc(c), Ingress, Verdict::Ok, (2, 7)).unwrap();
+    let filter = ForeignProgram::filter(&node, &lxc(c), Ingress, Verdict::Ok, (2, 7)).unwrap();
     let to = at(&node, "cilium_host", Egress);
-    planted::filter(objects::LAB, "cil_from_host", to, (1, 1)).unwrap();
+    attached_program::filter(objects::LAB, "cil_from_host", to, (1, 1)).unwrap();
     let twice = [(); 2].map(|()| tcx(&in_a, "eth0", LinkOrder::first()));
-    planted::filter(
+    attached_program::filter(
         objects::COUNT,
         "netviz_ingress",
         at(&in_b, "eth0", Ingress),
         (1, OWN << 16 | ended()),
     )
     .unwrap();
-    let taken = Foreign::clsact(&node, "eth0", Egress, Verdict::Ok).unwrap();
+    let taken = ForeignProgram::clsact(&node, "eth0", Egress, Verdict::Ok).unwrap();
     let to = at(&node, "lxc_health", Egress);
-    let route = Planted::tcx(objects::LAB, "cil_to_container", to, LinkOrder::last()).unwrap();
+    let route =
+        AttachedProgram::tcx(objects::LAB, "cil_to_container", to, LinkOrder::last()).unwrap();
     for device in ["cilium_vxlan", "eth0"] {
         let chain = tcx_chain(&other, device, Ingress).unwrap();
-        foreign::detach_link_of(chain[0].1).unwrap();
+        foreign_program::detach_link_of(chain[0].1).unwrap();
     }
 
     let audit = audit(&lab);
@@ -252,7 +255,7 @@ fn a_node_without_any_program_of_cilium_is_one_error() {
     for device in devices.chain(["cilium_net", "cilium_host", "cilium_vxlan", "eth0"]) {
         for direction in [Ingress, Egress] {
             for (_, program) in tcx_chain(&namespace, device, direction).unwrap() {
-                foreign::detach_links_of(program).unwrap();
+                foreign_program::detach_links_of(program).unwrap();
             }
         }
     }
@@ -274,7 +277,7 @@ fn a_running_netviz_is_named_with_its_process() {
     doors.stdout(std::process::Stdio::null());
     let running = netviz_tests::cli::netviz::Running::start(&mut doors);
     let limit = std::time::Duration::from_secs(60);
-    let all = netviz_tests::wait::wait_until(limit, || {
+    let all = netviz_tests::cli::wait::wait_until(limit, || {
         let audit = audit(&lab);
         let of_netviz = |door: &&Value| {
             let program = &door["chains"]["ingress"]["programs"][0];
@@ -292,7 +295,7 @@ fn a_running_netviz_is_named_with_its_process() {
     assert_eq!(others, [""; 0]);
 }
 
-fn doors_of(room: &Room) -> Vec<Door> {
+fn doors_of(room: &TestNetns) -> Vec<Door> {
     let selection = Selection::new(vec![room.name()], true, &[], &[]).unwrap();
     scan(&selection).unwrap().cluster.doors
 }
@@ -302,7 +305,7 @@ fn a_chain_that_changes_between_two_looks_says_so() {
     if skip::without_tcx() {
         return;
     }
-    let room = room::pairs(1).unwrap();
+    let room = netns::pairs(1).unwrap();
     let doors = doors_of(&room);
     let door = doors
         .iter()
@@ -314,7 +317,8 @@ fn a_chain_that_changes_between_two_looks_says_so() {
     same.compare(&before);
     assert_eq!(same, before);
     let place = (room.netns(), "veth10", Ingress, Verdict::Next);
-    let foreign = Foreign::tcx(place.0, place.1, place.2, place.3, LinkOrder::first()).unwrap();
+    let foreign =
+        ForeignProgram::tcx(place.0, place.1, place.2, place.3, LinkOrder::first()).unwrap();
     let mut after = look();
     after.compare(&before);
     assert!(after.ingress.changed && !after.egress.changed, "{after:?}");
@@ -335,18 +339,19 @@ fn pins_are_found_below_the_root_of_a_node() {
         mount::{MsFlags, mount},
         sched::{CloneFlags, unshare},
     };
-    let room = room::pairs(1).unwrap();
+    let room = netns::pairs(1).unwrap();
     let doors = doors_of(&room);
     let door = doors
         .iter()
         .find(|door| door.interface == "veth10")
         .unwrap();
-    let spot = Spot {
+    let spot = AttachPoint {
         namespace: room.netns(),
         interface: "veth10",
         direction: Ingress,
     };
-    let planted = Planted::tcx(objects::FOREIGN, "foreign_next", spot, LinkOrder::last()).unwrap();
+    let planted =
+        AttachedProgram::tcx(objects::FOREIGN, "foreign_next", spot, LinkOrder::last()).unwrap();
     let (id, root) = (planted.id().unwrap(), tempfile::tempdir().unwrap());
     let top = root.path().join("sys/fs/bpf");
     std::fs::create_dir_all(&top).unwrap();

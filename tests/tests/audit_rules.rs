@@ -20,24 +20,24 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    cli::{
-        chains::{Building, filter, held, hook, tcx},
+    builders::{
+        chains::{ChainBuilder, filter, held, hook, tcx},
+        hostile::{NAMES, check},
         random::Random,
-        schema::complaints,
     },
-    hostile::{NAMES, check},
+    cli::schema::complaints,
 };
 use serde_json::{Value, json};
 
-fn two_nodes() -> Building {
-    let mut building = Building::default();
+fn two_nodes() -> ChainBuilder {
+    let mut building = ChainBuilder::default();
     building.node(1);
     building.node(2);
     building
 }
 
 /// Rule, node, interface and hook of each finding.
-fn found(building: &Building) -> Vec<(&'static str, Severity, String)> {
+fn found(building: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
     let findings = judge(&building.doors);
     let place = |it: &netviz::audit::Finding| {
         let sign = it.direction.map_or("", Direction::sign);
@@ -50,7 +50,7 @@ fn found(building: &Building) -> Vec<(&'static str, Severity, String)> {
 }
 
 #[track_caller]
-fn only(building: &Building, rule: &str, severity: Severity, place: &str) {
+fn only(building: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
     let expected = [(rule, severity, place.to_owned())];
     assert_eq!(found(building), expected);
 }
@@ -260,7 +260,7 @@ fn places_kinds_and_what_is_not_seen() {
 }
 
 /// Any doors with any programs.
-fn anything(random: &mut Random) -> Building {
+fn anything(random: &mut Random) -> ChainBuilder {
     const ROLES: [Role; 9] = [
         Role::Pod,
         Role::Health,
@@ -281,7 +281,7 @@ fn anything(random: &mut Random) -> Building {
     ];
     let names = [&KNOWN[..], &NAMES.map(|(_, name)| name)].concat();
     let pick = |random: &mut Random, number: usize| random.below(number as u64) as usize;
-    let mut building = Building::default();
+    let mut building = ChainBuilder::default();
     for _ in 0..random.below(12) {
         let side = [Side::Node, Side::Node, Side::Pod, Side::Host][pick(random, 4)];
         let role = ROLES[pick(random, ROLES.len())];

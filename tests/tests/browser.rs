@@ -8,12 +8,12 @@ use netviz::{
     views::building::{Map, graph, svg},
 };
 use netviz_tests::{
-    browser::Browser,
-    cli::{
+    builders::{
+        hostile::{NAMES, world::cluster},
         random::Random,
-        sight::{self, blog},
+        snapshot_builder::{self, blog},
     },
-    hostile::{NAMES, world::cluster},
+    cli::browser::Browser,
 };
 
 /// Says what is wrong with the picture in this page, by the sizes that the browser gives texts.
@@ -55,8 +55,11 @@ fn pictures() -> PathBuf {
 fn no_text_is_over_another() {
     let browser = Browser::find();
     let mut random = Random(3);
-    let mut snapshots = vec![blog().snapshot(), sight::cluster(3, 110, true).snapshot()];
-    snapshots.extend((0..6).map(|_| sight::any(&mut random)));
+    let mut snapshots = vec![
+        blog().snapshot(),
+        snapshot_builder::cluster(3, 110, true).snapshot(),
+    ];
+    snapshots.extend((0..6).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in snapshots {
         let picture = svg::draw(&Map::new(&snapshot));
         let document = browser.document(&format!("<!doctype html><body>{picture}{LOOK}"));
@@ -71,7 +74,7 @@ fn no_text_is_over_another() {
 #[ignore = "needs chromium: cargo xtask test --all"]
 fn pictures_in_light_and_dark() {
     let browser = Browser::find();
-    let many = sight::cluster(3, 110, true).snapshot();
+    let many = snapshot_builder::cluster(3, 110, true).snapshot();
     for (name, snapshot) in [("blog", blog().snapshot()), ("many", many)] {
         let map = Map::new(&snapshot);
         for (form, drawn) in [("svg", svg::draw(&map)), ("html", svg::page(&map))] {
@@ -153,12 +156,12 @@ fn mermaid_draws_every_door() {
         assert!(said.contains(text), "{text}: {said}");
     }
     // All of what the largest nodes have by default.
-    let many = sight::cluster(3, 110, true).snapshot();
+    let many = snapshot_builder::cluster(3, 110, true).snapshot();
     let (said, chart) = drawn(&many);
     let wanted = format!("{} boxes, 3 buildings, ", many.doors.len() + 1);
     assert!(said.starts_with(&wanted), "{wanted}: {said}");
     assert!(!chart.contains("more pods"));
-    let (said, chart) = drawn(&sight::cluster(3, 250, true).snapshot());
+    let (said, chart) = drawn(&snapshot_builder::cluster(3, 250, true).snapshot());
     assert!(said.contains(" 3 buildings"), "{said}");
     // Too many for Mermaid, and it says so: nothing is left out in silence.
     assert!(chart.contains("more pods, not busier than these"));

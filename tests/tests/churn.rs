@@ -23,13 +23,12 @@ use netviz::{
     },
 };
 use netviz_tests::{
+    bpf::{filters::filters, foreign_program::tcx_chain, frames},
     cli::{
-        doors::{Known, found, planned},
+        lab_doors::{Known, found, planned},
         wait::{second, until},
     },
-    filters::filters,
-    foreign::tcx_chain,
-    frames, send,
+    netns::send,
 };
 use tokio::sync::watch::Receiver;
 

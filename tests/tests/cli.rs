@@ -11,14 +11,12 @@ use std::{
 
 use assert_cmd::assert::OutputAssertExt as _;
 use netviz::lab::{Lab, Options};
-use netviz_tests::{
+use netviz_tests::cli::{
     binary,
-    cli::{
-        netviz::{Running, command, looking_at},
-        schema::complaints,
-        terminal::Terminal,
-        wait::until,
-    },
+    netviz::{Running, command, looking_at},
+    schema::complaints,
+    terminal::Terminal,
+    wait::until,
 };
 use nix::{
     sys::signal::{Signal, kill},

@@ -17,17 +17,24 @@ use netviz::{
     sys::{netlink::Netlink, objects},
 };
 use netviz_tests::{
-    binary::{self, Running},
-    cli::{self, netviz::looking_at},
-    counting::Counting,
-    fault::{is_emulated, side_by_side},
-    filters::{self, Filter, Qdisc},
-    foreign::{Foreign, Verdict},
-    room::{End, Room},
-    site::{Fate, SENT, Site, cases},
-    skip,
-    standing::Standing,
-    wait::wait_until,
+    bpf::{
+        attachments::Attachments,
+        filters::{self, Filter, Qdisc},
+        foreign_program::{ForeignProgram, Verdict},
+        prog_test::count::CountTest,
+        skip,
+    },
+    cli::{
+        self,
+        binary::{self, Running},
+        fault_table::{is_emulated, side_by_side},
+        netviz::looking_at,
+        wait::wait_until,
+    },
+    netns::{
+        End, TestNetns,
+        traffic_fixture::{Outcome, SENT, TrafficFixture, cases},
+    },
 };
 use nix::sys::signal::Signal;
 
@@ -35,24 +42,29 @@ use nix::sys::signal::Signal;
 const OWN: u32 = 0x6e76;
 const START: Duration = Duration::from_secs(20);
 
-fn filters(room: &Room, end: &End, direction: Direction) -> Vec<Filter> {
+fn filters(room: &TestNetns, end: &End, direction: Direction) -> Vec<Filter> {
     filters::filters(&mut room.netlink().unwrap(), end.index, direction).unwrap()
 }
 
 /// Both hooks' filters and the device's qdiscs.
-fn everything(room: &Room, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
+fn everything(room: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
     let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(room, end, hook));
     let qdiscs = filters::qdiscs(&mut room.netlink().unwrap(), end.index).unwrap();
     (hooks, qdiscs)
 }
 
-fn foreign(site: &Site, direction: Direction, verdict: Verdict, place: (u16, u32)) -> Foreign {
+fn foreign(
+    site: &TrafficFixture,
+    direction: Direction,
+    verdict: Verdict,
+    place: (u16, u32),
+) -> ForeignProgram {
     let (room, end) = site.place(direction);
-    Foreign::filter(room.netns(), &end.name, direction, verdict, place).unwrap()
+    ForeignProgram::filter(room.netns(), &end.name, direction, verdict, place).unwrap()
 }
 
 /// The real binary, attaching by clsact.
-fn netviz(room: &Room) -> Running {
+fn netviz(room: &TestNetns) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &room.name(), "--include", "veth*"])
@@ -81,8 +93,8 @@ fn netviz_is_in_front_and_leaves_everything_as_it_was() {
     }
 }
 
-fn in_front_of((direction, verdict, expected): (Direction, Verdict, Fate)) {
-    let site = Site::new();
+fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
+    let site = TrafficFixture::new();
     let what = format!("{direction} {verdict:?}");
     let (room, end) = site.place(direction);
     let theirs = foreign(&site, direction, verdict, (1, 1));
@@ -110,7 +122,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Fate)) {
 #[test]
 fn a_filter_that_comes_later_is_overtaken() {
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let _theirs = foreign(&site, direction, Verdict::Ok, (1, 1));
     let mut netviz = site.observe(direction, AttachMode::Clsact);
@@ -130,7 +142,7 @@ fn a_filter_that_comes_later_is_overtaken() {
 #[test]
 fn what_a_killed_netviz_left_is_swept_and_nothing_else() {
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
     // Somebody else may use a handle like ours, at our priority and at another one.
@@ -167,7 +179,7 @@ fn what_a_killed_netviz_left_is_swept_and_nothing_else() {
 #[test]
 fn a_living_netviz_is_not_swept() {
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let own = || {
         let there = filters(room, end, direction);
@@ -232,7 +244,7 @@ fn a_netviz_that_verifies_is_not_swept() {
         assert_eq!(own(), [handle]);
     }
     end(first);
-    assert_eq!(Standing::of(&lab).netviz(), 0);
+    assert_eq!(Attachments::of(&lab).netviz(), 0);
 }
 
 /// Two containers, two pid namespaces: neither sees the other's process, nor any id that means the
@@ -243,7 +255,7 @@ fn a_netviz_in_another_pid_namespace_is_not_swept() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let path = format!("/proc/{}/ns/net", room.name());
     let mut command = Command::new("unshare");
@@ -288,11 +300,11 @@ fn a_netviz_in_another_pid_namespace_is_not_swept() {
 #[test]
 fn a_left_over_filter_with_our_own_process_id_is_swept() {
     let direction = Direction::Ingress;
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
     let before = everything(room, end);
-    let mut predecessor = Counting::load(objects::COUNT).unwrap();
+    let mut predecessor = CountTest::load(objects::COUNT).unwrap();
     let handle = OWN << 16 | std::process::id() & 0xffff;
     room.run(|| {
         let program = predecessor.program(direction)?;

@@ -25,11 +25,12 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    cli::wait::second,
-    fault::is_emulated,
-    room::{Room, add_pair, hidden},
-    skip,
-    wait::wait_until,
+    bpf::skip,
+    cli::{
+        fault_table::is_emulated,
+        wait::{second, wait_until},
+    },
+    netns::{TestNetns, add_pair, hidden},
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -108,7 +109,7 @@ impl Drop for Stranger {
 }
 
 /// A pair with one end in a room and the other, with the next index, in a namespace.
-fn lead(room: &Room, far: &NetNs, index: u32) {
+fn lead(room: &TestNetns, far: &NetNs, index: u32) {
     let names = [index, index + 1].map(|index| format!("veth{index}"));
     let link = |end: usize| NewLink {
         name: &names[end],
@@ -132,7 +133,7 @@ fn all_of(name: String) -> Selection {
     Selection::new(vec![name], true, &[], &[]).unwrap()
 }
 
-fn in_room(room: &Room) -> Selection {
+fn in_room(room: &TestNetns) -> Selection {
     all_of(room.name())
 }
 
@@ -143,7 +144,7 @@ fn no_link_of_a_container_leads_out_of_it() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let [mounted, secret] = [hidden().unwrap(), hidden().unwrap()];
     lead(&room, &mounted, 11);
     lead(&room, &secret, 21);
@@ -179,7 +180,7 @@ fn files_without_number_are_not_all_looked_at() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let [one, other] = [hidden().unwrap(), hidden().unwrap()];
     lead(&room, &other, 11);
     let flooding = Stranger::new("one", &one);
@@ -214,7 +215,7 @@ fn a_way_in_that_becomes_a_fifo_is_not_waited_for() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let far = hidden().unwrap();
     lead(&room, &far, 11);
     let stranger = Stranger::new("z", &far);

@@ -17,16 +17,13 @@ use netviz::{
     sys::netns::NetNsId,
 };
 use netviz_tests::{
-    cgroup::Cgroup,
+    bpf::{filters::delete_clsact, skip},
     cli::{
-        doors::{Known, found, planned},
+        lab_doors::{Known, found, planned},
         netviz::{command, looking_at, nodes},
-        wait::second,
+        wait::{second, wait_until},
     },
-    filters::delete_clsact,
-    room::{Room, add_pair},
-    skip,
-    wait::wait_until,
+    netns::{TestNetns, add_pair, cgroup::Cgroup},
 };
 use serde_json::Value;
 
@@ -352,7 +349,7 @@ fn without_room_for_a_thread() {
         skip::because("no cgroup here limits processes");
         return;
     }
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     add_pair(&mut room.netlink().unwrap(), 11).unwrap();
     let mut lacking = BTreeSet::new();
     let enough = (1..20).find(|most| {
@@ -387,7 +384,7 @@ fn without_room_for_a_thread() {
 /// Of interfaces that have gone nothing is kept: a node has a new one for each pod that ever was.
 #[test]
 fn changes_of_filters_are_let_go_with_their_interface() {
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let mut netlink = room.netlink().unwrap();
     let selection = select(&[room.name()], true, &[], &[]);
     let watch = Watch::start(selection).unwrap();

@@ -15,11 +15,15 @@ use netviz::{
 };
 use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{
-    fault::many,
-    foreign::{Foreign, Verdict},
-    room::Room,
-    skip,
-    verdicts::{Said, asked, verify},
+    bpf::{
+        foreign_program::{ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{
+        fault_table::many,
+        verify::{VerifyOutput, asked, verify},
+    },
+    netns::TestNetns,
 };
 use serde_json::Value;
 
@@ -40,7 +44,7 @@ fn ends(lab: &Lab) -> (&Pod, &Pod, &Node) {
     (a, c, far)
 }
 
-fn across(lab: &Lab) -> Said {
+fn across(lab: &Lab) -> VerifyOutput {
     let (a, c, _) = ends(lab);
     verify(lab, &[&a.address.to_string(), &c.address.to_string()])
 }
@@ -77,7 +81,7 @@ fn a_kernel_with_a_description_is_listened_to() {
 const MANY: u32 = 3_000;
 
 /// Sends marked datagrams to a port at which nobody listens.
-fn to_nobody(room: &Room, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
+fn to_nobody(room: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
     room.run(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         for sequence in 0..MANY {
@@ -99,7 +103,7 @@ fn what_could_not_be_heard_is_counted() {
     if cannot() {
         return;
     }
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     room.netlink().unwrap().set_up(1).unwrap();
     let cookie = [7; 16];
     let mut drops = Drops::start(&cookie).unwrap();
@@ -116,14 +120,14 @@ fn what_could_not_be_heard_is_counted() {
     assert_eq!(heard + unheard, u64::from(MANY));
 }
 
-fn reason(said: &Said) -> &Value {
+fn reason(said: &VerifyOutput) -> &Value {
     assert_eq!(said.verdict(), "lost", "{:#}", said.json);
     &said.json["losses"][0]["drop_reason"]
 }
 
-fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> Foreign {
+fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> ForeignProgram {
     let netns = lab.netns(node).unwrap();
-    Foreign::tcx(&netns, device, direction, Verdict::Shot, LinkOrder::first()).unwrap()
+    ForeignProgram::tcx(&netns, device, direction, Verdict::Shot, LinkOrder::first()).unwrap()
 }
 
 #[test]

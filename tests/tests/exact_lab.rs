@@ -10,12 +10,13 @@ use netviz::{
     sys::netlink::Netlink,
 };
 use netviz_tests::{
-    observe::Observation,
-    send::HEADERS,
-    skip,
-    stats::{self, LinkStats},
-    tap::Tap,
-    wait::settle,
+    bpf::skip,
+    cli::{observation::Observation, wait::settle},
+    netns::{
+        send::HEADERS,
+        stats::{self, LinkStats},
+        tcpdump::Tcpdump,
+    },
 };
 
 const SENT: u16 = 40;
@@ -288,7 +289,7 @@ fn compare_with_tcpdump(watched: &mut Watched, mode: Mode, from: &Pod, to: &Pod)
     let mut taps = Vec::new();
     for (pid, door) in &doors {
         for direction in [Direction::Ingress, Direction::Egress] {
-            let tap = Tap::start(*pid, &door.name, direction, "udp").unwrap();
+            let tap = Tcpdump::start(*pid, &door.name, direction, "udp").unwrap();
             taps.push((*pid, door.clone(), direction, tap));
         }
     }

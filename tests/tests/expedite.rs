@@ -11,10 +11,12 @@ use std::{
 };
 
 use netviz_tests::{
-    binary::{self, Running},
-    cli::wait::second,
-    room, skip,
-    wait::wait_until,
+    bpf::skip,
+    cli::{
+        binary::{self, Running},
+        wait::{second, wait_until},
+    },
+    netns,
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -226,7 +228,7 @@ fn what_a_killed_guard_leaves_is_put_back() {
         return;
     }
     let _restored = Restored(before.clone());
-    let doors = room::pairs(60).unwrap();
+    let doors = netns::pairs(60).unwrap();
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &doors.name(), "--fast-attach"])

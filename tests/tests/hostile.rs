@@ -20,7 +20,7 @@ use netviz::{
         },
     },
 };
-use netviz_tests::hostile::{
+use netviz_tests::builders::hostile::{
     NAMES, check, defused,
     world::{self, cluster, verdicts},
 };

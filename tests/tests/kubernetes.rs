@@ -20,9 +20,11 @@ use netviz::{
     names::{Names, SourceOptions},
 };
 use netviz_tests::{
-    api::{ApiServer, Manner},
-    cli::netviz::{Running, looking_at},
-    wait::{settle, wait_until},
+    builders::api_server::{ApiServer, Manner},
+    cli::{
+        netviz::{Running, looking_at},
+        wait::{settle, wait_until},
+    },
 };
 use nix::{
     mount::{MsFlags, mount},

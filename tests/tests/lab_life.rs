@@ -13,9 +13,9 @@ use netviz::{
     sys::{netlink::Netlink, netns::NetNs},
 };
 use netviz_tests::{
-    remains::{self, Remains},
-    skip,
-    wait::wait_for,
+    bpf::skip,
+    cli::wait::wait_for,
+    netns::lab_leftovers::{self, LabLeftovers},
 };
 
 fn up(mode: Mode, change: impl FnOnce(&mut Options)) -> Lab {
@@ -94,7 +94,7 @@ fn nothing_is_left() {
         (Attach::Clsact, Mode::NativeEndpointRoutes),
     ] {
         let lab = up(mode, |options| options.attach = attach);
-        let remains = Remains::of(&lab).unwrap();
+        let remains = LabLeftovers::of(&lab).unwrap();
         assert_eq!(remains.processes.len(), 10);
         assert_eq!(remains.programs.is_empty(), attach == Attach::Clsact);
         assert!(!remains.left().unwrap().is_empty());
@@ -107,7 +107,7 @@ fn nothing_is_left() {
 #[test]
 fn dropping_is_enough() {
     let lab = up(Mode::Vxlan, |_| {});
-    let remains = Remains::of(&lab).unwrap();
+    let remains = LabLeftovers::of(&lab).unwrap();
     drop(lab);
     assert_eq!(remains.left().unwrap(), Vec::<String>::new());
 }
@@ -136,9 +136,9 @@ fn owner() {
     }
     let lab = up(Mode::Vxlan, |_| {});
     let _traffic = Traffic::start(&lab).unwrap();
-    let mut remains = Remains::of(&lab).unwrap();
+    let mut remains = LabLeftovers::of(&lab).unwrap();
     // With the wire's process, which belongs to no node and no pod.
-    remains.processes.extend(remains::children().unwrap());
+    remains.processes.extend(lab_leftovers::children().unwrap());
     println!("\n{}", remains.to_line());
     loop {
         std::thread::park();
@@ -159,7 +159,7 @@ fn a_killed_owner_leaves_nothing() {
     let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
     let told = lines
         .map_while(Result::ok)
-        .find_map(|line| Remains::from_line(&line));
+        .find_map(|line| LabLeftovers::from_line(&line));
     owner.kill().unwrap();
     owner.wait().unwrap();
     let remains = told.expect("the owner ended before its laboratory was up");
@@ -190,7 +190,11 @@ fn pods_come_and_go() {
             .iter()
             .any(|link| link.header.index == pod.interface.index)
     );
-    assert!(!remains::namespaces().unwrap().contains(&inside.id().0));
+    assert!(
+        !lab_leftovers::namespaces()
+            .unwrap()
+            .contains(&inside.id().0)
+    );
     drop(inside);
     assert_eq!(
         traffic::ping(&lab.netns(&node).unwrap(), pod.address.into(), 0).unwrap(),
@@ -262,7 +266,7 @@ fn traffic_runs_until_it_is_stopped() {
     let mut netlink = Netlink::open_in(&pod).unwrap();
     let running = Traffic::start(&lab).unwrap();
     let grown = |than: u64, netlink: &mut Netlink| {
-        let bytes = remains::received(netlink);
+        let bytes = lab_leftovers::received(netlink);
         if bytes > than { Ok(bytes) } else { Err(bytes) }
     };
     let some = wait_for(|| grown(100_000, &mut netlink)).unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 use netviz::lab::{Lab, Mode, Options, traffic};
-use netviz_tests::wait::wait_for;
+use netviz_tests::cli::wait::wait_for;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

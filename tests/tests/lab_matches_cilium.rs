@@ -13,9 +13,11 @@ use netviz::{
 };
 use netviz_ebpf::lab::NODE_IDENTITY;
 use netviz_tests::{
-    hooks::{Count, Counting},
-    oracle::{self, Case, Crossed, Sender},
-    skip,
+    bpf::{
+        hook_counters::{Count, HookCounters},
+        skip,
+    },
+    cilium::oracle::{self, Case, Crossed, Sender},
 };
 
 const PACKETS: u16 = 10;
@@ -71,7 +73,7 @@ fn vxlan_clsact() {
 /// A laboratory, its counters, and what they are compared with.
 struct Bench<'a> {
     lab: &'a Lab,
-    counting: &'a Counting,
+    counting: &'a HookCounters,
     nodes: BTreeMap<String, String>,
     /// A tcx tail stands before every filter, and sees what it sees.
     clsact: bool,
@@ -89,7 +91,7 @@ fn compare(oracle: &str, mode: Mode, attach: Attach) {
         ..Options::default()
     })
     .unwrap();
-    let counting = Counting::attach(&lab).unwrap();
+    let counting = HookCounters::attach(&lab).unwrap();
     let cases = oracle::cases(oracle).unwrap();
     let bench = Bench {
         lab: &lab,

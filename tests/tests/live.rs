@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use netviz::lab::{Lab, Options};
 use netviz_tests::{
-    cli::{netviz::looking_at, terminal::Terminal, wait::second},
-    standing::Standing,
-    wait::wait_until,
+    bpf::attachments::Attachments,
+    cli::{
+        netviz::looking_at,
+        terminal::Terminal,
+        wait::{second, wait_until},
+    },
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -225,12 +228,12 @@ fn a_panic_gives_the_terminal_back_and_is_told_there() {
         assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
     };
     let gone = |when: &str| {
-        let gone = wait_until(second(), || Standing::of(&lab).netviz() == 0);
-        assert!(gone, "{when}: {:?}", Standing::of(&lab));
+        let gone = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
+        assert!(gone, "{when}: {:?}", Attachments::of(&lab));
     };
     // The screen goes on without another thread, and is not written over.
     let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
-    assert!(Standing::of(&lab).netviz() > 0, "it stands nowhere");
+    assert!(Attachments::of(&lab).netviz() > 0, "it stands nowhere");
     terminal.types(OTHERS);
     terminal.types("?");
     terminal.sees("help", SOON, |it| it.contains("any key closes this"));
@@ -240,7 +243,7 @@ fn a_panic_gives_the_terminal_back_and_is_told_there() {
     told_afterwards(&terminal);
     gone("after another thread's");
     let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
-    assert!(Standing::of(&lab).netviz() > 0, "it stands nowhere");
+    assert!(Attachments::of(&lab).netviz() > 0, "it stands nowhere");
     terminal.types(OWN);
     assert_eq!(terminal.ends(LIMIT).code(), Some(101));
     told_afterwards(&terminal);

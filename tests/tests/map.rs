@@ -11,10 +11,12 @@ use netviz::{
         text::visible_width,
     },
 };
-use netviz_tests::cli::{
-    random::Random,
-    schema::complaints,
-    sight::{self, Sight, blog},
+use netviz_tests::{
+    builders::{
+        random::Random,
+        snapshot_builder::{self, SnapshotBuilder, blog},
+    },
+    cli::schema::complaints,
 };
 
 fn doors_of(layout: &Layout) -> Vec<netviz::model::DoorId> {
@@ -57,14 +59,14 @@ fn drawings(snapshot: &Snapshot) -> Vec<String> {
 }
 
 fn cluster(nodes: u64, pods: u32) -> Snapshot {
-    sight::cluster(nodes, pods, true).snapshot()
+    snapshot_builder::cluster(nodes, pods, true).snapshot()
 }
 
 #[test]
 fn every_door_has_one_place_and_no_order_of_input_changes_a_byte() {
     let mut random = Random(7);
     let mut snapshots = vec![blog().snapshot(), cluster(1, 1), cluster(3, 110)];
-    snapshots.extend((0..30).map(|_| sight::any(&mut random)));
+    snapshots.extend((0..30).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in snapshots {
         let mut doors: Vec<_> = snapshot.doors.iter().map(|door| door.id).collect();
         doors.sort();
@@ -118,7 +120,7 @@ fn overlap(a: &[u32; 4], b: &[u32; 4]) -> bool {
 fn rooms_and_doors_do_not_overlap_in_the_picture() {
     let mut random = Random(11);
     let mut snapshots = vec![cluster(3, 110), cluster(1, 1), blog().snapshot()];
-    snapshots.extend((0..40).map(|_| sight::any(&mut random)));
+    snapshots.extend((0..40).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in snapshots {
         let map = Map::new(&snapshot);
         let picture = svg::draw(&map);
@@ -154,7 +156,7 @@ fn rooms_and_doors_do_not_overlap_in_the_picture() {
 fn no_line_is_wider_than_the_drawing() {
     let mut random = Random(5);
     let mut snapshots = vec![blog().snapshot(), cluster(3, 2)];
-    snapshots.extend((0..40).map(|_| sight::any(&mut random)));
+    snapshots.extend((0..40).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in &snapshots {
         for width in [0, 80, 81, 95, 110, 159, 160, 161, 200, 300] {
             for ascii in [false, true] {
@@ -179,7 +181,7 @@ fn no_line_is_wider_than_the_drawing() {
 fn walls_stand_in_line() {
     let mut random = Random(23);
     for _ in 0..60 {
-        let snapshot = sight::any(&mut random);
+        let snapshot = snapshot_builder::any(&mut random);
         let map = Map::new(&snapshot);
         for width in [80, 160, 230] {
             let style = text::Style {
@@ -219,7 +221,7 @@ fn walls_stand_in_line() {
 #[test]
 fn the_tunnel_leads_from_node_to_node() {
     for (nodes, tunnel) in [(1, true), (2, true), (3, true), (5, true), (3, false)] {
-        let snapshot = sight::cluster(nodes, 2, tunnel).snapshot();
+        let snapshot = snapshot_builder::cluster(nodes, 2, tunnel).snapshot();
         let map = Map::new(&snapshot);
         for width in [80, 160] {
             let style = text::Style {
@@ -261,9 +263,9 @@ fn the_tunnel_leads_from_node_to_node() {
 
 #[test]
 fn cilium_host_is_off_the_path_only_where_pods_were_heard() {
-    let drawn = |sight: &sight::Sight| drawings(&sight.snapshot());
+    let drawn = |sight: &snapshot_builder::SnapshotBuilder| drawings(&sight.snapshot());
     let said = "not on this path";
-    let mut sight = sight::cluster(1, 1, true);
+    let mut sight = snapshot_builder::cluster(1, 1, true);
     // Nothing crossed anything.
     assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
     sight.flow((1001, 10), (1000, 11), 0, 5);
@@ -281,7 +283,7 @@ fn cilium_host_is_off_the_path_only_where_pods_were_heard() {
 
 #[test]
 fn what_is_remarked_is_in_every_drawing() {
-    let mut sight = sight::cluster(2, 40, true);
+    let mut sight = snapshot_builder::cluster(2, 40, true);
     for pod in 0..40 {
         sight.at(1000, 11 + 2 * pod).problem = Some(format!("nobody knows (since {pod})"));
     }
@@ -360,11 +362,11 @@ fn maps_fit_the_schema() {
     };
     let mut random = Random(29);
     let mut snapshots = vec![
-        Sight::default().snapshot(),
+        SnapshotBuilder::default().snapshot(),
         blog().snapshot(),
         cluster(3, 2),
     ];
-    snapshots.extend((0..10).map(|_| sight::any(&mut random)));
+    snapshots.extend((0..10).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in &snapshots {
         assert_eq!(complaints(&schema, &written(snapshot)), [""; 0]);
     }
@@ -386,7 +388,7 @@ fn maps_fit_the_schema() {
 
 #[test]
 fn pods_in_the_nodes_own_network_are_in_every_drawing() {
-    let mut sight = sight::cluster(2, 1, true);
+    let mut sight = snapshot_builder::cluster(2, 1, true);
     for pod in 0..12 {
         sight.resident(1, &format!("agent-{pod:04}"));
     }
@@ -446,7 +448,7 @@ fn the_blog_s_cluster() {
         ..text::Style::default()
     };
     insta::assert_snapshot!("map_text_ascii", text::draw(&Map::new(&snapshot), plain));
-    let native = sight::cluster(3, 1, false).snapshot();
+    let native = snapshot_builder::cluster(3, 1, false).snapshot();
     insta::assert_snapshot!("map_text_native", drawings(&native)[0]);
     insta::assert_snapshot!("map_svg", drawn[1]);
     insta::assert_snapshot!("map_mermaid", drawn[3]);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use netviz::{
     model::{
-        AttachState, Counts, DoorId, DoorSample, PairStats, LossTracker, Pair, Sample, Snapshot, State,
+        AttachState, Counts, DoorId, DoorSample, LossTracker, Pair, PairStats, Sample, Snapshot,
+        State,
     },
     sys::netns::NetNsId,
 };
-use netviz_tests::cli::{random::Random, sight};
+use netviz_tests::builders::{random::Random, snapshot_builder};
 
 const FROM: DoorId = DoorId::new(NetNsId(1), 2);
 const TO: DoorId = DoorId::new(NetNsId(2), 3);
@@ -183,7 +184,7 @@ fn any_readings_at_all() {
 
 #[test]
 fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
-    let mut sight = sight::blog();
+    let mut sight = snapshot_builder::blog();
     let id = sight.cluster.doors[0].id;
     std::mem::swap(&mut sight.before, &mut sight.now);
     let of = |snapshot: &Snapshot| {
@@ -209,7 +210,7 @@ fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
         Some(&before),
         &now,
         &mut LossTracker::default(),
-        sight::taken_at(),
+        snapshot_builder::taken_at(),
     );
     assert_eq!(of(&instant).packets_per_second, None);
     assert_eq!(instant.window_seconds, Some(0.0));
@@ -218,7 +219,7 @@ fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
 /// A door that netviz cannot see through is never a silent zero.
 #[test]
 fn what_is_not_counted_is_blind_and_says_why() {
-    let mut sight = sight::blog();
+    let mut sight = snapshot_builder::blog();
     let doors = sight.cluster.doors.clone();
     for door in &doors {
         for meter in [

@@ -10,7 +10,7 @@ use std::{
 
 use netviz::lab::{Lab, Options};
 use netviz_tests::{
-    api::{ApiServer, Manner},
+    builders::api_server::{ApiServer, Manner},
     cli::netviz::{Running, looking_at},
 };
 use serde_json::Value;

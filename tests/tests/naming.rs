@@ -5,9 +5,9 @@ use netviz::{
     names::reconcile,
     sys::netns::NetNsId,
 };
-use netviz_tests::cli::{
-    sight::{Sight, end},
-    wait::second,
+use netviz_tests::{
+    builders::snapshot_builder::{SnapshotBuilder, end},
+    cli::wait::second,
 };
 
 const NODE: u64 = 100;
@@ -16,7 +16,7 @@ const OTHER: u64 = 102;
 
 /// One node with two pods, which the kernel knows by hostnames.
 fn cluster() -> Cluster {
-    let mut sight = Sight::default();
+    let mut sight = SnapshotBuilder::default();
     let node = sight.node("worker", NODE, &["172.18.0.2/16"]);
     let lxc = |ifindex, name| end(NODE, ifindex, name);
     sight.pod(
@@ -370,7 +370,7 @@ fn maps_and_agent_are_compared() {
 /// A second node beside [`cluster`]'s, which takes these addresses for somebody's.
 fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
     let mut cluster = cluster();
-    let mut sight = Sight::default();
+    let mut sight = SnapshotBuilder::default();
     sight.node("worker2", 200, &["172.18.0.3/16"]);
     cluster.nodes.extend(sight.cluster.nodes);
     let lookup = |address: &str, identity, tunnel: Option<&str>| Lookup {

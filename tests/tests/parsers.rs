@@ -25,9 +25,9 @@ use netviz_ebpf::{
     follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, Passed},
 };
 use netviz_tests::{
-    mangle::feed,
-    planted::{self, Spot},
-    room::{self, Room},
+    bpf::attached_program::{self, AttachPoint},
+    builders::fuzz::feed,
+    netns::{self, TestNetns},
 };
 use serde_json::{Value, json};
 
@@ -182,8 +182,8 @@ fn is_last(mut datagram: &[u8]) -> bool {
 /// Links, their addresses, and what joins the two, of a namespace that knows others by their ids.
 #[test]
 fn interfaces_of_a_namespace() {
-    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
-    room::join(&near, &far, 1).unwrap();
+    let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
+    netns::join(&near, &far, 1).unwrap();
     // Of both in one datagram.
     let both = near.run(|| {
         [LINKS, ADDRESSES]
@@ -200,8 +200,8 @@ fn interfaces_of_a_namespace() {
 /// Ids of namespaces.
 #[test]
 fn ids_of_namespaces() {
-    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
-    room::join(&near, &far, 1).unwrap();
+    let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
+    netns::join(&near, &far, 1).unwrap();
     let seeds = near.run(|| dump(NAMESPACES, [0; 20]));
     assert!(
         seeds.iter().any(|seed| fuzz::namespace_id(seed) == Some(0)),
@@ -215,7 +215,7 @@ fn ids_of_namespaces() {
 /// Filters of others, and one of netviz.
 #[test]
 fn filters_of_others() {
-    let room = room::pairs(1).unwrap();
+    let room = netns::pairs(1).unwrap();
     let places = [
         (objects::FOREIGN, "foreign_next", (2, 7)),
         (objects::LAB, "cil_from_host", (1, 1)),
@@ -226,12 +226,12 @@ fn filters_of_others() {
         ),
     ];
     for (object, name, place) in places {
-        let spot = Spot {
+        let spot = AttachPoint {
             namespace: room.netns(),
             interface: "veth10",
             direction: Direction::Ingress,
         };
-        planted::filter(object, name, spot, place).unwrap();
+        attached_program::filter(object, name, spot, place).unwrap();
     }
     // Of a device, at the ingress hook of its clsact.
     let mut body = [0; 20];
@@ -470,7 +470,7 @@ fn marker() -> Vec<u8> {
 /// What the kernel tells of marked packets: a structure, and the packet's beginning in it.
 #[test]
 fn sightings_of_marked_packets() {
-    let seeds: Vec<_> = netviz_tests::frames::all()
+    let seeds: Vec<_> = netviz_tests::bpf::frames::all()
         .iter()
         .map(|frame| {
             let mut bytes = vec![0; SEEN_SIZE];
@@ -574,8 +574,8 @@ fn sightings_of_followed_packets() {
 #[test]
 fn answers_to_probes() {
     let mut seeds = vec![marker(), [vec![0; 8], marker()].concat()];
-    for frame in netviz_tests::frames::all() {
-        let datagram = frame.bytes.get(netviz_tests::frames::SHORTEST..);
+    for frame in netviz_tests::bpf::frames::all() {
+        let datagram = frame.bytes.get(netviz_tests::bpf::frames::SHORTEST..);
         seeds.push([datagram.unwrap_or_default().to_vec(), marker()].concat());
     }
     assert!(

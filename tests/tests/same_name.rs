@@ -12,13 +12,13 @@ use netviz::{
         tui::{Options, State, draw},
     },
 };
-use netviz_tests::cli::sight::{Sight, end};
+use netviz_tests::builders::snapshot_builder::{SnapshotBuilder, end};
 use ratatui::{Terminal, backend::TestBackend};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn twins() -> Snapshot {
-    let mut sight = Sight::default();
+    let mut sight = SnapshotBuilder::default();
     for (netns, address) in [(100, "172.18.0.2/16"), (200, "172.19.0.2/16")] {
         let node = sight.node("worker", netns, &[address]);
         sight.pod(

@@ -2,21 +2,24 @@
 
 use netviz::{model::Direction, sys::objects};
 use netviz_ebpf::TCX_NEXT;
-use netviz_tests::{
-    counting::{self, Counting},
-    following, frames, seeing,
+use netviz_tests::bpf::{
+    frames,
+    prog_test::{
+        count::{self, CountTest},
+        follow, see,
+    },
 };
 
 /// What a packet's fate rests on, and what every other test takes for granted.
 #[test]
 fn every_frame_is_counted_exactly_and_passed_on() {
-    counting::check(objects::COUNT).unwrap();
+    count::check(objects::COUNT).unwrap();
 }
 
 /// The same check has to tell the mutant apart: at the head of a tcx chain it would cut Cilium off.
 #[test]
 fn the_check_catches_a_wrong_verdict() {
-    let error = counting::check(objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
+    let error = count::check(objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
     assert_eq!(error.root_cause().to_string(), "the verdict is 3");
 }
 
@@ -24,26 +27,26 @@ fn the_check_catches_a_wrong_verdict() {
 /// room in the ring buffer or without.
 #[test]
 fn what_looks_for_marked_packets_passes_every_frame_on() {
-    seeing::check(objects::SEE).unwrap();
+    see::check(objects::SEE).unwrap();
 }
 
 /// And on those that follow what is there anyway.
 #[test]
 fn what_follows_two_addresses_passes_every_frame_on() {
-    following::check(objects::FOLLOW).unwrap();
+    follow::check(objects::FOLLOW).unwrap();
 }
 
 /// However many there are, a door tells of few, and each door of the same.
 #[test]
 fn doors_choose_the_same_packets() {
-    following::check_thinned(objects::FOLLOW).unwrap();
+    follow::check_thinned(objects::FOLLOW).unwrap();
 }
 
 /// `repeat` is how the benchmark runs a program: a run is one crossing there, too.
 #[test]
 fn a_run_that_is_repeated_is_counted_each_time() {
     use aya::{TestRun as _, programs::TestRunOptions};
-    let mut counting = Counting::load(objects::COUNT).unwrap();
+    let mut counting = CountTest::load(objects::COUNT).unwrap();
     let frame = frames::ipv4(1_500);
     let options = TestRunOptions {
         data_in: Some(&frame),
@@ -65,8 +68,8 @@ fn a_run_that_is_repeated_is_counted_each_time() {
 /// `exact.rs`, and run here where the kernel can.
 #[test]
 fn jumbo_frames_where_the_kernel_runs_them() {
-    let mut counting = Counting::load(objects::COUNT).unwrap();
-    for direction in counting::DIRECTIONS {
+    let mut counting = CountTest::load(objects::COUNT).unwrap();
+    for direction in count::DIRECTIONS {
         match counting.run(direction, &frames::ipv4(9_000), 0) {
             Ok(verdict) => {
                 assert_eq!(verdict, TCX_NEXT);
@@ -74,7 +77,7 @@ fn jumbo_frames_where_the_kernel_runs_them() {
                 let own = counts[usize::from(direction == Direction::Egress)];
                 assert_eq!((own.packets, own.segments, own.bytes), (1, 1, 9_000));
             }
-            Err(error) => assert!(counting::is_refused(&error), "{error:#}"),
+            Err(error) => assert!(count::is_refused(&error), "{error:#}"),
         }
     }
 }

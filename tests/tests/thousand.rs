@@ -14,10 +14,11 @@ use netviz::{
     fuzz::notification_buffer,
 };
 use netviz_tests::{
-    cli::wait::{second, until},
-    fault::{Row, is_emulated},
-    room::{Room, add_pair, delete_group, set_group},
-    wait::wait_until,
+    cli::{
+        fault_table::{Row, is_emulated},
+        wait::{second, until, wait_until},
+    },
+    netns::{TestNetns, add_pair, delete_group, set_group},
 };
 use tokio::sync::watch::Receiver;
 
@@ -39,14 +40,14 @@ fn pairs() -> u32 {
 }
 
 struct Place {
-    room: Room,
+    room: TestNetns,
     receiver: Receiver<Arc<Discovered>>,
     _watch: Watch,
 }
 
 impl Place {
     fn new() -> Self {
-        let room = Room::new().unwrap();
+        let room = TestNetns::new().unwrap();
         let mut netlink = room.netlink().unwrap();
         // One that stays.
         add_pair(&mut netlink, 10).unwrap();

@@ -12,9 +12,9 @@ use netviz::{
         tui::{Action, Key, Options, State, draw},
     },
 };
-use netviz_tests::{
-    cli::sight::{Sight, blog, end},
+use netviz_tests::builders::{
     hostile::{NAMES, check, defused},
+    snapshot_builder::{SnapshotBuilder, blog, end},
 };
 use ratatui::{Terminal, backend::TestBackend, style::Modifier};
 
@@ -56,8 +56,8 @@ fn types(state: &mut State, keys: &str) {
 }
 
 /// Doors that a pod has, and the node's ends of their veth pairs.
-fn pods(count: u32) -> Sight {
-    let mut sight = Sight::default();
+fn pods(count: u32) -> SnapshotBuilder {
+    let mut sight = SnapshotBuilder::default();
     let node = sight.node("node", 1, &["172.18.0.2/16"]);
     for pod in 0..count {
         let netns = 100 + u64::from(pod);
@@ -287,7 +287,7 @@ fn four_hundred_doors() {
 
 #[test]
 fn nothing_there() {
-    let state = showing(Sight::default().snapshot(), 80, 24);
+    let state = showing(SnapshotBuilder::default().snapshot(), 80, 24);
     assert!(text(&state, 80, 24).contains("no doors"));
     text(&self::state(80, 24), 80, 24);
 }

@@ -6,15 +6,15 @@ use std::{
 };
 
 use netviz::sys::netlink::NewLink;
-use netviz_tests::{binary, room::Room};
+use netviz_tests::{cli::binary, netns::TestNetns};
 
 /// netviz waits for doors that are still being attached; for this one it would wait in vain, and
 /// whoever asked once would wait for a minute.
 #[test]
 fn a_door_that_cannot_be_reached_is_blind_at_once() {
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     // Behind a process id that nobody can see there is a namespace, kept by a descriptor alone.
-    let far = netviz_tests::room::hidden().unwrap();
+    let far = netviz_tests::netns::hidden().unwrap();
     let link = |name, index| NewLink {
         name,
         index,

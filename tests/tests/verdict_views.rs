@@ -16,14 +16,14 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    cli::{
+    builders::{
+        hostile::check,
         random::Random,
-        schema::complaints,
         verdicts::{
             all, arbitrary, circle, cross_node, detour, hidden, lost_by_policy, lost_reply,
         },
     },
-    hostile::check,
+    cli::schema::complaints,
 };
 use serde_json::{Value, json};
 

@@ -4,9 +4,9 @@
 use netviz::verify::{
     Expectation, Kind, Mode, ModeSource, Probes, candidates, expectations, judge,
 };
-use netviz_tests::{
+use netviz_tests::cilium::{
     oracle::{self, Crossed},
-    town::{MODES, Town},
+    oracle_cluster::{MODES, OracleCluster},
 };
 
 /// How many cases the fixtures hold: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
@@ -20,7 +20,7 @@ fn the_expected_doors_are_those_that_cilium_counted() {
         let mode: Mode = name.parse().unwrap();
         for case in oracle::cases(folder).unwrap() {
             compared += 1;
-            let town = Town::of(&oracle::cases(folder).unwrap(), mode);
+            let town = OracleCluster::of(&oracle::cases(folder).unwrap(), mode);
             let expectation = town.expectation(&case, None);
             assert_eq!(expectation.source, ModeSource::Agent);
             for path in &case.paths {
@@ -51,7 +51,7 @@ fn where_the_mode_has_to_be_inferred_the_right_one_is_among_the_candidates() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();
-        let mut town = Town::of(&cases, mode);
+        let mut town = OracleCluster::of(&cases, mode);
         for case in &cases {
             let said = town.expectation(case, None);
             let agents: Vec<_> = town
@@ -79,10 +79,10 @@ fn what_cilium_counted_is_verified_in_its_mode_and_a_detour_in_others() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();
-        let town = Town::of(&cases, mode);
+        let town = OracleCluster::of(&cases, mode);
         for case in &cases {
             let right = town.expectation(case, None);
-            let observation = netviz_tests::paths::walked(&right, 10);
+            let observation = netviz_tests::builders::paths::walked(&right, 10);
             let verdict = |expectation: Expectation| {
                 let route = town.route(case);
                 judge(

@@ -17,17 +17,19 @@ use netviz::{
     sys::netns::NetNs,
 };
 use netviz_tests::{
-    cli::{
-        netviz::{Running, looking_at},
-        wait::second,
+    bpf::{
+        attachments::Attachments,
+        descriptors::HeldObjects,
+        foreign_program::{ForeignProgram, Verdict},
+        skip,
     },
-    descriptors::Held,
-    fault::{Row, is_emulated},
-    foreign::{Foreign, Verdict},
-    send, skip,
-    standing::Standing,
-    verdicts::{Said, said},
-    wait::wait_until,
+    cli::{
+        fault_table::{Row, is_emulated},
+        netviz::{Running, looking_at},
+        verify::{VerifyOutput, said},
+        wait::{second, wait_until},
+    },
+    netns::send,
 };
 use nix::sys::signal::Signal;
 
@@ -80,12 +82,12 @@ impl Site {
     }
 
     /// Looks at what `send` sends again and again meanwhile.
-    fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> Said {
+    fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
         let window = if is_emulated() { LONG } else { "600ms" };
         self.passive_for(window, words, send)
     }
 
-    fn passive_for(&self, window: &str, words: &[&str], send: impl Fn() + Sync) -> Said {
+    fn passive_for(&self, window: &str, words: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -118,7 +120,7 @@ fn ping(netns: &NetNs, to: IpAddr) {
     thread::sleep(Duration::from_millis(2));
 }
 
-fn expect(said: &Said, verdict: &str, code: i32) {
+fn expect(said: &VerifyOutput, verdict: &str, code: i32) {
     assert_eq!(
         (said.verdict(), said.code),
         (verdict, Some(code)),
@@ -128,12 +130,12 @@ fn expect(said: &Said, verdict: &str, code: i32) {
     );
 }
 
-fn number(said: &Said, name: &str) -> u64 {
+fn number(said: &VerifyOutput, name: &str) -> u64 {
     said.json[name].as_u64().unwrap_or_default()
 }
 
 /// As many at each door as left.
-fn whole(said: &Said) {
+fn whole(said: &VerifyOutput) {
     expect(said, "verified", 0);
     let (sent, delivered) = (number(said, "sent"), number(said, "delivered"));
     assert!(sent > 0 && sent == delivered, "{:#}", said.json);
@@ -283,7 +285,7 @@ fn what_somebody_ends_is_lost_there(mode: Mode) {
     let far = site.lab.netns(site.node(c)).unwrap();
     let shot = |device: &str| {
         let first = LinkOrder::first();
-        Foreign::tcx(&far, device, Direction::Ingress, Verdict::Shot, first).unwrap()
+        ForeignProgram::tcx(&far, device, Direction::Ingress, Verdict::Shot, first).unwrap()
     };
     let send = || {
         // Unanswered: without waiting.
@@ -391,7 +393,7 @@ fn what_is_translated_is_unclear() {
     let far = site.lab.netns(site.node(a)).unwrap();
     let lxc = &a.interface.name;
     let first = LinkOrder::first();
-    let _shot = Foreign::tcx(&far, lxc, Direction::Ingress, Verdict::Shot, first).unwrap();
+    let _shot = ForeignProgram::tcx(&far, lxc, Direction::Ingress, Verdict::Shot, first).unwrap();
     let (from, to) = (a.address.to_string(), nobody.to_string());
     let said = site.passive(&[&from, &to], || {
         netns
@@ -474,7 +476,7 @@ fn however_it_ends_nothing_is_left() {
     let [a, _, c] = site.pods();
     let netns = site.netns(a);
     warm(&netns, c);
-    let before = Standing::of(&site.lab);
+    let before = Attachments::of(&site.lab);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let over = AtomicBool::new(false);
         let traffic = thread::scope(|scope| {
@@ -491,8 +493,8 @@ fn however_it_ends_nothing_is_left() {
             drop(ends);
             sender.join().unwrap()
         });
-        wait_until(second(), || Standing::of(&site.lab).netviz() == 0);
-        let after = Standing::of(&site.lab);
+        wait_until(second(), || Attachments::of(&site.lab).netviz() == 0);
+        let after = Attachments::of(&site.lab);
         assert_eq!(after.netviz(), 0, "left behind after {signal}: {after:?}");
         assert_eq!(after.of_others(), before.clone().of_others());
         Row::beside(format!("verify --passive, {signal}"), traffic)
@@ -513,11 +515,11 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
     let mut lines = stderr.by_ref().lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("following from now on")));
-    let held = Held::by_child(running.child.id());
+    let held = HeldObjects::by_child(running.child.id());
     // Both hooks of the doors of both pods at the least.
     let all = held.programs.len() >= 8 && held.links.len() >= 8 && !held.maps.is_empty();
     assert!(all, "{held:?}");
-    assert!(Standing::of(&site.lab).netviz() >= 8);
+    assert!(Attachments::of(&site.lab).netviz() >= 8);
     running.signal(signal);
     let ended = wait_until(LIMIT, || running.child.try_wait().unwrap().is_some());
     assert!(ended, "{signal} does not end it");

@@ -14,7 +14,7 @@ use netviz::{
         },
     },
 };
-use netviz_tests::cli::{
+use netviz_tests::builders::{
     random::Random,
     verdicts::{cross_node, detour, hidden, host_routing, lost_by_policy},
 };

@@ -17,12 +17,12 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    cli::{
+    builders::{
+        hostile::check,
         random::Random,
-        schema::complaints,
-        sight::{Sight, blog},
+        snapshot_builder::{SnapshotBuilder, blog},
     },
-    hostile::check,
+    cli::schema::complaints,
 };
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
@@ -390,7 +390,7 @@ fn json_of_a_first_reading() {
         None,
         &sight.now,
         &mut netviz::model::LossTracker::default(),
-        netviz_tests::cli::sight::taken_at(),
+        netviz_tests::builders::snapshot_builder::taken_at(),
     );
     let value = as_json(&snapshot);
     assert_eq!(value["window_seconds"], Value::Null);
@@ -420,7 +420,7 @@ fn snapshots_fit_the_schema() {
     let value = as_json(&blog().snapshot());
     assert_eq!(complaints(&schema, &value), [""; 0]);
     assert_eq!(
-        complaints(&schema, &as_json(&Sight::default().snapshot())),
+        complaints(&schema, &as_json(&SnapshotBuilder::default().snapshot())),
         [""; 0]
     );
     // And the schema says no where a field is absent, unknown or of another type.

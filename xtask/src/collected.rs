@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// The file in which tests that cannot run say so, as `netviz_tests::skip` calls it.
+/// The file in which tests that cannot run say so, as `netviz_tests::bpf::skip` calls it.
 pub(crate) const SKIPPED_VARIABLE: &str = "NETVIZ_SKIPPED";
 
 /// What tests say to a file, each in a line: what this machine cannot run (the harness calls such a

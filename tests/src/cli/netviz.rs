@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::fault::is_emulated;
+use crate::cli::fault_table::is_emulated;
 
 /// No test waits longer for a program, ...
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -87,7 +87,7 @@ pub fn binary() -> PathBuf {
     // Cargo says where it is; in a guest, or where a test program is run by itself, nobody does.
     let path = match std::env::var_os("CARGO_BIN_EXE_netviz") {
         Some(_) => assert_cmd::cargo::cargo_bin("netviz"),
-        None => crate::binary::netviz().expect("a program beside the tests"),
+        None => crate::cli::binary::netviz().expect("a program beside the tests"),
     };
     let built = path.metadata().and_then(|file| file.modified());
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netviz/src");

@@ -17,13 +17,14 @@ use netlink_packet_route::{
 };
 use netviz::{attach::AttachOptions, model::Counts};
 use netviz_tests::{
-    cli::{netviz::command, wait::second},
-    fault::{Row, is_emulated, many},
-    frames,
-    observe::Observation,
-    room::{Room, join, pairs},
-    send, skip, stats,
-    wait::{settle, wait_until},
+    bpf::{frames, skip},
+    cli::{
+        fault_table::{Row, is_emulated, many},
+        netviz::command,
+        observation::Observation,
+        wait::{second, settle, wait_until},
+    },
+    netns::{TestNetns, join, pairs, send, stats},
 };
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -44,7 +45,7 @@ fn tell(fault: &str, note: &str) {
     .holds(SCENARIO);
 }
 
-fn once(room: &Room) -> Command {
+fn once(room: &TestNetns) -> Command {
     command(&[
         "doors",
         "--netns",
@@ -227,13 +228,13 @@ impl Drop for Ends<'_> {
 /// time, and no door in it is one that counts nothing for want of a look.
 #[test]
 fn of_a_namespace_that_was_just_listed() {
-    let near = Room::new().unwrap();
+    let near = TestNetns::new().unwrap();
     let over = AtomicBool::new(false);
     let (answered, longest, rounds, went) = thread::scope(|scope| {
         let coming = scope.spawn(|| {
             let mut number = 0_u64;
             while !over.load(Ordering::Relaxed) {
-                let far = Room::new().unwrap();
+                let far = TestNetns::new().unwrap();
                 // The last pair may still be there; it goes with its namespace.
                 let _ = join(&near, &far, 1 + (number % 200) as u8);
                 number += 1;
@@ -289,7 +290,7 @@ fn of_a_namespace_that_was_just_listed() {
 #[test]
 fn of_a_veth_pair_where_there_is_netkit() {
     const INDEX: u32 = 10;
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let mut message = LinkMessage::default();
     message.header.index = INDEX;
     message.attributes = vec![

@@ -13,13 +13,12 @@ use std::{
 
 use netviz::lab::{Attach, Lab, Options, UDP_PORT, traffic};
 use netviz_tests::{
-    binary::{self, Running},
-    cli::wait::second,
-    descriptors::Held,
-    fault::{Row, is_emulated},
-    skip,
-    standing::Standing,
-    wait::wait_until,
+    bpf::{attachments::Attachments, descriptors::HeldObjects, skip},
+    cli::{
+        binary::{self, Running},
+        fault_table::{Row, is_emulated},
+        wait::{second, wait_until},
+    },
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -87,17 +86,21 @@ fn amid_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
 }
 
 /// Waits until netviz is at all `hooks`; what it held meanwhile.
-fn attached(lab: &Lab, running: &Running, hooks: usize) -> Held {
+fn attached(lab: &Lab, running: &Running, hooks: usize) -> HeldObjects {
     let pid = running.0.id();
-    let mut held = Held::default();
+    let mut held = HeldObjects::default();
     let attached = wait_until(ATTACH_LIMIT, || {
-        let there = Standing::of(lab).netviz();
+        let there = Attachments::of(lab).netviz();
         // It opens the laboratory's programs in order to ask for their names: these are ours.
-        held.add(Held::by_child(pid));
+        held.add(HeldObjects::by_child(pid));
         there == hooks
     });
-    held.add(Held::by_child(pid));
-    assert!(attached, "{} of {hooks} hooks", Standing::of(lab).netviz());
+    held.add(HeldObjects::by_child(pid));
+    assert!(
+        attached,
+        "{} of {hooks} hooks",
+        Attachments::of(lab).netviz()
+    );
     assert!(held.maps.len() * 2 >= hooks, "{held:?}");
     held
 }
@@ -113,17 +116,17 @@ fn come_and_go(
     attach: Attach,
     argument: Option<&str>,
     signal: Signal,
-    look: impl FnOnce(&Standing),
+    look: impl FnOnce(&Attachments),
 ) {
     let lab = up(attach);
-    let before = Standing::of(&lab);
+    let before = Attachments::of(&lab);
     assert_eq!(before.netviz(), 0);
     let mut running = netviz(&lab, argument);
     let held = attached(&lab, &running, before.hooks());
-    look(&Standing::of(&lab));
+    look(&Attachments::of(&lab));
     end(&mut running, signal);
     held.assert_gone(signal.as_str());
-    let after = Standing::of(&lab);
+    let after = Attachments::of(&lab);
     if argument == Some("clsact") {
         assert_eq!(after.netviz(), 0);
         assert_eq!(after.of_others(), before.of_others());
@@ -169,7 +172,7 @@ fn unasked_it_stands_in_tcx_alone() {
 #[test]
 fn sigterm_while_nobody_reads() {
     let lab = Lab::up(&Options::default()).unwrap();
-    let before = Standing::of(&lab);
+    let before = Attachments::of(&lab);
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &nodes(&lab), "--fast-attach"])
@@ -192,8 +195,8 @@ fn sigterm_while_nobody_reads() {
     let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
     assert!(ended, "netviz waits for its reader");
     assert!(running.0.wait().unwrap().success());
-    assert_eq!(Standing::of(&lab).netviz(), 0);
-    assert_eq!(Standing::of(&lab).programs, before.programs);
+    assert_eq!(Attachments::of(&lab).netviz(), 0);
+    assert_eq!(Attachments::of(&lab).programs, before.programs);
 }
 
 #[test]
@@ -216,17 +219,17 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
         for round in 0..rounds {
             let mut running = netviz(&lab, Some("tcx"));
             let pid = running.0.id();
-            let mut held = Held::default();
+            let mut held = HeldObjects::default();
             let came = wait_until(ATTACH_LIMIT, || {
-                held = Held::by_child(pid);
+                held = HeldObjects::by_child(pid);
                 held.links.len() >= round * 5
             });
             let ended = running.0.try_wait().unwrap();
             running.kill();
             assert!(came, "round {round}: {held:?}, {ended:?}");
             held.assert_gone(&format!("round {round}"));
-            let clean = wait_until(second(), || Standing::of(&lab).netviz() == 0);
-            assert!(clean, "round {round}: {:?}", Standing::of(&lab));
+            let clean = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
+            assert!(clean, "round {round}: {:?}", Attachments::of(&lab));
         }
     });
     assert!(sent > 1_000, "too little was sent to say anything: {sent}");
@@ -236,7 +239,7 @@ fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
 }
 
 /// Programs of netviz that stand in clsact.
-fn own(standing: &Standing) -> BTreeSet<u32> {
+fn own(standing: &Attachments) -> BTreeSet<u32> {
     let filters = standing.netviz_filters();
     filters.map(|it| it.program.unwrap()).collect()
 }
@@ -245,9 +248,9 @@ fn own(standing: &Standing) -> BTreeSet<u32> {
 fn killed_with(lab: &Lab, maps: usize) {
     let mut running = netviz(lab, Some("clsact"));
     let pid = running.0.id();
-    let mut held = Held::default();
+    let mut held = HeldObjects::default();
     let came = wait_until(ATTACH_LIMIT, || {
-        held = Held::by_child(pid);
+        held = HeldObjects::by_child(pid);
         held.maps.len() >= maps
     });
     let ended = running.0.try_wait().unwrap();
@@ -263,9 +266,9 @@ fn what_was_killed_while_it_attached_in_clsact_is_swept() {
     // Where there was no clsact, one stays: when it comes, the kernel stops the device for a moment
     // (`dev_deactivate`), and what is sent in that moment is lost. From then on nothing is.
     let mut first = netviz(&lab, Some("clsact"));
-    attached(&lab, &first, Standing::of(&lab).hooks());
+    attached(&lab, &first, Attachments::of(&lab).hooks());
     end(&mut first, Signal::SIGTERM);
-    let before = Standing::of(&lab);
+    let before = Attachments::of(&lab);
     assert_eq!(before.netviz(), 0);
     let hooks = before.hooks();
     let rounds = if is_emulated() { 3 } else { 10 };
@@ -273,7 +276,7 @@ fn what_was_killed_while_it_attached_in_clsact_is_swept() {
     let traffic = amid_traffic(&lab, || {
         for round in 0..rounds {
             killed_with(&lab, 1 + 2 * round);
-            let now = Standing::of(&lab);
+            let now = Attachments::of(&lab);
             // A hook has one at the most: whoever comes sweeps before it attaches.
             assert!(now.netviz() <= hooks, "{now:?}");
             assert_eq!(now.clone().of_others(), before.clone().of_others());
@@ -283,14 +286,14 @@ fn what_was_killed_while_it_attached_in_clsact_is_swept() {
         }
         let mut running = netviz(&lab, Some("clsact"));
         let swept = wait_until(ATTACH_LIMIT, || {
-            let now = Standing::of(&lab);
+            let now = Attachments::of(&lab);
             now.netviz() == hooks && own(&now).is_disjoint(&left)
         });
-        assert!(swept, "{left:?}: {:?}", Standing::of(&lab));
+        assert!(swept, "{left:?}: {:?}", Attachments::of(&lab));
         end(&mut running, Signal::SIGTERM);
     });
     assert!(halfway > 0, "never killed while it attached: {left:?}");
-    assert_eq!(Standing::of(&lab), before);
+    assert_eq!(Attachments::of(&lab), before);
     Row::beside("clsact: killed while it attaches", traffic)
         .noting(format!(
             "{rounds} times, {halfway} of them at a part of {hooks} hooks; swept by the next"
@@ -305,7 +308,7 @@ fn a_closed_pipe() {
         return;
     }
     let lab = up(Attach::Auto);
-    let before = Standing::of(&lab);
+    let before = Attachments::of(&lab);
     let traffic = amid_traffic(&lab, || {
         let mut command = Command::new(binary::netviz().unwrap());
         command
@@ -314,16 +317,16 @@ fn a_closed_pipe() {
             .stdout(Stdio::piped());
         let mut running = Running::start(&mut command).unwrap();
         let pid = running.0.id();
-        let mut held = Held::default();
+        let mut held = HeldObjects::default();
         let came = wait_until(ATTACH_LIMIT, || {
-            held.add(Held::by_child(pid));
+            held.add(HeldObjects::by_child(pid));
             held.links.len() > 10
         });
         assert!(came, "{held:?}");
         let start = Instant::now();
         drop(running.0.stdout.take());
         let ended = wait_until(DETACH_LIMIT, || {
-            held.add(Held::by_child(pid));
+            held.add(HeldObjects::by_child(pid));
             running.0.try_wait().unwrap().is_some()
         });
         assert!(ended, "still there after {:?}", start.elapsed());
@@ -331,8 +334,8 @@ fn a_closed_pipe() {
         assert!(held.maps.len() * 2 > 10, "{held:?}");
         held.assert_gone("a closed pipe");
     });
-    wait_until(second(), || Standing::of(&lab) == before);
-    assert_eq!(Standing::of(&lab), before);
+    wait_until(second(), || Attachments::of(&lab) == before);
+    assert_eq!(Attachments::of(&lab), before);
     Row::beside("the reader of its output goes away", traffic)
         .noting("nothing left")
         .holds(SCENARIO);

@@ -13,10 +13,12 @@ use aya::{
 use netviz::model::{Counts, Direction};
 use netviz_ebpf::DoorCounters;
 use netviz_tests::{
-    fault::{Row, many},
-    filters, foreign,
-    send::{self, HEADERS, Sink},
-    wait::wait_until,
+    bpf::{filters, foreign_program},
+    cli::{
+        fault_table::{Row, many},
+        wait::wait_until,
+    },
+    netns::send::{self, HEADERS, Sink},
 };
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -52,7 +54,7 @@ fn stay_on(processor: usize) {
 /// How many packets the first end's egress hook has counted on each processor, out of the program's own map.
 fn egress_by_processor(pair: &Pair) -> Vec<u64> {
     let (room, end) = (&pair.rooms[0], &pair.ends[0]);
-    let chain = foreign::tcx_chain(room.netns(), &end.name, Direction::Egress).unwrap();
+    let chain = foreign_program::tcx_chain(room.netns(), &end.name, Direction::Egress).unwrap();
     let mut netlink = room.netlink().unwrap();
     let filters = filters::filters(&mut netlink, end.index, Direction::Egress).unwrap();
     let filters = filters.into_iter().map(|it| (it.name, it.program.unwrap()));

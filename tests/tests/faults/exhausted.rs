@@ -15,16 +15,14 @@ use std::{
 
 use netviz::{attach::AttachOptions, model::Direction};
 use netviz_tests::{
-    binary::{self, Running},
-    cgroup::Cgroup,
-    descriptors::Held,
-    fault::{Row, is_emulated},
-    flow::Flow,
-    foreign::tcx_chain,
-    observe::Observation,
-    room::{End, Room, add_pair, join},
-    skip,
-    wait::wait_until,
+    bpf::{descriptors::HeldObjects, foreign_program::tcx_chain, skip},
+    cli::{
+        binary::{self, Running},
+        fault_table::{Row, is_emulated},
+        observation::Observation,
+        wait::wait_until,
+    },
+    netns::{End, TestNetns, add_pair, cgroup::Cgroup, join, steady_traffic::SteadyTraffic},
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -36,7 +34,7 @@ use serde_json::Value;
 const SCENARIO: &str = "exhausted";
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn netviz(room: &Room, words: &[&str]) -> Command {
+fn netviz(room: &TestNetns, words: &[&str]) -> Command {
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &room.name(), "--include", "veth*"])
@@ -45,10 +43,10 @@ fn netviz(room: &Room, words: &[&str]) -> Command {
 }
 
 /// Waits until it has ended by itself; what it held meanwhile.
-fn to_its_end(running: &mut Running) -> Held {
-    let (pid, mut held) = (running.0.id(), Held::default());
+fn to_its_end(running: &mut Running) -> HeldObjects {
+    let (pid, mut held) = (running.0.id(), HeldObjects::default());
     let ended = wait_until(LIMIT, || {
-        held.add(Held::by_child(pid));
+        held.add(HeldObjects::by_child(pid));
         running.0.try_wait().unwrap().is_some()
     });
     assert!(ended, "it goes on");
@@ -56,11 +54,11 @@ fn to_its_end(running: &mut Running) -> Held {
 }
 
 /// Two rooms, and a pair between them over which traffic goes.
-fn two_rooms() -> ([Room; 2], [End; 2], Flow) {
-    let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+fn two_rooms() -> ([TestNetns; 2], [End; 2], SteadyTraffic) {
+    let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
     // Of a number and an index that no other pair of these rooms has.
     let ends = join(&rooms[0], &rooms[1], 250).unwrap();
-    let flow = Flow::start(&rooms[0], &rooms[1], &ends[1]);
+    let flow = SteadyTraffic::start(&rooms[0], &rooms[1], &ends[1]);
     (rooms, ends, flow)
 }
 
@@ -150,7 +148,7 @@ fn of_descriptors_and_it_sees_on() {
 }
 
 fn sees_on(descriptors: u64) {
-    let (room, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let (room, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let mut netlink = room.netlink().unwrap();
     let all = if is_emulated() { 30 } else { 60 };
     for pair in 1..=all / 2 {
@@ -240,15 +238,15 @@ fn of_memory() {
         Running::start(netviz(&near, &["-o", "jsonl", "--watch", "100ms"]).stdout(Stdio::null()))
             .unwrap();
     let pid = running.0.id();
-    let came = wait_until(LIMIT, || Held::by_child(pid).links.len() >= 4);
-    assert!(came, "{:?}", Held::by_child(pid));
+    let came = wait_until(LIMIT, || HeldObjects::by_child(pid).links.len() >= 4);
+    assert!(came, "{:?}", HeldObjects::by_child(pid));
     // What it has is charged elsewhere; what comes on top is not.
     group.take(pid).unwrap();
-    let (mut held, mut index) = (Held::by_child(pid), 1_000);
+    let (mut held, mut index) = (HeldObjects::by_child(pid), 1_000);
     let ended = wait_until(LIMIT, || {
         add_pair(&mut netlink, index).unwrap();
         index += 2;
-        held.add(Held::by_child(pid));
+        held.add(HeldObjects::by_child(pid));
         running.0.try_wait().unwrap().is_some()
     });
     let added = index - 1_000;
@@ -319,11 +317,11 @@ fn panicking() {
     };
     let names = vec![room.into_string().unwrap()];
     let _netviz = Observation::start(names, AttachOptions::default()).unwrap();
-    let Held {
+    let HeldObjects {
         programs,
         maps,
         links,
-    } = Held::by(std::process::id());
+    } = HeldObjects::by(std::process::id());
     println!("\nprograms {programs:?}\nmaps {maps:?}\nlinks {links:?}");
     panic!("on purpose, while attached");
 }
@@ -347,7 +345,7 @@ fn a_panic() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success(), "{said}");
-    let held = Held {
+    let held = HeldObjects {
         programs: told(&said, "programs"),
         maps: told(&said, "maps"),
         links: told(&said, "links"),

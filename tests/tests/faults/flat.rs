@@ -10,11 +10,12 @@ use std::{
 
 use netviz::lab::{Lab, Options};
 use netviz_tests::{
-    cli::netviz::looking_at,
-    descriptors::Held,
-    fault::{Row, is_emulated},
-    skip::has_tcx,
-    wait::wait_until,
+    bpf::{descriptors::HeldObjects, skip::has_tcx},
+    cli::{
+        fault_table::{Row, is_emulated},
+        netviz::looking_at,
+        wait::wait_until,
+    },
 };
 
 /// How long pods come and go.
@@ -42,7 +43,7 @@ impl Has {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = resident.unwrap().trim().trim_end_matches(" kB");
-        let held = Held::by(pid);
+        let held = HeldObjects::by(pid);
         Self {
             kib: kib.parse().unwrap(),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
@@ -111,7 +112,7 @@ fn while_pods_come_and_go() {
     let mut command = looking_at(&lab, &["doors", "-o", "jsonl", "--watch", "200ms"]);
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let pid = child.id();
-    let _running = netviz_tests::binary::Running(child);
+    let _running = netviz_tests::cli::binary::Running(child);
     let begun = at_its_doors(pid);
     let start = Instant::now();
     let mut number = 0;

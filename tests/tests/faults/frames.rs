@@ -9,12 +9,13 @@ use netviz::{
     model::Counts,
 };
 use netviz_tests::{
-    fault::{Row, many},
-    frames,
-    observe::Observation,
-    room::{Room, join},
-    send, skip, stats,
-    wait::settle,
+    bpf::{frames, skip},
+    cli::{
+        fault_table::{Row, many},
+        observation::Observation,
+        wait::settle,
+    },
+    netns::{TestNetns, join, send, stats},
 };
 
 const SCENARIO: &str = "frames";
@@ -27,9 +28,9 @@ const SEED: u64 = 0x6e65_7476_697a_0006;
 /// Sends all, and compares both hooks with both links and with the bytes that were sent. The kernel
 /// refuses those that are shorter than an Ethernet header, and no others.
 fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
-    let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+    let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
     let ends = join(&rooms[0], &rooms[1], 1).unwrap();
-    let names = rooms.iter().map(Room::name).collect();
+    let names = rooms.iter().map(TestNetns::name).collect();
     let options = AttachOptions { fast: false, mode };
     let mut netviz = Observation::start(names, options).unwrap();
     let mut netlinks = rooms.each_ref().map(|room| room.netlink().unwrap());

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use netviz::{attach::AttachOptions, model::Counts};
 use netviz_tests::{
-    observe::Observation,
-    plant::set_mtu,
-    room::{End, Room, join},
-    stats::{self, LinkStats},
-    wait::settle,
+    cli::{observation::Observation, wait::settle},
+    netns::{
+        End, TestNetns, join,
+        net_faults::set_mtu,
+        stats::{self, LinkStats},
+    },
 };
 
 /// For what was sent to arrive.
@@ -16,7 +17,7 @@ pub(crate) const ARRIVAL: Duration = Duration::from_secs(20);
 
 /// Two rooms, a pair, netviz at both ends.
 pub(crate) struct Pair {
-    pub(crate) rooms: [Room; 2],
+    pub(crate) rooms: [TestNetns; 2],
     pub(crate) ends: [End; 2],
     pub(crate) netviz: Observation,
     /// Of both ends, when netviz was there.
@@ -25,12 +26,12 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(mtu: u32) -> Self {
-        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
         let ends = join(&rooms[0], &rooms[1], 1).unwrap();
         for (room, end) in rooms.iter().zip(&ends) {
             set_mtu(&mut room.netlink().unwrap(), end.index, mtu).unwrap();
         }
-        let names = rooms.iter().map(Room::name).collect();
+        let names = rooms.iter().map(TestNetns::name).collect();
         let netviz = Observation::start(names, AttachOptions::default()).unwrap();
         let mut pair = Self {
             rooms,

@@ -14,15 +14,20 @@ use netviz::{
     sys::netlink::NewLink,
 };
 use netviz_tests::{
-    cli::wait::{second, until},
-    descriptors::Held,
-    fault::{Row, many},
-    foreign::{Foreign, Verdict, tcx_chain},
-    observe::Observation,
-    room::{End, Room, join},
-    send::{self, Sink},
-    skip::has_tcx,
-    wait::{settle, wait_until},
+    bpf::{
+        descriptors::HeldObjects,
+        foreign_program::{ForeignProgram, Verdict, tcx_chain},
+        skip::has_tcx,
+    },
+    cli::{
+        fault_table::{Row, many},
+        observation::Observation,
+        wait::{second, settle, until, wait_until},
+    },
+    netns::{
+        End, TestNetns, join,
+        send::{self, Sink},
+    },
 };
 
 const SCENARIO: &str = "places";
@@ -33,7 +38,7 @@ const STEP: Duration = Duration::from_millis(5);
 const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// Sends to the far end, and waits until all has come.
-fn exchange(near: &Room, far: &Room, to: &End) -> u64 {
+fn exchange(near: &TestNetns, far: &TestNetns, to: &End) -> u64 {
     let sent = many(PACKETS);
     let mut sink = Sink::open(far.netns()).unwrap();
     send::datagrams(near.netns(), to.address, sent, 100).unwrap();
@@ -41,13 +46,17 @@ fn exchange(near: &Room, far: &Room, to: &End) -> u64 {
     sent
 }
 
-fn start(rooms: &[&Room]) -> Observation {
+fn start(rooms: &[&TestNetns]) -> Observation {
     let names = rooms.iter().map(|room| room.name()).collect();
     Observation::start(names, AttachOptions::default()).unwrap()
 }
 
 /// What is counted at the door that has this index in this room now.
-fn counted(netviz: &mut Observation, room: &Room, index: u32) -> Option<(DoorId, [Counts; 2])> {
+fn counted(
+    netviz: &mut Observation,
+    room: &TestNetns,
+    index: u32,
+) -> Option<(DoorId, [Counts; 2])> {
     let sample = netviz.sample();
     let here = Netns::Known(room.netns().id());
     let doors = sample.doors.into_iter();
@@ -58,7 +67,7 @@ fn counted(netviz: &mut Observation, room: &Room, index: u32) -> Option<(DoorId,
     Some((id, [door.ingress?, door.egress?]))
 }
 
-fn wait_for(netviz: &mut Observation, room: &Room, index: u32) -> (DoorId, [Counts; 2]) {
+fn wait_for(netviz: &mut Observation, room: &TestNetns, index: u32) -> (DoorId, [Counts; 2]) {
     let mut there = None;
     let limit = Duration::from_secs(30);
     let found = netviz.until(limit, |_, _| true).unwrap();
@@ -74,7 +83,7 @@ fn wait_for(netviz: &mut Observation, room: &Room, index: u32) -> (DoorId, [Coun
 
 /// The programs of netviz at both ends of a pair, which links alone hold. A filter goes with its device, and nothing
 /// of netviz's holds its program then: in clsact there are none.
-fn linked(ends: [(&Room, &End); 2]) -> Held {
+fn linked(ends: [(&TestNetns, &End); 2]) -> HeldObjects {
     let hooks = [Direction::Ingress, Direction::Egress];
     let chains = ends.into_iter().flat_map(|(room, end)| {
         hooks.map(|hook| tcx_chain(room.netns(), &end.name, hook).unwrap())
@@ -85,9 +94,9 @@ fn linked(ends: [(&Room, &End); 2]) -> Held {
         if has_tcx() { 4 } else { 0 },
         "{programs:?}"
     );
-    Held {
+    HeldObjects {
         programs: programs.into_iter().map(|(_, id)| id).collect(),
-        ..Held::default()
+        ..HeldObjects::default()
     }
 }
 
@@ -108,12 +117,12 @@ fn wait_until_gone(netviz: &mut Observation, doors: &[DoorId], limit: Duration) 
 /// The other side's namespace goes, and one comes that the kernel gives the same id.
 #[test]
 fn a_namespace_id_that_is_given_away_again() {
-    let near = Room::new().unwrap();
+    let near = TestNetns::new().unwrap();
     let mut netviz = start(&[&near]);
     let mut seen = Vec::new();
     let mut rows = (0, 0, 0);
     for round in 0..3 {
-        let far = Room::new().unwrap();
+        let far = TestNetns::new().unwrap();
         let ends = join(&near, &far, 1).unwrap();
         // Another interface, and so another door. Between the end of the one and what is told of it, the
         // next may be taken for the same for a moment; its counts are its own even so.
@@ -163,7 +172,7 @@ fn a_namespace_id_that_is_given_away_again() {
 /// With its namespace an interface goes, and its links within a second.
 #[test]
 fn a_namespace_that_is_deleted() {
-    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let ends = join(&near, &far, 1).unwrap();
     let mut netviz = start(&[&near]);
     let own = linked([(&near, &ends[0]), (&far, &ends[1])]);
@@ -191,7 +200,7 @@ fn a_namespace_that_is_deleted() {
 /// What Cilium's agent does to `lxc_health` when it is started again: the same name, another index.
 #[test]
 fn an_interface_that_is_made_anew_with_its_name() {
-    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let mut netviz = start(&[&near]);
     let (mut sent, mut received, mut seen) = (0, 0, 0);
     let (mut slowest, mut longest) = (Duration::ZERO, Duration::ZERO);
@@ -223,7 +232,7 @@ fn an_interface_that_is_made_anew_with_its_name() {
             address: address(2),
         };
         let hook = netviz::model::Direction::Egress;
-        let theirs = Foreign::clsact(near.netns(), &end.name, hook, Verdict::Ok).unwrap();
+        let theirs = ForeignProgram::clsact(near.netns(), &end.name, hook, Verdict::Ok).unwrap();
         let ((id, before), took) = until("it is counted", second(), || {
             netviz.until(STEP, |_, _| false).unwrap();
             counted(&mut netviz, &near, index).ok_or("it is not")
@@ -251,7 +260,7 @@ fn an_interface_that_is_made_anew_with_its_name() {
 /// The longest name there is, and one with every byte that the kernel allows, while the pair is up.
 #[test]
 fn a_name_of_15_bytes_and_back() {
-    let (near, far) = (Room::new().unwrap(), Room::new().unwrap());
+    let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let ends = join(&near, &far, 1).unwrap();
     let mut netviz = start(&[&near]);
     let rename = |name: &str| {
@@ -267,7 +276,7 @@ fn a_name_of_15_bytes_and_back() {
     for name in ["veth0123456789a", "veth1"] {
         match rename(name) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                netviz_tests::skip::because("this kernel renames no interface that is up");
+                netviz_tests::bpf::skip::because("this kernel renames no interface that is up");
                 return;
             }
             renamed => renamed.unwrap(),

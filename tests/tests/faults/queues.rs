@@ -16,11 +16,15 @@ use netlink_packet_route::{
 };
 use netviz::model::Counts;
 use netviz_tests::{
-    fault::{Row, many},
-    room::Room,
-    send::{self, HEADERS, Sink},
-    skip,
-    wait::{settle, wait_until},
+    bpf::skip,
+    cli::{
+        fault_table::{Row, many},
+        wait::{settle, wait_until},
+    },
+    netns::{
+        TestNetns,
+        send::{self, HEADERS, Sink},
+    },
 };
 
 use crate::pair::{ARRIVAL, Pair};
@@ -28,7 +32,7 @@ use crate::pair::{ARRIVAL, Pair};
 const SCENARIO: &str = "queues";
 
 /// A token bucket of 10 kB/s with room for two packets, by the kernel's ABI (`TCA_TBF_PARMS`).
-fn slow_down(room: &Room, index: u32) -> io::Result<()> {
+fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
     const PARAMETERS: u16 = 1;
     const BURST: u16 = 6;
     const ETHERNET: u8 = 1;
@@ -127,7 +131,7 @@ fn an_end_that_is_down() {
 }
 
 /// `ETHTOOL_S*` of one feature.
-fn feature(room: &Room, name: &str, command: u32, on: bool) -> io::Result<()> {
+fn feature(room: &TestNetns, name: &str, command: u32, on: bool) -> io::Result<()> {
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
     room.run(|| {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;

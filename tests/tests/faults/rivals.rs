@@ -14,15 +14,20 @@ use netviz::{
     sys::netlink::Netlink,
 };
 use netviz_tests::{
-    cli::wait::{looked, second},
-    fault::{Counted, Row, is_emulated, many, side_by_side},
-    filters::{self, delete, delete_clsact},
-    foreign::{self, Foreign, Verdict},
-    observe::Observation,
-    room::{End, Room},
-    site::{Fate, Site},
-    skip,
-    wait::patience,
+    bpf::{
+        filters::{self, delete, delete_clsact},
+        foreign_program::{self, ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{
+        fault_table::{Counted, Row, is_emulated, many, side_by_side},
+        observation::Observation,
+        wait::{looked, patience, second},
+    },
+    netns::{
+        End, TestNetns,
+        traffic_fixture::{Outcome, TrafficFixture},
+    },
 };
 
 const SCENARIO: &str = "rivals";
@@ -40,9 +45,9 @@ const STEADY: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy)]
 enum Deed {
     /// With what they had there, behind netviz.
-    Beside(fn(&Hook<'_>, Foreign) -> Foreign),
+    Beside(fn(&Hook<'_>, ForeignProgram) -> ForeignProgram),
     /// Where netviz was alone.
-    Alone(fn(&Hook<'_>) -> Foreign),
+    Alone(fn(&Hook<'_>) -> ForeignProgram),
 }
 
 /// Whether netviz keeps its place.
@@ -57,13 +62,13 @@ enum Place {
 
 /// Where it is done.
 struct Hook<'a> {
-    room: &'a Room,
+    room: &'a TestNetns,
     end: &'a End,
     direction: Direction,
 }
 
 impl<'a> Hook<'a> {
-    fn of(site: &'a Site, direction: Direction) -> Self {
+    fn of(site: &'a TrafficFixture, direction: Direction) -> Self {
         let (room, end) = site.place(direction);
         Self {
             room,
@@ -77,7 +82,7 @@ impl<'a> Hook<'a> {
     }
 
     /// Of somebody who came before netviz.
-    fn first_comer(&self, mode: AttachMode) -> Foreign {
+    fn first_comer(&self, mode: AttachMode) -> ForeignProgram {
         match mode {
             AttachMode::Tcx => self.tcx(LinkOrder::last()),
             AttachMode::Clsact => self.filter((1, 1)),
@@ -96,7 +101,7 @@ impl<'a> Hook<'a> {
     fn remove_netviz(&self, mode: AttachMode) {
         assert!(self.is_own_first(mode));
         match mode {
-            AttachMode::Tcx => foreign::detach_link_of(self.chain()[0].1).unwrap(),
+            AttachMode::Tcx => foreign_program::detach_link_of(self.chain()[0].1).unwrap(),
             AttachMode::Clsact => {
                 let own = &self.filters()[0];
                 self.delete((own.priority, own.handle));
@@ -104,14 +109,14 @@ impl<'a> Hook<'a> {
         }
     }
 
-    fn filter(&self, rank: (u16, u32)) -> Foreign {
+    fn filter(&self, rank: (u16, u32)) -> ForeignProgram {
         let name = &self.end.name;
-        Foreign::filter(self.room.netns(), name, self.direction, Verdict::Ok, rank).unwrap()
+        ForeignProgram::filter(self.room.netns(), name, self.direction, Verdict::Ok, rank).unwrap()
     }
 
-    fn tcx(&self, order: LinkOrder) -> Foreign {
+    fn tcx(&self, order: LinkOrder) -> ForeignProgram {
         let name = &self.end.name;
-        Foreign::tcx(self.room.netns(), name, self.direction, Verdict::Ok, order).unwrap()
+        ForeignProgram::tcx(self.room.netns(), name, self.direction, Verdict::Ok, order).unwrap()
     }
 
     /// As the kernel lists them.
@@ -124,7 +129,7 @@ impl<'a> Hook<'a> {
     }
 
     fn chain(&self) -> Vec<(String, u32)> {
-        foreign::tcx_chain(self.room.netns(), &self.end.name, self.direction).unwrap()
+        foreign_program::tcx_chain(self.room.netns(), &self.end.name, self.direction).unwrap()
     }
 
     fn filters(&self) -> Vec<filters::Filter> {
@@ -138,7 +143,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
         Place::Kept,
         Deed::Beside(|hook, _| {
             let (netns, name) = (hook.room.netns(), &hook.end.name);
-            Foreign::replace(netns, name, hook.direction, Verdict::Ok, (1, 1)).unwrap()
+            ForeignProgram::replace(netns, name, hook.direction, Verdict::Ok, (1, 1)).unwrap()
         }),
     ),
     (
@@ -286,12 +291,17 @@ pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), 
 }
 
 /// All packets are received, seen by the other, and counted.
-fn check(site: &Site, hook: &Hook<'_>, theirs: &Foreign, netviz: &mut Observation) -> (u64, Fate) {
+fn check(
+    site: &TrafficFixture,
+    hook: &Hook<'_>,
+    theirs: &ForeignProgram,
+    netviz: &mut Observation,
+) -> (u64, Outcome) {
     let sent = many(PACKETS);
-    let expected = Fate {
+    let expected = Outcome {
         received: sent,
         seen: sent,
-        ..Fate::default()
+        ..Outcome::default()
     };
     let before = site.counted(netviz, hook.direction);
     let fate = site.fate_of(sent, theirs, expected);
@@ -359,7 +369,7 @@ fn is_taken_again(
 }
 
 fn run(mode: AttachMode, direction: Direction, (what, place, deed): (&str, Place, Deed)) {
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let hook = Hook::of(&site, direction);
     let theirs = match deed {
         Deed::Beside(_) => Some(hook.first_comer(mode)),
@@ -433,7 +443,7 @@ fn at_tcx() {
 /// is `attach::a_link_that_is_detached_again_and_again_is_left_for_a_minute`.
 #[test]
 fn a_fight_for_a_filter_ends() {
-    let site = Site::new();
+    let site = TrafficFixture::new();
     let hook = Hook::of(&site, Direction::Ingress);
     let theirs = hook.filter((1, 1));
     let mut netviz = site.observe(hook.direction, AttachMode::Clsact);
@@ -460,10 +470,10 @@ fn a_fight_for_a_filter_ends() {
         sample.doors[&id].epoch > 3
     });
     assert!(!again.unwrap(), "a fourth time within a minute");
-    let expected = Fate {
+    let expected = Outcome {
         received: FEW,
         seen: FEW,
-        ..Fate::default()
+        ..Outcome::default()
     };
     let fate = site.fate_of(FEW, &theirs, expected);
     assert_eq!(fate, expected);

@@ -10,15 +10,18 @@ use std::{
 
 use netviz::model::Direction;
 use netviz_tests::{
-    binary::{self, Running},
-    descriptors::Held,
-    fault::{Row, many},
-    filters::{self, Filter, Qdisc},
-    flow::Flow,
-    foreign::{self, Foreign, Verdict},
-    room::{End, Room, join},
-    skip,
-    wait::wait_until,
+    bpf::{
+        descriptors::HeldObjects,
+        filters::{self, Filter, Qdisc},
+        foreign_program::{self, ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{
+        binary::{self, Running},
+        fault_table::{Row, many},
+        wait::wait_until,
+    },
+    netns::{End, TestNetns, join, steady_traffic::SteadyTraffic},
 };
 use nix::{
     sys::signal::{SigHandler, Signal, kill, signal},
@@ -32,9 +35,9 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Two rooms, and a pair between them with somebody else's filters at each hook.
 struct Place {
-    rooms: [Room; 2],
+    rooms: [TestNetns; 2],
     ends: [End; 2],
-    _foreign: Vec<Foreign>,
+    _foreign: Vec<ForeignProgram>,
 }
 
 /// What stands at one hook, and the qdiscs of its interface.
@@ -44,11 +47,12 @@ type Standing = Vec<Hook>;
 
 impl Place {
     fn new() -> Self {
-        let rooms = [Room::new().unwrap(), Room::new().unwrap()];
+        let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
         let ends = join(&rooms[0], &rooms[1], 1).unwrap();
         let foreign = rooms.iter().zip(&ends).flat_map(|(room, end)| {
-            DIRECTIONS
-                .map(|hook| Foreign::clsact(room.netns(), &end.name, hook, Verdict::Ok).unwrap())
+            DIRECTIONS.map(|hook| {
+                ForeignProgram::clsact(room.netns(), &end.name, hook, Verdict::Ok).unwrap()
+            })
         });
         let _foreign = foreign.collect();
         Self {
@@ -65,7 +69,7 @@ impl Place {
                 let mut netlink = room.netlink().unwrap();
                 (
                     filters::filters(&mut netlink, end.index, hook).unwrap(),
-                    foreign::tcx_chain(room.netns(), &end.name, hook).unwrap(),
+                    foreign_program::tcx_chain(room.netns(), &end.name, hook).unwrap(),
                     filters::qdiscs(&mut netlink, end.index).unwrap(),
                 )
             })
@@ -74,7 +78,7 @@ impl Place {
     }
 
     fn start(&self, mode: &str) -> Running {
-        let names = self.rooms.each_ref().map(Room::name);
+        let names = self.rooms.each_ref().map(TestNetns::name);
         let mut command = Command::new(binary::netviz().unwrap());
         command
             .args(["doors", "--netns", &names.join(","), "--include", "veth*"])
@@ -121,7 +125,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
         own(&now) == 4 && handles(&now).is_disjoint(&left)
     });
     assert!(attached, "{left:?}: {:?}", place.standing());
-    let held = Held::by_child(pid);
+    let held = HeldObjects::by_child(pid);
     assert!(held.maps.len() >= 2, "{held:?}");
     kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
     let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
@@ -134,7 +138,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
 fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     let place = Place::new();
     let before = place.standing();
-    let flow = Flow::start(&place.rooms[0], &place.rooms[1], &place.ends[1]);
+    let flow = SteadyTraffic::start(&place.rooms[0], &place.rooms[1], &place.ends[1]);
     for number in 1..=rounds {
         round(&place, mode, signal);
         let now = place.standing();

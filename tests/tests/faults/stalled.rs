@@ -10,10 +10,12 @@ use std::{
 };
 
 use netviz_tests::{
-    binary::{self, Running},
-    cli::wait::second,
-    fault::{Row, many},
-    room::{Room, add_pair, delete_group, set_group},
+    cli::{
+        binary::{self, Running},
+        fault_table::{Row, many},
+        wait::second,
+    },
+    netns::{TestNetns, add_pair, delete_group, set_group},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -60,7 +62,7 @@ fn wait_for(
 
 #[test]
 fn what_a_stalled_reader_missed_is_shown() {
-    let room = Room::new().unwrap();
+    let room = TestNetns::new().unwrap();
     let mut netlink = room.netlink().unwrap();
     add_pair(&mut netlink, 11).unwrap();
     let mut command = Command::new(binary::netviz().unwrap());

@@ -15,14 +15,17 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    cli::wait::looked,
-    fault::{Counted, Row, many, side_by_side},
-    filters::{delete, filters},
-    foreign::{self, Foreign, Verdict},
-    observe::Observation,
-    site::{Fate, Site, cases},
-    skip,
-    wait::settle,
+    bpf::{
+        filters::{delete, filters},
+        foreign_program::{self, ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{
+        fault_table::{Counted, Row, many, side_by_side},
+        observation::Observation,
+        wait::{looked, settle},
+    },
+    netns::traffic_fixture::{Outcome, TrafficFixture, cases},
 };
 
 use crate::rivals::assert_gap;
@@ -41,8 +44,8 @@ struct Case {
     mode: AttachMode,
     direction: Direction,
     verdict: Verdict,
-    expected: Fate,
-    site: Site,
+    expected: Outcome,
+    site: TrafficFixture,
 }
 
 impl Case {
@@ -59,39 +62,39 @@ impl Case {
     }
 
     /// As Cilium comes to a hook, and behind whatever is there in tcx.
-    fn foreign_behind(&self) -> Foreign {
+    fn foreign_behind(&self) -> ForeignProgram {
         let (room, end) = self.site.place(self.direction);
         let (netns, name) = (room.netns(), &end.name);
         match self.mode {
             AttachMode::Tcx => {
                 let order = LinkOrder::last();
-                Foreign::tcx(netns, name, self.direction, self.verdict, order).unwrap()
+                ForeignProgram::tcx(netns, name, self.direction, self.verdict, order).unwrap()
             }
             AttachMode::Clsact => {
-                Foreign::clsact(netns, name, self.direction, self.verdict).unwrap()
+                ForeignProgram::clsact(netns, name, self.direction, self.verdict).unwrap()
             }
         }
     }
 
     /// One that goes ahead of netviz, for the so manieth time.
-    fn foreign_ahead(&self, time: u32) -> Foreign {
+    fn foreign_ahead(&self, time: u32) -> ForeignProgram {
         let (room, end) = self.site.place(self.direction);
         let (netns, name) = (room.netns(), &end.name);
         match self.mode {
             AttachMode::Tcx => {
                 let order = LinkOrder::first();
-                Foreign::tcx(netns, name, self.direction, self.verdict, order).unwrap()
+                ForeignProgram::tcx(netns, name, self.direction, self.verdict, order).unwrap()
             }
             // A later filter of one priority comes first.
             AttachMode::Clsact => {
                 let place = (1, 1 + time);
-                Foreign::filter(netns, name, self.direction, self.verdict, place).unwrap()
+                ForeignProgram::filter(netns, name, self.direction, self.verdict, place).unwrap()
             }
         }
     }
 
     /// Takes away the one that went ahead for the so manieth time, or at first was behind.
-    fn remove(&self, foreign: Foreign, time: u32) {
+    fn remove(&self, foreign: ForeignProgram, time: u32) {
         // The link goes with this value, a filter does not.
         drop(foreign);
         if self.mode == AttachMode::Clsact {
@@ -112,7 +115,7 @@ impl Case {
         let (room, end) = self.site.place(self.direction);
         match self.mode {
             AttachMode::Tcx => {
-                let chain = foreign::tcx_chain(room.netns(), &end.name, self.direction);
+                let chain = foreign_program::tcx_chain(room.netns(), &end.name, self.direction);
                 chain.unwrap().into_iter().map(|(name, _)| name).collect()
             }
             AttachMode::Clsact => {
@@ -152,7 +155,7 @@ impl Case {
         );
     }
 
-    fn behind(&self, netviz: &mut Observation, foreign: &Foreign, sent: u64) {
+    fn behind(&self, netviz: &mut Observation, foreign: &ForeignProgram, sent: u64) {
         let name = self.name("behind");
         let fate = self.site.fate_of(sent, foreign, self.expected);
         let counted = self.site.counted(netviz, self.direction);
@@ -162,7 +165,12 @@ impl Case {
         assert_eq!(self.sample(netviz).epoch, 0, "{name}");
     }
 
-    fn ahead(&self, netviz: &mut Observation, foreign: &Foreign, (sent, begun): (u64, Instant)) {
+    fn ahead(
+        &self,
+        netviz: &mut Observation,
+        foreign: &ForeignProgram,
+        (sent, begun): (u64, Instant),
+    ) {
         let before = self.site.counted(netviz, self.direction);
         let name = self.name("ahead, until it is noticed");
         // Until it is, and while netviz takes its place again, nothing is lost.
@@ -217,7 +225,11 @@ impl Case {
     }
 
     /// Goes ahead again until netviz leaves it at that; the one that stays there.
-    fn until_given_up(&self, netviz: &mut Observation, mut ahead: Foreign) -> Foreign {
+    fn until_given_up(
+        &self,
+        netviz: &mut Observation,
+        mut ahead: ForeignProgram,
+    ) -> ForeignProgram {
         for time in 2..=4 {
             self.remove(ahead, time - 1);
             let begun = Instant::now();
@@ -235,7 +247,12 @@ impl Case {
     }
 
     /// What the one ahead does happens; netviz counts what that one lets through to it, and says that it is not all.
-    fn given_up(&self, netviz: &mut Observation, foreign: &Foreign, (sent, begun): (u64, Instant)) {
+    fn given_up(
+        &self,
+        netviz: &mut Observation,
+        foreign: &ForeignProgram,
+        (sent, begun): (u64, Instant),
+    ) {
         let name = self.name("ahead, and stays");
         let before = self.site.counted(netviz, self.direction);
         let fate = self.site.fate_of(sent, foreign, self.expected);
@@ -290,7 +307,7 @@ fn run_all(mode: AttachMode) {
             direction,
             verdict,
             expected,
-            site: Site::new(),
+            site: TrafficFixture::new(),
         })
         .collect();
     for some in cases.chunks(side_by_side()) {

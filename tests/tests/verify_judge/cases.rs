@@ -12,9 +12,11 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    oracle::{self, Case},
-    paths::{HOP, crossing, door, walked},
-    town::Town,
+    builders::paths::{HOP, crossing, door, walked},
+    cilium::{
+        oracle::{self, Case},
+        oracle_cluster::OracleCluster,
+    },
 };
 
 pub(super) const SENT: u32 = 10;
@@ -33,7 +35,7 @@ impl Scene {
     /// The first case of this name in a mode of the oracle, walked as expected.
     pub(super) fn new(mode: &str, name: &str) -> Self {
         let cases = oracle::cases(mode).unwrap();
-        let town = Town::of(&cases, mode.parse().unwrap());
+        let town = OracleCluster::of(&cases, mode.parse().unwrap());
         let case: &Case = cases.iter().find(|case| case.name == name).unwrap();
         let expectation = town.expectation(case, None);
         Self {

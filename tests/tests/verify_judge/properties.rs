@@ -12,9 +12,11 @@ use netviz::{
     },
 };
 use netviz_tests::{
-    oracle,
-    paths::{HOP, walked},
-    town::{MODES, Town},
+    builders::paths::{HOP, walked},
+    cilium::{
+        oracle,
+        oracle_cluster::{MODES, OracleCluster},
+    },
 };
 
 const SENT: u32 = 6;
@@ -23,7 +25,7 @@ const WAYS: [Way; 2] = [Way::Request, Way::Reply];
 /// One case of one mode.
 struct Case {
     name: String,
-    town: Town,
+    town: OracleCluster,
     route: Route,
     expectation: Expectation,
 }
@@ -64,7 +66,7 @@ fn cases() -> Vec<Case> {
     for (folder, mode) in MODES {
         let cases = oracle::cases(folder).unwrap();
         for case in &cases {
-            let town = Town::of(&cases, mode.parse().unwrap());
+            let town = OracleCluster::of(&cases, mode.parse().unwrap());
             all.push(Case {
                 name: format!("{folder}: {}", case.name),
                 expectation: town.expectation(case, None),

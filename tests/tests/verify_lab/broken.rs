@@ -5,8 +5,8 @@ use netviz::{
     sys::netlink::NewRoute,
 };
 use netviz_tests::{
-    plant::{delete_route, set_down},
-    verdicts::{Said, verify},
+    cli::verify::{VerifyOutput, verify},
+    netns::net_faults::{delete_route, set_down},
 };
 
 use super::site::{Site, arrived, expect, expect_lost};
@@ -140,7 +140,7 @@ fn no_route_in_the_pod(site: &Site, a: &Pod) {
         0,
     )
     .unwrap();
-    let said: Said = expect(site.across(&[]), "lost");
+    let said: VerifyOutput = expect(site.across(&[]), "lost");
     assert!(said.crossed("request").is_empty(), "{:#}", said.json);
     assert!(said.causes().contains("no route"), "{}", said.causes());
 }

@@ -22,11 +22,12 @@ use netviz::{
 };
 use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{
-    foreign::{Foreign, Verdict},
-    relay::Relay,
-    send, skip, stats,
-    verdicts::asked,
-    wait::wait_until,
+    bpf::{
+        foreign_program::{ForeignProgram, Verdict},
+        skip,
+    },
+    cli::{verify::asked, wait::wait_until},
+    netns::{reordering_link::ReorderingLink, send, stats},
 };
 
 use super::site::{Site, arrived, expect};
@@ -53,7 +54,7 @@ pub(super) fn doubled_and_swapped(mode: Mode) {
 fn doubled(site: &Site) {
     let [own, far] = site.nodes();
     let clone = Verdict::Clone(far.wire.index);
-    let _foreign = Foreign::tcx(
+    let _foreign = ForeignProgram::tcx(
         &site.lab.wire().unwrap(),
         &own.wire.name,
         Direction::Ingress,
@@ -74,7 +75,7 @@ fn doubled(site: &Site) {
 fn swapped(site: &Site) {
     let [own, far] = site.nodes();
     let wire = site.lab.wire().unwrap();
-    let _foreign = Foreign::tcx(
+    let _foreign = ForeignProgram::tcx(
         &wire,
         &own.wire.name,
         Direction::Ingress,
@@ -82,7 +83,7 @@ fn swapped(site: &Site) {
         LinkOrder::first(),
     )
     .unwrap();
-    let _relay = Relay::start(&wire, own.wire.index, far.wire.index).unwrap();
+    let _relay = ReorderingLink::start(&wire, own.wire.index, far.wire.index).unwrap();
     let said = expect(site.across(&[]), "verified");
     assert_eq!(arrived(&said), (Some(4), Some(4)));
     let notes = said.json["notes"].to_string();

@@ -2,8 +2,8 @@
 
 use aya::programs::LinkOrder;
 use netviz::{lab::Mode, model::Direction};
-use netviz_tests::{
-    foreign::{Foreign, Verdict},
+use netviz_tests::bpf::{
+    foreign_program::{ForeignProgram, Verdict},
     skip,
 };
 
@@ -14,7 +14,7 @@ const TOO_MANY: usize = 100;
 
 /// Each plants one fault, looks, and takes it away again.
 pub(super) fn programs_that_end_packets(mode: Mode) {
-    // Foreign programs are planted in tcx, from where they can be taken away again.
+    // ForeignProgram programs are planted in tcx, from where they can be taken away again.
     if skip::without_tcx() {
         return;
     }
@@ -107,7 +107,7 @@ pub(super) fn doors_that_are_hidden(mode: Mode) {
     let netns = site.lab.netns(node).unwrap();
     let another = |_| {
         let first = LinkOrder::first();
-        Foreign::tcx(&netns, device, Direction::Ingress, Verdict::Next, first).ok()
+        ForeignProgram::tcx(&netns, device, Direction::Ingress, Verdict::Next, first).ok()
     };
     let full: Vec<_> = (0..TOO_MANY).map_while(another).collect();
     assert!(full.len() < TOO_MANY);

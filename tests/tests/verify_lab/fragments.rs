@@ -2,7 +2,7 @@
 //! or not at all.
 
 use netviz::lab::Mode;
-use netviz_tests::{plant::set_mtu, verdicts::Said};
+use netviz_tests::{cli::verify::VerifyOutput, netns::net_faults::set_mtu};
 
 use super::site::{Site, arrived, expect, expect_lost};
 
@@ -85,7 +85,7 @@ fn without_df(site: &Site) {
 
 /// All come through, and what cannot be recognised is hidden: not lost there, and not passed by.
 #[track_caller]
-fn expect_hidden(said: Said, door: &str, largest: &str) {
+fn expect_hidden(said: VerifyOutput, door: &str, largest: &str) {
     let said = expect(said, "unclear");
     assert_eq!(arrived(&said).0, Some(4), "{:#}", said.json);
     let row = said.row("request", door).unwrap();

@@ -6,7 +6,10 @@ use std::{
 };
 
 use netviz::lab::{Lab, Mode, Options};
-use netviz_tests::{cli::netviz::looking_at, fault::is_emulated, skip};
+use netviz_tests::{
+    bpf::skip,
+    cli::{fault_table::is_emulated, netviz::looking_at},
+};
 use serde_json::Value;
 
 use super::site::{Site, arrived, expect};

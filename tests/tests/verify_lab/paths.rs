@@ -1,7 +1,7 @@
 //! Packets that come to where they should.
 
 use netviz::lab::Mode;
-use netviz_tests::verdicts::{Said, verify};
+use netviz_tests::cli::verify::{VerifyOutput, verify};
 
 use super::site::{Site, arrived, expect};
 
@@ -110,7 +110,7 @@ pub(super) fn names(mode: Mode) {
     let [a, ..] = site.pods();
     let own = a.address.to_string();
     let unknown = |from: &str, near: &str| {
-        let said: Said = verify(&site.lab, &[from, &own]);
+        let said: VerifyOutput = verify(&site.lab, &[from, &own]);
         assert_eq!(said.code, Some(2));
         assert!(said.stderr.contains(near), "{}", said.stderr);
     };

@@ -2,9 +2,11 @@
 
 use netviz::lab::{Mode, Pod, SERVICE, SERVICE_TCP_PORT, UDP_PORT};
 use netviz_tests::{
-    api::ApiServer,
-    fault::is_emulated,
-    verdicts::{Said, verify},
+    builders::api_server::ApiServer,
+    cli::{
+        fault_table::is_emulated,
+        verify::{VerifyOutput, verify},
+    },
 };
 use serde_json::json;
 
@@ -69,7 +71,7 @@ fn as_the_backend(site: &Site, from: &Pod, asked: &[[&str; 3]]) {
 fn unknown(site: &Site, from: &Pod, config: &str) {
     let from = from.address.to_string();
     let refused = |name: &str, words: &str| {
-        let said: Said = verify(&site.lab, &[&from, name, "--kubeconfig", config]);
+        let said: VerifyOutput = verify(&site.lab, &[&from, name, "--kubeconfig", config]);
         assert_eq!(said.code, Some(2), "{:#}", said.json);
         assert!(said.stderr.contains(words), "{}", said.stderr);
     };

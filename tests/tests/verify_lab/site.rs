@@ -7,8 +7,8 @@ use netviz::{
     sys::netlink::Netlink,
 };
 use netviz_tests::{
-    foreign::{Foreign, Verdict},
-    verdicts::{Said, verify},
+    bpf::foreign_program::{ForeignProgram, Verdict},
+    cli::verify::{VerifyOutput, verify},
 };
 
 pub(super) struct Site {
@@ -49,7 +49,7 @@ impl Site {
     }
 
     /// From pod A to pod C of the other node.
-    pub(super) fn across(&self, words: &[&str]) -> Said {
+    pub(super) fn across(&self, words: &[&str]) -> VerifyOutput {
         let [a, _, c] = self.pods();
         let (a, c) = (a.address.to_string(), c.address.to_string());
         verify(&self.lab, &[&[a.as_str(), c.as_str()], words].concat())
@@ -62,9 +62,9 @@ impl Site {
         device: &str,
         direction: Direction,
         verdict: Verdict,
-    ) -> Foreign {
+    ) -> ForeignProgram {
         let netns = self.lab.netns(place).unwrap();
-        Foreign::tcx(&netns, device, direction, verdict, LinkOrder::first()).unwrap()
+        ForeignProgram::tcx(&netns, device, direction, verdict, LinkOrder::first()).unwrap()
     }
 
     pub(super) fn netlink(&self, place: &impl Place) -> Netlink {
@@ -74,7 +74,7 @@ impl Site {
 
 /// Checks the verdict, and gives back the rest.
 #[track_caller]
-pub(super) fn expect(said: Said, verdict: &str) -> Said {
+pub(super) fn expect(said: VerifyOutput, verdict: &str) -> VerifyOutput {
     let code = match verdict {
         "verified" => 0,
         "unclear" => 2,
@@ -92,7 +92,7 @@ pub(super) fn expect(said: Said, verdict: &str) -> Said {
 
 /// That packets were last seen at `door` (`▼ eth0`) on the way there.
 #[track_caller]
-pub(super) fn expect_lost(said: Said, door: &str) -> Said {
+pub(super) fn expect_lost(said: VerifyOutput, door: &str) -> VerifyOutput {
     let said = expect(said, "lost");
     let last = format!("{door} of the request");
     assert_eq!(
@@ -106,7 +106,7 @@ pub(super) fn expect_lost(said: Said, door: &str) -> Said {
 }
 
 /// How many came to B, and how many answers A got.
-pub(super) fn arrived(said: &Said) -> (Option<u64>, Option<u64>) {
+pub(super) fn arrived(said: &VerifyOutput) -> (Option<u64>, Option<u64>) {
     let number = |name: &str| said.json[name].as_u64();
     (number("delivered"), number("replied"))
 }

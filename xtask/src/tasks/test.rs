@@ -14,7 +14,7 @@ use crate::{
     setup,
 };
 
-/// As `netviz_tests::mangle` calls it.
+/// As `netviz_tests::builders::fuzz` calls it.
 const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
 /// For each parser, where time is no object.
 const FUZZ_SECONDS: &str = "600";
@@ -27,7 +27,7 @@ const RUNS: &str = "100";
 /// The same: how many pods send to all others.
 const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
 const PODS: &str = "100";
-/// As `netviz_tests::fault` calls it.
+/// As `netviz_tests::cli::fault_table` calls it.
 const FAULTS_VARIABLE: &str = "NETVIZ_FAULTS";
 
 /// What takes long, and how long where it may.

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use netviz::lab::{Lab, Options};
 use netviz_tests::{
-    binary::{self, Running},
-    room::pairs,
+    cli::binary::{self, Running},
+    netns::pairs,
 };
 
 use crate::figure::Figure;

@@ -9,9 +9,9 @@ use aya::{
 };
 use netviz::sys::objects;
 use netviz_ebpf::TCX_NEXT;
-use netviz_tests::{
-    counting::{Counting, DIRECTIONS},
+use netviz_tests::bpf::{
     frames,
+    prog_test::count::{CountTest, DIRECTIONS},
 };
 
 use crate::figure::{Figure, median};
@@ -26,7 +26,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         .context("netviz_empty")?
         .try_into()?;
     empty.load()?;
-    let mut counting = Counting::load(objects::COUNT)?;
+    let mut counting = CountTest::load(objects::COUNT)?;
     for direction in DIRECTIONS {
         let counting = counting.program(direction)?;
         let [mut ours, mut nothing] = [Vec::new(), Vec::new()];

@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use netviz_tests::{binary, cli::terminal::Terminal, descriptors::Held, room::pairs};
+use netviz_tests::{
+    bpf::descriptors::HeldObjects,
+    cli::{binary, terminal::Terminal},
+    netns::pairs,
+};
 
 use crate::{figure::Figure, steady::processor_time};
 
@@ -27,7 +31,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         .env("TERM", "xterm-256color");
     let mut terminal = Terminal::start(command, 120, 40);
     let pid = terminal.child.id();
-    let attached = || Held::by(pid).links.len();
+    let attached = || HeldObjects::by(pid).links.len();
     let start = Instant::now();
     while !terminal.screen().contains("attaching: ") {
         ensure!(start.elapsed() < ATTACH_LIMIT, "no screen");

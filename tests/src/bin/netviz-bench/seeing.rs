@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use netviz::sys::objects;
-use netviz_tests::{
-    counting::{Counting, DIRECTIONS},
-    seeing::Seeing,
+use netviz_tests::bpf::prog_test::{
+    count::{CountTest, DIRECTIONS},
+    see::SeeTest,
 };
 
 use crate::{
@@ -18,8 +18,8 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         (false, "looking for probes"),
         (true, "looking for SYNs and answers"),
     ] {
-        let mut seeing = Seeing::load(objects::SEE, tcp)?;
-        let mut counting = Counting::load(objects::COUNT)?;
+        let mut seeing = SeeTest::load(objects::SEE, tcp)?;
+        let mut counting = CountTest::load(objects::COUNT)?;
         for direction in DIRECTIONS {
             let seeing = seeing.program(direction)?;
             let counting = counting.program(direction)?;

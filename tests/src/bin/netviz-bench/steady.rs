@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use netviz_tests::{
-    binary::{self, Running},
-    descriptors::Held,
-    room::pairs,
+    bpf::descriptors::HeldObjects,
+    cli::binary::{self, Running},
+    netns::pairs,
 };
 
 use crate::figure::Figure;
@@ -31,7 +31,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         let running = Running::start(&mut command)?;
         let pid = running.0.id();
         let start = Instant::now();
-        while Held::by(pid).links.len() < 2 * DOORS {
+        while HeldObjects::by(pid).links.len() < 2 * DOORS {
             ensure!(start.elapsed() < ATTACH_LIMIT, "not attached to all doors");
             thread::sleep(Duration::from_millis(200));
         }

@@ -1,0 +1,265 @@
+//! A copy of the object that follows two addresses, run on crafted frames (`BPF_PROG_TEST_RUN`).
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf, EbpfLoader, TestRun as _,
+    maps::{Array, MapData, PerCpuArray, RingBuf},
+    programs::{SchedClassifier, TestRunOptions},
+};
+use netviz::model::Direction;
+use netviz_ebpf::{
+    TCX_NEXT,
+    crossing::IS_EGRESS,
+    follow::{
+        FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, IS_OUTER, IS_REPLY, PACE_MAP, PASSED_MAP,
+        Pace, Passed, SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Traffic, UNTOLD_MAP, is_chosen,
+    },
+};
+
+use crate::bpf::{
+    frames::{self, Frame, packets},
+    prog_test::count::{DIRECTIONS, is_refused},
+};
+
+/// More than the ring buffer has room for.
+const TOO_MANY: u32 = 5_000;
+
+/// A copy, and what it says.
+pub struct FollowTest {
+    object: Ebpf,
+    ring: RingBuf<MapData>,
+    untold: PerCpuArray<MapData, u64>,
+    pace: Array<MapData, Pace>,
+    traffic: PerCpuArray<MapData, Traffic>,
+}
+
+/// All packets of the two addresses, as often as they like.
+#[must_use]
+pub fn everything() -> Sought {
+    Sought {
+        from: packets::A,
+        to: packets::B,
+        family: 4,
+        ..Sought::default()
+    }
+}
+
+impl FollowTest {
+    /// A copy that looks from now on.
+    pub fn load(object: &[u8], sought: &Sought) -> Result<Self> {
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        loader.override_global(SOUGHT_GLOBAL, sought, true);
+        let mut object = loader.load(object)?;
+        let mut map = |name| object.take_map(name).context(name);
+        let (ring, untold) = (map(PASSED_MAP)?, map(UNTOLD_MAP)?);
+        let (pace, traffic) = (map(PACE_MAP)?, map(TRAFFIC_MAP)?);
+        for direction in DIRECTIONS {
+            program(&mut object, direction)?.load()?;
+        }
+        let mut following = Self {
+            object,
+            ring: RingBuf::try_from(ring)?,
+            untold: PerCpuArray::try_from(untold)?,
+            pace: Array::try_from(pace)?,
+            traffic: PerCpuArray::try_from(traffic)?,
+        };
+        following.set(Pace {
+            until: u64::MAX,
+            end: u64::MAX,
+            ..Pace::default()
+        })?;
+        Ok(following)
+    }
+
+    /// Says when to look.
+    pub fn set(&mut self, pace: Pace) -> Result<()> {
+        Ok(self.pace.set(0, pace, 0)?)
+    }
+
+    /// Shows it a frame.
+    pub fn run(&mut self, direction: Direction, frame: &[u8], repeat: u32) -> Result<i32> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = program(&mut self.object, direction)?.test_run(options)?;
+        Ok(result.return_value.cast_signed())
+    }
+
+    /// What was told since the last time.
+    pub fn take(&mut self) -> Vec<Passed> {
+        let mut told = Vec::new();
+        while let Some(entry) = self.ring.next() {
+            told.extend(Passed::read(&entry));
+        }
+        told
+    }
+
+    /// How many were chosen and could not be told of.
+    pub fn untold(&self) -> Result<u64> {
+        Ok(self.untold.get(&0, 0)?.iter().sum())
+    }
+
+    /// One in two to this power is told of.
+    pub fn level(&self) -> Result<u64> {
+        Ok(self.pace.get(&0, 0)?.level)
+    }
+
+    /// Packets of both hooks, there and back.
+    pub fn counted(&self) -> Result<[u64; 2]> {
+        let each = self.traffic.get(&0, 0)?;
+        let of = |way: usize| {
+            let packets = each
+                .iter()
+                .map(|one| one.ingress[way].packets + one.egress[way].packets);
+            packets.sum()
+        };
+        Ok([of(0), of(1)])
+    }
+}
+
+fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier> {
+    let name = match direction {
+        Direction::Ingress => FOLLOW_INGRESS_PROGRAM,
+        Direction::Egress => FOLLOW_EGRESS_PROGRAM,
+    };
+    Ok(object.program_mut(name).context(name)?.try_into()?)
+}
+
+/// The whole contract: `TCX_NEXT` on every path, and of the packets that are sought each is told
+/// of and counted, of others none.
+pub fn check(object: &[u8]) -> Result<()> {
+    let mut following = FollowTest::load(object, &everything())?;
+    for frame in frames::all().iter().chain(&frames::random(0x666f, 100)) {
+        for direction in DIRECTIONS {
+            check_other(&mut following, direction, frame)
+                .with_context(|| format!("{}, {direction}", frame.name))?;
+        }
+    }
+    let all = packets::between();
+    for family in [4, 6] {
+        let mut of = all.iter().filter(|sought| sought.pair.family == family);
+        let pair = of.clone().next().context("no packet of a family")?.pair;
+        let mut following = FollowTest::load(object, &pair)?;
+        of.try_for_each(|sought| {
+            DIRECTIONS.into_iter().try_for_each(|direction| {
+                check_sought(&mut following, direction, sought)
+                    .with_context(|| format!("{}, {direction}", sought.name))
+            })
+        })?;
+    }
+    DIRECTIONS
+        .into_iter()
+        .try_for_each(|direction| check_full(object, direction))
+}
+
+/// Frames that are nobody's: 10.0.0.1 and 10.0.0.2, which some of them have, are not sought.
+fn check_other(following: &mut FollowTest, direction: Direction, frame: &Frame) -> Result<()> {
+    let verdict = match following.run(direction, &frame.bytes, 1) {
+        Err(error) if frame.cut && is_refused(&error) => return Ok(()),
+        verdict => verdict?,
+    };
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
+    let told = following.take();
+    ensure!(told.is_empty(), "told of {told:?}");
+    ensure!(following.counted()? == [0, 0], "counted");
+    Ok(())
+}
+
+fn check_sought(
+    following: &mut FollowTest,
+    direction: Direction,
+    sought: &packets::Sought,
+) -> Result<()> {
+    let [there, back] = following.counted()?;
+    let verdict = following.run(direction, &sought.bytes, 1)?;
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
+    let told = following.take();
+    let [passed] = told.as_slice() else {
+        anyhow::bail!("told of {told:?}");
+    };
+    let expected = sought.flags
+        | if direction == Direction::Egress {
+            IS_EGRESS
+        } else {
+            0
+        };
+    ensure!(
+        passed.flags == expected,
+        "flags {:#x} in the place of {expected:#x}",
+        passed.flags
+    );
+    ensure!(
+        (passed.start, passed.length, passed.ttl) == (sought.start, sought.length, 64),
+        "{passed:?}"
+    );
+    let counted = if passed.flags & IS_REPLY == 0 {
+        [there + 1, back]
+    } else {
+        [there, back + 1]
+    };
+    ensure!(following.counted()? == counted, "counted otherwise");
+    Ok(())
+}
+
+/// Without room in the ring buffer packets pass on as well, and are counted.
+fn check_full(object: &[u8], direction: Direction) -> Result<()> {
+    let mut following = FollowTest::load(object, &everything())?;
+    let frame = packets::datagram(1);
+    let verdict = following.run(direction, &frame, TOO_MANY)?;
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
+    let told = following.take().len() as u64;
+    let untold = following.untold()?;
+    ensure!(untold > 0, "there was room for all {TOO_MANY}");
+    // Without a step time is never used up: the level stays 0.
+    ensure!(following.level()? == 0, "the level has risen");
+    ensure!(
+        told + untold == u64::from(TOO_MANY),
+        "{told} were told of and {untold} not"
+    );
+    ensure!(
+        following.counted()? == [u64::from(TOO_MANY), 0],
+        "counted otherwise"
+    );
+    Ok(())
+}
+
+/// As many packets as there are: fewer are told of, and the same ones at every door.
+pub fn check_thinned(object: &[u8]) -> Result<()> {
+    let sought = Sought {
+        // Nothing is used up by time: 100 at once, and after that 50 for each level.
+        step: 1 << 40,
+        burst: 100 << 40,
+        ..everything()
+    };
+    let mut doors = [
+        FollowTest::load(object, &sought)?,
+        FollowTest::load(object, &sought)?,
+    ];
+    let mut told = [Vec::new(), Vec::new()];
+    for number in 0..4_000_u16 {
+        let plain = packets::datagram(number);
+        let outer = packets::vxlan(&plain);
+        for ((door, told), bytes) in doors.iter_mut().zip(&mut told).zip([&plain, &outer]) {
+            ensure!(door.run(Direction::Egress, bytes, 1)? == TCX_NEXT);
+            told.extend(door.take());
+        }
+    }
+    let [one, other] = &told;
+    let level = doors[0].level()?.max(doors[1].level()?);
+    ensure!((3..10).contains(&level), "the level is {level}");
+    let chosen = |told: &[Passed]| -> Vec<u64> {
+        let identities = told.iter().map(|passed| passed.identity);
+        identities
+            .filter(|identity| is_chosen(*identity, level))
+            .collect()
+    };
+    ensure!(chosen(one) == chosen(other), "the doors differ");
+    ensure!(!chosen(one).is_empty(), "nothing is left at level {level}");
+    ensure!(one.len() < 1_200, "{} were told of", one.len());
+    ensure!(other.iter().all(|passed| passed.flags & IS_OUTER != 0));
+    ensure!(doors[0].counted()? == [4_000, 0], "not all were counted");
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! A copy of the object that looks for marked packets, run on crafted frames (`BPF_PROG_TEST_RUN`).
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf, EbpfLoader, TestRun as _,
+    maps::{MapData, PerCpuArray, RingBuf},
+    programs::{SchedClassifier, TestRunOptions},
+};
+use netviz::model::Direction;
+use netviz_ebpf::{
+    TCX_NEXT,
+    crossing::{
+        COOKIE_GLOBAL, CROSSINGS_MAP, IS_EGRESS, IS_TCP_REPLY, LENGTHS_GLOBAL, MAGIC, MISSED_MAP,
+        Marker, SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
+    },
+};
+
+use crate::bpf::{
+    frames::{self, Frame},
+    prog_test::count::{DIRECTIONS, is_refused},
+};
+
+const COOKIE: [u64; 2] = [0x6e65_7476_697a_0001, 0x6e65_7476_697a_0002];
+const FLOW: u32 = 7;
+const SEQUENCE: u32 = 9;
+/// The sequence number of a marked SYN; its upper half is the run's.
+const SYN: u32 = 0x6e76_0005;
+
+/// The longest packet that is looked at: more than any frame here.
+const LONGEST: u32 = 2_000;
+/// More marked packets than the ring buffer has room for.
+const TOO_MANY: u32 = 1_000;
+
+/// What stands at the end of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing of ours.
+    Unmarked,
+    /// The marker of another run.
+    Another,
+    /// The marker of this run.
+    Marked,
+    /// The reset that answers a marked SYN.
+    Reset,
+}
+
+impl End {
+    const ALL: [Self; 4] = [Self::Unmarked, Self::Another, Self::Marked, Self::Reset];
+
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Unmarked => Vec::new(),
+            Self::Another => marker([1; 16]),
+            Self::Marked => marker(cookie()),
+            Self::Reset => {
+                let acknowledged = (SYN + 1).to_be_bytes();
+                [[0; 4], [0; 4], acknowledged, [0x50, 0x14, 0, 0], [0; 4]].concat()
+            }
+        }
+    }
+
+    /// Flow, sequence and flags that are told, but for the direction.
+    fn told(self) -> Option<(u32, u32, u32)> {
+        match self {
+            Self::Unmarked | Self::Another => None,
+            Self::Marked => Some((FLOW, SEQUENCE, 0)),
+            Self::Reset => Some((0, SYN, IS_TCP_REPLY)),
+        }
+    }
+}
+
+fn cookie() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&COOKIE[0].to_ne_bytes());
+    bytes[8..].copy_from_slice(&COOKIE[1].to_ne_bytes());
+    bytes
+}
+
+fn marker(cookie: [u8; 16]) -> Vec<u8> {
+    let marker = Marker {
+        magic: MAGIC,
+        cookie,
+        flow: FLOW.to_be_bytes(),
+        sequence: SEQUENCE.to_be_bytes(),
+    };
+    marker.bytes().to_vec()
+}
+
+/// The programs, loaded with a cookie and lengths that every frame of the tests fits.
+pub struct SeeTest {
+    object: Ebpf,
+    ring: RingBuf<MapData>,
+    missed: PerCpuArray<MapData, u64>,
+}
+
+impl SeeTest {
+    /// Loads an object; `tcp`: answers to marked SYNs are looked for, too.
+    pub fn load(object: &[u8], tcp: bool) -> Result<Self> {
+        let tcp = TcpReplies {
+            wanted: u32::from(tcp),
+            prefix: SYN >> 16,
+        };
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        loader.override_global(COOKIE_GLOBAL, &COOKIE[..], true);
+        loader.override_global(LENGTHS_GLOBAL, &[0, LONGEST][..], true);
+        loader.override_global(TCP_GLOBAL, &tcp, true);
+        let mut object = loader.load(object)?;
+        let mut map = |name| object.take_map(name).context(name);
+        let (ring, missed) = (map(CROSSINGS_MAP)?, map(MISSED_MAP)?);
+        for direction in DIRECTIONS {
+            program(&mut object, direction)?.load()?;
+        }
+        Ok(Self {
+            object,
+            ring: RingBuf::try_from(ring)?,
+            missed: PerCpuArray::try_from(missed)?,
+        })
+    }
+
+    fn run(&mut self, direction: Direction, frame: &[u8], repeat: u32) -> Result<i32> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = program(&mut self.object, direction)?.test_run(options)?;
+        Ok(result.return_value.cast_signed())
+    }
+
+    /// The program of one direction.
+    pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
+        program(&mut self.object, direction)
+    }
+
+    /// What was told since the last time.
+    fn take(&mut self) -> Vec<Seen> {
+        let mut told = Vec::new();
+        while let Some(entry) = self.ring.next() {
+            told.extend(Seen::read(&entry));
+        }
+        told
+    }
+}
+
+fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifier> {
+    let name = match direction {
+        Direction::Ingress => SEE_INGRESS_PROGRAM,
+        Direction::Egress => SEE_EGRESS_PROGRAM,
+    };
+    Ok(object.program_mut(name).context(name)?.try_into()?)
+}
+
+/// The whole contract: `TCX_NEXT` on every path, and what is marked is told once, alone.
+pub fn check(object: &[u8]) -> Result<()> {
+    let mut seeing = SeeTest::load(object, true)?;
+    for frame in frames::all().iter().chain(&frames::random(0x7365, 100)) {
+        for direction in DIRECTIONS {
+            for end in End::ALL {
+                check_one(&mut seeing, direction, frame, end)
+                    .with_context(|| format!("{}, {direction}, {end:?}", frame.name))?;
+            }
+        }
+    }
+    DIRECTIONS
+        .into_iter()
+        .try_for_each(|direction| check_full(object, direction))
+}
+
+fn check_one(seeing: &mut SeeTest, direction: Direction, frame: &Frame, end: End) -> Result<()> {
+    let bytes = [&frame.bytes[..], &end.bytes()].concat();
+    let verdict = match seeing.run(direction, &bytes, 1) {
+        Err(error) if frame.cut && is_refused(&error) => return Ok(()),
+        verdict => verdict?,
+    };
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
+    let seen = seeing.take();
+    let told: Vec<_> = seen
+        .iter()
+        .map(|seen| (seen.flow, seen.sequence, seen.flags))
+        .collect();
+    let side = match direction {
+        Direction::Ingress => 0,
+        Direction::Egress => IS_EGRESS,
+    };
+    let expected: Vec<_> = end
+        .told()
+        .into_iter()
+        .map(|(flow, sequence, flags)| (flow, sequence, flags | side))
+        .collect();
+    ensure!(
+        told == expected,
+        "told {told:?} in the place of {expected:?}"
+    );
+    let whole = seen.iter().all(|seen| {
+        let head = &seen.head[..bytes.len().min(seen.head.len())];
+        seen.length as usize == bytes.len() && bytes.starts_with(head)
+    });
+    ensure!(whole, "what is told of the packet is not what it is");
+    Ok(())
+}
+
+/// Without room in the ring buffer the packet passes on as well, and is counted as missed.
+fn check_full(object: &[u8], direction: Direction) -> Result<()> {
+    let mut seeing = SeeTest::load(object, true)?;
+    let bytes = [&frames::ipv4(100)[..], &End::Marked.bytes()].concat();
+    let verdict = seeing.run(direction, &bytes, TOO_MANY)?;
+    ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
+    let told = seeing.take().len() as u64;
+    let missed: u64 = seeing.missed.get(&0, 0)?.iter().sum();
+    ensure!(missed > 0, "there was room for all {TOO_MANY}");
+    ensure!(
+        told + missed == u64::from(TOO_MANY),
+        "{told} were told and {missed} missed"
+    );
+    Ok(())
+}

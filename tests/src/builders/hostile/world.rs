@@ -1,0 +1,192 @@
+//! Plain data in which everything that has a name has the same one.
+
+use netviz::{
+    audit::{Audit, Severity, judge},
+    model::{Chain, Datapath, Direction, Disagreement, Role, Side, Snapshot, SourceStatus},
+    verify::{CrossingRow, DropReason, Verdict},
+};
+
+use crate::builders::{
+    chains::{ChainBuilder, filter, held, tcx},
+    snapshot_builder::blog,
+    verdicts,
+};
+
+fn some(name: &str) -> Option<String> {
+    Some(name.to_owned())
+}
+
+fn sources(name: &str) -> Vec<SourceStatus> {
+    vec![SourceStatus {
+        name: name.into(),
+        status: name.into(),
+    }]
+}
+
+/// The blog's cluster.
+#[must_use]
+pub fn cluster(name: &str) -> Snapshot {
+    let mut snapshot = blog().snapshot();
+    for node in &mut snapshot.nodes {
+        node.name = name.into();
+        node.addresses = vec![name.into()];
+        node.pod_cidrs = vec![name.into()];
+        node.datapath = Some(datapath(name));
+    }
+    doors(&mut snapshot, name);
+    for pair in &mut snapshot.pairs {
+        pair.node = name.into();
+        pair.pod = some(name);
+        for direction in &mut pair.directions {
+            (direction.from, direction.to) = (some(name), some(name));
+            direction.reason = some(name);
+        }
+    }
+    for pod in &mut snapshot.pods {
+        (pod.node, pod.name) = (name.into(), name.into());
+        (pod.namespace, pod.condition) = (some(name), some(name));
+        pod.addresses = vec![name.into()];
+        (pod.containers, pod.labels) = (vec![name.into()], vec![name.into()]);
+    }
+    snapshot.disagreements = vec![Disagreement {
+        node: name.into(),
+        about: name.into(),
+        what: name.into(),
+    }];
+    snapshot.sources = sources(name);
+    snapshot.notes = vec![name.into()];
+    snapshot
+}
+
+fn doors(snapshot: &mut Snapshot, name: &str) {
+    let chain = || {
+        Some(Chain {
+            ahead: vec![name.into()],
+            behind: vec![name.into()],
+        })
+    };
+    for door in &mut snapshot.doors {
+        door.node = name.into();
+        (door.pod, door.namespace) = (some(name), some(name));
+        (door.interface, door.peer_interface) = (some(name), some(name));
+        (door.kind, door.mac) = (some(name), some(name));
+        (door.reason, door.link_state) = (some(name), some(name));
+        door.addresses = vec![name.into()];
+        (door.programs.ingress, door.programs.egress) = (chain(), chain());
+    }
+}
+
+fn datapath(name: &str) -> Datapath {
+    Datapath {
+        version: some(name),
+        health: some(name),
+        routing: some(name),
+        tunnel: some(name),
+        host_routing: some(name),
+        endpoint_routes: Some(true),
+        masquerading: some(name),
+        encryption: some(name),
+        kube_proxy_replacement: some(name),
+        attach: some(name),
+    }
+}
+
+/// A verdict of each kind.
+#[must_use]
+pub fn verdicts(name: &str) -> Vec<Verdict> {
+    let all = verdicts::all().into_iter();
+    all.map(|(_, verdict)| verdict_of(verdict, name)).collect()
+}
+
+fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
+    for hop in [&mut verdict.from, &mut verdict.to] {
+        hop.name = name.into();
+        // Where it is another than the name that was asked for, both are shown.
+        hop.pod = Some(format!("x/{name}"));
+        (hop.node, hop.address) = (some(name), some(name));
+    }
+    for row in verdict.request.iter_mut().chain(&mut verdict.reply) {
+        crossing(row, name);
+    }
+    for loss in &mut verdict.losses {
+        loss.causes = vec![name.into()];
+        loss.drop_reason = Some(DropReason {
+            reason: some(name),
+            function: some(name),
+            device: some(name),
+            place: some(name),
+            packets: loss.packets,
+        });
+    }
+    if let Some(traffic) = &mut verdict.traffic {
+        traffic.protocol = some(name);
+    }
+    verdict.mode = some(name);
+    verdict.probes.protocol = name.into();
+    verdict.notes = vec![name.into()];
+    verdict.detours = vec![name.into()];
+    verdict.unclear = vec![name.into()];
+    verdict
+}
+
+fn crossing(row: &mut CrossingRow, name: &str) {
+    row.node = name.into();
+    row.interface = name.into();
+    row.pod = Some(format!("x/{name}"));
+    row.note = some(name);
+    row.skipped_by = row.skipped_by.as_ref().map(|_| name.to_owned());
+    if let Some(tunnel) = &mut row.tunnel {
+        tunnel.node = some(name);
+    }
+}
+
+/// Two nodes with Cilium, at whose doors others stand as well: what is found of it says the names too.
+#[must_use]
+pub fn audit(name: &str) -> Audit {
+    let mut building = ChainBuilder::default();
+    for node in [1, 2] {
+        building.node(node);
+    }
+    let theirs = |id| {
+        let mut theirs = held(tcx(id, name), 7, name);
+        theirs.pinned_at = vec![name.into()];
+        theirs
+    };
+    let programs = &mut building.hook(1, "lxcbbbb", Direction::Ingress).programs;
+    programs.insert(0, theirs(812));
+    programs.push(theirs(813));
+    programs.push(filter(33, name, 1, 7));
+    building
+        .hook(1, "cilium_vxlan", Direction::Ingress)
+        .programs
+        .clear();
+    let egress = &mut building.hook(1, "eth0", Direction::Egress).programs;
+    egress.push(filter(9, name, 1, 1));
+    let hidden = building.door(2, Side::Pod, Role::Pod, "eth0");
+    (hidden.chains, hidden.problem) = (None, some(name));
+    for door in &mut building.doors {
+        door.node = name.into();
+        (door.pod, door.namespace) = (some(name), some(name));
+        (door.interface, door.kind) = (some(name), some(name));
+        door.addresses = vec![name.into()];
+        let hooks = door.chains.iter_mut().flat_map(|chains| chains.hooks_mut());
+        hooks.for_each(|hook| describe(&mut hook.programs, name));
+    }
+    let mut findings = judge(&building.doors);
+    assert!(findings.iter().any(|it| it.severity == Severity::Warning));
+    for finding in &mut findings {
+        finding.explained_by.push(name.into());
+    }
+    let mut audit = Audit::new("2026-01-02T03:04:05Z".into(), building.doors, findings);
+    (audit.notes, audit.sources) = (vec![name.into()], sources(name));
+    audit
+}
+
+fn describe(programs: &mut [netviz::audit::Attached], name: &str) {
+    for program in programs {
+        (program.tag, program.loaded_at) = (some(name), some(name));
+        if let Some(filter) = &mut program.filter {
+            filter.name = name.into();
+        }
+    }
+}

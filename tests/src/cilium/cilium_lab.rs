@@ -1,0 +1,247 @@
+//! A running Cilium: a cluster that somebody else's scripts bring up.
+//!
+//! `CILIUM_LAB` names a folder with `up.sh MODE`, `down.sh` and `agent.sh start|stop|restart NODE`.
+//! After `up.sh`, each node has a process that shows its namespaces and its cgroup, whose id is in
+//! `run/NODE.pid`; each pod is a network namespace `/run/netns/pod-NAME` with an echo server on UDP
+//! port 47777, as the nodes have it too; `run/kubeconfig` leads from the nodes to the API server.
+
+mod send;
+mod watched;
+
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use netviz::sys::netns::NetNs;
+
+pub use send::{Sending, Sent, enter_cgroup, send_if_asked};
+pub use watched::{Counts, Watched};
+
+/// Names the folder.
+pub const VARIABLE: &str = "CILIUM_LAB";
+
+/// How a Cilium can be set up: its letter for `up.sh`, and what it is called where its doors were
+/// counted, in `fixtures/cilium`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode {
+    /// For `up.sh`.
+    pub letter: &'static str,
+    /// In `fixtures/cilium`.
+    pub oracle: &'static str,
+    /// How the agent's answers are summed up.
+    pub summary: &'static str,
+}
+
+impl Mode {
+    /// All that were counted.
+    pub const ALL: [Self; 8] = [
+        Self::new("a", "vxlan", "vxlan, legacy host routing"),
+        Self::new("al", "vxlan-clsact", "vxlan, legacy host routing"),
+        Self::new("b", "vxlan-host-routing", "vxlan, BPF host routing"),
+        Self::new("c", "native-host-routing", "native, BPF host routing"),
+        Self::new("d", "native", "native, legacy host routing"),
+        Self::new(
+            "d2",
+            "native-endpoint-routes",
+            "native, legacy host routing, endpoint routes",
+        ),
+        Self::new("e", "vxlan-ipv6", "vxlan, legacy host routing"),
+        Self::new("eb", "vxlan-host-routing-ipv6", "vxlan, BPF host routing"),
+    ];
+
+    const fn new(letter: &'static str, oracle: &'static str, summary: &'static str) -> Self {
+        Self {
+            letter,
+            oracle,
+            summary,
+        }
+    }
+}
+
+/// A node of a running Cilium.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in Kubernetes.
+    pub name: String,
+    /// A process in it.
+    pub pid: i32,
+    /// Its network namespace.
+    pub netns: NetNs,
+}
+
+/// A pod of a running Cilium.
+#[derive(Debug)]
+pub struct Pod {
+    /// Its name in Kubernetes, where its namespace is `default`.
+    pub name: String,
+    /// Its network namespace.
+    pub netns: NetNs,
+}
+
+/// A cluster that is up; it goes down with this value.
+#[derive(Debug)]
+pub struct CiliumLab {
+    folder: PathBuf,
+    /// How it is set up.
+    pub mode: Mode,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// Its pods.
+    pub pods: Vec<Pod>,
+}
+
+/// The folder, where there is one.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    env::var_os(VARIABLE)
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+}
+
+impl CiliumLab {
+    /// Brings it up; what was up before goes down.
+    pub fn up(folder: &Path, mode: Mode) -> Result<Self> {
+        script(folder, "down.sh", &[])?;
+        let up = script(folder, "up.sh", &[mode.letter]).and_then(|()| {
+            Ok(Self {
+                folder: folder.into(),
+                mode,
+                nodes: nodes(&folder.join("run"))?,
+                pods: pods()?,
+            })
+        });
+        if up.is_err() {
+            // What is half up is in the way of everything that comes after it.
+            script(folder, "down.sh", &[])?;
+        }
+        up
+    }
+
+    /// `agent.sh ACTION NODE`.
+    pub fn agent(&self, action: &str, node: &Node) -> Result<()> {
+        script(&self.folder, "agent.sh", &[action, &node.name])
+    }
+
+    /// Leads from the nodes to the API server.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("run/kubeconfig")
+    }
+
+    /// Runs kubectl in a node's network, with `input` for its standard input.
+    pub fn kubectl(&self, words: &[&str], input: &str) -> Result<()> {
+        let node = self.nodes.first().context("no node")?;
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = node.netns.run(|| command.spawn())?.context("kubectl")?;
+        let mut stdin = child.stdin.take().context("no stdin")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "kubectl {}: {said}",
+            words.join(" ")
+        );
+        Ok(())
+    }
+
+    /// A node by name.
+    pub fn node(&self, name: &str) -> Result<&Node> {
+        let mut nodes = self.nodes.iter();
+        nodes
+            .find(|node| node.name == name)
+            .with_context(|| format!("no node {name}"))
+    }
+
+    /// A pod by name.
+    pub fn pod(&self, name: &str) -> Result<&Pod> {
+        let mut pods = self.pods.iter();
+        pods.find(|pod| pod.name == name)
+            .with_context(|| format!("no pod {name}"))
+    }
+
+    /// The nodes as `--netns` takes them.
+    #[must_use]
+    pub fn netns(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.pid.to_string()).collect()
+    }
+}
+
+impl Drop for CiliumLab {
+    fn drop(&mut self) {
+        if let Err(error) = script(&self.folder, "down.sh", &[]) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Runs one to its end. What it starts goes on, and holds what it was given to write to: a file.
+fn script(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
+    let path = folder.join(name);
+    let said = tempfile::NamedTempFile::new().context("a file for what a script says")?;
+    let status = Command::new(&path)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(said.reopen()?)
+        .stderr(said.reopen()?)
+        .status()
+        .with_context(|| format!("cannot run {}", path.display()))?;
+    if !status.success() {
+        let said = fs::read_to_string(said.path()).unwrap_or_default();
+        bail!("{name} {} ended with {status}: {said}", words.join(" "));
+    }
+    Ok(())
+}
+
+fn nodes(run: &Path) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for entry in fs::read_dir(run).with_context(|| run.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        // Others' ids have two dots: NODE.agent.pid.
+        let Some(name) = name.and_then(|name| name.strip_suffix(".pid")) else {
+            continue;
+        };
+        let pid: i32 = fs::read_to_string(&path)?.trim().parse()?;
+        let netns = NetNs::of_process(pid).with_context(|| path.display().to_string())?;
+        let is_node = netns.run(|| nix::net::if_::if_nametoindex("cilium_host").is_ok())?;
+        if is_node && !name.contains('.') {
+            nodes.push(Node {
+                name: name.into(),
+                pid,
+                netns,
+            });
+        }
+    }
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(nodes)
+}
+
+fn pods() -> Result<Vec<Pod>> {
+    let mut pods = Vec::new();
+    for entry in fs::read_dir("/run/netns").context("/run/netns")? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.and_then(|name| name.strip_prefix("pod-")) {
+            let netns = NetNs::open(&path).with_context(|| path.display().to_string())?;
+            pods.push(Pod {
+                name: name.into(),
+                netns,
+            });
+        }
+    }
+    pods.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(pods)
+}

@@ -1,0 +1,133 @@
+//! The bed as the scene of the oracle's cases, and netviz at all of its doors.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz::{
+    attach::AttachOptions,
+    model::{AttachState, Door, DoorId, DoorSample, Role, Side, plain},
+};
+
+use super::CiliumLab;
+use crate::{
+    bpf::hook_counters::Hook,
+    cilium::oracle::{Place, Scene},
+    cli::observation::Observation,
+};
+
+/// Packets that each hook has seen.
+pub type Counts = BTreeMap<Hook, u64>;
+
+/// netviz at all doors of a bed.
+pub struct Watched<'a> {
+    bed: &'a CiliumLab,
+    netviz: Observation,
+}
+
+impl<'a> Watched<'a> {
+    /// Attaches everywhere.
+    pub fn start(bed: &'a CiliumLab) -> Result<Self> {
+        let netviz = Observation::start(bed.netns(), AttachOptions::default())?;
+        Ok(Self { bed, netviz })
+    }
+
+    /// What was counted so far.
+    pub fn counts(&mut self) -> Result<Counts> {
+        let doors = self.netviz.sample().doors;
+        let mut counts = Counts::new();
+        for door in &self.netviz.found.cluster.doors {
+            let Some((owner, device)) = self.name(door) else {
+                continue;
+            };
+            let sample = counted(&doors, door.id)?;
+            for (hook, seen) in [("ingress", sample.ingress), ("egress", sample.egress)] {
+                let seen = seen.with_context(|| format!("{owner} {device} is not counted"))?;
+                counts.insert((owner.clone(), device.clone(), hook), seen.packets);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Owner and device as hooks have them; `None`: outside of the nodes.
+    fn name(&self, door: &Door) -> Option<(String, String)> {
+        let node = &self
+            .bed
+            .nodes
+            .iter()
+            .find(|node| self.netviz.found.cluster.nodes[door.node].netns == node.netns.id())?;
+        match (door.side, door.role) {
+            (Side::Host, _) => None,
+            (Side::Node, _) => Some((node.name.clone(), door.interface.clone())),
+            (Side::Pod, Role::Health) => {
+                Some((format!("cilium-health of {}", node.name), "eth0".into()))
+            }
+            (Side::Pod, _) => {
+                let netns = door.id.netns.known()?;
+                let mut pods = self.bed.pods.iter();
+                let pod = pods.find(|pod| pod.netns.id() == netns)?;
+                Some((pod.name.clone(), door.interface.clone()))
+            }
+        }
+    }
+
+    fn doors(&self) -> impl Iterator<Item = (&Door, String, String)> {
+        let doors = self.netviz.found.cluster.doors.iter();
+        doors.filter_map(|door| {
+            let (owner, device) = self.name(door)?;
+            Some((door, owner, device))
+        })
+    }
+
+    /// A pod's own door.
+    fn room(&self, pod: &str) -> Option<&Door> {
+        let mut doors = self.doors();
+        doors.find_map(|(door, owner, device)| (owner == pod && device == "eth0").then_some(door))
+    }
+
+    fn first(&self, owner: &str, device: &str, v4: bool) -> Option<IpAddr> {
+        let mut doors = self.doors();
+        let (door, ..) = doors.find(|(_, one, other)| one == owner && other == device)?;
+        let mut addresses = door.addresses.iter().filter_map(|text| plain(text));
+        addresses.find(|address| match address {
+            IpAddr::V4(_) => v4,
+            IpAddr::V6(address) => !v4 && !address.is_unicast_link_local(),
+        })
+    }
+}
+
+fn counted(doors: &BTreeMap<DoorId, DoorSample>, id: DoorId) -> Result<&DoorSample> {
+    let door = doors.get(&id).with_context(|| format!("{id:?}"))?;
+    ensure!(
+        door.meter == AttachState::Counting,
+        "{id:?}: {:?}",
+        door.meter
+    );
+    Ok(door)
+}
+
+impl Scene for Watched<'_> {
+    fn node_names(&self) -> Vec<String> {
+        let nodes = self.bed.nodes.iter();
+        nodes.map(|node| node.name.clone()).collect()
+    }
+
+    fn home(&self, pod: &str) -> Option<String> {
+        let netns = self.netviz.found.cluster.nodes[self.room(pod)?.node].netns;
+        let mut nodes = self.bed.nodes.iter();
+        let node = nodes.find(|node| node.netns.id() == netns)?;
+        Some(node.name.clone())
+    }
+
+    fn pair(&self, pod: &str) -> Option<String> {
+        self.room(pod)?.peer.as_ref()?.interface.clone()
+    }
+
+    fn address(&self, of: Place<'_>) -> Option<IpAddr> {
+        match of {
+            Place::Pod(pod) => self.first(pod, "eth0", true),
+            Place::Pod6(pod) => self.first(pod, "eth0", false),
+            Place::Node(node) => self.first(node, "eth0", true),
+            Place::Router(node) => self.first(node, "cilium_host", true),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! netviz as its own commands use it: a watch, and a tracer that follows it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz::{
+    attach::AttachOptions,
+    count::Tracer,
+    discover::{Discovered, Selection, Watch},
+    model::{AttachState, Counts, DoorId, DoorSample, Sample},
+    sys::netns::NetNsId,
+};
+use tokio::{runtime::Runtime, sync::watch::Receiver};
+
+use crate::cli::wait::patience;
+
+/// A tcx attachment takes 9 ms, on a machine that does other things meanwhile.
+const ATTACH_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running observation; detaches everything when it is dropped.
+pub struct Observation {
+    runtime: Runtime,
+    tracer: Tracer,
+    receiver: Receiver<Arc<Discovered>>,
+    /// What was found last.
+    pub found: Arc<Discovered>,
+    _watch: Watch,
+}
+
+impl Observation {
+    /// Attaches to the doors of these namespaces, and waits until all are settled.
+    pub fn start(namespaces: Vec<String>, options: AttachOptions) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        // An interface of a room has an address, which without Cilium makes it an uplink.
+        let selection = Selection::new(namespaces, false, &["veth*".into()], &[])?;
+        let watch = Watch::start(selection).context("looking for interfaces")?;
+        let mut receiver = watch.subscribe();
+        let found = receiver.borrow_and_update().clone();
+        let mut tracer = Tracer::start(options)?;
+        tracer.want(&found);
+        let mut observation = Self {
+            runtime,
+            tracer,
+            receiver,
+            found,
+            _watch: watch,
+        };
+        let complete = observation.until(patience(ATTACH_LIMIT), |tracer, _| {
+            tracer.progress().complete()
+        })?;
+        ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
+        for (id, door) in observation.tracer.sample().doors {
+            ensure!(
+                door.meter == AttachState::Counting,
+                "door {id:?} is not counted: {:?}",
+                door.meter
+            );
+        }
+        Ok(observation)
+    }
+
+    /// Takes in what the attaching thread says until `done`; false when `limit` is over.
+    pub fn until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&Tracer, &Sample) -> bool,
+    ) -> Result<bool> {
+        let end = Instant::now() + limit;
+        loop {
+            self.follow()?;
+            let sample = self.tracer.sample();
+            if done(&self.tracer, &sample) {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let step = left.min(Duration::from_millis(20));
+            let Self {
+                runtime, tracer, ..
+            } = self;
+            match runtime.block_on(async { tokio::time::timeout(step, tracer.changed()).await }) {
+                Ok(alive) => ensure!(alive, "attaching has ended"),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    /// Takes in what was found meanwhile.
+    fn follow(&mut self) -> Result<()> {
+        if self.receiver.has_changed()? {
+            self.found = self.receiver.borrow_and_update().clone();
+            self.tracer.want(&self.found);
+        }
+        Ok(())
+    }
+
+    /// Has netviz find nothing any more, though all is there: as where nodes stop being nodes.
+    pub fn lose_sight(&mut self) {
+        self.found = Arc::default();
+        self.tracer.want(&self.found);
+    }
+
+    /// All counters.
+    pub fn sample(&mut self) -> Sample {
+        self.tracer.sample()
+    }
+
+    /// One door.
+    pub fn door(&mut self, netns: NetNsId, index: u32) -> DoorSample {
+        let id = DoorId::new(netns, index);
+        let mut doors = self.tracer.sample().doors;
+        doors
+            .remove(&id)
+            .unwrap_or_else(|| panic!("netviz has no door {id:?}"))
+    }
+
+    /// One door's counters, ingress and egress.
+    pub fn counts(&mut self, netns: NetNsId, index: u32) -> [Counts; 2] {
+        let door = self.door(netns, index);
+        [door.ingress, door.egress].map(|counts| counts.expect("a door that is counted"))
+    }
+}

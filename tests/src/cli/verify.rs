@@ -1,0 +1,141 @@
+//! `netviz verify` on a laboratory, and what it says.
+
+use std::process::Output;
+
+use netviz::lab::Lab;
+use serde_json::Value;
+
+use crate::cli::netviz::looking_at;
+
+/// What a run said.
+#[derive(Debug)]
+pub struct VerifyOutput {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Standard error.
+    pub stderr: String,
+    /// The verdict; null where it printed none.
+    pub json: Value,
+}
+
+/// Runs `netviz verify A B` with few, quick probes; `words` are A, B and whatever else.
+///
+/// # Panics
+/// When the program cannot be started.
+#[must_use]
+pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
+    // Attached and detached at once: the same doors, some forty times.
+    let quick = [
+        "--fast-attach",
+        "--count",
+        "4",
+        "--interval",
+        "5ms",
+        "--timeout",
+        "300ms",
+    ];
+    asked(lab, &[&quick[..], words].concat())
+}
+
+/// Runs `netviz verify` with these words and no others than `-o json`.
+///
+/// # Panics
+/// When the program cannot be started.
+#[must_use]
+pub fn asked(lab: &Lab, words: &[&str]) -> VerifyOutput {
+    let all = [&["verify", "-o", "json"], words].concat();
+    let output = looking_at(lab, &all).output().expect("netviz starts");
+    said(&output)
+}
+
+/// What a run with `-o json` said.
+#[must_use]
+pub fn said(output: &Output) -> VerifyOutput {
+    VerifyOutput {
+        code: output.status.code(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+    }
+}
+
+impl VerifyOutput {
+    /// The verdict in a word.
+    #[must_use]
+    pub fn verdict(&self) -> &str {
+        self.json["verdict"].as_str().unwrap_or("nothing")
+    }
+
+    /// The doors of one way (`request`, `reply`) that were crossed by at least one packet:
+    /// `▲ eth0`.
+    #[must_use]
+    pub fn crossed(&self, way: &str) -> Vec<String> {
+        self.rows(way)
+            .filter(|row| row["seen"].as_u64() > Some(0))
+            .map(hook)
+            .collect()
+    }
+
+    /// Those that are passed by: `▲ lxc… bpf_redirect_peer`.
+    #[must_use]
+    pub fn skipped(&self, way: &str) -> Vec<String> {
+        self.rows(way)
+            .filter_map(|row| Some(format!("{} {}", hook(row), row["skipped_by"].as_str()?)))
+            .collect()
+    }
+
+    /// The door of the first loss at which packets were seen last.
+    #[must_use]
+    pub fn lost_after(&self) -> Option<String> {
+        let loss = self.json["losses"].get(0)?;
+        let row =
+            &self.json[loss["way"].as_str()?][usize::try_from(loss["after"].as_u64()?).ok()?];
+        Some(format!("{} of the {}", hook(row), loss["way"].as_str()?))
+    }
+
+    /// All causes of the first loss.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        self.json["losses"][0]["causes"].to_string()
+    }
+
+    /// The doors of the circle of the first loss: `mycluster-worker ▼ eth0`.
+    #[must_use]
+    pub fn circle(&self) -> Vec<String> {
+        let loss = &self.json["losses"][0];
+        let way = loss["way"].as_str().unwrap_or_default();
+        let places = loss["circle"].as_array().into_iter().flatten();
+        let rows = places.filter_map(|place| {
+            let place = usize::try_from(place.as_u64()?).ok()?;
+            let row = &self.json[way][place];
+            Some(format!("{} {}", row["node"].as_str()?, hook(row)))
+        });
+        rows.collect()
+    }
+
+    /// The first row of one way for a hook, `▲ eth0`, outside of pods.
+    #[must_use]
+    pub fn row(&self, way: &str, wanted: &str) -> Option<&Value> {
+        let mut rows = self.rows(way);
+        rows.find(|row| row["side"] != "pod" && hook(row) == wanted)
+    }
+
+    /// How often packets were seen again, at all doors of one way.
+    #[must_use]
+    pub fn repeated(&self, way: &str) -> u64 {
+        let again = self.rows(way).map(|row| row["repeated"].as_u64());
+        again.flatten().sum()
+    }
+
+    fn rows(&self, way: &str) -> impl Iterator<Item = &Value> {
+        self.json[way].as_array().into_iter().flatten()
+    }
+}
+
+fn hook(row: &Value) -> String {
+    let sign = if row["direction"] == "ingress" {
+        "▼"
+    } else {
+        "▲"
+    };
+    format!("{sign} {}", row["interface"].as_str().unwrap_or("?"))
+}

@@ -1,0 +1,78 @@
+//! tcpdump as a witness that has nothing in common with netviz: it listens at `AF_PACKET`, not at
+//! the hooks.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use netviz::model::Direction;
+
+/// One tcpdump at one door, for one direction.
+#[derive(Debug)]
+pub struct Tcpdump {
+    process: Child,
+    lines: Arc<AtomicU64>,
+}
+
+impl Tcpdump {
+    /// Starts listening in the namespace of process `pid`; it does listen when this returns.
+    pub fn start(pid: i32, interface: &str, direction: Direction, filter: &str) -> Result<Self> {
+        let direction = match direction {
+            Direction::Ingress => "in",
+            Direction::Egress => "out",
+        };
+        let mut process = Command::new("nsenter")
+            .arg(format!("--net=/proc/{pid}/ns/net"))
+            .args([
+                "tcpdump", "-i", interface, "-Q", direction, "-nn", "-q", "-l",
+            ])
+            // The ring has room for as many packets as fit at this length: 8 with tcpdump's own.
+            .args(["--immediate-mode", "-s", "128", filter])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting tcpdump")?;
+        let mut words = BufReader::new(process.stderr.take().context("no stderr")?);
+        let out = process.stdout.take().context("no stdout")?;
+        let lines = Arc::new(AtomicU64::new(0));
+        let tap = Self {
+            process,
+            lines: Arc::clone(&lines),
+        };
+        let mut said = String::new();
+        while !said.contains("listening on") {
+            let read = words.read_line(&mut said)?;
+            ensure!(read > 0, "tcpdump at {interface}: {}", said.trim());
+        }
+        // Both end with the process.
+        thread::spawn(move || words.lines().for_each(drop));
+        thread::spawn(move || {
+            for _ in BufReader::new(out).lines().map_while(Result::ok) {
+                lines.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Ok(tap)
+    }
+
+    /// How many packets it has seen.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.lines.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Tcpdump {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
