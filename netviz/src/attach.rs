@@ -5,7 +5,6 @@
 //! own, so that no key can ever be confused.
 
 pub(crate) mod attacher;
-mod bpf;
 pub(crate) mod clsact;
 mod errors;
 pub(crate) mod expedite;

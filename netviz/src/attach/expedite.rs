@@ -12,9 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::{SigHandler, Signal, signal};
-
-use crate::attach::TraceError;
+use crate::{attach::TraceError, sys::signals};
 
 const SWITCH: &str = "/sys/kernel/rcu_expedited";
 /// Longer than others are in a hurry, …
@@ -146,10 +144,7 @@ impl Drop for Expedite {
 /// # Errors
 /// When the switch cannot be read or written.
 pub fn guard() -> io::Result<()> {
-    for meant_for_all in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        // SAFETY: no handler is set, the kernel drops them.
-        unsafe { signal(meant_for_all, SigHandler::SigIgn) }?;
-    }
+    signals::ignore()?;
     let mut switch = Switch {
         file: fs::OpenOptions::new().read(true).write(true).open(SWITCH)?,
         before: None,

@@ -9,7 +9,6 @@ use std::{
 use netlink_packet_route::tc::TcHandle;
 
 use super::{
-    bpf,
     clsact::{self, Instance},
     errors::{explain, explain_load},
     load::{LoadError, Programs},
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{Chain, Direction},
-    sys::{descriptors, netlink::Netlink},
+    sys::{bpf, descriptors, netlink::Netlink},
 };
 
 /// By which of the kernel's two ways netviz attaches.
@@ -172,7 +171,7 @@ fn by_tcx(programs: &mut Programs, ifindex: u32) -> Result<Stand, AttachError> {
     let mut link = |direction| {
         let program = programs.program(direction)?;
         let fd = program.fd().map_err(LoadError::from)?;
-        bpf::link_first(fd.as_fd(), ifindex, direction)
+        bpf::attach_first(fd.as_fd(), ifindex, direction)
             .map_err(|source| vanished_or(direction, source))
     };
     Ok(Stand::Tcx(Box::new(Tcx {

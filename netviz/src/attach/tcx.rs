@@ -2,8 +2,10 @@
 
 use std::io;
 
-use super::bpf;
-use crate::model::{Chain, Direction};
+use crate::{
+    model::{Chain, Direction},
+    sys::bpf,
+};
 
 /// The ids of the programs at a hook, and who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub(crate) fn look(
     own: u32,
     before: Option<Seen>,
 ) -> io::Result<Option<Seen>> {
-    let ids = bpf::programs(ifindex, direction)?;
+    let query = bpf::query(ifindex, bpf::tcx(direction))?.ok_or(io::ErrorKind::Unsupported)?;
+    let ids: Vec<_> = query.programs.into_iter().map(|(id, _)| id).collect();
     if let Some(before) = before.filter(|before| before.ids == ids) {
         return Ok(Some(before));
     }
@@ -45,7 +48,7 @@ impl Seen {
 }
 
 fn name(id: u32) -> io::Result<String> {
-    let name = bpf::program_name(id)?;
+    let name = bpf::program(id)?.name;
     Ok(if name.is_empty() {
         format!("program {id}")
     } else {

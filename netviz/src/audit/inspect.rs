@@ -6,9 +6,7 @@ mod programs;
 
 use std::{collections::HashMap, io};
 
-use aya_obj::generated::bpf_attach_type::{
-    BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY, BPF_TCX_EGRESS, BPF_TCX_INGRESS,
-};
+use aya_obj::generated::bpf_attach_type::{BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY};
 
 pub use keepers::Keepers;
 
@@ -82,9 +80,10 @@ fn hook(
     netkit: bool,
     direction: Direction,
 ) -> io::Result<Hook> {
-    let (tcx, device) = match direction {
-        Direction::Ingress => (BPF_TCX_INGRESS, BPF_NETKIT_PEER),
-        Direction::Egress => (BPF_TCX_EGRESS, BPF_NETKIT_PRIMARY),
+    let tcx = bpf::tcx(direction);
+    let device = match direction {
+        Direction::Ingress => BPF_NETKIT_PEER,
+        Direction::Egress => BPF_NETKIT_PRIMARY,
     };
     let mut before = bpf::query(ifindex, tcx)?;
     let mut attempt = 1;

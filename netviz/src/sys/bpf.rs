@@ -1,23 +1,29 @@
-//! What the kernel says of BPF programs and links, by `bpf(2)` alone: only questions, nothing here
-//! loads, attaches or detaches. aya answers most of them, but not which link a program is attached
-//! by, nor anything of netkit.
+//! `bpf(2)`, for what aya does not do: attaching by interface index in front of all others, the
+//! programs of a hook with their links, netkit, maps that are opened read-only.
+//!
+//! aya finds interfaces by their names. A name can be given away between two calls, and it need not
+//! be UTF-8, while an index means one interface for as long as that exists.
 
 use std::{
     ffi::{CStr, CString},
     io, mem,
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
 };
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_prog_info};
+use aya_obj::generated::{
+    BPF_F_BEFORE, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_prog_info,
+};
 
-/// `BPF_MPROG_MAX`: more programs are never on one hook.
-const MOST: usize = 64;
-/// No program's BTF is larger.
-const LARGEST_BTF: u32 = 16 << 20;
+use crate::model::Direction;
+
+/// `BPF_MPROG_MAX`: the kernel's limit of programs at one hook.
+const MAX_PROGRAMS: usize = 64;
+/// Limit on the BTF of one program.
+const MAX_BTF: u32 = 16 << 20;
 
 /// The programs of one hook in the order in which they run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,26 +49,53 @@ pub struct Program {
     pub btf: u32,
 }
 
-/// Asks a hook of a device in the calling thread's namespace; `None` where the kernel, or the
-/// device, has no such hook.
+/// The tcx hook of a direction.
+#[must_use]
+pub fn tcx(direction: Direction) -> bpf_attach_type {
+    match direction {
+        Direction::Ingress => bpf_attach_type::BPF_TCX_INGRESS,
+        Direction::Egress => bpf_attach_type::BPF_TCX_EGRESS,
+    }
+}
+
+/// Attaches a program in front of all others by a tcx link (Linux 6.6), which ends with its
+/// descriptor. The index counts in the namespace of the calling thread.
 ///
 /// # Errors
-/// The kernel's own errno; `ENODEV` for a device that is not there any more.
+/// `EINVAL` on a kernel without tcx, `ENODEV` without such an interface.
+pub fn attach_first(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    direction: Direction,
+) -> io::Result<OwnedFd> {
+    let mut attributes = zeroed();
+    attributes.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
+    attributes.link_create.__bindgen_anon_2.target_ifindex = ifindex;
+    attributes.link_create.attach_type = tcx(direction) as u32;
+    attributes.link_create.flags = BPF_F_BEFORE;
+    descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
+}
+
+/// Queries a hook of a device in the calling thread's namespace. Returns `None` where the kernel, or
+/// the device, has no such hook.
+///
+/// # Errors
+/// The kernel's errno; `ENODEV` for a device that no longer exists.
 pub fn query(ifindex: u32, hook: bpf_attach_type) -> io::Result<Option<Query>> {
-    let (mut programs, mut links) = ([0_u32; MOST], [0_u32; MOST]);
+    let (mut programs, mut links) = ([0_u32; MAX_PROGRAMS], [0_u32; MAX_PROGRAMS]);
     let mut attributes = zeroed();
     attributes.query.__bindgen_anon_1.target_ifindex = ifindex;
     attributes.query.attach_type = hook as u32;
-    attributes.query.__bindgen_anon_2.count = MOST as u32;
+    attributes.query.__bindgen_anon_2.count = MAX_PROGRAMS as u32;
     attributes.query.prog_ids = programs.as_mut_ptr() as u64;
     attributes.query.link_ids = links.as_mut_ptr() as u64;
     match call(bpf_cmd::BPF_PROG_QUERY, &mut attributes) {
         Ok(_) => {}
         Err(error) => {
             return match error.raw_os_error() {
-                // A kernel that does not know the hook, or not all that is asked of it (before 6.6).
+                // The kernel does not know the hook, or not all of the fields (before 6.6).
                 Some(libc::EINVAL | libc::E2BIG | libc::EOPNOTSUPP) => Ok(None),
-                // netkit: another device, or the end that is reached through the primary one.
+                // Not a netkit device, or its peer, which is queried through the primary device.
                 Some(libc::ENXIO | libc::EACCES) => Ok(None),
                 _ => Err(error),
             };
@@ -81,15 +114,15 @@ pub fn query(ifindex: u32, hook: bpf_attach_type) -> io::Result<Option<Query>> {
     }))
 }
 
-/// What there is to know of the program with this id.
+/// Returns what the kernel knows of the program with this id.
 ///
 /// # Errors
-/// `ENOENT` when it is not there any more.
+/// `ENOENT` when it no longer exists.
 pub fn program(id: u32) -> io::Result<Program> {
     let mut attributes = zeroed();
     attributes.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
     let fd = descriptor(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attributes)?;
-    // SAFETY: integers alone, for which 0 is valid.
+    // SAFETY: integers, for which 0 is valid.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     info_of(&fd, &mut info)?;
     let name = info.name.map(|c| c as u8);
@@ -106,15 +139,15 @@ pub fn program(id: u32) -> io::Result<Program> {
 /// The strings of type information: names of types, members and functions, each ended by a 0.
 ///
 /// # Errors
-/// The kernel's own errno; `InvalidData` for something that is no BTF.
+/// The kernel's errno; `InvalidData` for data that is not BTF.
 pub fn btf_strings(id: u32) -> io::Result<Vec<u8>> {
     let mut attributes = zeroed();
     attributes.__bindgen_anon_6.__bindgen_anon_1.btf_id = id;
     let fd = descriptor(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attributes)?;
-    // SAFETY: integers alone, for which 0 is valid.
+    // SAFETY: integers, for which 0 is valid.
     let mut info: bpf_btf_info = unsafe { mem::zeroed() };
     info_of(&fd, &mut info)?;
-    let mut data = vec![0_u8; info.btf_size.min(LARGEST_BTF) as usize];
+    let mut data = vec![0_u8; info.btf_size.min(MAX_BTF) as usize];
     let size = data.len() as u32;
     // SAFETY: as above.
     info = unsafe { mem::zeroed() };
@@ -126,7 +159,7 @@ pub fn btf_strings(id: u32) -> io::Result<Vec<u8>> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The string section of a BTF blob: `struct btf_header` says where it is, from its own end on.
+/// The string section of a BTF blob; its offset in `struct btf_header` counts from the header's end.
 fn strings(data: &[u8]) -> Option<&[u8]> {
     let word = |at: usize| {
         let bytes = data.get(at..at + 4)?.try_into().ok()?;
@@ -137,14 +170,27 @@ fn strings(data: &[u8]) -> Option<&[u8]> {
     data.get(start..start.checked_add(length)?)
 }
 
-/// Opens what is pinned at a path. A map, a program or a link: its `fdinfo` says which.
+/// Opens the object that is pinned at a path: a map, a program or a link. Its `fdinfo` says which.
 ///
 /// # Errors
-/// The kernel's own errno.
+/// The kernel's errno.
 pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    open(path, 0)
+}
+
+/// Opens the map that is pinned at a path; it cannot be written through this descriptor (Linux 4.15).
+///
+/// # Errors
+/// The kernel's errno.
+pub fn pinned_read_only(path: &Path) -> io::Result<OwnedFd> {
+    open(path, BPF_F_RDONLY)
+}
+
+fn open(path: &Path, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attributes = zeroed();
     attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attributes.__bindgen_anon_4.file_flags = flags;
     descriptor(bpf_cmd::BPF_OBJ_GET, &mut attributes)
 }
 
@@ -158,7 +204,7 @@ fn info_of<T>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
 
 fn descriptor(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<OwnedFd> {
     let fd = call(command, attributes)?;
-    // SAFETY: the kernel has just given it to us, and to nobody else.
+    // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -169,8 +215,8 @@ fn zeroed() -> bpf_attr {
 
 fn call(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<i32> {
     let size = size_of::<bpf_attr>();
-    // SAFETY: the kernel reads and writes `size` bytes of `attributes`; what these point to is
-    // written by the callers, who keep it alive and say how large it is.
+    // SAFETY: the kernel reads and writes `size` bytes of `attributes`; every buffer that these point
+    // to outlives the call and has the length that is given beside it.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command as libc::c_long, attributes, size) };
     i32::try_from(result)
         .ok()

@@ -1,6 +1,9 @@
 //! The signals that end netviz in good order.
 
+use std::io;
+
 use anyhow::{Context as _, Result};
+use nix::sys::signal as nix_signal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// From its making on, these signals no longer kill.
@@ -28,4 +31,17 @@ impl Signals {
             _ = self.hangup.recv() => {}
         }
     }
+}
+
+/// Ignores all of them, in this whole process.
+///
+/// # Errors
+/// That of sigaction(2).
+pub(crate) fn ignore() -> io::Result<()> {
+    use nix_signal::{SigHandler, Signal::*};
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // SAFETY: no handler is installed; the kernel discards the signals.
+        unsafe { nix_signal::signal(signal, SigHandler::SigIgn) }?;
+    }
+    Ok(())
 }

@@ -1,15 +1,15 @@
-//! Maps that somebody else has pinned, opened for reading alone. Nothing else in `discover` knows
-//! aya.
+//! Pinned maps of others, opened read-only.
 
 use std::{
-    ffi::CString,
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, PerCpuHashMap, lpm_trie::Key};
-use aya_obj::generated::{BPF_F_RDONLY, bpf_attr, bpf_cmd};
+
+use crate::sys::bpf;
 
 /// A map that cannot be written through this handle.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(super) type Sums<const K: usize> = Vec<([u8; K], u64)>;
 impl Pinned {
     /// The map that is pinned at `file`, which may have been opened by path alone.
     pub(super) fn open(file: &OwnedFd) -> io::Result<Self> {
-        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        let map = MapData::from_fd(get(&path)?).map_err(said)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let map = MapData::from_fd(bpf::pinned_read_only(&path)?).map_err(said)?;
         let info = map.info().map_err(said)?;
         Ok(Self {
             map,
@@ -124,27 +124,4 @@ fn said(error: MapError) -> io::Error {
         MapError::SyscallError(error) => error.io_error,
         other => io::Error::other(other),
     }
-}
-
-/// `BPF_OBJ_GET` with `BPF_F_RDONLY` (Linux 4.15), which aya does not ask for.
-fn get(path: &CString) -> io::Result<OwnedFd> {
-    // SAFETY: a union of integers, for which zeros are valid.
-    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
-    attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
-    attributes.__bindgen_anon_4.file_flags = BPF_F_RDONLY;
-    // SAFETY: the kernel reads as many bytes as the union has, and a string that outlives the call.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            bpf_cmd::BPF_OBJ_GET,
-            &raw const attributes,
-            size_of::<bpf_attr>(),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: just opened, owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
