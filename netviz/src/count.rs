@@ -4,12 +4,15 @@
 //! period, about 9 ms, and nothing else may wait for that. Every door gets a copy of the counting
 //! object with a map of its own, so that no key can ever be confused.
 
+mod losses;
+
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+pub use losses::{LossTracker, PairStats, StatsByDirection};
 use tokio::sync::mpsc;
 
 use crate::{

@@ -19,11 +19,12 @@ pub use names::{
     Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, is_link_local,
     plain, qualified,
 };
-pub use pair::{LossTracker, Pair, PairStats, StatsByDirection};
+pub use pair::Pair;
 pub(crate) use safe::is_harmless;
 pub use safe::safe;
 pub use sample::{AttachState, Chain, Counts, Direction, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
+pub(crate) use snapshot::GAP;
 pub use snapshot::{
     DoorState, PENDING, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use aya::programs::{LinkOrder, tc::TcAttachOptions};
 use netviz::{
     attach::{AttachMode, AttachOptions},
-    model::{AttachState, Counts, Direction, DoorId, LossTracker, Sample, Snapshot, State},
+    count::LossTracker,
+    feed::assemble,
+    model::{AttachState, Counts, Direction, DoorId, Sample, State},
     sys::objects,
 };
 use netviz_tests::{
@@ -255,7 +257,7 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
     assert!(reported, "a program ahead went unnoticed");
     let sample = netviz.sample();
     assert_eq!(sample.doors[&id].epoch, 3);
-    let snapshot = Snapshot::new(
+    let snapshot = assemble(
         &netviz.found.cluster,
         None,
         &sample,

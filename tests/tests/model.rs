@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use netviz::{
-    model::{
-        AttachState, Counts, DoorId, DoorSample, LossTracker, Pair, PairStats, Sample, Snapshot,
-        State,
-    },
+    count::{LossTracker, PairStats},
+    feed::assemble,
+    model::{AttachState, Counts, DoorId, DoorSample, Pair, Sample, Snapshot, State},
     sys::netns::NetNsId,
 };
 use netviz_tests::builders::{random::Random, snapshot_builder};
@@ -205,7 +204,7 @@ fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
         at,
         ..sample.clone()
     });
-    let instant = Snapshot::new(
+    let instant = assemble(
         &sight.cluster,
         Some(&before),
         &now,

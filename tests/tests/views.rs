@@ -6,6 +6,8 @@
 use clap::CommandFactory as _;
 use netviz::{
     cli::Cli,
+    count::LossTracker,
+    feed::assemble,
     model::{AttachState, DoorSample, Snapshot},
     views::{
         csv,
@@ -385,11 +387,11 @@ fn json_names() {
 #[test]
 fn json_of_a_first_reading() {
     let sight = blog();
-    let snapshot = Snapshot::new(
+    let snapshot = assemble(
         &sight.cluster,
         None,
         &sight.now,
-        &mut netviz::model::LossTracker::default(),
+        &mut LossTracker::default(),
         netviz_tests::builders::snapshot_builder::taken_at(),
     );
     let value = as_json(&snapshot);

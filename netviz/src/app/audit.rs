@@ -20,8 +20,10 @@ use crate::{
         judge,
     },
     cli::{AuditArgs, AuditOutput, FailOn},
+    count::LossTracker,
     discover::{Discovered, Selection, scan},
-    model::{Cluster, Door, DoorId, LossTracker, Sample, Snapshot},
+    feed::assemble,
+    model::{Cluster, Door, DoorId, Sample},
     names::settle,
     names::{Names, SourceOptions},
     sys::{
@@ -139,7 +141,7 @@ fn roots(found: &Discovered) -> Vec<PathBuf> {
 fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Audit> {
     let now = Timestamp::now();
     let (sample, mut ledger) = (Sample::default(), LossTracker::default());
-    let mut snapshot = Snapshot::new(cluster, None, &sample, &mut ledger, now);
+    let mut snapshot = assemble(cluster, None, &sample, &mut ledger, now);
     filter.check(&snapshot)?;
     filter.apply(&mut snapshot);
     let doors: Vec<_> = cluster

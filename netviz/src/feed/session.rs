@@ -11,11 +11,12 @@ use caps::Capability;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::assemble;
 use crate::{
     attach::AttachOptions,
-    count::{Progress, Tracer},
+    count::{LossTracker, Progress, Tracer},
     discover::{Discovered, Selection, Watch},
-    model::{Cluster, Door, DoorId, LossTracker, Pair, Sample, Snapshot},
+    model::{Cluster, Door, DoorId, Pair, Sample, Snapshot},
     names::settle,
     names::{Names, Reports, SourceOptions},
     sys::{netns::NetNsId, privileges},
@@ -175,7 +176,7 @@ impl Session {
         let cluster = self.with_gone();
         let cluster = cluster.as_ref().unwrap_or(&self.cluster);
         let now = Timestamp::now();
-        let snapshot = Snapshot::new(
+        let snapshot = assemble(
             cluster,
             self.previous.as_ref(),
             &sample,

@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// As [`Self::pairs`], for whoever has the places already.
-    pub(super) fn pairs_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Pair> {
+    pub(crate) fn pairs_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Pair> {
         let far_of = |door: &Door| {
             let peer = door.peer.as_ref()?.id;
             places.get(&peer).copied()

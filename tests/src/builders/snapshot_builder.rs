@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use netviz::{
+    count::LossTracker,
+    feed::assemble,
     model::{
-        AttachState, Chain, Cluster, Counts, Door, DoorId, DoorSample, LossTracker, Netns, Node,
-        Peer, Pod, Role, Sample, Side, Snapshot, Source, SourceStatus,
+        AttachState, Chain, Cluster, Counts, Door, DoorId, DoorSample, Netns, Node, Peer, Pod,
+        Role, Sample, Side, Snapshot, Source, SourceStatus,
     },
     sys::netns::NetNsId,
 };
@@ -195,7 +197,7 @@ impl SnapshotBuilder {
             ..now.clone()
         };
         ledger.observe(&pairs, &before, &between);
-        Snapshot::new(&self.cluster, Some(&before), &now, &mut ledger, taken_at())
+        assemble(&self.cluster, Some(&before), &now, &mut ledger, taken_at())
     }
 }
 

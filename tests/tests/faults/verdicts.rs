@@ -10,9 +10,9 @@ use std::{
 use aya::programs::LinkOrder;
 use netviz::{
     attach::AttachMode,
-    model::{
-        Cluster, Direction, DoorId, DoorSample, DoorState, LossTracker, Sample, Snapshot, State,
-    },
+    count::LossTracker,
+    feed::assemble,
+    model::{Cluster, Direction, DoorId, DoorSample, DoorState, Sample, State},
 };
 use netviz_tests::{
     bpf::{
@@ -291,7 +291,7 @@ impl Case {
     /// The door as it is shown.
     fn shown(&self, cluster: &Cluster, sample: &Sample) -> DoorState {
         let now = "2024-01-01T00:00:00Z".parse().unwrap();
-        let snapshot = Snapshot::new(cluster, None, sample, &mut LossTracker::default(), now);
+        let snapshot = assemble(cluster, None, sample, &mut LossTracker::default(), now);
         let id = self.id();
         let mut doors = snapshot.doors.into_iter();
         doors.find(|door| door.id == id).unwrap()

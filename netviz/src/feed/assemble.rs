@@ -1,0 +1,269 @@
+//! A snapshot, assembled from what was found and what was counted.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    count::{LossTracker, PairStats, StatsByDirection},
+    model::{
+        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState, GAP,
+        NetNsId, PENDING, Pair, PairDirection, PairView, Programs, Rates, Role, SCHEMA, Sample,
+        Side, Snapshot, State, Traffic,
+    },
+};
+
+/// How long after a gap the reason of a door mentions it.
+const GAP_IS_NEWS: Duration = Duration::from_secs(60);
+
+/// Assembles a snapshot. `previous` gives the rates and, through `losses`, what the veth pairs lost.
+#[must_use]
+pub fn assemble(
+    cluster: &Cluster,
+    previous: Option<&Sample>,
+    now: &Sample,
+    losses: &mut LossTracker,
+    taken_at: Timestamp,
+) -> Snapshot {
+    let places = cluster.places();
+    let pairs = cluster.pairs_among(&places);
+    let flows = previous.map_or_else(StatsByDirection::new, |before| {
+        losses.observe(&pairs, before, now)
+    });
+    let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
+    let view = View {
+        cluster,
+        places: &places,
+        previous,
+        now,
+        window,
+        flows: &flows,
+    };
+    Snapshot {
+        schema: SCHEMA.into(),
+        taken_at: taken_at.to_string(),
+        window_seconds: window,
+        nodes: cluster.nodes.clone(),
+        doors: cluster.doors.iter().map(|door| view.door(door)).collect(),
+        pairs: pairs.iter().filter_map(|pair| view.pair(*pair)).collect(),
+        sources: cluster.sources.clone(),
+        pods: cluster.pods.clone(),
+        disagreements: cluster.disagreements.clone(),
+        notes: cluster.notes.clone(),
+    }
+}
+
+struct View<'a> {
+    cluster: &'a Cluster,
+    places: &'a HashMap<DoorId, usize>,
+    previous: Option<&'a Sample>,
+    now: &'a Sample,
+    window: Option<f64>,
+    flows: &'a StatsByDirection,
+}
+
+impl View<'_> {
+    fn door(&self, door: &Door) -> DoorState {
+        let unknown = DoorSample::default();
+        let sample = self.now.doors.get(&door.id).unwrap_or(&unknown);
+        let before = self.previous.and_then(|p| p.doors.get(&door.id));
+        let (state, reason) = self.state(door, sample);
+        DoorState {
+            id: door.id,
+            node: self
+                .cluster
+                .nodes
+                .get(door.node)
+                .map_or_else(String::new, |n| n.name.clone()),
+            node_netns: self
+                .cluster
+                .nodes
+                .get(door.node)
+                .map_or_else(NetNsId::default, |n| n.netns),
+            side: door.side,
+            role: door.role,
+            pod: door.pod.clone(),
+            namespace: door.namespace.clone(),
+            named_by: door.named_by,
+            interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
+            ifindex: door.id.ifindex,
+            peer_ifindex: door.peer.as_ref().map(|peer| peer.id.ifindex),
+            peer_interface: door.peer.as_ref().and_then(|peer| peer.interface.clone()),
+            netns: door.id.netns.known(),
+            kind: door.kind.clone(),
+            addresses: door.addresses.clone(),
+            mac: door.mac.clone(),
+            mtu: door.mtu,
+            link_state: door.link_state.clone(),
+            state,
+            reason,
+            counted_seconds: sample
+                .since
+                .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
+            gaps: sample.epoch,
+            last_gap_seconds: sample.gap.map(|gap| gap.length.as_secs_f64()),
+            ingress: self.traffic(before, sample, Direction::Ingress),
+            egress: self.traffic(before, sample, Direction::Egress),
+            programs: Programs {
+                ingress: sample.ingress_chain.clone(),
+                egress: sample.egress_chain.clone(),
+            },
+        }
+    }
+
+    fn traffic(
+        &self,
+        before: Option<&DoorSample>,
+        sample: &DoorSample,
+        direction: Direction,
+    ) -> Traffic {
+        let Some(counts) = sample.counts(direction) else {
+            return Traffic::default();
+        };
+        let before = before.and_then(|before| before.counts(direction));
+        let rates = rates(before, counts, self.window);
+        Traffic {
+            packets: Some(counts.packets),
+            segments: Some(counts.segments),
+            bytes: Some(counts.bytes),
+            packets_per_second: rates.map(|r| r.packets),
+            bytes_per_second: rates.map(|r| r.bytes),
+        }
+    }
+
+    fn state(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
+        match (&door.problem, &sample.meter) {
+            (_, AttachState::Gone) => (State::Gone, Some("the interface was removed".into())),
+            (Some(problem), _) => (State::Blind, Some(problem.clone())),
+            (None, AttachState::Failed(reason)) => (State::Blind, Some(reason.clone())),
+            (None, AttachState::Pending) => (State::Blind, Some(PENDING.into())),
+            (None, AttachState::Counting) => self.counting(door, sample),
+        }
+    }
+
+    fn counting(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            if let Some(chain) = sample
+                .chain(direction)
+                .filter(|chain| !chain.foreign_ahead().is_empty())
+            {
+                return (State::Blind, Some(ahead_reason(direction, chain)));
+            }
+        }
+        let flow = self.outward(door);
+        if flow.skipped > 0 {
+            return (State::Bypassed, Some(skipped_reason(door, flow.skipped)));
+        }
+        let lost = (flow.missing > 0).then(|| {
+            let peer = door.peer.as_ref().and_then(|peer| self.find(peer.id));
+            let to = peer.map_or_else(|| "its peer".into(), Door::label);
+            missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
+        });
+        (State::Counting, lost.or_else(|| self.gap(sample)))
+    }
+
+    fn gap(&self, sample: &DoorSample) -> Option<String> {
+        let gap = sample.gap?;
+        let recent = self.now.at.saturating_sub(gap.ended) < GAP_IS_NEWS;
+        recent.then(|| gap_reason(gap.length))
+    }
+
+    fn outward(&self, door: &Door) -> PairStats {
+        let peer = door.peer.as_ref().map(|peer| peer.id);
+        peer.and_then(|peer| self.flows.get(&(door.id, peer)))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn find(&self, id: DoorId) -> Option<&Door> {
+        self.cluster.doors.get(*self.places.get(&id)?)
+    }
+
+    fn pair(&self, pair: Pair) -> Option<PairView> {
+        let end = |id| Some((self.find(id)?, self.now.doors.get(&id)));
+        let (first, second) = (end(pair.first)?, end(pair.second)?);
+        Some(PairView {
+            ends: [first.0.id, second.0.id],
+            node: self.cluster.nodes.get(first.0.node)?.name.clone(),
+            pod: first.0.pod.clone().or_else(|| second.0.pod.clone()),
+            directions: [self.direction(first, second), self.direction(second, first)],
+        })
+    }
+
+    fn direction(
+        &self,
+        (from, leaving): (&Door, Option<&DoorSample>),
+        (to, entering): (&Door, Option<&DoorSample>),
+    ) -> PairDirection {
+        let segments =
+            |sample: Option<&DoorSample>, direction| Some(sample?.counts(direction)?.segments);
+        let flow = self.flows.get(&(from.id, to.id));
+        let chain = leaving.and_then(|sample| sample.egress_chain.as_ref());
+        let reason = flow.and_then(|flow| match (flow.missing, flow.skipped) {
+            (0, 0) => None,
+            (0, skipped) => Some(skipped_reason(from, skipped)),
+            (missing, _) => Some(missing_reason(missing, &to.label(), chain)),
+        });
+        PairDirection {
+            from: Some(from.interface.clone()).filter(|name| !name.is_empty()),
+            to: Some(to.interface.clone()).filter(|name| !name.is_empty()),
+            out: segments(leaving, Direction::Egress),
+            into: segments(entering, Direction::Ingress),
+            missing: flow.map(|flow| flow.missing),
+            skipped: flow.map(|flow| flow.skipped),
+            reason,
+        }
+    }
+}
+
+fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rates> {
+    let seconds = window.filter(|seconds| *seconds > 0.0)?;
+    let before = before?;
+    Some(Rates {
+        packets: now.packets.saturating_sub(before.packets) as f64 / seconds,
+        bytes: now.bytes.saturating_sub(before.bytes) as f64 / seconds,
+    })
+}
+
+fn ahead_reason(direction: Direction, chain: &Chain) -> String {
+    let names = chain.foreign_ahead().join(", ");
+    format!(
+        "{} {names} runs before netviz: what it ends is not counted",
+        direction.sign()
+    )
+}
+
+fn gap_reason(length: Duration) -> String {
+    format!(
+        "{GAP} (up to {:.1} s): somebody removed netviz or went ahead of it",
+        length.as_secs_f64()
+    )
+}
+
+fn skipped_reason(from: &Door, skipped: u64) -> String {
+    let how = match (from.role, from.side) {
+        (Role::Pod | Role::Health, Side::Node) => "bpf_redirect_peer",
+        _ => "a redirect",
+    };
+    let skipped = segments(skipped);
+    format!("▲ skipped: {how} ({skipped} reached the other end past this hook)")
+}
+
+/// What went out and did not come in, and as much of a cause as is known.
+fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
+    match behind.map(|chain| chain.behind.as_slice()) {
+        None => format!("▲ {missing} did not come to {to}"),
+        Some([]) => format!(
+            "▲ {missing} lost before {to}: no program stands behind this hook, so its queue was full or the device down"
+        ),
+        Some(names) => {
+            let names = names.join(", ");
+            format!("▲ {missing} not at {to}: {names} behind this hook redirected or ended them")
+        }
+    }
+}
+
+fn segments(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} segment{plural}")
+}
