@@ -3,6 +3,7 @@
 //! Nothing here knows netlink, `/proc` or eBPF; everything can be built by hand in a test.
 
 mod cluster;
+mod datapath;
 mod door;
 mod id;
 mod names;
@@ -11,13 +12,17 @@ mod safe;
 mod sample;
 mod service;
 mod snapshot;
+mod source;
 
-pub use cluster::{Cluster, Node, SourceStatus};
+pub use cluster::{Cluster, Node};
+pub use datapath::{
+    AttachMode, Datapath, Encryption, HostRouting, KubeProxyReplacement, Masquerading, Routing,
+    Tunnel,
+};
 pub use door::{Addresses, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Netns};
 pub use names::{
-    Datapath, Disagreement, Lookup, NodeFact, Pod, PodFact, Report, Source, Status, is_link_local,
-    plain, qualified,
+    Disagreement, Lookup, NodeFact, Pod, PodFact, Report, is_link_local, plain, qualified,
 };
 pub use pair::Pair;
 pub(crate) use safe::is_harmless;
@@ -28,3 +33,4 @@ pub(crate) use snapshot::GAP;
 pub use snapshot::{
     DoorState, PENDING, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
+pub use source::{Source, SourceStatus, Status};

@@ -35,6 +35,16 @@ const SOON: Duration = Duration::from_millis(100);
 /// … and ever more seldom while nothing happens.
 const SELDOM: Duration = Duration::from_secs(5);
 
+/// Every source that is read besides the kernel.
+pub(crate) const SOURCES: [Source; 6] = [
+    Source::CniCache,
+    Source::Runtime,
+    Source::Kubelet,
+    Source::CiliumMaps,
+    Source::Cilium,
+    Source::Kubernetes,
+];
+
 /// What every source says at this moment, in no order.
 pub type Reports = Arc<Vec<Report>>;
 
@@ -94,7 +104,7 @@ type Ask = Box<dyn FnOnce(Context) + Send>;
 fn run(source: Source, ask: Ask, context: Context, board: &watch::Sender<Reports>) {
     if catch_unwind(AssertUnwindSafe(|| ask(context))).is_err() {
         let why = "ended by a mistake in netviz, which is told on standard error";
-        let report = Report::new(source, None, Status::Failed(why.into()));
+        let report = Report::new(source, None, Status::failed(why));
         publish(board, source, vec![report]);
     }
 }
@@ -241,10 +251,10 @@ mod tests {
         let (board, reports) = watch::channel(Reports::default());
         let board = Arc::new(board);
         let context = Context::new(receiver, Arc::clone(&board)).expect("a runtime");
-        let other = Report::new(Source::CniCache, None, Status::Ok(None));
+        let other = Report::new(Source::CniCache, None, Status::OK);
         publish(&board, Source::CniCache, vec![other.clone()]);
         let ask = |context: Context| {
-            let report = Report::new(Source::Kubelet, Some(NetNsId(1)), Status::Ok(None));
+            let report = Report::new(Source::Kubelet, Some(NetNsId(1)), Status::OK);
             context.publish(Source::Kubelet, vec![report]);
             panic!("on purpose");
         };
@@ -252,7 +262,8 @@ mod tests {
         let said = reports.borrow();
         assert_eq!(said.len(), 2);
         assert_eq!(said[0], other);
-        let trouble = matches!(&said[1].status, Status::Failed(why) if why.starts_with("ended"));
+        let trouble =
+            matches!(&said[1].status, Status::Failed { reason: why } if why.starts_with("ended"));
         assert!(trouble && said[1].source == Source::Kubelet, "{said:?}");
     }
 }

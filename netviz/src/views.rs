@@ -7,6 +7,7 @@ pub mod filter;
 mod footnotes;
 pub mod json;
 pub mod lines;
+mod sources;
 pub mod table;
 pub mod text;
 pub mod tui;

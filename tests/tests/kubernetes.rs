@@ -80,7 +80,7 @@ impl Asking {
 
     fn expect_trouble(&self, words: &str) {
         let trouble = || match self.report().map(|report| report.status) {
-            Some(Status::Failed(text)) => text,
+            Some(Status::Failed { reason: text }) => text,
             other => format!("{other:?}"),
         };
         // What is said may change while it is asked again: the text that fitted is judged.
@@ -100,7 +100,7 @@ impl Asking {
     fn expect_ok(&self) {
         let ok = || {
             self.report()
-                .is_some_and(|report| matches!(report.status, Status::Ok(_)))
+                .is_some_and(|report| matches!(report.status, Status::Ok { .. }))
         };
         assert!(
             wait_until(LIMIT, ok),
@@ -141,7 +141,7 @@ fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
         .report()
         .unwrap_or_else(|| unreachable!("it was there"));
     let url = format!("https://127.0.0.1:{}", server.port);
-    assert_eq!(report.status, Status::Ok(Some(url)));
+    assert_eq!(report.status, Status::Ok { detail: Some(url) });
     let node = &report.nodes[0];
     assert_eq!(node.name, "mycluster-worker");
     assert_eq!(node.pod_cidrs, ["10.10.1.0/24", "fd00:10:10:1::/64"]);
@@ -221,14 +221,15 @@ fn a_pods_service_account_is_enough() -> Result<()> {
     });
     let mut running = started.join().expect("a thread")?;
     let out = running.child.stdout.take().expect("a pipe");
-    let expected = format!("ok (https://127.0.0.1:{})", server.port);
+    let url = format!("https://127.0.0.1:{}", server.port);
+    let expected = json!({"code": "ok", "detail": url});
     let answered = BufReader::new(out).lines().any(|line| {
         let line = line.expect("a line");
         assert!(!line.contains("very-secret"));
         let snapshot: Value = serde_json::from_str(&line).expect("JSON");
         let sources = snapshot["sources"].as_array().expect("sources");
-        let mut kubernetes = sources.iter().filter(|it| it["name"] == "kubernetes");
-        kubernetes.any(|it| it["status"] == expected.as_str())
+        let mut kubernetes = sources.iter().filter(|it| it["source"] == "kubernetes");
+        kubernetes.any(|it| it["status"] == expected)
     });
     assert!(answered, "netviz ended before the API had answered");
     drop(running);

@@ -124,7 +124,12 @@ fn labels(report: &Report) -> BTreeMap<String, Option<String>> {
 #[test]
 fn a_running_agent_names_its_endpoints() {
     let report = asked(Some(captured("vxlan")));
-    assert_eq!(report.status, Status::Ok(Some("agent".into())));
+    assert_eq!(
+        report.status,
+        Status::Ok {
+            detail: Some("agent".into())
+        }
+    );
     let names = labels(&report);
     assert_eq!(
         names.get("default/busybox-c8bbbbb84-fmhwc"),
@@ -173,7 +178,7 @@ fn every_version_says_how_it_routes() {
     ] {
         let report = asked(Some(captured(folder)));
         assert!(
-            matches!(report.status, Status::Ok(_)),
+            matches!(report.status, Status::Ok { .. }),
             "{folder}: {:?}",
             report.status
         );
@@ -225,7 +230,12 @@ fn an_agent_tells_of_services_or_not_at_all() {
 fn an_agent_that_hangs_is_not_waited_for() {
     let begun = Instant::now();
     let report = asked(None);
-    assert_eq!(report.status, Status::Failed("no answer in 2 s".into()));
+    assert_eq!(
+        report.status,
+        Status::Failed {
+            reason: "no answer in 2 s".into()
+        }
+    );
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
@@ -237,7 +247,9 @@ fn a_socket_with_nobody_behind_it() {
     let refused = report(&agent);
     assert_eq!(
         refused.status,
-        Status::Failed("nobody listens at its socket".into())
+        Status::Failed {
+            reason: "nobody listens at its socket".into()
+        }
     );
     fs::remove_file(agent.socket()).expect("a socket");
     assert_eq!(report(&agent).status, Status::Absent);
@@ -247,7 +259,9 @@ fn a_socket_with_nobody_behind_it() {
 fn a_socket_that_may_not_be_used() {
     let agent = Agent::new();
     let _listener = std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket");
-    let denied = Status::Failed("permission denied at its socket".into());
+    let denied = Status::Failed {
+        reason: "permission denied at its socket".into(),
+    };
     let directory = agent.root.path().join("run/cilium");
     for path in [agent.socket(), directory] {
         let closed = PermissionsExt::from_mode(0o000);
@@ -294,7 +308,7 @@ fn a_root_with_a_long_name_is_no_hindrance() {
 #[test]
 fn answers_that_are_none() {
     let failed = |answer: Answer| match asked(Some(answer)).status {
-        Status::Failed(why) => why,
+        Status::Failed { reason: why } => why,
         other => panic!("not failed: {other:?}"),
     };
     assert_eq!(

@@ -13,14 +13,26 @@ use netviz_tests::{
     builders::api_server::{ApiServer, Manner},
     cli::netviz::{Running, looking_at},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Far more than netviz takes for itself; a list of which 100 MB were kept would be beyond it.
 const MOST_MEMORY: u64 = 100 << 20;
 
-fn status<'a>(snapshot: &'a Value, source: &str) -> Option<&'a str> {
-    let mut sources = snapshot["sources"].as_array()?.iter();
-    sources.find(|it| it["name"] == source)?["status"].as_str()
+/// The statuses of a source, one for each node.
+fn statuses<'a>(snapshot: &'a Value, source: &str) -> Vec<(Option<&'a str>, &'a Value)> {
+    let sources = snapshot["sources"].as_array().expect("sources").iter();
+    sources
+        .filter(|it| it["source"] == source)
+        .map(|it| (it["node"].as_str(), &it["status"]))
+        .collect()
+}
+
+/// The reason of its first failure.
+fn failure<'a>(snapshot: &'a Value, source: &str) -> &'a str {
+    let mut reasons = statuses(snapshot, source)
+        .into_iter()
+        .filter_map(|(_, status)| status["reason"].as_str());
+    reasons.next().unwrap_or_default()
 }
 
 fn all_count(snapshot: &Value) -> bool {
@@ -84,10 +96,11 @@ fn counting_waits_for_no_source() {
         let mut before = 0;
         let all = BufReader::new(out).lines().find_map(|line| {
             let snapshot: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
-            let said = |source| status(&snapshot, source).unwrap_or_default();
-            before += usize::from(said("kubernetes").is_empty() || said("cilium").is_empty());
-            let told = said("kubernetes").contains(words) && said("cilium").contains("no answer");
-            (told && all_count(&snapshot)).then_some(snapshot)
+            let silent = |source| statuses(&snapshot, source).is_empty();
+            before += usize::from(silent("kubernetes") || silent("cilium"));
+            let both = failure(&snapshot, "kubernetes").contains(words)
+                && failure(&snapshot, "cilium").contains("no answer");
+            (both && all_count(&snapshot)).then_some(snapshot)
         });
         let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never said"));
         // While the one is asked, the others and the doors are shown.
@@ -96,13 +109,19 @@ fn counting_waits_for_no_source() {
             "{words}: the first reading waited for all sources"
         );
         assert_eq!(names(&snapshot), 4, "{words}");
-        let said = |source| status(&snapshot, source).unwrap_or_default();
-        assert_eq!(
-            said("cilium"),
-            "no answer in 2 s (mycluster-worker), nobody listens at its socket (mycluster-worker2)"
-        );
-        assert_eq!(said("cni cache"), "ok (1 unreadable of 5)");
-        assert_eq!(said("containerd"), "ok");
+        let failed = |reason| json!({"code": "failed", "reason": reason});
+        let ok = |detail: Option<&str>| json!({"code": "ok", "detail": detail});
+        let expect = |source, one: Value, two: Value| {
+            let both = [
+                (Some("mycluster-worker"), &one),
+                (Some("mycluster-worker2"), &two),
+            ];
+            assert_eq!(statuses(&snapshot, source), both, "{words}");
+        };
+        let refused = failed("nobody listens at its socket");
+        expect("cilium", failed("no answer in 2 s"), refused);
+        expect("cni_cache", ok(Some("1 unreadable of 5")), ok(None));
+        expect("runtime", ok(None), ok(None));
         assert!(!snapshot.to_string().contains("very-secret"));
         let memory = memory(running.child.id());
         println!("{words}: {} MiB at the most", memory >> 20);

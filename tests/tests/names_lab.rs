@@ -65,10 +65,10 @@ fn the_blogs_pods_have_the_names_that_kubernetes_gave_them() {
     let ok = |name: &str| {
         sources
             .iter()
-            .any(|it| it["name"] == name && it["status"] == "ok")
+            .any(|it| it["source"] == name && it["status"]["code"] == "ok")
     };
     assert!(
-        ok("kernel") && ok("cni cache") && ok("containerd"),
+        ok("kernel") && ok("cni_cache") && ok("runtime"),
         "{sources:?}"
     );
     assert_eq!(snapshot["disagreements"], serde_json::json!([]));

@@ -140,7 +140,7 @@ fn maps_and_agent_of_one_node_say_the_same() {
             node.endpoints(&entries);
             node.report(&[])
         });
-        assert_eq!(report.status, Status::Ok(None));
+        assert_eq!(report.status, Status::OK);
         let answers = Answers {
             endpoints: serde_json::from_value(fixture(&format!(
                 "cilium_agent/{mode}/api-endpoint.json"
@@ -191,10 +191,7 @@ fn addresses_are_looked_up_as_the_datapath_does() {
         node.addresses("cilium_ipcache_v2", &new);
         node.report(&asked)
     });
-    assert_eq!(
-        (report.status, report.lookups),
-        (Status::Ok(None), expected)
-    );
+    assert_eq!((report.status, report.lookups), (Status::OK, expected));
     let old = dump::<24, 12>("cilium_maps/1.14-vxlan/map-cilium_ipcache.dump.json");
     let asked = ["10.10.1.70", "10.10.2.48"].map(ip);
     let report = Node::with(|node| {
@@ -205,10 +202,7 @@ fn addresses_are_looked_up_as_the_datapath_does() {
         lookup("10.10.1.70", 0x615c, None),
         lookup("10.10.2.48", 0xabf0, Some("172.18.0.4")),
     ];
-    assert_eq!(
-        (report.status, report.lookups),
-        (Status::Ok(None), expected)
-    );
+    assert_eq!((report.status, report.lookups), (Status::OK, expected));
     let six = dump::<24, 24>("cilium_maps/vxlan-host-routing-ipv6/map-cilium_ipcache_v2.dump.json");
     let asked = ["fd00:10:10:1::8852", "fd00:10:10:2::fb78"].map(ip);
     let report = Node::with(|node| {
@@ -227,7 +221,7 @@ fn maps_of_another_layout_are_left_alone() {
             node.report(&[ip("10.0.0.1")]).status
         })
     };
-    let failed = |why: &str| Status::Failed(why.into());
+    let failed = |why: &str| Status::Failed { reason: why.into() };
     let larger = status(|node| {
         let map = HashMap::<MapData, [u8; 20], [u8; 56]>::create(8, 0)?;
         map.pin(node.pin("cilium_lxc")).expect("a pin");
@@ -249,7 +243,9 @@ fn maps_of_another_layout_are_left_alone() {
         map.pin(node.pin("cilium_lxc")).expect("a pin");
         Ok(())
     });
-    assert!(matches!(kind, Status::Failed(why) if why.starts_with("cilium_lxc is left alone")));
+    assert!(
+        matches!(kind, Status::Failed { reason: why } if why.starts_with("cilium_lxc is left alone"))
+    );
     let half = Node::with(|node| {
         node.endpoints(&dump("cilium_maps/vxlan/map-cilium_lxc.dump.json"));
         let map = Addresses::<40>::create(8, NO_PREALLOC).expect("a map");
@@ -258,7 +254,12 @@ fn maps_of_another_layout_are_left_alone() {
     });
     let why =
         "cilium_ipcache_v2 is left alone: its keys of 24 and values of 40 bytes are not known";
-    assert_eq!(half.status, Status::Ok(Some(why.into())));
+    assert_eq!(
+        half.status,
+        Status::Ok {
+            detail: Some(why.into())
+        }
+    );
     assert_eq!(half.pods.len(), 3);
 }
 
@@ -273,7 +274,7 @@ fn no_map_is_no_error_and_what_is_no_map_is_said() {
     let directory = empty.path().join("sys/fs/bpf/tc/globals");
     fs::create_dir_all(&directory).expect("a directory");
     fs::write(directory.join("cilium_lxc"), [0; 68]).expect("a file");
-    let Status::Failed(why) = nowhere(empty.path()) else {
+    let Status::Failed { reason: why } = nowhere(empty.path()) else {
         panic!("an ordinary file is no map");
     };
     let begin = "cannot open /sys/fs/bpf/tc/globals/cilium_lxc: ";
@@ -309,7 +310,7 @@ fn maps_of_another_mount_namespace_are_opened_for_reading_alone() {
     let report = reader.join().expect("the reader");
     drop(end);
     holder.join().expect("the holder");
-    assert_eq!(report.status, Status::Ok(None));
+    assert_eq!(report.status, Status::OK);
     assert_eq!(report.pods.len(), 3);
 }
 
@@ -334,9 +335,9 @@ fn ten_thousand_endpoints_take_no_time_worth_a_word() {
     println!("10 000 endpoints were read in {took:?}");
     assert!(took < second(), "{took:?}");
     match report.status {
-        Status::Ok(None) => assert_eq!(report.pods.len(), 10_000),
+        Status::OK => assert_eq!(report.pods.len(), 10_000),
         // On a machine that is as slow as that, what was left out is said.
-        Status::Ok(Some(why)) => {
+        Status::Ok { detail: Some(why) } => {
             let first = format!("cilium_lxc: its first {} entries", report.pods.len());
             assert_eq!(why, first);
         }

@@ -116,7 +116,7 @@ fn by_kubelet(node: &str, living: &[Living]) -> (Names, Vec<PodFact>) {
         fs::create_dir_all(path).expect("a directory");
     }
     let (status, pods) = Logs::default().read(NODE, &[root.path().to_owned()], living);
-    assert_eq!(status, Status::Ok(None));
+    assert_eq!(status, Status::OK);
     (names(&pods), pods)
 }
 
@@ -323,7 +323,7 @@ fn hostile_directories_name_nobody() {
     let living = [(NetNsId(7), uid.to_owned())];
     assert_eq!(
         Logs::default().read(NODE, &roots, &living),
-        (Status::Ok(None), vec![])
+        (Status::OK, vec![])
     );
     let right = logs.join(format!("a_b_{uid}"));
     std::os::unix::fs::symlink("/etc", &right).expect("a link");
@@ -343,10 +343,15 @@ fn more_entries_than_are_read_are_said() {
     }
     let (status, _) = cni::Cache::default().read(&[root.path().to_owned()]);
     let why = "/var/lib/cni/results has more than 10000 entries, the rest is not read";
-    assert_eq!(status, Status::Ok(Some(why.into())));
+    assert_eq!(
+        status,
+        Status::Ok {
+            detail: Some(why.into())
+        }
+    );
     fs::remove_file(results.join("n-0-lo")).expect("a file");
     let (status, _) = cni::Cache::default().read(&[root.path().to_owned()]);
-    assert_eq!(status, Status::Ok(None));
+    assert_eq!(status, Status::OK);
 }
 
 #[test]
@@ -369,7 +374,7 @@ fn files_that_may_not_be_read_are_said() {
         let status = read.join().expect("the reading thread");
         mode(0o755);
         match status {
-            Status::Failed(why) => why,
+            Status::Failed { reason: why } => why,
             other => panic!("{other:?}"),
         }
     };

@@ -1,7 +1,10 @@
 //! What the sources say is put together without hiding where they disagree.
 
 use netviz::{
-    model::{Cluster, Datapath, Lookup, NodeFact, PodFact, Report, Role, Side, Source, Status},
+    model::{
+        Cluster, Datapath, Lookup, NodeFact, PodFact, Report, Role, Side, Source, SourceStatus,
+        Status,
+    },
     names::reconcile,
     sys::netns::NetNsId,
 };
@@ -47,7 +50,7 @@ fn report(source: Source, pods: Vec<PodFact>) -> Report {
     let node = (source != Source::Kubernetes).then_some(NetNsId(NODE));
     Report {
         pods,
-        ..Report::new(source, node, Status::Ok(None))
+        ..Report::new(source, node, Status::OK)
     }
 }
 
@@ -210,7 +213,9 @@ fn an_interface_that_cilium_has_not() {
     );
     // An agent that did not answer says nothing about what it knows.
     let silent = Report {
-        status: Status::Failed("no answer in 2 s".into()),
+        status: Status::Failed {
+            reason: "no answer in 2 s".into(),
+        },
         ..report(Source::Cilium, known)
     };
     assert!(said(&applied(&[silent])).is_empty());
@@ -290,29 +295,46 @@ fn nodes_are_found_by_address_and_take_their_name_and_ranges() {
 }
 
 #[test]
-fn each_source_has_one_line() {
+fn each_source_has_a_status_for_each_node() {
     let failed = |source| {
         Report::new(
             source,
             Some(NetNsId(NODE)),
-            Status::Failed("no answer in 2 s".into()),
+            Status::Failed {
+                reason: "no answer in 2 s".into(),
+            },
         )
     };
     let mut agent = report(Source::Cilium, vec![]);
-    agent.status = Status::Ok(Some("agent 1.19.0".into()));
+    agent.status = Status::Ok {
+        detail: Some("agent 1.19.0".into()),
+    };
     let absent = Report::new(Source::Kubernetes, None, Status::Absent);
     let cluster = applied(&[failed(Source::Runtime), agent, absent]);
-    let lines: Vec<_> = cluster
-        .sources
-        .iter()
-        .map(|source| format!("{}: {}", source.name, source.status))
-        .collect();
+    let node = cluster.nodes[0].name.clone();
+    let of = |source, node, status| SourceStatus {
+        source,
+        node,
+        status,
+    };
     assert_eq!(
-        lines,
+        cluster.sources,
         [
-            "containerd: no answer in 2 s",
-            "cilium: ok (agent 1.19.0)",
-            "kubernetes: absent"
+            of(
+                Source::Runtime,
+                Some(node.clone()),
+                Status::Failed {
+                    reason: "no answer in 2 s".into()
+                }
+            ),
+            of(
+                Source::Cilium,
+                Some(node),
+                Status::Ok {
+                    detail: Some("agent 1.19.0".into())
+                }
+            ),
+            of(Source::Kubernetes, None, Status::Absent),
         ]
     );
 }
@@ -383,7 +405,7 @@ fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
             lookup("172.18.0.2", node, None),
             lookup("10.0.0.1", pod.0, Some(pod.1)),
         ],
-        ..Report::new(Source::CiliumMaps, Some(NetNsId(200)), Status::Ok(None))
+        ..Report::new(Source::CiliumMaps, Some(NetNsId(200)), Status::OK)
     };
     let own = report(
         Source::CiliumMaps,

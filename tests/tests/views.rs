@@ -379,7 +379,7 @@ fn json_names() {
     );
     assert_eq!(
         value["sources"][0],
-        json!({"name": "kernel", "status": "ok"})
+        json!({"source": "kernel", "node": null, "status": {"code": "ok", "detail": null}})
     );
 }
 

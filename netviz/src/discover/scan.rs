@@ -17,7 +17,7 @@ use super::{
     select::Selection,
 };
 use crate::{
-    model::{Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, SourceStatus},
+    model::{Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus, Status},
     sys::{
         netlink::Netlink,
         netns::{NetNs, NetNsId, try_tour},
@@ -313,8 +313,9 @@ impl Scan<'_> {
         found.cluster.notes = notes(&found.cluster);
         found.cluster.notes.extend(self.memory.left_out.clone());
         found.cluster.sources = vec![SourceStatus {
-            name: "kernel".into(),
-            status: "ok".into(),
+            source: Source::Kernel,
+            node: None,
+            status: Status::OK,
         }];
         found
     }

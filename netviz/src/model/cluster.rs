@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
+    datapath::Datapath,
     door::Door,
     id::{DoorId, NetNsId},
-    names::{Datapath, Disagreement, Pod},
+    names::{Disagreement, Pod},
     pair::Pair,
     service::Service,
+    source::SourceStatus,
 };
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
@@ -29,15 +31,6 @@ pub struct Node {
     pub datapath: Option<Datapath>,
 }
 
-/// How one source of names fared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct SourceStatus {
-    /// `kernel`, …
-    pub name: String,
-    /// `ok`, or what was wrong.
-    pub status: String,
-}
-
 /// All that was found, in the order in which it is shown: node by node, veth pair by veth pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
@@ -47,7 +40,7 @@ pub struct Cluster {
     pub doors: Vec<Door>,
     /// What the reader should know about the set as a whole.
     pub notes: Vec<String>,
-    /// Where the names come from.
+    /// The sources of names.
     pub sources: Vec<SourceStatus>,
     /// Pods that a source has a name for.
     pub pods: Vec<Pod>,

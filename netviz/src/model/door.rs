@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{id::DoorId, names::Source};
+use super::{id::DoorId, source::Source};
 
 /// On which side of a veth pair a door is.
 #[derive(

@@ -3,65 +3,16 @@
 //! A source is allowed to be absent, late, or wrong. So each says what it knows in a [`Report`] of
 //! its own, and [`crate::names::reconcile`] puts them together without hiding where they disagree.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{id::NetNsId, service::Service};
-
-/// Who said it, the nearest to the node first: the order in which they are believed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// libcni's result cache, `/var/lib/cni/results`.
-    CniCache,
-    /// The container runtime's files: containerd's bundles.
-    Runtime,
-    /// kubelet's traces: pods' cgroups, and `/var/log/pods`.
-    Kubelet,
-    /// The BPF maps that Cilium has pinned: what its datapath goes by.
-    CiliumMaps,
-    /// The Cilium agent's REST API on its unix socket.
-    Cilium,
-    /// The Kubernetes API.
-    Kubernetes,
-    /// Hostnames, namespaces' file names: what the kernel alone knows.
-    Kernel,
-}
-
-impl Source {
-    /// Those that are asked besides the kernel.
-    pub const ASKED: [Self; 6] = [
-        Self::CniCache,
-        Self::Runtime,
-        Self::Kubelet,
-        Self::CiliumMaps,
-        Self::Cilium,
-        Self::Kubernetes,
-    ];
-
-    /// As it is shown.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CniCache => "cni cache",
-            Self::Runtime => "containerd",
-            Self::Kubelet => "kubelet",
-            Self::CiliumMaps => "cilium maps",
-            Self::Cilium => "cilium",
-            Self::Kubernetes => "kubernetes",
-            Self::Kernel => "kernel",
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use super::{
+    datapath::Datapath,
+    id::NetNsId,
+    service::Service,
+    source::{Source, Status},
+};
 
 /// What one source says at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +61,6 @@ pub struct Lookup {
     pub identity: u32,
     /// The node to which packets are tunnelled; `None` where they are not, or where that is not known.
     pub tunnel: Option<IpAddr>,
-}
-
-/// How a source fared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It answered; perhaps with a word on what it is (`agent 1.19.0`).
-    Ok(Option<String>),
-    /// There is nothing of the kind here: not worth a word by itself.
-    Absent,
-    /// It is there and did not answer as it should: one line, what and why.
-    Failed(String),
 }
 
 /// What a source says of one pod. Whatever it does not know is empty.
@@ -199,57 +139,6 @@ pub struct NodeFact {
     pub addresses: Vec<IpAddr>,
     /// Address ranges of its pods.
     pub pod_cidrs: Vec<String>,
-}
-
-/// How a node's packets are routed, as far as the agent says. Unknown is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Datapath {
-    /// The agent's version.
-    pub version: Option<String>,
-    /// `ok`, or what the agent says of itself.
-    pub health: Option<String>,
-    /// `tunnel` or `native`.
-    pub routing: Option<String>,
-    /// `vxlan`, `geneve`.
-    pub tunnel: Option<String>,
-    /// `legacy` or `bpf`.
-    pub host_routing: Option<String>,
-    /// Whether each endpoint has a route of its own.
-    pub endpoint_routes: Option<bool>,
-    /// Masquerading in words.
-    pub masquerading: Option<String>,
-    /// `disabled`, `wireguard`, `ipsec`.
-    pub encryption: Option<String>,
-    /// kube-proxy replacement.
-    pub kube_proxy_replacement: Option<String>,
-    /// `tcx` or `tc`.
-    pub attach: Option<String>,
-}
-
-impl Datapath {
-    /// In a few words: `vxlan, legacy host routing`.
-    #[must_use]
-    pub fn summary(&self) -> Option<String> {
-        let routing = match (self.routing.as_deref(), self.tunnel.as_deref()) {
-            (Some("tunnel") | None, Some(tunnel)) => Some(tunnel.to_owned()),
-            (Some(routing), _) => Some(routing.to_owned()),
-            (None, None) => None,
-        };
-        let host = self
-            .host_routing
-            .as_ref()
-            .map(|host| format!("{host} host routing"));
-        let endpoint = (self.endpoint_routes == Some(true)).then(|| "endpoint routes".to_owned());
-        let encryption = self
-            .encryption
-            .clone()
-            .filter(|encryption| encryption != "disabled");
-        let words: Vec<_> = [routing, host, endpoint, encryption]
-            .into_iter()
-            .flatten()
-            .collect();
-        (!words.is_empty()).then(|| words.join(", "))
-    }
 }
 
 /// One pod as the sources together know it.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::names::Source;
+use super::source::Source;
 
 /// A service, as one source or several know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    cluster::{Node, SourceStatus},
+    cluster::Node,
     door::{Role, Side},
     id::{DoorId, NetNsId},
-    names::{Disagreement, Pod, Source},
+    names::{Disagreement, Pod},
     sample::Chain,
+    source::{Source, SourceStatus},
 };
 
 /// Name and version of the JSON form.

@@ -65,15 +65,17 @@ pub async fn report(node: NetNsId, roots: &[PathBuf], services: bool) -> Report 
     let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
     match timeout(LIMIT, ask(Path::new(&path), services)).await {
         Ok(Ok(answers)) => Report {
-            status: Status::Ok(Some(answers.agent())),
+            status: Status::Ok {
+                detail: Some(answers.agent()),
+            },
             pods: answers.pods(),
             nodes: answers.nodes(),
             services: answers.services(),
             datapath: Some(answers.datapath()),
             ..failed(Status::Absent)
         },
-        Ok(Err(why)) => failed(Status::Failed(why)),
-        Err(_) => failed(Status::Failed(format!(
+        Ok(Err(why)) => failed(Status::failed(why)),
+        Err(_) => failed(Status::failed(format!(
             "no answer in {} s",
             LIMIT.as_secs()
         ))),
@@ -86,7 +88,7 @@ fn find(root: &Root) -> Result<OwnedFd, Status> {
         match root.at(Path::new(path), OFlag::O_PATH) {
             Ok(socket) => return Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                why = Status::Failed(DENIED.into());
+                why = Status::failed(DENIED);
             }
             Err(_) => {}
         }

@@ -192,7 +192,12 @@ impl Cache {
         pods.sort_by(|a, b| {
             (a.netns, &a.namespace, &a.name).cmp(&(b.netns, &b.namespace, &b.name))
         });
-        (Status::Ok(self.0.complaint(&listed)), pods)
+        (
+            Status::Ok {
+                detail: self.0.complaint(&listed),
+            },
+            pods,
+        )
     }
 }
 

@@ -170,5 +170,10 @@ fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status,
         .collect();
     cache.refresh(&listed.root, &paths);
     let pods = pods(cache.found(), node, |path| listed.root.namespace(path));
-    (Status::Ok(cache.complaint(&listed)), pods)
+    (
+        Status::Ok {
+            detail: cache.complaint(&listed),
+        },
+        pods,
+    )
 }

@@ -46,7 +46,7 @@ pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed,
             whole,
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Status::Absent),
-        Err(error) => Err(Status::Failed(format!("cannot read /{directory}: {error}"))),
+        Err(error) => Err(Status::failed(format!("cannot read /{directory}: {error}"))),
     }
 }
 

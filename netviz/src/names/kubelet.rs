@@ -138,7 +138,12 @@ impl Logs {
             })
         });
         let pods = facts.collect();
-        (Status::Ok(listed.cut()), pods)
+        (
+            Status::Ok {
+                detail: listed.cut(),
+            },
+            pods,
+        )
     }
 
     /// Each container has a directory of its own.

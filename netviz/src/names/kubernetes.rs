@@ -154,7 +154,7 @@ fn report(ways: &[(Access, Rc<Told>)]) -> Option<Report> {
     // What went wrong is worth more words than what did not.
     let failed = statuses
         .iter()
-        .position(|status| matches!(status, Status::Failed(_)));
+        .position(|status| matches!(status, Status::Failed { .. }));
     if statuses.is_empty() {
         return None;
     }

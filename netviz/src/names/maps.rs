@@ -90,8 +90,8 @@ pub fn report(node: NetNsId, roots: &[std::path::PathBuf], addresses: &[IpAddr])
     }
     let remarks = (!remarks.is_empty()).then(|| remarks.join("; "));
     report.status = match (readable, remarks) {
-        (true, remarks) => Status::Ok(remarks),
-        (false, Some(why)) => Status::Failed(why),
+        (true, remarks) => Status::Ok { detail: remarks },
+        (false, Some(why)) => Status::failed(why),
         (false, None) => Status::Absent,
     };
     report

@@ -8,14 +8,15 @@ mod claims;
 mod conflicts;
 mod lookups;
 mod pod_doors;
-mod status;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use claims::{Claim, claims};
 use pod_doors::{Room, Rooms};
 
-use crate::model::{Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Service, Source, plain};
+use crate::model::{
+    Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Service, Source, SourceStatus, plain,
+};
 
 /// Names the doors, pods and nodes of `cluster` by what `reports` say.
 ///
@@ -47,7 +48,7 @@ pub fn apply(cluster: &mut Cluster, reports: &[Report]) {
     cluster.pods = pods;
     cluster.services = services(&reports);
     cluster.disagreements = said;
-    cluster.sources.extend(status::of(cluster, &reports));
+    cluster.sources.extend(statuses(cluster, &reports));
 }
 
 /// Kubernetes' own name for each node, the ranges of its pods, and how it routes.
@@ -154,6 +155,22 @@ fn services(reports: &[&Report]) -> Option<Vec<Service>> {
         .peekable();
     told.peek()?;
     Some(Service::together(told.flatten()))
+}
+
+/// The status of each source on each node, in the order of the sources and nodes.
+fn statuses(cluster: &Cluster, reports: &[&Report]) -> Vec<SourceStatus> {
+    let place = |report: &Report| {
+        let mut nodes = cluster.nodes.iter();
+        nodes.position(|node| Some(node.netns) == report.node)
+    };
+    let mut reports = reports.to_vec();
+    reports.sort_by_key(|report| (report.source, place(report)));
+    let status = |report: &Report| SourceStatus {
+        source: report.source,
+        node: place(report).map(|node| cluster.nodes[node].name.clone()),
+        status: report.status.clone(),
+    };
+    reports.into_iter().map(status).collect()
 }
 
 /// Pods in the node's own network namespace: they are there, and no door is theirs.

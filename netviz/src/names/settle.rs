@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::timeout};
 use super::reconcile;
 use crate::{
     model::{Cluster, Source, Status},
-    names::Reports,
+    names::{self, Reports},
 };
 
 /// How long names are waited for, at the most ...
@@ -30,7 +30,7 @@ pub(crate) async fn wanted(reports: &mut watch::Receiver<Reports>) -> bool {
 }
 
 fn all_have_spoken(reports: &Reports) -> bool {
-    let mut asked = Source::ASKED.iter();
+    let mut asked = names::SOURCES.iter();
     asked.all(|source| reports.iter().any(|report| report.source == *source))
 }
 
@@ -46,11 +46,11 @@ pub(crate) fn troubles(reports: &watch::Receiver<Reports>) -> Vec<String> {
             return Some(format!("{source} has not answered yet"));
         }
         own.find_map(|report| match &report.status {
-            Status::Failed(why) => Some(format!("{source}: {why}")),
-            Status::Ok(_) | Status::Absent => None,
+            Status::Failed { reason } => Some(format!("{source}: {reason}")),
+            Status::Ok { .. } | Status::Absent => None,
         })
     };
-    Source::ASKED.into_iter().filter_map(trouble).collect()
+    names::SOURCES.into_iter().filter_map(trouble).collect()
 }
 
 /// The cluster under the names that the sources give at this moment.

@@ -40,7 +40,7 @@ impl Root {
             match Self::open_one(path) {
                 Ok(root) => return Ok(root),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    why = Status::Failed(format!(
+                    why = Status::failed(format!(
                         "permission denied at {}: needs CAP_SYS_PTRACE",
                         path.display()
                     ));

@@ -11,7 +11,7 @@ pub use mode::{Hooks, Modes, candidates};
 pub use unassigned::nobody;
 
 use super::route::{Expectation, Mode, Party, Place, Route};
-use crate::model::{Cluster, Role};
+use crate::model::{Cluster, Encryption, Role};
 use doors::{Room, node_of};
 use path_builder::{By, Path};
 
@@ -243,10 +243,9 @@ impl Expected<'_> {
 
     fn encryption(&self, node: usize) -> Option<&'static str> {
         let said = self.cluster.nodes.get(node)?.datapath.as_ref();
-        let said = said.and_then(|datapath| datapath.encryption.as_deref());
-        match said.map(str::to_ascii_lowercase).as_deref() {
-            Some("ipsec") => Some(IPSEC),
-            Some("wireguard") => Some(WIREGUARD),
+        match said.and_then(|datapath| datapath.encryption.as_ref()) {
+            Some(Encryption::Ipsec) => Some(IPSEC),
+            Some(Encryption::Wireguard) => Some(WIREGUARD),
             Some(_) => None,
             None => doors::device(self.cluster, node, Role::Encryption, "").map(|_| WIREGUARD),
         }

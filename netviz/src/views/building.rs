@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::{
     footnotes::{Reason, Reasons},
+    sources,
     table::{self, summary},
     text::{cut_apart, cut_middle, rate, safe},
 };
@@ -158,7 +159,7 @@ impl<'a> Map<'a> {
             ));
         }
         if !self.snapshot.sources.is_empty() {
-            lines.push(format!("names: {}", summary::names(self.snapshot)));
+            lines.push(format!("names: {}", sources::line(self.snapshot)));
         }
         lines
     }

@@ -7,7 +7,7 @@ use netviz::{
     feed::assemble,
     model::{
         AttachState, Chain, Cluster, Counts, Door, DoorId, DoorSample, Netns, Node, Peer, Pod,
-        Role, Sample, Side, Snapshot, Source, SourceStatus,
+        Role, Sample, Side, Snapshot, Source, SourceStatus, Status,
     },
     sys::netns::NetNsId,
 };
@@ -299,12 +299,16 @@ pub fn blog() -> SnapshotBuilder {
     second_node(&mut sight);
     sight.cluster.sources = vec![
         SourceStatus {
-            name: "kernel".into(),
-            status: "ok".into(),
+            source: Source::Kernel,
+            node: None,
+            status: Status::OK,
         },
         SourceStatus {
-            name: "cilium".into(),
-            status: "no socket at /var/run/cilium/cilium.sock".into(),
+            source: Source::Cilium,
+            node: None,
+            status: Status::Failed {
+                reason: "no socket at /var/run/cilium/cilium.sock".into(),
+            },
         },
     ];
     sight

@@ -8,7 +8,10 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::model::{Datapath, NodeFact, PodFact, Service, ServicePort, Source};
+use crate::model::{
+    Datapath, HostRouting, Masquerading, NodeFact, PodFact, Routing, Service, ServicePort, Source,
+    Tunnel,
+};
 
 /// Longer than any name in Kubernetes or Cilium; a label has a key and a value.
 const TEXT: usize = 512;
@@ -62,72 +65,50 @@ impl Answers {
         Some(Service::together(&told))
     }
 
-    /// How this node routes: what the agent says of its state comes before how it was configured.
+    /// How this node routes. The state that the agent reports comes before its configuration.
     #[must_use]
     pub fn datapath(&self) -> Datapath {
         let (health, config) = (&self.health, &self.config.status.daemon_configuration_map);
         let text = |key| config.get(key).and_then(Value::as_str).map(short);
         let flag = |key| config.get(key).and_then(Value::as_bool);
-        let routing = health.routing.as_ref();
-        // Up to 1.15 one option, `Tunnel`, says both.
+        let state = health.routing.as_ref();
+        // Up to 1.15 one option, `Tunnel`, holds both.
         let old = text("Tunnel").filter(|tunnel| !tunnel.is_empty());
-        let tunnel = routing
-            .and_then(|routing| routing.tunnel_protocol.clone())
-            .or_else(|| text("TunnelProtocol"))
-            .or_else(|| old.clone().filter(|tunnel| tunnel != "disabled"));
-        let mode = routing
-            .and_then(|routing| routing.inter.clone())
-            .or_else(|| text("RoutingMode"))
+        let enabled = old.clone().filter(|tunnel| tunnel != "disabled");
+        let old_routing = old.map(|_| match enabled {
+            Some(_) => Routing::Tunnel,
+            None => Routing::Native,
+        });
+        let routing = state
+            .and_then(|state| word(&state.inter))
+            .or_else(|| text("RoutingMode").map(Routing::from))
+            .or(old_routing);
+        let tunnel = state
+            .and_then(|state| word(&state.tunnel_protocol))
+            .or_else(|| text("TunnelProtocol").or(enabled).map(Tunnel::from));
+        let host_routing = state
+            .and_then(|state| word(&state.intra))
+            .or_else(|| word(&health.host_routing.as_ref()?.mode))
             .or_else(|| {
-                old.map(|tunnel| {
-                    if tunnel == "disabled" {
-                        "native"
-                    } else {
-                        "tunnel"
-                    }
-                    .into()
+                Some(match flag("EnableHostLegacyRouting")? {
+                    true => HostRouting::Legacy,
+                    false => HostRouting::Bpf,
                 })
-            })
-            .map(|mode| mode.to_lowercase());
-        let host = routing
-            .and_then(|routing| routing.intra.clone())
-            .or_else(|| health.host_routing.as_ref()?.mode.clone())
-            .or_else(|| {
-                let legacy = flag("EnableHostLegacyRouting")?;
-                Some(if legacy { "legacy" } else { "bpf" }.into())
             });
         Datapath {
             version: self.version(),
-            health: health
-                .cilium
-                .as_ref()
-                .and_then(|cilium| cilium.state.clone()),
-            tunnel: tunnel
-                .map(|tunnel| tunnel.to_lowercase())
-                .filter(|_| mode.as_deref() != Some("native")),
-            routing: mode,
-            host_routing: host.map(|host| match host.to_lowercase().as_str() {
-                "bpf" => "BPF".into(),
-                other => other.into(),
-            }),
+            health: health.cilium.as_ref().and_then(|it| it.state.clone()),
+            tunnel: tunnel.filter(|_| routing != Some(Routing::Native)),
+            routing,
+            host_routing,
             endpoint_routes: flag("EnableEndpointRoutes"),
-            masquerading: health.masquerading.as_ref().map(|masquerading| {
-                match (masquerading.enabled, &masquerading.mode) {
-                    (Some(true), Some(mode)) => mode.to_lowercase(),
-                    (Some(true), None) => "enabled".into(),
-                    _ => "disabled".into(),
-                }
-            }),
-            encryption: health
-                .encryption
-                .as_ref()
-                .and_then(|encryption| encryption.mode.as_ref())
-                .map(|mode| mode.to_lowercase()),
+            masquerading: health.masquerading.as_ref().map(Mode::masquerading),
+            encryption: health.encryption.as_ref().and_then(|it| word(&it.mode)),
             kube_proxy_replacement: health
                 .kube_proxy_replacement
                 .as_ref()
-                .and_then(|replacement| replacement.mode.clone()),
-            attach: health.attach_mode.clone().map(|mode| short(&mode)),
+                .and_then(|it| word(&it.mode)),
+            attach: word(&health.attach_mode),
         }
     }
 
@@ -369,7 +350,7 @@ pub struct Health {
     kube_proxy_replacement: Option<Mode>,
     masquerading: Option<Mode>,
     /// From 1.16 on.
-    routing: Option<Routing>,
+    routing: Option<RoutingState>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -386,9 +367,19 @@ struct Mode {
     mode: Option<String>,
 }
 
+impl Mode {
+    fn masquerading(&self) -> Masquerading {
+        match (self.enabled, &self.mode) {
+            (Some(true), Some(mode)) => short(mode).into(),
+            (Some(true), None) => Masquerading::Enabled,
+            _ => Masquerading::Disabled,
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Routing {
+struct RoutingState {
     #[serde(rename = "inter-host-routing-mode")]
     inter: Option<String>,
     #[serde(rename = "intra-host-routing-mode")]
@@ -408,6 +399,10 @@ pub struct Config {
 #[serde(default, rename_all = "camelCase")]
 struct ConfigStatus {
     daemon_configuration_map: BTreeMap<String, Value>,
+}
+
+fn word<T: From<String>>(text: &Option<String>) -> Option<T> {
+    text.as_deref().map(|text| short(text).into())
 }
 
 fn short(text: &str) -> String {

@@ -106,7 +106,7 @@ fn named_by_environment() -> Vec<PathBuf> {
 }
 
 fn from_service_account() -> Result<Access, Status> {
-    let failed = |_| Status::Failed("the pod's service account cannot be read".into());
+    let failed = |_| Status::failed("the pod's service account cannot be read");
     Ok(Access {
         origin: "service account".into(),
         config: Config::incluster().map_err(failed)?,
@@ -149,7 +149,7 @@ async fn from_nodes(places: &[Place]) -> Result<Vec<Access>, Status> {
 }
 
 async fn from_files(paths: &[PathBuf], root: &Root, places: &[Place]) -> Result<Access, Status> {
-    let chosen = kubeconfig::read(paths, root).map_err(Status::Failed)?;
+    let chosen = kubeconfig::read(paths, root).map_err(Status::failed)?;
     let Chosen {
         origin,
         kubeconfig,
@@ -161,11 +161,11 @@ async fn from_files(paths: &[PathBuf], root: &Root, places: &[Place]) -> Result<
         && *until < jiff::Timestamp::now()
     {
         let date = until.strftime("%Y-%m-%d");
-        return Err(Status::Failed(format!(
+        return Err(Status::failed(format!(
             "the certificate has expired: that in {origin} on {date}: renew it (kubeadm certs renew)"
         )));
     }
-    let mut config = build(kubeconfig, &origin).await.map_err(Status::Failed)?;
+    let mut config = build(kubeconfig, &origin).await.map_err(Status::failed)?;
     if let Some(place) = places
         .iter()
         .find(|place| Some(place.name.as_str()) == config.cluster_url.host())

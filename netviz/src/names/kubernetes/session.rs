@@ -132,10 +132,12 @@ impl Told {
     pub(super) fn status(&self, access: &Access) -> Option<Status> {
         let (pods, nodes) = (self.pods.borrow(), self.nodes.borrow());
         if let Some(trouble) = pods.trouble.as_ref().or(nodes.trouble.as_ref()) {
-            return Some(Status::Failed(trouble.clone()));
+            return Some(Status::failed(trouble.clone()));
         }
         let Some(services) = &self.services else {
-            return (pods.listed || nodes.listed).then(|| Status::Ok(Some(access.url())));
+            return (pods.listed || nodes.listed).then(|| Status::Ok {
+                detail: Some(access.url()),
+            });
         };
         // Pods' names are worth having without them.
         let services = services.borrow();
@@ -143,10 +145,12 @@ impl Told {
             (pods.listed || nodes.listed) && (services.listed || services.trouble.is_some());
         whole.then(|| {
             let url = access.url();
-            Status::Ok(Some(match &services.trouble {
-                Some(trouble) => format!("{url}; services: {trouble}"),
-                None => url,
-            }))
+            Status::Ok {
+                detail: Some(match &services.trouble {
+                    Some(trouble) => format!("{url}; services: {trouble}"),
+                    None => url,
+                }),
+            }
         })
     }
 }

@@ -204,7 +204,7 @@ pub(super) fn of_silence(
             reports.iter().any(|report| {
                 report.source == source
                     && report.node == Some(node.netns)
-                    && matches!(report.status, Status::Ok(_))
+                    && matches!(report.status, Status::Ok { .. })
                     && !report.pods.is_empty()
             })
         };

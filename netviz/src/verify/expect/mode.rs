@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use super::doors::{self, node_of};
 use crate::{
-    model::{Cluster, Datapath, Direction, DoorId, Node, Role},
+    model::{Cluster, Datapath, Direction, DoorId, HostRouting, Node, Role, Routing, Tunnel},
     verify::route::{Mode, ModeSource, Route},
 };
 
@@ -60,11 +60,20 @@ fn words(cluster: &Cluster, index: usize, node: &Node, mode: Mode) -> String {
     let device = device.and_then(|id| cluster.door(id));
     let device = device.and_then(|door| door.interface.strip_prefix("cilium_"));
     let said = node.datapath.as_ref();
-    let tunnel = said.and_then(|said| said.tunnel.as_deref()).or(device);
+    let tunnel = said.and_then(|said| said.tunnel.clone());
+    let tunnel = tunnel.or_else(|| device.map(|name| Tunnel::from(name)));
     let datapath = Datapath {
-        routing: Some(if mode.tunnel { "tunnel" } else { "native" }.into()),
-        tunnel: mode.tunnel.then(|| tunnel.unwrap_or("tunnel").to_owned()),
-        host_routing: Some(if mode.host_routing { "BPF" } else { "legacy" }.into()),
+        routing: Some(if mode.tunnel {
+            Routing::Tunnel
+        } else {
+            Routing::Native
+        }),
+        tunnel: tunnel.filter(|_| mode.tunnel),
+        host_routing: Some(if mode.host_routing {
+            HostRouting::Bpf
+        } else {
+            HostRouting::Legacy
+        }),
         endpoint_routes: Some(mode.endpoint_routes),
         encryption: said.and_then(|said| said.encryption.clone()),
         ..Datapath::default()
@@ -132,20 +141,15 @@ fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<
         return (vec![Mode::default()], ModeSource::Inferred);
     }
     let said = node.datapath.clone().unwrap_or_default();
-    let tunnel = match said.routing.as_deref() {
-        Some("tunnel") => Some(true),
-        Some("native") => Some(false),
-        _ => None,
+    let tunnel = match said.routing {
+        Some(Routing::Tunnel) => Some(true),
+        Some(Routing::Native) => Some(false),
+        Some(Routing::Other(_)) | None => None,
     };
-    let host = match said
-        .host_routing
-        .as_deref()
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
-        Some("bpf") => Some(true),
-        Some("legacy") => Some(false),
-        _ => None,
+    let host = match said.host_routing {
+        Some(HostRouting::Bpf) => Some(true),
+        Some(HostRouting::Legacy) => Some(false),
+        Some(HostRouting::Other(_)) | None => None,
     };
     let source = match (tunnel, host) {
         (Some(_), Some(_)) => ModeSource::Agent,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::Target;
 use crate::{
-    model::{Cluster, Direction, Role, Service, ServicePort, Side},
+    model::{Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Side},
     verify::{
         Hooks,
         collect::probe::Protocol,
@@ -151,9 +151,8 @@ fn is_replaced(cluster: &Cluster, node: usize, hooks: &Hooks) -> bool {
         .nodes
         .get(node)
         .and_then(|node| node.datapath.as_ref());
-    let said = said.and_then(|said| said.kube_proxy_replacement.as_deref());
-    if let Some(said) = said {
-        return !["false", "disabled"].contains(&said.to_ascii_lowercase().as_str());
+    if let Some(said) = said.and_then(|said| said.kube_proxy_replacement.as_ref()) {
+        return *said != KubeProxyReplacement::Disabled;
     }
     let mut uplinks = cluster
         .doors

@@ -4,7 +4,7 @@
 use super::word;
 use crate::{
     model::{Disagreement, DoorState, Node, Snapshot, State},
-    views::text::safe,
+    views::{sources, text::safe},
 };
 
 /// `mycluster-worker  172.18.0.2/16  pods 10.10.2.0/24  vxlan, legacy host routing`
@@ -56,29 +56,8 @@ pub(super) fn footer(snapshot: &Snapshot) -> String {
         "{} doors: {}.{window}  names: {}",
         snapshot.doors.len(),
         parts.join(", "),
-        names(snapshot)
+        sources::line(snapshot)
     )
-}
-
-/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`. What is not there at all
-/// is not worth a word.
-pub(in crate::views) fn names(snapshot: &Snapshot) -> String {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for source in &snapshot.sources {
-        match source.status.as_str() {
-            "absent" => {}
-            "ok" => good.push(source.name.clone()),
-            status => match status
-                .strip_prefix("ok (")
-                .and_then(|word| word.strip_suffix(')'))
-            {
-                Some(word) => good.push(format!("{} {word}", source.name)),
-                None => bad.push(format!("{}: {status}", source.name)),
-            },
-        }
-    }
-    let good = good.join(", ");
-    safe(&[good].into_iter().chain(bad).collect::<Vec<_>>().join("; "))
 }
 
 /// Disagreements that are shown before the rest is left to the other views.

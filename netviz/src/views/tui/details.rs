@@ -12,7 +12,7 @@ use crate::{
     sys::netns::NetNsId,
     views::{
         building::layout::{few, residents},
-        table,
+        sources, table,
         text::{UNKNOWN, bytes, count, cut_middle, rate, safe, visible_width, wrap},
     },
 };
@@ -251,11 +251,8 @@ fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Ve
         .count();
     lines.fact("doors", Some(doors));
     lines.list("shared by", &few(&residents(snapshot, netns)));
-    for source in &snapshot.sources {
-        lines.fact(
-            "source",
-            Some(format!("{}: {}", source.name, source.status)),
-        );
+    for source in sources::list(snapshot) {
+        lines.fact("source", Some(source));
     }
     for disagreement in snapshot.disagreements.iter().filter(|d| d.node == name) {
         lines.fact(

@@ -13,7 +13,8 @@ use crate::{
     model::State as Sight,
     views::{
         lines::word,
-        table::{Sort, summary},
+        sources,
+        table::Sort,
         text::{cut_end, safe, visible_width},
     },
 };
@@ -94,7 +95,7 @@ fn status(state: &State) -> String {
     let Some(snapshot) = &state.shown else {
         return String::new();
     };
-    let mut text = format!("names: {}", summary::names(snapshot));
+    let mut text = format!("names: {}", sources::line(snapshot));
     if let Some(note) = snapshot.notes.first() {
         text += &format!("  {note}");
     }

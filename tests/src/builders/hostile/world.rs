@@ -2,7 +2,10 @@
 
 use netviz::{
     audit::{Audit, Severity, judge},
-    model::{Chain, Datapath, Direction, Disagreement, Role, Side, Snapshot, SourceStatus},
+    model::{
+        Chain, Datapath, Direction, Disagreement, Role, Side, Snapshot, Source, SourceStatus,
+        Status,
+    },
     verify::{CrossingRow, DropReason, Verdict},
 };
 
@@ -18,8 +21,11 @@ fn some(name: &str) -> Option<String> {
 
 fn sources(name: &str) -> Vec<SourceStatus> {
     vec![SourceStatus {
-        name: name.into(),
-        status: name.into(),
+        source: Source::Cilium,
+        node: some(name),
+        status: Status::Failed {
+            reason: name.into(),
+        },
     }]
 }
 
@@ -80,14 +86,14 @@ fn datapath(name: &str) -> Datapath {
     Datapath {
         version: some(name),
         health: some(name),
-        routing: some(name),
-        tunnel: some(name),
-        host_routing: some(name),
+        routing: Some(name.into()),
+        tunnel: Some(name.into()),
+        host_routing: Some(name.into()),
         endpoint_routes: Some(true),
-        masquerading: some(name),
-        encryption: some(name),
-        kube_proxy_replacement: some(name),
-        attach: some(name),
+        masquerading: Some(name.into()),
+        encryption: Some(name.into()),
+        kube_proxy_replacement: Some(name.into()),
+        attach: Some(name.into()),
     }
 }
 
