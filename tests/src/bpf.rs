@@ -9,3 +9,4 @@ pub mod frames;
 pub mod hook_counters;
 pub mod prog_test;
 pub mod skip;
+pub mod test_objects;

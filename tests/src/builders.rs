@@ -2,6 +2,7 @@
 
 pub mod api_server;
 pub mod chains;
+pub mod fixtures;
 pub mod fuzz;
 pub mod hostile;
 pub mod paths;

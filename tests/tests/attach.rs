@@ -9,13 +9,12 @@ use netviz::{
     count::LossTracker,
     feed::assemble,
     model::{AttachState, Counts, Direction, DoorId, Sample, State},
-    sys::objects,
 };
 use netviz_tests::{
     bpf::{
         foreign_program::{self, ForeignProgram, Verdict},
         prog_test::count::CountTest,
-        skip,
+        skip, test_objects,
     },
     cli::{
         fault_table::is_emulated,
@@ -71,7 +70,7 @@ fn the_mutant_at_the_head_is_caught() {
     for (direction, verdict, expected) in cases().into_iter().step_by(step) {
         let foreign = attach(&site, direction, verdict, LinkOrder::default());
         let (room, end) = site.place(direction);
-        let mut mutant = CountTest::load(objects::MUTANT_PIPE).unwrap();
+        let mut mutant = CountTest::load(test_objects::MUTANT_PIPE).unwrap();
         let _link = room
             .run(|| {
                 let program = mutant.program(direction)?;

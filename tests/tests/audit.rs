@@ -16,7 +16,7 @@ use netviz_tests::{
         attached_program::{self, AttachPoint, AttachedProgram},
         attachments::Attachments,
         foreign_program::{self, ForeignProgram, Verdict, tcx_chain},
-        skip,
+        skip, test_objects,
     },
     cli::{
         netviz::{command, looking_at},
@@ -350,8 +350,13 @@ fn pins_are_found_below_the_root_of_a_node() {
         interface: "veth10",
         direction: Ingress,
     };
-    let planted =
-        AttachedProgram::tcx(objects::FOREIGN, "foreign_next", spot, LinkOrder::last()).unwrap();
+    let planted = AttachedProgram::tcx(
+        test_objects::FOREIGN,
+        "foreign_next",
+        spot,
+        LinkOrder::last(),
+    )
+    .unwrap();
     let (id, root) = (planted.id().unwrap(), tempfile::tempdir().unwrap());
     let top = root.path().join("sys/fs/bpf");
     std::fs::create_dir_all(&top).unwrap();

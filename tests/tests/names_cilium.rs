@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use netviz::{
     names::cilium,
     sys::{netns::NetNsId, privileges},
 };
+use netviz_tests::builders::fixtures::fixture;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,8 +28,7 @@ type Answer = Box<dyn Fn(&str) -> (u16, Vec<u8>) + Send + Sync>;
 fn captured(folder: &'static str) -> Answer {
     Box::new(move |path| {
         let name = path.trim_start_matches("/v1/").replace('/', "_");
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fixtures/cilium_agent")
+        let file = fixture("cilium_agent")
             .join(folder)
             .join(format!("api-{name}.json"));
         match fs::read(file) {

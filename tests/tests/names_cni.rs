@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     os::unix::fs::{MetadataExt as _, symlink},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
 };
 
@@ -22,9 +22,7 @@ use nix::{
 use tempfile::TempDir;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/containerd")
-        .join(name)
+    netviz_tests::builders::fixtures::fixture("containerd").join(name)
 }
 
 fn attachments(name: &str) -> Vec<Attachment> {

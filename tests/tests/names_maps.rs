@@ -16,7 +16,7 @@ use netviz::{
     names::{cilium::answers::Answers, maps},
     sys::{netns::NetNsId, privileges},
 };
-use netviz_tests::cli::wait::second;
+use netviz_tests::{builders::fixtures, cli::wait::second};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -31,10 +31,7 @@ type Endpoints = HashMap<MapData, [u8; 20], [u8; 48]>;
 type Addresses<const V: usize> = LpmTrie<MapData, [u8; 20], [u8; V]>;
 
 fn fixture(path: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(path);
-    serde_json::from_slice(&fs::read(file).expect("a fixture")).expect("JSON")
+    serde_json::from_slice(&fs::read(fixtures::fixture(path)).expect("a fixture")).expect("JSON")
 }
 
 /// Keys and values of a map as bpftool printed them.

@@ -32,8 +32,7 @@ const CRASH: &str = "networking101/crash-5d4f8b7c9d-zz7qk";
 type Names = BTreeMap<u64, String>;
 
 fn fixture(path: &str) -> PathBuf {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/containerd");
-    fixtures.join(path)
+    netviz_tests::builders::fixtures::fixture("containerd").join(path)
 }
 
 fn text(path: &str) -> String {

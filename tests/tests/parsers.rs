@@ -25,8 +25,11 @@ use netviz_ebpf::{
     follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, Passed},
 };
 use netviz_tests::{
-    bpf::attached_program::{self, AttachPoint},
-    builders::fuzz::feed,
+    bpf::{
+        attached_program::{self, AttachPoint},
+        test_objects,
+    },
+    builders::{fixtures::fixture, fuzz::feed},
     netns::{self, TestNetns},
 };
 use serde_json::{Value, json};
@@ -44,8 +47,7 @@ fn fixtures(directory: &str, end: &str) -> Vec<Vec<u8>> {
         }
     }
     let mut found = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    collect(&root.join(directory), end, &mut found);
+    collect(&fixture(directory), end, &mut found);
     // The order of a directory is chance as well.
     found.sort();
     found
@@ -217,7 +219,7 @@ fn ids_of_namespaces() {
 fn filters_of_others() {
     let room = netns::pairs(1).unwrap();
     let places = [
-        (objects::FOREIGN, "foreign_next", (2, 7)),
+        (test_objects::FOREIGN, "foreign_next", (2, 7)),
         (objects::LAB, "cil_from_host", (1, 1)),
         (
             objects::COUNT,

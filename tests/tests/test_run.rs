@@ -8,6 +8,7 @@ use netviz_tests::bpf::{
         count::{self, CountTest},
         follow, see,
     },
+    test_objects,
 };
 
 /// What a packet's fate rests on, and what every other test takes for granted.
@@ -19,7 +20,7 @@ fn every_frame_is_counted_exactly_and_passed_on() {
 /// The same check has to tell the mutant apart: at the head of a tcx chain it would cut Cilium off.
 #[test]
 fn the_check_catches_a_wrong_verdict() {
-    let error = count::check(objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
+    let error = count::check(test_objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
     assert_eq!(error.root_cause().to_string(), "the verdict is 3");
 }
 

@@ -16,16 +16,3 @@ pub static DROP: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netvi
 
 /// Forwarding programs of the laboratory.
 pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-lab"));
-
-/// [`COUNT`] with the verdict `TC_ACT_PIPE`: the suite has to catch it. For tests alone.
-#[cfg(feature = "mutants")]
-pub static MUTANT_PIPE: &[u8] =
-    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-mutant-pipe"));
-
-/// Notes what the last packet at a hook carried. For tests alone.
-#[cfg(feature = "mutants")]
-pub static PROBE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-probe"));
-
-/// Somebody else's programs, one for each verdict. For tests alone.
-#[cfg(feature = "mutants")]
-pub static FOREIGN: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-foreign"));

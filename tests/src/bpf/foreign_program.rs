@@ -16,12 +16,12 @@ use aya::{
 };
 use netviz::{
     model::Direction,
-    sys::{netlink::Netlink, netns::NetNs, objects},
+    sys::{netlink::Netlink, netns::NetNs},
 };
 use nix::net::if_::if_nametoindex;
 
 use crate::{
-    bpf::{filters, skip},
+    bpf::{filters, skip, test_objects},
     cli::wait::wait_for,
 };
 
@@ -274,7 +274,7 @@ fn detach(link: u32) -> Result<()> {
 }
 
 fn load(verdict: Verdict) -> Result<Ebpf> {
-    let mut object = EbpfLoader::new().btf(None).load(objects::FOREIGN)?;
+    let mut object = EbpfLoader::new().btf(None).load(test_objects::FOREIGN)?;
     let target = match verdict {
         Verdict::Redirect(index) | Verdict::Clone(index) | Verdict::Peer(index) => Some((index, 0)),
         Verdict::Neigh(index, next) => Some((index, u32::from_ne_bytes(next.octets()))),

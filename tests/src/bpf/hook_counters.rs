@@ -15,6 +15,8 @@ use netviz_ebpf::{
     lab::{SEEN_MAP, Seen},
 };
 
+use crate::bpf::test_objects;
+
 /// A hook: whose device, which, and `ingress` or `egress`. Health endpoints are called by their
 /// node: their pods' names are all the same.
 pub type Hook = (String, String, &'static str);
@@ -118,7 +120,7 @@ fn counted(
                 device: device.into(),
                 head: attached(loader, objects::COUNT, device, count, LinkOrder::first)?,
                 tail: attached(loader, objects::COUNT, device, count, LinkOrder::last)?,
-                probe: attached(loader, objects::PROBE, device, probe, LinkOrder::first)?,
+                probe: attached(loader, test_objects::PROBE, device, probe, LinkOrder::first)?,
             })
         })?
         .with_context(|| format!("counting at {device} of {owner}"))

@@ -1,12 +1,15 @@
 //! What a running Cilium's doors counted: `fixtures/cilium/MODE/doors.json`.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context as _, Result};
 use netviz::lab::{Lab, SERVICE};
 use serde::Deserialize;
 
-use crate::bpf::hook_counters::{Count, Hook};
+use crate::{
+    bpf::hook_counters::{Count, Hook},
+    builders::fixtures::fixture,
+};
 
 /// One case, as counted.
 #[derive(Debug, Deserialize)]
@@ -70,8 +73,7 @@ pub const SENT: u64 = 50;
 
 /// The cases of one mode.
 pub fn cases(mode: &str) -> Result<Vec<Case>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cilium");
-    let path = root.join(mode).join("doors.json");
+    let path = fixture("cilium").join(mode).join("doors.json");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Ok(serde_json::from_str(&text)?)
 }

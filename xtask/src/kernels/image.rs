@@ -1,5 +1,5 @@
-//! The guests' initramfs: test programs where they are on this machine, with the C library they
-//! were linked with, netviz, busybox, and each kernel's own modules.
+//! The guests' initramfs: the test programs, netviz, the C library that they are linked with,
+//! busybox, and the modules of each kernel.
 
 use std::{
     collections::BTreeSet,
@@ -38,23 +38,23 @@ pub(super) fn base(programs: &Programs, netviz: &Path, scenarios: &[Scenario]) -
     let init = stage.join("init");
     fs::write(&init, INIT)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
-    symlink(netviz, stage.join(&NETVIZ[1..]))?;
     let tests = scenario::tests(programs).map(|it| it.path.as_path());
-    let programs: BTreeSet<_> = tests
-        .chain(programs.netviz.as_deref())
-        .chain([netviz])
-        .collect();
-    for program in programs {
-        place(program, &stage)?;
+    let programs: BTreeSet<_> = tests.chain(programs.netviz.as_deref()).collect();
+    for program in &programs {
+        copy_program(program, &scenario::in_guest(program), &stage)?;
     }
-    // What a running Cilium has shown: tests compare with it, by the path that they were built at.
-    let fixtures = root().join("tests/fixtures");
-    let copy = inside(&stage, &fixtures)?;
+    if programs.contains(netviz) {
+        symlink(scenario::in_guest(netviz), stage.join(&NETVIZ[1..]))?;
+    } else {
+        copy_program(netviz, Path::new(NETVIZ), &stage)?;
+    }
+    // init.sh tells the tests where it is.
+    fs::create_dir_all(stage.join("tests"))?;
     process::read(
         Command::new("cp")
             .arg("-r")
-            .arg(&fixtures)
-            .arg(copy.parent().unwrap_or(&stage)),
+            .arg(root().join("tests/fixtures"))
+            .arg(stage.join("tests")),
     )?;
     fs::write(stage.join("scenarios"), list(scenarios))?;
     let archive = directory().join("base.cpio");
@@ -83,9 +83,9 @@ fn list(scenarios: &[Scenario]) -> String {
     scenarios.iter().map(line).collect()
 }
 
-/// A program at the path that it has here, without what only a debugger reads, and its libraries.
-fn place(program: &Path, stage: &Path) -> Result<()> {
-    let copy = inside(stage, program)?;
+/// Copies a program to its path in the guest, without debug sections, and its libraries.
+fn copy_program(program: &Path, in_guest: &Path, stage: &Path) -> Result<()> {
+    let copy = inside(stage, in_guest)?;
     process::read(
         Command::new("strip")
             .arg("--strip-debug")
@@ -110,7 +110,7 @@ fn library(line: &str) -> Option<&Path> {
     words.find(|word| word.starts_with('/')).map(Path::new)
 }
 
-/// Where a path of this machine is in the stage; its directory is made.
+/// Returns where a path of the guest is in the stage, and creates its directory.
 fn inside(stage: &Path, path: &Path) -> Result<PathBuf> {
     let copy = stage.join(path.strip_prefix("/").context("not an absolute path")?);
     fs::create_dir_all(copy.parent().unwrap_or(stage))?;

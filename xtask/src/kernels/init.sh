@@ -5,6 +5,8 @@
 export PATH=/bin HOME=/tmp TERM=linux RUST_BACKTRACE=0
 # Tests send fewer packets and wait longer where the processor is emulated.
 export NETVIZ_EMULATED=1
+# Tests read fixtures below it.
+export CARGO_MANIFEST_DIR=/tests
 # As systemd has it for services. netviz raises its own; tests that stand in its place do not.
 ulimit -n 65536
 mount -t proc proc /proc

@@ -1,7 +1,10 @@
 //! What is run in a guest: each test function of each test file by itself, and the demo in each
 //! routing mode.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -120,14 +123,14 @@ impl Scenario {
         self.name.split("::").next().unwrap_or_default()
     }
 
-    /// For the guest's shell. No word has a space or a quote in it.
+    /// The command line for the guest's shell. No word contains a space or a quote.
     pub(super) fn command(&self) -> String {
         match &self.kind {
             Kind::Test { .. } if self.is_timed() => format!("echo skipped here: {TIMED_REASON}"),
             Kind::Test { program, function } => {
                 // With one thread the harness writes a test's name before what the test says.
                 let options = "--exact --nocapture --test-threads=2";
-                format!("{} {function} {options}", program.display())
+                format!("{} {function} {options}", in_guest(program).display())
             }
             Kind::Demo { mode } => {
                 format!("{NETVIZ} demo --mode {mode} -- {NETVIZ} doors --for 5s -o csv")
@@ -136,8 +139,16 @@ impl Scenario {
     }
 }
 
-/// What leads to netviz in a guest.
+/// The netviz of the demo in a guest.
 pub(super) const NETVIZ: &str = "/bin/netviz";
+/// The directory of the test programs, and of the netviz that they start, in a guest. It does not depend
+/// on where the clone lies: a guest mounts file systems of its own at /tmp and /run.
+const PROGRAMS: &str = "/programs";
+
+/// Returns where a program of this machine is in a guest.
+pub(super) fn in_guest(program: &Path) -> PathBuf {
+    Path::new(PROGRAMS).join(program.file_name().unwrap_or_default())
+}
 
 /// The programs that run in guests.
 pub(super) fn tests(programs: &Programs) -> impl Iterator<Item = &Program> {
@@ -180,7 +191,7 @@ mod tests {
         let scenario = |name: &str| Scenario {
             name: name.into(),
             kind: Kind::Test {
-                program: "/t".into(),
+                program: "/tmp/a b/netviz/target/attach-1f".into(),
                 function: "f".into(),
             },
         };
@@ -189,7 +200,8 @@ mod tests {
                 .command()
                 .starts_with("echo skipped here: an emulated")
         );
-        assert!(scenario("attach::f").command().starts_with("/t f --exact"));
+        let command = scenario("attach::f").command();
+        assert!(command.starts_with("/programs/attach-1f f --exact"));
     }
 
     #[test]

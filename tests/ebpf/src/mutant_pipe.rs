@@ -1,12 +1,12 @@
-//! The counting programs with `TC_ACT_PIPE` in the place of `TCX_NEXT`: harmless in clsact, and at
+//! netviz's counting programs with `TC_ACT_PIPE` in the place of `TCX_NEXT`: harmless in clsact, but at
 //! the head of a tcx chain it keeps every later program from running. A test suite that does not
-//! notice the difference proves nothing.
+//! catch this proves nothing.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
 mod program {
     const VERDICT: i32 = 3;
-    include!("../count_program.rs");
+    include!("../../../netviz-ebpf/src/count_program.rs");
 }
 
 #[cfg(not(target_arch = "bpf"))]

@@ -1,5 +1,5 @@
-//! Notes what the last packet at a hook carried: its TTL and its tunnel key. For tests alone, which
-//! compare it with what a running Cilium's packets carry.
+//! Records TTL and tunnel key of the last packet at a hook, to compare the lab's packets with those of
+//! a running Cilium.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

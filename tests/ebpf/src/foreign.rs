@@ -1,5 +1,5 @@
-//! Programs of somebody else, one for each verdict, for the tests to stand beside: each counts what
-//! it was shown, so that a test can tell whether it ran at all.
+//! Programs of another tool, one for each verdict. Each counts its packets, so that a test can check
+//! whether it ran.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

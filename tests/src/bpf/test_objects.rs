@@ -1,0 +1,13 @@
+//! The eBPF objects that only tests load, built from `tests/ebpf`.
+
+use aya::include_bytes_aligned;
+
+/// netviz's counting programs with the verdict `TC_ACT_PIPE`, which the tests must catch.
+pub static MUTANT_PIPE: &[u8] =
+    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-mutant-pipe"));
+
+/// Records TTL and tunnel key of the last packet at a hook.
+pub static PROBE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-probe"));
+
+/// Programs of another tool, one for each verdict.
+pub static FOREIGN: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-foreign"));
