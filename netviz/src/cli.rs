@@ -122,9 +122,6 @@ pub struct DoorsArgs {
     /// while there is much to attach.
     #[arg(long)]
     pub fast_attach: bool,
-    /// For netviz's own tests on kernels that have both.
-    #[arg(long, hide = true, value_enum)]
-    pub attach: Option<AttachArg>,
 }
 
 /// Options of `netviz map`.
@@ -281,15 +278,6 @@ pub enum Output {
     Jsonl,
     /// One record per door.
     Csv,
-}
-
-/// The two ways to attach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AttachArg {
-    /// tcx links.
-    Tcx,
-    /// clsact filters.
-    Clsact,
 }
 
 /// `1s`, `500ms`, `2m`, or a plain number of seconds.

@@ -125,7 +125,8 @@ fn a_fight_at_the_only_door_does_not_end_it() {
         let mut command = Command::new(binary::netviz().unwrap());
         command
             .args(["doors", "--netns", &room.name(), "--include", &end.name])
-            .args(["--attach", &word, "-o", "jsonl", "--watch", "100ms"])
+            .args(["-o", "jsonl", "--watch", "100ms"])
+            .env("NETVIZ_ATTACH", &word)
             .stdout(Stdio::piped());
         let mut running = Running::start(&mut command);
         let lines = BufReader::new(running.child.stdout.take().unwrap()).lines();

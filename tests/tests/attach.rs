@@ -316,15 +316,8 @@ fn a_name_that_is_not_utf8_is_escaped() {
     let tcx = skip::has_tcx().then_some("tcx");
     for mode in tcx.into_iter().chain(["clsact"]) {
         let output = Command::new(netviz_tests::cli::binary::netviz().unwrap())
-            .args([
-                "doors",
-                "--netns",
-                &room.name(),
-                "--include",
-                "*",
-                "--attach",
-                mode,
-            ])
+            .args(["doors", "--netns", &room.name(), "--include", "*"])
+            .env("NETVIZ_ATTACH", mode)
             .args(["--once", "--watch", "50ms", "-o", "json"])
             .output()
             .unwrap();

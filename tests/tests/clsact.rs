@@ -68,7 +68,8 @@ fn netviz(room: &TestNetns) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &room.name(), "--include", "veth*"])
-        .args(["--attach", "clsact", "-o", "jsonl"])
+        .args(["-o", "jsonl"])
+        .env("NETVIZ_ATTACH", "clsact")
         .stdout(Stdio::null());
     Running::start(&mut command).unwrap()
 }
@@ -223,7 +224,7 @@ fn a_netviz_that_verifies_is_not_swept() {
     };
     let start = |words: &[&str]| {
         let mut command = looking_at(&lab, words);
-        cli::netviz::Running::start(command.args(["--attach", "clsact"]).stdout(Stdio::null()))
+        cli::netviz::Running::start(command.env("NETVIZ_ATTACH", "clsact").stdout(Stdio::null()))
     };
     // Whoever is killed while he detaches leaves something behind.
     let end = |mut running: cli::netviz::Running| {
@@ -263,7 +264,8 @@ fn a_netviz_in_another_pid_namespace_is_not_swept() {
         .args(["--pid", "--fork", "--kill-child"])
         .arg(binary::netviz().unwrap())
         .args(["doors", "--netns", &path, "--include", "veth*"])
-        .args(["--attach", "clsact", "-o", "jsonl"])
+        .args(["-o", "jsonl"])
+        .env("NETVIZ_ATTACH", "clsact")
         .stdout(Stdio::null());
     let mut first = Running::start(&mut command).unwrap();
     let own = || {

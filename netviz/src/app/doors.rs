@@ -13,8 +13,8 @@ use super::{
     terminal::{self, Input, Screen},
 };
 use crate::{
-    attach::{AttachMode, AttachOptions},
-    cli::{AttachArg, DoorsArgs, Output, SelectionArgs},
+    attach::AttachOptions,
+    cli::{DoorsArgs, Output, SelectionArgs},
     count::Progress,
     discover::Selection,
     feed::session::Session,
@@ -64,10 +64,6 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
         &args.selection.include,
         &args.selection.exclude,
     )?;
-    let mode = args.attach.map(|mode| match mode {
-        AttachArg::Tcx => AttachMode::Tcx,
-        AttachArg::Clsact => AttachMode::Clsact,
-    });
     let sources = SourceOptions {
         kubeconfig: args.selection.kubeconfig.clone(),
         services: false,
@@ -75,10 +71,7 @@ pub(super) fn start(args: &DoorsArgs) -> Result<(Session, Filter)> {
     let session = Session::start(
         selection,
         &sources,
-        AttachOptions {
-            fast: args.fast_attach,
-            mode,
-        },
+        AttachOptions::of_command(args.fast_attach),
         args.watch,
     )?;
     if session.cluster().doors.is_empty() {

@@ -11,8 +11,8 @@ use caps::Capability;
 
 use super::{output::write, preflight};
 use crate::{
-    attach::{AttachMode, AttachOptions},
-    cli::{AttachArg, VerifyArgs},
+    attach::AttachOptions,
+    cli::VerifyArgs,
     discover::Selection,
     lab,
     names::SourceOptions,
@@ -183,18 +183,8 @@ fn options(args: &VerifyArgs, pairs: &[ProbePair]) -> Result<Options> {
         last: args.watch.is_none() && !args.all && args.file.is_none(),
         one_way: args.one_way,
         every_door: args.every_door,
-        attach: attach(args),
+        attach: AttachOptions::of_command(args.fast_attach),
     })
-}
-
-pub(crate) fn attach(args: &VerifyArgs) -> AttachOptions {
-    AttachOptions {
-        fast: args.fast_attach,
-        mode: args.attach.map(|attach| match attach {
-            AttachArg::Tcx => AttachMode::Tcx,
-            AttachArg::Clsact => AttachMode::Clsact,
-        }),
-    }
 }
 
 pub(crate) fn mode(mode: lab::Mode) -> Mode {

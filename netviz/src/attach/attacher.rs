@@ -39,8 +39,20 @@ const REMOVED: &str = "somebody removes netviz's programs from this door, three 
 pub struct AttachOptions {
     /// Have the kernel end RCU grace periods at once while there is much to attach.
     pub fast: bool,
-    /// Only for tests: one of the two ways, in the place of what the kernel offers.
+    /// Use this way instead of the one that the kernel offers.
     pub mode: Option<AttachMode>,
+}
+
+impl AttachOptions {
+    /// Returns the options of a command. `NETVIZ_ATTACH=tcx|clsact` in the environment selects the way.
+    pub(crate) fn of_command(fast: bool) -> Self {
+        let mode = match std::env::var("NETVIZ_ATTACH").as_deref() {
+            Ok("tcx") => Some(AttachMode::Tcx),
+            Ok("clsact") => Some(AttachMode::Clsact),
+            _ => None,
+        };
+        Self { fast, mode }
+    }
 }
 
 /// News for the reader of the counters.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{AttachArg, NETNS_VARIABLE, duration};
+use super::{NETNS_VARIABLE, duration};
 use crate::{lab::Mode, verify::collect::probe::Protocol};
 
 /// Options of `netviz verify`.
@@ -93,9 +93,6 @@ pub struct VerifyArgs {
     /// Attach faster: see `doors`.
     #[arg(long)]
     pub fast_attach: bool,
-    /// For netviz's own tests on kernels that have both.
-    #[arg(long, hide = true, value_enum)]
-    pub attach: Option<AttachArg>,
 }
 
 /// Forms of a verdict.

@@ -42,7 +42,7 @@ fn netviz(lab: &Lab, attach: Option<&str>) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &nodes(lab), "-o", "jsonl"])
-        .args(attach.map(|mode| format!("--attach={mode}")))
+        .envs(attach.map(|mode| ("NETVIZ_ATTACH", mode)))
         .stdout(Stdio::null());
     Running::start(&mut command).unwrap()
 }

@@ -82,7 +82,8 @@ impl Place {
         let mut command = Command::new(binary::netviz().unwrap());
         command
             .args(["doors", "--netns", &names.join(","), "--include", "veth*"])
-            .args(["--attach", mode, "-o", "jsonl"])
+            .args(["-o", "jsonl"])
+            .env("NETVIZ_ATTACH", mode)
             .stdout(Stdio::null());
         let heeds = || {
             // SAFETY: no handler is set.
