@@ -27,7 +27,7 @@ use crate::{
 #[cfg(feature = "mutants")]
 pub(crate) use links::join as links;
 #[cfg(feature = "mutants")]
-pub(crate) use notifications::{BUFFER, deletions};
+pub(crate) use notifications::deletions;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use watch::{Watch, WatchError};

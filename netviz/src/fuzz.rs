@@ -1,4 +1,4 @@
-//! Ways for the tests to what reads foreign bytes, and to what can run full.
+//! Ways for the tests to what reads foreign bytes.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,12 +18,6 @@ use crate::{
 
 /// Of the question that [`netlink_answer`] waits for the answer to.
 pub const SEQUENCE: u32 = 7;
-
-/// How many bytes of notifications wait to be read in a watch that begins from now on: many are lost
-/// then. 0 is what the kernel gives.
-pub fn notification_buffer(bytes: u32) {
-    discover::BUFFER.store(bytes, std::sync::atomic::Ordering::Relaxed);
-}
 
 /// One datagram of an answer: how many messages were read of it.
 pub fn netlink_answer(datagram: &[u8]) -> usize {

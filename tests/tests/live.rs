@@ -1,12 +1,16 @@
 //! The live building, driven as a person does: the real binary on a terminal, over a laboratory.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use netviz::lab::{Lab, Options};
+use clap::Parser as _;
+use netviz::{
+    cli::Cli,
+    lab::{Lab, Options},
+};
 use netviz_tests::{
     bpf::attachments::Attachments,
     cli::{
-        netviz::looking_at,
+        netviz::{looking_at, nodes},
         terminal::Terminal,
         wait::{second, wait_until},
     },
@@ -15,6 +19,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tokio::signal::unix::SignalKind;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// For what a key does: far more than it takes, for a machine that is busy.
@@ -213,13 +218,56 @@ fn the_terminal_is_given_back() {
     lab.down().unwrap();
 }
 
-/// By two keys that netviz has for the tests alone.
+/// Set in the process that panics.
+const PANICS: &str = "NETVIZ_TEST_PANICS";
+/// The signal on which another thread panics, and the one on which the screen's own thread does.
+const PANICS_ON: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// Not a test: the live screen in a process that panics when a signal tells it to.
 #[test]
-fn a_panic_gives_the_terminal_back_and_is_told_there() {
-    const OTHERS: &str = "\u{1b}[23~";
-    const OWN: &str = "\u{1b}[24~";
+#[ignore = "a process that a_panic_restores_the_terminal_and_is_printed_there starts"]
+fn panicking() {
+    if std::env::var_os(PANICS).is_none() {
+        return;
+    }
+    let panics = || panic!("on purpose");
+    let netviz = async {
+        let kinds = PANICS_ON.map(|it| SignalKind::from_raw(it as i32));
+        let [mut other, mut own] = kinds.map(|kind| tokio::signal::unix::signal(kind).unwrap());
+        let args = Cli::parse_from(["netviz"]).doors;
+        let mut live = std::pin::pin!(netviz::app::live::run(&args));
+        loop {
+            tokio::select! {
+                ended = &mut live => return ended.unwrap(),
+                _ = other.recv() => assert!(std::thread::spawn(panics).join().is_err()),
+                _ = own.recv() => panics(),
+            }
+        }
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(netviz);
+}
+
+/// A screen over `lab` that is attached, in a process that panics on [`PANICS_ON`].
+fn live_that_panics(lab: &Lab) -> Terminal {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "panicking", "--ignored", "--nocapture"])
+        .arg("--test-threads=1")
+        .env(PANICS, "")
+        .env("NETVIZ_NETNS", nodes(lab))
+        .env("RUST_BACKTRACE", "0")
+        .env("TERM", "xterm-256color");
+    let terminal = Terminal::start(command, 100, 30);
+    terminal.sees("all doors", LIMIT, |it| it.contains("26 counting, 0 blind"));
+    assert!(Attachments::of(lab).netviz() > 0, "not attached");
+    terminal
+}
+
+#[test]
+fn a_panic_restores_the_terminal_and_is_printed_there() {
     let lab = lab();
-    let told_afterwards = |terminal: &Terminal| {
+    let is_restored = |terminal: &Terminal| {
         assert_eq!(terminal.complaints(), [""; 0]);
         let written = terminal.written();
         assert!(written.rfind("\u{1b}[?1000l") > written.rfind("\u{1b}[?1000h"));
@@ -227,27 +275,29 @@ fn a_panic_gives_the_terminal_back_and_is_told_there() {
         assert!(place("on purpose") > place("\u{1b}[?1049l"), "{written:?}");
         assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
     };
-    let gone = |when: &str| {
-        let gone = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
-        assert!(gone, "{when}: {:?}", Attachments::of(&lab));
+    let is_detached = |when: &str| {
+        let detached = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
+        assert!(detached, "{when}: {:?}", Attachments::of(&lab));
     };
-    // The screen goes on without another thread, and is not written over.
-    let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
-    assert!(Attachments::of(&lab).netviz() > 0, "it stands nowhere");
-    terminal.types(OTHERS);
+    let panic_on = |terminal: &Terminal, signal| {
+        kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
+    };
+    let [other, own] = PANICS_ON;
+    // The screen goes on without another thread, and is not overwritten.
+    let mut terminal = live_that_panics(&lab);
+    panic_on(&terminal, other);
     terminal.types("?");
     terminal.sees("help", SOON, |it| it.contains("any key closes this"));
     assert!(!terminal.written().contains("on purpose"));
     terminal.types("xq");
     assert_eq!(terminal.ends(LIMIT).code(), Some(0));
-    told_afterwards(&terminal);
-    gone("after another thread's");
-    let mut terminal = live(&lab, (100, 30), &[("RUST_BACKTRACE", "0")]);
-    assert!(Attachments::of(&lab).netviz() > 0, "it stands nowhere");
-    terminal.types(OWN);
+    is_restored(&terminal);
+    is_detached("after a panic of another thread");
+    let mut terminal = live_that_panics(&lab);
+    panic_on(&terminal, own);
     assert_eq!(terminal.ends(LIMIT).code(), Some(101));
-    told_afterwards(&terminal);
-    gone("after its own");
+    is_restored(&terminal);
+    is_detached("after a panic of the screen's thread");
     lab.down().unwrap();
 }
 

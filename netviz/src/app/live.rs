@@ -129,8 +129,6 @@ impl Live {
 
     fn take(&mut self, event: Event) -> Result<Action> {
         Ok(match event {
-            #[cfg(feature = "mutants")]
-            Event::Key(key) if mutants::panics(key) => Action::Nothing,
             Event::Key(key) => self.state.key(key),
             Event::Mouse(mouse) => self.state.mouse(mouse),
             Event::Resize(..) => {
@@ -157,19 +155,4 @@ fn size() -> (u16, u16) {
     let (columns, rows) = terminal::dimensions();
     let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
     (short(columns), short(rows))
-}
-
-/// For the tests: panics on purpose, by keys that no release has.
-#[cfg(feature = "mutants")]
-mod mutants {
-    use crossterm::event::{KeyCode, KeyEvent};
-
-    pub(super) fn panics(key: KeyEvent) -> bool {
-        let panics = || panic!("on purpose");
-        match key.code {
-            KeyCode::F(11) => std::thread::spawn(panics).join().is_err(),
-            KeyCode::F(12) => panics(),
-            _ => false,
-        }
-    }
 }

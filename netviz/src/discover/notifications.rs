@@ -57,10 +57,6 @@ pub(super) enum Whence {
     Far(i32),
 }
 
-/// For the tests: how many bytes of notifications wait to be read, 0 for as many as usual.
-#[cfg(feature = "mutants")]
-pub(crate) static BUFFER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-
 /// A socket that is told of changes in its namespace and in all those that the namespace has an
 /// id for: in those of its pods, without a handle on any of them.
 pub(super) fn listener() -> io::Result<Socket> {
@@ -68,10 +64,6 @@ pub(super) fn listener() -> io::Result<Socket> {
     socket.bind(&SocketAddr::new(0, 0))?;
     socket.set_listen_all_namespaces(true)?;
     socket.set_non_blocking(true)?;
-    #[cfg(feature = "mutants")]
-    if let bytes @ 1.. = BUFFER.load(std::sync::atomic::Ordering::Relaxed) {
-        socket.set_rx_buf_sz(bytes)?;
-    }
     for group in GROUPS {
         socket.add_membership(group)?;
     }

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 /// in a guest as well; a test program that is run by hand finds the directory that it was built in.
 #[must_use]
 pub fn fixture(path: impl AsRef<Path>) -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")),
-        PathBuf::from,
-    );
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.join("fixtures").join(path)
 }

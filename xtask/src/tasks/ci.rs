@@ -63,6 +63,8 @@ fn clippy_ebpf_host() -> Result<()> {
         "clippy",
         "-p",
         "netviz-ebpf",
+        "-p",
+        "netviz-test-objects",
         "--lib",
         "--bins",
         "--all-features",
@@ -79,6 +81,8 @@ fn ebpf_lint(way: Way) -> Command {
     lint.args([
         "-p",
         "netviz-ebpf",
+        "-p",
+        "netviz-test-objects",
         "--lib",
         "--bins",
         "--target",

@@ -53,8 +53,12 @@ pub(crate) async fn run(
         )
     })?;
     let chosen = watch_set::doors(look, std::iter::once(&route), args.every_door);
-    let (watching, standing, mut news) =
-        crossings::watch(look.found.clone(), chosen.doors, pair, AttachOptions::of_command(args.fast_attach))?;
+    let (watching, standing, mut news) = crossings::watch(
+        look.found.clone(),
+        chosen.doors,
+        pair,
+        AttachOptions::of_command(args.fast_attach),
+    )?;
     let standing = tokio::select! {
         standing = standing => standing.context("looking out at the doors has ended unexpectedly")?,
         () = signals.any() => anyhow::bail!("ended by a signal before its time"),
