@@ -91,17 +91,9 @@ impl Event {
     }
 }
 
-enum Command {
-    Want(Arc<Discovered>),
-    End,
-}
-
-/// Handle on the thread; when it is dropped, everything is detached.
+/// The thread; everything is detached when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Attacher {
-    commands: std_mpsc::Sender<Command>,
-    thread: Option<thread::JoinHandle<()>>,
-}
+pub(crate) struct Attacher(threads::Worker<(), std_mpsc::Sender<Arc<Discovered>>>);
 
 impl Attacher {
     pub(crate) fn start(
@@ -111,26 +103,14 @@ impl Attacher {
         let expedite = options.fast.then(Expedite::new).transpose()?;
         let (commands, receiver) = std_mpsc::channel();
         let work = move || Worker::new(options.mode, expedite, events).run(&receiver);
-        let thread =
-            threads::start("netviz-attach", "attaches", work).map_err(TraceError::Thread)?;
-        Ok(Self {
-            commands,
-            thread: Some(thread),
-        })
+        threads::Worker::until(commands, "netviz-attach", "attaches", work)
+            .map(Self)
+            .map_err(TraceError::Thread)
     }
 
     pub(crate) fn want(&self, found: Arc<Discovered>) {
         // Fails only when the thread has ended, and then so does the program.
-        let _ = self.commands.send(Command::Want(found));
-    }
-}
-
-impl Drop for Attacher {
-    fn drop(&mut self) {
-        let _ = self.commands.send(Command::End);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.0.end().map(|wanted| wanted.send(found));
     }
 }
 
@@ -194,22 +174,17 @@ impl Worker {
         }
     }
 
-    fn run(mut self, commands: &std_mpsc::Receiver<Command>) {
+    fn run(mut self, wanted: &std_mpsc::Receiver<Arc<Discovered>>) {
         loop {
-            let command = if self.queue.is_empty() {
+            let timeout = if self.queue.is_empty() {
                 self.set_expedite(false);
-                commands.recv_timeout(self.until_next_look())
+                self.until_next_look()
             } else {
-                commands.try_recv().map_err(|error| match error {
-                    std_mpsc::TryRecvError::Empty => std_mpsc::RecvTimeoutError::Timeout,
-                    std_mpsc::TryRecvError::Disconnected => {
-                        std_mpsc::RecvTimeoutError::Disconnected
-                    }
-                })
+                Duration::ZERO
             };
-            match command {
-                Ok(Command::Want(found)) => self.want(found),
-                Ok(Command::End) | Err(std_mpsc::RecvTimeoutError::Disconnected) => break,
+            match wanted.recv_timeout(timeout) {
+                Ok(found) => self.want(found),
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(std_mpsc::RecvTimeoutError::Timeout) => {
                     if let Some(door) = self.queue.pop_front() {
                         if self.queue.len() > 4 {

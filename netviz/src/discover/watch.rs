@@ -3,17 +3,11 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     io,
-    os::fd::AsFd,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use netlink_sys::Socket;
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::{EfdFlags, EventFd},
-};
 use tokio::sync::watch;
 
 use super::{
@@ -29,7 +23,7 @@ use crate::{
     model::{Cluster, Door},
     sys::{
         netns::{NetNs, NetNsId},
-        threads,
+        threads::{Stop, Worker},
     },
 };
 
@@ -55,8 +49,7 @@ pub struct WatchError(#[from] io::Error);
 #[derive(Debug)]
 pub struct Watch {
     receiver: watch::Receiver<Arc<Discovered>>,
-    stop: Arc<EventFd>,
-    thread: Option<thread::JoinHandle<()>>,
+    _worker: Worker,
 }
 
 impl Watch {
@@ -66,7 +59,6 @@ impl Watch {
     /// # Errors
     /// When the first look fails.
     pub fn start(selection: Selection) -> Result<Self, WatchError> {
-        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(io::Error::from)?);
         let mut watcher = Watcher {
             selection,
             listeners: HashMap::new(),
@@ -81,13 +73,10 @@ impl Watch {
         } = &mut watcher;
         let first = Arc::new(scan::look(selection, Absent::IsAnError, memory)?);
         let (sender, receiver) = watch::channel(first);
-        let until = Arc::clone(&stop);
-        let work = move || watcher.run(&sender, &until);
-        let thread = threads::start("netviz-discover", "looks for interfaces", work)?;
+        let work = move |stop: &Stop| watcher.run(&sender, stop);
         Ok(Self {
             receiver,
-            stop,
-            thread: Some(thread),
+            _worker: Worker::start("netviz-discover", "looks for interfaces", work)?,
         })
     }
 
@@ -95,16 +84,6 @@ impl Watch {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Discovered>> {
         self.receiver.clone()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // Fails only if the counter were full.
-        let _ = self.stop.write(1);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -139,7 +118,7 @@ impl FilterChanges {
 }
 
 impl Watcher {
-    fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &EventFd) {
+    fn run(mut self, sender: &watch::Sender<Arc<Discovered>>, stop: &Stop) {
         let mut pause = INDEX_SOON;
         let mut look_at = Instant::now() + pause;
         let mut failed = false;
@@ -206,15 +185,13 @@ impl Watcher {
     }
 
     /// Waits for a notification (true), the time of the next look (false), or the end (`None`).
-    fn wait(&self, stop: &EventFd, until: Instant) -> Option<bool> {
-        let timeout = until.saturating_duration_since(Instant::now());
-        let ready = self.poll(stop, timeout)?;
-        Some(ready)
+    fn wait(&self, stop: &Stop, until: Instant) -> Option<bool> {
+        self.poll(stop, until.saturating_duration_since(Instant::now()))
     }
 
     /// Reads notifications away until there is silence. True when one was a node's or its pods' and
     /// about more than filters; `None` at the end.
-    fn settle(&mut self, stop: &EventFd, last: &Discovered) -> Option<bool> {
+    fn settle(&mut self, stop: &Stop, last: &Discovered) -> Option<bool> {
         let deadline = Instant::now() + PATIENCE;
         let is_node = |id| last.cluster.nodes.iter().any(|node| node.netns == id);
         let mut told = false;
@@ -279,21 +256,10 @@ impl Watcher {
         nodes.is_ok_and(|nodes| nodes.iter().any(|(id, _)| !is_known(id)))
     }
 
-    fn poll(&self, stop: &EventFd, timeout: Duration) -> Option<bool> {
-        let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-        fds.extend(
-            self.listeners
-                .values()
-                .map(|socket| PollFd::new(borrow(socket), PollFlags::POLLIN)),
-        );
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        // EINTR counts as a time-out: the caller looks at the clock anyway.
-        let _ = poll(&mut fds, timeout);
-        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
-        if ready(&fds[0]) {
-            return None;
-        }
-        Some(fds[1..].iter().any(ready))
+    /// Whether there are notifications to read, `None` at the end.
+    fn poll(&self, stop: &Stop, timeout: Duration) -> Option<bool> {
+        let ready = stop.poll(self.listeners.values().map(borrow), Some(timeout))?;
+        Some(!ready.is_empty())
     }
 
     /// One socket in each node's namespace, and one in our own, where new nodes are plugged in.

@@ -12,14 +12,14 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::{
     errno::Errno,
-    sys::{
-        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        eventfd::{EfdFlags, EventFd},
-    },
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
 use super::{TCP_PORT, UDP_PORT};
-use crate::sys::netns::NetNs;
+use crate::sys::{
+    netns::NetNs,
+    threads::{Stop, Worker},
+};
 
 /// The event that ends the thread; sockets are numbered from 1.
 const STOP: u64 = 0;
@@ -28,8 +28,7 @@ const STOP: u64 = 0;
 #[derive(Debug)]
 pub(super) struct Echo {
     shared: Arc<Shared>,
-    stop: EventFd,
-    thread: Option<JoinHandle<()>>,
+    worker: Option<Worker>,
 }
 
 #[derive(Debug)]
@@ -68,21 +67,15 @@ struct Conversation {
 impl Echo {
     pub(super) fn start() -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?;
-        epoll.add(&stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         let shared = Arc::new(Shared {
             epoll,
             state: Mutex::default(),
         });
         let served = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("lab-echo".into())
-            .spawn(move || served.run())
-            .context("starting the laboratory's echo thread")?;
+        let worker = Worker::start("lab-echo", "serves the echo", move |stop| served.run(stop))?;
         Ok(Self {
             shared,
-            stop,
-            thread: Some(thread),
+            worker: Some(worker),
         })
     }
 
@@ -124,10 +117,7 @@ impl Echo {
 
 impl Drop for Echo {
     fn drop(&mut self) {
-        self.stop.write(1).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        drop(self.worker.take());
         let mut state = self.shared.state();
         state.servers.clear();
         let ended = std::mem::take(&mut state.conversations);
@@ -141,7 +131,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    fn run(&self, stop: &Stop) {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, STOP);
+        if self.epoll.add(stop, event).is_err() {
+            return;
+        }
         let mut events = [EpollEvent::empty(); 32];
         loop {
             let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {

@@ -1,29 +1,18 @@
 //! What the forwarding programs say, passed on to the `log` crate.
 
-use std::{
-    os::fd::AsFd as _,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::os::fd::AsFd;
 
 use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::{EfdFlags, EventFd},
-};
 
 use super::datapath::Datapath;
+use crate::sys::threads::{Stop, Worker};
 
 type Logger = EbpfLogger<&'static dyn log::Log>;
 
-/// A thread that sleeps until a program says something.
+/// Passes on what the programs log until it is dropped.
 #[derive(Debug)]
-pub(super) struct Pump {
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Pump(#[expect(dead_code, reason = "held for its Drop")] Worker);
 
 impl Pump {
     pub(super) fn start<'a>(datapaths: impl Iterator<Item = &'a mut Datapath>) -> Result<Self> {
@@ -31,40 +20,17 @@ impl Pump {
             .map(|datapath| EbpfLogger::init(datapath.object()))
             .collect::<Result<Vec<_>, _>>()
             .context("reading the forwarding programs' log (needs Linux 5.8)")?;
-        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);
-        let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("lab-log".into())
-            .spawn(move || pump(loggers, &stopped))
-            .context("starting the laboratory's log thread")?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        let work = move |stop: &Stop| pump(loggers, stop);
+        Ok(Self(Worker::start("lab-log", "passes on logs", work)?))
     }
 }
 
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.stop.write(1).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-fn pump(mut loggers: Vec<Logger>, stop: &EventFd) {
+fn pump(mut loggers: Vec<Logger>, stop: &Stop) {
     loop {
-        let mut waiting: Vec<_> = loggers
-            .iter()
-            .map(|logger| PollFd::new(logger.as_fd(), PollFlags::POLLIN))
-            .collect();
-        waiting.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
-        let woken = poll(&mut waiting, PollTimeout::NONE);
-        let stopped = waiting.last().is_some_and(|stop| stop.any() == Some(true));
-        // What was said before the end is still passed on.
+        let ready = stop.poll(loggers.iter().map(AsFd::as_fd), None);
+        // What was logged before the end is still passed on.
         loggers.iter_mut().for_each(Logger::flush);
-        if stopped || woken.is_err_and(|error| error != Errno::EINTR) {
+        if ready.is_none() {
             return;
         }
     }

@@ -10,7 +10,7 @@ mod pair;
 mod record;
 mod worker;
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use netviz_ebpf::crossing::Seen;
 use tokio::sync::{mpsc, oneshot};
@@ -72,10 +72,7 @@ impl<T: Collector> Default for Summary<T> {
 
 /// A running watch over packets. Detaches everything when it is dropped.
 #[derive(Debug)]
-pub struct Crossings<T: Collector = Marks> {
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<Summary<T>>>,
-}
+pub struct Crossings<T: Collector = Marks>(threads::Worker<Summary<T>>);
 
 /// What a watch gives: itself, when it stands, and what it sees.
 pub type Watching<T> = (
@@ -95,35 +92,19 @@ pub fn watch<T: Collector>(
     options: AttachOptions,
 ) -> Result<Watching<T>, TraceError> {
     let expedite = options.fast.then(Expedite::new).transpose()?;
-    let (end, ended) = oneshot::channel();
     let (stand, standing) = oneshot::channel();
     let (tell, news) = mpsc::unbounded_channel();
     let worker = Worker::new(found, options.mode, expedite);
-    let work = move || worker.run(doors, &target, ended, stand, &tell);
-    let thread = threads::start("netviz-watch", "looks out at the doors", work)
+    let work = move |stop: &threads::Stop| worker.run(doors, &target, stop, stand, &tell);
+    let worker = threads::Worker::start("netviz-watch", "looks out at the doors", work)
         .map_err(TraceError::Thread)?;
-    let crossings = Crossings {
-        end: Some(end),
-        thread: Some(thread),
-    };
-    Ok((crossings, standing, news))
+    Ok((Crossings(worker), standing, news))
 }
 
 impl<T: Collector> Crossings<T> {
     /// Takes the last sightings, and detaches.
     #[must_use]
-    pub fn finish(mut self) -> Summary<T> {
-        self.join().unwrap_or_default()
-    }
-
-    fn join(&mut self) -> Option<Summary<T>> {
-        drop(self.end.take());
-        self.thread.take()?.join().ok()
-    }
-}
-
-impl<T: Collector> Drop for Crossings<T> {
-    fn drop(&mut self) {
-        self.join();
+    pub fn finish(self) -> Summary<T> {
+        self.0.finish().unwrap_or_default()
     }
 }

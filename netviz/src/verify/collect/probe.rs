@@ -10,22 +10,20 @@ mod socket;
 use std::{
     io,
     net::IpAddr,
-    os::fd::AsFd as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
 use netviz_ebpf::crossing::TcpReplies;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
 
 use super::{crossings::Marks, fragments::Shape};
 use crate::{
-    sys::{netns::NetNs, privileges, threads},
+    sys::{
+        netns::NetNs,
+        privileges,
+        threads::{Stop, Worker},
+    },
     verify::observation::Answer,
 };
 pub use packet::Protocol;
@@ -158,22 +156,9 @@ pub enum Report {
     },
 }
 
-/// A sender at work; told to stop when it is dropped.
+/// A sender at work, which stops when it is dropped.
 #[derive(Debug)]
-pub struct Probing {
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Drop for Probing {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say that was not reported.
-            let _ = thread.join();
-        }
-    }
-}
+pub struct Probing(#[expect(dead_code, reason = "held for its Drop")] Worker);
 
 /// Starts to send from `namespace` to all of `aims`; reports until all is sent and answered, or
 /// waited for in vain, then closes the channel.
@@ -186,10 +171,8 @@ pub fn start(
     manner: Manner,
     reports: mpsc::UnboundedSender<Report>,
 ) -> io::Result<Probing> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let work = move || {
-        let entered = namespace.run(|| Run::open(&aims, manner, &reports).work(&told));
+    let work = move |stop: &Stop| {
+        let entered = namespace.run(|| Run::open(&aims, manner, &reports).work(stop));
         if let Err(error) = entered {
             let reason = format!("cannot enter the network namespace of the sender: {error}");
             for aim in &aims {
@@ -199,11 +182,7 @@ pub fn start(
             }
         }
     };
-    let thread = threads::start("netviz-probe", "sends", work)?;
-    Ok(Probing {
-        stop,
-        thread: Some(thread),
-    })
+    Worker::start("netviz-probe", "sends", work).map(Probing)
 }
 
 struct Run<'a> {
@@ -243,22 +222,26 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn work(mut self, stop: &AtomicBool) {
+    fn work(mut self, stop: &Stop) {
         let begin = Instant::now();
         let mut next = 0;
         let total = self.manner.count as usize * self.senders.len();
         let mut last = begin;
-        while !stop.load(Ordering::Relaxed) {
+        loop {
             while next < total && self.due(begin, next) <= Instant::now() {
                 self.send(next);
                 next += 1;
                 last = Instant::now();
             }
-            let ready = self.wait(begin, next, total);
+            let timeout = self.until_due(begin, next, total);
+            let sources = self.senders.iter().map(AsFd::as_fd);
+            let Some(ready) = stop.poll(sources, Some(timeout)) else {
+                return;
+            };
             self.hear(&ready);
             let all = self.senders.iter().all(Sender::complete);
             if next == total && (all || last.elapsed() > self.manner.patience) {
-                break;
+                return;
             }
         }
     }
@@ -288,27 +271,12 @@ impl<'a> Run<'a> {
         let _ = self.reports.send(report);
     }
 
-    /// Until something has come or is due; the places of those senders that something came for.
-    fn wait(&self, begin: Instant, next: usize, total: usize) -> Vec<usize> {
-        let until = if next < total {
-            self.due(begin, next)
-                .saturating_duration_since(Instant::now())
-        } else {
-            NAP
-        };
-        let mut descriptors: Vec<_> = self
-            .senders
-            .iter()
-            .map(|sender| PollFd::new(sender.as_fd(), PollFlags::POLLIN))
-            .collect();
-        let time = PollTimeout::try_from(until.min(NAP)).unwrap_or(PollTimeout::ZERO);
-        // Interrupted or not: what is due is sent, and what is there is read the next time.
-        if poll(&mut descriptors, time).is_err() {
-            return Vec::new();
+    fn until_due(&self, begin: Instant, next: usize, total: usize) -> Duration {
+        if next == total {
+            return NAP;
         }
-        let ready = descriptors.iter().enumerate();
-        let ready = ready.filter(|(_, descriptor)| descriptor.any().unwrap_or(true));
-        ready.map(|(place, _)| place).collect()
+        let due = self.due(begin, next);
+        due.saturating_duration_since(Instant::now()).min(NAP)
     }
 
     fn hear(&mut self, ready: &[usize]) {

@@ -1,11 +1,8 @@
 //! The thread that stands at the doors.
 
-use std::{collections::HashMap, io, os::fd::AsFd as _, sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, io, os::fd::AsFd, sync::Arc, time::Duration};
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    time::{ClockId, clock_gettime},
-};
+use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -18,6 +15,7 @@ use crate::{
     attach::{AttachMode, clsact::Instance, expedite::Expedite, hook::Chains},
     discover::Discovered,
     model::{Chain, Door, DoorId},
+    sys::threads::Stop,
     verify::observation::Hidden,
 };
 
@@ -57,12 +55,11 @@ impl<T: Collector> Worker<T> {
         mut self,
         doors: Vec<Door>,
         target: &T,
-        mut ended: oneshot::Receiver<()>,
+        stop: &Stop,
         stand: oneshot::Sender<Ready>,
         tell: &mpsc::UnboundedSender<News<T::Record>>,
     ) -> Summary<T> {
-        let mut end = || !matches!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        let chains = self.attach(doors, target, &mut end);
+        let chains = self.attach(doors, target, stop);
         let at = self.begin(target);
         let standing = Ready {
             chains,
@@ -71,8 +68,10 @@ impl<T: Collector> Worker<T> {
         };
         // Nobody waits for it any more when the run was ended meanwhile.
         let _ = stand.send(standing);
-        while !end() {
-            self.wait();
+        while stop
+            .poll(self.lookouts.iter().map(AsFd::as_fd), Some(NAP))
+            .is_some()
+        {
             let seen = self.take();
             if !seen.is_empty() && tell.send(News::Seen(seen)).is_err() {
                 break;
@@ -85,14 +84,14 @@ impl<T: Collector> Worker<T> {
         &mut self,
         doors: Vec<Door>,
         target: &T,
-        end: &mut impl FnMut() -> bool,
+        stop: &Stop,
     ) -> HashMap<DoorId, [Option<Chain>; 2]> {
         let mut loader = Loader::new(target);
         let mut mode = self.mode;
         let mut found = HashMap::new();
         self.expedite(doors.len() > BURST);
         for door in doors {
-            if end() {
+            if stop.is_set() {
                 break;
             }
             match HookWatch::post(&mut loader, &mut self.instance, &self.found, &door, mode) {
@@ -129,19 +128,6 @@ impl<T: Collector> Worker<T> {
     fn expedite(&mut self, on: bool) {
         if let Some(expedite) = &mut self.expedite {
             expedite.set(on);
-        }
-    }
-
-    /// Until something was seen, or for a moment.
-    fn wait(&self) {
-        let mut descriptors: Vec<_> = self
-            .lookouts
-            .iter()
-            .map(|lookout| PollFd::new(lookout.as_fd(), PollFlags::POLLIN))
-            .collect();
-        let nap = PollTimeout::try_from(NAP).unwrap_or(PollTimeout::ZERO);
-        if descriptors.is_empty() || poll(&mut descriptors, nap).is_err() {
-            thread::sleep(NAP);
         }
     }
 
