@@ -1,24 +1,46 @@
-//! Puts programs at the hooks of a door and keeps them there.
+//! Attaches programs to the hooks of doors, and keeps them attached.
 //!
-//! One thread attaches and detaches: a tcx attachment costs the kernel an RCU grace period, about
-//! 9 ms, and nothing else may wait for that. Every door gets a copy of the object with maps of its
-//! own, so that no key can ever be confused.
+//! An [`object::Object`] describes what is attached, [`engine::Engine`] attaches copies of it and
+//! looks who else is at the hooks, and [`attacher::Attacher`] keeps them attached on a thread of its
+//! own: a tcx attachment costs the kernel an RCU grace period, about 9 ms, which nothing else may wait
+//! for.
 
+pub(crate) mod attached;
 pub(crate) mod attacher;
 pub(crate) mod clsact;
-mod errors;
+pub(crate) mod engine;
+pub(crate) mod errors;
 pub(crate) mod expedite;
-pub(crate) mod hook;
-pub(crate) mod load;
+pub(crate) mod object;
 mod tcx;
 
 use std::io;
 
-pub use attacher::AttachOptions;
+pub use attached::AttachMode;
 pub use expedite::{GUARD_COMMAND, guard as expedite_guard};
-pub use hook::AttachMode;
 
-/// Why tracing could not begin.
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttachOptions {
+    /// Have the kernel end RCU grace periods at once while there is much to attach.
+    pub fast: bool,
+    /// Use this way instead of the one that the kernel offers.
+    pub mode: Option<AttachMode>,
+}
+
+impl AttachOptions {
+    /// Returns the options of a command. `NETVIZ_ATTACH=tcx|clsact` in the environment selects the way.
+    pub(crate) fn of_command(fast: bool) -> Self {
+        let mode = match std::env::var("NETVIZ_ATTACH").as_deref() {
+            Ok("tcx") => Some(AttachMode::Tcx),
+            Ok("clsact") => Some(AttachMode::Clsact),
+            _ => None,
+        };
+        Self { fast, mode }
+    }
+}
+
+/// Why attaching could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The thread could not be started.
@@ -29,7 +51,7 @@ pub enum TraceError {
     Expedite {
         /// The switch.
         path: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }

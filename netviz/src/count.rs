@@ -1,9 +1,6 @@
-//! Stands at the hooks and reads the counters.
-//!
-//! One thread attaches and detaches (`attacher`): a tcx attachment costs the kernel an RCU grace
-//! period, about 9 ms, and nothing else may wait for that. Every door gets a copy of the counting
-//! object with a map of its own, so that no key can ever be confused.
+//! Attaches the counting programs, and reads the counters.
 
+mod counters;
 mod losses;
 
 use std::{
@@ -15,26 +12,26 @@ use std::{
 pub use losses::{LossTracker, PairStats, StatsByDirection};
 use tokio::sync::mpsc;
 
+use counters::{Counters, Counting};
+
 use crate::{
+    attach::{
+        AttachOptions, TraceError,
+        attacher::{Attacher, Change, Event},
+    },
     discover::Discovered,
     model::{AttachState, Counts, DoorId, DoorSample, Gap, Sample},
 };
 
-use crate::attach::{
-    AttachOptions, TraceError,
-    attacher::{Attacher, Event},
-    load::Counters,
-};
-
-/// How long a door that has gone stays in the samples.
+/// How long a removed door stays in the samples.
 const KEEP_GONE: Duration = Duration::from_secs(30);
 
 /// How far attaching has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Doors of which it is settled whether they are counted.
+    /// Doors that are attached, failed or gone.
     pub settled: usize,
-    /// Doors that are wanted.
+    /// All doors.
     pub wanted: usize,
 }
 
@@ -46,11 +43,11 @@ impl Progress {
     }
 }
 
-/// The counters of all doors. Ends with this value: everything that it attached is detached.
+/// The counters of all doors. Detaches everything when it is dropped.
 #[derive(Debug)]
 pub struct Tracer {
     attacher: Attacher,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<Event<Counters>>,
     doors: BTreeMap<DoorId, Entry>,
     started: Instant,
 }
@@ -58,14 +55,14 @@ pub struct Tracer {
 #[derive(Debug, Default)]
 struct Entry {
     counters: Option<Counters>,
-    /// The other end of its veth pair. Both begin to count at one moment: what the end that was
-    /// attached first has seen until then would look like a loss.
+    /// The other end of its veth pair. Both begin to count at one moment: packets that only the end
+    /// that was attached first has counted would look like a loss.
     peer: Option<DoorId>,
     /// Attached, and waiting for the other end.
     waiting: bool,
-    /// What was counted while it waited.
+    /// The counts when it began.
     before: (Counts, Counts),
-    /// Counted by attachments that were lost meanwhile: counters never go backwards.
+    /// The counts of lost attachments: counters never go backwards.
     earlier: (Counts, Counts),
     sample: DoorSample,
     gone: Option<Instant>,
@@ -78,7 +75,7 @@ impl Tracer {
     /// See [`TraceError`].
     pub fn start(options: AttachOptions) -> Result<Self, TraceError> {
         let (sender, events) = mpsc::unbounded_channel();
-        let attacher = Attacher::start(options, sender)?;
+        let attacher = Attacher::start(Counting, options, sender)?;
         Ok(Self {
             attacher,
             events,
@@ -87,18 +84,18 @@ impl Tracer {
         })
     }
 
-    /// Says which doors are to be counted from now on.
+    /// Sets the doors to count.
     pub fn want(&mut self, found: &Arc<Discovered>) {
         let doors = &found.cluster.doors;
         let there: HashSet<_> = doors.iter().map(|door| door.id).collect();
         for door in doors {
             let entry = self.doors.entry(door.id).or_default();
             if entry.gone.take().is_some() {
-                // The index was given away again: another interface, which begins at 0.
+                // The index is used again, by another interface, which begins at 0.
                 *entry = Entry::default();
             }
             entry.peer = door.peer.as_ref().map(|peer| peer.id);
-            // Nobody will try: there is nothing to wait for.
+            // netviz does not try to attach there.
             if let Some(problem) = &door.problem {
                 entry.sample.meter = AttachState::Failed(problem.clone());
             }
@@ -115,14 +112,14 @@ impl Tracer {
         self.doors
             .retain(|_, entry| entry.gone.is_none_or(|since| since.elapsed() < KEEP_GONE));
         self.attacher.want(Arc::clone(found));
-        // The other end may have gone while it was waited for.
+        // A door may wait for an end that is gone.
         let doors: Vec<_> = self.doors.keys().copied().collect();
         for door in doors {
             self.begin(door);
         }
     }
 
-    /// Waits for news from the attaching thread; false when it has ended.
+    /// Waits for changes at the doors; false when the attaching thread has ended.
     pub async fn changed(&mut self) -> bool {
         let Some(event) = self.events.recv().await else {
             return false;
@@ -147,10 +144,10 @@ impl Tracer {
         }
     }
 
-    /// Why nothing at all could be attached, once that is settled.
+    /// Why no door at all can be counted, once that is certain.
     #[must_use]
     pub fn hopeless(&self) -> Option<&str> {
-        // A door that was counted once is only lost for a while.
+        // A door that was counted once is lost for a while only.
         let hope = self.doors.values().any(|Entry { sample, .. }| {
             matches!(sample.meter, AttachState::Counting | AttachState::Pending)
                 || sample.since.is_some()
@@ -179,51 +176,16 @@ impl Tracer {
         }
     }
 
-    fn apply(&mut self, event: Event) {
-        let settled = event.door();
-        match event {
-            Event::Attached {
-                door,
-                counters,
-                chains,
-                fresh,
-                gap,
-            } => {
-                let ended = self.started.elapsed();
-                self.update(door, |entry| {
-                    let epoch = entry.sample.epoch + u32::from(entry.counters.is_some());
-                    if fresh {
-                        let peer = entry.peer;
-                        *entry = Entry {
-                            peer,
-                            ..Entry::default()
-                        };
-                    } else {
-                        entry.set_aside();
-                    }
-                    entry.sample.epoch = epoch;
-                    entry.counters = Some(counters);
-                    entry.waiting = true;
-                    [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
-                    // Another interface that was there all the time was not in anybody's way.
-                    entry.sample.gap = gap.filter(|_| !fresh).map(|length| Gap { ended, length });
-                });
-            }
-            Event::Failed { door, reason } => self.update(door, |entry| {
-                entry.sample.meter = AttachState::Failed(reason);
-            }),
-            Event::Chains { door, chains } => self.update(door, |entry| {
-                [entry.sample.ingress_chain, entry.sample.egress_chain] = chains;
-            }),
-            // There is nothing at this index: nothing to wait for until something is found there.
-            Event::Settled { door } => self.update(door, |entry| {
-                entry.sample.meter = AttachState::Gone;
-            }),
+    fn apply(&mut self, Event { door, change }: Event<Counters>) {
+        let ended = self.started.elapsed();
+        let entry = self.doors.get_mut(&door);
+        if let Some(entry) = entry.filter(|entry| entry.gone.is_none()) {
+            entry.apply(change, ended);
         }
-        self.begin(settled);
+        self.begin(door);
     }
 
-    /// Begins to count at a door and at the other end, once both are settled.
+    /// Begins to count at a door and at its other end, once neither is pending.
     fn begin(&mut self, door: DoorId) {
         let Some(entry) = self.doors.get(&door) else {
             return;
@@ -244,19 +206,42 @@ impl Tracer {
             }
         }
     }
-
-    fn update(&mut self, door: DoorId, change: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = self
-            .doors
-            .get_mut(&door)
-            .filter(|entry| entry.gone.is_none())
-        {
-            change(entry);
-        }
-    }
 }
 
 impl Entry {
+    fn apply(&mut self, change: Change<Counters>, now: Duration) {
+        match change {
+            Change::Attached {
+                maps,
+                chains,
+                fresh,
+                gap,
+            } => {
+                let epoch = self.sample.epoch + u32::from(self.counters.is_some());
+                if fresh {
+                    *self = Self {
+                        peer: self.peer,
+                        ..Self::default()
+                    };
+                } else {
+                    self.set_aside();
+                }
+                self.counters = Some(maps);
+                self.waiting = true;
+                self.sample.epoch = epoch;
+                [self.sample.ingress_chain, self.sample.egress_chain] = chains;
+                // A new interface has no gap.
+                let gap = gap.filter(|_| !fresh);
+                self.sample.gap = gap.map(|length| Gap { ended: now, length });
+            }
+            Change::Failed(reason) => self.sample.meter = AttachState::Failed(reason),
+            Change::Chains(chains) => {
+                [self.sample.ingress_chain, self.sample.egress_chain] = chains;
+            }
+            Change::Gone => self.sample.meter = AttachState::Gone,
+        }
+    }
+
     fn begin(&mut self, now: Duration) {
         self.waiting = false;
         self.sample.meter = AttachState::Counting;
@@ -284,7 +269,7 @@ impl Entry {
         }
     }
 
-    /// Keeps what the present attachment has counted, before the next one takes its place.
+    /// Keeps the counts of the present attachment before another one replaces it.
     fn set_aside(&mut self) {
         self.read();
         self.earlier = (

@@ -1,5 +1,6 @@
-//! The clsact way, for kernels without tcx, by the rules that keep Cilium's filters whole: its
-//! own priority, an explicit handle that is not 1, never another's filter, never a qdisc removed.
+//! Filters of the clsact qdisc, for kernels without tcx, by the rules that protect Cilium's filters:
+//! Cilium's priority, an explicit handle that is not 1, no change to others' filters, no removal of a
+//! qdisc.
 
 mod instance;
 
@@ -22,7 +23,7 @@ use crate::{
 
 /// Cilium's priority: behind it a filter is never run, and the latest comes first.
 const PRIORITY: u16 = 1;
-/// Every protocol, as the kernel wants it: in network byte order.
+/// All protocols, in network byte order.
 const PROTOCOL: u16 = (libc::ETH_P_ALL as u16).to_be();
 
 /// The handle of all filters of one netviz ([`Instance`]).
@@ -33,8 +34,8 @@ pub(crate) fn handle(instance: &Instance) -> TcHandle {
     }
 }
 
-/// Makes sure that there is a clsact qdisc. `netlink` is a socket in the door's namespace, here as
-/// everywhere below.
+/// Creates a clsact qdisc unless there is one. `netlink` is a socket in the door's namespace, here and
+/// below.
 pub(crate) fn prepare(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
     let mut message = TcMessage::default();
     message.header = TcHeader {
@@ -53,7 +54,7 @@ pub(crate) fn prepare(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
     }
 }
 
-/// Attaches in front of the filters that are there.
+/// Attaches in front of the existing filters.
 pub(crate) fn attach(
     netlink: &mut Netlink,
     (ifindex, direction): (u32, Direction),
@@ -75,7 +76,7 @@ pub(crate) fn attach(
     )))
 }
 
-/// Takes away exactly the filter of that handle.
+/// Removes the filter of that handle.
 pub(crate) fn detach(
     netlink: &mut Netlink,
     place: (u32, Direction),
@@ -113,11 +114,11 @@ pub(crate) struct Filter {
     pub(crate) priority: u16,
     protocol: u16,
     handle: TcHandle,
-    /// Its own name, or what kind of filter it is.
+    /// Its name, or else its kind.
     pub(crate) name: String,
-    /// The program that it runs, if it is one of BPF.
+    /// Its BPF program, if it has one.
     pub(crate) program: Option<u32>,
-    /// What the program returns is what becomes of the packet.
+    /// The program's return code is the verdict on the packet.
     pub(crate) direct_action: bool,
 }
 
@@ -127,7 +128,7 @@ impl Filter {
         u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
     }
 
-    /// For one that bears the marks of netviz: which netviz it belongs to ([`Instance`]).
+    /// The [`Instance`] that attached it, if it is netviz's.
     pub(crate) fn maker(&self) -> Option<u16> {
         let own = self.priority == PRIORITY
             && self.handle.major == FILTER_HANDLE
@@ -136,8 +137,8 @@ impl Filter {
     }
 }
 
-/// Who is on the hook besides the program with the id `own`, in the order in which the kernel
-/// runs and lists them; `None` when that one is not there.
+/// The filters around the one of the program with the id `own`, in run order; `None` when that one is
+/// not there.
 pub(crate) fn chain(
     netlink: &mut Netlink,
     place: (u32, Direction),
@@ -157,7 +158,7 @@ pub(crate) fn chain(
     }))
 }
 
-/// The filters of both hooks, in the order in which the kernel runs them: after all of tcx.
+/// The names of the filters of both hooks, in run order.
 pub(crate) fn names(netlink: &mut Netlink, ifindex: u32) -> io::Result<[Vec<String>; 2]> {
     let mut names = |direction| {
         let filters = filters(netlink, (ifindex, direction))?;
@@ -166,14 +167,14 @@ pub(crate) fn names(netlink: &mut Netlink, ifindex: u32) -> io::Result<[Vec<Stri
     Ok([names(Direction::Ingress)?, names(Direction::Egress)?])
 }
 
-/// Whether somebody's program is there already.
+/// Whether there is a filter already.
 pub(crate) fn occupied(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<bool> {
     Ok(!filters(netlink, place)?.is_empty())
 }
 
-/// Removes filters that a netviz which was killed has left behind: exactly those with a handle of
-/// netviz, a name of netviz, and no other living netviz of that number. Only for a door where this
-/// one has none: one with its own number is that of a dead one.
+/// Removes the filters of netviz instances that were killed: those with netviz's handle and name, and no
+/// living instance of that number. Only for a door where this instance has no filter: one with its own
+/// number is left by a dead one.
 pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) -> io::Result<usize> {
     let mut swept = 0;
     for direction in [Direction::Ingress, Direction::Egress] {
@@ -183,7 +184,7 @@ pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) ->
         if candidates.is_empty() {
             continue;
         }
-        // Asked after the filters were read: whoever attaches has its number before.
+        // Read after the filters: an instance has its number before it attaches.
         let living = instance.others()?;
         for filter in candidates {
             if !living.contains(&filter.handle.minor) {
@@ -200,7 +201,7 @@ fn is_of_netviz(filter: &Filter) -> bool {
     filter.maker().is_some()
 }
 
-/// The filters of one hook, in the order in which the kernel runs them: after all of tcx.
+/// The filters of one hook, in run order; all of tcx runs before them.
 pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<Vec<Filter>> {
     let request = message(place, TcHandle::UNSPEC, 0, Vec::new());
     let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
@@ -212,7 +213,7 @@ pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Res
     Ok(listed(answers))
 }
 
-/// The filters that an answer lists.
+/// The filters in an answer.
 pub(crate) fn listed(answers: Vec<RouteNetlinkMessage>) -> Vec<Filter> {
     answers.into_iter().filter_map(filter).collect()
 }

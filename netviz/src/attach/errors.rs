@@ -5,8 +5,52 @@ use std::io;
 use aya::{maps::MapError, programs::ProgramError, sys::SyscallError};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::load::LoadError;
-use crate::sys::descriptors::RAISE;
+use super::object::LoadError;
+use crate::{
+    model::Direction,
+    sys::descriptors::{self, RAISE},
+};
+
+/// Why a door could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    /// The interface was removed while it was being attached, which is normal.
+    #[error("the interface is not there any more")]
+    Vanished,
+    /// netviz was attached and is not any more; in clsact the interface may have been removed as well.
+    #[error("somebody removed netviz's programs from this door; end that, and start netviz again")]
+    Removed,
+    /// Its network namespace could not be opened.
+    #[error("cannot open its network namespace: {0}")]
+    Open(io::Error),
+    /// Its network namespace could not be entered, or there was no thread for it.
+    #[error("cannot enter its network namespace: {0}")]
+    Enter(io::Error),
+    /// The last file descriptors are left to discovery, for which a namespace that cannot be opened
+    /// looks like one that is gone.
+    #[error(
+        "too few files may still be opened, and each door needs three; {}",
+        descriptors::RAISE
+    )]
+    Scarce,
+    #[error("cannot load the counting programs: {}", explain_load(.0))]
+    Load(#[from] LoadError),
+    #[error("cannot attach to {direction}: {}", explain(.source))]
+    Attach {
+        direction: Direction,
+        source: io::Error,
+    },
+}
+
+impl AttachError {
+    /// The kernel's error at a hook.
+    pub(super) fn at(direction: Direction, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::ENODEV) => Self::Vanished,
+            _ => Self::Attach { direction, source },
+        }
+    }
+}
 
 pub(super) fn explain_load(error: &LoadError) -> String {
     match error {

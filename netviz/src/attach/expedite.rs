@@ -1,8 +1,8 @@
 //! `/sys/kernel/rcu_expedited`: has the kernel end RCU grace periods at once.
 //!
-//! 200 tcx links attach in 0.02 ms each with it, and in 8.5 ms each without. It is a switch of the
-//! whole machine, so it is on only while there is much to attach, and a second process, which
-//! outlives even a SIGKILL of this one, puts it back.
+//! 200 tcx links attach in 0.02 ms each with it, and in 8.5 ms each without. It affects the whole
+//! machine, so it is on only while there is much to attach, and a second process, which outlives even
+//! a SIGKILL of this one, restores it.
 
 use std::{
     fs,
@@ -15,9 +15,9 @@ use std::{
 use crate::{attach::TraceError, sys::signals};
 
 const SWITCH: &str = "/sys/kernel/rcu_expedited";
-/// Longer than others are in a hurry, …
+/// Longer than another netviz holds the switch, …
 const PATIENCE: Duration = Duration::from_secs(5);
-/// … and how often it is seen whether they still are.
+/// … and how often netviz checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Hidden command of netviz under which the guard runs.
 pub const GUARD_COMMAND: &str = "internal-rcu-guard";
@@ -27,7 +27,7 @@ pub const GUARD_COMMAND: &str = "internal-rcu-guard";
 pub(crate) struct Expedite {
     guard: Child,
     on: bool,
-    /// What was there before, while the guard has it to put back and may die before it does.
+    /// The previous value, while the guard has to restore it and may die before.
     before: Option<u8>,
 }
 
@@ -39,7 +39,7 @@ impl Expedite {
             path: SWITCH,
             source,
         };
-        // Refused now rather than half-way.
+        // Fails now rather than half-way.
         fs::OpenOptions::new()
             .write(true)
             .open(SWITCH)
@@ -49,7 +49,7 @@ impl Expedite {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // A Ctrl-C at the terminal is for netviz, not for its guard.
+            // Ctrl-C at the terminal is for netviz, not for its guard.
             .process_group(0)
             .spawn()
             .map_err(error)?;
@@ -62,9 +62,9 @@ impl Expedite {
         Ok(expedite)
     }
 
-    /// Turns it on or back; returns once the kernel has it.
+    /// Turns it on, or restores it; returns once that is done.
     pub(crate) fn set(&mut self, on: bool) {
-        // Without an input, the guard was given up.
+        // A guard without an input was given up.
         if self.on == on || self.guard.stdin.is_none() {
             return;
         }
@@ -100,7 +100,7 @@ impl Expedite {
         Ok(byte[0])
     }
 
-    /// Does what a guard that has died can do no more.
+    /// Restores the switch for a guard that has died.
     fn put_back(&mut self) {
         let Some(before) = self.before.take() else {
             return;
@@ -114,8 +114,8 @@ impl Expedite {
     }
 }
 
-/// Another guard that holds the switch by now took what the dead one has set for what was there, and
-/// sets that again: it is waited for.
+/// Waits for another guard that holds the switch: it took the dead one's value for the previous one, and
+/// restores that.
 fn write_back(before: u8) -> io::Result<()> {
     let file = fs::OpenOptions::new().write(true).open(SWITCH)?;
     let until = Instant::now() + PATIENCE;
@@ -137,9 +137,9 @@ impl Drop for Expedite {
     }
 }
 
-/// The guard: sets the switch as standard input says, and puts back what was there at the end of
-/// the input, which comes at the latest with the death of the other process. Signals that are meant
-/// for all of a service or of a terminal are no end to it.
+/// The guard: sets the switch as its standard input says, and restores the previous value at the end of
+/// the input, which comes at the latest with the death of the other process. Signals to a whole service
+/// or terminal do not end it.
 ///
 /// # Errors
 /// When the switch cannot be read or written.
@@ -153,7 +153,7 @@ pub fn guard() -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(b"r").and_then(|()| output.flush())?;
     let mut byte = [0];
-    // A netviz that was killed does not read the answers.
+    // A killed netviz does not read the answers.
     let mut tell = |answer| {
         let _ = output.write_all(&[answer]).and_then(|()| output.flush());
     };
@@ -170,18 +170,18 @@ pub fn guard() -> io::Result<()> {
     switch.put_back()
 }
 
-/// The guard's answer where there is nothing to be known.
+/// The guard's answer without a value.
 const DONE: u8 = b'd';
 
-/// Held by one guard at a time: another one would take what this one has set for what was there.
+/// Held by one guard at a time: another one would take this one's value for the previous one.
 struct Switch {
     file: fs::File,
     before: Option<Vec<u8>>,
 }
 
 impl Switch {
-    /// What this one has to put back from now on. [`DONE`] where another guard holds the switch: it is on
-    /// already.
+    /// The value that this one has to restore from now on; [`DONE`] where another guard holds the switch,
+    /// which is on already.
     fn take(&mut self) -> io::Result<u8> {
         if self.before.is_none() && self.file.try_lock().is_ok() {
             self.before = Some(fs::read(SWITCH)?);

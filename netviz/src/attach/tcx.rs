@@ -1,57 +1,80 @@
-//! The tcx way (Linux 6.6): a link at the head of the chain, gone with its descriptor.
+//! The other programs at a door where netviz has tcx links (Linux 6.6), in front of all others.
 
-use std::io;
+use std::{
+    collections::HashMap,
+    io,
+    time::{Duration, Instant},
+};
 
 use crate::{
     model::{Chain, Direction},
     sys::bpf,
 };
 
-/// The ids of the programs at a hook, and who they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    ids: Vec<u32>,
-    chain: Chain,
+/// How long the names of filters are valid. They explain where packets end; no count depends on them.
+const FILTERS_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How many names are kept: those of two full hooks.
+const MAX_NAMES: usize = 128;
+
+/// What was read of the other programs, and need not be read at each look.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// By program id. A program keeps its name, and one that replaces it has another id.
+    names: HashMap<u32, String>,
+    /// The clsact filters at ingress and egress, which run after all of tcx, and when they were read.
+    filters: Option<(Instant, [Vec<String>; 2])>,
 }
 
-/// Who is on the hook besides the program with the id `own`; `None` when that one is not there.
-///
-/// tcx changes come without any notification (kernel 6.18), so that this has to be asked for. Whose
-/// ids are those that were seen `before` are not asked for their names again: a program keeps its
-/// name, and one that takes another's place has an id of its own.
-pub(crate) fn look(
-    ifindex: u32,
-    direction: Direction,
-    own: u32,
-    before: Option<Seen>,
-) -> io::Result<Option<Seen>> {
-    let query = bpf::query(ifindex, bpf::tcx(direction))?.ok_or(io::ErrorKind::Unsupported)?;
-    let ids: Vec<_> = query.programs.into_iter().map(|(id, _)| id).collect();
-    if let Some(before) = before.filter(|before| before.ids == ids) {
-        return Ok(Some(before));
+impl Others {
+    /// Reads the filters again after a while. Where that fails, the programs ahead are known all the
+    /// same.
+    pub(super) fn read_filters(&mut self, read: impl FnOnce() -> io::Result<[Vec<String>; 2]>) {
+        let fresh = |(at, _): &(Instant, _)| at.elapsed() < FILTERS_INTERVAL;
+        if !self.filters.as_ref().is_some_and(fresh) {
+            self.filters = read().ok().map(|names| (Instant::now(), names));
+        }
     }
-    let Some(place) = ids.iter().position(|id| *id == own) else {
-        return Ok(None);
-    };
-    let names = |ids: &[u32]| ids.iter().map(|id| name(*id)).collect::<io::Result<_>>();
-    let chain = Chain {
-        ahead: names(&ids[..place])?,
-        behind: names(&ids[place + 1..])?,
-    };
-    Ok(Some(Seen { ids, chain }))
-}
 
-impl Seen {
-    pub(crate) fn chain(&self) -> &Chain {
-        &self.chain
+    /// The programs around the one with the id `own` at a hook; `None` when that one is not there.
+    ///
+    /// tcx sends no notifications (kernel 6.18), so this has to be asked for.
+    pub(super) fn chain(
+        &mut self,
+        (ifindex, direction): (u32, Direction),
+        own: u32,
+    ) -> io::Result<Option<Chain>> {
+        let query = bpf::query(ifindex, bpf::tcx(direction))?.ok_or(io::ErrorKind::Unsupported)?;
+        let ids: Vec<_> = query.programs.into_iter().map(|(id, _)| id).collect();
+        let Some(place) = ids.iter().position(|id| *id == own) else {
+            return Ok(None);
+        };
+        let others = ids.iter().filter(|id| **id != own);
+        let names: io::Result<Vec<_>> = others.map(|id| self.name(*id)).collect();
+        let mut ahead = names?;
+        let mut behind = ahead.split_off(place);
+        if let Some((_, [ingress, egress])) = &self.filters {
+            behind.extend_from_slice(match direction {
+                Direction::Ingress => ingress,
+                Direction::Egress => egress,
+            });
+        }
+        Ok(Some(Chain { ahead, behind }))
     }
-}
 
-fn name(id: u32) -> io::Result<String> {
-    let name = bpf::program(id)?.name;
-    Ok(if name.is_empty() {
-        format!("program {id}")
-    } else {
-        name
-    })
+    fn name(&mut self, id: u32) -> io::Result<String> {
+        if let Some(name) = self.names.get(&id) {
+            return Ok(name.clone());
+        }
+        let mut name = bpf::program(id)?.name;
+        if name.is_empty() {
+            name = format!("program {id}");
+        }
+        // Programs that are replaced again and again do not fill the memory.
+        if self.names.len() == MAX_NAMES {
+            self.names.clear();
+        }
+        self.names.insert(id, name.clone());
+        Ok(name)
+    }
 }

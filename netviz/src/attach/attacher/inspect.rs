@@ -1,194 +1,139 @@
-//! Who else stands at the doors, asked again and again.
+//! Who else is at the hooks, read again and again.
 
-use std::time::{Duration, Instant};
-
-use super::{Event, Held, RETRY_WINDOW, Worker};
-use crate::{
-    attach::hook::{AttachMode, Visit},
-    discover::Discovered,
-    model::DoorId,
-    sys::netns::tour,
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
 };
 
-/// Every door is asked within this time, and that of one round, who else stands there: tcx tells
-/// nobody of changes.
+use super::{Change, Keeper, Past};
+use crate::{
+    attach::{
+        attached::{AttachMode, Attached},
+        engine::Look,
+        object::Object,
+    },
+    discover::Discovered,
+    model::DoorId,
+};
+
+/// Every door is read within this time and that of one round: tcx sends no notifications.
 const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
-/// How many are asked in one go, before commands and what is to be attached have their turn.
+/// How many are read at once, before commands and the queue have their turn.
 const INSPECT_BATCH: usize = 64;
-/// Doors that are due within this time are asked together, rather than one by one.
+/// Doors that are due within this time are read together, rather than one by one.
 const INSPECT_SLACK: Duration = Duration::from_millis(500);
-/// After how long a door is tried again that could not be attached.
-const FAILED_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What came of looking at a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Its namespace could not be entered.
-    Unasked,
-    /// netviz stands there, and those beside it are others than before, or not.
-    There { changed: bool },
-    /// netviz does not stand there any more.
-    Gone,
-}
-
-/// When a door would have been looked at whose turn it is now.
+/// The last look of a door whose turn is now.
 pub(super) fn long_ago() -> Instant {
     let now = Instant::now();
     now.checked_sub(INSPECT_INTERVAL).unwrap_or(now)
 }
 
-impl Worker {
-    /// Filters changed where netviz stands among filters: those doors are looked at now. Of links
-    /// netlink tells nothing, and no filter takes their place.
-    pub(super) fn look_where_told(&mut self, before: &Discovered) {
-        let filters = &self.found.filters;
-        for held in self.held.values_mut() {
-            let place = held
-                .door
-                .id
-                .netns
-                .known()
-                .map(|netns| (netns, held.door.id.ifindex));
-            let told = place.is_some_and(|place| filters.get(&place) != before.filters.get(&place));
-            if told && held.hooked.mode() == AttachMode::Clsact {
-                held.inspected = long_ago();
+impl<T: Object> Keeper<'_, T> {
+    /// Has doors read at once whose filters changed, where netviz is one of them. Filters take no
+    /// link's place.
+    pub(super) fn look_at_changed_filters(&mut self, before: &Discovered) {
+        let filters = &self.engine.found.filters;
+        for attached in self.engine.attached.values_mut() {
+            let DoorId { netns, ifindex, .. } = attached.door.id;
+            let place = netns.known().map(|netns| (netns, ifindex));
+            let changed = place.is_some_and(|it| filters.get(&it) != before.filters.get(&it));
+            if changed && attached.mode() == AttachMode::Clsact {
+                attached.looked = long_ago();
             }
         }
     }
 
     /// How long there is nothing to do but to wait for commands.
     pub(super) fn until_next_look(&self) -> Duration {
-        let last = self.held.values().map(|held| held.inspected).min();
-        let look = INSPECT_INTERVAL.saturating_sub(last.map_or(Duration::ZERO, |it| it.elapsed()));
-        let left = |since: &Instant, wait: Duration| wait.saturating_sub(since.elapsed());
-        let given_up = self.given_up.values().map(|it| left(it, RETRY_WINDOW));
-        let failed = self.failed.values().map(|it| left(it, FAILED_INTERVAL));
-        given_up.chain(failed).fold(look, Duration::min)
+        let looked = self.engine.attached.values().map(|it| it.looked).min();
+        let since = looked.map_or(Duration::ZERO, |looked| looked.elapsed());
+        let look = INSPECT_INTERVAL.saturating_sub(since);
+        let rests = self.past.values().filter_map(|past| past.rest);
+        rests.map(|rest| rest.left()).fold(look, Duration::min)
     }
 
-    /// Comes back to the doors that were given up a while ago, or could not be attached: what was in the
-    /// way may be gone, and nobody tells.
+    /// Retries the doors that netviz gave up or failed to attach to a while ago: what was in the way may
+    /// be gone, without any notification.
     pub(super) fn come_back(&mut self) {
-        let over = |wait: Duration| move |_: &DoorId, since: &mut Instant| since.elapsed() >= wait;
-        let mut ids: Vec<_> = self
-            .given_up
-            .extract_if(over(RETRY_WINDOW))
-            .map(|(id, _)| id)
-            .collect();
-        for id in &ids {
-            // One of the three of the minute that begins now: those before are over.
-            self.may_retry(*id);
-        }
-        let failed = self.failed.extract_if(over(FAILED_INTERVAL));
-        ids.extend(failed.map(|(id, _)| id));
-        for id in ids {
+        let past = self.past.iter_mut();
+        let awake = past.filter_map(|(id, past)| past.wake().then_some(*id));
+        for id in awake.collect::<Vec<_>>() {
             let queued = self.queue.iter().any(|door| door.id == id);
-            let door = self.found.cluster.door(id);
+            let door = self.engine.found.cluster.door(id);
             if let Some(door) = door.filter(|door| door.problem.is_none() && !queued) {
                 self.queue.push_back(door.clone());
             }
         }
     }
 
-    /// Looks at the doors whose turn it is: who else is there, and is netviz still?
+    /// Looks at the doors whose turn it is.
     pub(super) fn inspect(&mut self) {
         let due = self.due();
         if due.is_empty() {
             return;
         }
-        // Out of the table, so that another thread can have them all at once.
-        let mut asked: Vec<(Held, Look)> = due
-            .iter()
-            .filter_map(|id| Some((self.held.remove(id)?, Look::Unasked)))
-            .collect();
-        // Not afterwards: a gap would look shorter by what the looking takes.
-        let now = Instant::now();
-        tour(|tour| {
-            for room in asked.chunk_by_mut(|(a, _), (b, _)| a.door.id.netns == b.door.id.netns) {
-                let opened = room
-                    .first()
-                    .map(|(held, _)| self.found.open_for(held.door.id));
-                let netns = opened.and_then(|opened| opened.ok()?);
-                let entered = netns.is_some_and(|netns| tour.enter(&netns).is_ok());
-                let mut visit = Visit::default();
-                for (held, look) in room.iter_mut().filter(|_| entered) {
-                    *look = match held.hooked.look(&mut visit) {
-                        Ok(changed) => Look::There { changed },
-                        Err(_) => Look::Gone,
-                    };
-                }
-            }
-        });
-        let looks: Vec<(DoorId, Look)> = asked
-            .into_iter()
-            .map(|(held, look)| {
-                let id = held.door.id;
-                let inspected = now;
-                self.held.insert(id, Held { inspected, ..held });
-                (id, look)
-            })
-            .collect();
-        for (door, look) in looks {
-            self.judge(door, look);
+        for (door, look) in self.engine.look(&due) {
+            self.judge(door, &look);
         }
     }
 
-    /// The doors that wait the longest, those of one namespace beside each other. None before the
-    /// first of them is due.
-    fn due(&self) -> Vec<DoorId> {
+    /// The doors that wait the longest. None before the first of them is due.
+    fn due(&self) -> HashSet<DoorId> {
         let now = Instant::now();
-        let since = |held: &Held| now.saturating_duration_since(held.inspected);
+        let since = |attached: &Attached| now.saturating_duration_since(attached.looked);
         let mut due: Vec<_> = self
-            .held
+            .engine
+            .attached
             .iter()
-            .map(|(id, held)| (since(held), *id))
+            .map(|(id, attached)| (since(attached), *id))
             .filter(|(since, _)| *since + INSPECT_SLACK >= INSPECT_INTERVAL)
             .collect();
         if due.iter().all(|(since, _)| *since < INSPECT_INTERVAL) {
-            return Vec::new();
+            return HashSet::new();
         }
         due.sort_unstable_by(|a, b| b.cmp(a));
         due.truncate(INSPECT_BATCH);
-        let mut ids: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
-        ids.sort_unstable();
-        ids
+        due.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Tells what was seen, and takes netviz's place again where somebody else has it.
-    fn judge(&mut self, door: DoorId, look: Look) {
-        let Some(held) = self.held.get_mut(&door) else {
+    /// Reports other programs, and attaches again where another one runs first or netviz was detached.
+    fn judge(&mut self, door: DoorId, look: &Look) {
+        let Some(attached) = self.engine.attached.get(&door) else {
             return;
         };
-        let there = match look {
-            Look::Unasked => return,
-            Look::Gone => false,
-            Look::There { changed } => {
-                let first = held.hooked.is_first();
-                if let Some(before) = self.before.get_mut(&door) {
-                    before.attached.clone_from(&held.door);
+        let first = attached.is_first();
+        let lost = match look {
+            Look::Unreachable(_) => return,
+            Look::Lost => true,
+            Look::Attached { changed } => {
+                if let Some(before) = self.past.get_mut(&door).and_then(|it| it.before.as_mut()) {
+                    before.door.clone_from(&attached.door);
                     if first == Some(true) {
-                        before.in_place = held.inspected;
+                        before.in_place = attached.looked;
                     }
                 }
-                if changed {
-                    let chains = held.hooked.chains().clone();
-                    self.send(Event::Chains { door, chains });
+                if *changed {
+                    self.send(door, Change::Chains(attached.chains().clone()));
                 }
-                // Where that is not known, nobody is overtaken.
+                // Where the order is unknown, netviz overtakes nobody.
                 if first != Some(false) {
                     return;
                 }
-                true
+                false
             }
         };
-        let Some(now) = self.held.get(&door).map(|held| held.door.clone()) else {
-            return;
-        };
-        if self.may_retry(door) {
-            self.release(door);
+        let now = attached.door.clone();
+        if self
+            .past
+            .entry(door)
+            .or_insert_with(Past::default)
+            .may_retry()
+        {
+            self.engine.detach(door);
             self.attach(now);
-        } else if !there {
-            self.release(door);
+        } else if lost {
+            self.engine.detach(door);
             self.give_up(door);
         }
     }

@@ -1,9 +1,9 @@
-//! Which netviz a filter belongs to, and whether that one is alive.
+//! Which instance of netviz a filter belongs to, and whether that instance is alive.
 //!
-//! Process ids say neither: two netviz may be in two pid namespaces, as two containers are. Maps of
-//! BPF are numbered for the whole machine, and one that nothing else uses goes with its process,
-//! however that ends. So each netviz that attaches filters holds such a map, and the lower half of
-//! its filters' handles is the lower half of the map's number.
+//! Process ids do not tell: two instances may be in two pid namespaces, as two containers are. Ids of
+//! BPF maps are unique on the machine, and a map that nothing else uses ends with its process, however
+//! that ends. So each instance that attaches filters holds such a map, and the lower half of its
+//! filters' handles is the lower half of the map's id.
 
 use std::{collections::HashSet, io};
 
@@ -13,13 +13,13 @@ use aya::{
 };
 use aya_obj::generated::bpf_map_type;
 
-/// Name of the map; the kernel takes 15 characters.
+/// Name of the map, of at most 15 characters.
 const NAME: &str = "netviz_alive";
 
-/// How often another map is made because a living netviz has the same lower half.
+/// How often another map is created because a living instance has the same lower half.
 const ATTEMPTS: usize = 8;
 
-/// This netviz, for as long as the value is held.
+/// This instance, alive until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Instance {
     _map: MapData,
@@ -31,12 +31,12 @@ impl Instance {
         let mut tried = Vec::new();
         loop {
             let instance = Self::create()?;
-            // Where nobody can be asked, nobody is swept either.
+            // Where the maps cannot be listed, nothing is swept either.
             let taken = living(instance.id).unwrap_or_default();
             if tried.len() == ATTEMPTS || !taken.contains(&instance.number()) {
                 return Ok(instance);
             }
-            // Held meanwhile, so that the kernel gives the next number.
+            // Held meanwhile, so that the kernel assigns the next id.
             tried.push(instance);
         }
     }
@@ -48,26 +48,26 @@ impl Instance {
         Ok(Self { _map: map, id })
     }
 
-    /// What tells its filters from those of other living ones.
+    /// The number in its filters' handles.
     pub(crate) fn number(&self) -> u16 {
         self.id as u16
     }
 
-    /// The numbers of all others.
+    /// The numbers of all other living instances.
     ///
     /// # Errors
-    /// When the kernel does not say: then nothing may be taken for left over.
+    /// When the maps cannot be listed: then no filter may be taken for left over.
     pub(crate) fn others(&self) -> io::Result<HashSet<u16>> {
         living(self.id)
     }
 }
 
-/// The numbers of all netviz that hold filters, in whichever pid namespace they are.
+/// The numbers of all living instances that attach filters, in any pid namespace.
 ///
 /// # Errors
-/// When the kernel does not say.
+/// When the maps cannot be listed.
 pub(crate) fn all_living() -> io::Result<HashSet<u16>> {
-    // No map has the number 0.
+    // No map has the id 0.
     living(0)
 }
 
@@ -86,7 +86,7 @@ fn living(own: u32) -> io::Result<HashSet<u16>> {
     Ok(living)
 }
 
-/// A map may go between the question for its number and the one for its name.
+/// A map may end between the queries for its id and for its name.
 fn has_gone(error: &MapError) -> bool {
     matches!(error, MapError::SyscallError(SyscallError { io_error, .. })
         if io_error.raw_os_error() == Some(libc::ENOENT))

@@ -1,14 +1,13 @@
-//! Tells of packets at the doors: what `netviz verify` sees.
+//! Reports packets at the doors: what `netviz verify` observes.
 //!
-//! As for counting, every door gets a copy of the object, so that the door is known by the ring
-//! buffer that tells of it. One thread attaches, then takes out of the ring buffers what comes, and
-//! at the end detaches: nothing of this is left when [`Crossings`] has ended, however it ends.
+//! As for counting, every door gets a copy of the object, so that the ring buffer of a record names the
+//! door. One thread attaches, reads the ring buffers, and at the end detaches: nothing is left when
+//! [`Crossings`] ends, however it ends.
 
 mod collector;
-mod hook_watch;
 mod pair;
 mod record;
-mod worker;
+mod watcher;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,47 +15,47 @@ use netviz_ebpf::crossing::Seen;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    attach::TraceError,
-    attach::{AttachOptions, expedite::Expedite},
+    attach::{AttachOptions, TraceError, engine::Engine, expedite::Expedite},
     discover::Discovered,
     model::{Chain, Door, DoorId},
-    sys::threads,
+    sys::threads::{Stop, Worker},
     verify::observation::Hidden,
 };
-pub use collector::{Collector, Marks};
-pub use pair::{AddressPair, Maps, Totals, Window};
+use collector::Collector;
+pub use collector::Marks;
+pub use pair::{AddressPair, Totals, Window};
 pub use record::Sighting;
-use worker::Worker;
+use watcher::Watcher;
 
-/// What the thread has to say.
+/// What the thread reports.
 #[derive(Debug)]
-pub enum News<T = Seen> {
+pub(crate) enum News<T = Seen> {
     /// Packets, in the order of each door, not of time.
     Seen(Vec<Sighting<T>>),
 }
 
-/// Everything stands where it can.
+/// The state when all doors are attached that can be.
 #[derive(Debug, Default)]
-pub struct Ready {
-    /// Who else is on the hooks of each watched door, ingress and egress.
-    pub chains: HashMap<DoorId, [Option<Chain>; 2]>,
+pub(crate) struct Ready {
+    /// The other programs at the hooks of each watched door, ingress and egress.
+    pub(crate) chains: HashMap<DoorId, [Option<Chain>; 2]>,
     /// Doors that cannot be watched.
-    pub hidden: Vec<Hidden>,
+    pub(crate) hidden: Vec<Hidden>,
     /// When that was, on the kernel's monotonic clock.
-    pub at: Duration,
+    pub(crate) at: Duration,
 }
 
-/// What is known at the end.
+/// The state at the end.
 #[derive(Debug)]
-pub struct Summary<T: Collector = Marks> {
+pub(crate) struct Summary<T: Collector = Marks> {
     /// Doors that were not watched all the time.
-    pub hidden: Vec<Hidden>,
-    /// Packets for which there was no room, by door.
-    pub missed: HashMap<DoorId, u64>,
-    /// What was seen last.
-    pub seen: Vec<Sighting<T::Record>>,
-    /// What the doors say otherwise.
-    pub balances: HashMap<DoorId, T::Totals>,
+    pub(crate) hidden: Vec<Hidden>,
+    /// Packets for which the ring buffer had no room, by door.
+    pub(crate) missed: HashMap<DoorId, u64>,
+    /// The last packets.
+    pub(crate) seen: Vec<Sighting<T::Record>>,
+    /// The totals of the doors.
+    pub(crate) balances: HashMap<DoorId, T::Totals>,
 }
 
 impl<T: Collector> Default for Summary<T> {
@@ -72,10 +71,10 @@ impl<T: Collector> Default for Summary<T> {
 
 /// A running watch over packets. Detaches everything when it is dropped.
 #[derive(Debug)]
-pub struct Crossings<T: Collector = Marks>(threads::Worker<Summary<T>>);
+pub(crate) struct Crossings<T: Collector = Marks>(Worker<Summary<T>>);
 
-/// What a watch gives: itself, when it stands, and what it sees.
-pub type Watching<T> = (
+/// A watch, its state once all doors are attached, and what it reports.
+pub(crate) type Watching<T> = (
     Crossings<T>,
     oneshot::Receiver<Ready>,
     mpsc::UnboundedReceiver<News<<T as Collector>::Record>>,
@@ -84,27 +83,29 @@ pub type Watching<T> = (
 /// Starts to attach to `doors`, in this order.
 ///
 /// # Errors
-/// When the thread cannot be started or the machine's RCU switch not be set.
-pub fn watch<T: Collector>(
+/// When the thread cannot be started, or the machine's RCU switch not be set.
+pub(crate) fn watch<T: Collector>(
     found: Arc<Discovered>,
     doors: Vec<Door>,
-    target: T,
+    collector: T,
     options: AttachOptions,
 ) -> Result<Watching<T>, TraceError> {
     let expedite = options.fast.then(Expedite::new).transpose()?;
-    let (stand, standing) = oneshot::channel();
-    let (tell, news) = mpsc::unbounded_channel();
-    let worker = Worker::new(found, options.mode, expedite);
-    let work = move |stop: &threads::Stop| worker.run(doors, &target, stop, stand, &tell);
-    let worker = threads::Worker::start("netviz-watch", "looks out at the doors", work)
-        .map_err(TraceError::Thread)?;
-    Ok((Crossings(worker), standing, news))
+    let (ready, is_ready) = oneshot::channel();
+    let (sender, news) = mpsc::unbounded_channel();
+    let work = move |stop: &Stop| {
+        let engine = Engine::new(&collector, options.mode, expedite, found);
+        Watcher::new(&collector, engine).run(&doors, stop, ready, &sender)
+    };
+    let worker =
+        Worker::start("netviz-watch", "watches packets", work).map_err(TraceError::Thread)?;
+    Ok((Crossings(worker), is_ready, news))
 }
 
 impl<T: Collector> Crossings<T> {
-    /// Takes the last sightings, and detaches.
+    /// Reads the last packets, and detaches.
     #[must_use]
-    pub fn finish(self) -> Summary<T> {
+    pub(crate) fn finish(self) -> Summary<T> {
         self.0.finish().unwrap_or_default()
     }
 }

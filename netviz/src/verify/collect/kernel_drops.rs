@@ -1,8 +1,8 @@
-//! Hears of marked packets that the kernel throws away: the tracepoint `skb:kfree_skb`.
+//! Marked packets that the kernel drops, from the tracepoint `skb:kfree_skb`.
 //!
-//! An addition, never a condition: where the kernel has no BTF, no tracepoints, or does not let us,
-//! there is no drop reason, and nothing else is different. The tracepoint is the machine's, so that
-//! what all nodes of a Kind cluster drop is heard.
+//! Optional: where the kernel has no BTF or no tracepoints, or refuses the program, there is no drop
+//! reason, and nothing else is different. The tracepoint is the machine's, so it covers all nodes of a
+//! Kind cluster.
 
 use std::{
     collections::BTreeMap,
@@ -22,18 +22,21 @@ use netviz_ebpf::{
     },
 };
 
-use crate::sys::{btf::Btf, objects};
+use crate::{
+    attach::object::map,
+    sys::{btf::Btf, objects},
+};
 
-/// What all names in `enum skb_drop_reason` begin with.
+/// Prefix of the names in `enum skb_drop_reason`.
 const PREFIX: &str = "SKB_DROP_REASON_";
 
-/// What the running kernel's BTF says, read once: it takes some 20 ms.
+/// Facts of the running kernel's BTF, read once: it takes some 20 ms.
 struct Kernel {
     offsets: Offsets,
     reasons: BTreeMap<u32, String>,
 }
 
-/// Listens until it is dropped.
+/// Records drops until it is dropped.
 pub struct Drops {
     /// Keeps the program attached.
     _object: Ebpf,
@@ -49,10 +52,10 @@ impl std::fmt::Debug for Drops {
 }
 
 impl Drops {
-    /// Begins to listen for packets with this cookie.
+    /// Begins to record drops of packets with this cookie.
     ///
     /// # Errors
-    /// Why it cannot, in one sentence.
+    /// Why it cannot, in one line.
     pub fn start(cookie: &[u8; 16]) -> Result<Self, String> {
         let kernel = kernel()?;
         let attached = Self::attach(cookie, &kernel, DROP_PROGRAM);
@@ -79,16 +82,15 @@ impl Drops {
         loader.override_global(COOKIE_GLOBAL, &cookie[..], true);
         loader.override_global(OFFSETS_GLOBAL, &kernel.offsets, true);
         let mut object = loader.load(objects::DROP)?;
-        let ring = object.take_map(DROPS_MAP).context(DROPS_MAP)?;
-        let unheard = object.take_map(UNHEARD_MAP).context(UNHEARD_MAP)?;
+        let (ring, unheard) = (map(&mut object, DROPS_MAP)?, map(&mut object, UNHEARD_MAP)?);
         let program = object.program_mut(name).context("no such program")?;
         let program: &mut RawTracePoint = program.try_into()?;
         program.load()?;
         program.attach(TRACEPOINT)?;
-        Ok((object, RingBuf::try_from(ring)?, Array::try_from(unheard)?))
+        Ok((object, ring, unheard))
     }
 
-    /// What was heard since the last time.
+    /// The drops since the last time.
     pub fn take(&mut self) -> Vec<Dropped> {
         let mut all = Vec::new();
         while let Some(entry) = self.ring.next() {
@@ -97,15 +99,15 @@ impl Drops {
         all
     }
 
-    /// Packets, since the start, for which there was no room until the next [`Self::take`]. They are too
-    /// few where several processors dropped at once.
+    /// Drops since the start for which the ring buffer had no room; too few where several processors
+    /// dropped at once.
     #[must_use]
     pub fn unheard(&self) -> u64 {
         self.unheard.get(&0, 0).unwrap_or_default()
     }
 
-    /// The kernel's word for a reason; a number where it belongs to a part of the kernel that has
-    /// words of its own (wireless, Open vSwitch).
+    /// The kernel's name for a reason; its number where it belongs to a subsystem with names of its own
+    /// (wireless, Open vSwitch).
     #[must_use]
     pub fn word(&self, reason: u32) -> Option<String> {
         if reason == NO_REASON {

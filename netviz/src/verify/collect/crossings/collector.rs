@@ -1,89 +1,103 @@
-//! What is looked for at the doors.
+//! Objects that report packets at the doors.
 
-use std::{fmt::Debug, io, time::Duration};
+use std::{fmt, io, time::Duration};
 
-use aya::{Ebpf, EbpfLoader};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
 use netviz_ebpf::crossing::{
     COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP, SEE_EGRESS_PROGRAM,
     SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
 };
 
 use crate::{
+    attach::object::{LoadError, Object, map},
     model::{Door, Role},
     sys::objects,
 };
 
-/// An object of which every door gets a copy, and how it is dealt with.
-pub trait Collector: Send + 'static {
-    /// What the kernel tells of one packet.
-    type Record: Copy + Debug + Send + 'static;
-    /// What else a copy has.
-    type Maps: Debug + Send + 'static;
-    /// What that says in the end.
-    type Totals: Debug + Send + 'static;
+/// An [`Object`] that writes a record of each packet to a ring buffer.
+pub(crate) trait Collector: Object<Maps = Maps<Self::More>> {
+    /// What the kernel writes of one packet.
+    type Record: Copy + fmt::Debug + Send + 'static;
+    /// The copy's maps besides the ring buffer.
+    type More: fmt::Debug + Send + 'static;
+    /// What these add up to.
+    type Totals: fmt::Debug + Send + 'static;
 
-    /// Programs for ingress and egress.
-    const PROGRAMS: [&'static str; 2];
-    /// Ring buffer in which packets are told of, and per-CPU array that counts those for which it
-    /// had no room.
-    const MAPS: [&'static str; 2];
-
-    /// The compiled object.
-    fn object() -> &'static [u8];
-
-    /// Sets the object's constants.
-    fn globals<'a>(&'a self, loader: &mut EbpfLoader<'a>);
-
-    /// Bytes of the ring buffer at this door: a power of two, of at least a page.
-    fn room(&self, door: &Door) -> u32;
-
-    /// Reads what the kernel wrote; `None` where it is too short.
+    /// Parses a record; `None` if it is too short.
     fn read(bytes: &[u8]) -> Option<Self::Record>;
 
-    /// Takes the copy's other maps.
-    ///
-    /// # Errors
-    /// When the object has them not.
-    fn open(object: &mut Ebpf) -> io::Result<Self::Maps>;
-
-    /// Called at every door at one time (of the monotonic clock), when everything stands.
+    /// Begins at a door, once all are attached. `now` is on the monotonic clock, and the same for all.
     ///
     /// # Errors
     /// When a map cannot be written.
-    fn begin(&self, books: &mut Self::Maps, now: Duration) -> io::Result<()>;
+    fn begin(&self, maps: &mut Self::More, now: Duration) -> io::Result<()>;
 
-    /// What the copy's other maps say.
+    /// Reads the totals.
     ///
     /// # Errors
     /// When a map cannot be read.
-    fn balance(books: &Self::Maps) -> io::Result<Self::Totals>;
+    fn totals(maps: &Self::More) -> io::Result<Self::Totals>;
+}
+
+/// The maps of one copy.
+pub(crate) struct Maps<M> {
+    pub(super) ring: RingBuf<MapData>,
+    /// Packets for which the ring buffer had no room.
+    missed: PerCpuArray<MapData, u64>,
+    pub(super) more: M,
+}
+
+impl<M: fmt::Debug> fmt::Debug for Maps<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Maps").field("more", &self.more).finish()
+    }
+}
+
+impl<M> Maps<M> {
+    pub(super) fn take(
+        object: &mut Ebpf,
+        [ring, missed]: [&'static str; 2],
+        more: M,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            ring: map(object, ring)?,
+            missed: map(object, missed)?,
+            more,
+        })
+    }
+
+    /// The number of packets for which there was no room.
+    pub(super) fn missed(&self) -> io::Result<u64> {
+        let values = self.missed.get(&0, 0).map_err(io::Error::other)?;
+        Ok(values.iter().sum())
+    }
 }
 
 /// What a marked packet looks like.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
-    /// This run's, by chance.
+    /// A random value of this run.
     pub cookie: [u8; 16],
-    /// The shortest and the longest `skb->len` with which a marked packet can be seen.
+    /// The shortest and the longest `skb->len` of a marked packet at any door.
     pub lengths: [u32; 2],
-    /// How answers to marked SYNs are recognised.
+    /// How to recognise replies to marked SYNs.
     pub tcp: TcpReplies,
-    /// So many pairs take part, and share the doors that are not a pod's.
+    /// How many pairs share the doors that are not a pod's.
     pub pairs: usize,
 }
 
-/// For a second and more of all that a run sends, with its answers.
+/// Ring buffer size for a second and more of all packets of a run, with their replies.
 const ROOM_FOR_MANY: u32 = 1024 * 1024;
 
-impl Collector for Marks {
-    type Record = Seen;
-    type Maps = ();
-    type Totals = ();
+impl Object for Marks {
+    type Maps = Maps<()>;
 
     const PROGRAMS: [&'static str; 2] = [SEE_INGRESS_PROGRAM, SEE_EGRESS_PROGRAM];
-    const MAPS: [&'static str; 2] = [CROSSINGS_MAP, MISSED_MAP];
 
-    fn object() -> &'static [u8] {
+    fn bytes() -> &'static [u8] {
         objects::SEE
     }
 
@@ -93,31 +107,38 @@ impl Collector for Marks {
         loader.override_global(TCP_GLOBAL, &self.tcp, true);
     }
 
-    fn room(&self, door: &Door) -> u32 {
+    fn sizes(&self, door: &Door, loader: &mut EbpfLoader<'_>) {
         let shared = matches!(
             door.role,
             Role::CiliumHost | Role::Overlay | Role::Encryption | Role::Uplink | Role::Bridge
         );
-        if shared && self.pairs > 1 {
+        let room = if shared && self.pairs > 1 {
             ROOM_FOR_MANY
         } else {
             CROSSINGS_ROOM
-        }
+        };
+        loader.map_max_entries(CROSSINGS_MAP, room);
     }
+
+    fn maps(object: &mut Ebpf) -> Result<Self::Maps, LoadError> {
+        Maps::take(object, [CROSSINGS_MAP, MISSED_MAP], ())
+    }
+}
+
+impl Collector for Marks {
+    type Record = Seen;
+    type More = ();
+    type Totals = ();
 
     fn read(bytes: &[u8]) -> Option<Seen> {
         Seen::read(bytes)
-    }
-
-    fn open(_: &mut Ebpf) -> io::Result<()> {
-        Ok(())
     }
 
     fn begin(&self, (): &mut (), _: Duration) -> io::Result<()> {
         Ok(())
     }
 
-    fn balance((): &()) -> io::Result<()> {
+    fn totals((): &()) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Packets that two addresses exchange, whoever sent them.
+//! Packets between two addresses, from any sender.
 
 use std::{io, net::IpAddr, time::Duration};
 
@@ -11,61 +11,64 @@ use netviz_ebpf::follow::{
     SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Tally, Traffic, UNTOLD_MAP,
 };
 
-use super::collector::Collector;
-use crate::{model::Door, sys::objects};
+use super::collector::{Collector, Maps};
+use crate::{
+    attach::object::{LoadError, Object, map},
+    sys::objects,
+};
 
-/// Packets that are on their way when looking begins are past the first doors already: who leaves in
-/// this time is not taken.
+/// Packets that are on their way at the start have passed the first doors already: those that leave in
+/// this time are left out.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Packets that leave last are looked for at later doors for so long.
+/// How long the last packets are followed to later doors.
 const ARRIVE: Duration = Duration::from_millis(300);
-/// Each door tells of so many packets in a run, or little more.
+/// How many packets each door reports in a run, or little more.
 const MOST_TOLD: u32 = 20_000;
-/// And of no more than so many a second, but for a burst.
+/// How many packets each door reports a second, apart from a burst.
 const MOST_A_SECOND: u32 = 2_000;
-/// So many at once.
+/// How many packets a burst has.
 const BURST: u32 = 512;
 
-/// Whose packets, and for how long.
+/// The packets to follow, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressPair {
     sought: Sought,
     window: Duration,
 }
 
-/// When packets had to leave to be followed, on the monotonic clock.
+/// The time in which packets leave that are followed, on the monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// From this time on.
+    /// Its start.
     pub from: Duration,
-    /// Before this time.
+    /// Its end.
     pub until: Duration,
 }
 
-/// What one door says in the end.
+/// The totals of one door.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// One in two to this power was told of.
+    /// One packet in two to this power was reported.
     pub level: u64,
-    /// All of them in the window.
+    /// All packets in the window.
     pub traffic: Traffic,
 }
 
-/// The maps of one copy.
-pub struct Maps {
+/// The maps of one copy besides the ring buffer.
+pub(crate) struct Follow {
     pace: Array<MapData, Pace>,
     traffic: PerCpuArray<MapData, Traffic>,
 }
 
-impl std::fmt::Debug for Maps {
+impl std::fmt::Debug for Follow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Maps")
+        f.write_str("Follow")
     }
 }
 
 impl AddressPair {
-    /// Packets between `from` and `to`, of one IP protocol if it is named, with B's port if it is.
-    /// `None` where the two are not of one family.
+    /// Packets between `from` and `to`, of one IP protocol and with B's port where these are given.
+    /// `None` if the two are of different families.
     #[must_use]
     pub fn new(
         (from, to): (IpAddr, IpAddr),
@@ -92,30 +95,30 @@ impl AddressPair {
         Some(Self { sought, window })
     }
 
-    /// The window of a run at whose doors everything stood at this time.
+    /// The window of a run that is ready at this time.
     #[must_use]
-    pub fn window(&self, stood: Duration) -> Window {
-        let from = stood.saturating_add(SETTLE);
+    pub fn window(&self, ready: Duration) -> Window {
+        let from = ready.saturating_add(SETTLE);
         Window {
             from,
             until: from.saturating_add(self.window),
         }
     }
 
-    /// How long a run takes from the time at which everything stands.
+    /// How long a run takes once it is ready.
     #[must_use]
     pub fn time(&self) -> Duration {
         SETTLE + self.window + ARRIVE
     }
 
-    /// How long after the window the last packets are looked for.
+    /// How long the last packets are followed after the window.
     #[must_use]
     pub const fn arrive() -> Duration {
         ARRIVE
     }
 }
 
-/// An address as it stands in a packet.
+/// An address as in a packet.
 fn words(address: IpAddr) -> [u32; 4] {
     let mut bytes = [0; 16];
     match address {
@@ -133,43 +136,39 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Collector for AddressPair {
-    type Record = Passed;
-    type Maps = Maps;
-    type Totals = Totals;
+impl Object for AddressPair {
+    type Maps = Maps<Follow>;
 
     const PROGRAMS: [&'static str; 2] = [FOLLOW_INGRESS_PROGRAM, FOLLOW_EGRESS_PROGRAM];
-    const MAPS: [&'static str; 2] = [PASSED_MAP, UNTOLD_MAP];
 
-    fn object() -> &'static [u8] {
+    fn bytes() -> &'static [u8] {
         objects::FOLLOW
     }
 
     fn globals<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader.override_global(SOUGHT_GLOBAL, &self.sought, true);
+        loader.map_max_entries(PASSED_MAP, PASSED_ROOM);
     }
 
-    fn room(&self, _: &Door) -> u32 {
-        PASSED_ROOM
+    fn maps(object: &mut Ebpf) -> Result<Self::Maps, LoadError> {
+        let more = Follow {
+            pace: map(object, PACE_MAP)?,
+            traffic: map(object, TRAFFIC_MAP)?,
+        };
+        Maps::take(object, [PASSED_MAP, UNTOLD_MAP], more)
     }
+}
+
+impl Collector for AddressPair {
+    type Record = Passed;
+    type More = Follow;
+    type Totals = Totals;
 
     fn read(bytes: &[u8]) -> Option<Passed> {
         Passed::read(bytes)
     }
 
-    fn open(object: &mut Ebpf) -> io::Result<Maps> {
-        let mut map = |name: &str| {
-            let map = object.take_map(name);
-            map.ok_or_else(|| io::Error::other(format!("the object has no {name}")))
-        };
-        let (pace, traffic) = (map(PACE_MAP)?, map(TRAFFIC_MAP)?);
-        Ok(Maps {
-            pace: Array::try_from(pace).map_err(io::Error::other)?,
-            traffic: PerCpuArray::try_from(traffic).map_err(io::Error::other)?,
-        })
-    }
-
-    fn begin(&self, books: &mut Maps, now: Duration) -> io::Result<()> {
+    fn begin(&self, maps: &mut Follow, now: Duration) -> io::Result<()> {
         let window = self.window(now);
         let pace = Pace {
             from: nanoseconds(now),
@@ -179,12 +178,12 @@ impl Collector for AddressPair {
             due: 0,
             level: 0,
         };
-        books.pace.set(0, pace, 0).map_err(io::Error::other)
+        maps.pace.set(0, pace, 0).map_err(io::Error::other)
     }
 
-    fn balance(books: &Maps) -> io::Result<Totals> {
-        let pace = books.pace.get(&0, 0).map_err(io::Error::other)?;
-        let each = books.traffic.get(&0, 0).map_err(io::Error::other)?;
+    fn totals(maps: &Follow) -> io::Result<Totals> {
+        let pace = maps.pace.get(&0, 0).map_err(io::Error::other)?;
+        let each = maps.traffic.get(&0, 0).map_err(io::Error::other)?;
         let mut traffic = Traffic::default();
         for one in each.iter() {
             let pairs = [

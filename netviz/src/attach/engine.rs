@@ -1,0 +1,182 @@
+//! Attaches copies of an object to doors, looks who else is at their hooks, and detaches them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    attached::{self, AttachMode, Attached, Visit},
+    clsact::Instance,
+    errors::AttachError,
+    expedite::Expedite,
+    object::{Loader, Object},
+};
+use crate::{
+    discover::Discovered,
+    model::{Door, DoorId},
+    sys::netns::{NetNs, Tour, tour},
+};
+
+/// More attachments than this are a burst, for `--fast-attach`.
+pub(super) const BURST: usize = 4;
+
+/// Copies of one object at many doors. Detaches everything when it is dropped.
+pub(crate) struct Engine<'a, T> {
+    loader: Loader<'a, T>,
+    mode: Option<AttachMode>,
+    expedite: Option<Expedite>,
+    /// This netviz, once it has filters.
+    instance: Option<Instance>,
+    /// Where the namespaces are.
+    pub(crate) found: Arc<Discovered>,
+    pub(crate) attached: HashMap<DoorId, Attached>,
+}
+
+/// What a look at an attached door found.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Its namespace is gone or cannot be entered; with the error, where it cannot be opened.
+    Unreachable(Option<String>),
+    /// netviz is attached; the other programs changed since the last look, or not.
+    Attached { changed: bool },
+    /// netviz is not attached any more, or the interface is gone.
+    Lost,
+}
+
+impl<'a, T: Object> Engine<'a, T> {
+    /// `expedite` is there for `--fast-attach`.
+    pub(crate) fn new(
+        kind: &'a T,
+        mode: Option<AttachMode>,
+        expedite: Option<Expedite>,
+        found: Arc<Discovered>,
+    ) -> Self {
+        Self {
+            loader: Loader::new(kind),
+            mode,
+            expedite,
+            instance: None,
+            found,
+            attached: HashMap::new(),
+        }
+    }
+
+    /// Attaches a copy to a door in `namespace`, and returns its maps.
+    pub(crate) fn attach(
+        &mut self,
+        door: &Door,
+        namespace: &NetNs,
+    ) -> Result<T::Maps, AttachError> {
+        let (programs, maps) = self.loader.load(door)?;
+        let (mode, instance) = (self.mode, &mut self.instance);
+        let attach = || attached::attach(door, &programs, mode, instance, &mut Visit::default());
+        let attached = namespace.run(attach).map_err(AttachError::Enter)??;
+        self.mode = Some(attached.mode());
+        self.attached.insert(door.id, attached);
+        Ok(maps)
+    }
+}
+
+impl<T> Engine<'_, T> {
+    /// Whether netviz's turn to attach has come: without tcx, a filter that is attached before
+    /// Cilium's ends up behind it.
+    pub(crate) fn may_attach(&self, door: &Door, namespace: &NetNs) -> bool {
+        let (ifindex, mode) = (door.id.ifindex, self.mode);
+        namespace
+            .run(|| attached::may_attach(ifindex, mode, &mut Visit::default()))
+            .unwrap_or(true)
+    }
+
+    /// Tells the kernel, for `--fast-attach`, whether so much is `pending` that it has to hurry.
+    pub(crate) fn expedite(&mut self, pending: usize) {
+        if let Some(expedite) = &mut self.expedite {
+            expedite.set(pending > BURST);
+        }
+    }
+
+    /// Looks who else is at the hooks of `doors`.
+    pub(crate) fn look(&mut self, doors: &HashSet<DoorId>) -> Vec<(DoorId, Look)> {
+        // Not afterwards: a gap would look shorter by the time that the looks take.
+        let now = Instant::now();
+        let attached = self.attached.values_mut();
+        let mut attached: Vec<_> = attached.filter(|it| doors.contains(&it.door.id)).collect();
+        attached.sort_unstable_by_key(|attached| attached.door.id);
+        for attached in &mut attached {
+            attached.looked = now;
+        }
+        let (found, mut looks) = (&self.found, Vec::new());
+        tour(|tour| {
+            for here in attached.chunk_by_mut(|a, b| a.door.id.netns == b.door.id.netns) {
+                looks.extend(look(tour, found, here));
+            }
+        });
+        looks
+    }
+
+    /// Detaches from a door.
+    pub(crate) fn detach(&mut self, door: DoorId) {
+        let Some(attached) = self.attached.remove(&door) else {
+            return;
+        };
+        if attached.mode() == AttachMode::Tcx {
+            return;
+        }
+        // A filter is removed by a request that counts in the namespace of the thread; where that
+        // is gone, the filter is gone with it.
+        let name = attached.door.interface.clone();
+        let left = match self.found.open_for(door) {
+            Ok(None) => return,
+            Ok(Some(namespace)) => {
+                let detach = move || attached.detach(&mut Visit::default());
+                namespace.run(detach).err()
+            }
+            Err(error) => Some(error),
+        };
+        if let Some(error) = left {
+            log::warn!(
+                "netviz's filters stay at {name:?}: {error}; the next start of netviz removes them"
+            );
+        }
+    }
+
+    /// Detaches from all doors.
+    pub(crate) fn detach_all(&mut self) {
+        self.expedite(self.attached.len());
+        let doors: Vec<_> = self.attached.keys().copied().collect();
+        for door in doors {
+            self.detach(door);
+        }
+        self.expedite(0);
+    }
+}
+
+/// However its thread ends, a panic included.
+impl<T> Drop for Engine<'_, T> {
+    fn drop(&mut self) {
+        self.detach_all();
+    }
+}
+
+/// Looks at doors of one namespace.
+fn look(tour: &Tour, found: &Discovered, doors: &mut [&mut Attached]) -> Vec<(DoorId, Look)> {
+    let opened = match doors.first() {
+        Some(attached) => found.open_for(attached.door.id),
+        None => Ok(None),
+    };
+    let (entered, error) = match opened {
+        Ok(namespace) => (namespace.is_some_and(|it| tour.enter(&it).is_ok()), None),
+        Err(error) => (false, Some(error.to_string())),
+    };
+    let mut visit = Visit::default();
+    let look = |attached: &mut &mut Attached| {
+        let look = match entered.then(|| attached.look(&mut visit)) {
+            None => Look::Unreachable(error.clone()),
+            Some(Ok(changed)) => Look::Attached { changed },
+            Some(Err(_)) => Look::Lost,
+        };
+        (attached.door.id, look)
+    };
+    doors.iter_mut().map(look).collect()
+}
