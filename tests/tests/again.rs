@@ -92,7 +92,7 @@ fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce(
 /// An agent that removes the programs it does not know is quicker than netviz can look: that the program
 /// is gone does not mean that the interface is.
 #[test]
-fn whoever_removes_it_at_once_is_named() {
+fn a_tool_that_detaches_at_once_is_named() {
     for mode in modes() {
         let site = TrafficFixture::new();
         let mut netviz = site.observe(DIRECTION, mode);
@@ -115,7 +115,7 @@ fn whoever_removes_it_at_once_is_named() {
 
 /// A fight at each door that is shown is no reason to end: it may be over in a minute.
 #[test]
-fn a_fight_at_the_only_door_does_not_end_it() {
+fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
     for (mode, word) in modes()
         .into_iter()
         .map(|mode| (mode, format!("{mode:?}").to_lowercase()))
@@ -158,7 +158,7 @@ fn a_fight_at_the_only_door_does_not_end_it() {
 /// An interface whose hardware address changes is the same interface: what it counted stays, and a gap that
 /// comes later is said.
 #[test]
-fn an_interface_that_looks_otherwise_is_the_same() {
+fn an_interface_with_changed_attributes_keeps_its_counts() {
     for mode in modes() {
         let site = TrafficFixture::new();
         let (room, end) = site.place(DIRECTION);
@@ -231,7 +231,7 @@ fn an_interface_that_looks_otherwise_is_the_same() {
 /// Filters stay when whoever made them ends: where Cilium goes from a node that stands, netviz goes
 /// from all of its doors.
 #[test]
-fn a_node_that_is_none_any_more_is_left_clean() {
+fn a_node_that_stops_being_one_is_detached() {
     let site = TrafficFixture::new();
     let (room, end) = site.place(DIRECTION);
     let mut netviz = site.observe(DIRECTION, AttachMode::Clsact);

@@ -61,7 +61,7 @@ fn chain(site: &TrafficFixture, direction: Direction) -> Vec<String> {
 /// Invariant 1 at tcx (`faults::verdicts`) has to notice a netviz that ends the chain: `TC_ACT_PIPE` at the head of tcx
 /// keeps the foreign program from running, though it counts as well as the real one.
 #[test]
-fn the_mutant_at_the_head_is_caught() {
+fn mutant_at_the_head_is_caught() {
     if skip::without_tcx() {
         return;
     }
@@ -98,7 +98,7 @@ fn the_mutant_at_the_head_is_caught() {
 /// Any privileged process may detach netviz's link, and nobody is told: netviz has to find out by
 /// itself, take its place again, and say that there was a gap.
 #[test]
-fn a_link_that_somebody_detached_is_attached_again() {
+fn link_detached_by_others_is_reattached() {
     if skip::without_tcx() {
         return;
     }
@@ -130,7 +130,7 @@ fn a_link_that_somebody_detached_is_attached_again() {
 
 /// Each door has its turn, however many there are.
 #[test]
-fn a_lost_place_among_many_doors_is_noticed_as_soon() {
+fn displacement_is_noticed_as_soon_among_many_doors() {
     if skip::without_tcx() {
         return;
     }
@@ -183,7 +183,7 @@ fn detach_until_it_is_left(site: &TrafficFixture, netviz: &mut Observation, time
 /// A link that somebody detaches whenever it is there: three times a minute, then the door is blind and says so. A
 /// minute later netviz tries it again, and that is the first of the next three.
 #[test]
-fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
+fn link_detached_repeatedly_is_retried_after_a_minute() {
     if skip::without_tcx()
         || is_emulated() && skip::because("an emulated processor does not keep its times")
     {
@@ -228,7 +228,7 @@ fn a_link_that_is_detached_again_and_again_is_left_for_a_minute() {
 /// A program that comes later and goes to the head hides packets from netviz: netviz goes to the
 /// head again, but three times a minute at the most, and then says that it is not first.
 #[test]
-fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
+fn program_attached_in_front_is_overtaken_then_reported() {
     if skip::without_tcx() {
         return;
     }
@@ -280,7 +280,7 @@ fn a_program_that_goes_ahead_is_overtaken_and_in_the_end_reported() {
 
 /// Two doors with the same index in two namespaces are two doors.
 #[test]
-fn equal_indexes_in_two_namespaces_are_not_mixed() {
+fn equal_ifindexes_in_two_namespaces_are_kept_apart() {
     let site = TrafficFixture::new();
     let [near, far] = [&site.sender, &site.receiver];
     let names = vec![near.name(), far.name()];
@@ -298,7 +298,7 @@ fn equal_indexes_in_two_namespaces_are_not_mixed() {
 /// The kernel takes any bytes for a name but a few: such a door is there, counted by whichever way,
 /// and its name is shown escaped. Whoever has an address has the name on its label as well.
 #[test]
-fn a_name_that_is_not_utf8_is_escaped() {
+fn name_that_is_not_utf8_is_escaped() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Command};
     let room = pairs(1).unwrap();
     let name = OsStr::from_bytes(b"e\xff\xc3th0");

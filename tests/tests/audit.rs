@@ -74,7 +74,7 @@ fn found(audit: &Value) -> Found {
 }
 
 #[test]
-fn a_clean_cluster_has_no_findings() {
+fn clean_cluster_has_no_findings() {
     for mode in Mode::ALL {
         let lab = lab(mode, Attach::Auto);
         let audit = audit(&lab);
@@ -85,7 +85,7 @@ fn a_clean_cluster_has_no_findings() {
 }
 
 #[test]
-fn a_clean_cluster_in_clsact_has_no_findings() {
+fn clean_cluster_in_clsact_has_no_findings() {
     let lab = lab(Mode::Vxlan, Attach::Clsact);
     let audit = audit(&lab);
     assert_eq!(found(&audit), Found::new());
@@ -102,7 +102,7 @@ fn a_clean_cluster_in_clsact_has_no_findings() {
 /// Chains, links, programs, filters and qdiscs are the same before and after; the revisions say that
 /// nothing was attached meanwhile.
 #[test]
-fn nothing_is_changed() {
+fn audit_changes_nothing() {
     let tcx = skip::has_tcx().then_some(Attach::Tcx);
     for attach in tcx.into_iter().chain([Attach::Clsact]) {
         let lab = lab(Mode::Vxlan, attach);
@@ -116,7 +116,7 @@ fn nothing_is_changed() {
 
 /// One of everything that can be wrong, each at another hook.
 #[test]
-fn everything_that_is_planted_is_found_at_its_door() {
+fn each_planted_fault_is_found_at_its_door() {
     if skip::without_tcx() {
         return;
     }
@@ -241,7 +241,7 @@ fn ended() -> u32 {
 }
 
 #[test]
-fn a_node_without_any_program_of_cilium_is_one_error() {
+fn node_without_cilium_programs_is_one_error() {
     if skip::without_tcx() {
         return;
     }
@@ -268,7 +268,7 @@ fn a_node_without_any_program_of_cilium_is_one_error() {
 
 /// A running netviz is known as such, with its process.
 #[test]
-fn a_running_netviz_is_named_with_its_process() {
+fn running_netviz_is_reported_with_its_pid() {
     if skip::without_tcx() {
         return;
     }
@@ -301,7 +301,7 @@ fn doors_of(room: &TestNetns) -> Vec<Door> {
 }
 
 #[test]
-fn a_chain_that_changes_between_two_looks_says_so() {
+fn chain_that_changes_during_the_audit_is_reported() {
     if skip::without_tcx() {
         return;
     }
@@ -386,7 +386,7 @@ fn pins_are_found_below_the_root_of_a_node() {
 }
 
 #[test]
-fn what_cannot_be_done_is_code_2() {
+fn failure_to_audit_exits_with_2() {
     for (words, part) in [
         (&["audit", "--netns", "no-such-node"][..], "no-such-node"),
         (&["audit", "--frobnicate"], "--frobnicate"),

@@ -56,7 +56,7 @@ fn only(building: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
 }
 
 #[test]
-fn nothing_is_said_of_a_cluster_that_is_as_it_should_be() {
+fn correct_cluster_has_no_findings() {
     assert_eq!(found(&two_nodes()), []);
     // All endpoints of a node with endpoint routes, and none of the other's.
     let mut building = two_nodes();
@@ -92,7 +92,7 @@ fn nothing_is_said_of_a_cluster_that_is_as_it_should_be() {
 }
 
 #[test]
-fn order_at_one_hook() {
+fn program_order_at_a_hook() {
     let place = "worker1 lxcaaaa▼";
     let with = |change: &dyn Fn(&mut Vec<Attached>)| {
         let mut building = two_nodes();
@@ -132,7 +132,7 @@ fn order_at_one_hook() {
 }
 
 #[test]
-fn the_same_program_is_told_by_its_instructions() {
+fn same_program_is_recognized_by_its_instructions() {
     let mut building = two_nodes();
     let programs = &mut hook(&mut building.doors[0], Ingress).programs;
     programs.push(tcx(8, "sampler"));
@@ -162,7 +162,7 @@ fn the_same_program_is_told_by_its_instructions() {
 }
 
 #[test]
-fn what_is_missing_is_told_by_the_other_doors() {
+fn missing_programs_are_inferred_from_other_doors() {
     let (error, warning, info) = (Severity::Error, Severity::Warning, Severity::Info);
     for (device, direction, place) in [
         ("lxcaaaa", Ingress, "worker1 lxcaaaa▼"),
@@ -214,7 +214,7 @@ fn what_is_missing_is_told_by_the_other_doors() {
 }
 
 #[test]
-fn places_kinds_and_what_is_not_seen() {
+fn positions_kinds_and_invisible_programs() {
     let mut taken = two_nodes();
     taken
         .hook(1, "eth0", Egress)
@@ -321,7 +321,7 @@ fn anything(random: &mut Random) -> ChainBuilder {
 }
 
 #[test]
-fn no_input_is_too_odd_and_no_order_of_doors_matters() {
+fn random_chains_are_judged_in_any_order() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let schema = audit::schema();
     for round in 0..300 {
@@ -358,7 +358,7 @@ fn no_input_is_too_odd_and_no_order_of_doors_matters() {
 }
 
 #[test]
-fn names_of_rules_are_unique_and_in_one_form() {
+fn rule_names_are_unique_and_well_formed() {
     let names: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
     assert_eq!(names.len(), RULES.len());
     let kebab = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
@@ -422,7 +422,7 @@ fn views() {
 }
 
 #[test]
-fn colours_add_and_carry_nothing() {
+fn text_is_the_same_without_colours() {
     let audit = sight();
     let plain = draw(&audit, Style::default());
     let coloured = draw(
@@ -493,7 +493,7 @@ fn check_sarif(log: &Value) {
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/audit.schema.json");
 
 #[test]
-fn the_schema_in_the_documentation_is_that_of_the_program() {
+fn documented_schema_matches() {
     let schema = serde_json::to_string_pretty(&audit::schema()).unwrap() + "\n";
     let there = std::fs::read_to_string(SCHEMA).unwrap_or_default();
     assert!(

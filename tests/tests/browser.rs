@@ -52,7 +52,7 @@ fn pictures() -> PathBuf {
 
 #[test]
 #[ignore = "needs chromium: cargo xtask test --all"]
-fn no_text_is_over_another() {
+fn texts_do_not_overlap() {
     let browser = Browser::find();
     let mut random = Random(3);
     let mut snapshots = vec![
@@ -94,7 +94,7 @@ fn pictures_in_light_and_dark() {
 
 #[test]
 #[ignore = "needs chromium: cargo xtask test --all"]
-fn a_page_runs_nothing_and_keeps_hostile_names_text() {
+fn page_runs_no_script_and_keeps_hostile_names_as_text() {
     let browser = Browser::find();
     let image = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>";
     let names = NAMES.map(|(_, name)| name).into_iter().chain([image]);

@@ -221,7 +221,7 @@ fn with(
 }
 
 #[test]
-fn pods_come_go_and_change() {
+fn pods_are_added_removed_and_changed() {
     let _alone = alone();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
@@ -326,7 +326,7 @@ fn counted(sample: &DoorSample) -> [Counts; 2] {
 }
 
 #[test]
-fn an_index_that_is_given_away_again_starts_at_0() {
+fn reused_ifindex_starts_at_0() {
     let _alone = alone();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
@@ -425,7 +425,7 @@ fn wait_until_up(netns: &NetNs, index: u32) {
 
 /// The tcx link goes along and counts on, somewhere else: it must be let go.
 #[test]
-fn an_interface_that_moves_away_is_no_door_any_more() {
+fn interface_moved_out_of_the_node_is_dropped() {
     let _alone = alone();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
@@ -537,7 +537,7 @@ fn descriptors() -> usize {
 }
 
 #[test]
-fn bursts_leave_nothing_behind() {
+fn bursts_of_changes_leak_nothing() {
     let _alone = alone();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
@@ -618,7 +618,7 @@ fn hundreds_of_pods() {
 
 /// A watch keeps neither pods nor nodes: what only it could hold is gone.
 #[test]
-fn nothing_is_kept_alive() {
+fn removed_namespaces_are_not_held() {
     let _alone = alone();
     let lab = lab(0);
     let mut observer = Observer::start(&lab);

@@ -45,7 +45,7 @@ fn fails(mut command: Command, parts: &[&str]) {
 }
 
 #[test]
-fn a_wrong_command_line() {
+fn wrong_command_line() {
     for words in [
         &["frobnicate"][..],
         &["doors", "--no-such-option"],
@@ -119,7 +119,7 @@ fn without_privileges() {
 }
 
 #[test]
-fn a_namespace_without_anything() {
+fn empty_namespace() {
     let mut netviz = command(&["doors", "--once", "--netns", "/proc/thread-self/ns/net"]);
     let unshare = || Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?);
     // SAFETY: one system call.
@@ -136,7 +136,7 @@ fn a_namespace_without_anything() {
 }
 
 #[test]
-fn names_that_fit_nothing_and_patterns_that_are_none() {
+fn unmatched_names_and_invalid_patterns() {
     let lab = lab();
     let pod = &lab.pods()[0];
     let wrong = format!("{}x", pod.name);
@@ -274,7 +274,7 @@ fn demo(words: &[&str]) -> Command {
 }
 
 #[test]
-fn demo_gives_what_the_command_gives() {
+fn demo_exits_with_the_code_of_its_command() {
     demo(&["sh", "-c", "exit 7"]).assert().code(7).stdout("");
     demo(&["false"]).assert().code(1);
     demo(&["sh", "-c", "kill -9 $$"]).assert().code(137);
@@ -316,7 +316,7 @@ fn demo_gives_what_the_command_gives() {
 }
 
 #[test]
-fn a_closed_pipe_is_a_quiet_end() {
+fn closed_pipe_ends_silently() {
     for form in ["jsonl", "json", "csv", "table"] {
         // The status of netviz itself, and all that it says on stderr.
         let script = format!(
@@ -338,7 +338,7 @@ fn a_closed_pipe_is_a_quiet_end() {
 }
 
 #[test]
-fn stdout_that_is_closed_or_full() {
+fn closed_or_full_stdout() {
     let lab = lab();
     let run = |stdout: Stdio| {
         looking_at(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"])
@@ -452,7 +452,7 @@ fn lines_in_a_pipe_and_a_signal() {
 }
 
 #[test]
-fn demo_ends_its_command_before_the_laboratory() {
+fn demo_ends_its_command_before_the_lab() {
     let script = "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     let mut command = demo(&["sh", "-c", script]);
     command
@@ -469,7 +469,7 @@ fn demo_ends_its_command_before_the_laboratory() {
 }
 
 #[test]
-fn a_screen_at_a_terminal() {
+fn screen_on_a_terminal() {
     let lab = lab();
     for (columns, colour) in [(80, true), (160, false)] {
         let mut netviz = looking_at(&lab, &["doors"]);
@@ -493,7 +493,7 @@ fn a_screen_at_a_terminal() {
 }
 
 #[test]
-fn a_terminal_is_given_back_after_a_signal() {
+fn terminal_is_restored_after_a_signal() {
     let lab = lab();
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let mut terminal = Terminal::start(looking_at(&lab, &["doors"]), 100, 30);

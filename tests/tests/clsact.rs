@@ -81,7 +81,7 @@ fn is_own(filter: &Filter) -> bool {
 /// Invariants 1 and 2 where there is no tcx: netviz's filter is in front of Cilium's at the same
 /// priority, nobody's packets go elsewhere, and afterwards everything is as it was, qdisc included.
 #[test]
-fn netviz_is_in_front_and_leaves_everything_as_it_was() {
+fn filter_runs_first_and_changes_no_verdict() {
     // Side by side: most of the time is waited.
     let step = if is_emulated() { 4 } else { 1 };
     let cases: Vec<_> = cases().into_iter().step_by(step).collect();
@@ -121,7 +121,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
 
 /// A filter that was added later is in front: netviz finds out, and goes to the front again.
 #[test]
-fn a_filter_that_comes_later_is_overtaken() {
+fn filter_added_later_is_overtaken() {
     let direction = Direction::Ingress;
     let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
@@ -141,7 +141,7 @@ fn a_filter_that_comes_later_is_overtaken() {
 /// A filter outlives whoever attached it: the next start removes what a killed netviz has left,
 /// and nothing that only looks like it.
 #[test]
-fn what_a_killed_netviz_left_is_swept_and_nothing_else() {
+fn only_filters_of_a_killed_netviz_are_swept() {
     let direction = Direction::Ingress;
     let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
@@ -178,7 +178,7 @@ fn what_a_killed_netviz_left_is_swept_and_nothing_else() {
 /// Two that look at the same door at the same time leave each other's filters alone, though each
 /// takes the front from the other a few times.
 #[test]
-fn a_living_netviz_is_not_swept() {
+fn filters_of_a_running_netviz_are_kept() {
     let direction = Direction::Ingress;
     let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
@@ -206,7 +206,7 @@ fn a_living_netviz_is_not_swept() {
 
 /// So is one that follows packets, for as long as it stands there.
 #[test]
-fn a_netviz_that_verifies_is_not_swept() {
+fn filters_of_a_running_verify_are_kept() {
     let options = Options {
         attach: Attach::Clsact,
         ..Options::default()
@@ -251,7 +251,7 @@ fn a_netviz_that_verifies_is_not_swept() {
 /// Two containers, two pid namespaces: neither sees the other's process, nor any id that means the
 /// same to both. They leave each other's filters alone nevertheless.
 #[test]
-fn a_netviz_in_another_pid_namespace_is_not_swept() {
+fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     if is_emulated() && skip::because("busybox's unshare does not end with its child") {
         return;
     }
@@ -300,7 +300,7 @@ fn a_netviz_in_another_pid_namespace_is_not_swept() {
 /// In a container netviz has the same process id each time, and a predecessor's filter may have any
 /// number: what counts is that nobody who lives has it.
 #[test]
-fn a_left_over_filter_with_our_own_process_id_is_swept() {
+fn left_over_filter_with_own_pid_is_swept() {
     let direction = Direction::Ingress;
     let site = TrafficFixture::new();
     let (room, end) = site.place(direction);

@@ -42,7 +42,7 @@ use nix::{
 /// Whatever stands where a namespace was is refused by what it is, and never opened: a FIFO is not
 /// waited for, and no driver is asked for a device.
 #[test]
-fn nothing_but_a_namespace_is_opened() {
+fn only_namespaces_are_opened() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     traps(directory.path());
@@ -140,7 +140,7 @@ fn in_room(room: &TestNetns) -> Selection {
 /// What lies in a container's `/run/netns` is the container's: its links do not lead to what netviz
 /// sees and the container does not, and what is no namespace is left alone.
 #[test]
-fn no_link_of_a_container_leads_out_of_it() {
+fn symlinks_do_not_leave_the_container() {
     if skip::without_programs(&["cat"]) {
         return;
     }
@@ -176,7 +176,7 @@ fn no_link_of_a_container_leads_out_of_it() {
 /// However many files somebody makes, the namespaces of others are found, and that not all was
 /// looked at is said.
 #[test]
-fn files_without_number_are_not_all_looked_at() {
+fn scan_of_many_files_is_bounded() {
     if skip::without_programs(&["cat"]) {
         return;
     }
@@ -211,7 +211,7 @@ fn files_without_number_are_not_all_looked_at() {
 
 /// The way into a namespace becomes a FIFO after it was found: whoever looks goes on, and ends.
 #[test]
-fn a_way_in_that_becomes_a_fifo_is_not_waited_for() {
+fn path_that_becomes_a_fifo_does_not_block() {
     if skip::without_programs(&["cat"]) {
         return;
     }

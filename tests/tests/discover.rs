@@ -61,7 +61,7 @@ fn wire(cluster: &Cluster) -> NetNsId {
 }
 
 #[test]
-fn exactly_the_doors_of_the_plan() {
+fn finds_exactly_the_planned_doors() {
     for mode in [Mode::Vxlan, Mode::NativeEndpointRoutes] {
         let lab = lab(mode);
         let start = Instant::now();
@@ -186,7 +186,7 @@ fn enter(command: &mut Command, pid: i32, kinds: &[&str]) {
 }
 
 #[test]
-fn from_inside_a_node_that_node_alone() {
+fn inside_a_node_only_that_node_is_found() {
     let lab = lab(Mode::Vxlan);
     let wire = wire(&scan(&select(&pids(&lab), false, &[], &[])).unwrap().cluster);
     for node in lab.nodes() {
@@ -206,7 +206,7 @@ fn from_inside_a_node_that_node_alone() {
 }
 
 #[test]
-fn a_node_by_process_by_path_and_by_both() {
+fn node_by_pid_by_path_and_by_both() {
     let lab = lab(Mode::Vxlan);
     let [one, two] = &pids(&lab)[..] else {
         panic!("two nodes")
@@ -280,7 +280,7 @@ fn idle_at(last: i32, wanted: impl Fn(i32) -> bool, pid: i32, kinds: &[&str]) ->
 /// Ids begin anew when they are used up: then an agent that is restarted has a lower one than its
 /// node, and one that shares the node's network, but not its files, has a higher one.
 #[test]
-fn a_node_is_known_by_its_oldest_process() {
+fn node_is_identified_by_its_oldest_process() {
     if skip::without_file(LAST_ID) || skip::without_programs(&["cat"]) {
         return;
     }
@@ -302,7 +302,7 @@ fn a_node_is_known_by_its_oldest_process() {
 }
 
 #[test]
-fn a_wrong_namespace_is_one_line() {
+fn wrong_namespace_is_one_line() {
     let lab = lab(Mode::Vxlan);
     for (name, wanted) in [
         ("no-such-namespace", "No such file or directory"),
@@ -344,7 +344,7 @@ fn a_wrong_namespace_is_one_line() {
 
 /// A thread that cannot be had, whichever of them it is, is one line with the remedy, and no panic.
 #[test]
-fn without_room_for_a_thread() {
+fn thread_limit_is_an_error_of_one_line() {
     if Cgroup::of_processes(1).is_none() {
         skip::because("no cgroup here limits processes");
         return;
@@ -383,7 +383,7 @@ fn without_room_for_a_thread() {
 
 /// Of interfaces that have gone nothing is kept: a node has a new one for each pod that ever was.
 #[test]
-fn changes_of_filters_are_let_go_with_their_interface() {
+fn filter_generations_are_dropped_with_their_interface() {
     let room = TestNetns::new().unwrap();
     let mut netlink = room.netlink().unwrap();
     let selection = select(&[room.name()], true, &[], &[]);

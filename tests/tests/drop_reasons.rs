@@ -63,7 +63,7 @@ fn cannot() -> bool {
 }
 
 #[test]
-fn a_kernel_with_a_description_is_listened_to() {
+fn drops_are_received_where_the_kernel_describes_them() {
     if cannot() {
         return;
     }
@@ -99,7 +99,7 @@ fn to_nobody(room: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Sen
 
 /// What the ring has no room for is counted, and there is room again once it was taken out.
 #[test]
-fn what_could_not_be_heard_is_counted() {
+fn lost_drop_events_are_counted() {
     if cannot() {
         return;
     }
@@ -131,7 +131,7 @@ fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> ForeignPr
 }
 
 #[test]
-fn a_program_at_a_hook() {
+fn drop_by_a_program_at_a_hook() {
     if cannot() || skip::without_tcx() {
         return;
     }
@@ -155,7 +155,7 @@ fn a_program_at_a_hook() {
 
 /// Of more packets than the ring has room for, each has its reason.
 #[test]
-fn each_of_many_has_its_reason() {
+fn each_of_many_drops_has_its_reason() {
     if cannot() || skip::without_tcx() {
         return;
     }
@@ -187,7 +187,7 @@ fn each_of_many_has_its_reason() {
 
 /// The node has a neighbour's address of yesterday.
 #[test]
-fn a_wrong_mac_address() {
+fn drop_of_a_wrong_mac_address() {
     if cannot() {
         return;
     }
@@ -214,7 +214,7 @@ fn a_wrong_mac_address() {
 
 /// Nothing that arrived has a reason, though its packets end in the kernel as well.
 #[test]
-fn what_arrives_was_not_dropped() {
+fn delivered_packets_have_no_drop() {
     if cannot() {
         return;
     }
@@ -226,7 +226,7 @@ fn what_arrives_was_not_dropped() {
 
 /// Words of this kernel for what the glossary explains, so that it explains what there is.
 #[test]
-fn the_kernel_names_its_reasons_and_fields() {
+fn reasons_and_fields_are_read_from_the_kernel() {
     if skip::without_file(VMLINUX) {
         return;
     }
@@ -249,7 +249,7 @@ fn the_kernel_names_its_reasons_and_fields() {
 
 /// Whatever stands in the file, it is read or refused.
 #[test]
-fn a_broken_description_is_refused() {
+fn broken_description_is_refused() {
     if skip::without_file(VMLINUX) {
         return;
     }
@@ -273,7 +273,7 @@ fn a_broken_description_is_refused() {
 }
 
 #[test]
-fn functions_of_the_kernel_have_names() {
+fn kernel_functions_have_names() {
     let shown = std::fs::read_to_string("/proc/kallsyms").unwrap();
     let line = shown.lines().find(|line| line.ends_with(" T ip_rcv"));
     let Some(line) = line else {

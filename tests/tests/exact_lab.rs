@@ -239,7 +239,7 @@ fn vxlan_in_clsact() {
 
 /// Each node has an lxc 11 and an lxc 13, and only one of the two is crossed.
 #[test]
-fn equal_indexes_of_two_nodes_are_not_mixed() {
+fn equal_ifindexes_of_two_nodes_are_kept_apart() {
     let mut watched = Watched::new(Mode::Vxlan, Attach::Auto);
     let [a, b, _] = watched.pods().map(Clone::clone);
     let change = watched.exchange(&a, &b);
@@ -260,7 +260,7 @@ fn equal_indexes_of_two_nodes_are_not_mixed() {
 
 /// tcpdump on every door of a path, in both directions at once: as many packets as netviz counts.
 #[test]
-fn tcpdump_sees_the_same() {
+fn tcpdump_counts_the_same() {
     if skip::without_programs(&["tcpdump", "nsenter"]) {
         return;
     }

@@ -88,7 +88,7 @@ fn switch() -> String {
 /// `systemctl stop` sends its signal to all of a service's processes: the guard outlives it, and puts
 /// back what was there.
 #[test]
-fn a_signal_for_all_does_not_end_the_guard() {
+fn guard_survives_a_signal_to_the_process_group() {
     if skip::without_file(SWITCH) {
         return;
     }
@@ -110,7 +110,7 @@ fn a_signal_for_all_does_not_end_the_guard() {
 /// The second to come must not take what the first has set for what was there before, whichever of them
 /// goes first.
 #[test]
-fn two_in_a_hurry_leave_the_switch_as_it_was() {
+fn two_users_restore_the_switch() {
     if skip::without_file(SWITCH) {
         return;
     }
@@ -218,7 +218,7 @@ impl Drop for Restored {
 
 /// A guard that was killed while the switch was on does not put it back: netviz does, and goes on.
 #[test]
-fn what_a_killed_guard_leaves_is_put_back() {
+fn switch_left_by_a_killed_guard_is_restored() {
     if skip::without_file(SWITCH) || skip::without_tcx() {
         return;
     }

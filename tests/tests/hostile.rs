@@ -263,7 +263,7 @@ fn in_json() {
 
 /// Everything that somebody can name does have that name in what the views are given.
 #[test]
-fn nothing_is_left_out() {
+fn every_view_is_covered() {
     const NAME: &str = "a-name-for-all";
     // Words of netviz, numbers and times in words.
     const OWN: [&str; 18] = [

@@ -121,7 +121,7 @@ fn server(name: &str) -> Result<ApiServer> {
 }
 
 #[test]
-fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
+fn nodes_and_pods_are_reported() -> Result<()> {
     let server = server("arrive")?;
     server.load(Path::new("fixtures/kubernetes/vxlan-ipv6.json"))?;
     let asking = Asking::of(&server)?;
@@ -160,7 +160,7 @@ fn nodes_and_pods_of_a_cluster_arrive() -> Result<()> {
 }
 
 #[test]
-fn services_arrive_and_are_no_condition_for_names() -> Result<()> {
+fn services_are_reported_and_names_do_not_wait_for_them() -> Result<()> {
     let server = server("services")?;
     server.load(Path::new("fixtures/kubernetes/vxlan.json"))?;
     let service = |name: &str, address: &str| {
@@ -193,7 +193,7 @@ fn services_arrive_and_are_no_condition_for_names() -> Result<()> {
 
 /// netviz as it runs in a pod: with a service account's files where Kubernetes mounts them.
 #[test]
-fn a_pods_service_account_is_enough() -> Result<()> {
+fn service_account_of_a_pod_suffices() -> Result<()> {
     let server = server("account")?;
     server.load(Path::new("fixtures/kubernetes/vxlan.json"))?;
     let lab = Lab::up(&Options::default())?;
@@ -237,7 +237,7 @@ fn a_pods_service_account_is_enough() -> Result<()> {
 }
 
 #[test]
-fn pods_come_end_and_go() -> Result<()> {
+fn pods_start_end_and_are_deleted() -> Result<()> {
     let server = server("change")?;
     let asking = Asking::of(&server)?;
     asking.expect_ok();
@@ -264,7 +264,7 @@ fn pods_come_end_and_go() -> Result<()> {
 }
 
 #[test]
-fn nothing_is_lost_by_a_watch_that_breaks_or_is_too_old() -> Result<()> {
+fn broken_or_expired_watch_loses_nothing() -> Result<()> {
     let server = server("broken")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
     let asking = Asking::of(&server)?;
@@ -291,7 +291,7 @@ fn nothing_is_lost_by_a_watch_that_breaks_or_is_too_old() -> Result<()> {
 }
 
 #[test]
-fn a_server_that_is_ill_is_named_and_asked_again() -> Result<()> {
+fn failing_server_is_reported_and_retried() -> Result<()> {
     let server = server("ill")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
     let asking = Asking::of(&server)?;
@@ -318,7 +318,7 @@ fn a_server_that_is_ill_is_named_and_asked_again() -> Result<()> {
 }
 
 #[test]
-fn a_server_that_does_not_answer() -> Result<()> {
+fn server_that_does_not_answer() -> Result<()> {
     let server = server("silent")?;
     server.state().manner = Manner::Silent;
     Asking::of(&server)?.expect_trouble("no answer in 5 s");
@@ -326,7 +326,7 @@ fn a_server_that_does_not_answer() -> Result<()> {
 }
 
 #[test]
-fn an_endless_answer_is_cut_off() -> Result<()> {
+fn endless_response_is_cut_off() -> Result<()> {
     let server = server("huge")?;
     server.state().manner = Manner::Huge;
     Asking::of(&server)?.expect_trouble("more than 8 MiB in one answer");
@@ -337,7 +337,7 @@ fn an_endless_answer_is_cut_off() -> Result<()> {
 }
 
 #[test]
-fn nobody_is_there() -> Result<()> {
+fn no_server() -> Result<()> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     drop(listener);
@@ -352,14 +352,14 @@ fn nobody_is_there() -> Result<()> {
 }
 
 #[test]
-fn a_certificate_that_has_expired() -> Result<()> {
+fn expired_certificate() -> Result<()> {
     let server = ApiServer::start("expired", 2020)?;
     Asking::of(&server)?.expect_trouble("the certificate has expired");
     Ok(())
 }
 
 #[test]
-fn a_server_that_is_another_one() -> Result<()> {
+fn server_with_another_certificate() -> Result<()> {
     let (server, other) = (server("right")?, server("wrong")?);
     let good = server.kubeconfig(TOKEN);
     server.write(
@@ -376,7 +376,7 @@ fn a_server_that_is_another_one() -> Result<()> {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls() -> Result<()> {
+fn server_without_tls() -> Result<()> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
@@ -393,7 +393,7 @@ fn a_server_that_does_not_speak_tls() -> Result<()> {
 }
 
 #[test]
-fn configurations_that_cannot_be_used() -> Result<()> {
+fn unusable_kubeconfigs() -> Result<()> {
     let server = server("config")?;
     let good = server.kubeconfig(TOKEN);
     let mark = server.directory.join("ran");
@@ -449,7 +449,7 @@ fn configurations_that_cannot_be_used() -> Result<()> {
 }
 
 #[test]
-fn a_kubelet_asks_for_its_own_pods_alone() -> Result<()> {
+fn kubelet_credentials_list_only_own_pods() -> Result<()> {
     let server = server("kubelet")?;
     server.state().put("pods", pod("mine", "10.0.0.1"));
     let mut other = pod("other", "10.0.0.2");
@@ -495,7 +495,7 @@ fn ten_thousand_pods() -> Result<()> {
 }
 
 #[test]
-fn names_are_data() -> Result<()> {
+fn hostile_names_are_data() -> Result<()> {
     let server = server("hostile")?;
     let name = "\u{1b}]0;x\u{7}<script>\n\u{202e}";
     let mut hostile = pod(name, "not an address");
@@ -515,7 +515,7 @@ fn names_are_data() -> Result<()> {
 }
 
 #[test]
-fn a_token_that_fits_into_no_header_is_no_panic() -> Result<()> {
+fn token_that_is_no_valid_header_does_not_panic() -> Result<()> {
     let server = server("unsayable")?;
     let text = server.kubeconfig(r#"{token: "very-secret\u0001"}"#);
     let asking = Asking::start(&server.write("config", &text)?);

@@ -57,7 +57,7 @@ fn lost(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
-fn everybody_reaches_everybody_in_every_mode() {
+fn all_pods_reach_each_other_in_every_mode() {
     for mode in Mode::ALL {
         let started = Instant::now();
         let lab = up(mode, |options| options.ipv6 = true);
@@ -85,7 +85,7 @@ fn pods_reach_every_node_by_tcp() {
 }
 
 #[test]
-fn nothing_is_left() {
+fn lab_leaves_nothing_behind() {
     if skip::without_tcx() {
         return;
     }
@@ -105,7 +105,7 @@ fn nothing_is_left() {
 }
 
 #[test]
-fn dropping_is_enough() {
+fn drop_removes_the_lab() {
     let lab = up(Mode::Vxlan, |_| {});
     let remains = LabLeftovers::of(&lab).unwrap();
     drop(lab);
@@ -113,7 +113,7 @@ fn dropping_is_enough() {
 }
 
 #[test]
-fn two_laboratories_stand_side_by_side() {
+fn two_labs_run_at_once() {
     let one = up(Mode::Vxlan, |_| {});
     let two = up(Mode::Vxlan, |_| {});
     assert_eq!(lost(&one), Vec::<String>::new());
@@ -125,7 +125,7 @@ fn two_laboratories_stand_side_by_side() {
 /// Set in the process that is to be the owner.
 const OWNER: &str = "NETVIZ_TEST_OWNER";
 
-/// Not a test: the owner that [`a_killed_owner_leaves_nothing`] kills.
+/// Not a test: the owner that [`killed_owner_leaves_nothing_behind`] kills.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn owner() {
@@ -146,7 +146,7 @@ fn owner() {
 }
 
 #[test]
-fn a_killed_owner_leaves_nothing() {
+fn killed_owner_leaves_nothing_behind() {
     if skip::without_tcx() {
         return;
     }
@@ -172,7 +172,7 @@ fn a_killed_owner_leaves_nothing() {
 }
 
 #[test]
-fn pods_come_and_go() {
+fn pods_are_added_and_removed() {
     let mut lab = up(Mode::VxlanHostRouting, |_| {});
     let node = lab.nodes()[1].name.clone();
     let pod = lab.add_pod(&node, "late-comer").unwrap().clone();
@@ -205,7 +205,7 @@ fn pods_come_and_go() {
 }
 
 #[test]
-fn a_node_looks_like_one() {
+fn node_has_the_devices_of_a_cilium_node() {
     if skip::without_tcx() {
         return;
     }
@@ -242,7 +242,7 @@ fn a_node_looks_like_one() {
 }
 
 #[test]
-fn many_pods_come_quickly() {
+fn many_pods_are_added_quickly() {
     let started = Instant::now();
     let lab = up(Mode::Vxlan, |options| options.extra_pods_per_node = 100);
     let took = started.elapsed();

@@ -28,7 +28,7 @@ impl Log for Collect {
 }
 
 #[test]
-fn a_packet_for_no_pod_is_reported_by_the_node_that_drops_it() {
+fn packet_to_no_pod_is_logged_by_the_dropping_node() {
     log::set_logger(&Collect).unwrap();
     log::set_max_level(LevelFilter::Warn);
     for mode in [Mode::Vxlan, Mode::Native] {

@@ -150,7 +150,7 @@ fn keys_do_what_the_help_says() {
 }
 
 #[test]
-fn every_size_is_filled_and_nothing_beyond() {
+fn every_screen_size_is_filled_exactly() {
     let lab = lab();
     let terminal = live(&lab, (120, 40), &[]);
     for (columns, rows) in [(80, 24), (200, 60), (81, 25), (40, 10), (120, 40)] {
@@ -174,7 +174,7 @@ fn every_size_is_filled_and_nothing_beyond() {
 }
 
 #[test]
-fn pods_come_and_go_before_ones_eyes() {
+fn pods_appear_and_disappear_live() {
     let mut lab = lab();
     let terminal = live(&lab, (120, 60), &[]);
     lab.add_pod(NODE, "newcomer").unwrap();
@@ -197,7 +197,7 @@ fn pods_come_and_go_before_ones_eyes() {
 }
 
 #[test]
-fn the_terminal_is_given_back() {
+fn terminal_is_restored_after_a_signal() {
     let lab = lab();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let mut terminal = live(&lab, (80, 24), &[]);
@@ -225,7 +225,7 @@ const PANICS_ON: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// Not a test: the live screen in a process that panics when a signal tells it to.
 #[test]
-#[ignore = "a process that a_panic_restores_the_terminal_and_is_printed_there starts"]
+#[ignore = "a process that panic_restores_the_terminal_and_is_printed starts"]
 fn panicking() {
     if std::env::var_os(PANICS).is_none() {
         return;
@@ -265,7 +265,7 @@ fn live_that_panics(lab: &Lab) -> Terminal {
 }
 
 #[test]
-fn a_panic_restores_the_terminal_and_is_printed_there() {
+fn panic_restores_the_terminal_and_is_printed() {
     let lab = lab();
     let is_restored = |terminal: &Terminal| {
         assert_eq!(terminal.complaints(), [""; 0]);
@@ -302,7 +302,7 @@ fn a_panic_restores_the_terminal_and_is_printed_there() {
 }
 
 #[test]
-fn colours_are_a_matter_of_taste() {
+fn colours_can_be_disabled() {
     let mut lab = lab();
     for (variables, coloured) in [
         (&[("TERM", "xterm-256color")][..], true),

@@ -63,7 +63,7 @@ fn cluster(nodes: u64, pods: u32) -> Snapshot {
 }
 
 #[test]
-fn every_door_has_one_place_and_no_order_of_input_changes_a_byte() {
+fn layout_is_independent_of_input_order() {
     let mut random = Random(7);
     let mut snapshots = vec![blog().snapshot(), cluster(1, 1), cluster(3, 110)];
     snapshots.extend((0..30).map(|_| snapshot_builder::any(&mut random)));
@@ -178,7 +178,7 @@ fn no_line_is_wider_than_the_drawing() {
 
 /// The walls of the left buildings, and of the right ones, stand in line.
 #[test]
-fn walls_stand_in_line() {
+fn walls_are_aligned() {
     let mut random = Random(23);
     for _ in 0..60 {
         let snapshot = snapshot_builder::any(&mut random);
@@ -219,7 +219,7 @@ fn walls_stand_in_line() {
 
 /// Every end of the way is joined to the one line that leads from the first to the last.
 #[test]
-fn the_tunnel_leads_from_node_to_node() {
+fn tunnel_connects_nodes() {
     for (nodes, tunnel) in [(1, true), (2, true), (3, true), (5, true), (3, false)] {
         let snapshot = snapshot_builder::cluster(nodes, 2, tunnel).snapshot();
         let map = Map::new(&snapshot);
@@ -262,7 +262,7 @@ fn the_tunnel_leads_from_node_to_node() {
 }
 
 #[test]
-fn cilium_host_is_off_the_path_only_where_pods_were_heard() {
+fn cilium_host_is_off_the_path_only_with_pod_traffic() {
     let drawn = |sight: &snapshot_builder::SnapshotBuilder| drawings(&sight.snapshot());
     let said = "not on this path";
     let mut sight = snapshot_builder::cluster(1, 1, true);
@@ -282,7 +282,7 @@ fn cilium_host_is_off_the_path_only_where_pods_were_heard() {
 }
 
 #[test]
-fn what_is_remarked_is_in_every_drawing() {
+fn notes_are_in_every_drawing() {
     let mut sight = snapshot_builder::cluster(2, 40, true);
     for pod in 0..40 {
         sight.at(1000, 11 + 2 * pod).problem = Some(format!("nobody knows (since {pod})"));
@@ -303,7 +303,7 @@ fn what_is_remarked_is_in_every_drawing() {
 }
 
 #[test]
-fn an_other_end_that_is_not_shown_is_named_by_its_index() {
+fn hidden_peer_is_named_by_its_ifindex() {
     let mut snapshot = cluster(1, 1);
     snapshot.doors.retain(|door| door.ifindex != 10);
     snapshot.pairs.clear();
@@ -313,7 +313,7 @@ fn an_other_end_that_is_not_shown_is_named_by_its_index() {
 }
 
 #[test]
-fn the_layout_for_programs_names_doors_of_the_snapshot() {
+fn json_layout_names_doors_of_the_snapshot() {
     let snapshot = blog().snapshot();
     let map = Map::new(&snapshot);
     let written = serde_json::to_value(json::drawing(&map)).expect("JSON");
@@ -345,7 +345,7 @@ fn the_layout_for_programs_names_doors_of_the_snapshot() {
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/map.schema.json");
 
 #[test]
-fn the_schema_in_the_documentation_is_that_of_the_program() {
+fn documented_schema_matches() {
     let schema = serde_json::to_string_pretty(&json::schema()).expect("JSON") + "\n";
     let there = std::fs::read_to_string(SCHEMA).unwrap_or_default();
     assert!(
@@ -355,7 +355,7 @@ fn the_schema_in_the_documentation_is_that_of_the_program() {
 }
 
 #[test]
-fn maps_fit_the_schema() {
+fn maps_match_the_schema() {
     let schema = json::schema();
     let written = |snapshot: &Snapshot| {
         serde_json::to_value(json::drawing(&Map::new(snapshot))).expect("JSON")
@@ -387,7 +387,7 @@ fn maps_fit_the_schema() {
 }
 
 #[test]
-fn pods_in_the_nodes_own_network_are_in_every_drawing() {
+fn host_network_pods_are_in_every_drawing() {
     let mut sight = snapshot_builder::cluster(2, 1, true);
     for pod in 0..12 {
         sight.resident(1, &format!("agent-{pod:04}"));
@@ -412,7 +412,7 @@ fn pods_in_the_nodes_own_network_are_in_every_drawing() {
 }
 
 #[test]
-fn a_name_that_is_cut_says_so() {
+fn truncated_name_is_marked() {
     let mut snapshot = cluster(1, 1);
     let long = format!("start-{}-end", "x".repeat(200));
     for door in &mut snapshot.doors {
@@ -432,7 +432,7 @@ fn a_name_that_is_cut_says_so() {
 }
 
 #[test]
-fn the_blog_s_cluster() {
+fn blog_cluster() {
     let snapshot = blog().snapshot();
     let drawn = drawings(&snapshot);
     insta::assert_snapshot!("map_text", drawn[0]);

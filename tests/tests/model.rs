@@ -98,7 +98,7 @@ fn sample([out, into]: [u64; 2], epochs: [u32; 2]) -> Sample {
 }
 
 #[test]
-fn a_lossless_pair_loses_nothing() {
+fn lossless_pair_has_no_loss() {
     for seed in 1..=2_000 {
         let mut random = Random(seed * 0x9e37_79b9);
         let mut wire = Wire {
@@ -127,7 +127,7 @@ fn a_lossless_pair_loses_nothing() {
 }
 
 #[test]
-fn a_loss_is_never_called_more_than_it_is_and_in_the_end_no_less() {
+fn loss_is_never_overstated_and_exact_in_the_end() {
     let mut lost = 0;
     for seed in 1..=2_000 {
         let mut random = Random(seed * 0x9e37_79b9);
@@ -165,7 +165,7 @@ fn a_loss_is_never_called_more_than_it_is_and_in_the_end_no_less() {
 
 /// Counters that fall, doors that are not there, epochs in any order: nonsense, and no panic.
 #[test]
-fn any_readings_at_all() {
+fn arbitrary_readings() {
     let mut random = Random(3);
     let mut ledger = LossTracker::default();
     let mut before = Sample::default();
@@ -182,7 +182,7 @@ fn any_readings_at_all() {
 }
 
 #[test]
-fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
+fn rates_of_falling_counters_are_0_and_of_no_interval_unknown() {
     let mut sight = snapshot_builder::blog();
     let id = sight.cluster.doors[0].id;
     std::mem::swap(&mut sight.before, &mut sight.now);
@@ -217,7 +217,7 @@ fn rates_of_counters_that_fall_are_0_and_of_no_time_unknown() {
 
 /// A door that netviz cannot see through is never a silent zero.
 #[test]
-fn what_is_not_counted_is_blind_and_says_why() {
+fn uncounted_door_is_blind_with_a_reason() {
     let mut sight = snapshot_builder::blog();
     let doors = sight.cluster.doors.clone();
     for door in &doors {

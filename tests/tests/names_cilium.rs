@@ -122,7 +122,7 @@ fn labels(report: &Report) -> BTreeMap<String, Option<String>> {
 }
 
 #[test]
-fn a_running_agent_names_its_endpoints() {
+fn agent_names_its_endpoints() {
     let report = asked(Some(captured("vxlan")));
     assert_eq!(
         report.status,
@@ -163,7 +163,7 @@ fn a_running_agent_names_its_endpoints() {
 }
 
 #[test]
-fn every_version_says_how_it_routes() {
+fn every_version_reports_its_routing_mode() {
     for (folder, summary) in [
         ("vxlan", "vxlan, legacy host routing"),
         (
@@ -201,7 +201,7 @@ const SERVED: &str = r#"[
     {"spec": {}}, {"status": {}}]"#;
 
 #[test]
-fn an_agent_tells_of_services_or_not_at_all() {
+fn services_are_optional() {
     let report = asked(Some(Box::new(|path| match path {
         "/v1/service" => (200, SERVED.into()),
         "/v1/endpoint" => (200, b"[]".to_vec()),
@@ -227,7 +227,7 @@ fn an_agent_tells_of_services_or_not_at_all() {
 }
 
 #[test]
-fn an_agent_that_hangs_is_not_waited_for() {
+fn hanging_agent_times_out() {
     let begun = Instant::now();
     let report = asked(None);
     assert_eq!(
@@ -240,7 +240,7 @@ fn an_agent_that_hangs_is_not_waited_for() {
 }
 
 #[test]
-fn a_socket_with_nobody_behind_it() {
+fn socket_without_listener() {
     let agent = Agent::new();
     drop(std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket"));
     let report = |agent| runtime().block_on(report(agent));
@@ -256,7 +256,7 @@ fn a_socket_with_nobody_behind_it() {
 }
 
 #[test]
-fn a_socket_that_may_not_be_used() {
+fn socket_without_permission() {
     let agent = Agent::new();
     let _listener = std::os::unix::net::UnixListener::bind(agent.socket()).expect("a socket");
     let denied = Status::Failed {
@@ -281,7 +281,7 @@ fn a_socket_that_may_not_be_used() {
 }
 
 #[test]
-fn a_root_with_a_long_name_is_no_hindrance() {
+fn root_with_a_long_path() {
     let root = tempfile::tempdir().expect("a directory");
     let long = root.path().join("n".repeat(200));
     fs::create_dir_all(long.join("run/cilium")).expect("a directory");
@@ -306,7 +306,7 @@ fn a_root_with_a_long_name_is_no_hindrance() {
 }
 
 #[test]
-fn answers_that_are_none() {
+fn invalid_responses() {
     let failed = |answer: Answer| match asked(Some(answer)).status {
         Status::Failed { reason: why } => why,
         other => panic!("not failed: {other:?}"),
@@ -334,7 +334,7 @@ fn answers_that_are_none() {
 }
 
 #[test]
-fn hostile_endpoints_are_kept_as_data_and_cut() {
+fn hostile_endpoints_are_data_and_truncated() {
     let answer: Answer = Box::new(|path| match path {
         "/v1/endpoint" => {
             let endpoint = serde_json::json!([{

@@ -53,7 +53,7 @@ fn named(name: &str) -> BTreeMap<u64, String> {
 }
 
 #[test]
-fn every_namespace_of_a_running_node_has_its_name() {
+fn every_namespace_of_a_node_is_named() {
     let pod = |inode, label: &str| (inode, label.to_owned());
     let expected = [
         pod(4_026_532_908, "networking101/busybox-c8bbbbb84-fmhwc"),
@@ -67,7 +67,7 @@ fn every_namespace_of_a_running_node_has_its_name() {
 }
 
 #[test]
-fn a_pod_that_was_made_again_has_two_namespaces() {
+fn recreated_pod_has_two_namespaces() {
     let named = named("6-7-orphan-and-same-name-pod");
     let crash = "networking101/crash-5d4f8b7c9d-zz7qk";
     assert_eq!(named.get(&4_026_533_494).map(String::as_str), Some(crash));
@@ -76,7 +76,7 @@ fn a_pod_that_was_made_again_has_two_namespaces() {
 }
 
 #[test]
-fn after_a_power_cut_nobody_is_there() {
+fn after_a_power_cut_nothing_is_named() {
     // The cache is on disk, /run/netns was not.
     let left = attachments("live");
     assert_eq!(left.len(), 4);
@@ -84,7 +84,7 @@ fn after_a_power_cut_nobody_is_there() {
 }
 
 #[test]
-fn an_entry_says_more_than_a_name() {
+fn entry_has_addresses_and_uid() {
     let attachments = attachments("live");
     let mut pods = attachments.iter().map(|attachment| &attachment.pod);
     let crash = pods
@@ -104,7 +104,7 @@ fn an_entry_says_more_than_a_name() {
 }
 
 #[test]
-fn paths_that_lead_elsewhere_are_not_taken() {
+fn paths_out_of_the_root_are_refused() {
     for path in [
         "/etc/shadow",
         "/run/netns/../../etc/shadow",
@@ -157,7 +157,7 @@ impl Node {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_and_stalls_nothing() {
+fn unreadable_files_are_reported_without_blocking() {
     let node = Node::new();
     let results = node.results();
     fs::write(results.join("half"), r#"{"ifName":"eth0","cniAr"#).expect("a file");
@@ -179,7 +179,7 @@ fn what_cannot_be_read_is_said_and_stalls_nothing() {
 }
 
 #[test]
-fn no_cache_is_no_error() {
+fn missing_cache_is_no_error() {
     let empty = tempfile::tempdir().expect("a directory");
     let absent = (Status::Absent, vec![]);
     assert_eq!(Cache::default().read(&[empty.path().to_owned()]), absent);
@@ -188,7 +188,7 @@ fn no_cache_is_no_error() {
 }
 
 #[test]
-fn a_mounted_namespace_is_named_while_it_is_there() {
+fn mounted_namespace_is_named_while_it_exists() {
     // Mounted where nobody else sees it: on a thread with mounts of its own.
     let test = || {
         unshare(CloneFlags::CLONE_NEWNS).expect("needs root");

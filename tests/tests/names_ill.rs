@@ -75,7 +75,7 @@ fn make_ill(lab: &Lab) -> [UnixListener; 1] {
 }
 
 #[test]
-fn counting_waits_for_no_source() {
+fn counting_does_not_wait_for_sources() {
     let lab = Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"));
     let _hangs = make_ill(&lab);
     let ills = [

@@ -36,7 +36,7 @@ fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn the_blogs_pods_have_the_names_that_kubernetes_gave_them() {
+fn pods_have_their_kubernetes_names() {
     let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
     let output = command(&[&words[..], &["-o", "json"]].concat())
         .assert()
@@ -86,7 +86,7 @@ fn the_blogs_pods_have_the_names_that_kubernetes_gave_them() {
 }
 
 #[test]
-fn the_line_of_sources_names_the_files() {
+fn source_lines_name_their_files() {
     let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
     let output = command(&words).assert().success();
     let table = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
@@ -140,7 +140,7 @@ fn inside(snapshot: &Value, netns: u64) -> Option<(String, String)> {
 }
 
 #[test]
-fn a_pod_that_is_made_again_brings_its_name_to_its_new_namespace() {
+fn recreated_pod_is_named_at_its_new_namespace() {
     let mut lab = lab();
     let node = lab.nodes()[0].name.clone();
     let mut stream = Stream::of(&lab);
@@ -169,7 +169,7 @@ fn a_pod_that_is_made_again_brings_its_name_to_its_new_namespace() {
 }
 
 #[test]
-fn a_node_of_the_laboratory_has_the_files_of_a_kind_node() {
+fn lab_node_has_the_files_of_a_kind_node() {
     let lab = lab();
     for node in lab.nodes() {
         let list = |directory: &str| -> BTreeSet<String> {
@@ -242,7 +242,7 @@ fn resident<'a>(snapshot: &'a Value, node: u64, name: &str) -> Option<&'a Value>
 }
 
 #[test]
-fn a_pod_in_the_nodes_own_network_is_named_and_no_door_is_its() {
+fn host_network_pod_is_named_without_a_door() {
     let lab = lab();
     let node = lab.nodes()[0].clone();
     let root = PathBuf::from(format!("/proc/{}/root", node.pid));
@@ -267,7 +267,7 @@ fn a_pod_in_the_nodes_own_network_is_named_and_no_door_is_its() {
 }
 
 #[test]
-fn a_pod_whose_files_are_lost_has_its_name_by_its_process() {
+fn pod_without_files_is_named_by_its_process() {
     let lab = lab();
     let pod = lab.pods().iter().find(|pod| pod.kind == PodKind::Listed);
     let pod = pod.expect("the blog has pods").clone();

@@ -125,7 +125,7 @@ fn sorted(mut facts: Vec<PodFact>) -> Vec<PodFact> {
 }
 
 #[test]
-fn maps_and_agent_of_one_node_say_the_same() {
+fn maps_and_agent_agree() {
     for mode in [
         "vxlan",
         "vxlan-host-routing-ipv6",
@@ -211,7 +211,7 @@ fn addresses_are_looked_up_as_the_datapath_does() {
 }
 
 #[test]
-fn maps_of_another_layout_are_left_alone() {
+fn maps_of_another_layout_are_ignored() {
     let status = |pin: fn(&Node) -> Result<(), MapError>| {
         Node::with(|node| {
             pin(node).expect("a map");
@@ -261,7 +261,7 @@ fn maps_of_another_layout_are_left_alone() {
 }
 
 #[test]
-fn no_map_is_no_error_and_what_is_no_map_is_said() {
+fn missing_map_is_no_error_and_other_file_is_reported() {
     let empty = tempfile::tempdir().expect("a directory");
     let nowhere = |root: &Path| maps::report(NODE, &[root.to_owned()], &[]).status;
     assert_eq!(nowhere(empty.path()), Status::Absent);
@@ -279,7 +279,7 @@ fn no_map_is_no_error_and_what_is_no_map_is_said() {
 }
 
 #[test]
-fn maps_of_another_mount_namespace_are_opened_for_reading_alone() {
+fn maps_of_another_mount_namespace_are_opened_read_only() {
     let (tell, told) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let holder = thread::spawn(move || {
@@ -312,7 +312,7 @@ fn maps_of_another_mount_namespace_are_opened_for_reading_alone() {
 }
 
 #[test]
-fn ten_thousand_endpoints_take_no_time_worth_a_word() {
+fn ten_thousand_endpoints_are_fast() {
     let entry = |number: u32| {
         let (mut key, mut value) = ([0; 20], [0; 48]);
         key[..4].copy_from_slice(&Ipv4Addr::from_bits(0x0a00_0000 + number).octets());

@@ -140,7 +140,7 @@ fn all_agree(node: &str, expected: &Names) {
 }
 
 #[test]
-fn a_node_with_the_cgroupfs_driver() {
+fn cgroupfs_driver() {
     let names = expected(&[
         (4_026_532_908, BUSYBOX),
         (4_026_532_987, NETSHOOT),
@@ -151,7 +151,7 @@ fn a_node_with_the_cgroupfs_driver() {
 }
 
 #[test]
-fn a_node_with_the_systemd_driver() {
+fn systemd_driver() {
     let names = expected(&[
         (4_026_532_476, BUSYBOX),
         (4_026_532_557, NETSHOOT),
@@ -162,7 +162,7 @@ fn a_node_with_the_systemd_driver() {
 }
 
 #[test]
-fn containers_have_their_names() {
+fn containers_are_named() {
     let mounted = mounted(LIVE);
     let containers = |pods: &[PodFact]| {
         let netshoot = pods
@@ -177,7 +177,7 @@ fn containers_have_their_names() {
 }
 
 #[test]
-fn pods_in_the_nodes_own_network_are_known_as_such() {
+fn host_network_pods_are_recognized() {
     for node in [LIVE, SYSTEMD] {
         let mounted = mounted(node);
         let of_host = |pods: Vec<PodFact>| -> Vec<(Option<String>, Option<NetNsId>)> {
@@ -198,7 +198,7 @@ fn pods_in_the_nodes_own_network_are_known_as_such() {
 }
 
 #[test]
-fn an_orphan_is_known_to_the_cache_alone() {
+fn orphan_is_known_only_to_the_cache() {
     let mounted = mounted(REPEATED);
     let names = expected(&[
         (4_026_532_908, BUSYBOX),
@@ -216,7 +216,7 @@ fn an_orphan_is_known_to_the_cache_alone() {
 }
 
 #[test]
-fn a_pod_that_was_made_again_is_at_its_new_namespace() {
+fn recreated_pod_is_at_its_new_namespace() {
     let mounted = mounted(REPEATED);
     let (running, pods) = by_bundles(REPEATED, &mounted);
     let at = |names: &Names| -> Vec<u64> {
@@ -233,7 +233,7 @@ fn a_pod_that_was_made_again_is_at_its_new_namespace() {
 }
 
 #[test]
-fn after_a_power_cut_nobody_is_named() {
+fn after_a_power_cut_nothing_is_named() {
     // What was left: the cache, the directories of logs. /run was empty, no process was there.
     let nothing = HashMap::new();
     assert!(by_cache(REPEATED, &nothing).is_empty());
@@ -250,7 +250,7 @@ fn after_a_power_cut_nobody_is_named() {
 }
 
 #[test]
-fn a_pod_whose_plugin_is_slow_is_not_known_yet() {
+fn pod_with_a_slow_plugin_is_not_known_yet() {
     let text = text("4-slow-and-failing-plugin.txt");
     let moment = text
         .split("-- ")
@@ -273,7 +273,7 @@ fn a_pod_whose_plugin_is_slow_is_not_known_yet() {
 }
 
 #[test]
-fn uids_are_found_wherever_they_stand() {
+fn uid_is_found_at_any_position() {
     let uid = "5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1";
     let under = uid.replace('-', "_");
     let id = "7055b066bea560501d2f620c9d30c9ee08ee0f1194e4916dea375f2f6565bed6";
@@ -305,7 +305,7 @@ fn uids_are_found_wherever_they_stand() {
 }
 
 #[test]
-fn hostile_directories_name_nobody() {
+fn hostile_directories_name_nothing() {
     let root = tempfile::tempdir().expect("a directory");
     let logs = root.path().join("var/log/pods");
     let uid = "5b0c4a5e-7f0c-4c39-9b52-2f1b6a3de0c1";
@@ -333,7 +333,7 @@ fn hostile_directories_name_nobody() {
 }
 
 #[test]
-fn more_entries_than_are_read_are_said() {
+fn truncated_directories_are_reported() {
     let root = tempfile::tempdir().expect("a directory");
     let results = root.path().join("var/lib/cni/results");
     fs::create_dir_all(&results).expect("a directory");
@@ -354,7 +354,7 @@ fn more_entries_than_are_read_are_said() {
 }
 
 #[test]
-fn files_that_may_not_be_read_are_said() {
+fn unreadable_files_are_reported() {
     let root = tempfile::tempdir().expect("a directory");
     let results = root.path().join("var/lib/cni/results");
     fs::create_dir_all(&results).expect("a directory");

@@ -108,7 +108,7 @@ fn said(cluster: &Cluster) -> Vec<String> {
 }
 
 #[test]
-fn without_any_source_the_kernel_names() {
+fn without_sources_the_kernel_names_are_used() {
     let cluster = applied(&[]);
     assert_eq!(
         names(&cluster, "lxcaaa"),
@@ -119,7 +119,7 @@ fn without_any_source_the_kernel_names() {
 }
 
 #[test]
-fn the_nearest_source_names_both_ends() {
+fn source_with_highest_precedence_names_both_ends() {
     let reports = [
         report(
             Source::Cilium,
@@ -150,7 +150,7 @@ fn the_nearest_source_names_both_ends() {
 }
 
 #[test]
-fn the_order_of_the_reports_changes_nothing() {
+fn report_order_does_not_matter() {
     let mut reports = vec![
         report(
             Source::Kubernetes,
@@ -169,7 +169,7 @@ fn the_order_of_the_reports_changes_nothing() {
 }
 
 #[test]
-fn two_names_for_one_room_are_told() {
+fn two_names_for_one_pod_are_reported() {
     let reports = [
         report(Source::CniCache, vec![inside(POD, named("default", "new"))]),
         report(
@@ -184,7 +184,7 @@ fn two_names_for_one_room_are_told() {
 }
 
 #[test]
-fn an_endpoint_that_the_kernel_has_not() {
+fn endpoint_unknown_to_the_kernel() {
     let reports = [report(
         Source::Cilium,
         vec![
@@ -204,7 +204,7 @@ fn an_endpoint_that_the_kernel_has_not() {
 }
 
 #[test]
-fn an_interface_that_cilium_has_not() {
+fn interface_unknown_to_cilium() {
     let known = vec![at("lxcaaa", "10.0.0.1", named("default", "a"))];
     let reports = [report(Source::Cilium, known.clone())];
     assert_eq!(
@@ -222,7 +222,7 @@ fn an_interface_that_cilium_has_not() {
 }
 
 #[test]
-fn another_address_than_the_kernel_s() {
+fn address_that_differs_from_the_kernel() {
     let reports = [report(
         Source::Cilium,
         vec![
@@ -237,7 +237,7 @@ fn another_address_than_the_kernel_s() {
 }
 
 #[test]
-fn a_pod_of_kubernetes_without_a_door() {
+fn kubernetes_pod_without_a_door() {
     let hosted = PodFact {
         host_network: true,
         ..on_worker("172.18.0.2", named("kube-system", "proxy"))
@@ -265,7 +265,7 @@ fn a_pod_of_kubernetes_without_a_door() {
 }
 
 #[test]
-fn nodes_are_found_by_address_and_take_their_name_and_ranges() {
+fn nodes_are_matched_by_address() {
     let fact = |range: &str| NodeFact {
         name: "ip-172-18-0-2.internal".into(),
         addresses: vec!["172.18.0.2".parse().expect("an address")],
@@ -417,7 +417,7 @@ fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
 }
 
 #[test]
-fn what_another_node_takes_a_pod_for_is_said() {
+fn another_identity_on_another_node_is_reported() {
     assert_eq!(looked_up(6, (7, "172.18.0.2")), [""; 0]);
     assert_eq!(
         looked_up(6, (2, "172.18.0.2")),
@@ -437,7 +437,7 @@ fn what_another_node_takes_a_pod_for_is_said() {
 
 /// The screen waits for this.
 #[test]
-fn ten_thousand_pods_take_no_time_worth_a_word() {
+fn ten_thousand_pods_are_fast() {
     let number = |number: u32| std::net::Ipv4Addr::from_bits(0x0b00_0000 + number).to_string();
     let pod = |place: u32| PodFact {
         // Some of them share the node's network, of some there is no trace here.

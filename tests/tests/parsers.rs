@@ -86,7 +86,7 @@ fn container_bundles() {
 }
 
 #[test]
-fn the_agents_answers() {
+fn agent_responses() {
     let seeds = fixtures("cilium_agent", ".json");
     feed("the agent's answers", &seeds, |data| {
         let answers = answers::Answers {
@@ -183,7 +183,7 @@ fn is_last(mut datagram: &[u8]) -> bool {
 
 /// Links, their addresses, and what joins the two, of a namespace that knows others by their ids.
 #[test]
-fn interfaces_of_a_namespace() {
+fn interfaces() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     netns::join(&near, &far, 1).unwrap();
     // Of both in one datagram.
@@ -201,7 +201,7 @@ fn interfaces_of_a_namespace() {
 
 /// Ids of namespaces.
 #[test]
-fn ids_of_namespaces() {
+fn namespace_ids() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     netns::join(&near, &far, 1).unwrap();
     let seeds = near.run(|| dump(NAMESPACES, [0; 20]));
@@ -471,7 +471,7 @@ fn marker() -> Vec<u8> {
 
 /// What the kernel tells of marked packets: a structure, and the packet's beginning in it.
 #[test]
-fn sightings_of_marked_packets() {
+fn marked_packet_events() {
     let seeds: Vec<_> = netviz_tests::bpf::frames::all()
         .iter()
         .map(|frame| {
@@ -519,7 +519,7 @@ fn sightings_of_marked_packets() {
 /// What the kernel tells of packets that are followed: a segment of a stream and its echo, an echo request
 /// and what answers it, at three doors each.
 #[test]
-fn sightings_of_followed_packets() {
+fn followed_packet_events() {
     let record = |at: u64, identity: u64, flags: u32, length: u32| {
         let mut bytes = [at, identity].map(u64::to_ne_bytes).concat();
         // Flags, the tunnel's key and its ends, the first byte and how many, TTL.
@@ -574,7 +574,7 @@ fn sightings_of_followed_packets() {
 
 /// What comes back to the socket that probes were sent from.
 #[test]
-fn answers_to_probes() {
+fn probe_replies() {
     let mut seeds = vec![marker(), [vec![0; 8], marker()].concat()];
     for frame in netviz_tests::bpf::frames::all() {
         let datagram = frame.bytes.get(netviz_tests::bpf::frames::SHORTEST..);
@@ -591,7 +591,7 @@ fn answers_to_probes() {
 
 /// Path tests that somebody wrote.
 #[test]
-fn files_of_path_tests() {
+fn path_test_files() {
     let seeds = [
         "tests:\n- {from: a/b, to: c/d, protocol: tcp, port: 80, expect: verified}\n",
         "tests:\n- name: x\n  from: {namespace: a, labels: 'k=v,w', pods: 'b*'}\n  to: 10.0.0.1\n  doors: ['▲ eth0', '▼ lxc*']\n  round_trip: {median: 1ms, worst: 2s}\n",

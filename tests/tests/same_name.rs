@@ -35,7 +35,7 @@ fn twins() -> Snapshot {
 }
 
 #[test]
-fn each_door_says_on_which_node_it_is() {
+fn each_door_names_its_node() {
     let snapshot = twins();
     for netns in [100, 200] {
         let doors = snapshot.doors.iter();
@@ -48,7 +48,7 @@ fn each_door_says_on_which_node_it_is() {
 }
 
 #[test]
-fn each_has_a_building_and_a_heading_of_its_own() {
+fn each_node_has_its_own_building_and_heading() {
     let snapshot = twins();
     let layout = Layout::new(&snapshot);
     let buildings: Vec<_> = layout

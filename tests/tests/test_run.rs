@@ -13,13 +13,13 @@ use netviz_tests::bpf::{
 
 /// What a packet's fate rests on, and what every other test takes for granted.
 #[test]
-fn every_frame_is_counted_exactly_and_passed_on() {
+fn count_counts_every_frame_and_passes_it_on() {
     count::check(objects::COUNT).unwrap();
 }
 
 /// The same check has to tell the mutant apart: at the head of a tcx chain it would cut Cilium off.
 #[test]
-fn the_check_catches_a_wrong_verdict() {
+fn check_catches_a_wrong_verdict() {
     let error = count::check(test_objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
     assert_eq!(error.root_cause().to_string(), "the verdict is 3");
 }
@@ -27,25 +27,25 @@ fn the_check_catches_a_wrong_verdict() {
 /// The same rests on the programs that stand at the hooks while a check runs: marked or not, with
 /// room in the ring buffer or without.
 #[test]
-fn what_looks_for_marked_packets_passes_every_frame_on() {
+fn see_passes_every_frame_on() {
     see::check(objects::SEE).unwrap();
 }
 
 /// And on those that follow what is there anyway.
 #[test]
-fn what_follows_two_addresses_passes_every_frame_on() {
+fn follow_passes_every_frame_on() {
     follow::check(objects::FOLLOW).unwrap();
 }
 
 /// However many there are, a door tells of few, and each door of the same.
 #[test]
-fn doors_choose_the_same_packets() {
+fn follow_samples_the_same_packets_at_every_door() {
     follow::check_thinned(objects::FOLLOW).unwrap();
 }
 
 /// `repeat` is how the benchmark runs a program: a run is one crossing there, too.
 #[test]
-fn a_run_that_is_repeated_is_counted_each_time() {
+fn repeated_run_is_counted_each_time() {
     use aya::{TestRun as _, programs::TestRunOptions};
     let mut counting = CountTest::load(objects::COUNT).unwrap();
     let frame = frames::ipv4(1_500);

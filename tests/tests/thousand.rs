@@ -172,7 +172,7 @@ fn at_full_speed() {
 
 /// Nearly every notification is lost.
 #[test]
-fn with_a_buffer_of_4_kib() {
+fn with_a_receive_buffer_of_4_kib() {
     let _alone = alone();
     report("the same with a receive buffer of 4 KiB", 3, Some(4_096));
 }

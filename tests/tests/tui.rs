@@ -103,7 +103,7 @@ fn no_size_panics() {
 }
 
 #[test]
-fn a_filter_leaves_what_fits() {
+fn filter_keeps_matching_doors() {
     let mut state = showing(blog().snapshot(), 120, 60);
     types(&mut state, "/FMHWC");
     let shown = text(&state, 120, 60);
@@ -119,7 +119,7 @@ fn a_filter_leaves_what_fits() {
 }
 
 #[test]
-fn keys_that_end() {
+fn quit_keys() {
     let mut state = showing(blog().snapshot(), 80, 24);
     types(&mut state, "/q");
     let control = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
@@ -139,7 +139,7 @@ fn help_opens_and_closes() {
 }
 
 #[test]
-fn a_pause_keeps_what_is_shown() {
+fn pause_freezes_the_screen() {
     let mut state = showing(pods(1).snapshot(), 120, 30);
     types(&mut state, "p");
     state.take(pods(2).snapshot(), 2 * SECOND);
@@ -154,7 +154,7 @@ fn a_pause_keeps_what_is_shown() {
 }
 
 #[test]
-fn the_selection_stays_with_its_door() {
+fn selection_follows_its_door() {
     let mut state = showing(pods(3).snapshot(), 120, 30);
     // node, room, two doors, room, its first door
     for _ in 0..5 {
@@ -193,7 +193,7 @@ fn new_pods_are_marked_for_a_while() {
 }
 
 #[test]
-fn a_door_that_was_crossed_flashes_once() {
+fn crossed_door_flashes_once() {
     let mut sight = pods(1);
     let mut state = showing(sight.snapshot(), 120, 30);
     let flashing = |state: &State| {
@@ -219,7 +219,7 @@ fn a_door_that_was_crossed_flashes_once() {
 
 /// What a name says is shown, and everything else stands where it stood: that no more comes of it is in `hostile`.
 #[test]
-fn hostile_names_move_nothing() {
+fn hostile_names_do_not_move_the_layout() {
     for (aim, name) in NAMES {
         let text = |name: &'static str| {
             let mut sight = pods(1);
@@ -241,7 +241,7 @@ fn hostile_names_move_nothing() {
 }
 
 #[test]
-fn programs_stand_in_their_order() {
+fn programs_are_listed_in_order() {
     let mut sight = pods(1);
     sight.now(100, 2).egress_chain = Some(Chain {
         ahead: vec!["first".into()],
@@ -286,14 +286,14 @@ fn four_hundred_doors() {
 }
 
 #[test]
-fn nothing_there() {
+fn empty_cluster() {
     let state = showing(SnapshotBuilder::default().snapshot(), 80, 24);
     assert!(text(&state, 80, 24).contains("no doors"));
     text(&self::state(80, 24), 80, 24);
 }
 
 #[test]
-fn a_node_is_folded_and_found_again() {
+fn folded_node_is_unfolded_by_search() {
     let mut sight = pods(2);
     let node = sight.node("other", 2, &[]);
     sight.door(node, Side::Node, Role::Overlay, &end(2, 4, "cilium_vxlan"));

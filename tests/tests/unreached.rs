@@ -11,7 +11,7 @@ use netviz_tests::{cli::binary, netns::TestNetns};
 /// netviz waits for doors that are still being attached; for this one it would wait in vain, and
 /// whoever asked once would wait for a minute.
 #[test]
-fn a_door_that_cannot_be_reached_is_blind_at_once() {
+fn unreachable_door_is_blind_at_once() {
     let room = TestNetns::new().unwrap();
     // Behind a process id that nobody can see there is a namespace, kept by a descriptor alone.
     let far = netviz_tests::netns::hidden().unwrap();

@@ -55,7 +55,7 @@ fn ladders() {
 }
 
 #[test]
-fn the_place_of_a_loss_stands_at_its_door() {
+fn loss_is_shown_at_its_door() {
     for width in [0, 80, 100, 140] {
         let text = draw(&lost_by_policy(), width);
         let line = text
@@ -91,7 +91,7 @@ fn the_place_of_a_loss_stands_at_its_door() {
 
 /// To an address that nobody has.
 #[test]
-fn where_no_path_is_known_no_door_is_a_surprise() {
+fn without_an_expected_path_no_door_is_unexpected() {
     let mut verdict = lost_by_policy();
     for row in &mut verdict.request {
         row.expected = false;
@@ -109,7 +109,7 @@ fn where_no_path_is_known_no_door_is_a_surprise() {
 }
 
 #[test]
-fn a_reply_is_folded_only_where_nothing_is_wrong_with_it() {
+fn only_a_correct_reply_is_folded() {
     let folded = "8 doors, mirrored, 10/10 at each";
     assert!(draw(&cross_node(), 100).contains(folded));
     let spoil: [fn(&mut Verdict); 5] = [
@@ -131,7 +131,7 @@ fn a_reply_is_folded_only_where_nothing_is_wrong_with_it() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_screen_and_counts_stand_under_each_other() {
+fn lines_fit_the_screen_and_counts_are_aligned() {
     for (name, verdict) in all() {
         for width in 80..=130 {
             let text = draw(&verdict, width);
@@ -152,7 +152,7 @@ fn no_line_is_wider_than_the_screen_and_counts_stand_under_each_other() {
 }
 
 #[test]
-fn colours_add_and_carry_nothing() {
+fn text_is_the_same_without_colours() {
     for (_, verdict) in all() {
         let coloured = ladder::draw(
             &verdict,
@@ -177,7 +177,7 @@ fn colours_add_and_carry_nothing() {
 }
 
 #[test]
-fn json_keeps_its_names_and_fits_its_schema() {
+fn json_keeps_its_names_and_matches_its_schema() {
     let schema = json::schema();
     for (name, verdict) in all() {
         let mut out = Vec::new();
@@ -230,7 +230,7 @@ fn json_keeps_its_names_and_fits_its_schema() {
 }
 
 #[test]
-fn the_schema_in_the_documentation_is_that_of_the_program() {
+fn documented_schema_matches() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verdict.schema.json");
     let schema = serde_json::to_string_pretty(&json::schema()).unwrap() + "\n";
     if std::env::var("INSTA_UPDATE").is_ok_and(|wish| wish == "always") {
@@ -267,7 +267,7 @@ fn pictures() {
 }
 
 #[test]
-fn junit_says_which_failed() {
+fn junit_names_failed_tests() {
     let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
     let cases: Vec<_> = verdicts.iter().map(Case::new).collect();
     let mut out = Vec::new();
@@ -295,7 +295,7 @@ fn junit_says_which_failed() {
 }
 
 #[test]
-fn a_matrix_for_many() {
+fn matrix_of_many_pairs() {
     let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
     let style = matrix::Style {
         width: 100,
@@ -358,7 +358,7 @@ fn check_all(verdict: &Verdict) {
 }
 
 #[test]
-fn no_verdict_breaks_a_view() {
+fn arbitrary_verdicts_are_rendered() {
     let mut random = Random(0x0DD_BA11);
     let mut verdicts = Vec::new();
     for _ in 0..400 {

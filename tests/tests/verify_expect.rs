@@ -13,7 +13,7 @@ use netviz_tests::cilium::{
 const CASES: usize = 76;
 
 #[test]
-fn the_expected_doors_are_those_that_cilium_counted() {
+fn expected_doors_match_cilium() {
     let mut differences = Vec::new();
     let mut compared = 0;
     for (folder, name) in MODES {
@@ -47,7 +47,7 @@ fn the_expected_doors_are_those_that_cilium_counted() {
 }
 
 #[test]
-fn where_the_mode_has_to_be_inferred_the_right_one_is_among_the_candidates() {
+fn inferred_modes_include_the_real_one() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();
@@ -75,7 +75,7 @@ fn where_the_mode_has_to_be_inferred_the_right_one_is_among_the_candidates() {
 }
 
 #[test]
-fn what_cilium_counted_is_verified_in_its_mode_and_a_detour_in_others() {
+fn cilium_counts_are_verified_only_in_their_mode() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();

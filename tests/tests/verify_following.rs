@@ -101,7 +101,7 @@ fn seen(following: &Following, n: u32) -> usize {
 }
 
 #[test]
-fn packets_are_numbered_as_they_leave() {
+fn packets_are_numbered_in_send_order() {
     let mut all = Vec::new();
     for n in 0..5_u64 {
         all.extend(walk(packet(100 - n), n * 1_000_000, 4));
@@ -120,7 +120,7 @@ fn packets_are_numbered_as_they_leave() {
 }
 
 #[test]
-fn those_that_look_the_same_are_as_many_as_left() {
+fn identical_packets_are_counted() {
     let mut all = Vec::new();
     for n in 0..50 {
         // The tenth is lost behind the second door.
@@ -134,7 +134,7 @@ fn those_that_look_the_same_are_as_many_as_left() {
 }
 
 #[test]
-fn one_that_goes_round_is_one() {
+fn looping_packet_is_one_packet() {
     let mut all = walk(packet(1), 0, 3);
     for round in 1..40_u32 {
         for n in [1, 2] {
@@ -158,7 +158,7 @@ fn one_that_goes_round_is_one() {
 }
 
 #[test]
-fn what_was_not_seen_leaving_is_said_and_not_followed() {
+fn packets_not_seen_leaving_are_reported() {
     let mut all = walk(packet(1), 0, 4);
     all.extend((2..4).map(|n| sighting(hook(n), 1_000_000 + u64::from(n), packet(2))));
     let following = follow(&all, &known(0));
@@ -172,7 +172,7 @@ fn what_was_not_seen_leaving_is_said_and_not_followed() {
 }
 
 #[test]
-fn who_left_before_or_after_is_not_taken() {
+fn packets_outside_the_window_are_ignored() {
     let mut early = walk(packet(1), 0, 4);
     for sighting in &mut early {
         sighting.seen.time -= HOP + 1;
@@ -185,7 +185,7 @@ fn who_left_before_or_after_is_not_taken() {
 }
 
 #[test]
-fn only_what_had_time_to_be_answered_is_asked_for() {
+fn only_requests_with_time_for_a_reply_need_one() {
     let mut asks = packet(1);
     asks.flags = ASKS;
     let mut all = walk(asks, 0, 2);
@@ -201,7 +201,7 @@ fn only_what_had_time_to_be_answered_is_asked_for() {
 
 /// One super-packet is cut into segments, some of which are merged again: none is lost.
 #[test]
-fn a_stream_is_followed_by_its_bytes_however_it_is_cut() {
+fn stream_is_followed_by_bytes_across_segmentation() {
     let mut rng = Rng::with_seed(9);
     for level in [0, 1, 4] {
         // Over the end of the numbers.
@@ -236,7 +236,7 @@ fn a_stream_is_followed_by_its_bytes_however_it_is_cut() {
 }
 
 #[test]
-fn a_segment_that_is_sent_again_is_another_packet() {
+fn retransmission_is_another_packet() {
     let mut all = walk(segment(1_000, 500), 0, 2);
     all.extend(walk(segment(1_000, 500), 200_000_000, 4));
     let following = follow(&all, &known(0));
@@ -246,7 +246,7 @@ fn a_segment_that_is_sent_again_is_another_packet() {
 
 /// A door that was thinned out more than the others takes nothing from what they have in common.
 #[test]
-fn doors_at_different_levels_agree_at_the_highest() {
+fn doors_at_different_sampling_levels_use_the_highest() {
     let mut rng = Rng::with_seed(11);
     let mut all = Vec::new();
     let mut common = 0;
@@ -272,7 +272,7 @@ fn doors_at_different_levels_agree_at_the_highest() {
 }
 
 #[test]
-fn nothing_that_can_be_told_is_too_much() {
+fn arbitrary_events_do_not_panic() {
     let mut rng = Rng::with_seed(13);
     for _ in 0..300 {
         let passed = |rng: &mut Rng| {

@@ -314,7 +314,7 @@ fn what_somebody_ends_is_lost_there(mode: Mode) {
 
 /// As many packets of others as one thread can send beside them change nothing in those of the two.
 #[test]
-fn heavy_traffic_of_others_is_left_alone() {
+fn heavy_traffic_of_others_is_not_reported() {
     let site = Site::up(Mode::Vxlan, false);
     let [a, b, c] = site.pods();
     let (netns, others) = (site.netns(a), site.netns(b));
@@ -343,7 +343,7 @@ fn heavy_traffic_of_others_is_left_alone() {
 
 /// Of the pair's own a part is followed, the same at each door, and all are counted.
 #[test]
-fn heavy_traffic_of_the_two_is_thinned_out() {
+fn heavy_traffic_of_the_pair_is_sampled() {
     if is_emulated() && skip::because("an emulated processor cannot send heavy traffic") {
         return;
     }
@@ -382,7 +382,7 @@ fn heavy_traffic_of_the_two_is_thinned_out() {
 
 /// Names of a service: the packets are known until their address is translated, and no longer.
 #[test]
-fn what_is_translated_is_unclear() {
+fn translated_traffic_is_unclear() {
     if skip::without_tcx() {
         return;
     }
@@ -414,7 +414,7 @@ fn what_is_translated_is_unclear() {
 
 /// Ctrl-C is enough of it, not an error: what was seen so far is judged.
 #[test]
-fn ctrl_c_ends_it_with_a_verdict() {
+fn ctrl_c_ends_with_a_verdict() {
     let site = Site::up(Mode::Native, false);
     let [a, _, c] = site.pods();
     let netns = site.netns(a);
@@ -466,7 +466,7 @@ fn ctrl_c_ends_it_with_a_verdict() {
 
 /// Whoever ends it, in whichever way, finds nothing of it and has lost nothing.
 #[test]
-fn however_it_ends_nothing_is_left() {
+fn every_ending_leaves_nothing_behind() {
     // In clsact a filter outlives whoever is killed, and a pod's end that gets its clsact may lose a packet:
     // `clsact::a_netviz_that_verifies_is_not_swept`.
     if skip::without_tcx() {
@@ -527,7 +527,7 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_in_one_line() {
+fn invalid_options_are_refused_in_one_line() {
     let site = Site::up(Mode::Native, false);
     let [a, _, c] = site.pods();
     let (from, to) = (a.address.to_string(), c.address.to_string());
@@ -549,7 +549,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
 
 /// A connection that is there already.
 #[test]
-fn a_connection_that_stands_is_followed() {
+fn established_connection_is_followed() {
     let site = Site::up(Mode::NativeHostRouting, false);
     let [a, _, c] = site.pods();
     let netns = site.netns(a);

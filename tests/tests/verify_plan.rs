@@ -68,7 +68,7 @@ fn names(pairs: &[PlannedPair]) -> Vec<String> {
 }
 
 #[test]
-fn selectors_and_names_become_pairs_in_their_order() {
+fn selectors_and_names_expand_in_order() {
     let found = pairs(
         "tests:\n- from: {namespace: shop, labels: 'app=web, tier=front'}\n  to: {labels: app=db}\n",
     );
@@ -100,7 +100,7 @@ fn selectors_and_names_become_pairs_in_their_order() {
 }
 
 #[test]
-fn the_order_of_the_pods_does_not_matter() {
+fn pod_order_does_not_matter() {
     let plan = yaml("tests:\n- {from: {labels: app=web}, to: {namespace: shop}}\n").unwrap();
     let mut turned = pods();
     turned.reverse();
@@ -111,7 +111,7 @@ fn the_order_of_the_pods_does_not_matter() {
 }
 
 #[test]
-fn mistakes_are_told_with_place_and_remedy() {
+fn errors_name_position_and_remedy() {
     let base = "tests:\n- from: a\n  to: b\n";
     let cases = [
         ("tests: []", "paths.yaml: there is no test in it"),
@@ -167,7 +167,7 @@ fn mistakes_are_told_with_place_and_remedy() {
 }
 
 #[test]
-fn a_selector_for_nobody_names_who_is_near() {
+fn unmatched_selector_suggests_similar_pods() {
     let cases = [
         ("{labels: app=wep}", "near: app=web"),
         ("{namespace: shob}", "near: shop"),
@@ -209,7 +209,7 @@ fn a_selector_for_nobody_names_who_is_near() {
 }
 
 #[test]
-fn every_pair_of_all() {
+fn all_pairs() {
     let test = Test::usual(Protocol::Icmp, None, 10, None);
     let found = all(&pods(), &test).unwrap();
     // 4 x 3 by IPv4, 2 by IPv6.
@@ -218,7 +218,7 @@ fn every_pair_of_all() {
 }
 
 #[test]
-fn what_is_too_much_is_refused_at_once() {
+fn too_many_pairs_are_refused_at_once() {
     let crowd = |number: u16| -> Vec<Pod> {
         (0..number)
             .map(|n| {
@@ -285,7 +285,7 @@ fn files_are_bounded() {
 
 /// Text without meaning is refused in one clean line, whatever it is.
 #[test]
-fn no_text_breaks_the_reader() {
+fn arbitrary_text_does_not_panic() {
     let mut random = Random(0x5EED);
     for _ in 0..2_000 {
         let mut text = random.text();
@@ -314,7 +314,7 @@ fn why(lines: &str, verdict: &Verdict) -> Option<String> {
 }
 
 #[test]
-fn a_verdict_is_what_was_wanted_or_why_not() {
+fn expectation_passes_or_explains_why_not() {
     assert_eq!(why("", &cross_node()), None);
     assert_eq!(
         why("", &lost_by_policy()).unwrap(),
@@ -330,7 +330,7 @@ fn a_verdict_is_what_was_wanted_or_why_not() {
 }
 
 #[test]
-fn doors_are_compared_in_their_order() {
+fn doors_are_compared_in_order() {
     let through = "  doors: [▲ eth0, ingress lxc*, out cilium_vxlan, ^ eth0, v eth0, ▼ cilium_vxlan, egress lxc*, in eth0]\n";
     assert_eq!(why(through, &cross_node()), None);
     let shorter = "  doors: [▲ eth0, ingress lxc*]\n";
@@ -388,7 +388,7 @@ fn round_trips_have_limits() {
 }
 
 #[test]
-fn the_example_fits_the_laboratory() {
+fn documented_example_fits_the_lab() {
     let text = include_str!("../../docs/paths.yaml");
     let plan = parse(text, "docs/paths.yaml").unwrap();
     let lab = [

@@ -46,7 +46,7 @@ fn table() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_screen() {
+fn lines_fit_the_screen() {
     let snapshot = blog().snapshot();
     for width in 1..=250 {
         for colour in [false, true] {
@@ -59,7 +59,7 @@ fn no_line_is_wider_than_the_screen() {
 }
 
 #[test]
-fn colours_add_and_carry_nothing() {
+fn text_is_the_same_without_colours() {
     let snapshot = blog().snapshot();
     for width in [None, Some(80), Some(120)] {
         let mut plain = String::new();
@@ -122,7 +122,7 @@ fn names_stay_unambiguous_and_numbers_aligned() {
 }
 
 #[test]
-fn what_is_not_known_is_no_number() {
+fn unknown_counts_are_not_numbers() {
     let snapshot = blog().snapshot();
     let text = draw(&snapshot, None, false);
     let outside = text
@@ -241,7 +241,7 @@ fn sorted_and_filtered() {
 }
 
 #[test]
-fn patterns_that_are_none_are_errors() {
+fn invalid_patterns_are_errors() {
     for (bad, why) in [
         ("busy[box", "unclosed"),
         ("a{b", "unclosed"),
@@ -267,7 +267,7 @@ fn patterns_that_are_none_are_errors() {
 }
 
 #[test]
-fn comma_separated() {
+fn csv() {
     let mut out = Vec::new();
     csv::write(&blog().snapshot(), &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
@@ -385,7 +385,7 @@ fn json_names() {
 
 /// A first reading has no window, and no rate.
 #[test]
-fn json_of_a_first_reading() {
+fn json_of_a_first_sample() {
     let sight = blog();
     let snapshot = assemble(
         &sight.cluster,
@@ -407,7 +407,7 @@ fn json_of_a_first_reading() {
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snapshot.schema.json");
 
 #[test]
-fn the_schema_in_the_documentation_is_that_of_the_program() {
+fn documented_schema_matches() {
     let schema = serde_json::to_string_pretty(&json::schema()).unwrap() + "\n";
     let there = std::fs::read_to_string(SCHEMA).unwrap_or_default();
     assert!(
@@ -417,7 +417,7 @@ fn the_schema_in_the_documentation_is_that_of_the_program() {
 }
 
 #[test]
-fn snapshots_fit_the_schema() {
+fn snapshots_match_the_schema() {
     let schema = json::schema();
     let value = as_json(&blog().snapshot());
     assert_eq!(complaints(&schema, &value), [""; 0]);
@@ -441,7 +441,7 @@ fn snapshots_fit_the_schema() {
 }
 
 #[test]
-fn lines_tell_changes_alone() {
+fn lines_print_only_changes() {
     let mut lines = Lines::default();
     let mut sight = blog();
     let first = lines.next(&sight.snapshot());
@@ -477,7 +477,7 @@ fn help() {
 }
 
 #[test]
-fn cutting_any_text_keeps_to_the_width() {
+fn truncated_text_fits_the_width() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..50_000 {
         let text = random.text();
@@ -505,7 +505,7 @@ fn cutting_any_text_keeps_to_the_width() {
 }
 
 #[test]
-fn numbers_of_any_size_have_a_form() {
+fn numbers_of_any_size_are_formatted() {
     let mut random = Random(7);
     for _ in 0..10_000 {
         let value = random.below(u64::MAX) >> random.below(64);
@@ -517,7 +517,7 @@ fn numbers_of_any_size_have_a_form() {
 }
 
 #[test]
-fn filters_of_any_text_never_panic() {
+fn filters_of_arbitrary_text_do_not_panic() {
     let mut random = Random(11);
     let snapshot = blog().snapshot();
     let (mut read, mut refused) = (0, 0);

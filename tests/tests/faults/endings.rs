@@ -154,7 +154,7 @@ fn sigkill() {
 /// Whoever does not say how to attach gets tcx where the kernel has it, at both hooks of each door and
 /// whatever Cilium does: no filter that could outlive netviz.
 #[test]
-fn unasked_it_stands_in_tcx_alone() {
+fn default_is_tcx_only() {
     if skip::without_tcx() {
         return;
     }
@@ -170,7 +170,7 @@ fn unasked_it_stands_in_tcx_alone() {
 /// The output of a netviz whose reader does not read fills the pipe, and a signal ends it all the
 /// same: `netviz doors | less`, and nobody at the keyboard.
 #[test]
-fn sigterm_while_nobody_reads() {
+fn sigterm_with_a_blocked_reader() {
     let lab = Lab::up(&Options::default()).unwrap();
     let before = Attachments::of(&lab);
     let mut command = Command::new(binary::netviz().unwrap());
@@ -209,7 +209,7 @@ fn sigterm_in_clsact() {
 /// Invariant 1, while netviz comes and is killed at ten different moments: every datagram of pods
 /// on one node and across nodes is answered.
 #[test]
-fn no_packet_is_lost_while_netviz_comes_and_is_killed() {
+fn no_packet_is_lost_while_attaching_and_killed() {
     if skip::without_tcx() {
         return;
     }
@@ -261,7 +261,7 @@ fn killed_with(lab: &Lab, maps: usize) {
 /// Filters outlive a netviz that is killed while it attaches, at some of the hooks: the next one that
 /// comes takes away exactly these, and in the end there is what was there before.
 #[test]
-fn what_was_killed_while_it_attached_in_clsact_is_swept() {
+fn filters_of_a_netviz_killed_while_attaching_are_swept() {
     let lab = up(Attach::Clsact);
     // Where there was no clsact, one stays: when it comes, the kernel stops the device for a moment
     // (`dev_deactivate`), and what is sent in that moment is lost. From then on nothing is.

@@ -140,7 +140,7 @@ fn few_descriptors(command: &mut Command, most: u64) {
 /// Doors take no descriptor that is needed in order to look: what comes and goes afterwards is seen,
 /// and nothing that stays is called gone, however many would have been left by the last door.
 #[test]
-fn of_descriptors_and_it_sees_on() {
+fn of_descriptors_while_running() {
     let limits = if is_emulated() { 64..66 } else { 60..68 };
     for most in limits {
         sees_on(most);

@@ -110,7 +110,7 @@ fn of_every_kind() {
 }
 
 #[test]
-fn at_random() {
+fn random() {
     let random = frames::random(SEED, usize::try_from(many(100_000)).unwrap());
     let all: Vec<&[u8]> = random.iter().map(|frame| &frame.bytes[..]).collect();
     for (name, mode) in modes() {

@@ -116,7 +116,7 @@ fn wait_until_gone(netviz: &mut Observation, doors: &[DoorId], limit: Duration) 
 
 /// The other side's namespace goes, and one comes that the kernel gives the same id.
 #[test]
-fn a_namespace_id_that_is_given_away_again() {
+fn reused_namespace_id() {
     let near = TestNetns::new().unwrap();
     let mut netviz = start(&[&near]);
     let mut seen = Vec::new();
@@ -171,7 +171,7 @@ fn a_namespace_id_that_is_given_away_again() {
 
 /// With its namespace an interface goes, and its links within a second.
 #[test]
-fn a_namespace_that_is_deleted() {
+fn deleted_namespace() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let ends = join(&near, &far, 1).unwrap();
     let mut netviz = start(&[&near]);
@@ -199,7 +199,7 @@ fn a_namespace_that_is_deleted() {
 
 /// What Cilium's agent does to `lxc_health` when it is started again: the same name, another index.
 #[test]
-fn an_interface_that_is_made_anew_with_its_name() {
+fn interface_recreated_with_its_name() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let mut netviz = start(&[&near]);
     let (mut sent, mut received, mut seen) = (0, 0, 0);
@@ -259,7 +259,7 @@ fn an_interface_that_is_made_anew_with_its_name() {
 
 /// The longest name there is, and one with every byte that the kernel allows, while the pair is up.
 #[test]
-fn a_name_of_15_bytes_and_back() {
+fn rename_to_15_bytes_and_back() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let ends = join(&near, &far, 1).unwrap();
     let mut netviz = start(&[&near]);

@@ -65,7 +65,7 @@ fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
 
 /// At egress a packet is counted when it is offered; at the other end, those that came.
 #[test]
-fn a_full_queue() {
+fn full_queue() {
     let mut pair = Pair::new(1_500);
     slow_down(&pair.rooms[0], pair.ends[0].index).unwrap();
     let (sent, size) = (many(1_000).max(30), 1_000 + HEADERS);
@@ -103,7 +103,7 @@ fn a_full_queue() {
 }
 
 #[test]
-fn an_end_that_is_down() {
+fn peer_that_is_down() {
     let mut pair = Pair::new(1_500);
     let mut message = LinkMessage::default();
     message.header.index = pair.ends[1].index;
@@ -164,7 +164,7 @@ fn taken_apart(counts: Counts) -> u64 {
 /// link counts packets, and as many bytes. A link whose packets wait for that (NAPI) counts them without
 /// their Ethernet headers, at both ends.
 #[test]
-fn segments_that_are_put_together() {
+fn segments_merged_by_gro() {
     if skip::before((5, 13), "veth interfaces put nothing together") {
         return;
     }

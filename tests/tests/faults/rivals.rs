@@ -442,7 +442,7 @@ fn at_tcx() {
 /// Three times a minute, then the door is blind and says who does it. At tcx, and what comes after the minute, this
 /// is `attach::a_link_that_is_detached_again_and_again_is_left_for_a_minute`.
 #[test]
-fn a_fight_for_a_filter_ends() {
+fn contest_for_a_filter_ends() {
     let site = TrafficFixture::new();
     let hook = Hook::of(&site, Direction::Ingress);
     let theirs = hook.filter((1, 1));

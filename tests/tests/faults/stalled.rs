@@ -61,7 +61,7 @@ fn wait_for(
 }
 
 #[test]
-fn what_a_stalled_reader_missed_is_shown() {
+fn changes_during_a_stall_are_shown() {
     let room = TestNetns::new().unwrap();
     let mut netlink = room.netlink().unwrap();
     add_pair(&mut netlink, 11).unwrap();

@@ -140,7 +140,7 @@ pub(super) fn words(sentences: &[String], wanted: &str) -> bool {
 }
 
 #[test]
-fn between_pods_in_vxlan_mode_cilium_host_is_not_crossed() {
+fn vxlan_pod_to_pod_skips_cilium_host() {
     let verdict = Scene::far().judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!(
@@ -158,7 +158,7 @@ fn between_pods_in_vxlan_mode_cilium_host_is_not_crossed() {
 }
 
 #[test]
-fn times_are_those_since_the_crossing_before() {
+fn times_are_relative_to_the_previous_crossing() {
     let mut scene = Scene::far();
     let vxlan = scene.expectations[0].request[2].door;
     let late = |c: &&mut Crossing| c.door == vxlan && c.way == Way::Request && c.sequence == 3;
@@ -187,7 +187,7 @@ fn times_are_those_since_the_crossing_before() {
 }
 
 #[test]
-fn who_refuses_is_there() {
+fn a_refusal_proves_delivery() {
     let mut scene = Scene::far();
     scene.answer(|time| Answer::Refused(time, "connection refused".into()));
     let verdict = scene.judge();
@@ -200,7 +200,7 @@ fn who_refuses_is_there() {
 }
 
 #[test]
-fn a_router_that_says_no_is_a_cause() {
+fn router_error_is_a_cause() {
     let mut scene = Scene::far();
     scene.end_behind(3, 0..SENT);
     scene.answer(|time| Answer::Unreachable(time, "fragmentation needed, says 10.10.1.55".into()));
@@ -212,7 +212,7 @@ fn a_router_that_says_no_is_a_cause() {
 }
 
 #[test]
-fn what_was_not_sent_crossed_no_door() {
+fn unsent_packets_cross_no_door() {
     let mut scene = Scene::far();
     scene.observation.crossings.clear();
     scene.answer(|_| Answer::Unsent("Message too long".into()));
@@ -227,7 +227,7 @@ fn what_was_not_sent_crossed_no_door() {
 }
 
 #[test]
-fn packets_that_end_at_different_doors_are_different_losses() {
+fn losses_at_different_doors_are_separate() {
     let mut scene = Scene::far();
     scene.end_behind(1, 0..3);
     scene.end_behind(5, 3..5);
@@ -253,7 +253,7 @@ fn packets_that_end_at_different_doors_are_different_losses() {
 }
 
 #[test]
-fn where_nobody_answers_the_packet_reached_the_last_door() {
+fn without_a_reply_the_request_reached_the_last_door() {
     let mut scene = Scene::far();
     scene.keep(|c| c.way == Way::Request);
     scene.observation.answers.clear();
@@ -276,7 +276,7 @@ fn where_nobody_answers_the_packet_reached_the_last_door() {
 }
 
 #[test]
-fn what_goes_round_is_lost_in_a_circle() {
+fn looping_packet_is_a_circle() {
     let mut scene = Scene::far();
     scene.end_behind(1, 0..SENT);
     let node = scene.node_of_sender();
@@ -317,7 +317,7 @@ fn what_goes_round_is_lost_in_a_circle() {
 }
 
 #[test]
-fn a_planted_detour_says_which_doors_in_place_of_which() {
+fn detour_names_crossed_and_skipped_doors() {
     let mut scene = Scene::far();
     let eth1 = door(
         DoorId::new(NetNsId(1), 77),
@@ -349,7 +349,7 @@ fn a_planted_detour_says_which_doors_in_place_of_which() {
 }
 
 #[test]
-fn the_lxc_is_crossed_though_it_should_be_passed_by() {
+fn unexpected_lxc_crossing_is_a_detour() {
     let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, same node");
     let steps = scene.expectations[0].request.clone();
     assert_eq!(steps[2].skipped_by, Some("bpf_redirect_peer"));
@@ -368,7 +368,7 @@ fn the_lxc_is_crossed_though_it_should_be_passed_by() {
 }
 
 #[test]
-fn of_several_inferred_modes_the_one_that_fits_is_taken() {
+fn matching_inferred_mode_is_chosen() {
     let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, other node");
     for node in &mut scene.cluster.nodes {
         node.datapath = None;
@@ -397,7 +397,7 @@ fn of_several_inferred_modes_the_one_that_fits_is_taken() {
 }
 
 #[test]
-fn a_pods_own_route_is_told_by_the_program_at_its_lxc() {
+fn endpoint_route_is_inferred_from_the_lxc_program() {
     let mut scene = Scene::new("native", "pod -> pod, other node");
     let verdict = scene.judge();
     assert!(
@@ -435,7 +435,7 @@ fn a_pods_own_route_is_told_by_the_program_at_its_lxc() {
 }
 
 #[test]
-fn a_pod_to_itself_crosses_no_door() {
+fn pod_to_itself_crosses_no_door() {
     let mut scene = Scene::far();
     scene.route.to = scene.route.from.clone();
     scene.again();
@@ -456,7 +456,7 @@ fn outside(name: &str, address: &str) -> Party {
 }
 
 #[test]
-fn to_the_world_by_the_uplink_and_back_as_from_another_node() {
+fn external_traffic_uses_the_uplink() {
     let mut scene = Scene::far();
     scene.route.to = outside("example.org", "93.184.216.34");
     scene.again();
@@ -490,7 +490,7 @@ fn to_the_world_by_the_uplink_and_back_as_from_another_node() {
 }
 
 #[test]
-fn a_node_without_cilium_gives_nothing_to_compare_with() {
+fn node_without_cilium_has_no_expectation() {
     let mut scene = Scene::far();
     let walked = scene.observation.clone();
     for node in &mut scene.cluster.nodes {
@@ -515,7 +515,7 @@ fn a_node_without_cilium_gives_nothing_to_compare_with() {
 }
 
 #[test]
-fn one_way_asks_for_no_answer() {
+fn one_way_needs_no_reply() {
     let mut scene = Scene::far();
     scene.keep(|c| c.way == Way::Request);
     scene.observation.answers.clear();
@@ -529,7 +529,7 @@ fn one_way_asks_for_no_answer() {
 }
 
 #[test]
-fn crossings_that_were_not_kept_make_a_loss_unclear_only_where_no_sender_waits() {
+fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
     let mut scene = Scene::far();
     scene.end_behind(4, 0..2);
     scene.observation.missed = 3;
@@ -549,7 +549,7 @@ fn crossings_that_were_not_kept_make_a_loss_unclear_only_where_no_sender_waits()
 }
 
 #[test]
-fn answers_that_no_door_recognised_are_unclear() {
+fn unrecognized_replies_are_unclear() {
     let mut scene = Scene::far();
     scene.keep(|c| c.way == Way::Request);
     let verdict = scene.judge();
@@ -566,7 +566,7 @@ fn nothing_sent_is_unclear() {
 }
 
 #[test]
-fn packets_that_overtake_one_another_are_no_loss() {
+fn reordering_is_no_loss() {
     let mut scene = Scene::far();
     for crossing in &mut scene.observation.crossings {
         // The later it was sent, the earlier it comes.
@@ -591,7 +591,7 @@ fn equal_times_keep_the_expected_order() {
 }
 
 #[test]
-fn a_device_that_the_mode_wants_and_that_is_not_there_is_a_detour() {
+fn missing_device_of_the_mode_is_a_detour() {
     let mut scene = Scene::new("native", "pod -> pod, other node");
     for node in &mut scene.cluster.nodes {
         node.datapath.as_mut().unwrap().routing = Some("tunnel".into());
@@ -614,7 +614,7 @@ fn a_device_that_the_mode_wants_and_that_is_not_there_is_a_detour() {
 }
 
 #[test]
-fn the_far_end_of_the_uplink_is_on_the_path_where_it_is_seen() {
+fn visible_uplink_peer_is_on_the_path() {
     let mut scene = Scene::far();
     let node = scene.node_of_sender();
     let far = DoorId::new(NetNsId(9), 500);
@@ -654,7 +654,7 @@ fn the_far_end_of_the_uplink_is_on_the_path_where_it_is_seen() {
 }
 
 #[test]
-fn of_several_uplinks_the_routing_table_chooses_unless_a_network_says_which() {
+fn routing_table_chooses_among_uplinks() {
     for (network, expected) in [
         ("192.168.7.1/24", Kind::Detour),
         ("172.18.9.9/16", Kind::Verified),
@@ -683,7 +683,7 @@ fn of_several_uplinks_the_routing_table_chooses_unless_a_network_says_which() {
 }
 
 #[test]
-fn encrypted_doors_need_not_be_seen_and_a_second_crossing_is_understood() {
+fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
     let mut scene = Scene::far();
     for node in &mut scene.cluster.nodes {
         let datapath = node.datapath.get_or_insert_with(Datapath::default);
@@ -715,7 +715,7 @@ fn encrypted_doors_need_not_be_seen_and_a_second_crossing_is_understood() {
 }
 
 #[test]
-fn a_tunnel_key_names_the_other_node() {
+fn tunnel_key_names_the_other_node() {
     let mut scene = Scene::far();
     let (door, node) = (
         scene.expectations[0].request[5].door,
@@ -739,7 +739,7 @@ fn a_tunnel_key_names_the_other_node() {
 }
 
 #[test]
-fn nodes_among_themselves_use_their_uplinks() {
+fn node_to_node_uses_uplinks() {
     let mut scene = Scene::new("vxlan", "host -> remote pod");
     let to = 1 - scene.node_of_sender();
     for (router, doors) in [(false, 2), (true, 7)] {
@@ -756,7 +756,7 @@ fn nodes_among_themselves_use_their_uplinks() {
 }
 
 #[test]
-fn a_copy_that_lags_behind_does_not_move_the_place_of_a_loss() {
+fn late_copy_does_not_move_a_loss() {
     let mut scene = Scene::far();
     scene.end_behind(5, 0..SENT);
     let step = scene.expectations[0].request[2].clone();
@@ -769,7 +769,7 @@ fn a_copy_that_lags_behind_does_not_move_the_place_of_a_loss() {
 }
 
 #[test]
-fn a_door_that_some_passed_by_is_a_detour_unless_crossings_were_not_kept() {
+fn door_skipped_by_some_is_a_detour_unless_events_were_lost() {
     let mut scene = Scene::far();
     let vxlan = scene.expectations[0].request[2].door;
     scene.keep(|c| c.door != vxlan || c.way == Way::Reply || c.sequence > 1);
@@ -786,7 +786,7 @@ fn a_door_that_some_passed_by_is_a_detour_unless_crossings_were_not_kept() {
 }
 
 #[test]
-fn b_has_what_b_answers_though_its_own_door_is_hidden() {
+fn a_reply_proves_delivery_at_a_hidden_door() {
     let mut scene = Scene::far();
     let last = scene.expectations[0].request[7].door;
     let reason = "its namespace cannot be entered".into();
@@ -813,7 +813,7 @@ fn b_has_what_b_answers_though_its_own_door_is_hidden() {
 }
 
 #[test]
-fn an_error_that_a_router_sends_back_is_not_bs_answer() {
+fn router_error_is_not_a_reply_of_the_target() {
     let mut scene = Scene::far();
     scene.end_behind(5, 0..SENT);
     let from_node = scene.expectations[0].reply[2].clone();
@@ -828,7 +828,7 @@ fn an_error_that_a_router_sends_back_is_not_bs_answer() {
 }
 
 #[test]
-fn what_was_found_is_judged_each_way_for_itself() {
+fn directions_are_judged_separately() {
     let mut scene = Scene::far();
     scene.find(SENT);
     let verdict = scene.judge();
@@ -856,7 +856,7 @@ fn what_was_found_is_judged_each_way_for_itself() {
 }
 
 #[test]
-fn nothing_found_is_unclear_and_says_what_would_help() {
+fn no_traffic_is_unclear_with_a_hint() {
     let mut scene = Scene::far();
     scene.observation = Observation::default();
     scene.find(0);
@@ -868,7 +868,7 @@ fn nothing_found_is_unclear_and_says_what_would_help() {
 }
 
 #[test]
-fn what_has_to_be_answered_and_is_not_is_lost_and_what_need_not_is_not() {
+fn only_requests_that_need_a_reply_are_lost_without_one() {
     let mut scene = Scene::far();
     scene.keep(|c| c.way == Way::Request);
     scene.find(0);
@@ -883,7 +883,7 @@ fn what_has_to_be_answered_and_is_not_is_lost_and_what_need_not_is_not() {
 }
 
 #[test]
-fn the_other_way_alone_can_be_judged() {
+fn reply_direction_can_be_judged_by_itself() {
     let mut scene = Scene::far();
     scene.keep(|c| c.way == Way::Reply);
     scene.find(SENT);
@@ -898,7 +898,7 @@ fn the_other_way_alone_can_be_judged() {
 
 /// A service's address ends where it is translated: that is no loss.
 #[test]
-fn addresses_that_may_be_translated_are_unclear_where_nothing_was_sent() {
+fn possibly_translated_addresses_are_unclear_without_traffic() {
     let mut scene = Scene::far();
     scene.route.to = Party {
         name: "10.96.0.100".into(),
@@ -920,7 +920,7 @@ fn addresses_that_may_be_translated_are_unclear_where_nothing_was_sent() {
 }
 
 #[test]
-fn what_the_kernel_said_stands_first_among_the_causes() {
+fn kernel_drop_reason_is_the_first_cause() {
     let mut scene = Scene::far();
     scene.end_behind(4, 0..4);
     let reason = |word: &str| DropReason {

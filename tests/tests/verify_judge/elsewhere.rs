@@ -26,7 +26,7 @@ fn towards(address: &str) -> Scene {
 }
 
 #[test]
-fn nobody_has_an_address_among_a_nodes_pods() {
+fn unassigned_address_in_a_pod_range() {
     let mut scene = towards("10.10.2.99");
     let said = nobody(&scene.cluster, &scene.route.to).unwrap();
     assert!(said.contains("near the addresses of"), "{said}");
@@ -41,7 +41,7 @@ fn nobody_has_an_address_among_a_nodes_pods() {
 }
 
 #[test]
-fn a_pod_that_is_out_of_reach_is_somebody() {
+fn unreachable_pod_owns_its_address() {
     let mut scene = towards("10.10.2.99");
     scene.cluster.pods.push(Pod {
         node: "elsewhere".into(),
@@ -60,7 +60,7 @@ fn a_pod_that_is_out_of_reach_is_somebody() {
 }
 
 #[test]
-fn what_is_sent_to_nobody_is_lost_and_no_door_was_expected() {
+fn packets_to_an_unassigned_address_are_lost_without_expected_doors() {
     let mut scene = towards("10.10.2.99");
     scene.expectations.clear();
     scene.observation.answers.clear();
@@ -73,7 +73,7 @@ fn what_is_sent_to_nobody_is_lost_and_no_door_was_expected() {
 
 /// What netviz loses on its way to a service need not be lost for others.
 #[test]
-fn a_loss_that_others_need_not_have_is_unclear() {
+fn loss_not_shared_by_other_packets_is_unclear() {
     let mut scene = towards("10.96.0.100");
     scene.again();
     scene.observation.answers.clear();
@@ -90,7 +90,7 @@ fn a_loss_that_others_need_not_have_is_unclear() {
 }
 
 #[test]
-fn packets_that_overtake_each_other_are_noted_at_the_door_where_they_did() {
+fn reordering_is_noted_at_its_door() {
     let mut scene = Scene::far();
     assert!(!words(&scene.judge().notes, "sent later"));
     let door = scene.expectations[0].request[3].door;

@@ -44,7 +44,7 @@ fn unseen_outside(scene: &mut Scene) {
 }
 
 #[test]
-fn what_is_small_enough_is_looked_for_everywhere() {
+fn unfragmented_packets_are_expected_at_every_door() {
     for mode in ["vxlan", "vxlan-host-routing", "native"] {
         let size = if mode == "native" { 1_500 } else { 1_450 };
         let scene = scene(mode, size, true);
@@ -55,7 +55,7 @@ fn what_is_small_enough_is_looked_for_everywhere() {
 }
 
 #[test]
-fn doors_of_the_tunnels_packets_are_hidden_and_not_passed_by() {
+fn doors_with_fragments_are_hidden_not_skipped() {
     let mut scene = scene("vxlan", 1_460, true);
     unseen_outside(&mut scene);
     let verdict = scene.judge();
@@ -70,7 +70,7 @@ fn doors_of_the_tunnels_packets_are_hidden_and_not_passed_by() {
 }
 
 #[test]
-fn what_carries_the_marker_all_the_same_is_seen() {
+fn fragments_with_the_marker_are_seen() {
     let mut scene = scene("vxlan", 1_500, true);
     // A fragment does not show what it is a piece of.
     for crossing in &mut scene.observation.crossings {
@@ -83,7 +83,7 @@ fn what_carries_the_marker_all_the_same_is_seen() {
 }
 
 #[test]
-fn by_other_doors_is_a_detour_whatever_is_hidden() {
+fn other_doors_are_a_detour_despite_hidden_ones() {
     let mut scene = scene("vxlan", 1_460, true);
     unseen_outside(&mut scene);
     let host = scene.device("cilium_host", 0);
@@ -102,7 +102,7 @@ fn by_other_doors_is_a_detour_whatever_is_hidden() {
 }
 
 #[test]
-fn lost_in_fragments_is_lost() {
+fn lost_fragments_are_a_loss() {
     let mut scene = scene("vxlan", 1_460, true);
     scene.end_behind(2, 0..super::cases::SENT);
     let verdict = scene.judge();
@@ -112,7 +112,7 @@ fn lost_in_fragments_is_lost() {
 
 /// Without DF the sender itself fragments, by the room that Cilium leaves for the tunnel.
 #[test]
-fn what_may_be_fragmented_is_so_from_the_first_link_on_that_is_too_narrow() {
+fn fragmentation_starts_at_the_first_small_mtu() {
     let mut whole = scene("native", 1_400, true);
     let mut pieces = scene("native", 1_400, false);
     for scene in [&mut whole, &mut pieces] {

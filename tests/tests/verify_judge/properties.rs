@@ -113,7 +113,7 @@ fn ends(expectation: &Expectation, way: Way) -> Vec<Option<usize>> {
 }
 
 #[test]
-fn what_ends_behind_a_door_is_lost_behind_that_door() {
+fn loss_is_located_behind_the_last_crossed_door() {
     let mut rng = Rng::with_seed(1);
     let mut tried = 0;
     for case in cases() {
@@ -150,7 +150,7 @@ fn what_ends_behind_a_door_is_lost_behind_that_door() {
 }
 
 #[test]
-fn a_foreign_door_on_the_way_is_a_detour() {
+fn foreign_door_on_the_path_is_a_detour() {
     let mut rng = Rng::with_seed(2);
     for case in cases() {
         for way in WAYS {
@@ -199,7 +199,7 @@ fn a_foreign_door_on_the_way_is_a_detour() {
 }
 
 #[test]
-fn the_order_in_which_crossings_are_told_does_not_matter() {
+fn event_order_does_not_matter() {
     let mut rng = Rng::with_seed(3);
     for case in cases() {
         let mut observation = case.walked();
@@ -219,7 +219,7 @@ fn the_order_in_which_crossings_are_told_does_not_matter() {
 }
 
 #[test]
-fn copies_are_no_loss() {
+fn duplicates_are_no_loss() {
     let mut rng = Rng::with_seed(4);
     for case in cases() {
         let mut observation = case.walked();
@@ -248,7 +248,7 @@ fn copies_are_no_loss() {
 }
 
 #[test]
-fn what_is_hidden_is_never_verified() {
+fn hidden_doors_are_never_verified() {
     for case in cases() {
         let steps = case
             .expectation
@@ -285,7 +285,7 @@ fn what_is_hidden_is_never_verified() {
 }
 
 #[test]
-fn nothing_that_can_be_observed_is_too_much() {
+fn arbitrary_observations_do_not_panic() {
     let mut rng = Rng::with_seed(5);
     for case in cases() {
         for _ in 0..20 {

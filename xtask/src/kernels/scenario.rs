@@ -55,9 +55,9 @@ const TIMED_REASON: &str = "an emulated processor does not keep its times";
 /// kernel to the next.
 const OFTEN: [&str; 17] = [
     "attach::",
-    "clsact::a_filter",
-    "clsact::netviz",
-    "clsact::what_a_killed",
+    "clsact::filter_added",
+    "clsact::filter_runs_first",
+    "clsact::only_filters_of",
     "demo::vxlan-host",
     "exact_lab::vxlan_host",
     "faults::deprived::alone",
@@ -69,7 +69,7 @@ const OFTEN: [&str; 17] = [
     "faults::frames::",
     "faults::places::",
     "faults::queues::",
-    "faults::rivals::a_fight",
+    "faults::rivals::contest",
     "test_run::",
 ];
 
