@@ -1,9 +1,8 @@
-//! Finds nodes, their doors, and names for them.
+//! Finds nodes and their doors.
 //!
-//! This module alone knows netlink and `/proc`. What it finds is level-triggered: a notification
-//! only says *where* something changed, and then what is there is read again and compared. So a
-//! lost notification (`ENOBUFS`), an interrupted dump or a namespace that vanishes half-way leave
-//! nothing wrong behind.
+//! Discovery is level-triggered: a notification only names *where* something changed; that place is
+//! read again and compared. A lost notification (`ENOBUFS`), an interrupted dump or a namespace that
+//! vanishes half-way therefore leave no wrong state behind.
 
 mod cache;
 mod classify;
@@ -12,7 +11,6 @@ mod hostname;
 mod links;
 pub(crate) mod namespaces;
 mod nodes;
-mod notifications;
 mod scan;
 mod select;
 mod watch;
@@ -21,43 +19,42 @@ use std::{collections::HashMap, io, path::PathBuf};
 
 use crate::{
     model::{Cluster, DoorId},
-    sys::netns::{NetNs, NetNsId},
+    sys::netns::{Entrance, NetNs, NetNsId, enter},
 };
 
 #[cfg(feature = "mutants")]
-pub(crate) use links::join as links;
+pub(crate) use crate::sys::netlink::notifications::deletions;
 #[cfg(feature = "mutants")]
-pub(crate) use notifications::deletions;
+pub(crate) use links::join as links;
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use watch::{Watch, WatchError};
 
-/// What was found, and the ways in.
+/// Nodes and doors, and the ways to reach them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovered {
     /// Nodes and doors.
     pub cluster: Cluster,
-    /// Paths by which each namespace can be opened, the surest first. Paths and not handles: a
-    /// handle would keep a pod's namespace alive after the pod.
-    pub entrances: HashMap<NetNsId, Vec<PathBuf>>,
+    /// Ways into each namespace, the most durable first.
+    pub entrances: HashMap<NetNsId, Vec<Entrance>>,
     /// Where each node's own files can be read: `/`, or `/proc/PID/root` of a process of the node.
     pub roots: HashMap<NetNsId, Vec<PathBuf>>,
-    /// By namespace and index of an interface that is a door: a number that is another one after each
-    /// change of its filters that was told of. Where nothing was told of, there is none.
+    /// Generation counter of a door's filters, by namespace and index: bumped by each notification
+    /// about them, absent before the first.
     pub filters: HashMap<(NetNsId, u32), u64>,
 }
 
 impl Discovered {
-    /// Opens a namespace; `None` where it is not there any more.
+    /// Opens a namespace; `None` if it no longer exists.
     ///
     /// # Errors
     /// When no file can be opened at all.
     pub(crate) fn open(&self, netns: NetNsId) -> io::Result<Option<NetNs>> {
-        let paths = self.entrances.get(&netns);
-        paths.map_or(Ok(None), |paths| nodes::open(paths, netns))
+        let entrances = self.entrances.get(&netns);
+        entrances.map_or(Ok(None), |entrances| enter(entrances, netns))
     }
 
-    /// Opens the namespace in which a door is; `None` where that is not there any more, or unknown.
+    /// Opens the namespace of a door; `None` if it no longer exists, or is unknown.
     ///
     /// # Errors
     /// As [`Self::open`].

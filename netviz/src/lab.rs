@@ -24,7 +24,6 @@ mod files;
 mod lifecycle;
 mod logs;
 mod options;
-mod pause;
 mod plan;
 mod sysctl;
 pub mod traffic;

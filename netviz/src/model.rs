@@ -19,7 +19,7 @@ pub use datapath::{
     AttachMode, Datapath, Encryption, HostRouting, KubeProxyReplacement, Masquerading, Routing,
     Tunnel,
 };
-pub use door::{Addresses, Door, Peer, Role, Side};
+pub use door::{Addresses, CILIUM_HOST, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Netns};
 pub use names::{
     Disagreement, Lookup, NodeFact, Pod, PodFact, Report, is_link_local, plain, qualified,

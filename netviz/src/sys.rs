@@ -7,6 +7,7 @@ pub(crate) mod icmp;
 pub mod netlink;
 pub mod netns;
 pub mod objects;
+pub(crate) mod pause;
 pub mod privileges;
 pub(crate) mod rooted_fs;
 pub(crate) mod signals;

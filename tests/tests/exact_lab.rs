@@ -63,7 +63,7 @@ impl Watched {
         let sample = self.netviz.sample();
         let mut links = BTreeMap::new();
         for paths in self.netviz.found.entrances.values() {
-            let namespace = netviz::sys::netns::NetNs::open(&paths[0]).unwrap();
+            let namespace = paths[0].open().unwrap();
             let mut netlink = Netlink::open_in(&namespace).unwrap();
             for (index, stats) in stats::links(&mut netlink).unwrap() {
                 links.insert(DoorId::new(namespace.id(), index), stats);

@@ -1,90 +1,89 @@
-//! What earlier looks read, kept until something says that it may be otherwise.
+//! What earlier scans read, kept until it may have changed.
 //!
-//! Every question about an interface waits for the lock that whoever attaches anywhere on the
-//! machine holds for 9 ms at a time, so a namespace is only read again when a notification names
-//! it. What no notification tells is read again by and by ([`Memory::age`]).
+//! Reading links waits for rtnl_lock, which every attachment on the machine holds for 9 ms, so a
+//! namespace is read again only when a notification names it. Changes without notification are
+//! found by reading a few old entries at a time ([`Cache::age`]).
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use super::{
     hostname,
     links::{self, Link},
-    namespaces::{self, Index, Place},
-    nodes::open,
-    notifications::Whence,
+    namespaces::{self, Index, Namespaces},
 };
 use crate::sys::{
     descriptors::there,
-    netlink::Netlink,
-    netns::{NetNs, NetNsId, Tour},
+    netlink::{Netlink, notifications::Origin},
+    netns::{Entrance, NetNs, NetNsId, Tour, enter},
 };
 
-/// A pod's hostname may be set after its namespace was first read.
-const SETTLED: Duration = Duration::from_secs(2);
-/// After so long anything is read again, …
-const OLD: Duration = Duration::from_secs(30);
-/// … this many at once.
-const OLD_AT_ONCE: usize = 16;
+/// When a namespace is read for the second time: a pod's hostname may be set after the first.
+const SECOND_READ: Duration = Duration::from_secs(2);
+/// Age at which an entry is read again ...
+const MAX_AGE: Duration = Duration::from_secs(30);
+/// ... and how many are read again at once.
+const MAX_AGED: usize = 16;
 
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    /// Which namespaces there are.
-    pub(super) places: BTreeMap<NetNsId, Place>,
-    /// What was not looked at for that.
+pub(crate) struct Cache {
+    /// All network namespaces.
+    pub(super) namespaces: Namespaces,
+    /// What was not read for that, in one line.
     pub(super) left_out: Option<String>,
-    /// Whether `places` are those of this look.
+    /// Whether `namespaces` was read during this scan.
     indexed: bool,
-    rooms: HashMap<NetNsId, Room>,
-    /// By node: which namespaces it knows by which id.
+    entries: HashMap<NetNsId, Entry>,
+    /// By node: the namespaces for which it has an id.
     ids: HashMap<NetNsId, HashMap<i32, NetNsId>>,
     /// Which namespaces hold `cilium_host`.
     pub(super) cilium: HashMap<NetNsId, bool>,
-    /// Since when nothing of that was forgotten.
-    asked: Option<Instant>,
+    /// When negative answers in `cilium` were last dropped.
+    cilium_checked: Option<Instant>,
 }
 
-/// A namespace that was entered.
+/// A namespace that was read.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Entry {
     pub(super) links: BTreeMap<u32, Link>,
-    /// The name of who is in it, the best that can be said.
+    /// Hostname in it, or the best substitute.
     pub(super) name: Option<String>,
     read: Instant,
     first: bool,
     stale: bool,
 }
 
-impl Memory {
-    /// A memory of nothing but which namespaces there are.
+impl Cache {
+    /// A cache that knows only the namespaces.
     pub(super) fn new() -> io::Result<Self> {
-        let mut memory = Self::default();
-        memory.index()?;
-        Ok(memory)
+        let mut cache = Self::default();
+        cache.index()?;
+        Ok(cache)
     }
 
-    /// A look begins.
+    /// Begins a scan.
     pub(super) fn begin(&mut self) {
         self.indexed = false;
     }
 
-    /// Sees which namespaces there are, once in a look; the ones that are new or other than they
-    /// were.
+    /// Finds all namespaces, once per scan. Returns those that came, went or changed.
     pub(super) fn index(&mut self) -> io::Result<Vec<NetNsId>> {
         if self.indexed {
             return Ok(Vec::new());
         }
-        let Index { places, left_out } = namespaces::index()?;
-        let before = std::mem::replace(&mut self.places, places);
+        let Index {
+            namespaces,
+            left_out,
+        } = namespaces::index()?;
+        let before = std::mem::replace(&mut self.namespaces, namespaces);
         self.left_out = left_out;
         self.indexed = true;
         let mut changed: HashSet<NetNsId> = HashSet::new();
-        for id in before.keys().chain(self.places.keys()) {
-            if before.get(id) != self.places.get(id) {
+        for id in before.keys().chain(self.namespaces.keys()) {
+            if before.get(id) != self.namespaces.get(id) {
                 changed.insert(*id);
             }
         }
@@ -94,115 +93,116 @@ impl Memory {
         Ok(changed.into_iter().collect())
     }
 
-    /// Whether the namespaces were seen in this look already.
+    /// Whether the namespaces were read during this scan.
     pub(super) fn is_indexed(&self) -> bool {
         self.indexed
     }
 
-    /// Another namespace may stand under this identity.
+    /// Drops everything about a namespace: another one may have this identity now.
     fn forget(&mut self, id: NetNsId) {
-        self.rooms.remove(&id);
+        self.entries.remove(&id);
         self.cilium.remove(&id);
         for ids in self.ids.values_mut() {
             ids.retain(|_, known| *known != id);
         }
     }
 
-    /// Nothing is certain any more.
+    /// Drops everything that was read.
     pub(super) fn clear(&mut self) {
-        self.rooms.clear();
+        self.entries.clear();
         self.ids.clear();
         self.cilium.clear();
     }
 
-    /// A node's socket told of a change.
-    pub(super) fn changed(&mut self, node: NetNsId, whence: Whence) {
-        let id = self.whose(node, whence);
-        if let Some(room) = id.and_then(|id| self.rooms.get_mut(&id)) {
-            room.stale = true;
+    /// Marks the namespace of a notification as stale.
+    pub(super) fn changed(&mut self, node: NetNsId, origin: Origin) {
+        if let Some(id) = self.origin(node, origin) {
+            self.mark_stale(id);
         }
     }
 
-    /// A node knows a namespace by an id, or no more.
+    /// A node assigned or removed the id of a namespace.
     pub(super) fn reassigned(&mut self, node: NetNsId, nsid: i32) {
         let known = self.ids.get_mut(&node).and_then(|ids| ids.remove(&nsid));
         if let Some(id) = known {
-            self.rooms.remove(&id);
+            self.entries.remove(&id);
         }
     }
 
-    /// Marks what was read long ago; true when there is something to be read again.
+    /// Marks the oldest entries as stale. Returns whether there are any.
     pub(super) fn age(&mut self) -> bool {
-        if self.asked.is_none_or(|asked| asked.elapsed() > OLD) {
+        let checked = self.cilium_checked;
+        if checked.is_none_or(|checked| checked.elapsed() > MAX_AGE) {
             self.cilium.retain(|_, cilium| *cilium);
-            self.asked = Some(Instant::now());
+            self.cilium_checked = Some(Instant::now());
         }
-        let mut old: Vec<&mut Room> = self
-            .rooms
+        let mut old: Vec<&mut Entry> = self
+            .entries
             .values_mut()
-            .filter(|room| room.read.elapsed() > if room.first { SETTLED } else { OLD })
+            .filter(|entry| entry.read.elapsed() > if entry.first { SECOND_READ } else { MAX_AGE })
             .collect();
-        old.sort_by_key(|room| room.read);
-        old.truncate(OLD_AT_ONCE);
-        for room in &mut old {
-            room.stale = true;
+        old.sort_by_key(|entry| entry.read);
+        old.truncate(MAX_AGED);
+        for entry in &mut old {
+            entry.stale = true;
         }
         !old.is_empty()
     }
 
-    /// The namespace of which a node's socket told.
-    pub(super) fn whose(&self, node: NetNsId, whence: Whence) -> Option<NetNsId> {
-        match whence {
-            Whence::Own => Some(node),
-            Whence::Far(nsid) => self.id(node, nsid),
+    /// The namespace of a notification that a node's socket received.
+    pub(super) fn origin(&self, node: NetNsId, origin: Origin) -> Option<NetNsId> {
+        match origin {
+            Origin::Own => Some(node),
+            Origin::Peer(nsid) => self.by_nsid(node, nsid),
         }
     }
 
-    pub(super) fn id(&self, node: NetNsId, nsid: i32) -> Option<NetNsId> {
+    /// The namespace for which `node` has the id `nsid`.
+    pub(super) fn by_nsid(&self, node: NetNsId, nsid: i32) -> Option<NetNsId> {
         self.ids.get(&node)?.get(&nsid).copied()
     }
 
-    pub(super) fn room(&self, id: NetNsId) -> Option<&Room> {
-        self.rooms.get(&id)
+    pub(super) fn get(&self, id: NetNsId) -> Option<&Entry> {
+        self.entries.get(&id)
     }
 
-    /// Keeps what belongs to these namespaces alone.
+    /// Drops everything that belongs to other namespaces.
     pub(super) fn retain(
         &mut self,
-        rooms: impl Fn(NetNsId) -> bool,
+        entries: impl Fn(NetNsId) -> bool,
         nodes: impl Fn(NetNsId) -> bool,
     ) {
-        self.rooms.retain(|id, _| rooms(*id));
+        self.entries.retain(|id, _| entries(*id));
         self.ids.retain(|id, _| nodes(*id));
     }
 
-    /// Whether it has to be read: it never was, or may have changed.
+    /// Whether a namespace has to be read: it never was, or may have changed.
     pub(super) fn is_stale(&self, id: NetNsId) -> bool {
-        self.rooms.get(&id).is_none_or(|room| room.stale)
+        self.entries.get(&id).is_none_or(|entry| entry.stale)
     }
 
-    pub(super) fn spoil(&mut self, id: NetNsId) {
-        if let Some(room) = self.rooms.get_mut(&id) {
-            room.stale = true;
+    pub(super) fn mark_stale(&mut self, id: NetNsId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stale = true;
         }
     }
 
-    /// Takes in what was read.
-    pub(super) fn keep(&mut self, id: NetNsId, links: Vec<Link>, name: Option<String>) {
-        let room = Room {
+    /// Stores what was read.
+    pub(super) fn insert(&mut self, id: NetNsId, links: Vec<Link>, name: Option<String>) {
+        let entry = Entry {
             links: links.into_iter().map(|link| (link.index, link)).collect(),
             name,
             read: Instant::now(),
-            first: !self.rooms.contains_key(&id),
+            first: !self.entries.contains_key(&id),
             stale: false,
         };
-        self.rooms.insert(id, room);
+        self.entries.insert(id, entry);
     }
 
-    /// Finds the namespaces that `node` knows by the ids `wanted`, as far as they can be found.
+    /// Finds the namespaces for which `node` has the ids `wanted`, as far as possible.
     pub(super) fn resolve(&mut self, node: &NetNs, wanted: &HashSet<i32>) -> io::Result<()> {
-        let missing = |memory: &Self| {
-            let known = memory.ids.get(&node.id());
+        let missing = |cache: &Self| {
+            let known = cache.ids.get(&node.id());
             let known = |nsid: &i32| known.is_some_and(|known| known.contains_key(nsid));
             !wanted.iter().all(known)
         };
@@ -215,11 +215,11 @@ impl Memory {
         };
         let ids = self.ids.entry(node.id()).or_default();
         let known: HashSet<NetNsId> = ids.values().copied().collect();
-        for (id, place) in &self.places {
+        for (id, found) in &self.namespaces {
             if *id == node.id() || known.contains(id) {
                 continue;
             }
-            let Some(namespace) = open(&place.paths(), *id)? else {
+            let Some(namespace) = enter(&found.entrances(), *id)? else {
                 continue;
             };
             if let Ok(Some(nsid)) = netlink.nsid_of(&namespace) {
@@ -229,20 +229,20 @@ impl Memory {
         Ok(())
     }
 
-    /// Reads the namespaces that have to be read.
+    /// Reads those namespaces that are stale.
     pub(super) fn read(&mut self, tour: &Tour, ids: &[NetNsId], shared: &[u64]) -> io::Result<()> {
         for id in ids {
             if !self.is_stale(*id) {
                 continue;
             }
-            let Some(place) = self.places.get(id) else {
+            let Some(found) = self.namespaces.get(id) else {
                 continue;
             };
-            let name = hostname::hostname(place, shared).or_else(|| place.file_name());
-            match links_of(tour, &place.paths(), *id)? {
-                Some(links) => self.keep(*id, links, name),
+            let name = hostname::hostname(found, shared).or_else(|| found.file_name());
+            match links_of(tour, &found.entrances(), *id)? {
+                Some(links) => self.insert(*id, links, name),
                 None => {
-                    self.rooms.remove(id);
+                    self.entries.remove(id);
                 }
             }
         }
@@ -250,8 +250,8 @@ impl Memory {
     }
 }
 
-fn links_of(tour: &Tour, paths: &[PathBuf], id: NetNsId) -> io::Result<Option<Vec<Link>>> {
-    let namespace = open(paths, id)?;
+fn links_of(tour: &Tour, entrances: &[Entrance], id: NetNsId) -> io::Result<Option<Vec<Link>>> {
+    let namespace = enter(entrances, id)?;
     if namespace.is_none_or(|it| tour.enter(&it).is_err()) {
         return Ok(None);
     }

@@ -3,9 +3,6 @@
 use super::links::Link;
 use crate::model::Role;
 
-/// The device whose presence makes a namespace a node.
-pub(crate) const CILIUM_HOST: &str = "cilium_host";
-
 /// Role of an interface in the namespace of a node.
 pub(crate) fn role(link: &Link) -> Role {
     let name = link.name.as_str();

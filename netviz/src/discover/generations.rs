@@ -1,7 +1,7 @@
-//! Tells interfaces apart that had one index in one namespace after another.
+//! Distinguishes interfaces that had the same index in the same namespace, one after the other.
 //!
-//! Between two looks a pod can go and another one come under the same index, with the same name
-//! even. Only the notification of the deletion tells.
+//! Between two scans a pod can go and another come with the same index, even with the same name.
+//! Only the notification of the deletion reveals it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +11,17 @@ use std::{
 use super::Discovered;
 use crate::{model::DoorId, sys::netns::NetNsId};
 
-/// Longer than anybody remembers a door that has gone.
-const MEMORY: Duration = Duration::from_secs(120);
+/// Longer than a door is shown after it went.
+const KEEP: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Default)]
-pub(super) struct Incarnations {
-    /// By the identity of the first incarnation: how many have ended, and when the last did.
+pub(super) struct Generations {
+    /// By the identity of the first generation: how many have ended, and when the last did.
     ended: HashMap<DoorId, (u32, Instant)>,
 }
 
-impl Incarnations {
-    /// An interface of a node was deleted; `last` tells what stood at its other end.
+impl Generations {
+    /// An interface of a node was deleted; `last` has its other end.
     pub(super) fn end(&mut self, netns: NetNsId, ifindex: u32, last: &Discovered) {
         let id = DoorId::new(netns, ifindex);
         self.count(id);
@@ -30,7 +30,7 @@ impl Incarnations {
             .find(|door| first(door.id) == id)
             .map(|door| &door.peer);
         if let Some(Some(peer)) = peer {
-            // The pair goes as one. Both ends may be in this namespace, and are told one by one.
+            // A pair goes as a whole. If both ends are in this namespace, each has its own notification.
             if peer.id.netns != id.netns {
                 self.count(first(peer.id));
             }
@@ -44,9 +44,8 @@ impl Incarnations {
         *at = now;
     }
 
-    /// Completes the identities of what was found; what was in `last` and is not there now has
-    /// ended. A pair does not go at once, so that the deletion of one end is not always told
-    /// while the other is still known.
+    /// Completes the identities in `found`. What was in `last` and is missing now has ended: the two
+    /// ends of a pair do not go at the same moment, so a notification may come too late for one.
     pub(super) fn apply(&mut self, found: &mut Discovered, last: &Discovered) {
         let ids = |of: &Discovered| -> HashSet<DoorId> {
             let doors = of.cluster.doors.iter();
@@ -63,19 +62,19 @@ impl Incarnations {
             }
         }
         self.ended
-            .retain(|id, (_, at)| at.elapsed() < MEMORY || there.contains(id));
+            .retain(|id, (_, at)| at.elapsed() < KEEP || there.contains(id));
     }
 
     fn complete(&self, id: &mut DoorId) {
         if let Some((ended, _)) = self.ended.get(&first(*id)) {
-            id.incarnation = *ended;
+            id.generation = *ended;
         }
     }
 }
 
 fn first(id: DoorId) -> DoorId {
     DoorId {
-        incarnation: 0,
+        generation: 0,
         ..id
     }
 }
@@ -114,46 +113,46 @@ mod tests {
         found
     }
 
-    /// What a look finds after the one that found `last`.
-    fn look(
-        incarnations: &mut Incarnations,
+    /// The result of a scan that follows `last`.
+    fn rescan(
+        generations: &mut Generations,
         mut found: Discovered,
         last: &Discovered,
     ) -> Discovered {
-        incarnations.apply(&mut found, last);
+        generations.apply(&mut found, last);
         found
     }
 
     #[test]
-    fn both_ends_of_a_pair_that_came_again_are_new() {
-        let mut incarnations = Incarnations::default();
-        let mut before = look(&mut incarnations, pair(), &Discovered::default());
+    fn both_ends_of_a_recreated_pair_are_new() {
+        let mut generations = Generations::default();
+        let mut before = rescan(&mut generations, pair(), &Discovered::default());
         assert_eq!(before, pair());
         for times in 1..=2 {
-            incarnations.end(NetNsId(1), 9, &before);
-            let now = look(&mut incarnations, pair(), &before);
+            generations.end(NetNsId(1), 9, &before);
+            let now = rescan(&mut generations, pair(), &before);
             for door in &now.cluster.doors {
-                assert_eq!(door.id.incarnation, times);
+                assert_eq!(door.id.generation, times);
             }
             assert_eq!(now.cluster.pairs().len(), 1);
             before = now;
         }
-        // A stranger of that index elsewhere is none of it.
-        incarnations.end(NetNsId(3), 9, &before);
-        assert_eq!(look(&mut incarnations, pair(), &before), before);
+        // The same index in another namespace does not matter.
+        generations.end(NetNsId(3), 9, &before);
+        assert_eq!(rescan(&mut generations, pair(), &before), before);
     }
 
     #[test]
-    fn an_end_that_was_not_there_for_a_moment_is_new() {
-        let mut incarnations = Incarnations::default();
-        let before = look(&mut incarnations, pair(), &Discovered::default());
+    fn an_end_that_was_missing_once_is_new() {
+        let mut generations = Generations::default();
+        let before = rescan(&mut generations, pair(), &Discovered::default());
         let mut half = pair();
         let eth0 = half.cluster.doors.remove(0).id;
-        let half = look(&mut incarnations, half, &before);
-        let now = look(&mut incarnations, pair(), &half);
+        let half = rescan(&mut generations, half, &before);
+        let now = rescan(&mut generations, pair(), &half);
         assert_eq!(now.cluster.doors[0].id.ifindex, eth0.ifindex);
-        assert_eq!(now.cluster.doors[0].id.incarnation, 1);
-        assert_eq!(now.cluster.doors[1].id.incarnation, 0);
+        assert_eq!(now.cluster.doors[0].id.generation, 1);
+        assert_eq!(now.cluster.doors[1].id.generation, 0);
         assert_eq!(now.cluster.pairs().len(), 1);
     }
 }

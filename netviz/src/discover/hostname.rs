@@ -1,16 +1,16 @@
-//! Names that the kernel itself has: hostnames of the processes in a namespace.
+//! Hostnames of the processes in a namespace.
 
 use std::fs::File;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::namespaces::{Place, namespace};
+use super::namespaces::{Found, namespace};
 use crate::sys::threads;
 
-/// The hostname of the first process in `place`, unless its UTS namespace is one of `shared`
-/// (netviz's own, the machine's, or the node's), which then says nothing about who is there.
-pub(crate) fn hostname(place: &Place, shared: &[u64]) -> Option<String> {
-    let pid = place.process?;
+/// The hostname of the oldest process, unless its UTS namespace is one of `shared` (netviz's own,
+/// the machine's, or the node's): then it is not the pod's.
+pub(crate) fn hostname(found: &Found, shared: &[u64]) -> Option<String> {
+    let pid = found.process?;
     let path = format!("/proc/{pid}/ns/uts");
     if shared.contains(&namespace(&path).ok()?) {
         return None;
@@ -27,9 +27,9 @@ pub(crate) fn hostname(place: &Place, shared: &[u64]) -> Option<String> {
     Some(name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
 }
 
-/// UTS namespace of the process by which `place` is known.
-pub(crate) fn uts(place: &Place) -> Option<u64> {
-    namespace(&format!("/proc/{}/ns/uts", place.process?)).ok()
+/// UTS namespace of the oldest process.
+pub(crate) fn uts(found: &Found) -> Option<u64> {
+    namespace(&format!("/proc/{}/ns/uts", found.process?)).ok()
 }
 
 /// This process's own hostname.

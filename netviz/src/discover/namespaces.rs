@@ -1,4 +1,4 @@
-//! Which network namespaces there are, and how to get into each.
+//! Finds all network namespaces, and the ways into each.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -11,76 +11,73 @@ use nix::{fcntl::OFlag, sys::stat::Mode};
 
 use crate::sys::{
     descriptors::there,
-    netns::{self, NetNs, NetNsId},
+    netns::{self, Entrance, NetNsId},
     rooted_fs::Root,
 };
 
-/// Where namespaces are mounted, from a root.
+/// Where namespaces are mounted, relative to a root.
 const DIRECTORY: &str = "run/netns";
-/// More than the pods of the largest node: whoever is in a container may make as many files as he
-/// likes.
+/// Most entries read of one directory: more than the pods of the largest node. A container may
+/// create any number of files.
 const ENTRIES: usize = 4_096;
-/// Of all directories together, and of netviz's own: a container may make mount namespaces as well.
+/// Most entries read of all directories: a container may create mount namespaces as well.
 const ALL_ENTRIES: usize = 65_536;
 
-/// One namespace.
+/// How one namespace was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// A process that shows its files and its hostname: the one that was there first.
+pub(crate) struct Found {
+    /// The oldest process in it, which shows its files and its hostname.
     pub(crate) process: Option<i32>,
-    /// Its file in a `/run/netns`, seen from here.
+    /// The file in a `/run/netns` on which it is mounted, as seen from here.
     pub(crate) file: Option<PathBuf>,
 }
 
-impl Place {
-    /// Ways in, the surest first: a mounted file outlives the processes.
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        let process = self
-            .process
-            .map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        self.file.iter().cloned().chain(process).collect()
+impl Found {
+    /// Ways in, the most durable first: a mounted file outlives the processes.
+    pub(crate) fn entrances(&self) -> Vec<Entrance> {
+        let file = self.file.clone().map(Entrance::Path);
+        file.into_iter()
+            .chain(self.process.map(Entrance::Process))
+            .collect()
     }
 
     /// The name under which it is mounted, such as `cni-4172177b-…`.
     pub(crate) fn file_name(&self) -> Option<String> {
-        Some(
-            self.file
-                .as_ref()?
-                .file_name()?
-                .to_string_lossy()
-                .into_owned(),
-        )
+        let name = self.file.as_ref()?.file_name()?;
+        Some(name.to_string_lossy().into_owned())
     }
 }
 
-/// Which namespaces there are.
+/// All network namespaces.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    pub(crate) places: BTreeMap<NetNsId, Place>,
-    /// What was not looked at, in one line.
+    pub(crate) namespaces: Namespaces,
+    /// What was not read, in one line.
     pub(crate) left_out: Option<String>,
 }
 
-/// All namespaces that processes are in or that are mounted in a `/run/netns`, that of every
-/// mount namespace included: containers such as Kind's nodes have one of their own.
+pub(crate) type Namespaces = BTreeMap<NetNsId, Found>;
+
+/// Finds the namespaces of all processes and those mounted in the `/run/netns` of any mount
+/// namespace: containers such as Kind's nodes have one of their own.
 ///
 /// # Errors
-/// When no file can be opened: that nothing was found would be no news of what there is.
+/// When no file can be opened: an empty result would look as if everything had gone.
 pub(crate) fn index() -> io::Result<Index> {
-    let mut places: BTreeMap<NetNsId, Place> = BTreeMap::new();
+    let mut namespaces = Namespaces::new();
     let mut directories = Directories::new();
     let mut mounts = HashSet::new();
     let mut starts = HashMap::new();
-    directories.add_own(&mut places)?;
+    directories.add_own(&mut namespaces)?;
     for pid in processes()? {
         let Ok(id) = namespace(&format!("/proc/{pid}/ns/net")) else {
             continue;
         };
-        let place = places.entry(NetNsId(id)).or_default();
+        let found = namespaces.entry(NetNsId(id)).or_default();
         let mount = namespace(&format!("/proc/{pid}/ns/mnt")).ok();
-        // All are compared, those of one mount namespace too: a young one of the node's would otherwise
-        // stand for it, and lose to whoever came to its network with other files.
-        let is_first = place.process.is_none_or(|other| {
+        // The oldest process represents the namespace: a younger one may have joined it with the
+        // files of another mount namespace.
+        let is_first = found.process.is_none_or(|other| {
             let first = starts.entry(id).or_insert_with(|| start(other));
             let own = start(pid);
             let before = is_before(own, *first);
@@ -90,39 +87,19 @@ pub(crate) fn index() -> io::Result<Index> {
             before
         });
         if is_first {
-            place.process = Some(pid);
+            found.process = Some(pid);
         }
         if let Some(mount) = mount
             && mounts.insert(mount)
         {
-            directories.add(&mut places, pid)?;
+            directories.add(&mut namespaces, pid)?;
         }
     }
     let left_out = directories.left_out();
-    Ok(Index { places, left_out })
-}
-
-/// Opens the namespace at a path. What lies below another process's root is that process's, links
-/// too: they are followed within that root, never to the files of the machine that netviz runs on.
-///
-/// # Errors
-/// As [`NetNs::open`].
-pub(crate) fn open(path: &Path) -> io::Result<NetNs> {
-    let Some((root, rest)) = below_a_root(path) else {
-        return NetNs::open(path);
-    };
-    let file = Root::open_one(&root)?.at(&rest, OFlag::O_PATH)?;
-    NetNs::of_file(&file, path)
-}
-
-/// The root of a process, and the way from there, where a path leads through one.
-fn below_a_root(path: &Path) -> Option<(PathBuf, PathBuf)> {
-    let mut parts = path.strip_prefix("/proc").ok()?.components();
-    let pid: i32 = parts.next()?.as_os_str().to_str()?.parse().ok()?;
-    parts.next().filter(|part| part.as_os_str() == "root")?;
-    let rest = parts.as_path();
-    let is_below = !rest.as_os_str().is_empty();
-    is_below.then(|| (PathBuf::from(format!("/proc/{pid}/root")), rest.to_owned()))
+    Ok(Index {
+        namespaces,
+        left_out,
+    })
 }
 
 /// Inode of the namespace behind a link under `/proc/PID/ns`.
@@ -130,8 +107,8 @@ pub(crate) fn namespace(path: &str) -> io::Result<u64> {
     Ok(fs::metadata(path)?.ino())
 }
 
-/// Whether one process is older than another, which a lower id does not tell: they begin anew when
-/// they are used up, and a pod in the node's network may well have a lower one than the node.
+/// Whether one process is older than another. Ids do not tell: they wrap, and a pod in the node's
+/// network may have a lower one than the node.
 fn is_before(one: Option<u64>, other: Option<u64>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one < other)
 }
@@ -140,8 +117,8 @@ fn start(pid: i32) -> Option<u64> {
     started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// When a process was started, in ticks since the machine was: field 22 of `/proc/PID/stat`. The
-/// second one, in brackets, is what the process calls itself.
+/// Start time in clock ticks since boot: field 22 of `/proc/PID/stat`. The second field, in
+/// brackets, is a name that the process chooses.
 fn started(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
@@ -161,11 +138,11 @@ pub(crate) fn processes() -> io::Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// The directories in which namespaces are mounted, with a limit to all of them together.
+/// The directories in which namespaces are mounted, with a limit on the entries of all together.
 struct Directories {
-    /// So many entries may still be looked at.
+    /// Entries that may still be read.
     left: usize,
-    /// Directories with more than that, and the process by which the first of them is seen.
+    /// Number of directories with more than that, and the process through which the first was read.
     cut: (usize, Option<i32>),
 }
 
@@ -177,8 +154,8 @@ impl Directories {
         }
     }
 
-    /// netviz's own. Root alone writes there, and links to a process's namespace are usual.
-    fn add_own(&mut self, places: &mut BTreeMap<NetNsId, Place>) -> io::Result<()> {
+    /// netviz's own directory. Only root writes there; links to a process's namespace are usual.
+    fn add_own(&mut self, namespaces: &mut Namespaces) -> io::Result<()> {
         let directory = there(fs::read_dir(Path::new("/").join(DIRECTORY)))?;
         for entry in directory.into_iter().flatten().flatten() {
             if self.left == 0 {
@@ -188,14 +165,14 @@ impl Directories {
             self.left -= 1;
             let path = entry.path();
             if let Some(id) = mounted(&path)? {
-                places.entry(id).or_default().file.get_or_insert(path);
+                namespaces.entry(id).or_default().file.get_or_insert(path);
             }
         }
         Ok(())
     }
 
-    /// That of a process, who may be anybody: it is read within the process's root.
-    fn add(&mut self, places: &mut BTreeMap<NetNsId, Place>, pid: i32) -> io::Result<()> {
+    /// The directory of a process, which may be anyone's: read within the process's root.
+    fn add(&mut self, namespaces: &mut Namespaces, pid: i32) -> io::Result<()> {
         let root_path = PathBuf::from(format!("/proc/{pid}/root"));
         let Some(root) = there(Root::open_one(&root_path))? else {
             return Ok(());
@@ -211,7 +188,7 @@ impl Directories {
         }
         for path in paths {
             if let Some(id) = root.namespace(&path) {
-                let file = &mut places.entry(id).or_default().file;
+                let file = &mut namespaces.entry(id).or_default().file;
                 file.get_or_insert_with(|| root_path.join(&path));
             }
         }
@@ -221,18 +198,18 @@ impl Directories {
     fn left_out(&self) -> Option<String> {
         let (directories, process) = self.cut;
         let first = match process {
-            Some(pid) => format!("first that of process {pid}"),
+            Some(pid) => format!("the first is that of process {pid}"),
             None => "netviz's own".into(),
         };
         (directories > 0).then(|| {
             format!(
-                "more files than are looked at in {directories} of the directories /{DIRECTORY} ({first}): a network namespace that is mounted there and has no process may be missing; remove what is no namespace"
+                "too many files in {directories} directories /{DIRECTORY} ({first}); a network namespace mounted there that has no process may be missing; remove the files that are not namespaces"
             )
         })
     }
 }
 
-/// The namespace that is mounted at a path, or that a link there leads to.
+/// The namespace mounted at a path, or behind a link there.
 fn mounted(path: &Path) -> io::Result<Option<NetNsId>> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let file = there(nix::fcntl::open(path, flags, Mode::empty()))?;
@@ -244,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_start_is_found_behind_any_name() {
+    fn start_time_is_parsed_after_any_process_name() {
         let rest = "S 1 7 7 0 -1 4194560 9 0 0 0 1 2 0 0 20 0 1 0 4711 2363392 200 18446744";
         for name in ["sleep", "a) 9 (b", "", ") ) ) S 1 2 3"] {
             assert_eq!(started(&format!("7 ({name}) {rest}")), Some(4711), "{name}");
@@ -255,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_was_before_the_first_process() {
+    fn no_process_is_older_than_the_first() {
         let own = std::process::id().cast_signed();
-        let was_before = |one, other| is_before(start(one), start(other));
-        assert!(was_before(1, own));
-        assert!(!was_before(own, 1));
-        assert!(!was_before(own, own));
-        assert!(!was_before(-1, own));
+        let older = |one, other| is_before(start(one), start(other));
+        assert!(older(1, own));
+        assert!(!older(own, 1));
+        assert!(!older(own, own));
+        assert!(!older(-1, own));
     }
 }

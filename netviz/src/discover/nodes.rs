@@ -1,4 +1,4 @@
-//! Which namespaces are taken for nodes.
+//! Decides which namespaces are nodes.
 
 use std::{
     collections::BTreeMap,
@@ -6,50 +6,48 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    cache::Memory,
-    classify::CILIUM_HOST,
-    namespaces::{self, Place},
-    select::Selection,
-};
-use crate::sys::{
-    descriptors::there,
-    netns::{NetNs, NetNsId, Tour, try_tour},
+use super::{cache::Cache, select::Selection};
+use crate::{
+    model::CILIUM_HOST,
+    sys::netns::{Entrance, NetNs, NetNsId, Tour, enter, try_tour},
 };
 
-/// What becomes of a node that was asked for by name and is not there.
+/// What to do when a node that was named is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// At the start: the name is wrong.
+    /// At the start, the name is wrong.
     IsAnError,
-    /// Later: the node has ended.
+    /// Later, the node has ended.
     HasEnded,
 }
 
-/// The namespaces that are taken for nodes, with the ways into each.
+/// A node's namespace, with the ways into it.
+pub(crate) type NodeNetns = (NetNsId, Vec<Entrance>);
+
+/// The namespaces of the nodes: those that were named, or those with `cilium_host`, or netviz's own.
 pub(crate) fn nodes(
     selection: &Selection,
-    memory: &mut Memory,
+    cache: &mut Cache,
     own: NetNsId,
     absent: Absent,
-) -> io::Result<Vec<(NetNsId, Vec<PathBuf>)>> {
-    let own_path = vec![PathBuf::from("/proc/self/ns/net")];
+) -> io::Result<Vec<NodeNetns>> {
+    let own_entrance = vec![Entrance::Own];
     if !selection.namespaces.is_empty() {
-        return all_by_hand(selection, absent);
+        return all_named(selection, absent);
     }
-    let Memory { places, cilium, .. } = memory;
-    let mut ask: BTreeMap<NetNsId, Vec<PathBuf>> = places
-        .iter()
-        .map(|(id, place): (_, &Place)| (*id, place.paths()))
-        .collect();
-    ask.insert(own, own_path.clone());
+    let Cache {
+        namespaces, cilium, ..
+    } = cache;
+    let known = namespaces.iter();
+    let mut ask: BTreeMap<_, _> = known.map(|(id, found)| (*id, found.entrances())).collect();
+    ask.insert(own, own_entrance.clone());
     cilium.retain(|id, _| ask.contains_key(id));
     ask.retain(|id, _| !cilium.contains_key(id));
     if !ask.is_empty() {
         try_tour(|tour| {
-            for (id, paths) in &ask {
-                let opened = open(paths, *id)?;
-                if let Some(holds) = opened.and_then(|place| holds_cilium(tour, &place)) {
+            for (id, entrances) in &ask {
+                let opened = enter(entrances, *id)?;
+                if let Some(holds) = opened.and_then(|netns| holds_cilium(tour, &netns)) {
                     cilium.insert(*id, holds);
                 }
             }
@@ -58,28 +56,25 @@ pub(crate) fn nodes(
     }
     let is_node = |id: &NetNsId| cilium.get(id) == Some(&true);
     if is_node(&own) {
-        return Ok(vec![(own, own_path)]);
+        return Ok(vec![(own, own_entrance)]);
     }
-    let found: Vec<_> = places
-        .iter()
-        .filter(|(id, _)| is_node(id))
-        .map(|(id, place)| (*id, place.paths()))
-        .collect();
+    let nodes = namespaces.iter().filter(|(id, _)| is_node(id));
+    let found: Vec<_> = nodes.map(|(id, found)| (*id, found.entrances())).collect();
     Ok(if found.is_empty() {
-        vec![(own, own_path)]
+        vec![(own, own_entrance)]
     } else {
         found
     })
 }
 
-fn all_by_hand(selection: &Selection, absent: Absent) -> io::Result<Vec<(NetNsId, Vec<PathBuf>)>> {
-    let mut found: Vec<(NetNsId, Vec<PathBuf>)> = Vec::new();
+fn all_named(selection: &Selection, absent: Absent) -> io::Result<Vec<NodeNetns>> {
+    let mut found: Vec<NodeNetns> = Vec::new();
     for name in &selection.namespaces {
-        match by_hand(name) {
-            // Whatever else is wrong may be right in a moment.
+        match named(name) {
+            // Any other error may be temporary.
             Err(error) if absent == Absent::HasEnded && has_ended(&error) => {}
             Err(error) => return Err(error),
-            // One namespace has many names.
+            // A namespace may have several names.
             Ok((id, _)) if found.iter().any(|(other, _)| *other == id) => {}
             Ok(node) => found.push(node),
         }
@@ -94,34 +89,30 @@ fn has_ended(error: &io::Error) -> bool {
     )
 }
 
-fn by_hand(name: &str) -> io::Result<(NetNsId, Vec<PathBuf>)> {
-    let path = match name.parse::<i32>() {
-        Ok(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
-        Err(_) if name.contains('/') => PathBuf::from(name),
-        Err(_) => Path::new("/run/netns").join(name),
+fn named(name: &str) -> io::Result<NodeNetns> {
+    let (entrance, path) = match name.parse::<i32>() {
+        Ok(pid) => (Entrance::Process(pid), format!("/proc/{pid}/ns/net").into()),
+        Err(_) => {
+            let path = match name.contains('/') {
+                true => PathBuf::from(name),
+                false => Path::new("/run/netns").join(name),
+            };
+            (Entrance::Path(path.clone()), path)
+        }
     };
-    let namespace = namespaces::open(&path).map_err(|error| {
-        let message = format!(
-            "cannot open the network namespace {name:?} ({}): {error}; give a name in /run/netns, a path or a process id",
-            path.display()
-        );
+    let namespace = entrance.open().map_err(|error| {
+        let path = path.display();
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("--netns {name}: no such network namespace (looked at {path})")
+            }
+            _ => format!(
+                "--netns {name}: cannot open {path}: {error}; give a name in /run/netns, a path or a process id"
+            ),
+        };
         io::Error::new(error.kind(), message)
     })?;
-    Ok((namespace.id(), vec![path]))
-}
-
-/// Opens a namespace by one of its paths; another namespace may be there by now, or none.
-///
-/// # Errors
-/// When no file can be opened at all.
-pub(crate) fn open(paths: &[PathBuf], id: NetNsId) -> io::Result<Option<NetNs>> {
-    for path in paths {
-        let opened = there(namespaces::open(path))?;
-        if let Some(namespace) = opened.filter(|namespace| namespace.id() == id) {
-            return Ok(Some(namespace));
-        }
-    }
-    Ok(None)
+    Ok((namespace.id(), vec![entrance]))
 }
 
 /// `None` where it cannot be entered.

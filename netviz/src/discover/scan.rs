@@ -1,4 +1,4 @@
-//! One look at everything: nodes, their doors, both ends of each pair.
+//! Reads all nodes, their doors and both ends of each pair.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,51 +8,51 @@ use std::{
 
 use super::{
     Discovered,
-    cache::Memory,
-    classify::{CILIUM_HOST, rank, role},
+    cache::Cache,
+    classify::{rank, role},
     hostname,
     links::{self, Link},
-    namespaces::{self, Place},
-    nodes::{Absent, nodes, open},
+    namespaces::{self, Found},
+    nodes::{Absent, nodes},
     select::Selection,
 };
 use crate::{
-    model::{Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus, Status},
+    model::{CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus, Status},
     sys::{
         netlink::Netlink,
-        netns::{NetNs, NetNsId, try_tour},
+        netns::{Entrance, NetNs, NetNsId, enter, try_tour},
     },
 };
 
 /// Reads everything once.
 ///
 /// # Errors
-/// When a namespace that was asked for by name is not there, or this process may not enter
-/// namespaces. Namespaces that vanish while they are read are no error: they are not there.
+/// When a namespace that was named does not exist, or this process may not enter namespaces.
+/// Namespaces that vanish while they are read are no error.
 pub fn scan(selection: &Selection) -> io::Result<Discovered> {
-    look(selection, Absent::IsAnError, &mut Memory::new()?)
+    rescan(selection, Absent::IsAnError, &mut Cache::new()?)
 }
 
-/// Reads what `memory` has not, or not any more.
-pub(crate) fn look(
+/// Reads what `cache` does not have, or what is stale.
+pub(crate) fn rescan(
     selection: &Selection,
     absent: Absent,
-    memory: &mut Memory,
+    cache: &mut Cache,
 ) -> io::Result<Discovered> {
     let own = NetNs::current()?.id();
-    let nodes = nodes(selection, memory, own, absent)?;
+    let nodes = nodes(selection, cache, own, absent)?;
     let mut scan = Scan {
-        memory,
+        cache,
         own,
         near: HashMap::new(),
         far: HashMap::new(),
         found: Discovered::default(),
     };
-    for (id, paths) in &nodes {
-        scan.node(*id, paths)?;
+    for (id, entrances) in &nodes {
+        scan.node(*id, entrances)?;
     }
     let found = scan.finish(selection);
-    memory.retain(
+    cache.retain(
         |id| found.entrances.contains_key(&id),
         |id| nodes.iter().any(|(node, _)| *node == id),
     );
@@ -60,23 +60,23 @@ pub(crate) fn look(
 }
 
 struct Scan<'a> {
-    memory: &'a mut Memory,
+    cache: &'a mut Cache,
     own: NetNsId,
-    /// The present node's interfaces, …
+    /// Interfaces of the node that is being read ...
     near: HashMap<u32, Link>,
-    /// … and the namespaces at the far ends of its pairs.
+    /// ... and the namespaces at the far ends of its pairs, by the node's ids.
     far: HashMap<i32, NetNsId>,
     found: Discovered,
 }
 
 impl Scan<'_> {
-    fn node(&mut self, id: NetNsId, paths: &[PathBuf]) -> io::Result<()> {
-        let Some(namespace) = open(paths, id)? else {
+    fn node(&mut self, id: NetNsId, entrances: &[Entrance]) -> io::Result<()> {
+        let Some(namespace) = enter(entrances, id)? else {
             return Ok(());
         };
-        if self.memory.is_stale(id) {
+        if self.cache.is_stale(id) {
             let mut netlink = Netlink::open_in(&namespace).map_err(|error| {
-                // Without a thread nobody was let in or kept out, and the remedy is another one.
+                // There was no thread: not a matter of permissions.
                 if error.kind() == io::ErrorKind::WouldBlock {
                     return error;
                 }
@@ -85,18 +85,18 @@ impl Scan<'_> {
                 );
                 io::Error::new(error.kind(), message)
             })?;
-            self.memory.keep(id, links::read(&mut netlink)?, None);
+            self.cache.insert(id, links::read(&mut netlink)?, None);
         }
         let mut links: Vec<Link> = self
-            .memory
-            .room(id)
+            .cache
+            .get(id)
             .into_iter()
-            .flat_map(|room| room.links.values().cloned())
+            .flat_map(|entry| entry.links.values().cloned())
             .collect();
-        let place = self.memory.places.get(&id).cloned().unwrap_or_default();
+        let found = self.cache.namespaces.get(&id).cloned().unwrap_or_default();
         let node = self.found.cluster.nodes.len();
         let cilium = links.iter().any(|link| link.name == CILIUM_HOST);
-        let name = self.node_name(id, &place);
+        let name = self.node_name(id, &found);
         let addresses = links
             .iter()
             .filter(|link| role(link) == Role::Uplink)
@@ -109,9 +109,9 @@ impl Scan<'_> {
             addresses,
             ..Node::default()
         });
-        self.found.roots.insert(id, roots(id == self.own, &place));
-        self.found.entrances.insert(id, paths.to_vec());
-        self.find_far(&namespace, &links, &place)?;
+        self.found.roots.insert(id, roots(id == self.own, &found));
+        self.found.entrances.insert(id, entrances.to_vec());
+        self.find_far(&namespace, &links, &found)?;
         let by_index = links.iter().map(|link| (link.index, link.clone()));
         self.near = by_index.collect();
         links.sort_by_key(|link| (rank(role(link)), link.index));
@@ -124,68 +124,67 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn node_name(&self, id: NetNsId, place: &Place) -> String {
+    fn node_name(&self, id: NetNsId, found: &Found) -> String {
         if id == self.own {
             return hostname::own_hostname();
         }
         let own_uts = namespaces::namespace("/proc/self/ns/uts").ok();
-        hostname::hostname(place, own_uts.as_slice())
-            .or_else(|| place.file_name())
+        hostname::hostname(found, own_uts.as_slice())
+            .or_else(|| found.file_name())
             .unwrap_or_else(|| id.to_string())
     }
 
-    /// The namespaces that the node's pairs lead to, by the id under which the node knows them, and
-    /// what is in them.
-    fn find_far(&mut self, node: &NetNs, links: &[Link], node_place: &Place) -> io::Result<()> {
+    /// Finds and reads the namespaces at the far ends of the node's pairs.
+    fn find_far(&mut self, node: &NetNs, links: &[Link], node_found: &Found) -> io::Result<()> {
         let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
         let shared: Vec<u64> = [
             namespaces::namespace("/proc/self/ns/uts").ok(),
             namespaces::namespace("/proc/1/ns/uts").ok(),
-            hostname::uts(node_place),
+            hostname::uts(node_found),
         ]
         .into_iter()
         .flatten()
         .collect();
-        self.memory.resolve(node, &wanted)?;
+        self.cache.resolve(node, &wanted)?;
         self.far = self.known(node, &wanted);
-        self.spoil_strangers(links);
+        self.recheck_far_ends(links);
         let ids: Vec<NetNsId> = self.far.values().copied().collect();
-        if ids.iter().any(|id| self.memory.is_stale(*id)) {
-            try_tour(|tour| self.memory.read(tour, &ids, &shared))??;
+        if ids.iter().any(|id| self.cache.is_stale(*id)) {
+            try_tour(|tour| self.cache.read(tour, &ids, &shared))??;
         }
-        // The way in was another one before: a process of the pod has ended, or all of it.
-        if ids.iter().any(|id| self.memory.room(*id).is_none()) && !self.memory.is_indexed() {
-            self.memory.index()?;
-            self.memory.resolve(node, &wanted)?;
+        // An entrance has changed: a process of the pod has ended, or the whole pod.
+        if ids.iter().any(|id| self.cache.get(*id).is_none()) && !self.cache.is_indexed() {
+            self.cache.index()?;
+            self.cache.resolve(node, &wanted)?;
             self.far = self.known(node, &wanted);
             let ids: Vec<NetNsId> = self.far.values().copied().collect();
-            try_tour(|tour| self.memory.read(tour, &ids, &shared))??;
+            try_tour(|tour| self.cache.read(tour, &ids, &shared))??;
         }
-        let memory = &*self.memory;
-        self.far.retain(|_, id| memory.room(*id).is_some());
+        let cache = &*self.cache;
+        self.far.retain(|_, id| cache.get(*id).is_some());
         for id in self.far.values() {
-            if let Some(place) = self.memory.places.get(id) {
-                self.found.entrances.insert(*id, place.paths());
+            if let Some(found) = self.cache.namespaces.get(id) {
+                self.found.entrances.insert(*id, found.entrances());
             }
         }
         Ok(())
     }
 
     fn known(&self, node: &NetNs, wanted: &HashSet<i32>) -> HashMap<i32, NetNsId> {
-        let known = |nsid: &i32| Some((*nsid, self.memory.id(node.id(), *nsid)?));
+        let known = |nsid: &i32| Some((*nsid, self.cache.by_nsid(node.id(), *nsid)?));
         wanted.iter().filter_map(known).collect()
     }
 
-    /// What is remembered of a far end and does not name the near one is read again.
-    fn spoil_strangers(&mut self, links: &[Link]) {
+    /// Marks far ends as stale that do not name the near end as their peer.
+    fn recheck_far_ends(&mut self, links: &[Link]) {
         for link in links {
             let far = link.link_nsid.and_then(|nsid| self.far.get(&nsid).copied());
             let Some((id, index)) = far.zip(link.link) else {
                 continue;
             };
-            let there = self.memory.room(id).and_then(|room| room.links.get(&index));
-            if !there.is_some_and(|there| names_back(there, link)) {
-                self.memory.spoil(id);
+            let peer = self.cache.get(id).and_then(|entry| entry.links.get(&index));
+            if !peer.is_some_and(|peer| names_back(peer, link)) {
+                self.cache.mark_stale(id);
             }
         }
     }
@@ -232,22 +231,22 @@ impl Scan<'_> {
         }
     }
 
-    /// The other end in a namespace of its own: confirmed from within, or marked as unseen.
+    /// The other end in another namespace: confirmed from within, or marked as unreachable.
     fn outer_pair(&mut self, mut near: Door, near_link: &Link, nsid: i32, far_index: u32) {
         let (side, pods) = match near.role {
             Role::Uplink => (Side::Host, false),
             Role::Health => (Side::Pod, false),
             _ => (Side::Pod, true),
         };
-        let space = self.far.get(&nsid);
-        let space = space.and_then(|id| Some((*id, self.memory.room(*id)?)));
-        let confirmed = space.and_then(|(id, room)| {
-            let link = room.links.get(&far_index)?;
+        let far = self.far.get(&nsid);
+        let far = far.and_then(|id| Some((*id, self.cache.get(*id)?)));
+        let confirmed = far.and_then(|(id, entry)| {
+            let link = entry.links.get(&far_index)?;
             names_back(link, near_link).then(|| (id, link.clone()))
         });
-        let pod = space
+        let pod = far
             .filter(|_| pods)
-            .and_then(|(_, room)| room.name.clone());
+            .and_then(|(_, entry)| entry.name.clone());
         near.pod.clone_from(&pod);
         let mut far_door = match &confirmed {
             Some((id, link)) => door(
@@ -265,7 +264,7 @@ impl Scan<'_> {
                         .known()
                         .map_or(near.id.netns, |node| Netns::Unreached { node, nsid }),
                     ifindex: far_index,
-                    incarnation: 0,
+                    generation: 0,
                 };
                 let link = Link {
                     kind: near.kind.clone(),
@@ -307,11 +306,11 @@ impl Scan<'_> {
             taken
         });
         found.cluster.partial = partial;
-        // Two nodes may be plugged into one another, or share a far namespace: each door once.
+        // Two nodes may be connected, or share a far namespace: keep each door once.
         let mut seen = HashSet::new();
         found.cluster.doors.retain(|door| seen.insert(door.id));
         found.cluster.notes = notes(&found.cluster);
-        found.cluster.notes.extend(self.memory.left_out.clone());
+        found.cluster.notes.extend(self.cache.left_out.clone());
         found.cluster.sources = vec![SourceStatus {
             source: Source::Kernel,
             node: None,
@@ -321,10 +320,10 @@ impl Scan<'_> {
     }
 }
 
-/// Where the files of a node can be read. Its first process has the node's own root as a rule; a
+/// Where the files of a node can be read. Its oldest process usually has the node's own root; a
 /// netviz in a container of the node's namespace does not.
-fn roots(own: bool, place: &Place) -> Vec<PathBuf> {
-    let process = place
+fn roots(own: bool, found: &Found) -> Vec<PathBuf> {
+    let process = found
         .process
         .map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
     process
@@ -349,7 +348,7 @@ fn notes(cluster: &Cluster) -> Vec<String> {
     )]
 }
 
-/// Whether a pair's far end says of itself that the near one is its other end.
+/// Whether the far end of a pair names the near end as its peer.
 fn names_back(far: &Link, near: &Link) -> bool {
     far.link == Some(near.index) && far.kind == near.kind
 }

@@ -15,10 +15,13 @@ use super::{
     echo::Echo,
     logs::Pump,
     options::Options,
-    pause::{Alive, Pause},
     plan::{Node, Place, Plan, Pod, PodKind},
 };
-use crate::sys::{netlink::Netlink, netns::NetNs};
+use crate::sys::{
+    netlink::Netlink,
+    netns::NetNs,
+    pause::{Alive, Pause},
+};
 
 mod build;
 mod pods;

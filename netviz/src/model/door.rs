@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::{id::DoorId, source::Source};
 
+/// The device whose presence makes a namespace a node.
+pub const CILIUM_HOST: &str = "cilium_host";
+
 /// On which side of a veth pair a door is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,

@@ -61,8 +61,8 @@ pub struct DoorId {
     pub netns: Netns,
     /// Interface index in that namespace.
     pub ifindex: u32,
-    /// How many interfaces had this index there before: the kernel gives indexes away again.
-    pub incarnation: u32,
+    /// How many interfaces had this index there before: the kernel reuses indexes.
+    pub generation: u32,
 }
 
 impl DoorId {
@@ -72,7 +72,7 @@ impl DoorId {
         Self {
             netns: Netns::Known(netns),
             ifindex,
-            incarnation: 0,
+            generation: 0,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     discover::Discovered,
     model::{PodFact, Report, Source, Status, plain},
-    sys::netns::NetNsId,
+    sys::netns::{Entrance, NetNsId},
 };
 
 /// Where libcni keeps it.
@@ -204,6 +204,7 @@ impl Cache {
 /// A namespace with a name and nobody in it: its pod was killed, or its record was lost.
 fn orphaned(pod: &PodFact, found: &Discovered) -> Option<String> {
     let entrances = found.entrances.get(&pod.netns?)?;
-    let inhabited = entrances.iter().any(|path| path.starts_with("/proc"));
+    let process = |entrance: &Entrance| matches!(entrance, Entrance::Process(_));
+    let inhabited = entrances.iter().any(process);
     (!inhabited).then(|| "no process is left in it".into())
 }

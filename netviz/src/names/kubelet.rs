@@ -24,7 +24,7 @@ use crate::{
     discover::{Discovered, namespaces::namespace},
     model::{PodFact, Report, Role, Side, Source, Status},
     sys::{
-        netns::NetNsId,
+        netns::{Entrance, NetNsId},
         rooted_fs::{Root, Stamp},
     },
 };
@@ -75,19 +75,21 @@ fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
     spaces.sort();
     spaces.dedup();
     let living = spaces.into_iter().filter_map(|netns| {
-        let paths = found.entrances.get(&netns)?;
-        let uid = paths.iter().find_map(|path| uid(path, netns))?;
+        let entrances = found.entrances.get(&netns)?;
+        let uid = entrances.iter().find_map(|entrance| uid(entrance, netns))?;
         Some((netns, uid))
     });
     living.collect()
 }
 
-/// Of the process by which `entrance` leads into `netns`.
-fn uid(entrance: &Path, netns: NetNsId) -> Option<String> {
-    let process = entrance.to_str()?.strip_suffix("/ns/net")?;
-    let process = process.strip_prefix("/proc/").map(|_| process)?;
-    let uid = uid_of(process)?;
-    // Another process may have the number by now.
+/// The pod of the process by which `entrance` leads into `netns`.
+fn uid(entrance: &Entrance, netns: NetNsId) -> Option<String> {
+    let Entrance::Process(pid) = entrance else {
+        return None;
+    };
+    let process = format!("/proc/{pid}");
+    let uid = uid_of(&process)?;
+    // Another process may have this id by now.
     let same = namespace(&format!("{process}/ns/net")).ok()? == netns.0;
     same.then_some(uid)
 }

@@ -24,10 +24,13 @@ use super::netns::NetNs;
 
 mod build;
 mod lossy;
+pub mod notifications;
 
 pub use build::{Mac, NewLink, NewRoute};
 pub use lossy::{attributes, escaped};
 
+/// Size of `nlmsghdr`.
+const HEADER: usize = 16;
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
 
@@ -181,6 +184,17 @@ impl AsFd for Netlink {
     }
 }
 
+/// Takes the next message off a datagram, header included; `None` at its end, or where the rest is
+/// malformed.
+fn message<'a>(datagram: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?) as usize;
+    let message = datagram.get(..length).filter(|one| one.len() >= HEADER)?;
+    *datagram = datagram
+        .get(length.next_multiple_of(4)..)
+        .unwrap_or_default();
+    Some(message)
+}
+
 #[derive(Default)]
 struct Answers {
     messages: Vec<RouteNetlinkMessage>,
@@ -191,13 +205,7 @@ impl Answers {
     /// Adds one datagram; true when it was the last one. `many`: the end is told by DONE or ACK.
     fn take(&mut self, datagram: &[u8], sequence: u32, many: bool) -> io::Result<bool> {
         let mut rest = datagram;
-        while rest.len() >= 16 {
-            let length = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
-            if length < 16 || length > rest.len() {
-                break;
-            }
-            let (one, _) = rest.split_at(length);
-            rest = &rest[length.next_multiple_of(4).min(rest.len())..];
+        while let Some(one) = message(&mut rest) {
             let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
                 Ok(message) => message,
                 // A name need not be UTF-8, and one message in a form that the library does not know

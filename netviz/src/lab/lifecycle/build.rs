@@ -7,14 +7,9 @@ use aya::EbpfLoader;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Lab, wait_until};
-use crate::lab::{
-    datapath::Datapath,
-    echo::Echo,
-    files::Files,
-    pause::{self, Kind, Starting},
-    plan::Pod,
-    sysctl::Role,
-    wiring,
+use crate::{
+    lab::{datapath::Datapath, echo::Echo, files::Files, plan::Pod, sysctl::Role, wiring},
+    sys::pause::{self, Kind, Starting},
 };
 
 impl Lab {

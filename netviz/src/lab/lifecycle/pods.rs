@@ -4,7 +4,10 @@ use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, umount2};
 
 use super::Lab;
-use crate::lab::{files::Files, pause, plan::Pod};
+use crate::{
+    lab::{files::Files, plan::Pod},
+    sys::pause,
+};
 
 impl Lab {
     /// Starts one more pod, as a CNI ADD does.

@@ -4,7 +4,8 @@
 //! Such a message is written again with what netviz needs of it alone, and a name as
 //! [`escaped`] gives it.
 
-const HEADER: usize = 16;
+use super::HEADER;
+
 const NEW_LINK: u16 = libc::RTM_NEWLINK;
 const DELETED_LINK: u16 = libc::RTM_DELLINK;
 const NEW_ADDRESS: u16 = libc::RTM_NEWADDR;

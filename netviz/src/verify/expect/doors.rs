@@ -8,7 +8,7 @@ use crate::{
     verify::route::Place,
 };
 
-pub(in crate::verify) const CILIUM_HOST: &str = "cilium_host";
+pub(in crate::verify) use crate::model::CILIUM_HOST;
 pub(in crate::verify) const CILIUM_NET: &str = "cilium_net";
 
 /// A pod's two doors, as far as they are here.

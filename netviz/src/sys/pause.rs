@@ -18,19 +18,19 @@ use nix::{
     unistd::{ForkResult, Pid, chroot, fchdir, fork},
 };
 
-use crate::sys::{netns::NetNs, threads};
+use super::{netns::NetNs, threads};
 
 mod child;
 
 /// Held by the owner alone: when it closes, by whatever end of the owner, every pause process ends.
 #[derive(Debug)]
-pub(super) struct Alive {
+pub(crate) struct Alive {
     read: OwnedFd,
     _write: OwnedFd,
 }
 
 impl Alive {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (read, write) = pipe()?;
         Ok(Self {
             read,
@@ -41,7 +41,7 @@ impl Alive {
 
 /// What a pause process is to be; everything that it needs is prepared before the fork.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A network namespace, no more: the wire between the nodes.
     Wire,
     /// A node: a mount namespace with an empty `/run` and `/var`, a hostname.
@@ -63,26 +63,26 @@ pub(super) enum Kind {
 /// A mount namespace, and the root directory in it: to enter the one alone leads to the machine's
 /// root, which is not the owner's where that was started in a chroot.
 #[derive(Debug)]
-pub(super) struct Mounts {
+pub(crate) struct Mounts {
     namespace: File,
     root: File,
 }
 
 /// A running pause process.
 #[derive(Debug)]
-pub(super) struct Pause {
+pub(crate) struct Pause {
     pid: Pid,
 }
 
 /// A pause process that has not said yet that it is ready.
 #[derive(Debug)]
-pub(super) struct Starting {
+pub(crate) struct Starting {
     pause: Pause,
     ready: File,
 }
 
 /// Forks a pause process.
-pub(super) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
+pub(crate) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
     let (ready, report) = pipe().context("making a pipe for a pause process")?;
     // SAFETY: the child makes system calls alone, no allocation and no lock, and never returns.
     match unsafe { fork() }.context("forking a pause process: is there a limit on processes?")? {
@@ -96,7 +96,7 @@ pub(super) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
 
 impl Starting {
     /// Waits until its namespaces are as they should be.
-    pub(super) fn ready(self) -> Result<Pause> {
+    pub(crate) fn ready(self) -> Result<Pause> {
         use std::io::Read as _;
         let mut report = [0; 5];
         let mut ready = &self.ready;
@@ -120,16 +120,16 @@ impl Starting {
 }
 
 impl Pause {
-    pub(super) fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.pid.as_raw()
     }
 
-    pub(super) fn netns(&self) -> io::Result<NetNs> {
+    pub(crate) fn netns(&self) -> io::Result<NetNs> {
         NetNs::of_process(self.pid())
     }
 
     /// Its mounts.
-    pub(super) fn mounts(&self) -> io::Result<Mounts> {
+    pub(crate) fn mounts(&self) -> io::Result<Mounts> {
         Ok(Mounts {
             namespace: File::open(format!("/proc/{}/ns/mnt", self.pid))?,
             root: File::open(format!("/proc/{}/root", self.pid))?,
@@ -137,20 +137,20 @@ impl Pause {
     }
 
     /// Ends the process and waits until it has.
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         // Our own child, which nobody else waits for: its id cannot be another process's.
         kill(self.pid, Signal::SIGKILL).ok();
         self.wait();
     }
 
     /// Waits until the process has ended by itself.
-    pub(super) fn wait(self) {
+    pub(crate) fn wait(self) {
         while waitpid(self.pid, None) == Err(Errno::EINTR) {}
     }
 }
 
 /// Runs `work` on a thread that stands in another mount namespace and ends with it.
-pub(super) fn in_mounts<T: Send>(
+pub(crate) fn in_mounts<T: Send>(
     mounts: &Mounts,
     work: impl FnOnce() -> io::Result<T> + Send,
 ) -> io::Result<T> {
