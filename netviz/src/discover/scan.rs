@@ -17,7 +17,10 @@ use super::{
     select::Selection,
 };
 use crate::{
-    model::{CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus, Status},
+    model::{
+        CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus,
+        Status,
+    },
     sys::{
         netlink::Netlink,
         netns::{Entrance, NetNs, NetNsId, enter, try_tour},
