@@ -8,11 +8,11 @@ mod door;
 mod id;
 mod names;
 mod pair;
-mod safe;
 mod sample;
 mod service;
 mod snapshot;
 mod source;
+mod untrusted;
 
 pub use cluster::{Cluster, Node};
 pub use datapath::{
@@ -25,8 +25,6 @@ pub use names::{
     Disagreement, Lookup, NodeFact, Pod, PodFact, Report, is_link_local, plain, qualified,
 };
 pub use pair::Pair;
-pub(crate) use safe::is_harmless;
-pub use safe::safe;
 pub use sample::{AttachState, Chain, Counts, Direction, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
 pub(crate) use snapshot::GAP;
@@ -34,3 +32,5 @@ pub use snapshot::{
     DoorState, PENDING, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
 pub use source::{Source, SourceStatus, Status};
+pub(crate) use untrusted::is_harmless;
+pub use untrusted::{Untrusted, safe};

@@ -193,7 +193,7 @@ impl Context {
         let found = self.found.borrow_and_update();
         let site = |node: &crate::model::Node| Site {
             netns: node.netns,
-            name: node.name.clone(),
+            name: node.name.raw().to_owned(),
             roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
         };
         found.cluster.nodes.iter().map(site).collect()

@@ -151,7 +151,7 @@ pub(crate) fn chain(
     else {
         return Ok(None);
     };
-    let names = |filters: &[Filter]| filters.iter().map(|filter| filter.name.clone()).collect();
+    let names = |filters: &[Filter]| filters.iter().map(|it| it.name.clone().into()).collect();
     Ok(Some(Chain {
         ahead: names(&filters[..place]),
         behind: names(&filters[place + 1..]),

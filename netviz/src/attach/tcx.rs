@@ -50,14 +50,15 @@ impl Others {
             return Ok(None);
         };
         let others = ids.iter().filter(|id| **id != own);
-        let names: io::Result<Vec<_>> = others.map(|id| self.name(*id)).collect();
-        let mut ahead = names?;
+        let names = others.map(|id| Ok(self.name(*id)?.into()));
+        let mut ahead = names.collect::<io::Result<Vec<_>>>()?;
         let mut behind = ahead.split_off(place);
         if let Some((_, [ingress, egress])) = &self.filters {
-            behind.extend_from_slice(match direction {
+            let filters = match direction {
                 Direction::Ingress => ingress,
                 Direction::Egress => egress,
-            });
+            };
+            behind.extend(filters.iter().map(Into::into));
         }
         Ok(Some(Chain { ahead, behind }))
     }

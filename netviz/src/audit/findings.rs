@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::model::{AuditedDoor, Chains};
 use crate::{
-    model::{Direction, DoorId, SourceStatus},
+    model::{Direction, DoorId, SourceStatus, Untrusted},
     sys::netns::NetNsId,
 };
 
@@ -49,13 +49,13 @@ pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
     /// Name of the node.
-    pub node: String,
+    pub node: Untrusted,
     /// Pod that the door leads to.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
-    pub namespace: Option<String>,
+    pub namespace: Option<Untrusted>,
     /// The door's interface.
-    pub interface: String,
+    pub interface: Untrusted,
     /// Its index, in its own network namespace.
     pub ifindex: u32,
     /// Inode of its network namespace.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{Direction, Door, DoorId, Node, Role, Side},
+    model::{Direction, Door, DoorId, Node, Role, Side, Untrusted},
     sys::netns::NetNsId,
 };
 
@@ -68,7 +68,7 @@ pub struct Process {
     /// Its id, as seen from here.
     pub pid: u32,
     /// Its name.
-    pub command: String,
+    pub command: Untrusted,
 }
 
 /// Where a filter stands in clsact.
@@ -97,7 +97,7 @@ pub struct Attached {
     pub program_id: Option<u32>,
     /// Its name. The kernel keeps 15 bytes; the rest is from the program's type information, where
     /// it has some.
-    pub name: String,
+    pub name: Untrusted,
     /// Hash over its instructions, 16 hexadecimal digits.
     pub tag: Option<String>,
     /// When it was loaded, UTC.
@@ -113,7 +113,7 @@ pub struct Attached {
     /// Processes that hold the program or its link.
     pub held_by: Vec<Process>,
     /// Paths on the node at which the program or its link is pinned.
-    pub pinned_at: Vec<String>,
+    pub pinned_at: Vec<Untrusted>,
     /// A filter of a netviz that does not run any more.
     pub left_over: bool,
 }
@@ -179,7 +179,7 @@ pub struct AuditedDoor {
     #[serde(skip)]
     pub id: DoorId,
     /// Name of its node.
-    pub node: String,
+    pub node: Untrusted,
     /// Whether that node has Cilium's devices; not in the JSON form.
     #[serde(skip)]
     pub cilium: bool,
@@ -188,11 +188,11 @@ pub struct AuditedDoor {
     /// What it is for.
     pub role: Role,
     /// Pod that it leads to.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
-    pub namespace: Option<String>,
+    pub namespace: Option<Untrusted>,
     /// Interface name, `null` where its namespace cannot be entered.
-    pub interface: Option<String>,
+    pub interface: Option<Untrusted>,
     /// Its index, in its own network namespace.
     pub ifindex: u32,
     /// Inode of its network namespace.
@@ -217,9 +217,9 @@ impl AuditedDoor {
             cilium: node.cilium,
             side: door.side,
             role: door.role,
-            pod: door.pod.clone(),
-            namespace: door.namespace.clone(),
-            interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
+            pod: door.pod.as_ref().map(Into::into),
+            namespace: door.namespace.as_ref().map(Into::into),
+            interface: (!door.interface.is_empty()).then(|| (&door.interface).into()),
             ifindex: door.id.ifindex,
             netns: door.id.netns.known(),
             kind: door.kind.clone(),
@@ -229,10 +229,21 @@ impl AuditedDoor {
         }
     }
 
+    /// `namespace/name` of the pod that it leads to.
+    #[must_use]
+    pub fn pod_label(&self) -> Option<Untrusted> {
+        Some(self.pod.as_ref()?.within(self.namespace.as_ref()))
+    }
+
+    /// Whether its interface has this name.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.interface.as_ref().is_some_and(|own| *own == *name)
+    }
+
     /// The name to show: the interface's, or its index where the name is not known.
     #[must_use]
-    pub fn label(&self) -> String {
-        let index = || format!("if{}", self.ifindex);
+    pub fn label(&self) -> Untrusted {
+        let index = || format!("if{}", self.ifindex).into();
         self.interface.clone().unwrap_or_else(index)
     }
 }

@@ -111,8 +111,8 @@ fn key(
 ) {
     (
         Reverse(it.severity),
-        &it.node,
-        it.interface.as_str(),
+        it.node.raw(),
+        it.interface.raw(),
         it.ifindex,
         it.door,
         it.direction,

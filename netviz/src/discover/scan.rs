@@ -106,7 +106,7 @@ impl Scan<'_> {
             .flat_map(|link| link.addresses.clone())
             .collect();
         self.found.cluster.nodes.push(Node {
-            name,
+            name: name.into(),
             netns: id,
             cilium,
             addresses,
@@ -340,7 +340,7 @@ fn notes(cluster: &Cluster) -> Vec<String> {
         .nodes
         .iter()
         .filter(|node| !node.cilium)
-        .map(|node| node.name.as_str())
+        .map(|node| node.name.to_string())
         .collect();
     if without.is_empty() {
         return Vec::new();

@@ -9,7 +9,7 @@ use crate::{
     model::{
         AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState, GAP,
         NetNsId, PENDING, Pair, PairDirection, PairView, Programs, Rates, Role, SCHEMA, Sample,
-        Side, Snapshot, State, Traffic,
+        Side, Snapshot, State, Traffic, Untrusted,
     },
 };
 
@@ -74,7 +74,7 @@ impl View<'_> {
                 .cluster
                 .nodes
                 .get(door.node)
-                .map_or_else(String::new, |n| n.name.clone()),
+                .map_or_else(Untrusted::default, |n| n.name.clone()),
             node_netns: self
                 .cluster
                 .nodes
@@ -82,13 +82,16 @@ impl View<'_> {
                 .map_or_else(NetNsId::default, |n| n.netns),
             side: door.side,
             role: door.role,
-            pod: door.pod.clone(),
-            namespace: door.namespace.clone(),
+            pod: door.pod.as_ref().map(Into::into),
+            namespace: door.namespace.as_ref().map(Into::into),
             named_by: door.named_by,
-            interface: Some(door.interface.clone()).filter(|name| !name.is_empty()),
+            interface: interface(door),
             ifindex: door.id.ifindex,
             peer_ifindex: door.peer.as_ref().map(|peer| peer.id.ifindex),
-            peer_interface: door.peer.as_ref().and_then(|peer| peer.interface.clone()),
+            peer_interface: door
+                .peer
+                .as_ref()
+                .and_then(|peer| Some(peer.interface.as_ref()?.into())),
             netns: door.id.netns.known(),
             kind: door.kind.clone(),
             addresses: door.addresses.clone(),
@@ -185,7 +188,9 @@ impl View<'_> {
         Some(PairView {
             ends: [first.0.id, second.0.id],
             node: self.cluster.nodes.get(first.0.node)?.name.clone(),
-            pod: first.0.pod.clone().or_else(|| second.0.pod.clone()),
+            pod: [first.0, second.0]
+                .into_iter()
+                .find_map(|door| Some(door.pod.as_ref()?.into())),
             directions: [self.direction(first, second), self.direction(second, first)],
         })
     }
@@ -205,8 +210,8 @@ impl View<'_> {
             (missing, _) => Some(missing_reason(missing, &to.label(), chain)),
         });
         PairDirection {
-            from: Some(from.interface.clone()).filter(|name| !name.is_empty()),
-            to: Some(to.interface.clone()).filter(|name| !name.is_empty()),
+            from: interface(from),
+            to: interface(to),
             out: segments(leaving, Direction::Egress),
             into: segments(entering, Direction::Ingress),
             missing: flow.map(|flow| flow.missing),
@@ -214,6 +219,10 @@ impl View<'_> {
             reason,
         }
     }
+}
+
+fn interface(door: &Door) -> Option<Untrusted> {
+    (!door.interface.is_empty()).then(|| (&door.interface).into())
 }
 
 fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rates> {
@@ -257,6 +266,7 @@ fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
             "▲ {missing} lost before {to}: no program stands behind this hook, so its queue was full or the device down"
         ),
         Some(names) => {
+            let names: Vec<_> = names.iter().map(Untrusted::raw).collect();
             let names = names.join(", ");
             format!("▲ {missing} not at {to}: {names} behind this hook redirected or ended them")
         }

@@ -12,13 +12,14 @@ use super::{
     pair::Pair,
     service::Service,
     source::SourceStatus,
+    untrusted::Untrusted,
 };
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Node {
     /// Hostname, or the best that can be said.
-    pub name: String,
+    pub name: Untrusted,
     /// Its namespace.
     pub netns: NetNsId,
     /// Whether it holds `cilium_host`.

@@ -12,6 +12,7 @@ use super::{
     id::NetNsId,
     service::Service,
     source::{Source, Status},
+    untrusted::Untrusted,
 };
 
 /// What one source says at one moment.
@@ -145,34 +146,42 @@ pub struct NodeFact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Pod {
     /// Name of its node, as in [`super::cluster::Node::name`].
-    pub node: String,
+    pub node: Untrusted,
     /// Kubernetes namespace.
-    pub namespace: Option<String>,
+    pub namespace: Option<Untrusted>,
     /// Name.
-    pub name: String,
+    pub name: Untrusted,
     /// Its network namespace.
     pub netns: Option<NetNsId>,
     /// Its addresses.
     pub addresses: Vec<String>,
     /// Names of its containers.
-    pub containers: Vec<String>,
+    pub containers: Vec<Untrusted>,
     /// Cilium's endpoint id.
     pub endpoint: Option<u16>,
     /// Cilium's security identity.
     pub identity: Option<u32>,
     /// Labels, `key=value`.
-    pub labels: Vec<String>,
+    pub labels: Vec<Untrusted>,
     /// What is not as it should be with it.
-    pub condition: Option<String>,
+    pub condition: Option<Untrusted>,
     /// Who says so, the one that is believed first.
     pub sources: Vec<Source>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn label(&self) -> Untrusted {
+        self.name.within(self.namespace.as_ref())
+    }
 }
 
 /// Two sources do not agree: often what a person at night is looking for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct Disagreement {
     /// Name of the node.
-    pub node: String,
+    pub node: Untrusted,
     /// What it is about: a pod, an interface.
     pub about: String,
     /// Both sides in one sentence.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::id::DoorId;
+use super::{id::DoorId, untrusted::Untrusted};
 
 /// One of the two hooks of a door.
 #[derive(
@@ -77,9 +77,9 @@ impl std::ops::Add for Counts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Chain {
     /// Names of those that run before netviz: what they end is never counted.
-    pub ahead: Vec<String>,
+    pub ahead: Vec<Untrusted>,
     /// Names of those that run after it.
-    pub behind: Vec<String>,
+    pub behind: Vec<Untrusted>,
 }
 
 impl Chain {
@@ -87,7 +87,7 @@ impl Chain {
     /// and hides nothing.
     #[must_use]
     pub fn foreign_ahead(&self) -> Vec<&str> {
-        let names = self.ahead.iter().map(String::as_str);
+        let names = self.ahead.iter().map(Untrusted::raw);
         names.filter(|name| !name.starts_with("netviz_")).collect()
     }
 }

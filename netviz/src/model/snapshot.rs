@@ -10,6 +10,7 @@ use super::{
     names::{Disagreement, Pod},
     sample::Chain,
     source::{Source, SourceStatus},
+    untrusted::Untrusted,
 };
 
 /// Name and version of the JSON form.
@@ -75,7 +76,7 @@ pub struct DoorState {
     #[serde(skip)]
     pub id: DoorId,
     /// Name of its node. Two nodes may have one name.
-    pub node: String,
+    pub node: Untrusted,
     /// Inode of its node's network namespace, by which nodes are told apart.
     pub node_netns: NetNsId,
     /// On which side of the wall it is.
@@ -83,19 +84,19 @@ pub struct DoorState {
     /// What it is for.
     pub role: Role,
     /// Pod that it leads to.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
-    pub namespace: Option<String>,
+    pub namespace: Option<Untrusted>,
     /// Who says so.
     pub named_by: Option<Source>,
     /// Interface name, `null` where its namespace cannot be entered.
-    pub interface: Option<String>,
+    pub interface: Option<Untrusted>,
     /// Its own index, in its own network namespace.
     pub ifindex: u32,
     /// Index of the other end, in the other end's namespace.
     pub peer_ifindex: Option<u32>,
     /// Name of the other end.
-    pub peer_interface: Option<String>,
+    pub peer_interface: Option<Untrusted>,
     /// Inode of its network namespace.
     pub netns: Option<NetNsId>,
     /// The kernel's link kind.
@@ -128,6 +129,12 @@ pub struct DoorState {
 }
 
 impl DoorState {
+    /// `namespace/name` of the pod that it leads to.
+    #[must_use]
+    pub fn pod_label(&self) -> Option<Untrusted> {
+        Some(self.pod.as_ref()?.within(self.namespace.as_ref()))
+    }
+
     /// Whether its reason is that it was not counted for a while.
     #[must_use]
     pub fn is_news_of_a_gap(&self) -> bool {
@@ -140,9 +147,9 @@ impl DoorState {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PairDirection {
     /// Interface at which packets go out.
-    pub from: Option<String>,
+    pub from: Option<Untrusted>,
     /// Interface at which they come in.
-    pub to: Option<String>,
+    pub to: Option<Untrusted>,
     /// Segments seen going out.
     pub out: Option<u64>,
     /// Segments seen coming in.
@@ -163,9 +170,9 @@ pub struct PairView {
     #[serde(skip)]
     pub ends: [DoorId; 2],
     /// Name of its node.
-    pub node: String,
+    pub node: Untrusted,
     /// Pod that it leads to.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// Both directions.
     pub directions: [PairDirection; 2],
 }

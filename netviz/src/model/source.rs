@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::untrusted::Untrusted;
+
 /// A source of names. Where two differ, the earlier one is believed: the nearer to the node.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -76,7 +78,7 @@ pub struct SourceStatus {
     /// Which source.
     pub source: Source,
     /// Name of the node where it was read; `None`: for all nodes at once.
-    pub node: Option<String>,
+    pub node: Option<Untrusted>,
     /// Whether it answered.
     pub status: Status,
 }

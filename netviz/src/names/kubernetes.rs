@@ -185,7 +185,7 @@ fn places(found: &Discovered) -> Vec<Place> {
     let place = |node: &crate::model::Node| {
         let addresses = node.addresses.iter();
         Place {
-            name: node.name.clone(),
+            name: node.name.raw().to_owned(),
             addresses: addresses.filter_map(|text| plain(text)).collect(),
             roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
         }

@@ -15,7 +15,8 @@ use claims::{Claim, claims};
 use pod_doors::{Room, Rooms};
 
 use crate::model::{
-    Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Service, Source, SourceStatus, plain,
+    Cluster, Node, NodeFact, Pod, PodFact, Report, Role, Service, Source, SourceStatus, Untrusted,
+    plain,
 };
 
 /// Names the doors, pods and nodes of `cluster` by what `reports` say.
@@ -53,7 +54,7 @@ pub fn apply(cluster: &mut Cluster, reports: &[Report]) {
 
 /// Kubernetes' own name for each node, the ranges of its pods, and how it routes.
 fn nodes(cluster: &mut Cluster, reports: &[&Report]) {
-    let names: Vec<String> = cluster.nodes.iter().map(|node| node.name.clone()).collect();
+    let names: Vec<Untrusted> = cluster.nodes.iter().map(|node| node.name.clone()).collect();
     for (index, node) in cluster.nodes.iter_mut().enumerate() {
         node.datapath = reports
             .iter()
@@ -70,15 +71,15 @@ fn nodes(cluster: &mut Cluster, reports: &[&Report]) {
         // The hostname may be shorter or longer. A name that another node has says nothing.
         if let Some(fact) = facts.first()
             && !fact.name.is_empty()
-            && !names.contains(&fact.name)
+            && !names.iter().any(|name| *name == fact.name)
         {
-            node.name.clone_from(&fact.name);
+            node.name = (&fact.name).into();
         }
     }
 }
 
-fn is_node(fact: &NodeFact, name: &str, addresses: &[String]) -> bool {
-    fact.name == name || share(&fact.addresses, addresses)
+fn is_node(fact: &NodeFact, name: &Untrusted, addresses: &[String]) -> bool {
+    *name == fact.name || share(&fact.addresses, addresses)
 }
 
 /// Whether one of a node's addresses, as the kernel's are kept, is one of those that are said.
@@ -125,12 +126,12 @@ fn told(named: &Claim<'_>, claims: &[&Claim<'_>]) -> Pod {
     sources.dedup();
     let longest = |of: fn(&PodFact) -> &Vec<String>| {
         let first = facts().map(of).find(|list| !list.is_empty());
-        first.cloned().unwrap_or_default()
+        first.into_iter().flatten().map(Into::into).collect()
     };
     Pod {
-        node: String::new(),
-        namespace: named.fact.namespace.clone(),
-        name: named.fact.name.clone().unwrap_or_default(),
+        node: Untrusted::default(),
+        namespace: named.fact.namespace.as_ref().map(Into::into),
+        name: named.fact.name.clone().unwrap_or_default().into(),
         netns: named.fact.netns,
         addresses: named
             .fact
@@ -142,7 +143,7 @@ fn told(named: &Claim<'_>, claims: &[&Claim<'_>]) -> Pod {
         endpoint: facts().find_map(|fact| fact.endpoint),
         identity: facts().find_map(|fact| fact.identity.filter(|it| conflicts::known(*it))),
         labels: longest(|fact| &fact.labels),
-        condition: facts().find_map(|fact| fact.condition.clone()),
+        condition: facts().find_map(|fact| Some(fact.condition.as_ref()?.into())),
         sources,
     }
 }

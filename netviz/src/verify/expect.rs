@@ -11,7 +11,7 @@ pub use mode::{Hooks, Modes, candidates};
 pub use unassigned::nobody;
 
 use super::route::{Expectation, Mode, Party, Place, Route};
-use crate::model::{Cluster, Encryption, Role};
+use crate::model::{Cluster, Encryption, Role, Untrusted};
 use doors::{Room, node_of};
 use path_builder::{By, Path};
 
@@ -159,7 +159,7 @@ impl Expected<'_> {
     fn is_far_pod(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
         let mut pods = self.cluster.pods.iter();
-        let here = |name: &str| self.cluster.nodes.iter().any(|node| node.name == name);
+        let here = |name: &Untrusted| self.cluster.nodes.iter().any(|node| node.name == *name);
         pods.any(|pod| {
             let mut addresses = pod.addresses.iter();
             !here(&pod.node) && addresses.any(|text| crate::model::plain(text) == Some(address))

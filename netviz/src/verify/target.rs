@@ -152,7 +152,7 @@ fn place(door: &Door) -> Place {
 }
 
 fn owner_name(cluster: &Cluster, door: &Door) -> String {
-    let node = || cluster.nodes.get(door.node).map(|node| node.name.as_str());
+    let node = || cluster.nodes.get(door.node).map(|node| node.name.raw());
     match door.side {
         Side::Pod => pod_name(door).unwrap_or_else(|| door.label()),
         _ => format!("node/{}", node().unwrap_or_default()),
@@ -166,7 +166,10 @@ pub(crate) fn pod_name(door: &Door) -> Option<String> {
 fn by_node(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party> {
     let nodes = &cluster.nodes;
     let Some(node) = nodes.iter().position(|node| node.name == name) else {
-        let names: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
+        let names: Vec<_> = nodes
+            .iter()
+            .map(|node| node.name.raw().to_owned())
+            .collect();
         bail!("there is no node {name:?}{}", near(name, &names));
     };
     let uplinks = cluster

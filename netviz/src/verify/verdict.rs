@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{observation::Way, route::ModeSource};
-use crate::model::{Direction, Side};
+use crate::model::{Direction, Side, Untrusted};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.verdict/1";
@@ -51,11 +51,11 @@ pub struct Probes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hop {
     /// Name of its node, where it has one here.
-    pub node: Option<String>,
+    pub node: Option<Untrusted>,
     /// `namespace/name` of the pod.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// As it was asked for, or its best name.
-    pub name: String,
+    pub name: Untrusted,
     /// Address.
     pub address: Option<String>,
 }
@@ -66,20 +66,20 @@ pub struct Tunnel {
     /// Security identity of the sender.
     pub identity: u32,
     /// The other node: its name where it is known, else its address.
-    pub node: Option<String>,
+    pub node: Option<Untrusted>,
 }
 
 /// One door in one direction on the path, in the order in which packets come to it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CrossingRow {
     /// Name of the node.
-    pub node: String,
+    pub node: Untrusted,
     /// `namespace/name` of the pod it leads to.
-    pub pod: Option<String>,
+    pub pod: Option<Untrusted>,
     /// Whether it stands in the pod itself or on its node: both ends of a veth pair name the pod.
     pub side: Side,
     /// Interface name.
-    pub interface: String,
+    pub interface: Untrusted,
     /// Which hook.
     pub direction: Direction,
     /// Whether it is on the expected path.
@@ -102,7 +102,7 @@ pub struct CrossingRow {
     /// Where nothing was sent: all packets of this way here, followed or not.
     pub packets: Option<u64>,
     /// Why nothing can be seen here, or what else there is to say.
-    pub note: Option<String>,
+    pub note: Option<Untrusted>,
 }
 
 /// Where packets ended.
@@ -137,9 +137,9 @@ pub struct DropReason {
     /// Function of the kernel that threw them away; `null` where its symbols cannot be read.
     pub function: Option<String>,
     /// The device that they were at.
-    pub device: Option<String>,
+    pub device: Option<Untrusted>,
     /// The node, or the pod, in whose network namespace that is.
-    pub place: Option<String>,
+    pub place: Option<Untrusted>,
     /// How many of the loss.
     pub packets: u32,
 }

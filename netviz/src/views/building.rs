@@ -16,7 +16,7 @@ use super::{
     table::{self, summary},
     text::{cut_apart, cut_middle, rate, safe},
 };
-use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State};
+use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State, Untrusted};
 use layout::{Building, Hallway, Layout, WayKind, few};
 
 /// A snapshot with its layout, as the drawings need them.
@@ -32,8 +32,8 @@ pub struct Map<'a> {
 /// One veth pair or door, with its ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Hall<'a> {
-    /// What is written above it: not cleaned.
-    pub label: &'a str,
+    /// What is written above it.
+    pub label: &'a Untrusted,
     /// What it is for.
     pub role: Role,
     /// The pod's end, or that of the outside; the only one of a door alone.
@@ -68,7 +68,7 @@ impl<'a> Map<'a> {
     /// `mycluster-worker · 172.18.0.2/16 · pods 10.10.2.0/24 · vxlan, legacy host routing`
     #[must_use]
     pub fn heading(&self, building: &Building) -> String {
-        let mut parts = vec![building.name.clone()];
+        let mut parts = vec![building.name.to_string()];
         let mut nodes = self.snapshot.nodes.iter();
         if let Some(node) = nodes.find(|node| node.netns == building.netns) {
             parts.extend(Some(node.addresses.join(" ")).filter(|text| !text.is_empty()));
@@ -80,7 +80,7 @@ impl<'a> Map<'a> {
     /// The rooms' names in so many columns; two that differ look different.
     fn labels(&self, width: usize) -> HashMap<String, String> {
         let halls = self.layout.buildings.iter().flat_map(Building::halls);
-        let mut names: Vec<_> = halls.map(|hall| safe(&hall.label)).collect();
+        let mut names: Vec<_> = halls.map(|hall| hall.label.to_string()).collect();
         names.sort_unstable();
         names.dedup();
         let cut = cut_apart(&names, width);
@@ -201,10 +201,8 @@ const RESIDENTS: &str = "in the node's own network";
 /// `eth0`, or what can be said.
 #[must_use]
 pub fn name(door: &DoorState) -> String {
-    match &door.interface {
-        Some(name) => safe(name),
-        None => "?".into(),
-    }
+    let name = door.interface.as_ref();
+    name.map_or_else(|| "?".into(), Untrusted::to_string)
 }
 
 /// `▼ 12.0 ▲ 11.8`

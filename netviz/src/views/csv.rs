@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::{Snapshot, Traffic};
+use crate::model::{Snapshot, Traffic, Untrusted};
 
 /// Column names, in the order of the records.
 pub const HEADER: [&str; 19] = [
@@ -42,7 +42,7 @@ pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
             .unwrap_or_default();
         let mut record = vec![
             snapshot.taken_at.clone(),
-            cell(&door.node),
+            cell(door.node.raw()),
             text(door.pod.as_ref()),
             text(door.namespace.as_ref()),
             text(door.interface.as_ref()),
@@ -51,7 +51,9 @@ pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
             number(door.peer_ifindex),
             number(door.netns.map(|netns| netns.0)),
             state.to_owned(),
-            text(door.reason.as_ref()),
+            door.reason
+                .as_ref()
+                .map_or_else(String::new, |reason| cell(reason)),
         ];
         record.extend(traffic(&door.ingress));
         record.extend(traffic(&door.egress));
@@ -79,8 +81,8 @@ fn traffic(traffic: &Traffic) -> [String; 4] {
     ]
 }
 
-fn text(value: Option<&String>) -> String {
-    value.map_or_else(String::new, |value| cell(value))
+fn text(value: Option<&Untrusted>) -> String {
+    value.map_or_else(String::new, |value| cell(value.raw()))
 }
 
 /// How a formula begins, in letters of either width: where wide ones are at home, sheets read them too.

@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-use crate::model::{DoorState, Snapshot, qualified};
+use crate::model::{DoorState, Snapshot};
 
 /// Names, or glob patterns, of what is to be shown; an empty list takes all.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ impl Filter {
     /// [`Unknown`] for the first such name.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), Unknown> {
         check("node", &self.nodes, snapshot, |door| {
-            vec![door.node.clone()]
+            vec![door.node.raw().to_owned()]
         })?;
         check("pod", &self.pods, snapshot, pod_names)?;
         check("device", &self.devices, snapshot, device_names)
@@ -77,7 +77,7 @@ impl Filter {
             return;
         }
         snapshot.doors.retain(|door| {
-            fits(&self.nodes, std::slice::from_ref(&door.node))
+            fits(&self.nodes, &[door.node.raw().to_owned()])
                 && fits(&self.pods, &pod_names(door))
                 && fits(&self.devices, &device_names(door))
         });
@@ -163,21 +163,17 @@ fn pod_names(door: &DoorState) -> Vec<String> {
     let Some(pod) = &door.pod else {
         return Vec::new();
     };
-    let qualified = door
-        .namespace
-        .as_ref()
-        .map(|namespace| qualified(Some(namespace), pod));
+    let qualified = door.pod_label().filter(|_| door.namespace.is_some());
     let addresses = door
         .addresses
         .iter()
         .filter_map(|address| Some(address.split_once('/')?.0.to_owned()));
-    [pod.clone()]
-        .into_iter()
-        .chain(qualified)
-        .chain(addresses)
-        .collect()
+    let names = [Some(pod), qualified.as_ref()].into_iter().flatten();
+    let names = names.map(|name| name.raw().to_owned());
+    names.chain(addresses).collect()
 }
 
 fn device_names(door: &DoorState) -> Vec<String> {
-    door.interface.iter().cloned().collect()
+    let name = door.interface.iter();
+    name.map(|name| name.raw().to_owned()).collect()
 }

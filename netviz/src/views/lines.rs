@@ -37,14 +37,14 @@ fn place(door: &DoorState) -> String {
     let interface = door
         .interface
         .clone()
-        .unwrap_or_else(|| format!("if{}", door.ifindex));
+        .unwrap_or_else(|| format!("if{}", door.ifindex).into());
     // Every pod has an eth0, and the node itself has one as well.
     let whose = match (&door.pod, &door.peer_interface, door.side) {
-        (Some(pod), ..) => format!(" ({})", safe(pod)),
-        (None, Some(peer), Side::Pod) => format!(" (behind {})", safe(peer)),
+        (Some(pod), ..) => format!(" ({pod})"),
+        (None, Some(peer), Side::Pod) => format!(" (behind {peer})"),
         _ => String::new(),
     };
-    format!("{}  {}{whose}", safe(&door.node), safe(&interface))
+    format!("{}  {interface}{whose}", door.node)
 }
 
 fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The sources of names, one line each.
 
-use super::text::safe;
-use crate::model::{Snapshot, Source, SourceStatus, Status};
+use super::text::{list as join, safe};
+use crate::model::{Snapshot, Source, SourceStatus, Status, Untrusted};
 
 /// The most nodes that are listed for one failure.
 const NODES: usize = 3;
@@ -72,20 +72,20 @@ fn merge(statuses: &[SourceStatus], one_node: bool) -> Merged {
 
 /// `no answer in 2 s (worker)`, `connection refused (worker2, worker3)`
 fn failures(statuses: &[SourceStatus], one_node: bool) -> Vec<String> {
-    let mut failures: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut failures: Vec<(&str, Vec<&Untrusted>)> = Vec::new();
     for status in statuses {
         let Status::Failed { reason } = &status.status else {
             continue;
         };
-        let node = status.node.as_deref().filter(|_| !one_node);
+        let node = status.node.as_ref().filter(|_| !one_node);
         match failures.iter_mut().find(|(other, _)| other == reason) {
             Some((_, nodes)) => nodes.extend(node),
             None => failures.push((reason, node.into_iter().collect())),
         }
     }
-    let text = |(reason, nodes): (&str, Vec<&str>)| {
+    let text = |(reason, nodes): (&str, Vec<&Untrusted>)| {
         let named = &nodes[..nodes.len().min(NODES)];
-        match (named.join(", "), nodes.len() - named.len()) {
+        match (join(named, ", "), nodes.len() - named.len()) {
             (names, _) if names.is_empty() => reason.to_owned(),
             (names, 0) => format!("{reason} ({names})"),
             (names, more) => format!("{reason} ({names} and {more} more)"),

@@ -16,7 +16,7 @@ use super::{
     lines::word,
     text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
-use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, qualified};
+use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, Untrusted};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
         let before = place.checked_sub(1).map(|before| &snapshot.doors[before]);
         let mut row = Vec::with_capacity(numbers);
         row.push(pair(before, door, &names_cut[names[place].as_str()]));
-        row.push(safe(&door.interface.clone().unwrap_or_else(|| "?".into())));
+        row.push(interface(door));
         row.push(door.ifindex.to_string());
         row.extend(figures(door, layout));
         let quiet = is_quiet(door);
@@ -265,8 +265,8 @@ fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
 }
 
 pub(super) fn pair_name(door: &DoorState) -> String {
-    match (&door.pod, door.role) {
-        (Some(pod), _) => safe(&qualified(door.namespace.as_deref(), pod)),
+    match (door.pod_label(), door.role) {
+        (Some(pod), _) => pod.to_string(),
         (None, Role::Pod) => "pod".into(),
         (None, Role::Health) => "lxc_health".into(),
         (None, Role::CiliumHost) => "cilium_net ═ cilium_host".into(),
@@ -362,8 +362,12 @@ fn is_telling(door: &DoorState) -> bool {
 }
 
 pub(super) fn place_of(door: &DoorState) -> String {
-    let interface = door.interface.as_deref().unwrap_or("?");
-    format!("{} {}", safe(interface), door.ifindex)
+    format!("{} {}", interface(door), door.ifindex)
+}
+
+fn interface(door: &DoorState) -> String {
+    let name = door.interface.as_ref();
+    name.map_or_else(|| "?".into(), Untrusted::to_string)
 }
 
 pub(super) fn state(door: &DoorState) -> String {

@@ -1,6 +1,9 @@
 //! Pieces of text: names that nobody can be trusted with, numbers, and cutting to a width.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Display,
+};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -8,6 +11,13 @@ pub use crate::model::safe;
 
 /// Stands for a number that is not known, which is not 0.
 pub const UNKNOWN: &str = "–";
+
+/// Joins what can be shown.
+#[must_use]
+pub fn list<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(separator)
+}
 
 const ESCAPE: char = '\u{1b}';
 /// Ends all colours.
@@ -247,12 +257,5 @@ mod tests {
         assert_eq!(visible_width(red), 8);
         assert_eq!(cut_end(red, 8), red);
         assert_eq!(cut_end(red, 5), "\u{1b}[31mcoun…\u{1b}[0m");
-    }
-
-    #[test]
-    fn hostile_names_are_defused() {
-        assert_eq!(safe("a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
-        assert_eq!(safe("x\u{202e}y\u{200b}"), "x\u{fffd}y\u{fffd}");
-        assert_eq!(safe("lxc174c023046ff"), "lxc174c023046ff");
     }
 }

@@ -95,8 +95,7 @@ fn text(args: &VerifyArgs, tried: &[Tried]) -> String {
             let why = tried.outcome.why.as_deref().unwrap_or_default();
             text.push_str(&format!(
                 "  {} -> {}: {why}\n",
-                crate::views::text::safe(&tried.verdict.from.name),
-                crate::views::text::safe(&tried.verdict.to.name)
+                tried.verdict.from.name, tried.verdict.to.name
             ));
         }
     }

@@ -92,7 +92,7 @@ impl History {
 fn path(verdict: &Verdict) -> (Kind, Vec<(&str, &str, Direction)>) {
     let crossed = |row: &&CrossingRow| row.seen > Some(0);
     let doors = verdict.request.iter().chain(&verdict.reply).filter(crossed);
-    let doors = doors.map(|row| (row.node.as_str(), row.interface.as_str(), row.direction));
+    let doors = doors.map(|row| (row.node.raw(), row.interface.raw(), row.direction));
     (verdict.verdict, doors.collect())
 }
 

@@ -10,6 +10,7 @@ use super::pins;
 use crate::{
     attach::clsact,
     audit::model::{Attached, Chains, Process, Way},
+    model::Untrusted,
 };
 
 /// What one descriptor, or one pin, is of.
@@ -84,7 +85,7 @@ impl Keepers {
         let Ok(command) = fs::read_to_string(directory.join("comm")) else {
             return;
         };
-        let command = command.trim_end_matches('\n').to_owned();
+        let command = Untrusted::from(command.trim_end_matches('\n'));
         // They may be closed, and the process may end, at any moment.
         let descriptors = fs::read_dir(directory.join("fd")).into_iter().flatten();
         for descriptor in descriptors.flatten() {
@@ -143,7 +144,7 @@ impl Keepers {
             pins.extend(kept.pins.get(&id).into_iter().flatten().cloned());
         }
         attached.held_by = processes.into_iter().collect();
-        attached.pinned_at = pins.into_iter().collect();
+        attached.pinned_at = pins.into_iter().map(Into::into).collect();
         let maker = attached.filter.as_ref().and_then(|filter| filter.maker);
         attached.left_over = attached.way == Way::Clsact
             && attached.held_by.is_empty()

@@ -18,7 +18,7 @@ pub(super) fn attached(way: Way, program: u32, link: Option<u32>) -> Attached {
     Attached {
         way,
         program_id: Some(program),
-        name: format!("program {program}"),
+        name: format!("program {program}").into(),
         tag: None,
         loaded_at: None,
         uid: None,
@@ -35,7 +35,7 @@ pub(super) fn attached(way: Way, program: u32, link: Option<u32>) -> Attached {
 pub(super) fn filter(filter: Filter) -> Attached {
     Attached {
         program_id: filter.program,
-        name: filter.name.clone(),
+        name: (&filter.name).into(),
         filter: Some(FilterPlace {
             priority: filter.priority,
             handle: filter.handle(),
@@ -56,9 +56,9 @@ pub(super) fn describe(attached: &mut Attached, known: &mut HashMap<u32, Option<
         return;
     };
     if !program.name.is_empty() {
-        attached.name = whole_name(program);
+        attached.name = whole_name(program).into();
     }
-    attached.owner = Owner::of(&attached.name);
+    attached.owner = Owner::of(attached.name.raw());
     attached.tag = Some(format!("{:016x}", program.tag));
     attached.uid = Some(program.uid);
     attached.loaded_at = loaded_at(program).map(|at| at.to_string());

@@ -12,7 +12,7 @@ use crate::{
         findings::{Finding, Severity},
         model::{Attached, AuditedDoor, Hook, Owner, Way},
     },
-    model::{Direction, Role, Side},
+    model::{Direction, Role, Side, Untrusted},
 };
 
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -36,7 +36,7 @@ impl Kind {
         }
         match door.role {
             Role::Pod | Role::Health => Some(Self::Endpoint),
-            Role::CiliumHost if door.interface.as_deref() == Some("cilium_net") => Some(Self::Net),
+            Role::CiliumHost if door.is_named("cilium_net") => Some(Self::Net),
             Role::CiliumHost => Some(Self::Host),
             Role::Overlay => Some(Self::Overlay),
             Role::Encryption => Some(Self::Encryption),
@@ -62,7 +62,7 @@ pub(super) fn judge(doors: &[AuditedDoor]) -> Vec<Finding> {
         // By namespace: two nodes may have one name.
         let node = (
             door.netns.filter(|_| door.side == Side::Node),
-            door.node.as_str(),
+            door.node.raw(),
         );
         nodes.entry(node).or_default().push(door);
     }
@@ -127,7 +127,7 @@ impl<'a> Elsewhere<'a> {
             for direction in DIRECTIONS {
                 if cilium(chains.hook(direction)).is_some() {
                     let names = there.entry((kind, direction)).or_default();
-                    names.insert(door.interface.as_deref().unwrap_or_default());
+                    names.insert(door.interface.as_ref().map_or("", Untrusted::raw));
                 }
             }
         }
@@ -154,7 +154,7 @@ fn missing(
     match kind {
         // Endpoint routes are per endpoint, and have a rule of their own.
         Kind::Endpoint => None,
-        Kind::Uplink if !names.contains(door.interface.as_deref().unwrap_or_default()) => {
+        Kind::Uplink if !names.contains(door.interface.as_ref().map_or("", Untrusted::raw)) => {
             // The parts of a bond have no address, and nobody expects Cilium there.
             let own = !door.addresses.is_empty();
             own.then(|| other_uplink(door, direction, names))
@@ -165,7 +165,7 @@ fn missing(
 
 fn missing_where_it_always_is(door: &AuditedDoor, direction: Direction, hook: &Hook) -> Finding {
     let others = hook.programs.iter().filter(|it| it.owner == Owner::Other);
-    let others: Vec<_> = others.map(|it| it.name.as_str()).collect();
+    let others: Vec<_> = others.map(|it| it.name.raw()).collect();
     let there = match others.is_empty() {
         true => "no program stands here, and Cilium always has one".to_owned(),
         false => format!(

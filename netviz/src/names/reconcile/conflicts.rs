@@ -31,7 +31,7 @@ pub(super) fn of_nodes(cluster: &Cluster, reports: &[&Report]) -> Vec<Disagreeme
         if let Some((source, ranges)) = other {
             said.push(Disagreement {
                 node: node.name.clone(),
-                about: node.name.clone(),
+                about: node.name.to_string(),
                 what: format!(
                     "{first} says its pods have {}, {source} says {}",
                     list(believed),

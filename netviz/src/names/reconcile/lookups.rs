@@ -9,7 +9,7 @@ use super::{
     pod_doors::{Room, Rooms},
     share,
 };
-use crate::model::{Cluster, Disagreement, Lookup, Node, Report};
+use crate::model::{Cluster, Disagreement, Lookup, Node, Report, Untrusted};
 
 /// Security identities that Cilium gives to nodes: host, remote node, node with the API server.
 const NODES: [u32; 3] = [1, 6, 7];
@@ -93,7 +93,7 @@ fn knows(cluster: &Cluster, report: &Report, here: usize, there: usize) -> bool 
 
 /// The other node to which packets for the room are tunnelled. An address that none of these nodes
 /// has may still be the right one's.
-fn misled<'a>(cluster: &'a Cluster, lookup: &Lookup, room: &Room) -> Option<&'a str> {
+fn misled<'a>(cluster: &'a Cluster, lookup: &Lookup, room: &Room) -> Option<&'a Untrusted> {
     let tunnel = lookup.tunnel?;
     let has = |node: &&Node| share(&[tunnel], &node.addresses);
     let right = &cluster.nodes[room.node];

@@ -10,7 +10,10 @@ use crate::{
 
 /// Names of the programs of others, by hook.
 pub(crate) fn hooks(standing: &Ready) -> Hooks {
-    let names = |chain: &Chain| [chain.ahead.as_slice(), chain.behind.as_slice()].concat();
+    let names = |chain: &Chain| {
+        let all = chain.ahead.iter().chain(&chain.behind);
+        all.map(|name| name.raw().to_owned()).collect()
+    };
     let mut hooks = Hooks::new();
     for (door, chains) in &standing.chains {
         for (direction, chain) in [Direction::Ingress, Direction::Egress]

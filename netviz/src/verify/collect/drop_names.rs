@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::kernel_drops::Drops;
 use crate::{
-    model::{Door, DoorId, Side},
+    model::{Door, DoorId, Side, Untrusted},
     sys::netns::NetNsId,
     verify::{context::View, observation::Dropping, verdict::DropReason},
 };
@@ -91,7 +91,11 @@ fn named(drops: &Drops, heard: Vec<Dropped>, look: &View) -> Vec<(u32, Dropping)
 }
 
 /// The device, and the node or pod in whose namespace it is.
-fn whereabouts(look: &View, netns: NetNsId, ifindex: u32) -> (Option<String>, Option<String>) {
+fn whereabouts(
+    look: &View,
+    netns: NetNsId,
+    ifindex: u32,
+) -> (Option<Untrusted>, Option<Untrusted>) {
     if ifindex == 0 {
         return (None, None);
     }
@@ -100,11 +104,13 @@ fn whereabouts(look: &View, netns: NetNsId, ifindex: u32) -> (Option<String>, Op
     let node = |index: usize| cluster.nodes.get(index).map(|node| node.name.clone());
     if let Some(door) = cluster.door(id) {
         let place = match door.side {
-            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}")),
+            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}").into()),
             Side::Node => node(door.node),
-            Side::Host => node(door.node).map(|node| format!("the machine, outside of {node}")),
+            Side::Host => {
+                node(door.node).map(|node| format!("the machine, outside of {node}").into())
+            }
         };
-        return (Some(door.label()), place);
+        return (Some(door.label().into()), place);
     }
     // Not a door: the loopback device, or one that was left out.
     let here = |door: &&Door| door.id.netns.known() == Some(netns);
@@ -113,14 +119,14 @@ fn whereabouts(look: &View, netns: NetNsId, ifindex: u32) -> (Option<String>, Op
         .iter()
         .find(here)
         .and_then(|door| match door.side {
-            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}")),
+            Side::Pod => door.pod.as_ref().map(|pod| format!("pod {pod}").into()),
             Side::Node => node(door.node),
             Side::Host => Some("the machine".into()),
         });
     let name = if ifindex == 1 {
         "lo".into()
     } else {
-        format!("interface {ifindex}")
+        format!("interface {ifindex}").into()
     };
     (Some(name), place)
 }

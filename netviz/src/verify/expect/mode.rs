@@ -38,7 +38,7 @@ impl Modes {
     pub fn words(&self, cluster: &Cluster) -> String {
         let of = |(index, mode): (&usize, &Mode)| {
             let node = cluster.nodes.get(*index)?;
-            Some((node.name.as_str(), words(cluster, *index, node, *mode)))
+            Some((&node.name, words(cluster, *index, node, *mode)))
         };
         let all: Vec<_> = self.nodes.iter().filter_map(of).collect();
         match all.first() {

@@ -135,7 +135,12 @@ impl Path<'_> {
     /// A step at a door without which the path would be another.
     fn want(&mut self, door: Option<DoorId>, node: usize, what: &str, direction: Direction) {
         if door.is_none() {
-            let name = self.cluster.nodes.get(node).map_or("", |node| &node.name);
+            let name = self
+                .cluster
+                .nodes
+                .get(node)
+                .map(|node| node.name.to_string());
+            let name = name.unwrap_or_default();
             let sentence = format!("{what} is on the expected path, and {name} has none");
             if !self.absent.contains(&sentence) {
                 self.absent.push(sentence);

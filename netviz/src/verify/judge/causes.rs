@@ -1,7 +1,7 @@
 //! What stands behind the door at which packets were seen last.
 
 use crate::{
-    model::{Cluster, Direction, Door, qualified},
+    model::{Cluster, Direction, Door, Untrusted, qualified},
     verify::{
         Hooks,
         collect::cilium_drops::{CiliumDrops, MOST},
@@ -101,14 +101,14 @@ fn down((row, door): (&CrossingRow, &Door)) -> Option<String> {
 /// Rows name their door by node, pod and interface, as a person would.
 pub(crate) fn door<'a>(cluster: &'a Cluster, row: &CrossingRow) -> Option<&'a Door> {
     cluster.doors.iter().find(|door| {
-        let node = cluster.nodes.get(door.node).map(|node| node.name.as_str());
+        let node = cluster.nodes.get(door.node).map(|node| &node.name);
         let pod = door
             .pod
             .as_deref()
             .map(|pod| qualified(door.namespace.as_deref(), pod));
-        node == Some(row.node.as_str())
-            && door.label() == row.interface
+        node == Some(&row.node)
+            && row.interface == door.label()
             && door.side == row.side
-            && pod == row.pod
+            && pod.as_deref() == row.pod.as_ref().map(Untrusted::raw)
     })
 }

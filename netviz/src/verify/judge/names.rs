@@ -2,7 +2,7 @@
 
 use super::trail::{Line, Trail};
 use crate::{
-    model::{Cluster, Direction, Door, DoorId, Role, Side, plain, qualified},
+    model::{Cluster, Direction, Door, DoorId, Role, Side, Untrusted, plain, qualified},
     verify::{
         observation::TunnelKey,
         route::{Party, Place},
@@ -21,7 +21,7 @@ pub fn label(cluster: &Cluster, (id, direction): (DoorId, Direction)) -> String 
     let place = match (door.side, pod(cluster, id)) {
         (Side::Pod, Some(pod)) => format!("pod {pod}"),
         (Side::Pod, None) => format!("a pod of {node}"),
-        (Side::Node, _) => node.to_owned(),
+        (Side::Node, _) => node.to_string(),
         (Side::Host, _) => format!("outside of {node}"),
     };
     format!("{} {sign} ({place})", door.label())
@@ -34,11 +34,9 @@ pub(super) fn labels(cluster: &Cluster, course: &Trail, lines: &[usize]) -> Stri
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn node_name(cluster: &Cluster, index: usize) -> &str {
-    cluster
-        .nodes
-        .get(index)
-        .map_or("", |node| node.name.as_str())
+fn node_name(cluster: &Cluster, index: usize) -> Untrusted {
+    let node = cluster.nodes.get(index);
+    node.map(|node| node.name.clone()).unwrap_or_default()
 }
 
 fn pod(cluster: &Cluster, id: crate::model::DoorId) -> Option<String> {
@@ -57,11 +55,11 @@ pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
         Place::Node { node, .. } => (Some(node), None),
         Place::Elsewhere => (None, None),
     };
-    let node = node.map(|node| node_name(cluster, node).to_owned());
+    let node = node.map(|node| node_name(cluster, node));
     Hop {
         node: node.filter(|name| !name.is_empty()),
-        pod,
-        name: party.name.clone(),
+        pod: pod.map(Into::into),
+        name: (&party.name).into(),
         address: party.address.map(|address| address.to_string()),
     }
 }
@@ -76,7 +74,7 @@ fn tunnel(cluster: &Cluster, door: Option<&Door>, key: TunnelKey) -> Tunnel {
         let has = |text: &String| plain(text) == Some(address);
         let mut nodes = cluster.nodes.iter();
         let node = nodes.find(|node| node.addresses.iter().any(has));
-        node.map_or_else(|| address.to_string(), |node| node.name.clone())
+        node.map_or_else(|| address.to_string().into(), |node| node.name.clone())
     });
     Tunnel {
         identity: key.identity,
@@ -97,11 +95,13 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
     let step = line.step.as_ref();
     CrossingRow {
         node: door
-            .map_or("", |door| node_name(cluster, door.node))
-            .to_owned(),
-        pod: pod(cluster, id),
+            .map(|door| node_name(cluster, door.node))
+            .unwrap_or_default(),
+        pod: pod(cluster, id).map(Into::into),
         side: door.map_or(Side::Node, |door| door.side),
-        interface: door.map_or_else(|| format!("if{}", id.ifindex), Door::label),
+        interface: door
+            .map_or_else(|| format!("if{}", id.ifindex), Door::label)
+            .into(),
         direction,
         expected: step.is_some() || line.besides,
         seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
@@ -112,7 +112,7 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
         tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
         outer: line.outer,
         packets: None,
-        note: note(line),
+        note: note(line).map(Into::into),
     }
 }
 

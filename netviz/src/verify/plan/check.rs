@@ -73,7 +73,7 @@ fn doors(wanted: &[DoorPattern], verdict: &Verdict) -> Option<String> {
         .collect();
     let place = (0..wanted.len().max(crossed.len())).find(|place| {
         match (wanted.get(*place), crossed.get(*place)) {
-            (Some(wanted), Some(row)) => !wanted.fits(row.direction, &row.interface),
+            (Some(wanted), Some(row)) => !wanted.fits(row.direction, row.interface.raw()),
             _ => true,
         }
     })?;
@@ -84,8 +84,8 @@ fn doors(wanted: &[DoorPattern], verdict: &Verdict) -> Option<String> {
     let got = crossed.get(place).map_or_else(
         || "no more door was crossed".to_owned(),
         |row| {
-            let (sign, node) = (row.direction.sign(), safe(&row.node));
-            format!("{sign} {} on {node} was crossed", safe(&row.interface))
+            let sign = row.direction.sign();
+            format!("{sign} {} on {} was crossed", row.interface, row.node)
         },
     );
     Some(format!("door {}: expected {expected}, {got}", place + 1))

@@ -7,7 +7,7 @@ use super::{
     file::{End, Limits, Plan, Selector, Test, glob},
 };
 use crate::{
-    model::{Pod, plain, qualified},
+    model::{Pod, Untrusted, plain},
     verify::collect::probe::Protocol,
     views::text::safe,
 };
@@ -142,13 +142,16 @@ fn selected(
         None => None,
     };
     let fits = |pod: &&Pod| {
-        let named = pattern.as_ref().is_none_or(|glob| glob.is_match(&pod.name));
-        let spaced = selector.namespace.is_none() || pod.namespace == selector.namespace;
+        let named = pattern
+            .as_ref()
+            .is_none_or(|glob| glob.is_match(pod.name.raw()));
+        let spaced = selector.namespace.is_none()
+            || pod.namespace.as_ref().map(Untrusted::raw) == selector.namespace.as_deref();
         named
             && spaced
             && selector
                 .labels()
-                .all(|label| pod.labels.iter().any(|own| own == label))
+                .all(|label| pod.labels.iter().any(|own| *own == label))
     };
     let fitting: Vec<&Pod> = pods.iter().filter(fits).collect();
     if fitting.is_empty() {
@@ -161,10 +164,7 @@ fn selected(
         let addresses = pod.addresses.iter().filter_map(|text| plain(text));
         let mut families = BTreeSet::new();
         for address in addresses.filter(|address| families.insert(address.is_ipv4())) {
-            named.insert((
-                qualified(pod.namespace.as_deref(), &pod.name),
-                Some(address),
-            ));
+            named.insert((pod.label().raw().to_owned(), Some(address)));
         }
     }
     if named.is_empty() {
@@ -199,17 +199,18 @@ fn remedy(selector: &Selector, pods: &[Pod]) -> String {
     if let Some(name) = &selector.namespace {
         near.extend(nearest(
             name,
-            pods.iter().filter_map(|pod| pod.namespace.as_deref()),
+            pods.iter()
+                .filter_map(|pod| Some(pod.namespace.as_ref()?.raw())),
         ));
     }
     for label in selector.labels() {
         near.extend(nearest(
             label,
-            pods.iter().flat_map(|pod| &pod.labels).map(String::as_str),
+            pods.iter().flat_map(|pod| &pod.labels).map(Untrusted::raw),
         ));
     }
     if let Some(name) = &selector.pods {
-        near.extend(nearest(name, pods.iter().map(|pod| pod.name.as_str())));
+        near.extend(nearest(name, pods.iter().map(|pod| pod.name.raw())));
     }
     if near.is_empty() {
         return format!("{} pods are known, `netviz doors` lists them", pods.len());

@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 
 use super::Target;
 use crate::{
-    model::{Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Side},
+    model::{
+        Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Side, Untrusted,
+    },
     verify::{
         Hooks,
         collect::probe::Protocol,
@@ -133,7 +135,8 @@ fn instead(cluster: &Cluster, service: &Service) -> String {
     if backends.is_empty() && !service.selector.is_empty() {
         let pods = cluster.pods.iter().filter(|pod| {
             let mut labels = service.selector.iter();
-            pod.namespace == service.namespace && labels.all(|label| pod.labels.contains(label))
+            pod.namespace.as_ref().map(Untrusted::raw) == service.namespace.as_deref()
+                && labels.all(|label| pod.labels.iter().any(|own| own == label))
         });
         backends.extend(pods.filter_map(|pod| pod.addresses.first().cloned()));
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     audit::{AuditedDoor, Hook, Way},
-    model::{Direction, Role, Side, qualified},
+    model::{Direction, Role, Side},
+    views::text::list,
 };
 
 /// Doors of one node at which the same programs stand.
@@ -47,26 +48,18 @@ fn label(doors: &[&AuditedDoor]) -> String {
             format!("the pods' ends of {number} veth pairs")
         }
         (_, Role::Pod | Role::Health, _) => format!("{number} lxc devices"),
-        _ => doors
-            .iter()
-            .map(|door| door.label())
-            .collect::<Vec<_>>()
-            .join(", "),
+        _ => list(doors.iter().map(|door| door.label()), ", "),
     }
 }
 
 /// `lxc174c023046ff  networking101/busybox-…`
 pub(super) fn one(door: &AuditedDoor) -> String {
-    let pod = door
-        .pod
-        .as_ref()
-        .map(|pod| qualified(door.namespace.as_deref(), pod));
-    let what = match (pod, door.side, door.role) {
-        (Some(pod), ..) => pod,
+    let what = match (door.pod_label(), door.side, door.role) {
+        (Some(pod), ..) => pod.to_string(),
         (None, Side::Host, _) => "outside of the node".to_owned(),
         (None, Side::Pod, Role::Health) => "Cilium's health endpoint".to_owned(),
         (None, _, Role::Uplink) => "uplink".to_owned(),
-        _ => return door.label(),
+        _ => return door.label().to_string(),
     };
     format!("{}  {what}", door.label())
 }
@@ -79,7 +72,7 @@ fn chain(door: &AuditedDoor, direction: Direction) -> String {
 /// `netviz_ingress → cil_from_netdev`, or that there is none.
 pub(super) fn brief(hook: &Hook) -> String {
     let names = hook.programs.iter().map(|it| match it.way {
-        Way::Tcx => it.name.clone(),
+        Way::Tcx => it.name.to_string(),
         way => format!("{} ({})", it.name, way.name()),
     });
     let names: Vec<_> = names.collect();

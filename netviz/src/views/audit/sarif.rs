@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::audit::{Audit, Finding, RULES, Rule, Severity};
+use crate::{
+    audit::{Audit, Finding, RULES, Rule, Severity},
+    model::Untrusted,
+};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -69,14 +72,15 @@ fn result(finding: &Finding) -> Value {
 /// `node/namespace/pod/interface/direction`, or what there is of it.
 fn place(finding: &Finding) -> String {
     let direction = finding.direction.map(|direction| direction.to_string());
-    let parts = [
-        Some(finding.node.clone()),
-        finding.namespace.clone(),
-        finding.pod.clone(),
-        Some(finding.interface.clone()),
-        direction,
+    let names = [
+        Some(&finding.node),
+        finding.namespace.as_ref(),
+        finding.pod.as_ref(),
+        Some(&finding.interface),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    let names = names.into_iter().flatten().map(Untrusted::raw);
+    let parts: Vec<_> = names.chain(direction.as_deref()).collect();
+    parts.join("/")
 }
 
 fn level(severity: Severity) -> &'static str {

@@ -5,8 +5,8 @@ use unicode_width::UnicodeWidthStr as _;
 use super::grouping::{self, brief};
 use crate::{
     audit::{Attached, Audit, AuditedDoor, Finding, Owner, Severity},
-    model::Direction,
-    views::text::{cut_end, safe, wrap},
+    model::{Direction, Untrusted},
+    views::text::{cut_end, list, safe, wrap},
 };
 
 /// How it is to be written.
@@ -36,10 +36,10 @@ pub fn draw(audit: &Audit, style: Style) -> String {
 }
 
 /// Names of the nodes, in the order of the doors.
-fn nodes(audit: &Audit) -> Vec<&str> {
-    let mut nodes: Vec<&str> = Vec::new();
+fn nodes(audit: &Audit) -> Vec<&Untrusted> {
+    let mut nodes = Vec::new();
     for door in &audit.doors {
-        if !nodes.contains(&door.node.as_str()) {
+        if !nodes.contains(&&door.node) {
             nodes.push(&door.node);
         }
     }
@@ -53,9 +53,9 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn node(&mut self, node: &str) {
+    fn node(&mut self, node: &Untrusted) {
         let audit = self.audit;
-        let doors = audit.doors.iter().filter(|door| door.node == node);
+        let doors = audit.doors.iter().filter(|door| door.node == *node);
         let told = |door: &AuditedDoor| {
             self.style.full || audit.findings.iter().any(|it| it.door == door.id)
         };
@@ -64,7 +64,7 @@ impl<'a> Page<'a> {
             // The worst first; doors of one severity in the order in which they are shown everywhere.
             told.sort_by_key(|door| std::cmp::Reverse(worst(audit, door)));
         }
-        self.line(&safe(node));
+        self.line(&node.to_string());
         for door in told {
             self.door(door);
         }
@@ -102,7 +102,7 @@ impl<'a> Page<'a> {
     }
 
     fn programs(&mut self, sign: &str, programs: &[Attached]) {
-        let name = |it: &Attached| safe(&it.name);
+        let name = |it: &Attached| it.name.to_string();
         let wide = programs
             .iter()
             .map(|it| name(it).width())
@@ -133,7 +133,7 @@ impl<'a> Page<'a> {
         }
         words.extend(it.left_over.then(|| "left over".to_owned()));
         match (self.style.full, it.pinned_at.is_empty()) {
-            (true, false) => words.push(format!("pinned at {}", it.pinned_at.join(" "))),
+            (true, false) => words.push(format!("pinned at {}", list(&it.pinned_at, " "))),
             (false, false) => words.push("pinned".into()),
             (_, true) => {}
         }

@@ -79,7 +79,7 @@ fn pair(hall: &Hall<'_>, aside: Option<String>, joined: bool) -> Edge {
     let named = matches!(hall.role, Role::Pod | Role::Health);
     let mut far = Vec::new();
     match super::purpose(hall.role) {
-        _ if named => far.push(safe(hall.label)),
+        _ if named => far.push(hall.label.to_string()),
         purpose => far.extend(purpose.map(str::to_owned)),
     }
     far.extend(door(first, second.is_none()));

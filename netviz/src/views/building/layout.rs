@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{DoorId, DoorState, Role, Side, Snapshot, qualified},
+    model::{DoorId, DoorState, Pod, Role, Side, Snapshot, Untrusted},
     sys::netns::NetNsId,
 };
 pub use interconnect::{Way, WayKind};
 
-use crate::views::text::safe;
+use crate::views::text::list;
 
 /// All buildings, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -29,8 +29,8 @@ pub struct Layout {
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Building {
-    /// The node's name as it was found: not cleaned.
-    pub name: String,
+    /// The node's name.
+    pub name: Untrusted,
     /// The node's network namespace: two nodes may have one name.
     pub netns: NetNsId,
     /// Pods, by label, then by index; Cilium's health endpoint after them.
@@ -39,15 +39,15 @@ pub struct Building {
     pub inner: Vec<Hallway>,
     /// Ways out and whatever is neither: tunnels, encryption, uplinks with their far end, others.
     pub gates: Vec<Hallway>,
-    /// Pods in the node's own network, such as kube-proxy: no door is theirs. Not cleaned.
-    pub residents: Vec<String>,
+    /// Pods in the node's own network, such as kube-proxy: no door is theirs.
+    pub residents: Vec<Untrusted>,
 }
 
 /// A veth pair, or one door alone where the other end is not shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hallway {
-    /// What the drawing writes above it: not cleaned.
-    pub label: String,
+    /// What the drawing writes above it.
+    pub label: Untrusted,
     /// What it is for.
     pub role: Role,
     /// The end that is further from the node's middle; the only one of a door alone.
@@ -103,7 +103,7 @@ impl Layout {
             other_end.insert(second, first);
         }
         let mut placed = std::collections::HashSet::new();
-        let mut buildings: BTreeMap<(&str, NetNsId), Building> = BTreeMap::new();
+        let mut buildings: BTreeMap<(&Untrusted, NetNsId), Building> = BTreeMap::new();
         for door in doors {
             if !placed.insert(door.id) {
                 continue;
@@ -159,11 +159,9 @@ impl Hallway {
 }
 
 /// Names of the pods that are in the network namespace of a node.
-pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<String> {
+pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<Untrusted> {
     let here = snapshot.pods.iter().filter(|pod| pod.netns == Some(node));
-    let mut names: Vec<_> = here
-        .map(|pod| qualified(pod.namespace.as_deref(), &pod.name))
-        .collect();
+    let mut names: Vec<_> = here.map(Pod::label).collect();
     names.sort();
     names
 }
@@ -172,15 +170,15 @@ pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<Str
 const FEW: usize = 30;
 
 /// Names that can be shown, and how many there are besides.
-pub(in crate::views) fn few(names: &[String]) -> Vec<String> {
-    let mut few: Vec<_> = names.iter().take(FEW).map(|name| safe(name)).collect();
+pub(in crate::views) fn few(names: &[Untrusted]) -> Vec<String> {
+    let mut few: Vec<_> = names.iter().take(FEW).map(ToString::to_string).collect();
     if names.len() > FEW {
         few.push(format!("and {} more", names.len() - FEW));
     }
     few
 }
 
-fn order(hallway: &Hallway) -> (Role, &str, u32, DoorId) {
+fn order(hallway: &Hallway) -> (Role, &Untrusted, u32, DoorId) {
     (
         hallway.role,
         &hallway.label,
@@ -198,7 +196,7 @@ fn depth(door: &DoorState) -> u8 {
     }
 }
 
-fn label(far: &DoorState, near: Option<&DoorState>) -> String {
+fn label(far: &DoorState, near: Option<&DoorState>) -> Untrusted {
     if far.role == Role::Health {
         return "Cilium's health endpoint".into();
     }
@@ -206,10 +204,7 @@ fn label(far: &DoorState, near: Option<&DoorState>) -> String {
     let pod = ends().find_map(|door| door.pod.as_ref());
     let namespace = ends().find_map(|door| door.namespace.as_ref());
     match pod {
-        Some(pod) => qualified(namespace.map(String::as_str), pod),
-        None => ends()
-            .filter_map(|door| door.interface.as_deref())
-            .collect::<Vec<_>>()
-            .join(" ═ "),
+        Some(pod) => pod.within(namespace),
+        None => list(ends().filter_map(|door| door.interface.as_ref()), " ═ ").into(),
     }
 }

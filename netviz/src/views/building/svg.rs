@@ -7,7 +7,7 @@ use super::Map;
 use crate::views::{
     footnotes::Reasons,
     table,
-    text::{cut_middle, safe},
+    text::{cut_middle, list, safe},
 };
 use node_box::House;
 use pen::{Pen, escape};
@@ -53,7 +53,7 @@ pub fn draw(map: &Map<'_>) -> String {
     let top = below(&mut pen, map, &remarks, top, columns);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as veth pairs; the wider a veth pair, the more packets cross it.</desc><style>{STYLE}</style>\n{}</svg>\n",
-        escape(&list(map)),
+        escape(&nodes(map)),
         pen.drawn()
     )
 }
@@ -103,13 +103,13 @@ pub fn page(map: &Map<'_>) -> String {
     let table = table::draw(map.snapshot, table::Style::default());
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/><meta name=\"viewport\" content=\"width=device-width\"/><title>netviz: {}</title><style>:root{{color-scheme:light dark}}body{{font-family:ui-monospace,monospace;margin:1em;background:#fff;color:#1b1f24}}pre{{overflow-x:auto}}@media(prefers-color-scheme:dark){{body{{background:#0d1117;color:#e6edf3}}}}</style></head><body>\n{}<pre>{}</pre>\n</body></html>\n",
-        escape(&list(map)),
+        escape(&nodes(map)),
         draw(map),
         escape(&table)
     )
 }
 
-fn list(map: &Map<'_>) -> String {
-    let names = map.layout.buildings.iter().map(|it| safe(&it.name));
-    names.collect::<Vec<_>>().join(", ")
+fn nodes(map: &Map<'_>) -> String {
+    let names = map.layout.buildings.iter().map(|it| &it.name);
+    list(names, ", ")
 }

@@ -13,7 +13,7 @@ pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
         .nodes
         .iter()
         .find(|node| node.netns == door.node_netns);
-    let mut parts = vec![door.node.clone()];
+    let mut parts = vec![door.node.to_string()];
     if let Some(node) = node {
         parts.push(node.addresses.join(" "));
         parts.extend(cluster(node));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::Owner,
-    model::{Chain, DoorState, Pod, Snapshot, Source, qualified},
+    model::{Chain, DoorState, Pod, Snapshot, Source, Untrusted},
     sys::netns::NetNsId,
     views::{
         building::layout::{few, residents},
@@ -34,7 +34,9 @@ impl State {
         };
         let doors = &snapshot.doors;
         match row {
-            Row::Node { name, netns, .. } => (safe(name), node(lines, snapshot, name, *netns)),
+            Row::Node { name, netns, .. } => {
+                (name.to_string(), node(lines, snapshot, name, *netns))
+            }
             Row::Room { doors: places, .. } => {
                 let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
                 (pair_name_safe(doors[0]), room(lines, snapshot, &doors))
@@ -74,8 +76,9 @@ impl Lines {
         }
     }
 
-    fn list(&mut self, what: &str, values: &[String]) {
-        self.fact(what, (!values.is_empty()).then(|| values.join(" ")));
+    fn list(&mut self, what: &str, values: &[impl ToString]) {
+        let texts: Vec<_> = values.iter().map(ToString::to_string).collect();
+        self.fact(what, (!texts.is_empty()).then(|| texts.join(" ")));
     }
 }
 
@@ -93,9 +96,12 @@ fn breakable(text: &str, room: usize) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
+fn shown(name: Option<&Untrusted>) -> String {
+    name.map_or_else(|| UNKNOWN.into(), Untrusted::to_string)
+}
+
 fn name(door: &DoorState) -> String {
-    let interface = door.interface.as_deref().unwrap_or(UNKNOWN);
-    format!("{} {}", safe(interface), door.ifindex)
+    format!("{} {}", shown(door.interface.as_ref()), door.ifindex)
 }
 
 fn door(
@@ -152,8 +158,8 @@ fn programs(chain: Option<&Chain>) -> String {
     let Some(chain) = chain else {
         return UNKNOWN.into();
     };
-    let owned = |name: &String| {
-        let owner = match Owner::of(name) {
+    let owned = |name: &Untrusted| {
+        let owner = match Owner::of(name.raw()) {
             Owner::Cilium => "Cilium's",
             Owner::Netviz => "another netviz's",
             Owner::Other => "somebody else's",
@@ -171,8 +177,7 @@ fn programs(chain: Option<&Chain>) -> String {
 
 fn peer(door: &DoorState) -> Option<String> {
     let index = door.peer_ifindex?;
-    let name = door.peer_interface.as_deref().unwrap_or(UNKNOWN);
-    Some(format!("{name} {index}"))
+    Some(format!("{} {index}", shown(door.peer_interface.as_ref())))
 }
 
 fn charts(lines: &mut Lines, history: Option<&History>) {
@@ -212,11 +217,10 @@ fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<Stri
             continue;
         }
         for direction in &pair.directions {
-            let end = |name: &Option<String>| name.clone().unwrap_or_else(|| UNKNOWN.into());
             let text = format!(
                 "{} → {}: {} out, {} in, {} missing, {} skipped (segments)",
-                end(&direction.from),
-                end(&direction.to),
+                shown(direction.from.as_ref()),
+                shown(direction.to.as_ref()),
                 count(direction.out),
                 count(direction.into),
                 count(direction.missing),
@@ -230,7 +234,7 @@ fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<Stri
     lines.text
 }
 
-fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Vec<String> {
+fn node(mut lines: Lines, snapshot: &Snapshot, name: &Untrusted, netns: NetNsId) -> Vec<String> {
     if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
         lines.list("addresses", &node.addresses);
         lines.list("pod ranges", &node.pod_cidrs);
@@ -254,7 +258,7 @@ fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Ve
     for source in sources::list(snapshot) {
         lines.fact("source", Some(source));
     }
-    for disagreement in snapshot.disagreements.iter().filter(|d| d.node == name) {
+    for disagreement in snapshot.disagreements.iter().filter(|d| d.node == *name) {
         lines.fact(
             "disagreed",
             Some(format!("{}: {}", disagreement.about, disagreement.what)),
@@ -265,9 +269,9 @@ fn node(mut lines: Lines, snapshot: &Snapshot, name: &str, netns: NetNsId) -> Ve
 
 /// The pod behind a door: of its network namespace, or else of its name.
 fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
-    let name = door.pod.as_deref()?;
+    let name = door.pod.as_ref()?;
     let named =
-        |pod: &&Pod| pod.node == door.node && pod.name == name && pod.namespace == door.namespace;
+        |pod: &&Pod| pod.node == door.node && pod.name == *name && pod.namespace == door.namespace;
     let mut pods = snapshot.pods.iter().filter(named);
     let first = pods.clone().next();
     pods.find(|pod| pod.netns.is_some() && pod.netns == door.netns)
@@ -275,8 +279,7 @@ fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
 }
 
 fn facts(lines: &mut Lines, pod: &Pod) {
-    let name = qualified(pod.namespace.as_deref(), &pod.name);
-    lines.fact("pod", Some(name));
+    lines.fact("pod", Some(pod.label()));
     lines.fact("condition", pod.condition.as_ref());
     lines.list("addresses", &pod.addresses);
     lines.fact("endpoint", pod.endpoint);
@@ -291,12 +294,9 @@ fn facts(lines: &mut Lines, pod: &Pod) {
 fn disagreements(lines: &mut Lines, snapshot: &Snapshot, doors: &[&DoorState]) {
     for disagreement in &snapshot.disagreements {
         let concerns = |door: &&DoorState| {
-            let about = Some(disagreement.about.as_str());
-            let pod = door.pod.as_deref();
-            let full = door.namespace.as_deref().zip(pod);
-            let full = full.map(|(namespace, pod)| qualified(Some(namespace), pod));
-            disagreement.node == door.node
-                && (about == pod || about == full.as_deref() || about == door.interface.as_deref())
+            let names = [door.pod.clone(), door.pod_label(), door.interface.clone()];
+            let mut names = names.into_iter().flatten();
+            disagreement.node == door.node && names.any(|name| name == disagreement.about)
         };
         if doors.iter().any(concerns) {
             lines.fact("disagreed", Some(&disagreement.what));

@@ -13,7 +13,7 @@ use super::{
     state::{State, first},
 };
 use crate::{
-    model::{Direction, DoorState, PENDING, Snapshot, State as Sight, Traffic},
+    model::{Direction, DoorState, PENDING, Snapshot, State as Sight, Traffic, Untrusted},
     sys::netns::NetNsId,
     views::{
         lines::word,
@@ -78,8 +78,8 @@ fn nothing(state: &State) -> String {
     }
 }
 
-fn node(snapshot: &Snapshot, name: &str, netns: NetNsId, folded: bool) -> Vec<Span<'static>> {
-    let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, safe(name));
+fn node(snapshot: &Snapshot, name: &Untrusted, netns: NetNsId, folded: bool) -> Vec<Span<'static>> {
+    let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, name);
     if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
         for part in node.addresses.iter().chain(&summary::cluster(node)) {
             text += &format!("  {}", safe(part));
@@ -131,8 +131,8 @@ fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Vec<Span<
     } else {
         Style::new()
     };
-    let name = match door.interface.as_deref() {
-        Some(name) => cut_middle(&safe(name), NAME),
+    let name = match &door.interface {
+        Some(name) => cut_middle(&name.to_string(), NAME),
         None => UNKNOWN.to_owned(),
     };
     let struck = if gone {

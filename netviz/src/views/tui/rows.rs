@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    model::{DoorId, DoorState, Snapshot, State as Sight},
+    model::{DoorId, DoorState, Snapshot, State as Sight, Untrusted},
     sys::netns::NetNsId,
     views::{
         building::layout::{Hallway, Layout},
@@ -39,7 +39,7 @@ pub enum Row {
     /// A node, and whether its rooms are hidden.
     Node {
         /// Its name.
-        name: String,
+        name: Untrusted,
         /// Its network namespace.
         netns: NetNsId,
         /// Whether its rooms are hidden.
@@ -93,7 +93,8 @@ pub(super) fn arrange(
         for room in rooms {
             add(&mut inside, snapshot, room, &filter, &fresh);
         }
-        if inside.is_empty() && !(filter.is_empty() || node.to_lowercase().contains(&filter)) {
+        if inside.is_empty() && !(filter.is_empty() || node.raw().to_lowercase().contains(&filter))
+        {
             continue;
         }
         // A search looks behind closed doors as well.
@@ -146,11 +147,11 @@ fn add(
 }
 
 /// The rooms of each node, in the order of the snapshot; those of one pod together.
-fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, String, Vec<Room>)> {
+fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, Untrusted, Vec<Room>)> {
     let doors = snapshot.doors.iter().enumerate();
     let places: HashMap<_, _> = doors.map(|(place, door)| (door.id, place)).collect();
     let layout = Layout::new(snapshot);
-    let mut buildings: Vec<(NetNsId, String, Vec<Room>)> = Vec::new();
+    let mut buildings: Vec<(NetNsId, Untrusted, Vec<Room>)> = Vec::new();
     for building in &layout.buildings {
         let ends = |hall: &Hallway| {
             let mut ends: Vec<usize> = hall
@@ -206,13 +207,9 @@ fn fits(door: &DoorState, filter: &str) -> bool {
     if filter.is_empty() {
         return true;
     }
-    let pod = door.pod.as_deref().unwrap_or_default();
-    let namespace = door.namespace.as_deref().unwrap_or_default();
-    [
-        door.node.clone(),
-        format!("{namespace}/{pod}"),
-        door.interface.clone().unwrap_or_default(),
-    ]
-    .iter()
-    .any(|name| name.to_lowercase().contains(filter))
+    let raw = |name: &Option<Untrusted>| name.as_ref().map_or("", Untrusted::raw).to_lowercase();
+    let pod = format!("{}/{}", raw(&door.namespace), raw(&door.pod));
+    [door.node.raw().to_lowercase(), pod, raw(&door.interface)]
+        .iter()
+        .any(|name| name.contains(filter))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::words::micros;
 use crate::{
-    model::{Direction, Side},
+    model::{Direction, Side, Untrusted},
     verify::{CrossingRow, Loss, Verdict, Way},
     views::text::{UNKNOWN, count, safe},
 };
@@ -219,13 +219,13 @@ fn rung(
     Rung {
         number,
         direction: row.direction,
-        interface: safe(&row.interface),
-        node: safe(&row.node),
+        interface: row.interface.to_string(),
+        node: row.node.to_string(),
         pod: row
             .pod
-            .as_deref()
+            .as_ref()
             .filter(|_| row.side == Side::Pod)
-            .map(safe),
+            .map(Untrusted::to_string),
         state,
         seen: match state {
             State::Skipped | State::Hidden => UNKNOWN.into(),
@@ -237,7 +237,7 @@ fn rung(
         lost: !losses.is_empty(),
         marks,
         wrong,
-        note: row.note.as_deref().map(safe),
+        note: row.note.as_ref().map(Untrusted::to_string),
     }
 }
 
@@ -269,12 +269,7 @@ fn about(row: &CrossingRow) -> Vec<String> {
             Direction::Ingress => "from",
             Direction::Egress => "to",
         };
-        about.extend(
-            tunnel
-                .node
-                .as_ref()
-                .map(|node| format!("{towards} {}", safe(node))),
-        );
+        about.extend(tunnel.node.as_ref().map(|node| format!("{towards} {node}")));
     }
     about
 }

@@ -65,10 +65,9 @@ pub(super) fn expected(verdict: &Verdict) -> String {
 
 /// An end by its name: as it was asked for, and the pod behind it where that is another.
 pub(super) fn end(hop: &Hop) -> String {
-    let name = safe(&hop.name);
     match &hop.pod {
-        Some(pod) if *pod != hop.name => format!("{name} ({})", safe(pod)),
-        _ => name,
+        Some(pod) if *pod != hop.name => format!("{} ({pod})", hop.name),
+        _ => hop.name.to_string(),
     }
 }
 
@@ -177,8 +176,8 @@ fn door(rows: &[CrossingRow], place: usize) -> String {
     format!(
         "door{number} ({} {}, {})",
         row.direction.sign(),
-        safe(&row.interface),
-        safe(&row.node)
+        row.interface,
+        row.node
     )
 }
 

@@ -119,7 +119,7 @@ impl House<'_> {
     }
 
     fn room(&self, pen: &mut Pen, hall: &Hall<'_>, y: usize, remarks: &mut Reasons) {
-        let label = safe(hall.label);
+        let label = hall.label.to_string();
         pen.open(quiet(hall), &label);
         pen.rectangle("r", (INDENT, y), (WALL - INDENT, ROOM));
         let cut = self.names.get(&label).cloned().unwrap_or(label);

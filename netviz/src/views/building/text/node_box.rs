@@ -84,7 +84,7 @@ impl House<'_> {
     fn room(&self, hall: &Hall<'_>, remarks: &mut Reasons) -> Vec<Line> {
         let content = room(self.inner + 4);
         let line = || Line::quiet(hall.is_quiet());
-        let label = safe(hall.label);
+        let label = hall.label.to_string();
         let label = self.names.get(&label).cloned().unwrap_or(label);
         let title = line()
             .sign("┌ ")
