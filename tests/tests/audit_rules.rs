@@ -71,7 +71,7 @@ fn correct_cluster_has_no_findings() {
     for door in &mut building.doors {
         for direction in [Ingress, Egress] {
             for it in &mut hook(door, direction).programs {
-                *it = filter(it.program_id.unwrap(), &it.name, 1, 1);
+                *it = filter(it.program_id.unwrap(), it.name.raw(), 1, 1);
             }
         }
     }
@@ -233,7 +233,7 @@ fn positions_kinds_and_invisible_programs() {
     for door in netkit
         .doors
         .iter_mut()
-        .filter(|door| door.label().starts_with("lxc"))
+        .filter(|door| door.label().raw().starts_with("lxc"))
     {
         door.kind = Some("netkit".into());
         for it in &mut hook(door, Ingress).programs {
@@ -289,9 +289,9 @@ fn anything(random: &mut Random) -> ChainBuilder {
         let node = random.below(3);
         let door = building.door(node, side, role, device);
         door.cilium = !random.once_in(5);
-        door.pod = random.once_in(3).then(|| random.text());
+        door.pod = random.once_in(3).then(|| random.text().into());
         if random.once_in(4) {
-            door.interface = random.once_in(2).then(|| random.text());
+            door.interface = random.once_in(2).then(|| random.text().into());
         }
         if random.once_in(6) {
             door.kind = Some("netkit".into());

@@ -78,7 +78,7 @@ fn finds_exactly_the_planned_doors() {
         let names: Vec<_> = cluster
             .nodes
             .iter()
-            .map(|node| node.name.as_str())
+            .map(|node| node.name.raw())
             .collect();
         assert_eq!(names, ["mycluster-worker", "mycluster-worker2"]);
         for (node, planned) in cluster.nodes.iter().zip(lab.nodes()) {

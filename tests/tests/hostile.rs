@@ -111,7 +111,7 @@ fn matrices(name: &str) -> String {
     let style = matrix::Style::default();
     let (alike, mut apart) = (verdicts(name), verdicts(name));
     for (number, verdict) in apart.iter_mut().enumerate() {
-        verdict.from.name += &format!("/{number}");
+        verdict.from.name = format!("{}/{number}", verdict.from.name.raw()).into();
     }
     let text = matrix::draw(&apart, style);
     assert!(text.contains("from, to"), "{text}");

@@ -416,7 +416,7 @@ fn truncated_name_is_marked() {
     let mut snapshot = cluster(1, 1);
     let long = format!("start-{}-end", "x".repeat(200));
     for door in &mut snapshot.doors {
-        door.pod = Some(long.clone());
+        door.pod = Some((&long).into());
     }
     let [text, picture] = &drawings(&snapshot)[..2] else {
         unreachable!("there are more")

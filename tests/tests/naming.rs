@@ -255,7 +255,7 @@ fn kubernetes_pod_without_a_door() {
             "default/lost: kubernetes has it running here with 10.0.0.50, no interface has that address"
         ]
     );
-    let hosted: Vec<_> = cluster.pods.iter().map(|pod| pod.name.as_str()).collect();
+    let hosted: Vec<_> = cluster.pods.iter().map(|pod| pod.name.raw()).collect();
     assert_eq!(hosted, ["proxy"]);
     // Where a far end is out of reach, its addresses are as well.
     let mut hidden = self::cluster();

@@ -54,7 +54,7 @@ fn each_node_has_its_own_building_and_heading() {
     let buildings: Vec<_> = layout
         .buildings
         .iter()
-        .map(|building| (building.name.as_str(), building.netns, building.rooms.len()))
+        .map(|building| (building.name.raw(), building.netns, building.rooms.len()))
         .collect();
     assert_eq!(
         buildings,

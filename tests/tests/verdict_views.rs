@@ -259,7 +259,7 @@ fn pictures() {
             .collect();
         for row in &verdict.request {
             assert!(
-                words.iter().any(|text| text.contains(&row.interface)),
+                words.iter().any(|text| text.contains(row.interface.raw())),
                 "{name}"
             );
         }
@@ -311,7 +311,7 @@ fn matrix_of_many_pairs() {
         } else {
             cross_node()
         };
-        verdict.from.name = format!("a/client-{number}");
+        verdict.from.name = format!("a/client-{number}").into();
         verdict.from.pod = None;
         many.push(verdict);
     }

@@ -102,7 +102,7 @@ pub struct CrossingRow {
     /// Where nothing was sent: all packets of this way here, followed or not.
     pub packets: Option<u64>,
     /// Why nothing can be seen here, or what else there is to say.
-    pub note: Option<Untrusted>,
+    pub note: Option<String>,
 }
 
 /// Where packets ended.

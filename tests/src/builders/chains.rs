@@ -69,7 +69,7 @@ impl ChainBuilder {
         });
         self.doors.push(AuditedDoor {
             id: DoorId::new(netns, ifindex),
-            node: format!("worker{node}"),
+            node: format!("worker{node}").into(),
             cilium: true,
             side,
             role,
@@ -94,7 +94,7 @@ impl ChainBuilder {
         for (pod, lxc) in [("busybox-a", "lxcaaaa"), ("netshoot-b", "lxcbbbb")] {
             for (side, interface) in [(Side::Pod, "eth0"), (Side::Node, lxc)] {
                 let door = self.door(node, side, Role::Pod, interface);
-                door.pod = Some(format!("{pod}{node}"));
+                door.pod = Some(format!("{pod}{node}").into());
                 door.namespace = Some("shop".into());
             }
         }
@@ -127,7 +127,7 @@ impl ChainBuilder {
             .iter_mut()
             .filter(|door| door.node == format!("worker{node}"))
         {
-            if door.label().starts_with("lxc") {
+            if door.label().raw().starts_with("lxc") {
                 hook(door, Direction::Ingress)
                     .programs
                     .push(tcx(41, "cil_from_container"));
@@ -141,9 +141,8 @@ impl ChainBuilder {
     /// When there is none.
     pub fn hook(&mut self, node: u64, interface: &str, direction: Direction) -> &mut Hook {
         let mut doors = self.doors.iter_mut();
-        let door = doors.find(|door| {
-            door.netns == Some(NetNsId(node)) && door.interface.as_deref() == Some(interface)
-        });
+        let door =
+            doors.find(|door| door.netns == Some(NetNsId(node)) && door.label() == *interface);
         hook(door.expect("such a door"), direction)
     }
 }

@@ -1,7 +1,7 @@
 //! Verdicts made by hand: one of each kind that a person can meet.
 
 use netviz::{
-    model::{Direction, Side},
+    model::{Direction, Side, Untrusted},
     verify::{
         CrossingRow, DropReason, Hop, Kind, Loss, ModeSource, Probes, SCHEMA, Traffic, Tunnel,
         Verdict, Way,
@@ -435,25 +435,29 @@ fn time(random: &mut Random) -> f64 {
     }
 }
 
+fn name(random: &mut Random) -> Untrusted {
+    random.text().into()
+}
+
 fn hop(random: &mut Random) -> Hop {
     Hop {
-        node: maybe(random, Random::text),
-        pod: maybe(random, Random::text),
-        name: random.text(),
+        node: maybe(random, name),
+        pod: maybe(random, name),
+        name: name(random),
         address: maybe(random, Random::text),
     }
 }
 
 fn crossing(random: &mut Random) -> CrossingRow {
     CrossingRow {
-        node: random.text(),
-        pod: maybe(random, Random::text),
+        node: name(random),
+        pod: maybe(random, name),
         side: if random.once_in(2) {
             Side::Pod
         } else {
             Side::Node
         },
-        interface: random.text(),
+        interface: name(random),
         direction: if random.once_in(2) {
             Direction::Ingress
         } else {
@@ -467,7 +471,7 @@ fn crossing(random: &mut Random) -> CrossingRow {
         worst_microseconds: maybe(random, time),
         tunnel: random.once_in(2).then(|| Tunnel {
             identity: number(random),
-            node: maybe(random, Random::text),
+            node: maybe(random, name),
         }),
         outer: random.once_in(2),
         packets: maybe(random, |random| u64::from(number(random))),
@@ -490,8 +494,8 @@ fn drop_reason(random: &mut Random) -> DropReason {
     DropReason {
         reason: maybe(random, Random::text),
         function: maybe(random, Random::text),
-        device: maybe(random, Random::text),
-        place: maybe(random, Random::text),
+        device: maybe(random, name),
+        place: maybe(random, name),
         packets: number(random),
     }
 }

@@ -200,8 +200,8 @@ impl OracleCluster {
         steps
             .map(|step| {
                 let door = self.cluster.door(step.door).unwrap();
-                let node = &self.cluster.nodes[door.node].name;
-                let place = door.pod.as_ref().filter(|_| door.side == Side::Pod);
+                let node = self.cluster.nodes[door.node].name.raw();
+                let place = door.pod.as_deref().filter(|_| door.side == Side::Pod);
                 let outer = if step.outer { "(outer)" } else { "" };
                 format!(
                     "{}.{}{}{outer}",

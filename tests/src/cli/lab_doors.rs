@@ -38,7 +38,7 @@ impl From<(&Cluster, &Door)> for Known {
         // A namespace that was not entered is none that is planned.
         let netns = |id: netviz::model::DoorId| id.netns.known().unwrap_or(NetNsId(0));
         Self {
-            node: cluster.nodes[door.node].name.clone(),
+            node: cluster.nodes[door.node].name.to_string(),
             netns: netns(door.id),
             ifindex: door.id.ifindex,
             interface: door.interface.clone(),

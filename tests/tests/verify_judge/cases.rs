@@ -151,7 +151,7 @@ fn vxlan_pod_to_pod_skips_cilium_host() {
     assert!(words(&verdict.notes, "cilium_host was not crossed"));
     assert_eq!(verdict.request.len(), 8);
     assert_eq!(verdict.round_trip_microseconds, Some(90.0));
-    assert_eq!(verdict.from.pod.as_deref(), Some("busybox-c8bbbbb84-fmhwc"));
+    assert_eq!(verdict.from.pod, Some("busybox-c8bbbbb84-fmhwc".into()));
     let native = Scene::new("native", "pod -> pod, other node").judge();
     assert!(!words(&native.notes, "was not crossed"));
     assert!(words(&native.notes, "`ip -s link` does not count"));
@@ -467,7 +467,7 @@ fn external_traffic_uses_the_uplink() {
             .map(|r| {
                 format!(
                     "{}{}",
-                    r.interface.split(':').next().unwrap(),
+                    r.interface.raw().split(':').next().unwrap(),
                     r.direction.sign()
                 )
             })

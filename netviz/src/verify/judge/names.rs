@@ -112,7 +112,7 @@ fn row(cluster: &Cluster, line: &Line) -> CrossingRow {
         tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
         outer: line.outer,
         packets: None,
-        note: note(line).map(Into::into),
+        note: note(line),
     }
 }
 

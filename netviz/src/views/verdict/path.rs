@@ -237,7 +237,7 @@ fn rung(
         lost: !losses.is_empty(),
         marks,
         wrong,
-        note: row.note.as_ref().map(Untrusted::to_string),
+        note: row.note.as_deref().map(safe),
     }
 }
 

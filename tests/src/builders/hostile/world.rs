@@ -15,8 +15,8 @@ use crate::builders::{
     verdicts,
 };
 
-fn some(name: &str) -> Option<String> {
-    Some(name.to_owned())
+fn some<'a, T: From<&'a str>>(name: &'a str) -> Option<T> {
+    Some(name.into())
 }
 
 fn sources(name: &str) -> Vec<SourceStatus> {
@@ -108,7 +108,7 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
     for hop in [&mut verdict.from, &mut verdict.to] {
         hop.name = name.into();
         // Where it is another than the name that was asked for, both are shown.
-        hop.pod = Some(format!("x/{name}"));
+        hop.pod = Some(format!("x/{name}").into());
         (hop.node, hop.address) = (some(name), some(name));
     }
     for row in verdict.request.iter_mut().chain(&mut verdict.reply) {
@@ -138,7 +138,7 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
 fn crossing(row: &mut CrossingRow, name: &str) {
     row.node = name.into();
     row.interface = name.into();
-    row.pod = Some(format!("x/{name}"));
+    row.pod = Some(format!("x/{name}").into());
     row.note = some(name);
     row.skipped_by = row.skipped_by.as_ref().map(|_| name.to_owned());
     if let Some(tunnel) = &mut row.tunnel {
