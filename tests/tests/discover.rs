@@ -75,11 +75,7 @@ fn finds_exactly_the_planned_doors() {
         assert_eq!(cluster.doors.len(), if mode.tunnels() { 26 } else { 24 });
         // All but the tunnels are veth pairs.
         assert_eq!(cluster.pairs().len(), 12);
-        let names: Vec<_> = cluster
-            .nodes
-            .iter()
-            .map(|node| node.name.raw())
-            .collect();
+        let names: Vec<_> = cluster.nodes.iter().map(|node| node.name.raw()).collect();
         assert_eq!(names, ["mycluster-worker", "mycluster-worker2"]);
         for (node, planned) in cluster.nodes.iter().zip(lab.nodes()) {
             assert!(node.cilium);
