@@ -19,7 +19,10 @@ use std::{collections::HashMap, io, path::PathBuf};
 
 use crate::{
     model::{Cluster, DoorId},
-    sys::netns::{Entrance, NetNs, NetNsId, enter},
+    sys::{
+        entrance::{Entrance, enter},
+        netns::{NetNs, NetNsId},
+    },
 };
 
 #[cfg(feature = "mutants")]

@@ -3,6 +3,7 @@
 pub mod bpf;
 pub mod btf;
 pub mod descriptors;
+pub mod entrance;
 pub(crate) mod icmp;
 pub mod netlink;
 pub mod netns;

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::sys::{
     descriptors::there,
+    entrance::{Entrance, enter},
     netlink::{Netlink, notifications::Origin},
-    netns::{Entrance, NetNs, NetNsId, Tour, enter},
+    netns::{NetNs, NetNsId, Tour},
 };
 
 /// When a namespace is read for the second time: a pod's hostname may be set after the first.

@@ -11,7 +11,8 @@ use nix::{fcntl::OFlag, sys::stat::Mode};
 
 use crate::sys::{
     descriptors::there,
-    netns::{self, Entrance, NetNsId},
+    entrance::Entrance,
+    netns::{self, NetNsId},
     rooted_fs::Root,
 };
 

@@ -9,7 +9,10 @@ use std::{
 use super::{cache::Cache, select::Selection};
 use crate::{
     model::CILIUM_HOST,
-    sys::netns::{Entrance, NetNs, NetNsId, Tour, enter, try_tour},
+    sys::{
+        entrance::{Entrance, enter},
+        netns::{NetNs, NetNsId, Tour, try_tour},
+    },
 };
 
 /// What to do when a node that was named is missing.

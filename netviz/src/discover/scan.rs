@@ -22,8 +22,9 @@ use crate::{
         Status,
     },
     sys::{
+        entrance::{Entrance, enter},
         netlink::Netlink,
-        netns::{Entrance, NetNs, NetNsId, enter, try_tour},
+        netns::{NetNs, NetNsId, try_tour},
     },
 };
 

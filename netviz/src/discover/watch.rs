@@ -21,8 +21,9 @@ use super::{
 use crate::{
     model::{Cluster, Door},
     sys::{
+        entrance::enter,
         netlink::notifications::{Listener, Notification, Origin},
-        netns::{NetNs, NetNsId, enter},
+        netns::{NetNs, NetNsId},
         threads::{Stop, Worker},
     },
 };

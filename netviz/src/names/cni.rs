@@ -18,7 +18,7 @@ use super::{
 use crate::{
     discover::Discovered,
     model::{PodFact, Report, Source, Status, plain},
-    sys::netns::{Entrance, NetNsId},
+    sys::{entrance::Entrance, netns::NetNsId},
 };
 
 /// Where libcni keeps it.

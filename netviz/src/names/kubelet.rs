@@ -24,7 +24,8 @@ use crate::{
     discover::{Discovered, namespaces::namespace},
     model::{PodFact, Report, Role, Side, Source, Status},
     sys::{
-        netns::{Entrance, NetNsId},
+        entrance::Entrance,
+        netns::NetNsId,
         rooted_fs::{Root, Stamp},
     },
 };

@@ -6,34 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::pins;
+use super::pins::{self, Object};
 use crate::{
     attach::clsact,
     audit::model::{Attached, Chains, Process, Way},
     model::Untrusted,
 };
-
-/// What one descriptor, or one pin, is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Object {
-    pub(super) program: Option<u32>,
-    pub(super) link: Option<u32>,
-}
-
-impl Object {
-    /// As `/proc/PID/fdinfo` says it: a link's says its program as well.
-    pub(super) fn of(fdinfo: &str) -> Self {
-        let mut object = Self::default();
-        for line in fdinfo.lines() {
-            match line.split_once(':') {
-                Some(("prog_id", id)) => object.program = id.trim().parse().ok(),
-                Some(("link_id", id)) => object.link = id.trim().parse().ok(),
-                _ => {}
-            }
-        }
-        object
-    }
-}
 
 /// Holders and pins of all programs and links of this machine, as far as they can be seen from here.
 #[derive(Clone, Debug, Default)]

@@ -11,8 +11,29 @@ use nix::{
     sys::statfs::{BPF_FS_MAGIC, fstatfs},
 };
 
-use super::keepers::Object;
 use crate::sys::{bpf, rooted_fs::Root};
+
+/// What a descriptor or a pin refers to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) program: Option<u32>,
+    pub(super) link: Option<u32>,
+}
+
+impl Object {
+    /// Parses `/proc/PID/fdinfo`; that of a link names its program as well.
+    pub(super) fn of(fdinfo: &str) -> Self {
+        let mut object = Self::default();
+        for line in fdinfo.lines() {
+            match line.split_once(':') {
+                Some(("prog_id", id)) => object.program = id.trim().parse().ok(),
+                Some(("link_id", id)) => object.link = id.trim().parse().ok(),
+                _ => {}
+            }
+        }
+        object
+    }
+}
 
 /// Where bpf file systems are mounted; the second is Cilium's own, where a node has not the first.
 const MOUNTS: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];
