@@ -1,4 +1,4 @@
-//! What tests say besides the harness.
+//! Lines that tests report outside of the harness.
 
 use std::{
     collections::BTreeMap,
@@ -8,28 +8,27 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// The file in which tests that cannot run say so, as `netviz_tests::bpf::skip` calls it.
+/// Names the file in which tests report that they are skipped; see `netviz_tests::bpf::skip`.
 pub(crate) const SKIPPED_VARIABLE: &str = "NETVIZ_SKIPPED";
 
-/// What tests say to a file, each in a line: what this machine cannot run (the harness calls such a
-/// test passed), and what was measured.
+/// A file to which tests append lines: skips (which the harness counts as passed) and measurements.
 pub(crate) struct Collected(pub(crate) PathBuf);
 
 impl Collected {
-    /// Begins with none.
+    /// Creates an empty file.
     pub(crate) fn begin(path: &Path) -> Result<Self> {
         fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 
-    /// All that was said. What cannot be read is not nothing.
+    /// Reads all lines. An unreadable file is an error, not an empty one.
     pub(crate) fn lines(&self) -> Result<Vec<String>> {
         let text = fs::read_to_string(&self.0)
             .with_context(|| format!("cannot read {}", self.0.display()))?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Tests that were skipped, each with its last reason.
+    /// Returns the skipped tests, each with its last reason.
     pub(crate) fn skips(&self) -> Result<BTreeMap<String, String>> {
         let lines = self.lines()?;
         let words = |line: &str| match line.split_once(": ") {
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skips_are_told_by_test_and_what_is_not_there_is_an_error() {
+    fn skips_are_grouped_by_test_and_a_missing_file_is_an_error() {
         let path = std::env::temp_dir().join(format!("netviz-collected-{}", std::process::id()));
         let collected = Collected::begin(&path).unwrap();
         assert!(collected.lines().unwrap().is_empty());

@@ -1,8 +1,7 @@
-//! `cargo xtask kernels`: the kernel tests and the demo on Debian's kernels, each booted in QEMU.
+//! `cargo xtask kernels`: the kernel tests and the demo on Debian's kernels, booted in QEMU.
 //!
-//! What runs in a guest are the very test programs of the ordinary run, with the C library that
-//! they were linked with, and netviz, in an initramfs that has nothing else. A test file that is
-//! added under `tests/tests` runs there by itself.
+//! A guest runs the test programs of the ordinary run and netviz, with the C library that they are
+//! linked with, in an initramfs. A new test file under `tests/tests` runs there automatically.
 
 mod archive;
 mod console;
@@ -10,10 +9,10 @@ mod guest;
 mod image;
 mod modules;
 mod package;
-mod reach;
 mod release;
 mod scenario;
 mod table;
+mod unavailable;
 
 use std::{env::consts::ARCH, path::PathBuf, time::Instant};
 
@@ -30,10 +29,10 @@ use crate::{
 };
 use console::Report;
 use package::Kernel;
-use reach::{OutOfReach, is_out_of_reach, of_apt};
 use scenario::Scenario;
+use unavailable::{Unavailable, from_apt, is_unavailable};
 
-/// Programs that this needs, with the package that has each.
+/// Required programs, and the package of each.
 const PROGRAMS: [(&str, &str); 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -44,15 +43,15 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("strip", "binutils"),
 ];
 
-/// Guests that run at a time: each has two processors, and emulates them.
+/// Guests that run at once; each emulates two processors.
 const AT_A_TIME: usize = 2;
 
-/// Which scenarios are run, and with which netviz the demo among them.
+/// Which scenarios run, and with which netviz the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Those that do not take minutes, with netviz as it was built for the tests.
+    /// Those that do not take minutes, with the netviz of the tests.
     Quick,
-    /// All, with the static binary: it takes longer to build than all the tests do.
+    /// All, with the static binary, which takes longer to build than all tests.
     Whole,
 }
 
@@ -67,22 +66,20 @@ pub(crate) fn run(releases: &[Release], filters: &[String], extent: Extent) -> R
     let table = on(&kernels, filters, extent)?;
     print!("{table}");
     if !table.failures.is_empty() {
-        bail!(
-            "a kernel did not pass: see the table; what its guest said is in target/kernels/NAME/console.log"
-        );
+        bail!("a kernel did not pass: see the table, and target/kernels/NAME/console.log");
     }
     Ok(())
 }
 
-/// Kernels for a part of all tests.
+/// Kernels for a test run.
 pub(crate) struct Ready {
     extent: Extent,
     had: Gathered<Kernel>,
 }
 
 impl Ready {
-    /// Has what is needed, as far as that is to be had. A kernel that is out of reach, for want of a
-    /// network, is said to be skipped, and why; one that cannot be had for another reason has failed.
+    /// Fetches the kernels. One that is unavailable, because there is no network, is skipped with the
+    /// reason; any other error is a failure.
     pub(crate) fn get(extent: Extent) -> Result<Self> {
         let releases = match extent {
             Extent::Quick => &Release::OFTEN,
@@ -90,7 +87,7 @@ impl Ready {
         };
         let had = match prepare() {
             Ok(()) => gather(releases, package::is_cached, have),
-            Err(error) if is_out_of_reach(&error) => Gathered::nothing(releases, &error),
+            Err(error) if is_unavailable(&error) => Gathered::nothing(releases, &error),
             Err(error) => return Err(error),
         };
         Ok(Self { extent, had })
@@ -109,7 +106,7 @@ impl Ready {
     }
 }
 
-/// Kernels that are there, and why the others are not.
+/// Available kernels, and why the others are not.
 struct Gathered<K> {
     kernels: Vec<K>,
     skipped: Vec<String>,
@@ -117,7 +114,7 @@ struct Gathered<K> {
 }
 
 impl<K> Gathered<K> {
-    /// All of them are out of reach.
+    /// All of them are unavailable.
     fn nothing(releases: &[Release], error: &Error) -> Self {
         Self {
             kernels: Vec::new(),
@@ -127,12 +124,12 @@ impl<K> Gathered<K> {
     }
 }
 
-/// What is not run where a kernel is not there.
+/// Formats what is skipped without a kernel.
 fn without(release: Release, error: &Error) -> String {
     format!("all scenarios on Linux {release}: {error:#}")
 }
 
-/// Has one kernel after the other.
+/// Fetches the kernels one by one.
 fn gather<K>(
     releases: &[Release],
     is_cached: impl Fn(Release) -> bool,
@@ -145,14 +142,14 @@ fn gather<K>(
     };
     let mut trouble: Option<Error> = None;
     for &release in releases {
-        // One mirror has them all: where it is out of reach, it is not waited for again.
+        // All come from one mirror: if it is unavailable, do not wait for it again.
         if let Some(error) = trouble.as_ref().filter(|_| !is_cached(release)) {
             gathered.skipped.push(without(release, error));
             continue;
         }
         match have(release) {
             Ok(kernel) => gathered.kernels.push(kernel),
-            Err(error) if is_out_of_reach(&error) => {
+            Err(error) if is_unavailable(&error) => {
                 gathered.skipped.push(without(release, &error));
                 trouble = Some(error);
             }
@@ -162,28 +159,28 @@ fn gather<K>(
     gathered
 }
 
-/// What the emulator needs.
+/// Installs what the emulator needs.
 ///
 /// # Errors
-/// [`OutOfReach`] where it is the machine or its network that has it not.
+/// [`Unavailable`] if the machine or its network cannot provide it.
 fn prepare() -> Result<()> {
     if ARCH != "x86_64" {
-        bail!(OutOfReach(format!(
-            "Debian's kernels for x86_64 run the test programs of an x86_64 machine: this is {ARCH}"
+        bail!(Unavailable(format!(
+            "Debian's kernels are for x86_64; this machine is {ARCH}"
         )));
     }
-    let what = "what the emulator needs cannot be had".to_owned();
+    let what = "cannot install what the emulator needs".to_owned();
     setup::programs(&PROGRAMS).map_err(|error| match machine::find("apt-get") {
-        Some(_) => of_apt(error, what),
-        None => error.context(OutOfReach(what)),
+        Some(_) => from_apt(error, what),
+        None => error.context(Unavailable(what)),
     })
 }
 
 fn have(release: Release) -> Result<Kernel> {
-    package::kernel(release).with_context(|| format!("Linux {release} cannot be had"))
+    package::kernel(release).with_context(|| format!("cannot fetch Linux {release}"))
 }
 
-/// Runs them on kernels that are there.
+/// Runs the scenarios on available kernels.
 fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let start = Instant::now();
     let programs = step("building the test programs", programs::build)?;
@@ -200,11 +197,11 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
         scenarios.retain(Scenario::is_quick);
         let left_out = all - scenarios.len();
         say(format_args!(
-            "{left_out} scenarios that take long are left to `cargo xtask kernels`"
+            "skipping {left_out} slow scenarios; `cargo xtask kernels` runs them"
         ));
     }
     if scenarios.is_empty() {
-        bail!("no scenario has {} in its name", filters.join(" or "));
+        bail!("no scenario name contains {}", filters.join(" or "));
     }
     let base = image::base(&programs, &netviz, &scenarios)?;
     let reports = side_by_side(kernels, AT_A_TIME, |kernel| boot(kernel, &base, &scenarios));
@@ -217,7 +214,7 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     Ok(table)
 }
 
-/// The directory of downloads, images and logs.
+/// Returns the directory of downloads, images and logs.
 fn directory() -> PathBuf {
     target().join("kernels")
 }
@@ -227,11 +224,11 @@ fn names(kernels: &[Kernel]) -> String {
     names.join(", ")
 }
 
-/// How often a kernel is booted that dies before its first scenario, as one did of the emulator
+/// Number of boots of a kernel that dies before its first scenario, as one did in the emulator
 /// (`guest::ACCELERATOR`).
 const BOOTS: usize = 3;
 
-/// One kernel, from its image to what its console said.
+/// Builds the image of a kernel, boots it and reads its console.
 fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
     let work = || {
         let initrd = image::build(kernel, base)?;
@@ -241,7 +238,7 @@ fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
                 break;
             }
             say(format_args!(
-                "Linux {} died before its first scenario ({}): booted again",
+                "Linux {} died before its first scenario ({}): booting again",
                 kernel.release,
                 report.log.join("; ")
             ));
@@ -257,17 +254,17 @@ fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
 mod tests {
     use super::*;
 
-    /// 6.1 is out of reach, 6.12 is in the cache, 7.x breaks.
+    /// 6.1 is unavailable, 6.12 is cached, 7.x breaks.
     fn some(release: Release) -> Result<Release> {
         match release {
             Release::V6_12 => Ok(release),
-            Release::V6_1 => Err(Error::from(OutOfReach("no network".into())).context("6.1")),
+            Release::V6_1 => Err(Error::from(Unavailable("no network".into())).context("6.1")),
             _ => bail!("depmod failed"),
         }
     }
 
     #[test]
-    fn what_is_in_the_cache_is_run_without_a_network() {
+    fn cached_kernels_run_without_a_network() {
         let cached = |release| release == Release::V6_12;
         let had = gather(&[Release::V6_1, Release::V7, Release::V6_12], cached, some);
         assert_eq!(had.kernels, [Release::V6_12]);
@@ -279,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_here_is_a_failure_and_no_skip() {
+    fn other_errors_are_failures_not_skips() {
         let had = gather(&[Release::V7, Release::V6_12], |_| false, some);
         assert_eq!(had.kernels, [Release::V6_12]);
         assert!(had.skipped.is_empty());

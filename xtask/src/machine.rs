@@ -1,4 +1,4 @@
-//! What this machine has: programs, toolchains, rights.
+//! Programs, toolchains and rights of this machine.
 
 use std::{
     env, fs, io,
@@ -9,21 +9,21 @@ use std::{
 
 use crate::process::{self, rustup_run};
 
-/// Name under which Debian's compiler is linked into rustup. The build script of netviz looks for it.
+/// Name under which Debian's compiler is linked into rustup; `ebpf-build` looks for it.
 pub(crate) const LINKED: &str = "netviz-bpf";
-/// rustup's own toolchain that builds `core` from its source.
+/// The toolchain of rustup that builds `core` from source.
 pub(crate) const NIGHTLY: &str = "nightly";
 /// The target that Debian ships `core` for.
 pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
-/// Where Debian's compiler lives, as `rustup toolchain link` wants it.
+/// Sysroot of Debian's compiler, for `rustup toolchain link`.
 pub(crate) const SYSTEM_ROOT: &str = "/usr";
 
-/// All that decides how the eBPF half is built here.
+/// Facts that decide how the eBPF half is built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// rustup, through which the build script finds its compiler.
+    /// rustup, through which build scripts find their compiler.
     pub(crate) rustup: bool,
-    /// What bpf-linker in the PATH says of its version.
+    /// Version of the bpf-linker in PATH.
     pub(crate) linker: Option<String>,
     /// A toolchain linked as [`LINKED`] that has `core` for BPF.
     pub(crate) linked: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Looks at this machine. Changes nothing and needs no network.
+    /// Inspects this machine. Changes nothing and needs no network.
     pub(crate) fn gather() -> Self {
         let rustup = find("rustup").is_some();
         let linked = rustup.then(|| sysroot(LINKED)).flatten();
@@ -55,7 +55,7 @@ impl Facts {
     }
 }
 
-/// The version of a toolchain's compiler and of its LLVM, such as "rustc 1.96.0, LLVM 22.1.8".
+/// Returns the versions of a toolchain's compiler and its LLVM, such as "rustc 1.96.0, LLVM 22.1.8".
 pub(crate) fn compiler(toolchain: &str) -> Option<String> {
     let text = process::read(rustup_run(toolchain, "rustc").arg("-vV")).ok()?;
     let release = field(&text, "release: ")?;
@@ -63,7 +63,7 @@ pub(crate) fn compiler(toolchain: &str) -> Option<String> {
     Some(format!("rustc {release}, LLVM {llvm}"))
 }
 
-/// The target triple of this machine, as the compiler in use names it.
+/// Returns the target triple of this machine.
 pub(crate) fn host_triple() -> anyhow::Result<String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let text = process::read(Command::new(rustc).arg("-vV"))?;
@@ -72,13 +72,13 @@ pub(crate) fn host_triple() -> anyhow::Result<String> {
         .ok_or_else(|| anyhow::anyhow!("`rustc -vV` names no host"))
 }
 
-/// Whether this process is root: /proc/self belongs to the effective user.
+/// Returns whether this process is root: /proc/self belongs to the effective user.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Has this thread, and all that it starts, run when nothing else wants the processor: `SCHED_IDLE` of
-/// sched(7).
+/// Lowers this thread, and all processes that it starts, to `SCHED_IDLE` (sched(7)): they run only when
+/// the processor is idle.
 pub(crate) fn give_way() -> io::Result<()> {
     const THIS_THREAD: libc::pid_t = 0;
     let lowest = libc::sched_param { sched_priority: 0 };
@@ -92,7 +92,7 @@ pub(crate) fn give_way() -> io::Result<()> {
     }
 }
 
-/// A program, looked for where shells look, and where Debian keeps what root runs.
+/// Finds a program in PATH, or in the directories of root's programs.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -102,7 +102,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     files.find(|file| file.is_file())
 }
 
-/// Where `cargo install` puts programs: rustup has it in the PATH of what it starts.
+/// Returns the directory of `cargo install`, which rustup adds to the PATH of its children.
 pub(crate) fn cargo_bin() -> Option<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")))?;
@@ -146,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_that_gives_way_starts_gives_way() {
+    fn children_of_an_idle_thread_are_idle() {
         let policy = thread::spawn(|| {
             give_way()?;
             Command::new("cat").arg("/proc/self/stat").output()
         });
         let stat = policy.join().unwrap().unwrap().stdout;
-        // Number 41 of proc_pid_stat(5); none of these words has a space in it.
+        // Field 41 of proc_pid_stat(5); no field contains a space.
         let stat = String::from_utf8(stat).unwrap();
         let policy = stat.split_whitespace().nth(40);
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Tasks of the workspace: `cargo xtask help` lists them.
+//! Tasks of the workspace; `cargo xtask help` lists them.
 //!
-//! The crate does not depend on netviz, so that it builds on a machine on which the eBPF half
-//! cannot be built yet: [`setup`] is what changes that.
+//! The crate does not depend on netviz, so that it builds before [`setup`] has installed the eBPF
+//! toolchain.
 
 mod collected;
 mod kernels;
@@ -17,56 +17,56 @@ use std::{ffi::OsString, process::ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-/// Everything that is done with the workspace.
+/// Builds, tests and releases netviz.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Installs what the build and the tests need, and checks it
+    /// Install and check what the build and the tests need
     Setup,
-    /// Builds netviz and shows its demo: no cluster needed
+    /// Build netviz and run its demo; needs no cluster
     Demo {
         /// Arguments for `netviz demo`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Runs every test (as root)
+    /// Run all tests (as root)
     Test {
-        /// Also the tests that take long, or a browser (which is installed)
+        /// Include slow tests and those that need a browser (installs it)
         #[arg(long)]
         all: bool,
         /// Filter and options for the test programs
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Runs the kernel tests and the demo on Debian's kernels in QEMU
+    /// Run the kernel tests and the demo on Debian's kernels in QEMU
     Kernels {
-        /// Kernels; all without
+        /// Kernels [default: all]
         #[arg(value_enum)]
         releases: Vec<kernels::Release>,
-        /// Only scenarios whose name contains this; may be given several times
+        /// Run only scenarios whose name contains TEXT; may be repeated
         #[arg(long, value_name = "TEXT")]
         only: Vec<String>,
-        /// 6.1 and 6.12 alone where none is named, without what takes minutes in emulation
+        /// Skip scenarios that take minutes in emulation; default kernels: 6.1 and 6.12
         #[arg(long)]
         quick: bool,
     },
-    /// Runs tests many times in a row: one is admitted after 20 green runs
+    /// Run tests repeatedly; a test is admitted after 20 passes in a row
     Flaky {
-        /// How many times
+        /// Number of runs
         runs: u32,
-        /// Only tests whose name, such as `attach::sigterm`, contains one of these
+        /// Run only tests whose name, such as `attach::sigterm`, contains one of these
         filters: Vec<String>,
     },
-    /// Breaks each invariant on purpose, and checks that a test notices
+    /// Break each invariant on purpose and check that a test fails
     Mutants {
-        /// Only mutants whose name contains one of these
+        /// Run only mutants whose name contains one of these
         filters: Vec<String>,
     },
-    /// Builds the one static binary into target/dist, and checks it
+    /// Build the static binary into target/dist and check it
     Dist,
-    /// Everything that a change has to pass
+    /// Run all checks that a change must pass
     Ci,
-    /// Runs the benchmark (as root)
+    /// Run the benchmark (as root)
     Bench {
         /// Arguments for the benchmark
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

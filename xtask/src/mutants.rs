@@ -1,5 +1,5 @@
-//! `cargo xtask mutants`: each invariant is broken on purpose, in a copy of the tree, and a test has
-//! to notice. A mutant that survives shows a test that is missing.
+//! `cargo xtask mutants`: breaks each invariant on purpose, in a copy of the tree; a test must fail. A
+//! mutant that survives shows a missing test.
 
 mod patch;
 mod tree;
@@ -16,47 +16,47 @@ use crate::{
 use patch::Mutant;
 use tree::Tree;
 
-/// Where the mutants are.
+/// Directory of the mutants.
 const DIRECTORY: &str = "tests/mutants";
 
-/// What the tests made of a mutant.
+/// Result of a mutant.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// Every test that it names failed, twice in a row.
+enum Verdict {
+    /// Every named test failed, twice in a row.
     Caught,
-    /// These did not.
+    /// These tests passed.
     Survived(Vec<String>),
-    /// Nobody can tell; why.
+    /// Could not be tried; why.
     Broken(String),
 }
 
-/// Tries the mutants whose name contains one of `filters`, or all.
+/// Runs the mutants whose name contains one of `filters`, or all.
 pub(crate) fn run(filters: &[String]) -> Result<()> {
     let start = Instant::now();
     setup::run()?;
     let mut mutants = all()?;
     mutants.retain(|mutant| programs::is_asked_for(&mutant.name, filters));
     if mutants.is_empty() {
-        bail!("no mutant in {DIRECTORY} is called so");
+        bail!("no mutant in {DIRECTORY} matches");
     }
-    // Before anything is built.
+    // Fail before anything is built.
     mutants
         .iter()
         .try_for_each(|mutant| tree::applies(&root(), mutant))?;
     let tree = Tree::new(target().join("mutants"));
-    sound(&tree, &mutants)?;
-    let mut fates = Vec::new();
+    check_unbroken(&tree, &mutants)?;
+    let mut verdicts = Vec::new();
     for mutant in &mutants {
-        let fate = step(format_args!("mutant {}", mutant.name), || {
-            tried(&tree, mutant)
+        let verdict = step(format_args!("mutant {}", mutant.name), || {
+            run_mutant(&tree, mutant)
         })?;
-        fates.push((mutant, fate));
+        verdicts.push((mutant, verdict));
     }
     tree.restore()?;
-    report(&fates, start)
+    report(&verdicts, start)
 }
 
-/// All mutants by name.
+/// Reads all mutants, sorted by name.
 fn all() -> Result<Vec<Mutant>> {
     let directory = root().join(DIRECTORY);
     let mut mutants = Vec::new();
@@ -73,20 +73,20 @@ fn all() -> Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
-/// Every test that is to catch something passes where nothing is broken: else it would prove
-/// nothing by failing. Of one that is skipped here, nothing is known: the mutants say so that need it.
-fn sound(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
+/// Checks that every test passes without a mutant; otherwise its failure would prove nothing. A skipped
+/// test is reported with the mutants that name it.
+fn check_unbroken(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
     tree.restore()?;
     let mut tests: Vec<_> = mutants.iter().flat_map(|it| it.tests.clone()).collect();
     tests.sort();
     tests.dedup();
     step(
-        format_args!("the {} tests, nothing broken", tests.len()),
+        format_args!("the {} tests without a mutant", tests.len()),
         || {
             for test in &tests {
                 let outcome = outcome(tree, test)?;
                 if !matches!(outcome, Outcome::Passed | Outcome::Skipped(_)) {
-                    bail!("{test} does not pass where nothing is broken: {outcome:?}");
+                    bail!("{test} does not pass without a mutant: {outcome:?}");
                 }
             }
             Ok(())
@@ -94,10 +94,10 @@ fn sound(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
     )
 }
 
-fn tried(tree: &Tree, mutant: &Mutant) -> Result<Fate> {
+fn run_mutant(tree: &Tree, mutant: &Mutant) -> Result<Verdict> {
     tree.restore()?;
     if let Err(error) = tree.apply(mutant) {
-        return Ok(Fate::Broken(format!("{error:#}")));
+        return Ok(Verdict::Broken(format!("{error:#}")));
     }
     let mut passed = Vec::new();
     for test in &mutant.tests {
@@ -105,20 +105,20 @@ fn tried(tree: &Tree, mutant: &Mutant) -> Result<Fate> {
             Outcome::Failed => {}
             Outcome::Passed => passed.push(test.clone()),
             Outcome::Skipped(why) => {
-                return Ok(Fate::Broken(format!("{test} is skipped here: {why}")));
+                return Ok(Verdict::Broken(format!("{test} is skipped here: {why}")));
             }
-            Outcome::NotRun(why) => return Ok(Fate::Broken(why)),
+            Outcome::NotRun(why) => return Ok(Verdict::Broken(why)),
         }
     }
     Ok(if passed.is_empty() {
-        Fate::Caught
+        Verdict::Caught
     } else {
-        Fate::Survived(passed)
+        Verdict::Survived(passed)
     })
 }
 
-/// A test that fails is run again, and what becomes of it then is what counts: once, it may fail for
-/// another reason than the mutant.
+/// Runs a failed test again and returns the second outcome: a single failure may have another cause
+/// than the mutant.
 fn last_of_two(mut outcome: impl FnMut() -> Result<Outcome>) -> Result<Outcome> {
     match outcome()? {
         Outcome::Failed => outcome(),
@@ -126,18 +126,18 @@ fn last_of_two(mut outcome: impl FnMut() -> Result<Outcome>) -> Result<Outcome> 
     }
 }
 
-/// What became of one test.
+/// Result of one test.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Passed,
     Failed,
-    /// This machine cannot run it, which the harness calls passed; why.
+    /// This machine cannot run it, which the harness counts as passed; why.
     Skipped(String),
-    /// Not built, or not there.
+    /// Not built, or no such test.
     NotRun(String),
 }
 
-/// Builds and runs one test, `file::function` or, for one of netviz's own, `lib::path`.
+/// Builds and runs one test, `file::function`, or `lib::path` for one in netviz.
 fn outcome(tree: &Tree, test: &str) -> Result<Outcome> {
     let (file, function) = test
         .split_once("::")
@@ -146,7 +146,7 @@ fn outcome(tree: &Tree, test: &str) -> Result<Outcome> {
     command.args(["test", "--quiet", "-p", "netviz", "-p", "netviz-tests"]);
     match file {
         "lib" => command.arg("--lib"),
-        // With a test of netviz's own, cargo builds the program that the tests start.
+        // An integration test of netviz makes cargo build the binary that the tests start.
         _ => command.args(["--test", file, "--test", "start"]),
     };
     command.args(["--no-fail-fast", "--", "--exact", function]);
@@ -181,15 +181,15 @@ fn read(test: &str, stdout: &str, stderr: &str, skipped: Option<String>) -> Outc
             let error = stderr.lines().find(|line| line.starts_with("error"));
             Outcome::NotRun(format!(
                 "{test} was not run: {}",
-                error.unwrap_or("there is no such test")
+                error.unwrap_or("no such test")
             ))
         }
     }
 }
 
-fn report(fates: &[(&Mutant, Fate)], start: Instant) -> Result<()> {
+fn report(verdicts: &[(&Mutant, Verdict)], start: Instant) -> Result<()> {
     let (mut survivors, mut broken) = (0, 0);
-    for (mutant, fate) in fates {
+    for (mutant, verdict) in verdicts {
         let Mutant {
             name,
             invariant,
@@ -197,19 +197,19 @@ fn report(fates: &[(&Mutant, Fate)], start: Instant) -> Result<()> {
             tests,
             ..
         } = mutant;
-        match fate {
-            Fate::Caught => println!(
+        match verdict {
+            Verdict::Caught => println!(
                 "caught    {invariant}  {name}: {breaks} ({})",
                 tests.join(", ")
             ),
-            Fate::Survived(tests) => {
+            Verdict::Survived(tests) => {
                 survivors += 1;
                 println!(
                     "SURVIVED  {invariant}  {name}: {breaks}; {} passed",
                     tests.join(", ")
                 );
             }
-            Fate::Broken(why) => {
+            Verdict::Broken(why) => {
                 broken += 1;
                 println!("BROKEN    {invariant}  {name}: {why}");
             }
@@ -217,12 +217,12 @@ fn report(fates: &[(&Mutant, Fate)], start: Instant) -> Result<()> {
     }
     say(format_args!(
         "{} mutants in {}",
-        fates.len(),
+        verdicts.len(),
         seconds(start.elapsed())
     ));
-    println!("{survivors} of {} mutants survived", fates.len());
+    println!("{survivors} of {} mutants survived", verdicts.len());
     if survivors + broken > 0 {
-        bail!("{survivors} mutants survived, {broken} could not be tried");
+        bail!("{survivors} mutants survived, {broken} could not be run");
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ mod tests {
     const NONE: &str = "test result: ok. 0 passed; 0 failed; 0 ignored\n";
 
     #[test]
-    fn a_test_has_to_run_for_its_result_to_count() {
+    fn only_a_test_that_ran_counts() {
         let passed = format!("{NONE}test result: ok. 1 passed; 0 failed; 0 ignored\n");
         let failed = format!("{NONE}test result: FAILED. 0 passed; 1 failed; 0 ignored\n");
         let read = |stdout: &str, stderr: &str| read("a::b", stdout, stderr, None);
@@ -249,18 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_is_skipped_has_not_passed() {
+    fn skipped_test_has_not_passed() {
         let skipped = || Some("no tcx".to_owned());
         let passed = "test result: ok. 1 passed; 0 failed; 0 ignored\n";
         let outcome = read("a::b", passed, "", skipped());
         assert_eq!(outcome, Outcome::Skipped("no tcx".into()));
-        // It failed all the same.
+        // A failure counts nevertheless.
         let failed = "test result: FAILED. 0 passed; 1 failed; 0 ignored\n";
         assert_eq!(read("a::b", failed, "", skipped()), Outcome::Failed);
     }
 
     #[test]
-    fn one_failure_is_no_catch() {
+    fn single_failure_is_no_catch() {
         let last = |outcomes: &[bool]| {
             let mut outcomes = outcomes.iter().map(|passed| match passed {
                 true => Outcome::Passed,
@@ -274,18 +274,14 @@ mod tests {
         assert_eq!(last(&[true, false]), (Outcome::Passed, 1));
     }
 
-    /// A patch that does not apply any more breaks nothing, and so proves nothing.
+    /// A patch that does not apply breaks nothing, and so proves nothing.
     #[test]
     fn every_mutant_applies_and_names_a_test() {
         let mutants = all().unwrap();
         for mutant in &mutants {
             tree::applies(&root(), mutant).unwrap();
             for test in &mutant.tests {
-                assert!(
-                    programs::is_test(test),
-                    "{}: there is no {test}",
-                    mutant.name
-                );
+                assert!(programs::is_test(test), "{}: no test {test}", mutant.name);
             }
         }
         for invariant in 1..=6 {

@@ -1,4 +1,4 @@
-//! Other programs: how they are started, awaited and reported.
+//! Child processes: start, wait, report.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// Says what is about to be done, does it, and says how long it took.
+/// Runs `work`, and prints a line before and one with the time after.
 pub(crate) fn step<T>(what: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
     say(format_args!("{what} ..."));
     let start = Instant::now();
@@ -27,8 +27,8 @@ pub(crate) fn step<T>(what: impl Display, work: impl FnOnce() -> Result<T>) -> R
     result
 }
 
-/// Works on all of `items`, so many at a time, and gives the results in their order. They are begun in
-/// their order, too: what takes longest had better be first.
+/// Runs `work` on all items, `at_a_time` at once, and returns the results in order. Items also start in
+/// order: the slowest ones should come first.
 pub(crate) fn side_by_side<T: Sync, R: Send>(
     items: &[T],
     at_a_time: usize,
@@ -56,30 +56,30 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// One line to the person at the terminal; stdout belongs to the programs that are run.
+/// Prints a line to stderr; stdout belongs to the child processes.
 pub(crate) fn say(line: impl Display) {
     eprintln!("xtask: {line}");
 }
 
-/// A duration as people read it.
+/// Formats a duration in seconds.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// The cargo that runs this very program, in the root of the workspace.
+/// Returns a command for the cargo that runs this program, in the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
 }
 
-/// A program of another toolchain, in the root of the workspace.
+/// Returns a command for a program of another toolchain, in the root of the workspace.
 pub(crate) fn rustup_run(toolchain: &str, program: &str) -> Command {
     let mut command = Command::new("rustup");
     command
         .args(["run", toolchain, program])
         .current_dir(root());
-    // What cargo sets for the programs that it runs is meant for this toolchain's children.
+    // cargo sets these for children of its own toolchain.
     for name in [
         "CARGO",
         "RUSTC",
@@ -92,19 +92,19 @@ pub(crate) fn rustup_run(toolchain: &str, program: &str) -> Command {
     command
 }
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let own = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     own.parent().unwrap_or(&own).to_owned()
 }
 
-/// Cargo's target directory.
+/// Returns cargo's target directory.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Runs a program that writes to the terminal itself, and fails if it does.
+/// Runs a program that writes to the terminal; an exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -113,7 +113,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     succeeded(command, status)
 }
 
-/// Runs a program for what it writes to stdout; its stderr becomes the error, if it fails.
+/// Runs a program and returns its stdout; if it fails, its stderr is the error.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -126,7 +126,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program that may hang, such as one that downloads, for `limit` at the most.
+/// Runs a program that may hang, such as a download, with a time limit.
 pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     let start = Instant::now();
     let mut child = command
@@ -139,7 +139,7 @@ pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     let reader = thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(mut stderr) = stderr {
-            // What was read before an error is still worth showing.
+            // Text before a read error is still useful.
             let _ = stderr.read_to_end(&mut text);
         }
         String::from_utf8_lossy(&text).into_owned()
@@ -155,13 +155,13 @@ pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
         if start.elapsed() > limit {
             child.kill()?;
             child.wait()?;
-            bail!("`{}` was not done after {}", line(command), seconds(limit));
+            bail!("`{}` timed out after {}", line(command), seconds(limit));
         }
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Fails with the command line and the status if that is not success.
+/// Returns an error with command line and status unless the status is success.
 pub(crate) fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` failed ({status})", line(command));
@@ -169,7 +169,7 @@ pub(crate) fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     Ok(())
 }
 
-/// A command as one would type it, without its environment.
+/// Formats a command as typed, without its environment.
 pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut line = program
@@ -184,7 +184,7 @@ pub(crate) fn line(command: &Command) -> String {
     line
 }
 
-/// The line of a program's stderr that says what went wrong: the first error, or the last line.
+/// Returns the line of stderr that explains a failure: the first error, or the last line.
 fn gist(stderr: &str) -> &str {
     let lines = || {
         stderr
@@ -195,7 +195,7 @@ fn gist(stderr: &str) -> &str {
     lines()
         .find(|line| line.starts_with("error") || line.starts_with("E: "))
         .or_else(|| lines().next_back())
-        .unwrap_or("it did not say why")
+        .unwrap_or("no message on stderr")
 }
 
 #[cfg(test)]
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn gist_is_the_last_line_where_no_error_is_named() {
+    fn gist_is_the_last_line_without_an_error() {
         assert_eq!(gist("first\nlast\n\n"), "last");
-        assert_eq!(gist(""), "it did not say why");
+        assert_eq!(gist(""), "no message on stderr");
     }
 
     #[test]
-    fn two_at_a_time_and_the_results_in_order() {
-        // Nobody passes alone: it takes both.
+    fn two_run_at_a_time_with_results_in_order() {
+        // The barrier opens only if two run at once.
         let together = Barrier::new(2);
         let tens = side_by_side(&[3, 1, 2, 4], 2, |item| {
             together.wait();
@@ -233,18 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_is_ended_at_the_limit() {
+    fn hanging_program_is_killed_at_the_limit() {
         let start = Instant::now();
         let error = run_within(Duration::from_millis(100), Command::new("sleep").arg("60"));
         assert_eq!(
             error.unwrap_err().to_string(),
-            "`sleep 60` was not done after 0.1 s"
+            "`sleep 60` timed out after 0.1 s"
         );
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
-    fn a_failure_names_the_command_and_what_it_said() {
+    fn failure_names_the_command_and_its_stderr() {
         let error = read(Command::new("sh").args(["-c", "echo error: closed >&2; exit 3"]));
         let error = error.unwrap_err().to_string();
         assert!(error.ends_with("failed: error: closed"), "{error}");

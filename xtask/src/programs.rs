@@ -1,4 +1,4 @@
-//! The test programs that cargo builds, and the tests in them.
+//! The test programs that cargo builds, and their tests.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::process::{self, cargo, line, succeeded};
 
-/// Programs that run at a time, each with as many threads as there are processors: what they do for most
-/// of their time is to wait for the kernel's grace periods, and that they can do together.
+/// Programs that run at once, each with a thread per processor: they mostly wait for RCU grace periods,
+/// which they share.
 pub(crate) const AT_A_TIME: usize = 3;
 
-/// Those that take longest. They begin first, so that none is left over at the end.
+/// The slowest programs. They start first, so that none of them runs last by itself.
 const LONGEST: [&str; 5] = [
     "verify_lab",
     "faults",
@@ -24,29 +24,29 @@ const LONGEST: [&str; 5] = [
     "verify_passive",
 ];
 
-/// What was built of netviz and its kernel tests.
+/// The built netviz and test programs.
 #[derive(Debug, Default)]
 pub(crate) struct Programs {
     /// By name.
     pub(crate) tests: Vec<Program>,
-    /// netviz as the tests start it, beside them.
+    /// The netviz that the tests start, beside them.
     pub(crate) netviz: Option<PathBuf>,
 }
 
 /// A test file's program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Program {
-    /// Of the file.
+    /// Name of the file.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-    /// Of its package: cargo runs it there.
+    /// Directory of its package, in which cargo runs it.
     pub(crate) directory: PathBuf,
 }
 
 /// Builds the test programs of the ordinary run.
 pub(crate) fn build() -> Result<Programs> {
     let mut build = cargo();
-    // Together: alone, either would be built once more, with the features that it has alone.
+    // Both packages at once: separately, each would be rebuilt with other features of its dependencies.
     build.args([
         "test",
         "--no-run",
@@ -66,15 +66,15 @@ pub(crate) fn build() -> Result<Programs> {
     succeeded(&build, output.status)?;
     let mut programs = Programs::default();
     for message in String::from_utf8_lossy(&output.stdout).lines() {
-        programs.take(message);
+        programs.read(message);
     }
     programs.tests.sort();
     Ok(programs)
 }
 
 impl Programs {
-    /// Takes in one of cargo's messages.
-    fn take(&mut self, message: &str) {
+    /// Reads one of cargo's messages.
+    fn read(&mut self, message: &str) {
         let Ok(message) = serde_json::from_str::<Value>(message) else {
             return;
         };
@@ -99,13 +99,13 @@ impl Programs {
 }
 
 impl Program {
-    /// Its place in the order in which they begin; many share the last one.
+    /// Returns its rank in the starting order; many share the last one.
     pub(crate) fn rank(&self) -> usize {
         let place = LONGEST.iter().position(|name| *name == self.name);
         place.unwrap_or(LONGEST.len())
     }
 
-    /// Runs it as cargo would.
+    /// Returns a command that runs it as cargo does.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command
@@ -115,7 +115,7 @@ impl Program {
         command
     }
 
-    /// Its tests that are not ignored.
+    /// Lists its tests that are not ignored.
     pub(crate) fn functions(&self) -> Result<Vec<String>> {
         let list = |more: &[&str]| -> Result<Vec<String>> {
             let mut list = Command::new(&self.path);
@@ -134,12 +134,12 @@ impl Program {
     }
 }
 
-/// Whether something of this name was asked for: it contains one of `filters`, or there is none.
+/// Returns whether the name contains one of `filters`, or there are none.
 pub(crate) fn is_asked_for(name: &str, filters: &[String]) -> bool {
     filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
 }
 
-/// Whether `file::function` is a test of `tests/tests`, or `lib::path::function` one of netviz's own.
+/// Returns whether `file::function` is a test in `tests/tests`, or `lib::path::function` one in netviz.
 #[cfg(test)]
 pub(crate) fn is_test(name: &str) -> bool {
     let Some((file, path)) = name.split_once("::") else {
@@ -150,7 +150,7 @@ pub(crate) fn is_test(name: &str) -> bool {
             format!("netviz/src/{}.rs", module.replace("::", "/")),
             function,
         ),
-        // A test of several files is a directory.
+        // A test with several files is a directory.
         _ => match path.split_once("::") {
             Some((module, function)) => (format!("tests/tests/{file}/{module}.rs"), function),
             None => (format!("tests/tests/{file}.rs"), path),
@@ -158,7 +158,7 @@ pub(crate) fn is_test(name: &str) -> bool {
     };
     let text = std::fs::read_to_string(process::root().join(source)).unwrap_or_default();
     let mut lines = text.lines().map(str::trim_start);
-    // Attributes may stand between the two.
+    // Attributes may follow.
     let tests = std::iter::from_fn(|| {
         lines.find(|line| *line == "#[test]")?;
         lines.find_map(|line| line.strip_prefix("fn "))
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_are_known_by_name() {
+    fn tests_are_found_by_name() {
         assert!(
             is_test("faults::endings::sigkill")
                 && is_test("lib::sys::netlink::tests::an_interrupted_dump_is_said")
@@ -192,17 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_longest_is_there() {
+    fn slowest_programs_exist() {
         for name in LONGEST {
             let places = [format!("{name}.rs"), format!("{name}/main.rs")];
             let there = |place: &String| process::root().join("tests/tests").join(place).is_file();
-            assert!(places.iter().any(there), "there is no {name}");
+            assert!(places.iter().any(there), "no test file {name}");
         }
     }
 
-    /// What the documentation of safety names must not rot.
+    /// docs/safety.md names only existing tests.
     #[test]
-    fn the_tests_that_show_safety_are_there() {
+    fn tests_in_safety_md_exist() {
         let text = std::fs::read_to_string(process::root().join("docs/safety.md")).unwrap();
         let names: Vec<_> = text
             .split('`')
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn test_programs_are_told_from_other_programs() {
+    fn test_programs_are_recognized() {
         let mut programs = Programs::default();
         for message in [
             r#"{"target":{"name":"faults","kind":["test"]},"profile":{"test":true},"executable":"/t/faults","manifest_path":"/w/tests/Cargo.toml"}"#,
@@ -228,7 +228,7 @@ mod tests {
             r#"{"target":{"name":"netviz","kind":["bin"]},"profile":{"test":false},"executable":"/t/netviz"}"#,
             "not json",
         ] {
-            programs.take(message);
+            programs.read(message);
         }
         let faults = Program {
             name: "faults".into(),

@@ -1,92 +1,97 @@
-//! `cargo xtask setup`: what the build and the tests need, installed and checked.
+//! `cargo xtask setup`: installs and checks what the build and the tests need.
 //!
-//! The eBPF half needs a compiler with `core` for BPF, and bpf-linker with the same LLVM. There are
-//! two ways to them, see [`Way`]; whichever is there already is taken.
+//! The eBPF half needs a compiler with `core` for BPF, and bpf-linker with the same LLVM. Two
+//! toolchains have them, see [`Toolchain`]; one that is already installed is preferred.
 
 mod apt;
 mod browser;
 mod debian;
 mod nightly;
 mod probe;
-mod way;
+mod toolchain;
 
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use browser::install as browser;
-pub(crate) use way::Way;
+pub(crate) use toolchain::Toolchain;
 
 use crate::{
     machine::{self, Facts},
     process::{say, seconds},
 };
-use way::Plan;
+use toolchain::Plan;
 
-/// Programs that the tests start, with the package that has each.
+/// Programs that the tests start, and the package of each.
 const TEST_PROGRAMS: [(&str, &str); 3] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("tcpdump", "tcpdump"),
 ];
 
-/// Installs what is missing, and says how the eBPF half is built here.
-pub(crate) fn run() -> Result<Way> {
+/// Installs what is missing. Returns the toolchain of the eBPF half.
+pub(crate) fn run() -> Result<Toolchain> {
     let start = Instant::now();
     let facts = Facts::gather();
-    let way = match way::choose(&facts) {
-        Plan::Ready(way) => way,
-        Plan::Install(ways) => install(&ways, &facts)?,
-        Plan::Impossible(remedy) => bail!("the eBPF half cannot be built here: {remedy}"),
+    let toolchain = match toolchain::choose(&facts) {
+        Plan::Ready(toolchain) => toolchain,
+        Plan::Install(toolchains) => install(&toolchains, &facts)?,
+        Plan::Impossible(remedy) => bail!("cannot build the eBPF half: {remedy}"),
     };
-    let names = check(way)?;
+    let names = check(toolchain)?;
     test_programs();
     say(format_args!(
         "setup: {names}; ready after {}",
         seconds(start.elapsed())
     ));
-    Ok(way)
+    Ok(toolchain)
 }
 
-/// Takes the first way that leads to the end.
-fn install(ways: &[Way], facts: &Facts) -> Result<Way> {
-    for &way in ways {
-        say(format_args!("setup: taking {way}, {}", way.reason(facts)));
-        let result = match way {
-            Way::Debian => debian::install(facts),
-            Way::Nightly => nightly::install(facts),
+/// Installs the first toolchain that works.
+fn install(toolchains: &[Toolchain], facts: &Facts) -> Result<Toolchain> {
+    for &toolchain in toolchains {
+        say(format_args!(
+            "setup: installing {toolchain}: {}",
+            toolchain.reason(facts)
+        ));
+        let result = match toolchain {
+            Toolchain::Debian => debian::install(facts),
+            Toolchain::Nightly => nightly::install(facts),
         };
         match result {
-            Ok(()) => return Ok(way),
-            Err(error) => say(format_args!("setup: {way} does not work here: {error:#}")),
+            Ok(()) => return Ok(toolchain),
+            Err(error) => say(format_args!("setup: {toolchain} does not work: {error:#}")),
         }
     }
-    bail!("the eBPF half cannot be built here, there is no other way: remedy what is said above")
+    bail!(
+        "cannot build the eBPF half: no toolchain could be installed; fix one of the errors above"
+    )
 }
 
-/// What is there now, by name and version. Both are tried out each time: it takes no time.
-fn check(way: Way) -> Result<String> {
+/// Returns names and versions of compiler and linker. Probes both on every run, which is fast.
+fn check(toolchain: Toolchain) -> Result<String> {
     let linker = Facts::gather()
         .linker
-        .context("bpf-linker is installed but not in the PATH: add ~/.cargo/bin to the PATH")?;
-    let toolchain = way.toolchain();
-    let compiler = machine::compiler(toolchain).with_context(|| {
-        format!("{toolchain} has no working rustc: `rustup toolchain uninstall {toolchain}`, then `cargo xtask setup`")
+        .context("bpf-linker is installed but not in PATH: add ~/.cargo/bin to PATH")?;
+    let name = toolchain.name();
+    let compiler = machine::compiler(name).with_context(|| {
+        format!("{name} has no working rustc: `rustup toolchain uninstall {name}`, then `cargo xtask setup`")
     })?;
-    probe::run(way)?;
+    probe::run(toolchain)?;
     Ok(format!(
-        "the eBPF half is built with {way} ({compiler}, {linker})"
+        "the eBPF half is built with {toolchain} ({compiler}, {linker})"
     ))
 }
 
-/// The tests need them, the build does not: what cannot be installed is said, and is no error.
+/// Installs what only the tests need. A failure is reported, but is no error.
 fn test_programs() {
     if let Err(error) = programs(&TEST_PROGRAMS) {
         say(format_args!("setup: some tests will not run: {error:#}"));
     }
 }
 
-/// Installs the packages of those programs that are not there.
+/// Installs the packages of missing programs.
 pub(crate) fn programs(wanted: &[(&str, &'static str)]) -> Result<()> {
     let missing = wanted
         .iter()
@@ -96,6 +101,5 @@ pub(crate) fn programs(wanted: &[(&str, &'static str)]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    apt::install(&packages)
-        .with_context(|| format!("{} cannot be installed", packages.join(" and ")))
+    apt::install(&packages).with_context(|| format!("cannot install {}", packages.join(" and ")))
 }

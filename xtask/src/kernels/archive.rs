@@ -1,5 +1,5 @@
-//! Debian's archive in other suites than this machine's, by an apt of our own: its lists and its
-//! downloads are under the target directory, and the machine's apt is read but never changed.
+//! Other suites of Debian's archive, through a separate apt configuration: its lists and downloads are
+//! below the target directory; the machine's apt is read, never changed.
 
 use std::{
     fs,
@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::reach::{OutOfReach, of_apt};
+use super::unavailable::{Unavailable, from_apt};
 use crate::{
     machine,
     process::{self, run_within},
 };
 
-/// Debian's keys of all suites that are used here.
+/// Debian's keys of all suites in use.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// For lists, and for packages of up to 40 MB.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -28,13 +28,13 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Prepares it in `directory`, and fetches the list of the suite's packages.
+    /// Sets apt up in `directory`, and fetches the package list of the suite.
     ///
     /// # Errors
-    /// [`OutOfReach`] where it is the mirror that does not answer, or there is none.
+    /// [`Unavailable`] if there is no mirror, or it does not answer.
     pub(super) fn open(suite: &'static str, directory: &Path) -> Result<Self> {
         if machine::find("apt-get").is_none() {
-            bail!(OutOfReach("there is no apt-get here".into()));
+            bail!(Unavailable("no apt-get".into()));
         }
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part))?;
@@ -51,15 +51,15 @@ impl Archive {
             suite,
             options: options(directory, &sources),
         };
-        let what = format!("the package list of {suite} cannot be fetched");
+        let what = format!("cannot fetch the package list of {suite}");
         let mut update = archive.command("apt-get");
-        // By itself, apt-get calls a mirror that does not answer a warning, and that a success.
+        // By default, apt-get only warns of a mirror that does not answer, and exits with 0.
         update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
-        run_within(LIMIT, &mut update).map_err(|error| of_apt(error, what))?;
+        run_within(LIMIT, &mut update).map_err(|error| from_apt(error, what))?;
         Ok(archive)
     }
 
-    /// What `package` stands for: the packages with the files of that kernel.
+    /// Resolves a metapackage to the packages with the files of its kernel.
     pub(super) fn parts(&self, package: &str) -> Result<Vec<String>> {
         let mut parts: Vec<String> = Vec::new();
         let mut open = vec![package.to_owned()];
@@ -82,7 +82,7 @@ impl Archive {
     /// Downloads packages into `directory`.
     ///
     /// # Errors
-    /// [`OutOfReach`] where it is the mirror that does not answer.
+    /// [`Unavailable`] if the mirror does not answer.
     pub(super) fn download(&self, packages: &[String], directory: &Path) -> Result<()> {
         let mut command = self.command("apt-get");
         command
@@ -90,7 +90,7 @@ impl Archive {
             .args(packages)
             .current_dir(directory);
         run_within(LIMIT, &mut command)
-            .map_err(|error| of_apt(error, format!("cannot download from {}", self.suite)))
+            .map_err(|error| from_apt(error, format!("cannot download from {}", self.suite)))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -112,9 +112,9 @@ fn options(directory: &Path, sources: &Path) -> Vec<String> {
         "Acquire::Languages=none".into(),
         "Acquire::IndexTargets::deb::Packages::DefaultEnabled=true".into(),
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
-        // The user that apt downloads as may not enter this directory.
+        // The download user of apt cannot access this directory.
         "APT::Sandbox::User=root".into(),
-        // Where there is no network, that is soon said.
+        // Fail soon without a network.
         "Acquire::Retries=1".into(),
         "Acquire::http::Timeout=20".into(),
     ];
@@ -124,7 +124,7 @@ fn options(directory: &Path, sources: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The package in a line of `apt-cache depends`, if it is one with a kernel's files.
+/// Returns the package in a line of `apt-cache depends`, if it has a kernel's files.
 fn part(line: &str) -> Option<&str> {
     let name = line.trim().strip_prefix("Depends: ")?;
     let mut rest = ["linux-image-", "linux-binary-", "linux-modules-"]
@@ -134,7 +134,7 @@ fn part(line: &str) -> Option<&str> {
         .then_some(name)
 }
 
-/// Where this machine has Debian's suites from.
+/// Returns the mirror of Debian's suites that this machine uses.
 fn mirror(suite: &str) -> Result<String> {
     let targets = || {
         process::read(Command::new("apt-get").args([
@@ -145,22 +145,22 @@ fn mirror(suite: &str) -> Result<String> {
     };
     let mut found = choose(&targets()?, suite);
     if found.is_none() {
-        // A fresh image of Debian has no lists, and apt then names no source.
-        let what = "this machine's package lists cannot be fetched".to_owned();
+        // Without lists, as in a fresh image of Debian, apt names no source.
+        let what = "cannot fetch this machine's package lists".to_owned();
         let mut update = Command::new("apt-get");
         update.arg("update").env("LC_ALL", "C");
-        run_within(LIMIT, &mut update).map_err(|error| of_apt(error, what))?;
+        run_within(LIMIT, &mut update).map_err(|error| from_apt(error, what))?;
         found = choose(&targets()?, suite);
     }
     match found {
         Some(mirror) => Ok(mirror),
-        None => bail!(OutOfReach(format!(
-            "this machine's apt has no mirror of Debian that could have {suite}: add Debian's to its sources"
+        None => bail!(Unavailable(format!(
+            "no Debian mirror for {suite} in this machine's apt sources: add one"
         ))),
     }
 }
 
-/// Security updates have a mirror of their own.
+/// Chooses the mirror; security updates have a separate one.
 fn choose(targets: &str, suite: &str) -> Option<String> {
     let is_security = |suite: &str| suite.ends_with("-security");
     targets.lines().find_map(|line| {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernels_parts_are_told_from_what_they_need() {
+    fn kernel_packages_are_told_from_dependencies() {
         assert_eq!(
             part("  Depends: linux-image-6.1.0-56-cloud-amd64"),
             Some("linux-image-6.1.0-56-cloud-amd64")

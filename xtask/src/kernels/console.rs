@@ -1,35 +1,35 @@
-//! What a guest says on its console, and what that means.
+//! Reads the console of a guest.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::scenario::{Kind, Scenario};
 
-/// What became of a scenario.
+/// Result of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It did what it should, in this time.
+    /// Passed, in this time.
     Passed(Duration),
-    /// This kernel cannot do it; why.
+    /// Not supported by this kernel; why.
     Skipped(String),
-    /// It did not; what it said.
+    /// Failed, with this output.
     Failed(Vec<String>),
 }
 
-/// What became of a guest.
+/// Result of a guest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     /// By scenario.
     pub(super) verdicts: BTreeMap<String, Verdict>,
     /// From the start of the kernel to its first scenario.
     pub(super) boot: Duration,
-    /// What the kernel complained of.
+    /// Complaints of the kernel.
     pub(super) log: Vec<String>,
-    /// Why it did not come to its end.
+    /// Why the guest did not complete.
     pub(super) trouble: Option<String>,
 }
 
 impl Report {
-    /// Of a guest that could not be started.
+    /// Returns the report of a guest that could not be started.
     pub(super) fn broken(error: anyhow::Error) -> Self {
         Self {
             trouble: Some(format!("{error:#}")),
@@ -37,18 +37,18 @@ impl Report {
         }
     }
 
-    /// Whether its kernel died before anything of netviz's ran.
+    /// Returns whether its kernel died before the first scenario.
     pub(super) fn is_stillborn(&self) -> bool {
         self.boot.is_zero() && !self.log.is_empty()
     }
 
-    /// Whether the guest came to its end, and its kernel complained of nothing.
+    /// Returns whether the guest completed without complaints of its kernel.
     pub(super) fn is_whole(&self) -> bool {
         self.trouble.is_none() && self.log.is_empty()
     }
 }
 
-/// A console that is being read.
+/// Reader of a console.
 #[derive(Debug)]
 pub(super) struct Console<'a> {
     scenarios: &'a [Scenario],
@@ -67,7 +67,7 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Takes in one line.
+    /// Reads one line.
     pub(super) fn line(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(output) = line.strip_prefix("| ") {
@@ -98,20 +98,20 @@ impl<'a> Console<'a> {
         self.report.verdicts.insert(name.into(), verdict);
     }
 
-    /// The console is silent, QEMU has ended with `code`.
+    /// Returns the report, after QEMU exited with `code`.
     pub(super) fn finish(mut self, code: Option<i32>) -> Report {
         let all = self.scenarios.iter().map(|it| it.name.as_str());
         let missing: Vec<_> = all
             .filter(|name| !self.report.verdicts.contains_key(*name))
             .collect();
-        // A guest that panics ends QEMU with 0 as well: only one that came to its end says so.
+        // QEMU also exits with 0 if the guest panics; only a guest that completes prints EXIT_CODE.
         if !self.complete || code != Some(0) || !missing.is_empty() {
             let code = code.map_or("by a signal".into(), |code| format!("with {code}"));
             let first = missing
                 .first()
-                .map_or(String::new(), |name| format!(", the first of them {name}"));
+                .map_or(String::new(), |name| format!(", first {name}"));
             self.report.trouble = Some(format!(
-                "QEMU ended {code}, and of {} scenarios nothing was heard{first}",
+                "QEMU exited {code}; {} scenarios without a result{first}",
                 missing.len()
             ));
         }
@@ -135,7 +135,7 @@ fn judge(kind: &Kind, success: bool, time: Duration, output: Vec<String>) -> Ver
             {
                 return Verdict::Skipped(reason.into());
             }
-            // A name that no test has is no failure to the harness.
+            // The harness does not fail on a name without a test.
             let ran = output
                 .iter()
                 .any(|line| line.starts_with("test result: ok. 1 passed"));
@@ -152,7 +152,7 @@ fn judge(kind: &Kind, success: bool, time: Duration, output: Vec<String>) -> Ver
     }
 }
 
-/// What is wrong with the doors of a demo, as CSV.
+/// Checks the doors of a demo, as CSV.
 fn doors(output: &[String]) -> Result<(), String> {
     let mut lines = output
         .iter()
@@ -170,7 +170,7 @@ fn doors(output: &[String]) -> Result<(), String> {
     };
     let (state, interface) = (column("state")?, column("interface")?);
     let (mut doors, mut lxc) = (0, 0);
-    // Nothing before the state has a comma in it.
+    // No column before the state contains a comma.
     for fields in lines.map(|line| line.split(',').collect::<Vec<_>>()) {
         let (Some(state), Some(interface)) = (fields.get(state), fields.get(interface)) else {
             continue;
@@ -181,7 +181,7 @@ fn doors(output: &[String]) -> Result<(), String> {
         doors += 1;
         lxc += usize::from(interface.starts_with("lxc"));
     }
-    // Two nodes, each with three corridors' ends to pods and their health endpoint.
+    // Two nodes, each with the lxc ends of its pods and its health endpoint.
     if doors < 20 || lxc < 6 {
         return Err(format!("{doors} doors, {lxc} of them lxc"));
     }
@@ -218,7 +218,7 @@ mod tests {
         | skipped here: no tcx\n| test result: ok. 1 passed; 0 failed\n@@end b::g 0 20\nEXIT_CODE 0\n";
 
     #[test]
-    fn a_guest_that_passed() {
+    fn complete_guest_passes() {
         let report = read(PASSED, Some(0));
         assert_eq!(
             report.verdicts["a::f"],
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_did_not_come_to_its_end() {
+    fn incomplete_guest_fails() {
         let begun = PASSED.split("| skipped").next().unwrap();
         for (text, code) in [(begun, Some(0)), (PASSED, Some(1)), (PASSED, None)] {
             assert!(!good(&read(text, code)));
@@ -238,12 +238,12 @@ mod tests {
         let trouble = read(begun, Some(0)).trouble.unwrap();
         assert_eq!(
             trouble,
-            "QEMU ended with 0, and of 1 scenarios nothing was heard, the first of them b::g"
+            "QEMU exited with 0; 1 scenarios without a result, first b::g"
         );
     }
 
     #[test]
-    fn failures_and_tests_that_do_not_exist() {
+    fn failures_and_missing_tests() {
         let failed = read(&PASSED.replace("a::f 0", "a::f 101"), Some(0));
         assert!(matches!(failed.verdicts["a::f"], Verdict::Failed(_)));
         let none = read(&PASSED.replace("ok. 1 passed", "ok. 0 passed"), Some(0));
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_complains_did_not_pass() {
+    fn kernel_complaint_fails() {
         for complaint in ["@@log WARNING: CPU: 0", "[ 1.2] Kernel panic - not syncing"] {
             assert!(!good(&read(&format!("{PASSED}{complaint}\n"), Some(0))));
         }
     }
 
     #[test]
-    fn a_kernel_that_dies_before_its_first_scenario_is_told_from_a_later_death() {
+    fn death_before_the_first_scenario_is_recognized() {
         let died = "[ 5.7] Oops: int3: 0000\n[ 5.8] Kernel panic - not syncing\n";
         assert!(read(died, Some(0)).is_stillborn());
         assert!(!read(&format!("@@ready 312\n{died}"), Some(0)).is_stillborn());

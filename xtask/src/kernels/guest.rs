@@ -1,4 +1,4 @@
-//! A kernel in QEMU, emulated: with KVM, Debian's kernels hang on some machines.
+//! A kernel in QEMU, without KVM: with it, Debian's kernels hang on some machines.
 
 use std::{
     fs::File,
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::process::{line, seconds};
 
-/// For everything that a guest does in the ordinary tests, ...
+/// Limit of a guest in the ordinary tests.
 const QUICK: Duration = Duration::from_secs(20 * 60);
-/// ... and where time is no object.
+/// Limit of a guest with all scenarios.
 const WHOLE: Duration = Duration::from_secs(3 * 60 * 60);
-/// A guest that says nothing for so long hangs; every scenario has a shorter limit.
+/// A guest without output for this long hangs; every scenario has a shorter limit.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// Boots a kernel and reads along.
+/// Boots a kernel and reads its console.
 pub(super) fn run(kernel: &Kernel, initrd: &Path, scenarios: &[Scenario]) -> Result<Report> {
     let mut command = qemu(kernel, initrd);
     let process = command
@@ -58,7 +58,7 @@ pub(super) fn run(kernel: &Kernel, initrd: &Path, scenarios: &[Scenario]) -> Res
                 let mut report = console.finish(None);
                 let trouble = report.trouble.unwrap_or_default();
                 report.trouble = Some(format!(
-                    "silent or not done after {}: {trouble}",
+                    "silent or incomplete after {}: {trouble}",
                     seconds(start.elapsed())
                 ));
                 return Ok(report);
@@ -68,28 +68,28 @@ pub(super) fn run(kernel: &Kernel, initrd: &Path, scenarios: &[Scenario]) -> Res
     Ok(console.finish(guest.0.wait()?.code()))
 }
 
-/// Not microvm, which would boot in half the time: without HPET and PM timer the kernel calibrates
-/// the TSC by the PIT, which fails on a busy machine, and Linux 6.12 and later then hang.
+/// microvm boots in half the time, but has no HPET and no PM timer: the kernel then calibrates the TSC
+/// by the PIT, which fails on a busy machine, and Linux 6.12 and later hang.
 const MACHINE: &str = "q35";
 
-/// Grace periods of RCU, for which every namespace and every attachment waits, are what takes most
-/// of the time: expedited. The ordinary tests measure what takes how long, on this machine's kernel.
-/// The log is read once, at the end: it has room for all that was said until then. A processor that does not
-/// come back for two minutes never does: the guest ends, and says where it was.
+/// RCU grace periods, for which every namespace and every attachment waits, take most of the time, so
+/// they are expedited; times are measured by the ordinary tests. The kernel log is read once, at the end,
+/// so its buffer is large. A processor that is stuck for two minutes never recovers: the guest panics and
+/// prints its stack.
 const CMDLINE: &str = "console=ttyS0 panic=-1 quiet rcupdate.rcu_expedited=1 log_buf_len=4M softlockup_panic=1 watchdog_thresh=60";
 
-/// Both processors in one thread. Each in its own, one now and then ran into code that the other was
-/// patching (`int3`), and a kernel died of it at boot; another hung with a processor in an endless loop. Two
-/// guests beside each other on two processors: 31 scenarios were done in the time of 38.
+/// Both processors in one thread. With a thread each, a processor sometimes executed code that the other
+/// was patching (`int3`), and the kernel died at boot; another kernel hung in an endless loop. With two
+/// guests on two processors, 31 scenarios ran in the time of 38.
 const ACCELERATOR: &str = "tcg,thread=single";
 
-/// All that can be emulated, but what makes a kernel take a way that is short on silicon and long here: it
-/// fills and copies byte by byte (ERMS), walks five levels of page tables (LA57), and ends a translated block
-/// at each access to user memory (SMAP). Without the three, 300 processes take 1.1 s instead of 1.7.
+/// All features except those that are fast in hardware and slow in emulation: copies byte by byte (ERMS),
+/// five levels of page tables (LA57), and a translated block per access to user memory (SMAP). Without
+/// them, 300 processes take 1.1 s instead of 1.7 s.
 const PROCESSOR: &str = "max,erms=off,la57=off,smap=off";
 
 fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
-    // However this program ends, no guest goes on without it.
+    // The guest dies with this program.
     let mut qemu = Command::new("setpriv");
     qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"])
         .args(["-M", MACHINE, "-accel", ACCELERATOR])
@@ -112,12 +112,12 @@ fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
     qemu
 }
 
-/// QEMU, which ends with this value.
+/// A QEMU process, killed on drop.
 struct Guest(Child);
 
 impl Guest {
     fn end(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -129,7 +129,7 @@ impl Drop for Guest {
     }
 }
 
-/// The lines of the console as they come. Kernels write what is not UTF-8, too.
+/// Streams the lines of the console, which may contain invalid UTF-8.
 fn lines(process: &mut Child) -> Result<mpsc::Receiver<String>> {
     let stdout = process.stdout.take().context("QEMU has no stdout")?;
     let (sender, receiver) = mpsc::channel();

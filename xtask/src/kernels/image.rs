@@ -24,16 +24,16 @@ use crate::{
 
 const INIT: &str = include_str!("init.sh");
 
-/// What all guests have in common, as an archive.
+/// The part of the initramfs that all guests share, as an archive.
 pub(super) struct Base(PathBuf);
 
-/// Puts together what all guests have in common; `netviz` is the one of the demo.
+/// Builds the shared part; `netviz` is the one of the demo.
 pub(super) fn base(programs: &Programs, netviz: &Path, scenarios: &[Scenario]) -> Result<Base> {
     let stage = fresh(&directory().join("base"))?;
     for name in ["proc", "sys", "dev", "run", "tmp", "bin", "etc"] {
         fs::create_dir_all(stage.join(name))?;
     }
-    let busybox = machine::find("busybox").context("there is no busybox")?;
+    let busybox = machine::find("busybox").context("no busybox")?;
     fs::copy(busybox, stage.join("bin/busybox"))?;
     let init = stage.join("init");
     fs::write(&init, INIT)?;
@@ -48,7 +48,7 @@ pub(super) fn base(programs: &Programs, netviz: &Path, scenarios: &[Scenario]) -
     } else {
         copy_program(netviz, Path::new(NETVIZ), &stage)?;
     }
-    // init.sh tells the tests where it is.
+    // init.sh passes this directory to the tests.
     fs::create_dir_all(stage.join("tests"))?;
     process::read(
         Command::new("cp")
@@ -62,7 +62,7 @@ pub(super) fn base(programs: &Programs, netviz: &Path, scenarios: &[Scenario]) -
     Ok(Base(archive))
 }
 
-/// The whole initramfs of one kernel: archives one after the other are one to the kernel.
+/// Builds the initramfs of one kernel; the kernel unpacks concatenated archives in order.
 pub(super) fn build(kernel: &Kernel, base: &Base) -> Result<PathBuf> {
     let stage = fresh(&kernel.directory.join("stage"))?;
     let names = modules::copy(kernel, &stage.join("modules"))?;
@@ -77,7 +77,7 @@ pub(super) fn build(kernel: &Kernel, base: &Base) -> Result<PathBuf> {
     Ok(initrd)
 }
 
-/// What the guest's init reads: a name, a limit in seconds and a command in each line.
+/// Returns the list that init.sh reads: name, limit in seconds and command in each line.
 fn list(scenarios: &[Scenario]) -> String {
     let line = |it: &Scenario| format!("{} {} {}\n", it.name, LIMIT.as_secs(), it.command());
     scenarios.iter().map(line).collect()
@@ -104,7 +104,7 @@ fn copy_program(program: &Path, in_guest: &Path, stage: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The file in a line of `ldd`.
+/// Returns the file in a line of `ldd`.
 fn library(line: &str) -> Option<&Path> {
     let mut words = line.split_whitespace();
     words.find(|word| word.starts_with('/')).map(Path::new)
@@ -125,7 +125,7 @@ fn fresh(directory: &Path) -> Result<PathBuf> {
     Ok(directory.to_owned())
 }
 
-/// Not compressed: to unpack would take an emulated processor longer than QEMU needs to read it.
+/// Packs without compression: QEMU reads faster than an emulated processor unpacks.
 fn pack(stage: &Path, archive: &Path) -> Result<()> {
     let mut find = Command::new("find");
     let mut find = find

@@ -1,13 +1,13 @@
 #!/bin/busybox sh
-# The first process of a guest: runs what /scenarios lists, and says on the console what became of
-# each. Lines that begin with @@ are read by kernels/console.rs.
+# The first process of a guest: runs the scenarios in /scenarios and prints their results. Lines that
+# begin with @@ are parsed by kernels/console.rs.
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/tmp TERM=linux RUST_BACKTRACE=0
 # Tests send fewer packets and wait longer where the processor is emulated.
 export NETVIZ_EMULATED=1
 # Tests read fixtures below it.
 export CARGO_MANIFEST_DIR=/tests
-# As systemd has it for services. netviz raises its own; tests that stand in its place do not.
+# The limit of systemd services. netviz raises its own; tests that act as netviz do not.
 ulimit -n 65536
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -19,17 +19,17 @@ mount -t tmpfs run /run
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 mount -t cgroup2 cgroup /sys/fs/cgroup 2>/dev/null
-# What runs here must not be a private copy of the mounts for the namespaces that tests make.
+# Mount namespaces that tests create must receive mounts.
 mount --make-rshared /
 ip link set lo up
 for module in $(cat /modules/order); do
-  insmod "/modules/$module" || echo "@@log module $module does not load"
+  insmod "/modules/$module" || echo "@@log cannot load module $module"
 done
 
 # Hundredths of a second since the boot.
 now() { cut -d' ' -f1 /proc/uptime | tr -d .; }
 
-# run NAME LIMIT COMMAND..: runs a scenario, and then says all of it at once.
+# run NAME LIMIT COMMAND..: runs a scenario, then prints its output and result at once.
 run() {
   name=$1 limit=$2
   shift 2
@@ -45,16 +45,16 @@ run() {
       *) tail -n 60 "$out" | sed 's/^/| /' ;;
     esac
     echo "@@end $name $code $took"
-  } >"$out.said"
+  } >"$out.report"
   # One at a time: mkdir is atomic, and busybox has no flock everywhere.
   until mkdir /tmp/console 2>/dev/null; do sleep 0.1; done
-  cat "$out.said"
+  cat "$out.report"
   rmdir /tmp/console
-  rm "$out" "$out.said"
+  rm "$out" "$out.report"
 }
 
-# lane N: every second scenario, one after the other. Most of them wait for the kernel. Lane 2 has
-# those that change the machine, when all others are over.
+# lane N: runs every second scenario in turn; most wait for the kernel. Lane 2 has those that change the
+# machine, and runs last.
 lane() {
   number=0
   while read -r name limit command; do

@@ -1,4 +1,4 @@
-//! The modules that the scenarios need: a guest has nobody who would load them when asked.
+//! The kernel modules of the scenarios: a guest has no modprobe to load them on demand.
 
 use std::{
     fs,
@@ -11,8 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use super::package::Kernel;
 use crate::process::{self, say};
 
-/// Loaded before the first scenario, where the kernel has them as modules. Before Linux 6.10 the
-/// kernel asks for `sch_ingress` and `cls_bpf` by names that nothing in an initramfs answers to.
+/// Modules to load before the first scenario.
 const NEEDED: [&str; 10] = [
     "veth",
     "vxlan",
@@ -26,8 +25,7 @@ const NEEDED: [&str; 10] = [
     "tun",
 ];
 
-/// Copies modules and what they need into `directory`, and gives the files' names in the order of
-/// loading.
+/// Copies modules and their dependencies into `directory`. Returns their file names in loading order.
 pub(super) fn copy(kernel: &Kernel, directory: &Path) -> Result<Vec<String>> {
     fs::create_dir_all(directory)?;
     let mut loaded = Vec::new();
@@ -54,18 +52,20 @@ pub(super) fn copy(kernel: &Kernel, directory: &Path) -> Result<Vec<String>> {
     Ok(loaded)
 }
 
-/// The file in "insmod PATH OPTIONS"; what is built in has none.
+/// Returns the file in "insmod PATH OPTIONS", whose path may contain spaces; a built-in module has none.
 fn file(line: &str) -> Option<PathBuf> {
-    line.strip_prefix("insmod ")?
-        .split(' ')
-        .next()
-        .map(PathBuf::from)
+    let rest = line.strip_prefix("insmod ")?;
+    let suffix = rest.rfind(".ko")?;
+    let end = rest[suffix..]
+        .find(' ')
+        .map_or(rest.len(), |end| suffix + end);
+    Some(rest[..end].into())
 }
 
 fn unpack(path: &Path, directory: &Path) -> Result<String> {
     let name = path
         .file_name()
-        .context("a module without a name")?
+        .context("module without a name")?
         .to_string_lossy()
         .into_owned();
     if let Some(plain) = name.strip_suffix(".xz") {
@@ -81,7 +81,7 @@ fn unpack(path: &Path, directory: &Path) -> Result<String> {
         return Ok(plain.into());
     }
     if !name.ends_with(".ko") {
-        bail!("{name}: modules in this form are not known");
+        bail!("{name}: unknown module format");
     }
     fs::copy(path, directory.join(&name))?;
     Ok(name)
@@ -92,10 +92,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modprobes_lines() {
+    fn modprobe_lines() {
         assert_eq!(
             file("insmod /r/lib/modules/6/veth.ko.xz "),
             Some("/r/lib/modules/6/veth.ko.xz".into())
+        );
+        assert_eq!(
+            file("insmod /a b/lib/modules/6/sch_tbf.ko x=1 y"),
+            Some("/a b/lib/modules/6/sch_tbf.ko".into())
         );
         assert_eq!(file("builtin tun"), None);
     }

@@ -1,4 +1,4 @@
-//! A kernel from Debian's packages: downloaded once, unpacked, its modules indexed.
+//! A kernel from Debian's packages: downloaded once, unpacked, with an index of its modules.
 
 use std::{
     fs,
@@ -18,27 +18,27 @@ const MIB: f64 = 1024.0 * 1024.0;
 #[derive(Debug)]
 pub(super) struct Kernel {
     pub(super) release: Release,
-    /// As it calls itself, such as 6.1.0-56-cloud-amd64.
+    /// Its version, such as 6.1.0-56-cloud-amd64.
     pub(super) version: String,
-    /// Its packages' files.
+    /// The unpacked packages.
     pub(super) root: PathBuf,
-    /// What is booted.
+    /// The boot image.
     pub(super) image: PathBuf,
-    /// Where its image and its console's log are put.
+    /// Directory of its initramfs and console log.
     pub(super) directory: PathBuf,
 }
 
-/// Whether the kernel of a release is there without any download.
+/// Returns whether the kernel of a release is cached.
 pub(super) fn is_cached(release: Release) -> bool {
     root(&directory().join(release.name())).is_dir()
 }
 
-/// Is named so when it is complete.
+/// Returns the directory of the unpacked packages, which exists only if complete.
 fn root(directory: &Path) -> PathBuf {
     directory.join("root")
 }
 
-/// The kernel of a release, from the cache where it is there.
+/// Returns the kernel of a release, from the cache or downloaded.
 pub(super) fn kernel(release: Release) -> Result<Kernel> {
     let start = Instant::now();
     let directory = directory().join(release.name());
@@ -67,7 +67,7 @@ fn fetch(release: Release, directory: &Path, root: &Path) -> Result<()> {
     let debs = directory.join("debs");
     let unpacked = directory.join("unpacked");
     for path in [&debs, &unpacked] {
-        // Of a run that was broken off.
+        // Left by an interrupted run.
         if path.exists() {
             fs::remove_dir_all(path)?;
         }
@@ -80,7 +80,7 @@ fn fetch(release: Release, directory: &Path, root: &Path) -> Result<()> {
         let mut unpack = Command::new("dpkg");
         process::read(unpack.arg("-x").arg(entry?.path()).arg(&unpacked))?;
     }
-    // Newer packages have everything under /usr.
+    // Newer packages install below /usr.
     if !unpacked.join("lib").exists() {
         std::os::unix::fs::symlink("usr/lib", unpacked.join("lib"))?;
     }
@@ -91,7 +91,7 @@ fn fetch(release: Release, directory: &Path, root: &Path) -> Result<()> {
             .arg(&unpacked)
             .arg(&version),
     )?;
-    fs::rename(&unpacked, root).context("cannot put the unpacked kernel into its place")
+    fs::rename(&unpacked, root).context("cannot move the unpacked kernel into place")
 }
 
 fn open(release: Release, directory: PathBuf, root: PathBuf) -> Result<Kernel> {

@@ -1,10 +1,10 @@
-//! The kernels that are tried.
+//! The kernels to test on.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-/// A line of kernels, in the version that Debian has of it.
+/// A kernel series, in the version of Debian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Release {
     /// Debian 11; without tcx, and the oldest that Cilium runs on
@@ -16,21 +16,21 @@ pub(crate) enum Release {
     /// Debian 12 and 13; with tcx
     #[value(name = "6.12")]
     V6_12,
-    /// The newest that Debian 13's backports have
+    /// The newest in Debian 13's backports
     #[value(name = "7.x")]
     V7,
 }
 
 impl Release {
-    /// What `--quick` tries: the last without tcx, and the one that is in most use.
+    /// The kernels of `--quick`: the last without tcx, and the most used.
     pub(crate) const OFTEN: [Self; 2] = [Self::V6_1, Self::V6_12];
 
-    /// All.
+    /// All kernels.
     pub(crate) fn all() -> &'static [Self] {
         Self::value_variants()
     }
 
-    /// Those that were asked for, each once: it has one directory. Otherwise these.
+    /// Returns the requested kernels without duplicates, or `otherwise`.
     pub(crate) fn asked_for(mut asked: Vec<Self>, otherwise: &[Self]) -> Vec<Self> {
         asked.sort();
         asked.dedup();
@@ -41,7 +41,7 @@ impl Release {
         }
     }
 
-    /// As it is asked for.
+    /// Its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::V5_10 => "5.10",
@@ -51,7 +51,7 @@ impl Release {
         }
     }
 
-    /// Suite of Debian's archive, and the package there that stands for the newest version.
+    /// Returns the suite of Debian's archive, and the metapackage of the newest version.
     pub(super) fn package(self) -> (&'static str, &'static str) {
         match self {
             Self::V5_10 => ("bullseye-security", "linux-image-cloud-amd64"),
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_that_is_asked_for_twice_runs_once() {
+    fn kernel_requested_twice_runs_once() {
         let asked = vec![Release::V6_1, Release::V6_12, Release::V6_1];
         let once = Release::asked_for(asked, Release::all());
         assert_eq!(once, [Release::V6_1, Release::V6_12]);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_called_as_it_is_asked_for() {
+    fn kernel_is_displayed_as_requested() {
         for release in Release::all() {
             assert_eq!(
                 Release::from_str(&release.to_string(), false).as_ref(),

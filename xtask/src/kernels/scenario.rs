@@ -1,5 +1,4 @@
-//! What is run in a guest: each test function of each test file by itself, and the demo in each
-//! routing mode.
+//! The scenarios of a guest: each test function, and the demo in each routing mode.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,8 +9,8 @@ use anyhow::Result;
 
 use crate::programs::{self, Program, Programs};
 
-/// Test files that ask the kernel nothing that differs from kernel to kernel: they run in the
-/// ordinary tests alone. Every other file runs in the guests too, without being named anywhere.
+/// Test files that do not depend on the kernel version; they run only in the ordinary tests. Every other
+/// file also runs in the guests.
 const ELSEWHERE: [&str; 25] = [
     "audit_rules",
     "browser",
@@ -40,19 +39,18 @@ const ELSEWHERE: [&str; 25] = [
     "views",
 ];
 
-/// Test files that have each check in each routing mode, ...
+/// Test files with each check in each routing mode.
 const IN_ONE_MODE: [&str; 2] = ["verify_lab", "verify_passive"];
-/// ... and the mode that stands for all of them on other kernels: it has both a tunnel and the redirects
-/// that depend on the kernel.
+/// The mode that represents all of them on other kernels: it has a tunnel, and redirects that depend on
+/// the kernel.
 const MODE: &str = "vxlan-host-routing";
 
-/// Test files that check how soon something is: in a guest they are skipped, with this reason.
+/// Test files that measure times; guests skip them with this reason.
 const TIMED: [&str; 1] = ["churn"];
-const TIMED_REASON: &str = "an emulated processor does not keep its times";
+const TIMED_REASON: &str = "an emulated processor is too slow for its time limits";
 
-/// Beginnings of the names of scenarios that every run of the tests has on some kernels. All others run
-/// when all kernels do: an emulated processor takes minutes for them, or they differ little from one
-/// kernel to the next.
+/// Name prefixes of the quick scenarios, which every test run includes. The others take minutes in
+/// emulation, or hardly depend on the kernel.
 const OFTEN: [&str; 17] = [
     "attach::",
     "clsact::filter_added",
@@ -73,7 +71,7 @@ const OFTEN: [&str; 17] = [
     "test_run::",
 ];
 
-/// As `netviz demo --mode` takes them.
+/// Values of `netviz demo --mode`.
 const MODES: [&str; 5] = [
     "vxlan",
     "vxlan-host-routing",
@@ -82,7 +80,7 @@ const MODES: [&str; 5] = [
     "native-endpoint-routes",
 ];
 
-/// For one scenario. Emulated, on a machine that does other things, it takes some ten times as long.
+/// Time limit of a scenario. In emulation on a busy machine, it takes about ten times as long.
 pub(super) const LIMIT: Duration = Duration::from_secs(480);
 
 /// One row of the table.
@@ -92,7 +90,7 @@ pub(super) struct Scenario {
     pub(super) kind: Kind,
 }
 
-/// What a scenario runs.
+/// The program of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A function of a test program.
@@ -102,13 +100,13 @@ pub(super) enum Kind {
 }
 
 impl Scenario {
-    /// Whether every run of the tests runs it.
+    /// Returns whether every test run includes it.
     pub(super) fn is_quick(&self) -> bool {
         OFTEN.iter().any(|begin| self.name.starts_with(begin))
     }
 
-    /// Whether another mode stands for it.
-    fn is_stood_for(&self) -> bool {
+    /// Returns whether another mode represents it.
+    fn is_represented(&self) -> bool {
         let mode = self.name.rsplit("::").next().unwrap_or_default();
         let mode = mode.replace('_', "-");
         IN_ONE_MODE.contains(&self.file()) && mode != MODE && MODES.contains(&mode.as_str())
@@ -118,7 +116,7 @@ impl Scenario {
         TIMED.contains(&self.file())
     }
 
-    /// The test file that it is in.
+    /// Returns the name of its test file.
     fn file(&self) -> &str {
         self.name.split("::").next().unwrap_or_default()
     }
@@ -128,7 +126,7 @@ impl Scenario {
         match &self.kind {
             Kind::Test { .. } if self.is_timed() => format!("echo skipped here: {TIMED_REASON}"),
             Kind::Test { program, function } => {
-                // With one thread the harness writes a test's name before what the test says.
+                // With one thread, the harness prints the test's name before its output.
                 let options = "--exact --nocapture --test-threads=2";
                 format!("{} {function} {options}", in_guest(program).display())
             }
@@ -150,7 +148,7 @@ pub(super) fn in_guest(program: &Path) -> PathBuf {
     Path::new(PROGRAMS).join(program.file_name().unwrap_or_default())
 }
 
-/// The programs that run in guests.
+/// Returns the programs that run in guests.
 pub(super) fn tests(programs: &Programs) -> impl Iterator<Item = &Program> {
     programs
         .tests
@@ -158,7 +156,7 @@ pub(super) fn tests(programs: &Programs) -> impl Iterator<Item = &Program> {
         .filter(|it| !ELSEWHERE.contains(&it.name.as_str()))
 }
 
-/// All scenarios whose name contains one of `filters`.
+/// Returns all scenarios whose name contains one of `filters`.
 pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenario>> {
     let mut all: Vec<_> = MODES
         .iter()
@@ -177,7 +175,7 @@ pub(super) fn all(programs: &Programs, filters: &[String]) -> Result<Vec<Scenari
             });
         }
     }
-    all.retain(|it| programs::is_asked_for(&it.name, filters) && !it.is_stood_for());
+    all.retain(|it| programs::is_asked_for(&it.name, filters) && !it.is_represented());
     Ok(all)
 }
 
@@ -187,7 +185,7 @@ mod tests {
     use crate::process::root;
 
     #[test]
-    fn what_measures_times_is_skipped_with_the_reason() {
+    fn timed_tests_are_skipped_with_the_reason() {
         let scenario = |name: &str| Scenario {
             name: name.into(),
             kind: Kind::Test {
@@ -205,19 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn one_mode_stands_for_all() {
-        let stands = |name: &str| Scenario {
+    fn one_mode_represents_all() {
+        let scenario = |name: &str| Scenario {
             name: name.into(),
             kind: Kind::Demo { mode: "vxlan" },
         };
-        assert!(stands("verify_lab::circle::native").is_stood_for());
-        assert!(!stands("verify_lab::circle::vxlan_host_routing").is_stood_for());
-        assert!(!stands("verify_lab::often::many_pods_to_all_others").is_stood_for());
-        assert!(!stands("exact_lab::native").is_stood_for());
+        assert!(scenario("verify_lab::circle::native").is_represented());
+        assert!(!scenario("verify_lab::circle::vxlan_host_routing").is_represented());
+        assert!(!scenario("verify_lab::often::many_pods_to_all_others").is_represented());
+        assert!(!scenario("exact_lab::native").is_represented());
     }
 
     #[test]
-    fn only_tests_that_are_there_run_elsewhere() {
+    fn listed_test_files_exist() {
         let often = OFTEN.map(|begin| begin.split("::").next().unwrap_or_default());
         let often = often.iter().filter(|file| **file != "demo");
         for file in ELSEWHERE
@@ -226,14 +224,14 @@ mod tests {
             .chain(&IN_ONE_MODE)
             .chain(often)
         {
-            // A file, a folder with one, or the tests on a running Cilium.
+            // A file, a directory, or the tests on a running Cilium.
             let places = [
                 format!("tests/{file}.rs"),
                 format!("tests/{file}/main.rs"),
                 format!("{file}/main.rs"),
             ];
             let there = |place: &String| root().join("tests").join(place).is_file();
-            assert!(places.iter().any(there), "there is no {file}");
+            assert!(places.iter().any(there), "no test file {file}");
         }
     }
 }

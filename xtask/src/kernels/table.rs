@@ -1,4 +1,4 @@
-//! Kernels beside each other: a row for each scenario.
+//! The table of results: a row per scenario, a column per kernel.
 
 use std::{
     collections::BTreeMap,
@@ -14,20 +14,20 @@ use crate::process::seconds;
 
 const CELL: usize = 10;
 
-/// The table, and what it says.
+/// The table and its totals.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     text: String,
     /// Scenarios that passed, on any kernel.
     pub(crate) passed: u64,
-    /// Kernel and scenario; a kernel alone where it did not come to its end, or complained.
+    /// Kernel and scenario; only the kernel if it did not complete, or complained.
     pub(crate) failures: Vec<String>,
     /// Kernel, scenario and reason.
     pub(crate) skipped: Vec<String>,
 }
 
 impl Table {
-    fn take(&mut self, column: &str, report: &Report) {
+    fn add(&mut self, column: &str, report: &Report) {
         for (name, verdict) in &report.verdicts {
             let place = format!("{name} on Linux {column}");
             match verdict {
@@ -48,7 +48,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Draws the rows; under them, why what was skipped was skipped, and what the failed ones said.
+/// Draws the rows, and below them the reasons of skips and the output of failures.
 pub(super) fn draw(kernels: &[Kernel], scenarios: &[Scenario], reports: &[Report]) -> Table {
     let columns: Vec<_> = kernels.iter().map(|it| it.release.to_string()).collect();
     let versions = kernels.iter().map(|it| it.version.as_str());
@@ -61,7 +61,7 @@ pub(super) fn draw(kernels: &[Kernel], scenarios: &[Scenario], reports: &[Report
         ..Table::default()
     };
     for (column, report) in columns.iter().zip(reports) {
-        table.take(column, report);
+        table.add(column, report);
     }
     table
 }
@@ -102,17 +102,17 @@ fn cell(verdict: Option<&Verdict>) -> String {
 fn notes(column: &str, version: &str, report: &Report) -> String {
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut passed, mut failed) = (0, 0);
-    let mut said = String::new();
+    let mut failures = String::new();
     for (name, verdict) in &report.verdicts {
         match verdict {
             Verdict::Passed(_) => passed += 1,
             Verdict::Skipped(reason) => *skipped.entry(reason).or_default() += 1,
             Verdict::Failed(output) => {
                 failed += 1;
-                let _ = writeln!(said, "\nLinux {column}, {name} failed:");
+                let _ = writeln!(failures, "\nLinux {column}, {name} failed:");
                 output
                     .iter()
-                    .for_each(|line| said += &format!("  {line}\n"));
+                    .for_each(|line| failures += &format!("  {line}\n"));
             }
         }
     }
@@ -125,12 +125,12 @@ fn notes(column: &str, version: &str, report: &Report) -> String {
         let _ = writeln!(text, "  {count} skipped: {reason}");
     }
     for complaint in &report.log {
-        let _ = writeln!(text, "  the kernel says: {complaint}");
+        let _ = writeln!(text, "  kernel: {complaint}");
     }
     if let Some(trouble) = &report.trouble {
         let _ = writeln!(text, "  {trouble}");
     }
-    text + &said
+    text + &failures
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
     use crate::kernels::scenario::Kind;
 
     #[test]
-    fn a_row_for_each_scenario() {
+    fn each_scenario_has_a_row() {
         let scenarios: Vec<_> = ["a::f", "b::long", "c"]
             .map(|name| Scenario {
                 name: name.into(),

@@ -1,19 +1,19 @@
-//! A mutant: a patch, and above it what it breaks and who has to notice.
+//! A mutant: a patch with a header that names what it breaks and which tests must fail.
 
 use anyhow::{Context as _, Result, bail};
 
 /// A deliberate break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mutant {
-    /// The file's name.
+    /// Name of the file.
     pub(super) name: String,
     /// Number of the invariant, as in CONTRIBUTING.md.
     pub(super) invariant: u8,
-    /// What is broken, in words.
+    /// Description of what it breaks.
     pub(super) breaks: String,
-    /// Tests that have to fail, as `file::function`.
+    /// Tests that must fail, as `file::function`.
     pub(super) tests: Vec<String>,
-    /// The whole file: git skips what stands above the patch.
+    /// The whole file: git skips the header.
     pub(super) text: String,
 }
 
@@ -26,7 +26,7 @@ impl Mutant {
         let field = |key: &str| {
             let line = head().find_map(|line| line.strip_prefix(key));
             line.map(str::trim)
-                .with_context(|| format!("the line `{key}` is missing"))
+                .with_context(|| format!("missing line `{key}`"))
         };
         let tests = head().filter_map(|line| line.strip_prefix("Caught by:"));
         let mutant = Self {
@@ -39,7 +39,7 @@ impl Mutant {
             text: text.into(),
         };
         if mutant.tests.is_empty() {
-            bail!("the line `Caught by:` is missing");
+            bail!("missing line `Caught by:`");
         }
         Ok(mutant)
     }
@@ -52,7 +52,7 @@ mod tests {
     const TEXT: &str = "Invariant: 3\nBreaks: bytes are off\nCaught by: exact::jumbo\nCaught by: test_run::all\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\nBreaks: no\n";
 
     #[test]
-    fn what_stands_above_the_patch() {
+    fn header_is_read() {
         let mutant = Mutant::read("bytes", TEXT).unwrap();
         assert_eq!(
             (mutant.invariant, mutant.breaks.as_str()),
@@ -62,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_header_line_is_named() {
         for key in ["Invariant:", "Breaks:", "Caught by:"] {
             let error = Mutant::read("x", &TEXT.replace(key, "Else:")).unwrap_err();
-            assert_eq!(error.to_string(), format!("the line `{key}` is missing"));
+            assert_eq!(error.to_string(), format!("missing line `{key}`"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A copy of the working tree, with a target directory of its own, so that only what a mutant
-//! touches is built again.
+//! A copy of the working tree with its own target directory, so that cargo rebuilds only what a mutant
+//! touches.
 
 use std::{
     collections::BTreeSet,
@@ -22,8 +22,8 @@ impl Tree {
         Self(directory)
     }
 
-    /// Makes the copy what the working tree is: what that has not is deleted. Files that are the same
-    /// already keep their time of change, for cargo.
+    /// Makes the copy equal to the working tree: deletes other files, and keeps the modification time of
+    /// equal ones, for cargo.
     pub(super) fn restore(&self) -> Result<()> {
         let tree = self.files();
         fs::create_dir_all(&tree)?;
@@ -40,7 +40,7 @@ impl Tree {
         let mut there = BTreeSet::new();
         for name in names.split('\0').filter(|name| !name.is_empty()) {
             let from = root().join(name);
-            // Deleted, but not yet for git.
+            // Deleted, but still in the index.
             let Ok(content) = fs::read(&from) else {
                 continue;
             };
@@ -55,17 +55,17 @@ impl Tree {
         clear(&tree, &there)
     }
 
-    /// Breaks it.
+    /// Applies a mutant.
     pub(super) fn apply(&self, mutant: &Mutant) -> Result<()> {
         git_apply(&self.files(), mutant, &[])
     }
 
-    /// Has cargo work in the copy.
+    /// Makes cargo work in the copy.
     pub(super) fn enter(&self, cargo: &mut Command) {
         cargo
             .current_dir(self.files())
             .env("CARGO_TARGET_DIR", self.0.join("target"));
-        // Of the workspace that this program was started in.
+        // These belong to the workspace that this program was started in.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_MANIFEST")
                 || name.to_string_lossy().starts_with("CARGO_PKG")
@@ -75,7 +75,7 @@ impl Tree {
         }
     }
 
-    /// Where tests say that they were skipped.
+    /// Returns the file in which tests report skips.
     pub(super) fn skipped(&self) -> PathBuf {
         self.0.join("skipped.txt")
     }
@@ -85,7 +85,7 @@ impl Tree {
     }
 }
 
-/// Deletes all files below `directory` but those: what a mutant added, and what was deleted since.
+/// Deletes all files below `directory` except `but`: those that a mutant added or that were deleted since.
 fn clear(directory: &Path, but: &BTreeSet<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -99,7 +99,7 @@ fn clear(directory: &Path, but: &BTreeSet<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a mutant would apply to a tree.
+/// Checks that a mutant applies to a tree.
 pub(super) fn applies(directory: &Path, mutant: &Mutant) -> Result<()> {
     git_apply(directory, mutant, &["--check"])
 }
@@ -109,7 +109,7 @@ fn git_apply(directory: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
     git.args(["apply", "--recount", "-C1"])
         .args(more)
         .current_dir(directory);
-    // Within a repository, git would silently leave out what the patch changes outside of it.
+    // In a repository, git silently skips changes outside of it.
     git.env("GIT_DIR", "/nonexistent");
     let mut child = git
         .stdin(Stdio::piped())
@@ -121,8 +121,8 @@ fn git_apply(directory: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
     drop(stdin);
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} does not apply any more: {}", mutant.name, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{} does not apply: {}", mutant.name, stderr.trim());
     }
     Ok(())
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_or_deleted_since_goes_from_the_copy() {
+    fn files_that_are_not_in_the_tree_are_deleted() {
         let copy = std::env::temp_dir().join(format!("netviz-tree-{}", std::process::id()));
         let tree = Tree::new(copy.clone());
         let added = tree.files().join("netviz/src/added/by_a_mutant.rs");

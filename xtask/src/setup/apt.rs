@@ -17,7 +17,7 @@ use crate::{
 const LOCK_LIMIT: Duration = Duration::from_secs(120);
 const LOCK_PAUSE: Duration = Duration::from_secs(3);
 
-/// Installs those of the packages that are not installed.
+/// Installs the packages that are missing.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     let missing = missing(packages);
     if missing.is_empty() {
@@ -25,11 +25,11 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     }
     let names = missing.join(" ");
     if machine::find("apt-get").is_none() {
-        bail!("there is no apt-get here: install {names} with this system's package manager");
+        bail!("no apt-get: install {names} with this system's package manager");
     }
     if !machine::is_root() {
         bail!(
-            "packages are installed by root: run as root `apt-get update && apt-get install -y --no-install-recommends {names}`"
+            "not root: run as root `apt-get update && apt-get install -y --no-install-recommends {names}`"
         );
     }
     let mut fresh = false;
@@ -39,7 +39,7 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     }
     let result = install_missing(&missing);
     if result.is_err() && !fresh {
-        // Lists may name versions that the mirror no longer has.
+        // The lists may name versions that the mirror no longer has.
         update()?;
         return install_missing(&missing);
     }
@@ -63,7 +63,7 @@ fn update() -> Result<()> {
     })
 }
 
-/// The packages that dpkg does not have as installed.
+/// Returns the packages that are not installed.
 fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     let installed = |package: &&str| {
         let mut query = Command::new("dpkg-query");
@@ -77,17 +77,17 @@ fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Whether the package lists have all the packages.
+/// Returns whether the package lists have all of the packages.
 fn all_known(packages: &[&str]) -> bool {
     packages
         .iter()
         .all(|package| process::read(Command::new("apt-cache").args(["show", package])).is_ok())
 }
 
-/// Runs apt-get; waits while another package manager is at work.
+/// Runs apt-get; waits while another package manager holds the lock.
 fn apt_get(args: &[&str]) -> Result<()> {
     let start = Instant::now();
-    let mut told = false;
+    let mut reported = false;
     loop {
         let mut command = Command::new("apt-get");
         command
@@ -105,12 +105,12 @@ fn apt_get(args: &[&str]) -> Result<()> {
             let limit = seconds(LOCK_LIMIT);
             bail!("another package manager held dpkg's lock for {limit}: let it finish ({error})");
         }
-        if !told {
+        if !reported {
             say(format_args!(
                 "waiting up to {} for another package manager",
                 seconds(LOCK_LIMIT)
             ));
-            told = true;
+            reported = true;
         }
         thread::sleep(LOCK_PAUSE);
     }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_lock_is_told_from_other_errors() {
+    fn held_lock_is_recognized() {
         assert!(is_lock(
             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)"
         ));

@@ -1,6 +1,6 @@
-//! What the tests of `--all` look at drawings with: Chromium, and Mermaid itself.
+//! Chromium and Mermaid, which the tests of `--all` render drawings with.
 //!
-//! Some 100 MB of download, so not for every run of the tests.
+//! About 100 MB to download, so not part of every test run.
 
 use std::{fs, process::Command};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-/// The version that is tested with.
+/// The version that the tests use.
 const MERMAID: &str = "12.3.0";
 
 /// Installs what is missing.
@@ -29,11 +29,11 @@ pub(crate) fn install() -> Result<()> {
     if machine::find("npm").is_none() {
         apt::install(&["npm"])?;
     }
-    fs::create_dir_all(&directory).context("cannot make target/mermaid")?;
+    fs::create_dir_all(&directory).context("cannot create target/mermaid")?;
     step(format_args!("fetching mermaid {MERMAID} with npm"), || {
         let package = format!("mermaid@{MERMAID}");
         let mut pack = Command::new("npm");
-        // The package as it is: nothing of it is run, and nothing that it depends on is needed.
+        // Only the package itself: none of its scripts run, and none of its dependencies are needed.
         pack.args(["pack", "--silent", &package])
             .current_dir(&directory);
         process::read(&mut pack)?;
@@ -47,7 +47,7 @@ pub(crate) fn install() -> Result<()> {
         let _ = fs::remove_file(directory.join(archive));
         if !directory.join("mermaid.min.js").is_file() {
             bail!(
-                "mermaid {MERMAID} has no dist/mermaid.min.js: another version may have it elsewhere"
+                "mermaid {MERMAID} has no dist/mermaid.min.js: look for its place in this version"
             );
         }
         fs::write(&version, MERMAID).context("cannot write target/mermaid/version")

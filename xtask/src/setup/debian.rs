@@ -1,17 +1,17 @@
-//! Debian's way: rustc 1.96 with `core` for BPF as packages, and bpf-linker built on their LLVM.
-//! Needs no nightly and, besides crates.io, no other download than packages.
+//! Debian's packages: rustc 1.96 with `core` for BPF and bpf-linker built on their LLVM. Needs no nightly, and
+//! downloads only packages and crates.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Way, apt, probe};
+use super::{Toolchain, apt, probe};
 use crate::{
     machine::{Facts, LINKED, SYSTEM_ROOT},
     process::{self, cargo, step},
 };
 
-/// The compiler, `core` for BPF, and what bpf-linker is built on.
+/// The compiler, `core` for BPF, and the libraries of bpf-linker.
 const PACKAGES: [&str; 6] = [
     "rustc-web",
     "cargo-web",
@@ -20,11 +20,11 @@ const PACKAGES: [&str; 6] = [
     "libpolly-22-dev",
     "libzstd-dev",
 ];
-/// The linker's LLVM must be the compiler's: rustc-web 1.96 is built on 22.
+/// The LLVM of the linker must be that of the compiler: rustc-web 1.96 has 22.
 const LLVM: &str = "22";
 const LINKER: &str = "0.13.0";
 
-/// Installs what is missing of this way.
+/// Installs the missing parts of this toolchain.
 pub(super) fn install(facts: &Facts) -> Result<()> {
     let Facts { linked, linker, .. } = facts;
     apt::install(&PACKAGES)?;
@@ -34,18 +34,18 @@ pub(super) fn install(facts: &Facts) -> Result<()> {
             link,
         )?;
     }
-    if linker.is_none() || probe::run(Way::Debian).is_err() {
+    if linker.is_none() || probe::run(Toolchain::Debian).is_err() {
         let what = format!("building bpf-linker {LINKER} on LLVM {LLVM} with cargo, about 90 s");
         step(what, build_linker)?;
     }
-    probe::run(Way::Debian)
+    probe::run(Toolchain::Debian)
 }
 
 fn link() -> Result<()> {
     process::read(Command::new("rustup").args(["toolchain", "link", LINKED, SYSTEM_ROOT])).map(drop)
 }
 
-/// Builds bpf-linker on the LLVM of Debian's compiler, over another one where there is one.
+/// Builds bpf-linker on the LLVM of Debian's compiler, and replaces an installed one.
 fn build_linker() -> Result<()> {
     let llvm = format!("/usr/lib/llvm-{LLVM}");
     let mut install = cargo();

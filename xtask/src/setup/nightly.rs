@@ -1,11 +1,11 @@
-//! The usual way: rustup's nightly with the source of `core`, and a released bpf-linker.
-//! Everything is downloaded, within limits of time: a closed network must not hang.
+//! rustup's nightly with the source of `core`, and a released bpf-linker. Every download has a time
+//! limit: a closed network must not hang.
 
 use std::{env, env::consts::ARCH, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Way, probe};
+use super::{Toolchain, probe};
 use crate::{
     machine::{Facts, NIGHTLY, cargo_bin},
     process::{cargo, run_within, say, seconds, step},
@@ -17,7 +17,7 @@ const SMALL: Duration = Duration::from_secs(60);
 const LARGE: Duration = Duration::from_secs(600);
 const RELEASES: &str = "https://github.com/aya-rs/bpf-linker/releases/latest/download";
 
-/// Installs what is missing of this way; the linker first, as that is what closed networks refuse.
+/// Installs the missing parts of this toolchain; the linker first, which closed networks refuse.
 pub(super) fn install(facts: &Facts) -> Result<()> {
     let Facts {
         linker,
@@ -28,34 +28,28 @@ pub(super) fn install(facts: &Facts) -> Result<()> {
     } = facts;
     if linker.is_none() {
         let limit = seconds(SMALL);
-        let what = format!("downloading bpf-linker's release, for {limit} at the most");
+        let what = format!("downloading the release of bpf-linker (limit {limit})");
         step(what, released_linker).or_else(|error| {
             if *apt {
-                // A build needs LLVM's newest libraries; Debian's packages fit for certain.
+                // A build needs the newest LLVM libraries; Debian's packages certainly match.
                 return Err(error);
             }
             say(format_args!("setup: {error:#}"));
-            let what = format!(
-                "building bpf-linker with cargo, for {} at the most",
-                seconds(LARGE)
-            );
+            let what = format!("building bpf-linker with cargo (limit {})", seconds(LARGE));
             step(what, built_linker)
         })?;
     }
     if *nightly && !nightly_source {
-        let what = format!(
-            "adding rust-src to nightly, for {} at the most",
-            seconds(SMALL)
-        );
+        let what = format!("adding rust-src to nightly (limit {})", seconds(SMALL));
         step(what, add_source)?;
     } else if !nightly {
         let what = format!(
-            "installing nightly with rust-src, for {} at the most",
+            "installing nightly with rust-src (limit {})",
             seconds(LARGE)
         );
         step(what, install_toolchain)?;
     }
-    probe::run(Way::Nightly)
+    probe::run(Toolchain::Nightly)
 }
 
 fn add_source() -> Result<()> {
@@ -76,7 +70,7 @@ fn install_toolchain() -> Result<()> {
 }
 
 fn released_linker() -> Result<()> {
-    let bin = cargo_bin().context("there is neither CARGO_HOME nor HOME to install into")?;
+    let bin = cargo_bin().context("neither CARGO_HOME nor HOME is set")?;
     let archive = env::temp_dir().join(format!("bpf-linker-{}.tar.zst", std::process::id()));
     let result = download(&archive).and_then(|()| {
         let mut tar = Command::new("tar");
@@ -88,7 +82,7 @@ fn released_linker() -> Result<()> {
             .arg("bpf-linker");
         run_within(SMALL, &mut tar)
     });
-    // It is not there if the download failed.
+    // Absent if the download failed.
     let _ = fs::remove_file(&archive);
     result
 }

@@ -1,17 +1,17 @@
-//! Whether compiler and linker fit each other. Only linking a program tells: bpf-linker does not
-//! say which LLVM it has, and reads what another one wrote as "Invalid record".
+//! Checks that compiler and linker match, by linking a program: bpf-linker does not report its LLVM
+//! version, and fails on the output of another one with "Invalid record".
 
 use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use super::Way;
+use super::Toolchain;
 use crate::{
     machine::BPF_TARGET,
     process::{self, rustup_run},
 };
 
-/// A program that needs nothing of `core`'s code: with it, linking would take seconds.
+/// A program that uses no code of `core`, with which linking would take seconds.
 const PROGRAM: &str = r#"#![no_std]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "classifier")]
@@ -22,22 +22,22 @@ pub unsafe extern "C" fn probe(skb: *const u32) -> i32 {
 "#;
 
 /// Compiles and links a program.
-pub(super) fn run(way: Way) -> Result<()> {
-    let toolchain = way.toolchain();
+pub(super) fn run(toolchain: Toolchain) -> Result<()> {
+    let name = toolchain.name();
     in_scratch(|dir| {
-        process::read(compile(way).current_dir(dir)).with_context(|| {
-            format!("{toolchain} does not compile: `rustup toolchain uninstall {toolchain}`, then `cargo xtask setup`")
+        process::read(compile(toolchain).current_dir(dir)).with_context(|| {
+            format!("{name} does not compile: `rustup toolchain uninstall {name}`, then `cargo xtask setup`")
         })?;
         process::read(link().current_dir(dir)).with_context(|| {
-            format!("bpf-linker does not fit {toolchain}: `cargo uninstall bpf-linker`, then `cargo xtask setup`")
+            format!("bpf-linker does not match {name}: `cargo uninstall bpf-linker`, then `cargo xtask setup`")
         })?;
         Ok(())
     })
 }
 
-/// To LLVM's bitcode, with debug information, which is where versions of LLVM differ.
-fn compile(way: Way) -> Command {
-    let mut rustc = rustup_run(way.toolchain(), "rustc");
+/// Compiles to LLVM bitcode, with debug information, in which versions of LLVM differ.
+fn compile(toolchain: Toolchain) -> Command {
+    let mut rustc = rustup_run(toolchain.name(), "rustc");
     rustc.args([
         "--edition",
         "2024",
@@ -47,8 +47,8 @@ fn compile(way: Way) -> Command {
         "-C",
         "debuginfo=2",
     ]);
-    if way == Way::Debian {
-        // nightly has no `core` for BPF before it builds it: there, the host's will do.
+    if toolchain == Toolchain::Debian {
+        // nightly has no prebuilt `core` for BPF; the host's suffices.
         rustc.args(["--target", BPF_TARGET]);
     }
     rustc.args(["--emit", "llvm-bc=probe.bc", "probe.rs"]);
@@ -61,7 +61,7 @@ fn link() -> Command {
     linker
 }
 
-/// A directory with the program's source, gone afterwards.
+/// Runs `work` in a temporary directory with the program's source.
 fn in_scratch(work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let dir = env::temp_dir().join(format!("netviz-probe-{}", std::process::id()));
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;

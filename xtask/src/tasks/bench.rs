@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what counting costs.
+//! `cargo xtask bench`: the cost of counting.
 
 use std::{ffi::OsString, os::unix::process::CommandExt as _};
 
@@ -10,10 +10,10 @@ use crate::{
     setup,
 };
 
-/// Becomes the benchmark, built as the binary that is released.
+/// Executes the benchmark, built with the profile of the release.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
     setup::run()?;
-    // The very binary that is released: what it costs is measured from outside.
+    // The released binary, whose cost is measured from outside.
     run_command(&mut build::small())?;
     let mut bench = cargo();
     bench.args([

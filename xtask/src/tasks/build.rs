@@ -1,4 +1,4 @@
-//! Builds of netviz's binary.
+//! Builds of the netviz binary.
 
 use std::{
     path::PathBuf,
@@ -17,14 +17,14 @@ pub(crate) fn release() -> Command {
     command
 }
 
-/// The same, built for size: what is copied to nodes.
+/// The same, optimized for size: the binary that is copied to nodes.
 pub(crate) fn small() -> Command {
     let mut command = cargo();
     command.args(["build", "--profile", "small", "-p", "netviz"]);
     command
 }
 
-/// Runs a build and returns where cargo put the binary, whatever the target directory is.
+/// Runs a build and returns the path of the binary, as cargo reports it.
 pub(crate) fn binary(build: &mut Command) -> Result<PathBuf> {
     build.arg("--message-format=json-render-diagnostics");
     let output = build
@@ -40,7 +40,7 @@ pub(crate) fn binary(build: &mut Command) -> Result<PathBuf> {
         .with_context(|| format!("`{}` built no binary netviz", line(build)))
 }
 
-/// The path in cargo's message about the binary.
+/// Returns the path in cargo's message about the binary.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_netviz = message["target"]["name"] == "netviz";
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_binary_is_found_among_cargos_messages() {
+    fn binary_is_found_in_cargo_messages() {
         let messages = [
             r#"{"reason":"compiler-artifact","target":{"name":"netviz"},"executable":null}"#,
             r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#,

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: the one gate. Stops at the first thing that is wrong.
+//! `cargo xtask ci`: all checks that a change must pass. Stops at the first failure.
 
 use std::{env::consts::ARCH, process::Command, time::Instant};
 
@@ -8,21 +8,21 @@ use super::test::{self, Amount};
 use crate::{
     machine::{self, BPF_TARGET},
     process::{self, cargo, rustup_run, say, seconds, step, target},
-    setup::{self, Way},
+    setup::{self, Toolchain},
 };
 
-/// Runs the gate.
+/// Runs all checks.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     if !machine::is_root() {
-        bail!("the kernel tests make network namespaces and load eBPF programs: run as root");
+        bail!("not root: the kernel tests create network namespaces and load eBPF programs");
     }
-    step("rustfmt", format).context("not formatted, run `cargo fmt --all`")?;
-    let way = setup::run()?;
+    step("rustfmt", format).context("not formatted: run `cargo fmt --all`")?;
+    let toolchain = setup::run()?;
     step("clippy, user space", clippy_user_space)?;
-    // Apart from user space: in one run, clippy would meet two panic handlers.
+    // Separate from user space, where clippy would find two panic handlers.
     step("clippy, eBPF for the host", clippy_ebpf_host)?;
-    let mut lint = ebpf_lint(way);
+    let mut lint = ebpf_lint(toolchain);
     let name = lint
         .get_args()
         .nth(3)
@@ -72,11 +72,11 @@ fn clippy_ebpf_host() -> Result<()> {
     process::run(clippy.args(["--", "-D", "warnings"]))
 }
 
-/// Clippy with the toolchain that builds the eBPF half, or the compiler alone where it has none.
-fn ebpf_lint(way: Way) -> Command {
-    let toolchain = way.toolchain();
-    let clippy = process::read(rustup_run(toolchain, "cargo").args(["clippy", "--version"]));
-    let mut lint = rustup_run(toolchain, "cargo");
+/// Returns clippy of the toolchain that builds the eBPF half, or its `check` if it has no clippy.
+fn ebpf_lint(toolchain: Toolchain) -> Command {
+    let name = toolchain.name();
+    let clippy = process::read(rustup_run(name, "cargo").args(["clippy", "--version"]));
+    let mut lint = rustup_run(name, "cargo");
     lint.arg(if clippy.is_ok() { "clippy" } else { "check" });
     lint.args([
         "-p",
@@ -88,17 +88,17 @@ fn ebpf_lint(way: Way) -> Command {
         "--target",
         BPF_TARGET,
     ]);
-    // Another compiler: in a directory of its own, so that neither undoes the other's work.
+    // Its own directory: two compilers in one would rebuild each other's output.
     lint.arg("--target-dir").arg(target().join("ebpf-lint"));
-    // As aya-build sets it, for the structures of the kernel on this machine.
+    // Selects the kernel structures of this architecture, like aya-build.
     lint.env(
         "CARGO_ENCODED_RUSTFLAGS",
         format!("--cfg=bpf_target_arch=\"{ARCH}\"\x1f-Dwarnings"),
     );
-    match way {
-        // A stable compiler, and aya-ebpf alone needs an unstable feature of it.
-        Way::Debian => lint.env("RUSTC_BOOTSTRAP", "aya_ebpf"),
-        Way::Nightly => lint.args(["-Z", "build-std=core"]),
+    match toolchain {
+        // A stable compiler, of which only aya-ebpf needs an unstable feature.
+        Toolchain::Debian => lint.env("RUSTC_BOOTSTRAP", "aya_ebpf"),
+        Toolchain::Nightly => lint.args(["-Z", "build-std=core"]),
     };
     lint
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a clone to the picture.
+//! `cargo xtask demo`: builds netviz and runs `netviz demo`.
 
 use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::build;
 use crate::{process::step, setup};
 
-/// Becomes `netviz demo`, with its terminal and its exit code.
+/// Executes `netviz demo`.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
     setup::run()?;
     let netviz = step("building netviz", || build::binary(&mut build::release()))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the one binary, static and stripped, that is copied to a node.
+//! `cargo xtask dist`: the static, stripped binary that is copied to a node.
 
 use std::{
     env, fs, io,
@@ -19,12 +19,12 @@ use crate::{
 const MIB: u64 = 1024 * 1024;
 const SIZE_LIMIT: u64 = 10 * MIB;
 
-/// Whether cargo says what it compiles.
+/// Whether to show cargo's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// To the person who asked for the binary.
+    /// Shown, for a user who asked for the binary.
     Shown,
-    /// It would come between what the tests say.
+    /// Hidden, to not interleave with the output of tests.
     Hidden,
 }
 
@@ -34,12 +34,12 @@ pub(crate) fn run() -> Result<()> {
     check(&build(Progress::Shown)?)
 }
 
-/// The same as a part of all tests, on a machine that is set up.
+/// The same as a part of the tests, after setup.
 pub(super) fn in_tests() -> Result<()> {
     check(&build(Progress::Hidden)?)
 }
 
-/// Builds `target/dist/netviz`, on a machine that is set up.
+/// Builds `target/dist/netviz`, after setup.
 pub(crate) fn build(progress: Progress) -> Result<PathBuf> {
     let netviz = step("building netviz, static", || build_static(progress))?;
     let target = netviz
@@ -56,14 +56,14 @@ pub(crate) fn build(progress: Progress) -> Result<PathBuf> {
 fn build_static(progress: Progress) -> Result<PathBuf> {
     let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-feature=+crt-static");
-    // A static binary that may be loaded anywhere has 17 000 relocations, 24 bytes each: packed they
-    // are some thousand bytes. glibc 2.36 unpacks them; whether this one does is tried out below.
+    // A static PIE has 17 000 relocations of 24 bytes; packed, they take a few thousand bytes. glibc
+    // 2.36 unpacks them; the check below proves it for this one.
     flags.push_str(" -C link-arg=-Wl,-z,pack-relative-relocs");
-    // Functions that came out the same are one: rustc folds those of one crate, the linker all. Nothing
-    // compares the addresses of functions, which Rust does not promise to be apart.
+    // Folds equal functions of all crates; rustc folds only those of one. Rust does not promise distinct
+    // addresses of functions, and nothing compares them.
     flags.push_str(" -C link-arg=-Wl,--icf=all");
     let mut command = build::small();
-    // With a target of its own, the flags spare build scripts and procedural macros.
+    // With an explicit target, the flags do not apply to build scripts and procedural macros.
     command.args(["--target", &machine::host_triple()?]);
     if progress == Progress::Hidden {
         command.arg("--quiet");
@@ -84,7 +84,7 @@ fn check(netviz: &Path) -> Result<()> {
         symbols,
     } = elf::read(&data).with_context(|| format!("cannot read {name}"))?;
     if interpreter {
-        bail!("{name} is not static: it asks for a dynamic loader (PT_INTERP)");
+        bail!("{name} is not static: it requests a dynamic loader (PT_INTERP)");
     }
     if symbols {
         bail!("{name} is not stripped: it has a symbol table");
@@ -94,13 +94,15 @@ fn check(netviz: &Path) -> Result<()> {
         mebibytes(size)
     ));
     if !machine::is_root() {
-        say("not root: whether it starts in an empty root is not checked");
+        say("not root: start in an empty root directory not checked");
         return Ok(());
     }
-    let version = step("starting it in an empty root", || start_alone(netviz))?;
+    let version = step("starting it in an empty root directory", || {
+        start_alone(netviz)
+    })?;
     let version = version.trim();
     if !version.starts_with("netviz ") {
-        bail!("{name} starts in an empty root, but `netviz --version` says {version:?}");
+        bail!("{name} starts in an empty root, but `netviz --version` prints {version:?}");
     }
     say(format_args!("{name}: {version}"));
     Ok(())
@@ -118,7 +120,7 @@ fn mebibytes(size: u64) -> String {
     format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
 
-/// Starts the binary where there is no other file.
+/// Starts the binary in a root directory without other files.
 fn start_alone(netviz: &Path) -> Result<String> {
     let dir = env::temp_dir().join(format!("netviz-dist-{}", std::process::id()));
     fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_mebibytes_fit_and_not_a_byte_more() {
+    fn size_limit_is_ten_mebibytes() {
         assert!(fits(SIZE_LIMIT).is_ok());
         let error = fits(SIZE_LIMIT + 1).unwrap_err().to_string();
         assert_eq!(error, "10.1 MiB of 10.0 MiB allowed");

@@ -1,4 +1,4 @@
-//! What an ELF file says of itself.
+//! Headers of ELF files.
 
 use anyhow::{Context as _, Result};
 use object::{
@@ -7,12 +7,12 @@ use object::{
     read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _},
 };
 
-/// What matters in a binary that is to run anywhere.
+/// Properties that keep a binary from running everywhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// It asks for a dynamic loader, which an empty root does not have.
+    /// It requests a dynamic loader.
     pub(super) interpreter: bool,
-    /// It carries its symbol table.
+    /// It has a symbol table.
     pub(super) symbols: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn read(data: &[u8]) -> Result<Facts> {
 mod tests {
     use super::*;
 
-    /// A file header, and nothing that it would point to.
+    /// A file header without anything else.
     fn bare() -> Vec<u8> {
         let mut file = vec![0; 64];
         file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_segments_has_no_interpreter() {
+    fn file_without_segments_has_no_interpreter() {
         assert_eq!(
             read(&bare()).unwrap(),
             Facts {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_names_an_interpreter_is_found() {
+    fn interpreter_segment_is_found() {
         let mut file = bare();
         file[32] = 64; // e_phoff
         file[54] = 56; // e_phentsize

@@ -1,4 +1,4 @@
-//! `cargo xtask flaky`: whether a test passes every time.
+//! `cargo xtask flaky`: runs tests repeatedly.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,21 +19,21 @@ use crate::{
     setup,
 };
 
-/// A test is admitted after so many green runs in a row.
+/// Number of passes in a row after which a test is admitted.
 const ADMITTED: u32 = 20;
 
-/// A program, and those of its tests that were chosen.
+/// A program and its selected tests.
 struct Chosen {
     program: Program,
     functions: Vec<String>,
 }
 
-/// What was seen so far.
+/// Results so far.
 #[derive(Default)]
 struct Record {
-    /// How often each failed.
+    /// Number of failures of each test.
     failures: BTreeMap<String, u32>,
-    /// Tests that were skipped, be it once, and why.
+    /// Tests that were skipped at least once, and why.
     skipped: BTreeMap<String, String>,
 }
 
@@ -41,7 +41,7 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the kernel tests whose name contains one of `filters`, or all, so many times, side by side as in
+/// Runs the kernel tests whose name contains one of `filters`, or all, `runs` times, in parallel as in
 /// the ordinary run.
 pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
     let start = Instant::now();
@@ -78,13 +78,13 @@ pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
         bail!("{} of {tests} tests failed", failures.len());
     }
     if skipped.len() >= tests {
-        bail!("nothing was run: {}", said_of(&skipped));
+        bail!("no test was run: {}", summary(&skipped));
     }
     println!("{}", verdict(tests, runs, &skipped));
     Ok(())
 }
 
-/// Of `tests`, those that were `skipped` have not passed.
+/// Formats the result; tests that were skipped have not passed.
 fn verdict(tests: usize, runs: u32, skipped: &BTreeMap<String, String>) -> String {
     let tests = tests - skipped.len();
     let mut verdict = if runs < ADMITTED {
@@ -96,19 +96,19 @@ fn verdict(tests: usize, runs: u32, skipped: &BTreeMap<String, String>) -> Strin
     };
     if !skipped.is_empty() {
         verdict += "; ";
-        verdict += &said_of(skipped);
+        verdict += &summary(skipped);
     }
     verdict
 }
 
-/// How many were skipped, and each reason once.
-fn said_of(skipped: &BTreeMap<String, String>) -> String {
+/// Formats the number of skips, and each reason once.
+fn summary(skipped: &BTreeMap<String, String>) -> String {
     let reasons: BTreeSet<_> = skipped.values().map(String::as_str).collect();
     let reasons: Vec<_> = reasons.into_iter().collect();
     format!("{} skipped: {}", skipped.len(), reasons.join("; "))
 }
 
-/// Where the programs say what they skip.
+/// Returns the directory of the skip files.
 fn directory() -> PathBuf {
     target().join("flaky")
 }
@@ -143,17 +143,17 @@ impl Chosen {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut failed = failed(&text);
         if let Some(trouble) = trouble(&text, output.status, self.functions.len()) {
-            let said = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             failed.push((
                 "the program as a whole".into(),
-                format!("{trouble}: {text}{said}"),
+                format!("{trouble}: {text}{stderr}"),
             ));
         }
         for (function, reason) in skips.skips()? {
             let name = format!("{name}::{function}");
             lock(record).skipped.insert(name, reason);
         }
-        for (function, said) in failed {
+        for (function, output) in failed {
             let name = format!("{name}::{function}");
             let times = {
                 let mut record = lock(record);
@@ -161,17 +161,17 @@ impl Chosen {
                 *times += 1;
                 *times
             };
-            // Not at the end: whoever waits can look into it meanwhile.
+            // Written after each run, to be read while the tests go on.
             if times == 1 {
-                println!("{name} failed for the first time:\n{said}");
+                println!("{name} failed for the first time:\n{output}");
             }
         }
         Ok(())
     }
 }
 
-/// What is wrong with a run besides the tests that failed in it: that it broke off, or did not execute
-/// all that were chosen.
+/// Returns what is wrong with a run besides failed tests: it was interrupted, or did not execute all
+/// selected tests.
 fn trouble(text: &str, status: ExitStatus, chosen: usize) -> Option<String> {
     let mut tally = Tally::default();
     text.lines().for_each(|line| tally.read(line));
@@ -182,22 +182,22 @@ fn trouble(text: &str, status: ExitStatus, chosen: usize) -> Option<String> {
     (tally.failed == 0 && !status.success()).then(|| status.to_string())
 }
 
-/// The tests that failed, each with what it said.
+/// Returns the failed tests with their output.
 fn failed(text: &str) -> Vec<(String, String)> {
     let names = text.lines().filter_map(super::tally::failed_test);
-    let said = |name: &str| {
+    let output_of = |name: &str| {
         let head = format!("---- {name} stdout ----\n");
         let from = text
             .split_once(&head)
-            .map_or("it said nothing", |(_, rest)| rest);
-        // Up to what the next one said, or the list of the names.
+            .map_or("no output", |(_, rest)| rest);
+        // Up to the output of the next test, or the list of names.
         let end = ["\n---- ", "\nfailures:\n"]
             .iter()
             .filter_map(|mark| from.find(mark))
             .min();
         from[..end.unwrap_or(from.len())].trim_end().to_owned()
     };
-    names.map(|name| (name.to_owned(), said(name))).collect()
+    names.map(|name| (name.to_owned(), output_of(name))).collect()
 }
 
 #[cfg(test)]
@@ -207,17 +207,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_with_what_they_said() {
+    fn failures_are_reported_with_their_output() {
         let text = "running 3 tests\ntest a ... FAILED\ntest b ... ok\ntest c::d ... FAILED\n\nfailures:\n\n\
                     ---- a stdout ----\nleft: 1\nright: 2\n\n---- c::d stdout ----\nboom\n\n\nfailures:\n    a\n    c::d\n";
         let expected = [("a", "left: 1\nright: 2"), ("c::d", "boom")]
-            .map(|(name, said)| (name.to_owned(), said.to_owned()));
+            .map(|(name, output)| (name.to_owned(), output.to_owned()));
         assert_eq!(failed(text), expected);
         assert_eq!(failed("test b ... ok\n"), []);
     }
 
     #[test]
-    fn twenty_runs_admit() {
+    fn twenty_passes_admit() {
         let none = BTreeMap::new();
         assert!(verdict(3, 19, &none).contains("after 20 green runs"));
         assert_eq!(
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_skipped_is_not_admitted() {
+    fn skipped_test_is_not_admitted() {
         let skipped = [("a::b", "no tcx"), ("a::c", "no cgroup"), ("d", "no tcx")];
         let skipped = skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned()));
         assert_eq!(
@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_executes_all_that_were_chosen() {
+    fn program_executes_all_selected_tests() {
         let [good, bad] = [0, 101 << 8].map(ExitStatus::from_raw);
         let result = |passed, failed| {
             format!("test result: ok. {passed} passed; {failed} failed; 0 ignored; 0 measured\n")
         };
         assert_eq!(trouble(&result(3, 0), good, 3), None);
         assert_eq!(trouble(&result(2, 1), bad, 3), None);
-        // It ended before it said what became of them, or one was not there.
+        // It ended without a result, or a test does not exist.
         for (text, status) in [
             ("running 3 tests\n", good),
             (&result(2, 0), good),

@@ -1,4 +1,4 @@
-//! Runs of test programs, what they say, and what became of them.
+//! Runs of test programs, their output and their results.
 
 use std::{
     fs::{self, File},
@@ -13,11 +13,11 @@ use anyhow::{Context as _, Result};
 use super::tally::Tally;
 use crate::process::{line, seconds};
 
-/// One run of cargo or of a test program, as it ended.
+/// Result of one run of cargo or of a test program.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) tally: Tally,
-    /// The command line, if it ended without success.
+    /// The command line, if it failed.
     failed: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Run {
         }
     }
 
-    /// Runs cargo, passes its output on line by line and reads along.
+    /// Runs cargo, and copies and parses its output line by line.
     pub(super) fn of_cargo(command: &mut Command, terminal: &mut impl Write) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
@@ -52,8 +52,8 @@ impl Run {
         Ok(Self::new(tally, command, status))
     }
 
-    /// Runs a test program, and says at its end all that it said: those that run at the same time would
-    /// interrupt each other. Meanwhile it is in `log`, for whoever waits.
+    /// Runs a test program, and prints its output at its end, so that programs that run at once do not
+    /// interleave. Until then, the output is in `log`.
     pub(super) fn of_program(
         name: &str,
         command: &mut Command,
@@ -69,24 +69,24 @@ impl Run {
             .stderr(stderr)
             .status()
             .with_context(|| format!("cannot start `{}`", line(command)))?;
-        let said = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+        let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
         let mut tally = Tally::default();
-        for line in String::from_utf8_lossy(&said).lines() {
+        for line in String::from_utf8_lossy(&text).lines() {
             tally.read(line);
         }
         let run = Self::new(tally, command, status);
-        // With a filter, most programs have nothing to say.
+        // With a filter, most programs run no test.
         if run.failed.is_some() || run.tally != Tally::default() {
-            // At once: others say something meanwhile.
+            // In one write: others print meanwhile.
             let head = format!("\n{name}, in {}:\n", seconds(start.elapsed()));
-            let all = [head.as_bytes(), &said].concat();
+            let all = [head.as_bytes(), &text].concat();
             // A closed pipe must not end the tests.
             let _ = terminal.write_all(&all);
         }
         Ok(run)
     }
 
-    /// What is wrong with it besides the tests that it counted. A filter may leave a run empty.
+    /// Returns what is wrong besides failed tests. With a filter, a run may be empty.
     pub(super) fn complaint(&self, name: &str, may_be_empty: bool) -> Option<String> {
         let Self { tally, failed } = self;
         match failed {
@@ -98,11 +98,11 @@ impl Run {
         }
     }
 
-    /// As [`Self::complaint`], of one test program: without a filter it has tests, though all of them may
-    /// be ignored. One that ends before it says what became of them is not green for ending with 0.
+    /// Like [`Self::complaint`], for one test program. Without a filter it has tests, possibly all ignored;
+    /// one that exits with 0 and prints no result has failed.
     pub(super) fn complaint_of_program(&self, name: &str, is_filtered: bool) -> Option<String> {
         let is_silent = self.tally.executed() + self.tally.ignored == 0;
-        let silence = || format!("{name} ended without saying what became of its tests");
+        let silence = || format!("{name} ended without printing results");
         self.complaint(name, true)
             .or_else(|| (is_silent && !is_filtered).then(silence))
     }
@@ -125,33 +125,33 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_passed_is_fine() {
+    fn passed_run_has_no_complaint() {
         assert_eq!(run(3, 0, None).complaint("x", false), None);
     }
 
     #[test]
-    fn a_run_without_tests_is_wrong_unless_filtered() {
+    fn run_without_tests_fails_unless_filtered() {
         let message = run(0, 0, None).complaint("x", false);
         assert_eq!(message.as_deref(), Some("no test of x was executed"));
         assert_eq!(run(0, 0, None).complaint("x", true), None);
     }
 
     #[test]
-    fn a_run_that_broke_off_is_wrong_though_no_test_failed() {
+    fn interrupted_run_fails_without_a_failed_test() {
         let message = run(3, 0, Some("cargo failed")).complaint("x", true);
         assert_eq!(message.as_deref(), Some("cargo failed"));
     }
 
     #[test]
-    fn a_program_that_says_nothing_is_wrong_unless_filtered() {
+    fn program_without_results_fails_unless_filtered() {
         let silent = run(0, 0, None);
         let message = silent.complaint_of_program("x", false);
         assert_eq!(
             message.as_deref(),
-            Some("x ended without saying what became of its tests")
+            Some("x ended without printing results")
         );
         assert_eq!(silent.complaint_of_program("x", true), None);
-        // Once is enough.
+        // Reported once.
         let message = run(0, 0, Some("x failed")).complaint_of_program("x", false);
         assert_eq!(message.as_deref(), Some("x failed"));
         let mut ignored = run(0, 0, None);
@@ -162,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn failed_tests_are_named_once() {
+    fn failed_tests_are_listed_once() {
         assert_eq!(run(3, 1, Some("cargo failed")).complaint("x", true), None);
     }
 
     #[test]
-    fn the_output_is_counted_and_the_status_kept() {
+    fn output_is_counted_and_status_kept() {
         let script = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101";
         let mut output = Vec::new();
         let run = Run::of_cargo(Command::new("sh").args(["-c", script]), &mut output).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_says_is_in_its_log_and_counted() {
+    fn output_of_a_program_is_logged_and_counted() {
         let log = std::env::temp_dir().join(format!("netviz-run-{}", std::process::id()));
         let script = "echo said >&2; echo 'test result: ok. 2 passed; 0 failed; 1 ignored'";
         let mut command = Command::new("sh");

@@ -1,4 +1,4 @@
-//! What the test harness says at the end of each test program.
+//! Results that the test harness prints.
 
 /// Tests counted over many test programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Takes in one line of a test program's output; most lines say nothing.
+    /// Reads one line of a test program's output.
     pub(super) fn read(&mut self, line: &str) {
         if let Some(name) = failed_test(line) {
             self.failures.push(name.to_owned());
@@ -24,7 +24,7 @@ impl Tally {
         self.ignored += count(result, "ignored");
     }
 
-    /// Tests that ran, whatever became of them.
+    /// Returns the number of tests that ran.
     pub(super) fn executed(&self) -> u64 {
         self.passed + self.failed
     }
@@ -44,7 +44,7 @@ impl Tally {
     }
 }
 
-/// The number before a word: "ok. 3 passed; 0 failed; ...".
+/// Returns the number before a word: "ok. 3 passed; 0 failed; ...".
 fn count(result: &str, word: &str) -> u64 {
     let mut words = result.split([' ', ';']).filter(|word| !word.is_empty());
     let mut before = None;
@@ -57,7 +57,7 @@ fn count(result: &str, word: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The name in "test module::name ... FAILED".
+/// Returns the name in "test module::name ... FAILED".
 pub(super) fn failed_test(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
@@ -109,7 +109,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; fini
     }
 
     #[test]
-    fn nothing_executed_is_nothing_executed() {
+    fn filtered_tests_are_not_executed() {
         let empty = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 12 filtered out; finished in 0.00s";
         assert_eq!(read(empty), Tally::default());
         assert_eq!(read("error: could not compile `netviz`").executed(), 0);

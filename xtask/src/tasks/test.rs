@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test of the workspace, and one line that sums them up.
+//! `cargo xtask test`: all tests of the workspace, and one line with their totals.
 
 use std::{env, ffi::OsString, fs, io, panic::resume_unwind, thread, time::Instant};
 
@@ -14,23 +14,22 @@ use crate::{
     setup,
 };
 
-/// As `netviz_tests::builders::fuzz` calls it.
+/// Seconds per parser, for `netviz_tests::builders::fuzz`.
 const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
-/// For each parser, where time is no object.
 const FUZZ_SECONDS: &str = "600";
-/// As `faults::flat` calls it: how long pods come and go.
+/// Seconds of pod churn, for `faults::flat`.
 const CHURN_VARIABLE: &str = "NETVIZ_CHURN_SECONDS";
 const CHURN_SECONDS: &str = "3600";
-/// As `verify_lab::often` calls it: how many in a row, in each mode.
+/// Number of runs in each mode, for `verify_lab::often`.
 const RUNS_VARIABLE: &str = "NETVIZ_VERIFY_RUNS";
 const RUNS: &str = "100";
-/// The same: how many pods send to all others.
+/// Number of pods that send to all others, for `verify_lab::often`.
 const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
 const PODS: &str = "100";
-/// As `netviz_tests::cli::fault_table` calls it.
+/// Names the file of the fault table, for `netviz_tests::cli::fault_table`.
 const FAULTS_VARIABLE: &str = "NETVIZ_FAULTS";
 
-/// What takes long, and how long where it may.
+/// Settings of `--all`.
 const LONG: [(&str, &str); 4] = [
     (FUZZ_VARIABLE, FUZZ_SECONDS),
     (CHURN_VARIABLE, CHURN_SECONDS),
@@ -38,27 +37,27 @@ const LONG: [(&str, &str); 4] = [
     (PODS_VARIABLE, PODS),
 ];
 
-/// How much is tested.
+/// Extent of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Amount {
-    /// What does not take long.
+    /// Without slow tests.
     Ordinary,
-    /// Also the static binary, which takes longest to build.
+    /// With the static binary, which takes longest to build.
     Gate,
-    /// Also what takes long, and all other kernels.
+    /// With slow tests and all other kernels.
     All,
 }
 
-/// Tests that cargo builds and runs at once.
+/// Tests that cargo builds and runs in one command.
 struct Group {
     name: &'static str,
     select: &'static [&'static str],
-    /// Whether there may be none. Elsewhere, nothing executed means that nothing was tested.
+    /// Whether it may have no test. Otherwise, no executed test is a failure.
     may_be_empty: bool,
 }
 
-/// What needs processors and no kernel. netviz is always selected together with its tests: by itself, it
-/// would be built once more, with the features that it has alone.
+/// Tests that need no kernel features. netviz is always selected together with netviz-tests; by itself,
+/// it would be rebuilt with other features of its dependencies.
 const FIRST: [Group; 3] = [
     Group::new("xtask", &["-p", "xtask"]),
     Group::new("the shared structures", &["-p", "netviz-ebpf", "--lib"]),
@@ -68,7 +67,7 @@ const FIRST: [Group; 3] = [
     ),
 ];
 
-/// What comes after the tests of this kernel.
+/// Tests that run after those of this kernel.
 const LAST: [Group; 1] = [Group {
     may_be_empty: true,
     ..Group::new(
@@ -87,10 +86,10 @@ impl Group {
     }
 }
 
-/// Prepares the machine and runs the tests; `args` go to the test programs.
+/// Sets the machine up and runs the tests; `args` go to the test programs.
 pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     if !machine::is_root() {
-        bail!("the kernel tests make network namespaces and load eBPF programs: run as root");
+        bail!("not root: the kernel tests create network namespaces and load eBPF programs");
     }
     setup::run()?;
     if all {
@@ -104,7 +103,7 @@ pub(crate) fn run(all: bool, args: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests on a machine that is prepared.
+/// Runs the tests, after setup.
 pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
     let start = Instant::now();
     let skipped = Collected::begin(&target().join("skipped.txt"))?;
@@ -127,14 +126,16 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
     }
     tests.run(&FIRST)?;
     let programs = step("building the test programs", programs::build)?.tests;
-    // What was asked for by name is asked of this machine's kernel.
+    // Named tests run only on this machine's kernel.
     if !args.is_empty() {
         tests.here(programs)?;
     } else {
         let elsewhere = thread::scope(|scope| -> Result<_> {
             let beside = scope.spawn(|| {
                 if let Err(error) = machine::give_way() {
-                    say(format_args!("the tests have company: {error}"));
+                    say(format_args!(
+                        "cannot lower the priority of the build: {error}"
+                    ));
                 }
                 Elsewhere::prepare(amount)
             });
@@ -142,7 +143,7 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
             let ready = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
             ran.map(|()| ready)
         })?;
-        // Not beside them: both want all processors, and each of them waits for things with a limit.
+        // Afterwards: both need all processors, and both have time limits.
         tests.elsewhere(elsewhere);
     }
     let Tests {
@@ -162,7 +163,7 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
     report(&total, &broken, start)
 }
 
-/// What is run, and what became of it so far.
+/// A test run and its results so far.
 struct Tests<'a> {
     all: bool,
     args: &'a [OsString],
@@ -197,7 +198,7 @@ impl Tests<'_> {
         Ok(())
     }
 
-    /// Runs what needs this machine's kernel, and what comes after it.
+    /// Runs the tests of this kernel, and those that follow.
     fn here(&mut self, programs: Vec<Program>) -> Result<()> {
         self.kernel(programs)?;
         self.run(&LAST)
@@ -208,7 +209,7 @@ impl Tests<'_> {
         programs.sort_by_key(Program::rank);
         let directory = target().join("tests");
         fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
+            .with_context(|| format!("cannot create {}", directory.display()))?;
         let what = format!(
             "testing the kernel, {AT_A_TIME} of {} programs at a time",
             programs.len()
@@ -238,7 +239,7 @@ impl Tests<'_> {
         Ok(())
     }
 
-    /// Runs what other kernels are asked.
+    /// Runs the tests on other kernels.
     fn elsewhere(&mut self, ready: Elsewhere) {
         let Elsewhere { binary, kernels } = ready;
         if let Err(error) = binary {
@@ -262,9 +263,9 @@ impl Tests<'_> {
     }
 }
 
-/// What is tested elsewhere than on this kernel: got ready beside the tests on it.
+/// The static binary and other kernels, prepared while the tests of this kernel run.
 struct Elsewhere {
-    /// Where it was asked for, it is built and starts in an empty root.
+    /// Result of its build and check, if requested.
     binary: Result<()>,
     kernels: Result<kernels::Ready>,
 }
@@ -278,21 +279,19 @@ impl Elsewhere {
         };
         Self {
             binary,
-            kernels: step("getting other kernels ready", || {
-                kernels::Ready::get(extent)
-            }),
+            kernels: step("preparing other kernels", || kernels::Ready::get(extent)),
         }
     }
 }
 
-/// What the tests said of each fault.
+/// Prints the table of faults.
 fn print_faults(rows: &[String]) {
     if rows.is_empty() {
         return;
     }
     let (scenario, fault) = ("scenario", "fault");
     println!(
-        "{scenario:<12} {fault:<58}      sent  received    counted  (* the rest was said not to be)"
+        "{scenario:<12} {fault:<58}      sent  received    counted  (* the rest reported as not counted)"
     );
     let mut rows = rows.to_vec();
     rows.sort();
@@ -314,7 +313,7 @@ fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
     for complaint in broken {
         say(format_args!("failed: {complaint}"));
     }
-    say(format_args!("all of it in {}", seconds(start.elapsed())));
+    say(format_args!("finished in {}", seconds(start.elapsed())));
     println!("{passed} passed, {failed} failed, {ignored} skipped");
     if *failed > 0 || !broken.is_empty() {
         bail!("the tests failed: see the lines above");

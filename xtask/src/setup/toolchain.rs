@@ -1,72 +1,72 @@
-//! Which way a machine offers, decided from facts alone.
+//! The choice of the eBPF toolchain, from facts about the machine.
 
 use std::fmt;
 
 use crate::machine::{Facts, LINKED, NIGHTLY};
 
-/// How the eBPF half is built.
+/// A toolchain for the eBPF half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Toolchain {
     /// Debian's packages: a stable compiler with `core` for BPF, linked into rustup.
     Debian,
     /// rustup's nightly with the source of `core`.
     Nightly,
 }
 
-/// What has to be done.
+/// What setup has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// All is there.
-    Ready(Way),
-    /// Ways worth trying, in this order.
-    Install(Vec<Way>),
-    /// There is none, and what would change that.
+    /// Everything is installed.
+    Ready(Toolchain),
+    /// Toolchains to try, in this order.
+    Install(Vec<Toolchain>),
+    /// None can be installed; the remedy.
     Impossible(&'static str),
 }
 
-/// The same order as in the build script of netviz, which takes the first that is complete.
+/// Chooses in the order of `ebpf-build`, which uses the first complete toolchain.
 pub(super) fn choose(facts: &Facts) -> Plan {
     let linker = facts.linker.is_some();
     if !facts.rustup {
-        return Plan::Impossible("rustup is not in the PATH: install it from https://rustup.rs");
+        return Plan::Impossible("rustup is not in PATH: install it from https://rustup.rs");
     }
     if linker && facts.linked {
-        return Plan::Ready(Way::Debian);
+        return Plan::Ready(Toolchain::Debian);
     }
     if linker && facts.nightly_source {
-        return Plan::Ready(Way::Nightly);
+        return Plan::Ready(Toolchain::Nightly);
     }
     if facts.linked || facts.system_core {
-        return Plan::Install(vec![Way::Debian, Way::Nightly]);
+        return Plan::Install(vec![Toolchain::Debian, Toolchain::Nightly]);
     }
     if facts.apt {
-        return Plan::Install(vec![Way::Nightly, Way::Debian]);
+        return Plan::Install(vec![Toolchain::Nightly, Toolchain::Debian]);
     }
-    Plan::Install(vec![Way::Nightly])
+    Plan::Install(vec![Toolchain::Nightly])
 }
 
-impl Way {
-    /// The toolchain as rustup calls it.
-    pub(crate) fn toolchain(self) -> &'static str {
+impl Toolchain {
+    /// Returns its name in rustup.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Debian => LINKED,
             Self::Nightly => NIGHTLY,
         }
     }
 
-    /// Why this way is taken, given that something is missing.
+    /// Returns why this toolchain is chosen, if a part of it is missing.
     pub(super) fn reason(self, facts: &Facts) -> &'static str {
         match self {
-            Self::Debian if facts.linked || facts.system_core => "as its compiler is here already",
-            Self::Debian => "as it needs no download but packages",
-            Self::Nightly if facts.nightly_source => "as its compiler is here already",
-            Self::Nightly if facts.linker.is_some() => "as its bpf-linker is here already",
-            Self::Nightly => "as it is the usual one, if downloads work here",
+            Self::Debian if facts.linked || facts.system_core => "its compiler is installed",
+            Self::Debian => "it needs only packages",
+            Self::Nightly if facts.nightly_source => "its compiler is installed",
+            Self::Nightly if facts.linker.is_some() => "its bpf-linker is installed",
+            Self::Nightly => "the default, if downloads work",
         }
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Debian => "Debian's compiler",
@@ -91,37 +91,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_is_taken() {
+    fn complete_toolchain_is_used() {
         let debian = Facts {
             linker: linker(),
             linked: true,
             apt: true,
             ..bare()
         };
-        assert_eq!(choose(&debian), Plan::Ready(Way::Debian));
+        assert_eq!(choose(&debian), Plan::Ready(Toolchain::Debian));
         let nightly = Facts {
             linker: linker(),
             nightly_source: true,
             apt: true,
             ..bare()
         };
-        assert_eq!(choose(&nightly), Plan::Ready(Way::Nightly));
+        assert_eq!(choose(&nightly), Plan::Ready(Toolchain::Nightly));
     }
 
     #[test]
-    fn of_two_complete_ways_the_build_scripts_first() {
+    fn two_complete_toolchains_follow_the_build_script() {
         let both = Facts {
             linker: linker(),
             linked: true,
             nightly_source: true,
             ..bare()
         };
-        assert_eq!(choose(&both), Plan::Ready(Way::Debian));
+        assert_eq!(choose(&both), Plan::Ready(Toolchain::Debian));
     }
 
     #[test]
-    fn a_compiler_that_is_here_goes_first() {
-        let order = Plan::Install(vec![Way::Debian, Way::Nightly]);
+    fn installed_compiler_goes_first() {
+        let order = Plan::Install(vec![Toolchain::Debian, Toolchain::Nightly]);
         assert_eq!(
             choose(&Facts {
                 linked: true,
@@ -140,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn downloads_before_packages() {
+    fn downloads_go_before_packages() {
         let debian = Facts {
             apt: true,
             ..bare()
         };
         assert_eq!(
             choose(&debian),
-            Plan::Install(vec![Way::Nightly, Way::Debian])
+            Plan::Install(vec![Toolchain::Nightly, Toolchain::Debian])
         );
-        assert_eq!(choose(&bare()), Plan::Install(vec![Way::Nightly]));
+        assert_eq!(choose(&bare()), Plan::Install(vec![Toolchain::Nightly]));
     }
 
     #[test]
-    fn a_linker_alone_or_a_source_alone_is_not_enough() {
+    fn linker_or_source_only_is_not_enough() {
         for facts in [
             Facts {
                 linker: linker(),
@@ -166,12 +166,12 @@ mod tests {
                 ..bare()
             },
         ] {
-            assert_eq!(choose(&facts), Plan::Install(vec![Way::Nightly]));
+            assert_eq!(choose(&facts), Plan::Install(vec![Toolchain::Nightly]));
         }
     }
 
     #[test]
-    fn without_rustup_there_is_no_way() {
+    fn no_toolchain_without_rustup() {
         let facts = Facts {
             linked: true,
             linker: linker(),
@@ -187,12 +187,9 @@ mod tests {
             ..bare()
         };
         assert_eq!(
-            Way::Nightly.reason(&nightly),
-            "as its compiler is here already"
+            Toolchain::Nightly.reason(&nightly),
+            "its compiler is installed"
         );
-        assert_eq!(
-            Way::Debian.reason(&bare()),
-            "as it needs no download but packages"
-        );
+        assert_eq!(Toolchain::Debian.reason(&bare()), "it needs only packages");
     }
 }
