@@ -187,9 +187,7 @@ fn failed(text: &str) -> Vec<(String, String)> {
     let names = text.lines().filter_map(super::tally::failed_test);
     let output_of = |name: &str| {
         let head = format!("---- {name} stdout ----\n");
-        let from = text
-            .split_once(&head)
-            .map_or("no output", |(_, rest)| rest);
+        let from = text.split_once(&head).map_or("no output", |(_, rest)| rest);
         // Up to the output of the next test, or the list of names.
         let end = ["\n---- ", "\nfailures:\n"]
             .iter()
@@ -197,7 +195,9 @@ fn failed(text: &str) -> Vec<(String, String)> {
             .min();
         from[..end.unwrap_or(from.len())].trim_end().to_owned()
     };
-    names.map(|name| (name.to_owned(), output_of(name))).collect()
+    names
+        .map(|name| (name.to_owned(), output_of(name)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -146,10 +146,7 @@ mod tests {
     fn program_without_results_fails_unless_filtered() {
         let silent = run(0, 0, None);
         let message = silent.complaint_of_program("x", false);
-        assert_eq!(
-            message.as_deref(),
-            Some("x ended without printing results")
-        );
+        assert_eq!(message.as_deref(), Some("x ended without printing results"));
         assert_eq!(silent.complaint_of_program("x", true), None);
         // Reported once.
         let message = run(0, 0, Some("x failed")).complaint_of_program("x", false);
