@@ -1,12 +1,15 @@
-//! Puts everything together: what is found, what is counted, what is shown.
+//! The commands: each starts a feed or a verification, and shows what comes of it.
 
 pub mod audit;
 pub mod demo;
 pub mod doors;
 pub mod live;
 pub mod map;
-mod output;
+pub mod output;
 mod preflight;
+mod screen;
+pub mod sink;
+mod start;
 mod terminal;
 pub mod verify;
 

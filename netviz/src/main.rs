@@ -78,12 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 /// One thread for the views; those that enter namespaces are threads of their own.
 fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     descriptors::are_enough_to_start().context("cannot start")?;
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(descriptors::explained)
-        .context("cannot start the asynchronous runtime")?;
+    let runtime = descriptors::runtime().context("cannot start the asynchronous runtime")?;
     runtime.block_on(work)
 }
 

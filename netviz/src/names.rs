@@ -11,7 +11,6 @@ pub mod kubelet;
 pub(crate) mod kubernetes;
 pub mod maps;
 pub mod reconcile;
-pub(crate) mod settle;
 
 use std::{
     io,
@@ -174,10 +173,7 @@ impl Context {
         found: watch::Receiver<Arc<Discovered>>,
         board: Arc<watch::Sender<Reports>>,
     ) -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(descriptors::explained)
+        let runtime = descriptors::runtime()
             .inspect_err(|error| log::warn!("cannot ask for names: {error}"))
             .ok()?;
         Some(Self {

@@ -10,9 +10,8 @@ use std::{
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use tokio::sync::watch;
 
-use super::{doors, output, preflight, terminal};
+use super::{output, preflight, start, terminal};
 use crate::{
     audit::{
         Audit, AuditedDoor, Chains, InspectError, Severity,
@@ -21,11 +20,10 @@ use crate::{
     },
     cli::{AuditArgs, AuditOutput, FailOn},
     count::LossTracker,
-    discover::{Discovered, Selection, scan},
-    feed::assemble,
+    discover::Discovered,
+    feed::{ClusterWatch, NAMES_LIMIT, assemble},
     model::{Cluster, Door, DoorId, Sample},
-    names::settle,
-    names::{Names, SourceOptions},
+    names::SourceOptions,
     sys::{
         netns::{NetNs, NetNsId},
         privileges,
@@ -49,7 +47,7 @@ pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
     let audit = audit(args).await?;
     // From here on: nothing stands anywhere that an end in mid-way would leave.
     let mut end = Signals::new()?;
-    output::write(print(&audit, args)?, &mut end).await?;
+    output::print(format(&audit, args)?, &mut end).await?;
     let least = match args.fail_on {
         FailOn::Info => Some(Severity::Info),
         FailOn::Warning => Some(Severity::Warning),
@@ -64,28 +62,20 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     preflight::check()?;
     privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
     let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
-    let selection = &args.selection;
-    let selected = Selection::new(
-        selection.netns.clone(),
-        selection.all,
-        &selection.include,
-        &selection.exclude,
-    )?;
-    let found = Arc::new(scan(&selected)?);
-    if found.cluster.doors.is_empty() {
-        bail!(doors::nothing_there(selection));
-    }
     let sources = SourceOptions {
-        kubeconfig: selection.kubeconfig.clone(),
+        kubeconfig: args.selection.kubeconfig.clone(),
         services: false,
     };
-    let (board, board_reader) = watch::channel(Arc::clone(&found));
-    let mut reports = Names::start(&board_reader, &sources).subscribe();
+    let mut watch = ClusterWatch::start(start::selection(&args.selection)?, &sources)?;
+    let found = Arc::clone(watch.found());
+    if found.cluster.doors.is_empty() {
+        bail!(start::nothing_found(&args.selection));
+    }
     let before = look(&found);
     let keepers = Keepers::read(&roots(&found));
-    settle::settled(&mut reports).await;
-    let cluster = settle::named(&found.cluster, &mut reports);
-    drop(board);
+    watch.settled(NAMES_LIMIT).await;
+    let cluster = watch.cluster().clone();
+    drop(watch);
     // Names and holders took their time: who stands there may be others by now.
     let mut seen = look(&found);
     for (door, chains) in &mut seen {
@@ -170,7 +160,7 @@ fn audited(cluster: &Cluster, door: &Door, seen: &mut Seen) -> Option<AuditedDoo
     Some(audited)
 }
 
-fn print(shown: &Audit, args: &AuditArgs) -> Result<Vec<u8>> {
+fn format(shown: &Audit, args: &AuditArgs) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match args.output {
         AuditOutput::Text => {

@@ -1,22 +1,31 @@
-//! `netviz` without a command: the live building.
+//! `netviz` without a command: the live screen.
 
 use std::{
-    io::{self, BufWriter, Stdout},
+    io::{self, BufWriter},
+    ops::ControlFlow,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context as _, Result};
 use crossterm::event::Event;
-use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
+use ratatui::{
+    Terminal, TerminalOptions, Viewport,
+    backend::{Backend, CrosstermBackend},
+    layout::Rect,
+};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    doors::{self, IN_FLIGHT, PROGRESS_INTERVAL},
+    doors,
+    sink::{Sink, attaching, drive, progress},
+    start::start,
     terminal::{self, Taken, listen},
 };
 use crate::{
     cli::{DoorsArgs, Output},
-    feed::session::Session,
+    feed::Pace,
+    model::Snapshot,
     sys::signals::Signals,
     views::{
         filter::Filter,
@@ -24,8 +33,8 @@ use crate::{
     },
 };
 
-/// Runs `netviz` without a command; where nobody looks, or a form of output or an end is asked
-/// for, `netviz doors`.
+/// Runs `netviz` without a command; without a terminal, or with an option that asks for other
+/// output or for an end, runs `netviz doors`.
 ///
 /// # Errors
 /// As [`doors::run`].
@@ -34,100 +43,65 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     if !screen || !terminal::is_terminal() {
         return doors::run(args).await;
     }
-    let mut end = Signals::new()?;
-    let (mut session, filter) = doors::start(args)?;
-    // A name that fits nothing is told on the screen that the person has.
-    doors::begin(&mut session, &filter).await?;
-    let mut live = Live::enter(session, filter, args).context("cannot use the terminal")?;
-    live.run(&mut end).await
+    let mut stop = Signals::new()?;
+    let Some((mut feed, filter)) = start(args, Pace::Prompt, &mut stop).await? else {
+        return Ok(());
+    };
+    let taken = Taken::take(true).context("cannot use the terminal")?;
+    let (columns, rows) = size();
+    let options = Options {
+        colour: terminal::colour(),
+        interval: args.watch,
+        sort: args.sort,
+    };
+    // With an explicit size: a serial console does not know its own.
+    let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
+    let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
+    let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
+    let mut screen = LiveScreen::new(
+        terminal.context("cannot use the terminal")?,
+        listen(Some).context("cannot use the terminal")?,
+        State::new(options, columns, rows),
+        filter,
+    );
+    let ended = drive(&mut feed, &mut screen, async || stop.any().await).await;
+    // Before the feed detaches, which may take a while.
+    drop((screen, taken));
+    ended
 }
 
-struct Live {
-    // In this order they end: the terminal is given back after the last drawing.
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
-    _taken: Taken,
+/// The live screen on a terminal.
+pub struct LiveScreen<B: Backend> {
+    terminal: Terminal<B>,
     events: UnboundedReceiver<Event>,
-    session: Session,
-    filter: Filter,
     state: State,
+    filter: Filter,
     started: Instant,
-    interval: std::time::Duration,
 }
 
-impl Live {
-    fn enter(session: Session, filter: Filter, args: &DoorsArgs) -> io::Result<Self> {
-        let taken = Taken::take(true)?;
-        let (columns, rows) = size();
-        let options = Options {
-            colour: terminal::colour(),
-            interval: args.watch,
-            sort: args.sort,
-        };
-        // Of a size that is said: a serial console does not know its own.
-        let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
-        let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
-        Ok(Self {
-            terminal: Terminal::with_options(backend, TerminalOptions { viewport })?,
-            _taken: taken,
-            events: listen(Some)?,
-            session,
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B> {
+    /// A screen on `terminal` that reacts to `events`.
+    pub fn new(
+        terminal: Terminal<B>,
+        events: UnboundedReceiver<Event>,
+        state: State,
+        filter: Filter,
+    ) -> Self {
+        Self {
+            terminal,
+            events,
+            state,
             filter,
-            state: State::new(options, columns, rows),
             started: Instant::now(),
-            interval: args.watch,
-        })
-    }
-
-    async fn run(&mut self, end: &mut Signals) -> Result<()> {
-        self.read();
-        self.draw()?;
-        let mut next = Instant::now() + PROGRESS_INTERVAL;
-        // Between the comparison of veth pairs and the reading, keys are taken as ever.
-        let mut compared = false;
-        loop {
-            tokio::select! {
-                // A key first: nobody waits for a reading.
-                biased;
-                () = end.any() => return Ok(()),
-                event = self.events.recv() => match event.map(|event| self.take(event)) {
-                    Some(Ok(Action::Draw)) => self.draw()?,
-                    Some(Ok(Action::Nothing)) => {}
-                    Some(Ok(Action::Quit)) | None => return Ok(()),
-                    Some(Err(error)) => return Err(error),
-                },
-                () = tokio::time::sleep_until(next.into()) => {
-                    compared = !compared;
-                    if compared {
-                        self.session.compare();
-                        next = Instant::now() + IN_FLIGHT;
-                    } else {
-                        self.read();
-                        self.draw()?;
-                        let busy = !self.session.progress().complete();
-                        next = Instant::now() + if busy { PROGRESS_INTERVAL } else { self.interval };
-                    }
-                }
-                changed = self.session.changed() => {
-                    if changed? {
-                        next = next.min(Instant::now() + PROGRESS_INTERVAL);
-                    }
-                }
-            }
         }
     }
 
-    /// Takes a reading, unless the screen stands still.
-    fn read(&mut self) {
-        let progress = doors::attaching(self.session.progress());
-        self.state.set_attaching(progress);
-        if !self.state.paused() {
-            let mut snapshot = self.session.snapshot();
-            self.filter.apply(&mut snapshot);
-            self.state.take(snapshot, self.started.elapsed());
-        }
+    /// The terminal with what is drawn on it.
+    pub fn terminal(&self) -> &Terminal<B> {
+        &self.terminal
     }
 
-    fn take(&mut self, event: Event) -> Result<Action> {
+    fn handle(&mut self, event: Event) -> Result<Action> {
         Ok(match event {
             Event::Key(key) => self.state.key(key),
             Event::Mouse(mouse) => self.state.mouse(mouse),
@@ -143,11 +117,32 @@ impl Live {
         })
     }
 
-    fn draw(&mut self) -> Result<()> {
+    fn draw(&mut self) -> Result<ControlFlow<()>> {
         self.terminal
             .draw(|frame| draw(frame, &self.state))
             .context("cannot write to the terminal")?;
-        Ok(())
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> Sink for LiveScreen<B> {
+    async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
+        self.state.set_attaching(attaching(progress(&snapshot)));
+        let mut snapshot = Arc::unwrap_or_clone(snapshot);
+        self.filter.apply(&mut snapshot);
+        self.state.take(snapshot, self.started.elapsed());
+        self.draw()
+    }
+
+    async fn input(&mut self) -> Result<ControlFlow<()>> {
+        let Some(event) = self.events.recv().await else {
+            return Ok(ControlFlow::Break(()));
+        };
+        match self.handle(event)? {
+            Action::Draw => self.draw(),
+            Action::Nothing => Ok(ControlFlow::Continue(())),
+            Action::Quit => Ok(ControlFlow::Break(())),
+        }
     }
 }
 

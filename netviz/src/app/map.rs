@@ -4,9 +4,15 @@ use std::{io::Write as _, time::Duration};
 
 use anyhow::Result;
 
-use super::{doors, output, terminal};
+use super::{
+    output::Output,
+    sink::{Printer, Shown, drive},
+    start::start,
+    terminal,
+};
 use crate::{
     cli::{DoorsArgs, MapArgs, MapOutput},
+    feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
     views::{
@@ -18,25 +24,30 @@ use crate::{
 /// Runs `netviz map`.
 ///
 /// # Errors
-/// As [`doors::run`].
+/// As [`super::doors::run`].
 pub async fn run(args: &MapArgs) -> Result<()> {
     let counted = DoorsArgs {
         selection: args.selection.clone(),
         period: args.period,
-        once: args.period.is_none(),
         watch: Duration::from_secs(1),
         filter: args.filter.clone(),
         fast_attach: args.fast_attach,
         ..DoorsArgs::default()
     };
-    let mut end = Signals::new()?;
-    if let Some(snapshot) = doors::reading(&counted, &mut end).await? {
-        output::write(print(&snapshot, args)?, &mut end).await?;
-    }
-    Ok(())
+    let mut stop = Signals::new()?;
+    let Some((mut feed, filter)) = start(&counted, Pace::Once, &mut stop).await? else {
+        return Ok(());
+    };
+    let shown = Shown {
+        filter,
+        ..Shown::default()
+    };
+    let format = |snapshot: &Snapshot| format(snapshot, args);
+    let mut printer = Printer::new(Output::stdout()?, shown, format);
+    drive(&mut feed, &mut printer, async || stop.any().await).await
 }
 
-fn print(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
+fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let map = Map::new(snapshot);
     match args.output {

@@ -9,7 +9,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use caps::Capability;
 
-use super::{output::write, preflight};
+use super::{output::print, preflight};
 use crate::{
     attach::AttachOptions,
     cli::VerifyArgs,
@@ -70,7 +70,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
         let port = to.port;
         let route = Route { from, to: to.party };
         let verdict = passive::run(args, &look, route, port, &mut signals).await?;
-        write(output::one(args, &verdict)?, &mut signals).await?;
+        print(output::one(args, &verdict)?, &mut signals).await?;
         return Ok(code(&[verdict.verdict]));
     }
     let (look, pair) = context.find(|look| pair(args, look, from, to)).await?;
@@ -79,7 +79,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     anyhow::ensure!(!outcome.interrupted, "ended by a signal before its time");
     let kinds: Vec<_> = outcome.verdicts.iter().map(|one| one.verdict).collect();
     for verdict in &outcome.verdicts {
-        write(output::one(args, verdict)?, &mut signals).await?;
+        print(output::one(args, verdict)?, &mut signals).await?;
     }
     Ok(code(&kinds))
 }
@@ -92,7 +92,7 @@ async fn all(
 ) -> Result<ExitCode> {
     let (look, plan) = context.find(|look| batch::plan(args, file, look)).await?;
     let tried = batch::run(args, &look, &plan, signals).await?;
-    write(output::many(args, &tried)?, signals).await?;
+    print(output::many(args, &tried)?, signals).await?;
     anyhow::ensure!(
         tried.len() == plan.len(),
         "ended by a signal: {} of {} pairs were not tried",

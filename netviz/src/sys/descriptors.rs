@@ -39,6 +39,15 @@ pub fn are_enough_to_start() -> io::Result<()> {
     )))
 }
 
+/// A runtime on the calling thread.
+///
+/// # Errors
+/// When too few files may be opened.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(explained)
+}
+
 /// What was opened; `None` where it is not there, or not to be had.
 ///
 /// # Errors

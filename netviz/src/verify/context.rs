@@ -3,14 +3,13 @@
 use std::{mem, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tokio::sync::watch;
 
 use super::route::{Party, Place};
 use crate::{
-    discover::{Discovered, Selection, Watch},
+    discover::{Discovered, Selection},
+    feed::{ClusterWatch, NAMES_LIMIT, NEEDED_NAMES_LIMIT},
     model::{Cluster, Door},
-    names::settle,
-    names::{Names, Reports, SourceOptions},
+    names::SourceOptions,
     sys::{
         netns::{NetNs, NetNsId},
         symbols::Symbols,
@@ -19,15 +18,13 @@ use crate::{
 
 /// What is there, followed.
 pub(crate) struct Context {
-    receiver: watch::Receiver<Arc<Discovered>>,
-    reports: watch::Receiver<Reports>,
+    watch: ClusterWatch,
     /// A source was asked for.
     asked: bool,
     /// A source that says nothing has been waited for, as long as for any: what it says from now on is
     /// taken as it comes.
     waited: bool,
     symbols: Arc<Symbols>,
-    _watch: Watch,
 }
 
 impl Context {
@@ -36,16 +33,11 @@ impl Context {
         sources: &SourceOptions,
         symbols: Arc<Symbols>,
     ) -> Result<Self> {
-        let watch = Watch::start(selection)?;
-        let receiver = watch.subscribe();
-        let reports = Names::start(&receiver, sources).subscribe();
         Ok(Self {
-            receiver,
-            reports,
+            watch: ClusterWatch::start(selection, sources)?,
             asked: sources.kubeconfig.is_some(),
             waited: false,
             symbols,
-            _watch: watch,
         })
     }
 
@@ -55,22 +47,21 @@ impl Context {
         if self.asked || all {
             self.wanted().await;
         } else {
-            settle::settled(&mut self.reports).await;
+            self.watch.settled(NAMES_LIMIT).await;
         }
     }
 
     /// Waits for the sources that have said nothing, once. Whether there was anything to wait for.
     async fn wanted(&mut self) -> bool {
-        !mem::replace(&mut self.waited, true) && settle::wanted(&mut self.reports).await
+        !mem::replace(&mut self.waited, true) && self.watch.settled(NEEDED_NAMES_LIMIT).await
     }
 
     /// What is there at this moment.
     pub(crate) fn look(&mut self) -> View {
-        let found = Arc::clone(&self.receiver.borrow_and_update());
-        let cluster = settle::named(&found.cluster, &mut self.reports);
+        self.watch.update();
         View {
-            found,
-            cluster,
+            found: Arc::clone(self.watch.found()),
+            cluster: self.watch.cluster().clone(),
             symbols: Arc::clone(&self.symbols),
         }
     }
@@ -86,7 +77,7 @@ impl Context {
         }
         let found = found.map_err(|error| {
             // Who was asked for may be known to a source that could not be asked.
-            let troubles = settle::troubles(&self.reports);
+            let troubles = self.watch.source_errors();
             let parts = [format!("{error:#}")].into_iter().chain(troubles);
             anyhow::anyhow!(parts.collect::<Vec<_>>().join("; "))
         })?;

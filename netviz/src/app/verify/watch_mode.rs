@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{options, output, pair};
 use crate::{
-    app::output::{Written, write},
+    app::output::Output,
     cli::{VerdictOutput, VerifyArgs},
     model::Direction,
     sys::signals::Signals,
@@ -35,6 +35,7 @@ pub(super) async fn run(
         anyhow::bail!("--watch is for one pair: netviz verify A B --watch");
     };
     let mut history = History::default();
+    let mut output = Output::stdout()?;
     loop {
         let (look, pair) = context.find(|look| pair(args, look, from, to)).await?;
         let pairs = [pair];
@@ -43,7 +44,8 @@ pub(super) async fn run(
             break;
         }
         for verdict in outcome.verdicts {
-            if write(history.take(args, verdict)?, signals).await? == Written::Ended {
+            let text = history.take(args, verdict)?;
+            if output.write_until(text, signals).await?.is_break() {
                 return Ok(history.verdicts);
             }
         }
@@ -52,7 +54,8 @@ pub(super) async fn run(
             () = signals.any() => break,
         }
     }
-    write(history.close(args), signals).await?;
+    let summary = history.close(args);
+    output.write_until(summary, signals).await.map(drop)?;
     Ok(history.verdicts)
 }
 

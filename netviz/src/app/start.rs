@@ -1,0 +1,103 @@
+//! Starts the live feed that a command's arguments ask for.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::{Result, bail};
+
+use super::{preflight, sink::attaching};
+use crate::{
+    attach::AttachOptions,
+    cli::{DoorsArgs, SelectionArgs},
+    discover::Selection,
+    feed::{FeedOptions, Live, Pace},
+    names::SourceOptions,
+    sys::signals::Signals,
+    views::filter::Filter,
+};
+
+/// Starts a live feed, and checks that every name in the arguments exists. `None` when a signal
+/// comes first.
+///
+/// # Errors
+/// When there is nothing to observe, or this process may not observe it; the message names the
+/// operation, the object and the remedy.
+pub(super) async fn start(
+    args: &DoorsArgs,
+    pace: Pace,
+    stop: &mut Signals,
+) -> Result<Option<(Live, Filter)>> {
+    preflight::check()?;
+    let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
+    let window = args.period.filter(|_| pace == Pace::Once);
+    let mut feed = Live::start(FeedOptions {
+        selection: selection(&args.selection)?,
+        sources: SourceOptions {
+            kubeconfig: args.selection.kubeconfig.clone(),
+            services: false,
+        },
+        attach: AttachOptions::of_command(args.fast_attach),
+        interval: window.unwrap_or(args.watch),
+        period: args.period,
+        pace,
+    })?;
+    if feed.cluster().doors.is_empty() {
+        bail!(nothing_found(&args.selection));
+    }
+    tokio::select! {
+        prepared = prepare(&mut feed, &filter, pace) => prepared?,
+        () = stop.any() => return Ok(None),
+    }
+    if let Some(window) = window {
+        let doors = feed.progress().settled;
+        // For scripts that start the traffic: everything from here on is counted at every door.
+        let _ = writeln!(
+            io::stderr(),
+            "netviz: counting at {doors} doors for {window:?}"
+        );
+    }
+    Ok(Some((feed, filter)))
+}
+
+async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace) -> Result<()> {
+    if pace == Pace::Once {
+        let mut progress = io::stderr().is_terminal().then(io::stderr);
+        feed.attached(|now| {
+            if let (Some(err), Some(text)) = (&mut progress, attaching(now)) {
+                let _ = write!(err, "\r{text}");
+            }
+        })
+        .await?;
+        if let Some(mut err) = progress {
+            let _ = write!(err, "\r{:40}\r", "");
+        }
+    }
+    if !filter.is_empty() {
+        feed.settled().await;
+        filter.check(&feed.snapshot())?;
+    }
+    Ok(())
+}
+
+/// What to discover.
+pub(super) fn selection(args: &SelectionArgs) -> Result<Selection> {
+    let (netns, all) = (args.netns.clone(), args.all);
+    Ok(Selection::new(netns, all, &args.include, &args.exclude)?)
+}
+
+/// Why no interface was found, and the remedy.
+pub(super) fn nothing_found(selection: &SelectionArgs) -> String {
+    let excluded = match selection.exclude.is_empty() {
+        true => "",
+        false => " that --exclude leaves",
+    };
+    if selection.netns.is_empty() {
+        format!(
+            "there is no Cilium device and no veth pair{excluded} in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns"
+        )
+    } else {
+        format!(
+            "there is no Cilium device and no veth pair{excluded} in the network namespace {}; name that of a node with --netns, or see every interface with --all",
+            selection.netns.join(", ")
+        )
+    }
+}
