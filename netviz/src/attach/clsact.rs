@@ -12,7 +12,7 @@ use std::{
 pub(crate) use instance::{Instance, all_living};
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption},
+    tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
 };
 use netviz_ebpf::{FILTER_HANDLE, PROGRAM_PREFIX};
 
@@ -38,15 +38,9 @@ pub(crate) fn handle(instance: &Instance) -> TcHandle {
 /// below.
 pub(crate) fn prepare(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
     let mut message = TcMessage::default();
-    message.header = TcHeader {
-        index: ifindex.cast_signed(),
-        handle: TcHandle {
-            major: TcHandle::CLSACT.major,
-            minor: 0,
-        },
-        parent: TcHandle::CLSACT,
-        ..TcHeader::default()
-    };
+    message.header.index = ifindex.cast_signed();
+    message.header.handle.major = TcHandle::CLSACT.major;
+    message.header.parent = TcHandle::CLSACT;
     message.attributes = vec![TcAttribute::Kind("clsact".into())];
     match netlink.create(RouteNetlinkMessage::NewQueueDiscipline(message)) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
@@ -57,7 +51,7 @@ pub(crate) fn prepare(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
 /// Attaches in front of the existing filters.
 pub(crate) fn attach(
     netlink: &mut Netlink,
-    (ifindex, direction): (u32, Direction),
+    place: (u32, Direction),
     handle: TcHandle,
     (program, name): (BorrowedFd<'_>, &str),
 ) -> io::Result<()> {
@@ -68,12 +62,9 @@ pub(crate) fn attach(
         TcOption::Bpf(TcFilterBpfOption::ProgName(name.into())),
         TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
     ];
-    netlink.create(RouteNetlinkMessage::NewTrafficFilter(filter_of(
-        (ifindex, direction),
-        handle,
-        (PRIORITY, PROTOCOL),
-        vec![TcAttribute::Options(options)],
-    )))
+    let mut message = filter_message(place, handle);
+    message.attributes.push(TcAttribute::Options(options));
+    netlink.create(RouteNetlinkMessage::NewTrafficFilter(message))
 }
 
 /// Removes the filter of that handle.
@@ -82,29 +73,17 @@ pub(crate) fn detach(
     place: (u32, Direction),
     handle: TcHandle,
 ) -> io::Result<()> {
-    remove(netlink, place, handle, (PRIORITY, PROTOCOL))
-}
-
-fn remove(
-    netlink: &mut Netlink,
-    place: (u32, Direction),
-    handle: TcHandle,
-    rank: (u16, u16),
-) -> io::Result<()> {
-    let message = filter_of(place, handle, rank, Vec::new());
+    let message = filter_message(place, handle);
     netlink.change(RouteNetlinkMessage::DelTrafficFilter(message))
 }
 
-fn filter_of(
-    place: (u32, Direction),
-    handle: TcHandle,
-    (priority, protocol): (u16, u16),
-    more: Vec<TcAttribute>,
-) -> TcMessage {
-    let info = u32::from(priority) << 16 | u32::from(protocol);
-    let mut attributes = vec![TcAttribute::Kind("bpf".into())];
-    attributes.extend(more);
-    message(place, handle, info, attributes)
+/// A request about a filter of netviz's.
+fn filter_message(place: (u32, Direction), handle: TcHandle) -> TcMessage {
+    let mut message = message(place);
+    message.header.handle = handle;
+    message.header.info = u32::from(PRIORITY) << 16 | u32::from(PROTOCOL);
+    message.attributes = vec![TcAttribute::Kind("bpf".into())];
+    message
 }
 
 /// A filter on a hook.
@@ -112,7 +91,6 @@ fn filter_of(
 pub(crate) struct Filter {
     /// The lowest runs first.
     pub(crate) priority: u16,
-    protocol: u16,
     handle: TcHandle,
     /// Its name, or else its kind.
     pub(crate) name: String,
@@ -188,8 +166,7 @@ pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) ->
         let living = instance.others()?;
         for filter in candidates {
             if !living.contains(&filter.handle.minor) {
-                let rank = (filter.priority, filter.protocol);
-                remove(netlink, place, filter.handle, rank)?;
+                detach(netlink, place, filter.handle)?;
                 swept += 1;
             }
         }
@@ -203,8 +180,7 @@ fn is_of_netviz(filter: &Filter) -> bool {
 
 /// The filters of one hook, in run order; all of tcx runs before them.
 pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Result<Vec<Filter>> {
-    let request = message(place, TcHandle::UNSPEC, 0, Vec::new());
-    let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(request)) {
+    let answers = match netlink.dump(RouteNetlinkMessage::GetTrafficFilter(message(place))) {
         Ok(answers) => answers,
         // No qdisc, no filters.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Vec::new(),
@@ -249,7 +225,6 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     }
     Some(Filter {
         priority: (message.header.info >> 16) as u16,
-        protocol: message.header.info as u16,
         handle: message.header.handle,
         name: name.or(kind)?,
         program,
@@ -257,27 +232,17 @@ fn filter(answer: RouteNetlinkMessage) -> Option<Filter> {
     })
 }
 
-fn message(
-    (ifindex, direction): (u32, Direction),
-    handle: TcHandle,
-    info: u32,
-    attributes: Vec<TcAttribute>,
-) -> TcMessage {
+/// A request about a hook.
+fn message((ifindex, direction): (u32, Direction)) -> TcMessage {
     let minor = match direction {
         Direction::Ingress => 0xfff2,
         Direction::Egress => 0xfff3,
     };
     let mut message = TcMessage::default();
-    message.header = TcHeader {
-        index: ifindex.cast_signed(),
-        handle,
-        parent: TcHandle {
-            major: TcHandle::CLSACT.major,
-            minor,
-        },
-        info,
-        ..TcHeader::default()
+    message.header.index = ifindex.cast_signed();
+    message.header.parent = TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor,
     };
-    message.attributes = attributes;
     message
 }
