@@ -1,4 +1,4 @@
-//! Who stands at each door, in which order, and what that means.
+//! The programs at each door, in run order, and what is wrong with them.
 //!
 //! [`inspect`] asks the kernel and gives plain data ([`Chains`]); [`judge`] is a function of plain
 //! data alone. Nothing here attaches, changes or removes anything.

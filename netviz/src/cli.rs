@@ -12,17 +12,18 @@ use crate::{
 };
 pub use verify::{VerdictOutput, VerifyArgs};
 
-/// Environment variable that says the same as `--netns`.
+/// Environment variable for `--netns`.
 pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
 
-/// Shows live which doors of a Kubernetes node packets really cross.
+/// See which network interfaces your pods' packets really cross, live, with eBPF.
 ///
-/// Without a command, at a terminal: the building, live, with every node, pod and door that is
-/// there. In a pipe: a line for each change, as `doors` gives.
+/// Without a command, at a terminal: a live screen of all nodes, pods and interfaces. In a pipe: one
+/// line per change, like `netviz doors`. A door is an interface with its two hooks: ingress, into
+/// the device, and egress, out of it.
 #[derive(Debug, Parser)]
 #[command(name = "netviz", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; the live building where nothing is said.
+    /// What to do; the live screen by default.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Options of `doors`.
@@ -33,30 +34,30 @@ pub struct Cli {
 /// What netviz does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A table of doors: counts, rates, and what is lost or skipped between two ends.
+    /// Show a table of interfaces: counters, rates, and losses between the two ends of a pair.
     Doors(DoorsArgs),
-    /// The building, drawn: nodes, pods, doors and veth pairs, with what crossed them.
+    /// Draw the node's interfaces, pods and links with current traffic (text, SVG, HTML, Mermaid, DOT).
     Map(MapArgs),
-    /// Sends a few marked packets from A to B and shows which doors they really crossed, there and
-    /// back, and whether those were the right ones.
+    /// Send a few marked packets from A to B and show every interface they crossed, both ways, and
+    /// where they were lost.
     Verify(Box<VerifyArgs>),
-    /// No cluster at hand: a two-node cluster in network namespaces, with traffic, and a command
-    /// that looks at it. Everything is gone again when that ends.
+    /// Try netviz without a cluster: builds a two-node lab in network namespaces, runs COMMAND in it,
+    /// and removes it.
     Demo(DemoArgs),
-    /// Who stands at each door, in which order, and what that means. Reads only: attaches nothing,
-    /// changes nothing.
+    /// List the BPF programs at each interface in run order, and warn of those that break Cilium.
+    /// Reads only: attaches and changes nothing.
     Audit(AuditArgs),
-    /// The JSON schema of `doors -o json`, or of another command's.
+    /// Print the JSON schema of `-o json`.
     Schema(SchemaArgs),
-    /// Puts a switch of the machine back, whatever becomes of netviz.
+    /// Restores rcu_expedited when netviz ends, however it ends.
     #[command(name = crate::attach::GUARD_COMMAND, hide = true)]
     RcuGuard,
 }
 
-/// Which namespaces and interfaces.
+/// Namespaces and interfaces to use.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SelectionArgs {
-    /// A network namespace to take for a node: a name in /run/netns, a path, or a process id
+    /// Treat this network namespace as a node: a name in /run/netns, a path, or a process id
     /// [default: those that hold cilium_host].
     #[arg(
         long,
@@ -65,31 +66,31 @@ pub struct SelectionArgs {
         value_delimiter = ','
     )]
     pub netns: Vec<String>,
-    /// Every interface, loopback and unrelated ones included.
+    /// Include every interface, also lo and unrelated ones.
     #[arg(long)]
     pub all: bool,
-    /// Interfaces to show besides those of Cilium and the veth pairs.
+    /// Include these interfaces besides Cilium's and the veth pairs.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// Interfaces not to touch.
+    /// Leave these interfaces alone.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// Ask the Kubernetes API of this kubeconfig for names [default: KUBECONFIG, ~/.kube/config,
-    /// the pod's service account, the node's /etc/kubernetes]. Commands in it are not run.
+    /// Read names from the Kubernetes API of this kubeconfig [default: KUBECONFIG, ~/.kube/config,
+    /// the pod's service account, the node's /etc/kubernetes]. Commands in it are never run.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Which of the doors are shown.
+/// Interfaces to show.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FilterArgs {
-    /// Only this node (repeatable, globs).
+    /// Show only this node (repeatable, globs).
     #[arg(long, value_name = "NODE")]
     pub node: Vec<String>,
-    /// Only this pod: a name, namespace/name or an address (repeatable, globs).
+    /// Show only this pod: a name, namespace/name or an address (repeatable, globs).
     #[arg(long, value_name = "POD")]
     pub pod: Vec<String>,
-    /// Only this device (repeatable, globs).
+    /// Show only this device (repeatable, globs).
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
 }
@@ -97,29 +98,29 @@ pub struct FilterArgs {
 /// Options of `netviz doors`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DoorsArgs {
-    /// Where to look.
+    /// Namespaces and interfaces to use.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Count for one interval, print, end.
+    /// Measure one interval, print and exit.
     #[arg(long)]
     pub once: bool,
     /// Interval between two readings.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
     pub watch: Duration,
-    /// Count for so long, then end.
+    /// Measure for TIME, print and exit.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once")]
     pub period: Option<Duration>,
-    /// Form of the output; json and csv are printed once.
+    /// Output format; json and csv are printed once.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
     /// Order of the veth pairs within their node.
     #[arg(long, value_enum, default_value_t)]
     pub sort: Sort,
-    /// What to show of it.
+    /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Attach 400 times faster: has the kernel expedite RCU, a switch of the whole machine,
-    /// while there is much to attach.
+    /// Attach 400 times faster: sets /sys/kernel/rcu_expedited for a moment, which affects the whole
+    /// machine.
     #[arg(long)]
     pub fast_attach: bool,
 }
@@ -127,94 +128,92 @@ pub struct DoorsArgs {
 /// Options of `netviz map`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MapArgs {
-    /// Where to look.
+    /// Namespaces and interfaces to use.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Form of the drawing; json is the layout with the snapshot that it is made of.
+    /// Output format; json is the layout with its snapshot.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: MapOutput,
-    /// Count for so long before drawing [default: 1s].
+    /// Measure for TIME before drawing [default: 1s].
     #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration)]
     pub period: Option<Duration>,
-    /// Columns of the text, 80 at the least; from 160 on, nodes stand beside each other [default:
-    /// those of the terminal, 100 elsewhere].
+    /// Width of the text, at least 80; from 160 columns, nodes are drawn side by side [default: the
+    /// terminal's, or 100].
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
-    /// No sign in the text that ASCII has not.
+    /// Use ASCII characters only.
     #[arg(long)]
     pub ascii: bool,
-    /// Ethernet addresses in the text as well.
+    /// Show Ethernet addresses.
     #[arg(long)]
     pub mac: bool,
-    /// What to show of it.
+    /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Attach faster: see `doors`.
+    /// Attach faster: see `netviz doors --help`.
     #[arg(long)]
     pub fast_attach: bool,
 }
 
-/// Forms of the drawing.
+/// Formats of the drawing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MapOutput {
-    /// In characters.
+    /// Text.
     #[default]
     Text,
     /// A picture.
     Svg,
-    /// A page with the picture, and the table under it.
+    /// A page with the picture and the table.
     Html,
     /// A flowchart for a README.
     Mermaid,
     /// Graphviz.
     Dot,
-    /// What stands where, and the snapshot.
+    /// The layout and the snapshot.
     Json,
 }
 
 /// Options of `netviz audit`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(
-    after_help = "Exit code: 0 no finding at or above --fail-on, 1 some, 2 could not do its work."
-)]
+#[command(after_help = "Exit code: 0 no finding at or above --fail-on, 1 a finding, 2 an error.")]
 pub struct AuditArgs {
-    /// Where to look.
+    /// Namespaces and interfaces to use.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Form of the output.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: AuditOutput,
-    /// What to show of it; all doors are looked at, since they are judged by one another.
+    /// Interfaces to show; all are inspected, since findings depend on the others.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The least severity of a finding that makes the exit code 1.
+    /// Lowest severity of a finding that makes the exit code 1.
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
     pub fail_on: FailOn,
-    /// In the text, every door, and all that is known of each program.
+    /// Show every interface and all details of each program in the text.
     #[arg(long, visible_alias = "verbose")]
     pub full: bool,
 }
 
-/// Forms of an audit.
+/// Formats of an audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum AuditOutput {
-    /// For a person.
+    /// Text.
     #[default]
     Text,
-    /// All of it, for a program; see `netviz schema audit`.
+    /// Everything; see `netviz schema audit`.
     Json,
-    /// The findings, for a CI: SARIF 2.1.0.
+    /// The findings as SARIF 2.1.0, for CI.
     Sarif,
 }
 
-/// From which severity on findings are a failure.
+/// Severity from which a finding is a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// Any finding.
     Info,
     /// Warnings and errors.
     Warning,
-    /// Errors alone.
+    /// Errors only.
     #[default]
     Error,
     /// None.
@@ -224,12 +223,12 @@ pub enum FailOn {
 /// Options of `netviz schema`.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct SchemaArgs {
-    /// Of which form.
+    /// Which output.
     #[arg(value_enum, default_value_t)]
     pub form: SchemaForm,
 }
 
-/// JSON forms that have a schema.
+/// JSON outputs that have a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SchemaForm {
     /// `doors -o json`.
@@ -246,30 +245,30 @@ pub enum SchemaForm {
 /// Options of `netviz demo`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DemoArgs {
-    /// How the cluster routes.
+    /// Routing mode of the cluster.
     #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
-    /// How the cluster's forwarding programs are attached.
+    /// How the lab attaches its forwarding programs.
     #[arg(long, value_enum, default_value_t)]
     pub attach: Attach,
-    /// IPv6 beside IPv4.
+    /// Use IPv6 as well as IPv4.
     #[arg(long)]
     pub ipv6: bool,
-    /// How many pods each node has besides those of the blog post.
+    /// Number of extra pods on each node.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
     pub pods: u16,
-    /// No traffic.
+    /// Send no traffic.
     #[arg(long)]
     pub quiet: bool,
-    /// The command, with netviz on its PATH [default: netviz].
+    /// Command to run, with netviz on its PATH [default: netviz].
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
-/// Forms of output.
+/// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// A table at a terminal, refreshed in place; in a pipe one line per change.
+    /// A table, refreshed in place at a terminal; one line per change in a pipe.
     #[default]
     Table,
     /// One snapshot.
@@ -293,16 +292,16 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => {
             return Err(format!(
-                "{unit:?} is no unit of time: write 500ms, 1s, 2m or 1h"
+                "{unit:?} is not a unit of time; use 500ms, 1s, 2m or 1h"
             ));
         }
     };
     let seconds = number
         .parse::<f64>()
-        .map_err(|_| "write a time as 500ms, 1s, 2m or 1h".to_owned())?
+        .map_err(|_| "not a time; use 500ms, 1s, 2m or 1h".to_owned())?
         * scale;
     if !(0.05..=86_400.0).contains(&seconds) {
-        return Err("a time between 50ms and 24h is needed".into());
+        return Err("out of range: use a time between 50ms and 24h".into());
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -312,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
+    fn durations_are_parsed() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }

@@ -65,7 +65,7 @@ fn wrong_command_line() {
         .assert()
         .code(2)
         .stderr(contains(
-            "\"d\" is no unit of time: write 500ms, 1s, 2m or 1h",
+            "\"d\" is not a unit of time; use 500ms, 1s, 2m or 1h",
         ));
 }
 

@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// What was seen at each door; one that has gone is not there.
+/// The result for each door; doors that have gone are missing.
 type Seen = HashMap<DoorId, Result<Chains, String>>;
 
 /// Runs `netviz audit`; the exit code says whether anything was found.
@@ -45,7 +45,7 @@ type Seen = HashMap<DoorId, Result<Chains, String>>;
 /// operation, the object and the remedy.
 pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
     let audit = audit(args).await?;
-    // From here on: nothing stands anywhere that an end in mid-way would leave.
+    // Nothing is attached, so only the output needs to be interruptible.
     let mut end = Signals::new()?;
     output::print(format(&audit, args)?, &mut end).await?;
     let least = match args.fail_on {
@@ -76,7 +76,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     watch.settled(NAMES_LIMIT).await;
     let cluster = watch.cluster().clone();
     drop(watch);
-    // Names and holders took their time: who stands there may be others by now.
+    // Reading names and holders took a while: the programs may have changed.
     let mut seen = look(&found);
     for (door, chains) in &mut seen {
         if let (Ok(chains), Some(Ok(before))) = (chains, before.get(door)) {
@@ -87,7 +87,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     put_together(&cluster, seen, &filter)
 }
 
-/// Who stands at every door that can be reached.
+/// Reads the programs at every reachable door.
 fn look(found: &Discovered) -> Seen {
     let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, String>> = BTreeMap::new();
     let mut seen = Seen::new();
@@ -127,7 +127,7 @@ fn roots(found: &Discovered) -> Vec<PathBuf> {
     roots.into_iter().collect()
 }
 
-/// Judges all doors, and keeps what is to be shown.
+/// Judges all doors and keeps those that the filter shows.
 fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Audit> {
     let now = Timestamp::now();
     let (sample, mut ledger) = (Sample::default(), LossTracker::default());

@@ -144,6 +144,7 @@ fn without_tcx(doors: &[AuditedDoor]) -> Option<String> {
     let first = seen.next()?;
     let lacks = |chains: &Chains| chains.ingress.revision.is_none();
     (lacks(first) && seen.all(lacks)).then(|| {
-        "this kernel has no tcx (it came with Linux 6.6): filters of clsact are all that can stand at a door".to_owned()
+        "this kernel has no tcx (Linux 6.6 or newer): only clsact filters can be attached"
+            .to_owned()
     })
 }

@@ -1,4 +1,4 @@
-//! Asks the kernel who stands at a door. Only questions: nothing here changes anything.
+//! Reads the programs at a door from the kernel. Read-only.
 
 mod keepers;
 mod pins;
@@ -32,7 +32,7 @@ pub enum InspectError {
     Vanished,
     /// Anything else.
     #[error(
-        "cannot ask the kernel who stands there: {0}; run netviz as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+        "cannot read its programs: {0}; run netviz as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN"
     )]
     Kernel(io::Error),
 }
@@ -46,7 +46,7 @@ impl From<io::Error> for InspectError {
     }
 }
 
-/// Who stands at both hooks of `door`, which is in `namespace`, in the order in which they run.
+/// The programs at both hooks of `door`, which is in `namespace`, in run order.
 /// Whose processes these are, and where they are pinned, is added by [`Keepers::complete`].
 ///
 /// # Errors

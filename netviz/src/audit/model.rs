@@ -1,4 +1,4 @@
-//! Plain data: who stands at the doors.
+//! Plain data: the programs at the hooks.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub enum Way {
     Netkit,
     /// tcx (Linux 6.6).
     Tcx,
-    /// A filter of the clsact qdisc; runs after all of tcx, if that says `TCX_NEXT`.
+    /// A filter of the clsact qdisc; runs after the tcx chain, if that returns `TCX_NEXT`.
     Clsact,
 }
 
@@ -71,7 +71,7 @@ pub struct Process {
     pub command: Untrusted,
 }
 
-/// Where a filter stands in clsact.
+/// Position of a filter in clsact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FilterPlace {
     /// The lowest runs first.
@@ -106,7 +106,7 @@ pub struct Attached {
     pub uid: Option<u32>,
     /// The kernel's id of its link; `null` where it is attached without one.
     pub link_id: Option<u32>,
-    /// Where it stands in clsact.
+    /// Position in clsact.
     pub filter: Option<FilterPlace>,
     /// Whose it is.
     pub owner: Owner,
@@ -172,7 +172,7 @@ impl Hook {
     }
 }
 
-/// A door, and who stands there.
+/// A door and the programs at its hooks.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AuditedDoor {
     /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
@@ -201,14 +201,14 @@ pub struct AuditedDoor {
     pub kind: Option<String>,
     /// Addresses with prefix lengths.
     pub addresses: Vec<String>,
-    /// Who stands there; `null` where that could not be seen.
+    /// The programs; `null` where they could not be read.
     pub chains: Option<Chains>,
     /// Why not.
     pub problem: Option<String>,
 }
 
 impl AuditedDoor {
-    /// A door of which nothing is known yet.
+    /// A door that was not inspected yet.
     #[must_use]
     pub fn new(door: &Door, node: &Node) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! What it means who stands where: a function of plain data.
+//! Findings about the programs at the hooks: a function of plain data.
 //!
-//! Rules say what is known. What a program of somebody else's returns cannot be known without
-//! reading it, so no rule says that it ends a chain.
+//! Rules claim only what is known. What a foreign program returns is unknown, so no rule claims that
+//! it ends a chain.
 
 mod hook;
 mod node;
@@ -42,51 +42,50 @@ macro_rules! rules {
 
 rules! {
     NO_CILIUM = "no-cilium", Error,
-        "A node has Cilium's devices, and none of Cilium's programs on any of them.",
+        "A node has Cilium's devices but none of Cilium's programs.",
         ["microsoft/retina#1804", "cilium/cilium#28433"];
     CILIUM_MISSING = "cilium-missing", Error,
-        "Cilium's program is missing at a hook where Cilium always has one, or has one at the other doors of this kind.",
+        "Cilium's program is missing at a hook where Cilium always has one, or has one at other interfaces of this kind.",
         ["cilium/cilium#28433", "microsoft/retina#1804", "DataDog/datadog-agent#13692"];
     FOREIGN_BEFORE_CILIUM = "foreign-before-cilium", Warning,
-        "Somebody else's program runs before Cilium's: what it ends, Cilium never sees.",
+        "A foreign program runs before Cilium's: Cilium does not see the packets that it consumes.",
         ["microsoft/retina#252", "cilium/cilium#28433"];
     DEAD_PROGRAM = "dead-program", Warning,
-        "A program stands behind Cilium's, which ends the chain: it never runs.",
+        "A program is attached behind Cilium's, which ends the chain: it never runs.",
         ["microsoft/retina#1958"];
     DEAD_FILTER = "dead-filter", Warning,
-        "A clsact filter stands behind a tcx chain that Cilium's program ends: it never runs.",
+        "A clsact filter is attached behind a tcx chain that Cilium's program ends: it never runs.",
         ["microsoft/retina#1958", "cilium/cilium#41393"];
     CILIUM_IN_BOTH = "cilium-in-both", Warning,
-        "Cilium stands at one hook in tcx and in clsact: the filter is left over from a switch.",
+        "Cilium is attached to one hook through both tcx and clsact: one is left over from a migration.",
         ["cilium/cilium#41393"];
     CILIUM_PLACE_TAKEN = "cilium-place-taken", Warning,
-        "Somebody else's filter has the priority and the handle at which Cilium puts its own.",
+        "A foreign filter has the priority and handle that Cilium uses for its own.",
         ["DataDog/datadog-agent#13692"];
     DUPLICATE_PROGRAM = "duplicate-program", Warning,
-        "The same program stands twice at one hook.",
+        "The same program is attached twice to one hook.",
         [];
     NETVIZ_LEFT_OVER = "netviz-left-over", Warning,
-        "A clsact filter of a netviz that does not run any more.",
+        "A clsact filter of a netviz that no longer runs.",
         [];
     ENDPOINT_ROUTES_MIXED = "endpoint-routes-mixed", Info,
-        "Some pods of a node have endpoint routes and others have not.",
+        "Some pods of a node have endpoint routes and others do not.",
         [];
     UPLINK_WITHOUT_CILIUM = "uplink-without-cilium", Info,
-        "A device to the network that Cilium does not stand at, beside one that it does.",
+        "An uplink without Cilium's program, beside one that has it.",
         [];
     NETKIT = "netkit", Info,
         "A netkit device, which drops a packet on an unknown return code.",
         ["aya-rs/aya#1540"];
     CHANGED_WHILE_LOOKING = "changed-while-looking", Info,
-        "A hook was changed while it was looked at.",
+        "A hook changed during the audit.",
         [];
     NOT_SEEN = "not-seen", Info,
-        "A door at which it could not be seen who stands there.",
+        "The programs at an interface could not be read.",
         [];
 }
 
-/// What is to be said of these doors, the worst first; the order in which they are given is of no
-/// matter.
+/// Findings about these doors, the worst first, regardless of their order.
 #[must_use]
 pub fn judge(doors: &[AuditedDoor]) -> Vec<Finding> {
     let mut findings: Vec<_> = doors.iter().flat_map(hook::judge).collect();

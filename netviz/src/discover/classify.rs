@@ -1,4 +1,4 @@
-//! What a door is for, by the names and kinds that Cilium gives its devices.
+//! Roles of interfaces, by name and kind.
 
 use super::links::Link;
 use crate::model::Role;
@@ -30,13 +30,13 @@ pub(crate) fn role(link: &Link) -> Role {
         {
             Role::Uplink
         }
-        // Hardware has no kind. One that is down takes nobody anywhere.
+        // Hardware has no kind. An interface that is down is not used.
         None if link.ethernet && link.up => Role::Uplink,
         _ => Role::Other,
     }
 }
 
-/// Where a role stands among a node's doors: pods first, as the way in from them leads.
+/// Position of a role among a node's doors: pods first, uplinks last.
 pub(crate) fn rank(role: Role) -> u8 {
     match role {
         Role::Pod => 0,
@@ -88,7 +88,7 @@ mod tests {
             Role::Bridge
         );
         assert_eq!(role_of("ifb0", Some("ifb"), &[]), Role::Other);
-        // A name alone makes nothing a pod's door.
+        // The name is not enough.
         assert_eq!(role_of("lxcbr0", Some("bridge"), &[]), Role::Bridge);
     }
 

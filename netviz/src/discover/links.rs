@@ -1,4 +1,4 @@
-//! What one namespace says about its interfaces.
+//! Reads the interfaces of one namespace.
 
 use std::{collections::HashMap, io};
 

@@ -4,7 +4,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::model::{Door, Role};
 
-/// What the command line says about the set of doors.
+/// The doors that the command line selects.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Namespaces that are taken for nodes: a name in `/run/netns`, a path, or a process id.

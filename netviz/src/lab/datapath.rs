@@ -1,4 +1,4 @@
-//! One node's forwarding programs: loaded, told what they have to know, attached where Cilium
+//! One node's forwarding programs: loaded, configured, and attached where Cilium
 //! attaches its own.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl Datapath {
         Ok(datapath)
     }
 
-    /// The network between the nodes. The calling thread stands in the wire's namespace.
+    /// The network between the nodes. Call in the wire's namespace.
     pub(super) fn of_wire(
         loader: &mut EbpfLoader<'_>,
         nodes: &[Node],
@@ -115,7 +115,7 @@ impl Datapath {
         infos.map(|info| info.id()).collect()
     }
 
-    /// Makes a pod known, and stands at its door. The calling thread stands in the node's namespace.
+    /// Registers a pod and attaches to its interface. Call in the node's namespace.
     pub(super) fn add_pod(&mut self, pod: &Pod, mode: Mode) -> Result<()> {
         self.learn(pod)?;
         self.attach(&pod.interface, TcAttachType::Ingress, "cil_from_container")?;

@@ -1,5 +1,5 @@
 //! The files that a Kind node has about its pods: libcni's cache, containerd's bundles, kubelet's
-//! logs. They lie in directories that the laboratory mounted for the node alone.
+//! logs. They are in directories mounted for this node only.
 //!
 //! The blog's pods without a name have none: to netviz they stay without a name.
 

@@ -1,4 +1,4 @@
-//! Who stands where: the blog's listings, and what they leave out.
+//! The cluster's plan: the blog's listings, and what they omit.
 //!
 //! Chosen here, because no listing gives them: host number 240 for the unnamed pod of each node
 //! and 250 for its health endpoint, their names and namespace, `eth0` as the name of the health
@@ -80,7 +80,7 @@ pub enum PodKind {
     Listed,
     /// There in the listings, without a name.
     Unnamed,
-    /// Cilium's health endpoint, which is no pod: it stands behind `lxc_health`.
+    /// Cilium's health endpoint behind `lxc_health`, which is not a pod.
     Health,
     /// Added by the laboratory's user.
     Extra,

@@ -1,4 +1,4 @@
-//! Settings of a namespace: the calling thread has to stand in it.
+//! Settings of the calling thread's namespace.
 
 use std::{fs, io};
 

@@ -1,5 +1,5 @@
 //! The running kernel's own description of its structures (`/sys/kernel/btf/vmlinux`, Linux 5.4 with
-//! `CONFIG_DEBUG_INFO_BTF`): where a field stands, how the values of an enum are called.
+//! `CONFIG_DEBUG_INFO_BTF`): offsets of fields, names of enum values.
 //!
 //! aya reads BTF to relocate programs, and keeps fields to itself; what others offer is of a licence
 //! that does not go into one binary with this. Only what is asked for is read: types are passed over
@@ -114,7 +114,7 @@ impl Btf {
         all.find(|one| kinds.contains(&one.kind) && self.name(one.name) == Some(name))
     }
 
-    /// Where a field stands in a structure, in bytes: `field` may be one of a structure without a
+    /// Offset of a field in a structure, in bytes: `field` may be one of a structure without a
     /// name, or a path (`ns.inum`).
     #[must_use]
     pub fn offset(&self, structure: &str, field: &str) -> Option<u32> {
@@ -144,7 +144,7 @@ impl Btf {
         None
     }
 
-    /// Where in bits, and of which type.
+    /// Offset in bits, and type.
     fn member(&self, of: Type, name: &str, depth: u32) -> Option<(u32, u32)> {
         if depth > DEEPEST || of.kind != STRUCT && of.kind != UNION {
             return None;

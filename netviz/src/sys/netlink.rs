@@ -1,6 +1,6 @@
 //! A small synchronous rtnetlink client.
 //!
-//! netviz asks rarely and from threads that stand in the namespace in question; all formats are
+//! Requests are rare and come from threads in the namespace in question; all formats are
 //! `netlink-packet-route`'s.
 
 use std::{
@@ -164,7 +164,7 @@ impl Netlink {
     }
 }
 
-/// The id that an answer tells; there is none where it is negative.
+/// The id in a response; a negative one means none.
 pub(crate) fn nsid(answers: &[RouteNetlinkMessage]) -> Option<i32> {
     let attributes = answers.iter().find_map(|answer| match answer {
         RouteNetlinkMessage::NewNsId(answer) => Some(&answer.attributes),
@@ -202,7 +202,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Adds one datagram; true when it was the last one. `many`: the end is told by DONE or ACK.
+    /// Adds one datagram; returns true if it was the last. `many`: DONE or ACK marks the end.
     fn take(&mut self, datagram: &[u8], sequence: u32, many: bool) -> io::Result<bool> {
         let mut rest = datagram;
         while let Some(one) = message(&mut rest) {
@@ -269,7 +269,7 @@ mod tests {
     const DONE: u16 = 3;
 
     #[test]
-    fn an_interrupted_dump_is_said() {
+    fn interrupted_dump_is_reported() {
         for (flags, interrupted) in [(0, false), (NLM_F_DUMP_INTR, true)] {
             let mut answers = Answers::default();
             assert!(answers.take(&message(DONE, flags, 7), 7, true).unwrap());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_another_question_is_none() {
+    fn response_to_another_request_is_ignored() {
         let mut answers = Answers::default();
         let done = answers.take(&message(DONE, NLM_F_DUMP_INTR, 6), 7, true);
         assert!(!done.unwrap() && !answers.interrupted);

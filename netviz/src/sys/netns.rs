@@ -22,7 +22,7 @@ use nix::{
     },
 };
 
-/// `NSFS_MAGIC`: what statfs says of a file that is a namespace.
+/// `NSFS_MAGIC`: file system type of namespace files.
 const NSFS: FsType = FsType(0x6e73_6673);
 /// What the threads here are for.
 const ENTERS: &str = "enters network namespaces";
@@ -68,14 +68,14 @@ impl NetNs {
             let message = format!("{} is not a network namespace", path.display());
             io::Error::new(io::ErrorKind::InvalidInput, message)
         };
-        // Nothing else is ever opened: a FIFO would be waited for, and a device may do whatever it
-        // does when it is opened. Who stands at a path may change, what this descriptor is may not.
+        // Only namespaces are opened: opening a FIFO blocks, and opening a device may have effects.
+        // The path may lead elsewhere by now; the descriptor does not change.
         let id = namespace(file)?.ok_or_else(refused)?;
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(format!("/proc/thread-self/fd/{}", file.as_raw_fd()))?;
-        // NS_GET_NSTYPE (Linux 4.11) answers on nsfs alone.
+        // NS_GET_NSTYPE (Linux 4.11) works on nsfs only.
         // SAFETY: an ioctl without an argument on a descriptor that we own.
         let kind = unsafe { libc::ioctl(file.as_raw_fd(), 0xb703) };
         if kind != libc::CLONE_NEWNET {
@@ -123,7 +123,7 @@ pub fn try_tour<T: Send>(work: impl FnOnce(&Tour) -> T + Send) -> io::Result<T> 
     threads::alone(ENTERS, || work(&Tour(PhantomData)))
 }
 
-/// As [`try_tour`], for those who look again anyway: the log alone says that nobody went.
+/// As [`try_tour`], for callers that retry anyway: a failure is only logged.
 pub fn tour(work: impl FnOnce(&Tour) + Send) {
     if let Err(error) = try_tour(work) {
         log::warn!("{error}; trying again later");

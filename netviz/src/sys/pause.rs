@@ -1,4 +1,4 @@
-//! Processes that do nothing but hold namespaces, and end when their owner does.
+//! Processes that only hold namespaces, and end with their owner.
 
 use std::{
     ffi::CString,
@@ -22,7 +22,7 @@ use super::{netns::NetNs, threads};
 
 mod child;
 
-/// Held by the owner alone: when it closes, by whatever end of the owner, every pause process ends.
+/// Held by the owner only. When it closes, however the owner ends, every pause process ends.
 #[derive(Debug)]
 pub(crate) struct Alive {
     read: OwnedFd,
@@ -39,10 +39,10 @@ impl Alive {
     }
 }
 
-/// What a pause process is to be; everything that it needs is prepared before the fork.
+/// Kind of a pause process; everything that it needs is prepared before the fork.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// A network namespace, no more: the wire between the nodes.
+    /// Only a network namespace: the wire between the nodes.
     Wire,
     /// A node: a mount namespace with an empty `/run` and `/var`, a hostname.
     Node {
@@ -60,8 +60,8 @@ pub(crate) enum Kind {
     },
 }
 
-/// A mount namespace, and the root directory in it: to enter the one alone leads to the machine's
-/// root, which is not the owner's where that was started in a chroot.
+/// A mount namespace and the root directory in it. Entering only the namespace would lead to the
+/// machine's root, which differs from the owner's if that runs in a chroot.
 #[derive(Debug)]
 pub(crate) struct Mounts {
     namespace: File,
@@ -74,7 +74,7 @@ pub(crate) struct Pause {
     pid: Pid,
 }
 
-/// A pause process that has not said yet that it is ready.
+/// A pause process that has not reported that it is ready.
 #[derive(Debug)]
 pub(crate) struct Starting {
     pause: Pause,
@@ -84,7 +84,7 @@ pub(crate) struct Starting {
 /// Forks a pause process.
 pub(crate) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
     let (ready, report) = pipe().context("making a pipe for a pause process")?;
-    // SAFETY: the child makes system calls alone, no allocation and no lock, and never returns.
+    // SAFETY: the child only makes system calls, takes no lock, allocates nothing and never returns.
     match unsafe { fork() }.context("forking a pause process: is there a limit on processes?")? {
         ForkResult::Parent { child } => Ok(Starting {
             pause: Pause { pid: child },
@@ -138,7 +138,7 @@ impl Pause {
 
     /// Ends the process and waits until it has.
     pub(crate) fn end(self) {
-        // Our own child, which nobody else waits for: its id cannot be another process's.
+        // Our own child, which only we wait for: its id cannot have been reused.
         kill(self.pid, Signal::SIGKILL).ok();
         self.wait();
     }
@@ -149,7 +149,7 @@ impl Pause {
     }
 }
 
-/// Runs `work` on a thread that stands in another mount namespace and ends with it.
+/// Runs `work` on a thread of its own in another mount namespace.
 pub(crate) fn in_mounts<T: Send>(
     mounts: &Mounts,
     work: impl FnOnce() -> io::Result<T> + Send,
@@ -170,6 +170,6 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just opened, owned by nobody else.
+    // SAFETY: just opened, with no other owner.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }

@@ -19,11 +19,11 @@ pub const REQUIRED: [(Capability, &str); 5] = [
     ),
     (
         Capability::CAP_NET_BROADCAST,
-        "to be told of changes inside of pods",
+        "receiving notifications from inside of pods",
     ),
 ];
 
-/// Names of the required capabilities that this process has not.
+/// Names of the required capabilities that this process lacks.
 #[must_use]
 pub fn missing() -> Vec<String> {
     let Ok(effective) = caps::read(None, CapSet::Effective) else {

@@ -1,4 +1,4 @@
-//! Who keeps a program on its hook: processes that hold it or its link, and pins.
+//! What keeps a program attached: processes that hold it or its link, and pins.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -91,7 +91,7 @@ impl Keepers {
     }
 
     fn pin(&mut self, object: Object, path: String) {
-        // A pinned link says its program as well; the pin is the link's.
+        // A pinned link names its program as well; the pin is the link's.
         let (kept, id) = match object.link {
             Some(link) => (&mut self.links, Some(link)),
             None => (&mut self.programs, object.program),
@@ -101,7 +101,7 @@ impl Keepers {
         }
     }
 
-    /// Adds to each program who keeps it, and which filters nobody stands behind any more.
+    /// Adds to each program what keeps it, and marks filters without an owner.
     pub fn complete(&self, chains: &mut Chains) {
         for hook in chains.hooks_mut() {
             for attached in &mut hook.programs {
@@ -132,7 +132,7 @@ impl Keepers {
     }
 }
 
-/// Not maps, of which there may be thousands.
+/// Maps are skipped: there may be thousands.
 fn is_program_or_link(descriptor: &Path) -> bool {
     let target = fs::read_link(descriptor).unwrap_or_default();
     let target = target.to_string_lossy();

@@ -35,7 +35,7 @@ impl Object {
     }
 }
 
-/// Where bpf file systems are mounted; the second is Cilium's own, where a node has not the first.
+/// Where bpf file systems are mounted; the second is Cilium's own, on nodes without the first.
 const MOUNTS: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];
 /// A node with hundreds of pods has a few thousand maps pinned.
 const MOST: usize = 50_000;

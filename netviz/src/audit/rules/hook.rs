@@ -1,4 +1,4 @@
-//! What can be said of one hook by itself.
+//! Findings that concern a single hook.
 
 use super::{
     CHANGED_WHILE_LOOKING, CILIUM_IN_BOTH, DEAD_FILTER, DEAD_PROGRAM, DUPLICATE_PROGRAM,
@@ -26,12 +26,12 @@ pub(super) fn judge(door: &AuditedDoor) -> Vec<Finding> {
 }
 
 fn not_seen(door: &AuditedDoor) -> Finding {
-    let why = door.problem.as_deref().unwrap_or("nobody has asked");
+    let why = door.problem.as_deref().unwrap_or("not inspected");
     NOT_SEEN.at(
         door,
         None,
-        format!("it cannot be seen who stands here: {why}"),
-        "run netviz where it can see the door: as root, on the node or on its host",
+        format!("the programs here could not be read: {why}"),
+        "run netviz as root on the node or on its host",
     )
 }
 
@@ -60,14 +60,14 @@ impl At<'_> {
         programs.position(|it| it.owner == Owner::Cilium)
     }
 
-    /// Those that could keep packets from Cilium. netviz never does.
+    /// Programs that could keep packets from Cilium; netviz never does.
     fn before(&self, place: usize) -> Vec<Finding> {
         let cilium = &self.hook.programs[place];
         let ahead = &self.hook.programs[..place];
         let foreign = ahead.iter().filter(|it| it.owner == Owner::Other);
         let finding = |it: &Attached| {
             let message = format!(
-                "{} ({}) runs before Cilium's {}: what it ends, Cilium never sees, no policy and no routing applies. What it returns cannot be known without reading it.",
+                "{} ({}) runs before Cilium's {}: packets that it consumes bypass Cilium's policy and routing. Whether it consumes any is unknown.",
                 it.name,
                 it.way.name(),
                 cilium.name,
@@ -78,11 +78,11 @@ impl At<'_> {
             };
             let remedy = match it.program_id {
                 Some(id) => format!(
-                    "to see what it does: bpftool prog dump xlated id {id}; it must return {keep_on} on every path{}",
+                    "inspect it: bpftool prog dump xlated id {id}; it must return {keep_on} on every path{}",
                     holders(it)
                 ),
                 None => format!(
-                    "to see what it does: tc -s filter show dev {} {}",
+                    "inspect it: tc -s filter show dev {} {}",
                     self.door.label(),
                     self.direction
                 ),
@@ -93,16 +93,16 @@ impl At<'_> {
         foreign.map(finding).collect()
     }
 
-    /// Those that never run: measured on running Ciliums, every one of their programs ends the chain
-    /// on every path.
+    /// Programs that never run: on every Cilium measured, each of its programs ends the chain on every
+    /// path.
     fn behind(&self, place: usize) -> Vec<Finding> {
         let cilium = &self.hook.programs[place];
         let behind = self.hook.programs[place + 1..].iter();
         let findings = behind.filter_map(|it| match it.owner {
             _ if it.left_over => None,
-            // A netkit device's own programs are no part of the chain: neither ends the other.
+            // A netkit device's own programs are not part of the chain: neither ends the other.
             _ if (it.way == Way::Netkit) != (cilium.way == Way::Netkit) => None,
-            // Twice in one way is another matter.
+            // Twice through the same hook type is another finding.
             Owner::Cilium => (it.way != cilium.way).then(|| self.in_both(cilium, it)),
             Owner::Netviz | Owner::Other => Some(self.dead(cilium, it)),
         });
@@ -116,20 +116,20 @@ impl At<'_> {
             DEAD_FILTER
         };
         let message = format!(
-            "{} ({}) stands behind Cilium's {} ({}), which ends the chain: it never runs, and nothing says so.",
+            "{} ({}) is attached behind Cilium's {} ({}), which ends the chain: it silently never runs.",
             dead.name,
             dead.way.name(),
             cilium.name,
             cilium.way.name(),
         );
         let remedy = match (dead.owner, cilium.way) {
-            (Owner::Netviz, _) => "a netviz that runs goes to the front within 4 seconds: look again; if it stays, start that netviz anew".to_owned(),
+            (Owner::Netviz, _) => "a running netviz moves to the front within 4 seconds; if it stays behind, restart that netviz".to_owned(),
             (_, Way::Clsact) => format!(
-                "have its owner attach it in front: at Cilium's priority, later than Cilium, with a handle that is not 1{}",
+                "its owner should attach it in front: at Cilium's priority, after Cilium, with a handle other than 1{}",
                 holders(dead)
             ),
             (_, Way::Tcx | Way::Netkit) => format!(
-                "have its owner attach it at the head of the tcx chain (BPF_F_BEFORE), returning TCX_NEXT on every path{}",
+                "its owner should attach it at the head of the tcx chain (BPF_F_BEFORE) and return TCX_NEXT on every path{}",
                 holders(dead)
             ),
         };
@@ -138,18 +138,18 @@ impl At<'_> {
 
     fn in_both(&self, cilium: &Attached, dead: &Attached) -> Finding {
         let message = format!(
-            "Cilium stands here twice: {} ({}) runs, and {} ({}) behind it does not. One of them is left over from a switch between the two.",
+            "Cilium is attached twice: {} ({}) runs, {} ({}) behind it does not. One is left over from a migration between the two.",
             cilium.name,
             cilium.way.name(),
             dead.name,
             dead.way.name(),
         );
-        let remedy = "see which one the agent wants (cilium-dbg status --verbose, Attach Mode); a restart of the agent on this node takes the other one away";
+        let remedy = "check which one the agent uses (cilium-dbg status --verbose, Attach Mode); restarting the agent on this node removes the other";
         self.finding(CILIUM_IN_BOTH, message, remedy)
             .about([cilium, dead])
     }
 
-    /// Each pair once, by the later one.
+    /// Reports each duplicate once, at the later program.
     fn twice(&self) -> Vec<Finding> {
         let programs = &self.hook.programs;
         let again = programs.iter().enumerate().filter_map(|(place, it)| {
@@ -161,21 +161,21 @@ impl At<'_> {
 
     fn duplicate(&self, first: &Attached, again: &Attached) -> Finding {
         let message = format!(
-            "{} stands here twice ({} and {}): whatever it does, counting above all, is done twice.",
+            "{} is attached twice ({} and {}): whatever it does is done twice, counting included.",
             first.name,
             first.way.name(),
             again.way.name(),
         );
         if first.owner == Owner::Netviz {
-            let remedy = "nothing, where two netviz are wanted: each counts for itself";
-            let message = format!("two netviz look at this hook{}.", holders(first));
+            let remedy = "none needed if two netviz are intended: each counts for itself";
+            let message = format!("two netviz are attached to this hook{}.", holders(first));
             return self
                 .finding(DUPLICATE_PROGRAM, message, remedy)
                 .about([first, again])
                 .with(Severity::Info);
         }
         let remedy = format!(
-            "have its owner attach it once{}; a tool that was started again without ending first leaves this behind",
+            "its owner should attach it once{}; a tool that is started twice leaves this behind",
             holders(again)
         );
         self.finding(DUPLICATE_PROGRAM, message, remedy)
@@ -187,11 +187,11 @@ impl At<'_> {
         let finding = |it: &Attached| {
             let handle = it.filter.as_ref().map_or(0, |filter| filter.handle);
             let message = format!(
-                "{} (clsact, handle {handle:#x}) is of a netviz that does not run any more, as far as can be seen from here. It counts for nobody and lets every packet pass.",
+                "{} (clsact, handle {handle:#x}) belongs to a netviz that no longer runs, as far as is visible from here. It passes every packet on.",
                 it.name,
             );
             let remedy = format!(
-                "where the kernel has no tcx, the next start of netviz takes it away; by hand: tc filter del dev {} {} protocol all prio 1 handle {handle:#x} bpf",
+                "without tcx, the next start of netviz removes it; by hand: tc filter del dev {} {} protocol all prio 1 handle {handle:#x} bpf",
                 self.door.label(),
                 self.direction,
             );
@@ -203,8 +203,8 @@ impl At<'_> {
     fn changed(&self) -> Finding {
         self.finding(
             CHANGED_WHILE_LOOKING,
-            "who stands here was changed while it was looked at: what is said of it is the later state.".into(),
-            "look again; Cilium changes its programs when an endpoint is made or regenerated",
+            "the programs here changed during the audit; the findings describe the later state.".into(),
+            "run the audit again; Cilium replaces its programs when it creates or regenerates an endpoint",
         )
     }
 

@@ -1,5 +1,4 @@
-//! What can be said of a hook by the other doors: Cilium's program is missing, or somebody has its
-//! place.
+//! Findings that compare a hook with other doors: Cilium's program is missing, or its place is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ use crate::{
 
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
-/// Doors at which Cilium does the same.
+/// Kinds of doors that Cilium treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Endpoint,
@@ -45,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// Whether Cilium has a program there in every mode and version that was looked at (1.14 to 1.19).
+    /// Whether Cilium has a program there in every mode and version measured (1.14 to 1.19).
     fn always(self, direction: Direction) -> bool {
         match self {
             Self::Endpoint | Self::Net => direction == Direction::Ingress,
@@ -107,14 +106,14 @@ fn none_at_all(door: &AuditedDoor, direction: Direction) -> Finding {
         door,
         Some(direction),
         format!(
-            "{} has Cilium's devices, and no program of Cilium's stands at any of its doors: no policy, no routing to pods.",
+            "{} has Cilium's devices, but none of its interfaces has a Cilium program: no policy, no routing to pods.",
             door.node
         ),
-        "see whether the agent on this node runs and is well (cilium-dbg status); it attaches its programs when it starts",
+        "check that the agent on this node is healthy (cilium-dbg status); it attaches its programs when it starts",
     )
 }
 
-/// At which hooks Cilium stands, on any node: by kind of door and direction, with the devices' names.
+/// Hooks that have a Cilium program on any node: device names by kind of door and direction.
 struct Elsewhere<'a>(BTreeMap<(Kind, Direction), BTreeSet<&'a str>>);
 
 impl<'a> Elsewhere<'a> {
@@ -155,7 +154,7 @@ fn missing(
         // Endpoint routes are per endpoint, and have a rule of their own.
         Kind::Endpoint => None,
         Kind::Uplink if !names.contains(door.interface.as_ref().map_or("", Untrusted::raw)) => {
-            // The parts of a bond have no address, and nobody expects Cilium there.
+            // The members of a bond have no address; Cilium does not attach to them.
             let own = !door.addresses.is_empty();
             own.then(|| other_uplink(door, direction, names))
         }
@@ -167,9 +166,9 @@ fn missing_where_it_always_is(door: &AuditedDoor, direction: Direction, hook: &H
     let others = hook.programs.iter().filter(|it| it.owner == Owner::Other);
     let others: Vec<_> = others.map(|it| it.name.raw()).collect();
     let there = match others.is_empty() {
-        true => "no program stands here, and Cilium always has one".to_owned(),
+        true => "no program here; Cilium always has one".to_owned(),
         false => format!(
-            "Cilium's program is missing: only {} stands here",
+            "Cilium's program is missing: only {} is attached",
             others.join(", ")
         ),
     };
@@ -192,8 +191,8 @@ fn missing_beside_others(door: &AuditedDoor, direction: Direction) -> Finding {
         .at(
             door,
             Some(direction),
-            "Cilium's program is missing: at other doors of this kind it has one.".into(),
-            "compare the agents' configuration on the nodes; a restart of the agent on this node attaches its programs again",
+            "Cilium's program is missing: other interfaces of this kind have it.".into(),
+            "compare the agents' configuration on the nodes; restarting the agent on this node attaches its programs again",
         )
         .with(Severity::Warning)
 }
@@ -204,14 +203,14 @@ fn other_uplink(door: &AuditedDoor, direction: Direction, names: &BTreeSet<&str>
         door,
         Some(direction),
         format!(
-            "Cilium does not stand here; at {} it does. What comes and goes this way is not handled by Cilium.",
+            "no Cilium program here, but at {}: Cilium does not handle traffic on this interface.",
             names.join(", ")
         ),
-        "nothing, where that is wanted; otherwise name the device in Cilium's configuration (devices)",
+        "none needed if this is intended; otherwise add the device to Cilium's configuration (devices)",
     )
 }
 
-/// Cilium replaces what has its priority and handle, and whoever put it there later removes Cilium's.
+/// Cilium replaces a filter with its priority and handle; the owner of that one later removes Cilium's.
 fn place_taken(doors: &[&AuditedDoor]) -> Vec<Finding> {
     let taken = hooks(doors).filter_map(|(door, direction, hook)| {
         Kind::of(door)?;
@@ -223,10 +222,10 @@ fn place_taken(doors: &[&AuditedDoor]) -> Vec<Finding> {
             it.way == Way::Clsact && it.owner == Owner::Other && place == Some((1, 1))
         })?;
         let message = format!(
-            "{} has priority 1 and handle 1, where Cilium puts its own filter: Cilium replaces it, and when its owner cleans up, Cilium's is removed instead.",
+            "{} has priority 1 and handle 1, which Cilium uses: Cilium replaces it, and when its owner cleans up, it removes Cilium's instead.",
             filter.name
         );
-        let remedy = "have its owner name a handle of its own, and attach only once Cilium's filter is there";
+        let remedy = "its owner should use a handle of its own, and attach after Cilium";
         Some(CILIUM_PLACE_TAKEN.at(door, Some(direction), message, remedy).about([filter]))
     });
     taken.collect()
@@ -242,11 +241,12 @@ fn endpoint_routes(doors: &[&AuditedDoor]) -> Option<Finding> {
         return None;
     };
     let message = format!(
-        "{} of {} endpoints of this node have cil_to_container at this hook: endpoint routes are per endpoint, and packets to the others take another path.",
+        "{} of {} endpoints of this node have cil_to_container at this hook: packets to the others take another path.",
         with.len(),
         with.len() + without.len(),
     );
-    let remedy = "nothing, after endpoint routes were switched on or off: pods that are made from now on have the new path";
+    let remedy =
+        "none needed after endpoint routes were switched on or off: new pods take the new path";
     let finding = ENDPOINT_ROUTES_MIXED.at(door, Some(*direction), message, remedy);
     Some(finding.about(cilium(hook)))
 }
@@ -257,7 +257,7 @@ fn netkit(doors: &[&AuditedDoor]) -> Option<Finding> {
         .filter(|door| door.kind.as_deref() == Some("netkit") && door.side == Side::Node);
     let first = netkit.next()?;
     let message = format!(
-        "{} devices of this node are netkit: programs attach through the node's end, with links of a kind of their own, and an unknown return code drops the packet.",
+        "{} devices of this node are netkit: programs attach through the node's end with netkit links, and an unknown return code drops the packet.",
         1 + netkit.count()
     );
     let remedy = "a program at a netkit device must return NETKIT_NEXT, _PASS, _DROP or _REDIRECT on every path";

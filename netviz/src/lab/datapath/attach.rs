@@ -14,7 +14,7 @@ impl Datapath {
         let tried = match self.attach {
             Attach::Clsact => self.attach_clsact(door, hook, name),
             Attach::Tcx => self.attach_tcx(door, hook, name),
-            // Kernels with TCX are told by trying: distributions carry it back.
+            // Try TCX: distributions backport it, so the version does not tell.
             Attach::Auto => match self.attach_tcx(door, hook, name) {
                 Ok(()) => {
                     self.attach = Attach::Tcx;

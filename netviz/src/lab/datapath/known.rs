@@ -1,4 +1,4 @@
-//! What a node's programs are told: about the node, its pods, and where everything else lies.
+//! Configuration of a node's programs: the node, its pods, and routes to everything else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,8 +1,7 @@
-//! What netlink-packet-route cannot read, made readable.
+//! Rewrites messages that netlink-packet-route cannot parse.
 //!
-//! The kernel takes any bytes for a name but `/`, `:` and white space, and the library wants UTF-8.
-//! Such a message is written again with what netviz needs of it alone, and a name as
-//! [`escaped`] gives it.
+//! The kernel accepts any bytes in a name except `/`, `:` and white space; the library requires
+//! UTF-8. Such a message is reduced to the attributes that netviz needs, with its name [`escaped`].
 
 use super::HEADER;
 
@@ -84,7 +83,7 @@ fn of_filter(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     (kind == FILTER_KIND).then(|| value.to_vec())
 }
 
-/// Of a filter that runs a program, whose name is anything that its maker said.
+/// Attributes of a filter that runs a program, whose name may be anything.
 fn of_bpf(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     if kind != FILTER_OPTIONS {
         return of_filter(kind, value);
@@ -107,7 +106,7 @@ fn name(value: &[u8]) -> Vec<u8> {
     name
 }
 
-/// A name that need not be UTF-8: what is not stands there as `\xff`.
+/// A name with each byte that is not UTF-8 written as `\xff`.
 #[must_use]
 pub fn escaped(name: &[u8]) -> String {
     let mut text = String::new();
@@ -152,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// A veth of this name, as the kernel tells of it.
+    /// A veth of this name, as the kernel describes it.
     fn link(name: &[u8]) -> Vec<u8> {
         let mut message = vec![0; HEADER + LINK_HEADER];
         message[4..6].copy_from_slice(&NEW_LINK.to_ne_bytes());
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!(link.attributes, [name, LinkAttribute::Link(9), kind]);
     }
 
-    /// A filter of this name that runs program 77, as the kernel tells of it.
+    /// A filter of this name that runs program 77, as the kernel describes it.
     fn filter(kind: &[u8], name: &[u8]) -> Vec<u8> {
         let mut message = vec![0; HEADER + FILTER_HEADER];
         message[4..6].copy_from_slice(&NEW_FILTER.to_ne_bytes());
@@ -199,7 +198,7 @@ mod tests {
         message
     }
 
-    /// Whoever stands ahead of netviz is seen there, whatever he calls himself.
+    /// A program ahead of netviz is found, whatever its name.
     #[test]
     fn a_filter_with_a_name_that_is_not_utf8_is_read() {
         let message = filter(b"bpf\0", b"cil\xff");
@@ -232,7 +231,7 @@ mod tests {
                 let _ = readable(&message[..length]);
             }
         }
-        // An attribute that says it is longer than the message, and one shorter than its header.
+        // An attribute longer than the message, and one shorter than its header.
         for wrong in [[0xff, 0xff, 3, 0], [1, 0, 3, 0], [0, 0, 3, 0]] {
             assert_eq!(attributes(&wrong).count(), 0);
         }

@@ -1,5 +1,5 @@
-//! What a pause process does: async-signal-safe calls alone, for another thread may have held any
-//! lock when it was forked.
+//! The code of a pause process. It makes async-signal-safe calls only: another thread may have held
+//! any lock at the time of the fork.
 
 use std::{
     ffi::{CStr, CString},
@@ -32,7 +32,7 @@ pub(super) const STEPS: [&str; 9] = [
     "mounting an empty /var",
 ];
 
-/// The child's life.
+/// Runs until the owner ends.
 pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
     let (mounts, root) = match kind {
         Kind::Pod { mounts, .. } => (mounts.namespace.as_raw_fd(), mounts.root.as_raw_fd()),
@@ -107,7 +107,7 @@ fn enter(kind: &Kind) -> Result<(), Step> {
     }
 }
 
-/// An empty `/run` and an empty `/var` that nobody else sees.
+/// Mounts an empty, private `/run` and `/var`.
 ///
 /// # Safety
 /// In a forked child with a mount namespace of its own.
