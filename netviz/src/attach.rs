@@ -7,7 +7,7 @@
 
 pub(crate) mod attached;
 pub(crate) mod attacher;
-pub(crate) mod clsact;
+pub mod clsact;
 pub(crate) mod engine;
 pub(crate) mod errors;
 pub(crate) mod expedite;

@@ -25,10 +25,7 @@ use crate::{
     },
 };
 
-#[cfg(feature = "mutants")]
-pub(crate) use crate::sys::netlink::notifications::deletions;
-#[cfg(feature = "mutants")]
-pub(crate) use links::join as links;
+pub use links::{Link, join as links};
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
 pub use watch::{Watch, WatchError};

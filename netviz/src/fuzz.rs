@@ -6,48 +6,10 @@ use std::{
     time::Duration,
 };
 
-use netlink_packet_route::RouteNetlinkMessage;
-
 use crate::{
-    attach::clsact,
-    discover,
     names::{kubernetes::fuzz_entry, maps::drop_counters},
-    sys::netlink,
     verify::collect::probe::{self, Manner, Protocol},
 };
-
-/// Of the question that [`netlink_answer`] waits for the answer to.
-pub const SEQUENCE: u32 = 7;
-
-/// One datagram of an answer: how many messages were read of it.
-pub fn netlink_answer(datagram: &[u8]) -> usize {
-    netlink::read_answer(datagram, SEQUENCE).len()
-}
-
-/// The same, of links and addresses: how many interfaces are made of it.
-pub fn interfaces(datagram: &[u8]) -> usize {
-    let (mut links, mut addresses) = (Vec::new(), Vec::new());
-    for answer in netlink::read_answer(datagram, SEQUENCE) {
-        match answer {
-            RouteNetlinkMessage::NewLink(link) => links.push(link),
-            RouteNetlinkMessage::NewAddress(address) => addresses.push(address),
-            _ => {}
-        }
-    }
-    discover::links(links, addresses).len()
-}
-
-/// The same, of filters: how many are on the hook, and how many of them netviz would take for its own.
-pub fn filters(datagram: &[u8]) -> (usize, usize) {
-    let filters = clsact::listed(netlink::read_answer(datagram, SEQUENCE));
-    let own = filters.iter().filter(|it| it.maker().is_some());
-    (filters.len(), own.count())
-}
-
-/// The same, of ids of namespaces: the one that is taken.
-pub fn namespace_id(datagram: &[u8]) -> Option<i32> {
-    netlink::nsid(&netlink::read_answer(datagram, SEQUENCE))
-}
 
 /// An answer of the Kubernetes API, or a line of a watch: how many objects are kept of it.
 pub fn kubernetes_objects(bytes: &[u8]) -> usize {
@@ -70,11 +32,6 @@ pub fn certificate(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn cilium_drops(entries: &[u8]) -> Vec<String> {
     drop_counters::said(entries)
-}
-
-/// One datagram of notifications: how many interfaces it says were deleted.
-pub fn netlink_notification(datagram: &[u8]) -> usize {
-    discover::deletions(datagram).len()
 }
 
 /// What a socket gave to the sender of probes: how many of its readers took it for an answer.

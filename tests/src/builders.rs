@@ -5,6 +5,7 @@ pub mod chains;
 pub mod fixtures;
 pub mod fuzz;
 pub mod hostile;
+pub mod parsers;
 pub mod paths;
 pub mod random;
 pub mod snapshot_builder;

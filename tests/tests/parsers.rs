@@ -29,7 +29,7 @@ use netviz_tests::{
         attached_program::{self, AttachPoint},
         test_objects,
     },
-    builders::{fixtures::fixture, fuzz::feed},
+    builders::{fixtures::fixture, fuzz::feed, parsers},
     netns::{self, TestNetns},
 };
 use serde_json::{Value, json};
@@ -132,7 +132,7 @@ fn dump(kind: u16, body: [u8; 20]) -> Vec<Vec<u8>> {
     .unwrap();
     let mut request = 36_u32.to_ne_bytes().to_vec();
     request.extend([kind, REQUEST_DUMP].iter().flat_map(|it| it.to_ne_bytes()));
-    request.extend(fuzz::SEQUENCE.to_ne_bytes());
+    request.extend(parsers::SEQUENCE.to_ne_bytes());
     request.extend([0; 4]);
     request.extend(body);
     let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
@@ -154,18 +154,18 @@ fn dump(kind: u16, body: [u8; 20]) -> Vec<Vec<u8>> {
 fn netlink_answers() {
     let seeds = dumps();
     assert!(
-        seeds.iter().any(|seed| fuzz::netlink_answer(seed) > 0),
+        seeds.iter().any(|seed| parsers::netlink_answer(seed) > 0),
         "nothing is read of the kernel's own answers"
     );
     feed("netlink's answers", &seeds, |data| {
-        fuzz::netlink_answer(data);
+        parsers::netlink_answer(data);
     });
 }
 
 #[test]
 fn netlink_notifications() {
     feed("netlink's notifications", &dumps(), |data| {
-        fuzz::netlink_notification(data);
+        parsers::netlink_notifications(data);
     });
 }
 
@@ -192,10 +192,10 @@ fn interfaces() {
             .map(|kind| dump(kind, [0; 20]).swap_remove(0))
             .concat()
     });
-    assert!(fuzz::interfaces(&both) >= 2, "lo, and one end");
+    assert!(parsers::interfaces(&both) >= 2, "lo, and one end");
     let seeds = near.run(|| [vec![both.clone()], dump(LINKS, [0; 20]), dumps()].concat());
     feed("interfaces", &seeds, |data| {
-        fuzz::interfaces(data);
+        parsers::interfaces(data);
     });
 }
 
@@ -206,11 +206,13 @@ fn namespace_ids() {
     netns::join(&near, &far, 1).unwrap();
     let seeds = near.run(|| dump(NAMESPACES, [0; 20]));
     assert!(
-        seeds.iter().any(|seed| fuzz::namespace_id(seed) == Some(0)),
+        seeds
+            .iter()
+            .any(|seed| parsers::namespace_id(seed) == Some(0)),
         "nothing is read of the kernel's own answers"
     );
     feed("ids of namespaces", &seeds, |data| {
-        fuzz::namespace_id(data);
+        parsers::namespace_id(data);
     });
 }
 
@@ -240,10 +242,10 @@ fn filters_of_others() {
     body[4..8].copy_from_slice(&10_i32.to_ne_bytes());
     body[12..16].copy_from_slice(&0xffff_fff2_u32.to_ne_bytes());
     let seeds = room.run(|| dump(FILTERS, body));
-    let read: Vec<_> = seeds.iter().map(|seed| fuzz::filters(seed)).collect();
+    let read: Vec<_> = seeds.iter().map(|seed| parsers::filters(seed)).collect();
     assert!(read.contains(&(3, 1)), "three, one of netviz: {read:?}");
     feed("filters", &seeds, |data| {
-        fuzz::filters(data);
+        parsers::filters(data);
     });
 }
 

@@ -88,26 +88,26 @@ fn filter_message(place: (u32, Direction), handle: TcHandle) -> TcMessage {
 
 /// A filter on a hook.
 #[derive(Debug)]
-pub(crate) struct Filter {
+pub struct Filter {
     /// The lowest runs first.
-    pub(crate) priority: u16,
+    pub priority: u16,
     handle: TcHandle,
     /// Its name, or else its kind.
-    pub(crate) name: String,
+    pub name: String,
     /// Its BPF program, if it has one.
-    pub(crate) program: Option<u32>,
+    pub program: Option<u32>,
     /// The program's return code is the verdict on the packet.
-    pub(crate) direct_action: bool,
+    pub direct_action: bool,
 }
 
 impl Filter {
     /// Its handle within the priority.
-    pub(crate) fn handle(&self) -> u32 {
+    pub fn handle(&self) -> u32 {
         u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
     }
 
     /// The [`Instance`] that attached it, if it is netviz's.
-    pub(crate) fn maker(&self) -> Option<u16> {
+    pub fn maker(&self) -> Option<u16> {
         let own = self.priority == PRIORITY
             && self.handle.major == FILTER_HANDLE
             && self.name.starts_with(PROGRAM_PREFIX);
@@ -190,7 +190,7 @@ pub(crate) fn filters(netlink: &mut Netlink, place: (u32, Direction)) -> io::Res
 }
 
 /// The filters in an answer.
-pub(crate) fn listed(answers: Vec<RouteNetlinkMessage>) -> Vec<Filter> {
+pub fn listed(answers: Vec<RouteNetlinkMessage>) -> Vec<Filter> {
     answers.into_iter().filter_map(filter).collect()
 }
 

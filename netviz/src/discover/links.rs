@@ -11,23 +11,33 @@ use crate::sys::netlink::Netlink;
 
 /// One interface as rtnetlink describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) index: u32,
-    pub(crate) name: String,
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
     /// `IFLA_LINK`: for a veth, the other end's index in the namespace of `link_nsid`.
-    pub(crate) link: Option<u32>,
+    pub link: Option<u32>,
     /// `IFLA_LINK_NETNSID`: absent when the other end is in the same namespace.
-    pub(crate) link_nsid: Option<i32>,
-    pub(crate) kind: Option<String>,
-    pub(crate) mac: Option<String>,
-    pub(crate) mtu: Option<u32>,
-    pub(crate) state: Option<String>,
-    pub(crate) up: bool,
-    pub(crate) loopback: bool,
-    pub(crate) ethernet: bool,
-    pub(crate) addresses: Vec<String>,
+    pub link_nsid: Option<i32>,
+    /// Its kind, such as `veth`; none for a physical device.
+    pub kind: Option<String>,
+    /// Its MAC address.
+    pub mac: Option<String>,
+    /// Its MTU.
+    pub mtu: Option<u32>,
+    /// Its operational state.
+    pub state: Option<String>,
+    /// Whether it is up (`IFF_UP`).
+    pub up: bool,
+    /// Whether it is a loopback.
+    pub loopback: bool,
+    /// Whether it carries Ethernet frames.
+    pub ethernet: bool,
+    /// Its IP addresses, with prefix lengths.
+    pub addresses: Vec<String>,
     /// `SO_NETNS_COOKIE` of the namespace.
-    pub(crate) cookie: Option<u64>,
+    pub cookie: Option<u64>,
 }
 
 /// All interfaces of the namespace in which `netlink` was opened.
@@ -40,7 +50,7 @@ pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
 }
 
 /// Each interface with its addresses.
-pub(crate) fn join(links: Vec<LinkMessage>, messages: Vec<AddressMessage>) -> Vec<Link> {
+pub fn join(links: Vec<LinkMessage>, messages: Vec<AddressMessage>) -> Vec<Link> {
     let mut addresses = addresses(messages);
     let links = links.into_iter().map(|message| {
         let mut link = Link::from(message);

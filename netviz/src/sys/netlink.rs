@@ -165,7 +165,7 @@ impl Netlink {
 }
 
 /// The id in a response; a negative one means none.
-pub(crate) fn nsid(answers: &[RouteNetlinkMessage]) -> Option<i32> {
+pub fn nsid(answers: &[RouteNetlinkMessage]) -> Option<i32> {
     let attributes = answers.iter().find_map(|answer| match answer {
         RouteNetlinkMessage::NewNsId(answer) => Some(&answer.attributes),
         _ => None,
@@ -245,11 +245,9 @@ impl Answers {
     }
 }
 
-/// The messages that are read of one datagram.
-#[cfg(feature = "mutants")]
-pub(crate) fn read_answer(datagram: &[u8], sequence: u32) -> Vec<RouteNetlinkMessage> {
+/// Parses one datagram of an answer. Returns the messages before its end, or before an error.
+pub fn parse(datagram: &[u8], sequence: u32) -> Vec<RouteNetlinkMessage> {
     let mut answers = Answers::default();
-    // What the kernel refuses was read as well.
     let _ = answers.take(datagram, sequence, true);
     answers.messages
 }

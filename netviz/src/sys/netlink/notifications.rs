@@ -32,7 +32,7 @@ const RTM_DELCHAIN: u16 = 101;
 
 /// A change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notification {
+pub enum Notification {
     /// An interface or an address changed.
     Changed(Origin),
     /// An interface of the listener's own namespace was deleted.
@@ -49,7 +49,7 @@ pub(crate) enum Notification {
 
 /// The namespace in which something changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// The listener's own.
     Own,
     /// The one for which the listener's namespace has this id.
@@ -91,7 +91,7 @@ impl Listener {
                 Ok(message) => {
                     let origin = message.cmsgs().map_or(Origin::Own, origin);
                     let length = message.bytes;
-                    notifications.extend(read(&buffer[..length], origin));
+                    notifications.extend(parse(&buffer[..length], origin));
                 }
                 Err(Errno::ENOBUFS) => {
                     notifications.push(Notification::Lost);
@@ -120,20 +120,8 @@ fn origin(mut messages: impl Iterator<Item = ControlMessageOwned>) -> Origin {
     id.map_or(Origin::Own, Origin::Peer)
 }
 
-/// For the tests: which interfaces a datagram says were deleted.
-#[cfg(feature = "mutants")]
-pub(crate) fn deletions(datagram: &[u8]) -> Vec<u32> {
-    let notifications = read(datagram, Origin::Own).into_iter();
-    notifications
-        .filter_map(|notice| match notice {
-            Notification::Deleted(index) => Some(index),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The notifications of one datagram. Only the headers are parsed: names need not be readable.
-fn read(mut datagram: &[u8], origin: Origin) -> Vec<Notification> {
+/// Parses the notifications of one datagram. Only the headers are parsed: names need not be readable.
+pub fn parse(mut datagram: &[u8], origin: Origin) -> Vec<Notification> {
     let mut notifications = Vec::new();
     while let Some(one) = message(&mut datagram) {
         notifications.extend(notification(one, origin));
@@ -220,21 +208,21 @@ mod tests {
         let far = Origin::Peer(4);
         let new = link(libc::RTM_NEWLINK, 0, b"lxc0");
         assert_eq!(
-            read(&new, Origin::Own),
+            parse(&new, Origin::Own),
             [Notification::Changed(Origin::Own)]
         );
-        assert_eq!(read(&new, far), [Notification::Changed(far)]);
+        assert_eq!(parse(&new, far), [Notification::Changed(far)]);
         // The name need not be UTF-8.
         let deleted = link(libc::RTM_DELLINK, 0, b"e\xffth0");
-        assert_eq!(read(&deleted, Origin::Own), [Notification::Deleted(7)]);
-        assert_eq!(read(&deleted, far), [Notification::Changed(far)]);
+        assert_eq!(parse(&deleted, Origin::Own), [Notification::Deleted(7)]);
+        assert_eq!(parse(&deleted, far), [Notification::Changed(far)]);
         let port = link(libc::RTM_DELLINK, libc::AF_BRIDGE as u8, b"veth1");
         assert_eq!(
-            read(&port, Origin::Own),
+            parse(&port, Origin::Own),
             [Notification::Changed(Origin::Own)]
         );
         let two = [new, deleted].concat();
-        assert_eq!(read(&two, Origin::Own).len(), 2);
+        assert_eq!(parse(&two, Origin::Own).len(), 2);
     }
 
     #[test]
@@ -242,15 +230,15 @@ mod tests {
         let far = Origin::Peer(4);
         let cilium = link(libc::RTM_NEWLINK, 0, b"cilium_host");
         assert_eq!(
-            read(&cilium, far),
+            parse(&cilium, far),
             [Notification::Changed(far), Notification::Cilium]
         );
         let mut id = vec![0; NSID_ATTRIBUTES];
         id[4..6].copy_from_slice(&libc::RTM_DELNSID.to_ne_bytes());
         attribute(&mut id, NSID, &3i32.to_ne_bytes());
         let id = sized(id);
-        assert_eq!(read(&id, Origin::Own), [Notification::NsId(3)]);
-        assert_eq!(read(&id, far), []);
+        assert_eq!(parse(&id, Origin::Own), [Notification::NsId(3)]);
+        assert_eq!(parse(&id, far), []);
     }
 
     #[test]
@@ -264,7 +252,7 @@ mod tests {
         };
         let own = u32::from(FILTER_HANDLE) << 16 | 9;
         let expected = [Notification::Filters(Origin::Peer(2), 7)];
-        let read = |kind, handle| read(&filter(kind, handle), Origin::Peer(2));
+        let read = |kind, handle| parse(&filter(kind, handle), Origin::Peer(2));
         assert_eq!(read(libc::RTM_NEWTFILTER, 1), expected);
         assert_eq!(read(libc::RTM_NEWTFILTER, own), []);
         for kind in [libc::RTM_DELTFILTER, libc::RTM_DELQDISC, RTM_DELCHAIN] {
@@ -278,12 +266,12 @@ mod tests {
     fn truncated_messages_do_not_panic() {
         let message = link(libc::RTM_NEWLINK, 0, b"cilium_host");
         for length in 0..message.len() {
-            assert_eq!(read(&message[..length], Origin::Own), []);
+            assert_eq!(parse(&message[..length], Origin::Own), []);
         }
         for length in [0u32, 1, 15, 16, 20, u32::MAX] {
             let mut wrong = message.clone();
             wrong[..4].copy_from_slice(&length.to_ne_bytes());
-            let _ = read(&wrong, Origin::Own);
+            let _ = parse(&wrong, Origin::Own);
         }
     }
 }
