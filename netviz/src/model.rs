@@ -12,6 +12,7 @@ mod sample;
 mod service;
 mod snapshot;
 mod source;
+mod suggest;
 mod untrusted;
 
 pub use cluster::{Cluster, Node};
@@ -32,5 +33,6 @@ pub use snapshot::{
     DoorState, PENDING, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
 pub use source::{Source, SourceStatus, Status};
+pub use suggest::{near, nearest};
 pub(crate) use untrusted::is_harmless;
 pub use untrusted::{Untrusted, safe};

@@ -1,23 +1,30 @@
-//! Which doors did packets from A to B really cross, and were those the right ones?
+//! Which doors do packets from A to B cross, and are those the expected ones?
 //!
-//! Three steps, of which only the middle one knows the kernel: what is expected ([`expectations`]), what
-//! was observed ([`Observation`], from marked packets at the doors), and what follows from the two
-//! ([`judge`], a pure function). Every view is a function of one [`Verdict`].
+//! [`expectations`] returns the expected path, `collect` observes packets at the hooks
+//! ([`Observation`]), and [`judge`], a pure function, compares the two. Only `collect` knows the kernel;
+//! `run` puts the steps together. Every view is a function of a [`Verdict`].
 
 pub mod collect;
 pub(crate) mod context;
 mod expect;
+mod facts;
 mod judge;
 mod observation;
 pub mod plan;
+mod protocol;
 mod route;
+pub(crate) mod run;
 pub(crate) mod target;
 mod verdict;
 
-pub use collect::{Shape, hide};
-pub use expect::{Hooks, Modes, candidates, expectations, nobody, not_expected};
-pub use judge::{PASSIVE, judge, label};
-pub use observation::{Answer, Crossing, Dropping, Found, Hidden, Observation, TunnelKey, Way};
+pub use expect::{Modes, Shape, candidates, expectations, hide, not_expected, unassigned};
+pub use facts::{Cause, Detour, Doubt, Note, RowNote};
+pub use judge::judge;
+pub use observation::{
+    Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, HiddenReason, Hook, Hooks, Observation,
+    TunnelKey, Way,
+};
+pub use protocol::Protocol;
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
 pub use verdict::{
     CrossingRow, DropReason, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict,

@@ -5,35 +5,35 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{NETNS_VARIABLE, duration};
-use crate::{lab::Mode, verify::collect::probe::Protocol};
+use crate::{lab::Mode, verify::Protocol};
 
 /// Options of `netviz verify`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Exit code: 0 verified, 1 detour or lost, 2 unclear, or it could not be found out.\n\
-    Packets are few, small, marked in their payload, and sent to B alone."
+    after_help = "Exit code: 0 verified, 1 detour or lost, 2 unclear, or an error.\n\
+    Packets are few, small, marked in their payload, and sent to B only."
 )]
 pub struct VerifyArgs {
-    /// Who sends: namespace/pod, a pod's name, node/NAME, or an address; it has to be here.
+    /// The sender: namespace/pod, a pod's name, node/NAME, or an address; must run on this machine.
     #[arg(value_name = "A", required_unless_present_any = ["file", "all"])]
     pub from: Option<String>,
-    /// Who receives: the same, or a service's or any other address; with :port if wanted.
+    /// The receiver: the same, svc/NAME or any address; optionally with :PORT.
     #[arg(value_name = "B", required_unless_present_any = ["file", "all"])]
     pub to: Option<String>,
-    /// What is sent [default: icmp]. A datagram has to be echoed by whoever listens at B's port, or
-    /// the port has to be closed; of a SYN comes no connection. With --passive: what is followed.
+    /// Protocol of the probes [default: icmp]. udp needs an echo service or a closed port at B; tcp
+    /// sends a SYN only, no connection is opened. With --passive: follow this protocol only.
     #[arg(long, value_enum)]
     pub proto: Option<Protocol>,
     /// B's port, for udp and tcp.
     #[arg(long)]
     pub port: Option<u16>,
-    /// Send nothing: follow the packets that are there between A and B, whoever sends them.
+    /// Send nothing: follow the existing traffic between A and B.
     #[arg(long, conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all"])]
     pub passive: bool,
-    /// With --passive: for how long; Ctrl-C ends it sooner.
+    /// With --passive: follow traffic for TIME; Ctrl-C ends it sooner.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10s", requires = "passive")]
     pub window: Duration,
-    /// How many packets.
+    /// Number of packets.
     #[arg(short, long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: u32,
     /// Time between two packets.
@@ -42,44 +42,44 @@ pub struct VerifyArgs {
     /// Length of the IP packet in bytes (tcp: always a SYN).
     #[arg(long, value_name = "BYTES", default_value_t = 84, value_parser = clap::value_parser!(u32).range(60..=9000))]
     pub size: u32,
-    /// Packets may be fragmented on their way: without the DF bit.
+    /// Allow fragmentation (do not set the DF bit).
     #[arg(long)]
     pub fragment: bool,
-    /// How long an answer is waited for.
+    /// How long to wait for a reply.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
     pub timeout: Duration,
-    /// No answer is asked for: the way there alone is judged.
+    /// Judge the request only; do not wait for a reply.
     #[arg(long)]
     pub one_way: bool,
-    /// IPv6, where a name leaves that open.
+    /// Use IPv6 addresses of names that have both.
     #[arg(short = '6', long)]
     pub ipv6: bool,
-    /// How the cluster routes, in the place of what its agents say or its doors let one infer.
+    /// Assume this routing mode instead of detecting it.
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,
-    /// Every pod to every other one.
+    /// Test every pod to every other pod.
     #[arg(long, conflicts_with_all = ["from", "to", "file"])]
     pub all: bool,
-    /// Tests in a YAML file: who to whom, and what is expected; see docs/verify.md.
+    /// Run the path tests of a YAML file; see docs/verify.md.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["from", "to"])]
     pub file: Option<PathBuf>,
-    /// Again and again, with this pause, until Ctrl-C; says when the path changes.
+    /// Repeat after each TIME until Ctrl-C, and report changes of the path.
     #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with_all = ["file", "all"])]
     pub watch: Option<Duration>,
-    /// Form of the output.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: VerdictOutput,
-    /// Every door of the way back as well, and every pair of many.
+    /// Show every door of the reply, and every pair of many.
     #[arg(long)]
     pub full: bool,
-    /// No sign in the text that ASCII has not.
+    /// Use ASCII characters only.
     #[arg(long)]
     pub ascii: bool,
-    /// Watch the doors of all other pods, too, on nodes that have many.
+    /// Also watch the doors of all other pods on nodes that have many.
     #[arg(long)]
     pub every_door: bool,
-    /// A network namespace to take for a node: a name in /run/netns, a path, or a process id
-    /// [default: those that hold cilium_host].
+    /// Use this network namespace as a node: a name in /run/netns, a path, or a process id
+    /// [default: those that contain cilium_host].
     #[arg(
         long,
         value_name = "NAME|PATH|PID",
@@ -87,41 +87,41 @@ pub struct VerifyArgs {
         value_delimiter = ','
     )]
     pub netns: Vec<String>,
-    /// Ask the Kubernetes API of this kubeconfig for names: see `doors`.
+    /// Read names from the Kubernetes API of this kubeconfig; see `doors`.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Attach faster: see `doors`.
+    /// Attach faster; see `doors`.
     #[arg(long)]
     pub fast_attach: bool,
 }
 
-/// Forms of a verdict.
+/// Output formats of a verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum VerdictOutput {
     /// A ladder: one line for each door.
     #[default]
     Text,
-    /// One verdict; of several, a list.
+    /// One verdict, or a list.
     Json,
-    /// One verdict a line.
+    /// One verdict per line.
     Jsonl,
-    /// For a CI.
+    /// JUnit XML, for CI.
     Junit,
-    /// A picture.
+    /// A drawing.
     Svg,
-    /// A diagram for a README.
+    /// A Mermaid diagram.
     Mermaid,
 }
 
 impl VerifyArgs {
-    /// What is sent.
+    /// The protocol of probes.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.proto.unwrap_or_default()
     }
 }
 
-/// As [`duration`], and as short as a millisecond.
+/// Like [`duration`], from 1 ms.
 fn pause(text: &str) -> Result<Duration, String> {
     match text.strip_suffix("ms").map(str::parse::<u64>) {
         Some(Ok(milliseconds @ 1..=60_000)) => Ok(Duration::from_millis(milliseconds)),

@@ -1,4 +1,4 @@
-//! Where it is to be verified: what is there, under the names that its sources give.
+//! The cluster to verify: what is discovered, with the names that the sources report.
 
 use std::{mem, sync::Arc};
 

@@ -1,25 +1,31 @@
-//! By which doors packets should go, in one mode and another.
+//! The doors that packets should cross, by routing mode.
 
-pub(in crate::verify) mod doors;
+pub(crate) mod doors;
+mod fragments;
 mod mode;
 mod path_builder;
-pub(in crate::verify) mod unassigned;
+mod unassigned;
 
 use std::net::IpAddr;
 
-pub use mode::{Hooks, Modes, candidates};
-pub use unassigned::nobody;
+pub use fragments::{Shape, hide};
+pub use mode::{Modes, candidates};
+pub use unassigned::unassigned;
 
-use super::route::{Expectation, Mode, Party, Place, Route};
+use super::{
+    facts::{Doubt, Note},
+    observation::Hooks,
+    route::{Expectation, Mode, Party, Place, Route},
+};
 use crate::model::{Cluster, Encryption, Role, Untrusted};
-use doors::{Room, node_of};
+use doors::PodDoors;
 use path_builder::{By, Path};
 
-/// The ordered doors from A to B and back, for each candidate of [`self::mode::candidates`]; candidates
-/// that would take the same doors make one expectation.
+/// The ordered doors from A to B and back, for each mode of [`candidates`]; modes with the same doors
+/// make one expectation.
 ///
-/// Empty where nothing can be expected: [`not_expected`] says why. What is sent to a service goes to
-/// nobody that is here; once the pod that received it is known, it is asked again with that pod.
+/// Empty if no path is known: [`not_expected`] returns why. A service has no doors; once the pod behind
+/// it is known, call this again with that pod.
 #[must_use]
 pub fn expectations(
     cluster: &Cluster,
@@ -49,56 +55,32 @@ pub fn expectations(
     all
 }
 
-/// Why there is nothing to compare with, in one sentence; `None` where there is.
+/// Why there is no expected path; `None` if there is one.
 #[must_use]
-pub fn not_expected(cluster: &Cluster, route: &Route) -> Option<String> {
+pub fn not_expected(cluster: &Cluster, route: &Route) -> Option<Doubt> {
     let ends = [&route.from, &route.to];
     if ends.iter().all(|end| end.place == Place::Elsewhere) {
-        return Some(format!(
-            "neither {} nor {} is on a node that is here: no path is known; name one that is, or run netviz on its node",
-            route.from.name, route.to.name
-        ));
+        return Some(Doubt::BothElsewhere);
     }
     if let Some(end) = ends.iter().find(|end| without_doors(cluster, end)) {
-        return Some(format!(
-            "no door of {} was found: no path is known; see `netviz doors`",
-            end.name
-        ));
+        let name = end.name.clone();
+        return Some(Doubt::NoDoors { name });
     }
-    let mut nodes = ends.iter().filter_map(|end| node_of(&end.place));
-    let strange = nodes.find_map(|node| cluster.nodes.get(node).filter(|node| !node.cilium))?;
-    (!neighbours(route)).then(|| {
-        format!(
-            "{} has no cilium_host: how it routes is not known, and there is no path to compare with",
-            strange.name
-        )
+    let mut nodes = ends.iter().filter_map(|end| end.place.node());
+    let other = nodes.find_map(|node| cluster.nodes.get(node).filter(|node| !node.cilium))?;
+    // Packets between pods of one node cross their veth pairs whatever the CNI.
+    (!route.is_within_node()).then(|| Doubt::NoCilium {
+        node: other.name.raw().into(),
     })
 }
 
 fn without_doors(cluster: &Cluster, end: &Party) -> bool {
     match end.place {
         Place::Pod { node, netns } => {
-            doors::room(cluster, node, netns, end.address) == Room::default()
+            doors::of_pod(cluster, node, netns, end.address) == PodDoors::default()
         }
         Place::Node { node, .. } => node >= cluster.nodes.len(),
         Place::Elsewhere => false,
-    }
-}
-
-/// Two pods of one node, whose packets cross its two veth pairs whoever made them.
-fn neighbours(route: &Route) -> bool {
-    match (&route.from.place, &route.to.place) {
-        (Place::Pod { node: a, .. }, Place::Pod { node: b, .. }) => a == b,
-        _ => false,
-    }
-}
-
-/// A and B are the same pod or the same node.
-fn itself(route: &Route) -> bool {
-    match (&route.from.place, &route.to.place) {
-        (Place::Pod { netns: a, .. }, Place::Pod { netns: b, .. }) => a == b,
-        (Place::Node { node: a, .. }, Place::Node { node: b, .. }) => a == b,
-        _ => false,
     }
 }
 
@@ -121,19 +103,17 @@ impl Expected<'_> {
             notes: Vec::new(),
         };
         let (from, to) = (&self.route.from, &self.route.to);
-        if itself(self.route) {
-            let name = &from.name;
-            let note = format!("what {name} sends to itself crosses no door");
-            expectation.notes.push(note);
+        if self.route.is_to_itself() {
+            expectation.notes.push(Note::SentToItself);
             return expectation;
         }
         let routed = self.routed();
         let request = self.way(from, to, routed && self.mode_at(&[from, to]).tunnel);
         let reply = self.way(to, from, routed && self.mode_at(&[to, from]).tunnel);
         expectation.absent = request.absent;
-        for sentence in reply.absent {
-            if !expectation.absent.contains(&sentence) {
-                expectation.absent.push(sentence);
+        for absent in reply.absent {
+            if !expectation.absent.contains(&absent) {
+                expectation.absent.push(absent);
             }
         }
         (expectation.request, expectation.reply) = (request.steps, reply.steps);
@@ -141,9 +121,9 @@ impl Expected<'_> {
         expectation
     }
 
-    /// Whether it is between addresses that Cilium routes, and so goes into the tunnel where there
-    /// is one. A pod's packets to a node's own address do not; a node's to a pod do, and their
-    /// replies come to its `cilium_host`.
+    /// Whether Cilium routes between these addresses, through its tunnel if there is one. It does not
+    /// for a pod's packets to a node's own address; it does for a node's packets to a pod, whose
+    /// replies go to the node's `cilium_host`.
     fn routed(&self) -> bool {
         let (from, to) = (&self.route.from, &self.route.to);
         let pods = |end: &Party| match end.place {
@@ -155,7 +135,7 @@ impl Expected<'_> {
         pods(to) && !world(from)
     }
 
-    /// A pod that a source has a name for, on a node that is not here.
+    /// Whether it is the address of a named pod on a node of another machine.
     fn is_far_pod(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
         let mut pods = self.cluster.pods.iter();
@@ -166,24 +146,24 @@ impl Expected<'_> {
         })
     }
 
-    /// The mode of the first of them that is on a node that is here.
+    /// The mode of the first end on a node of this machine.
     fn mode_at(&self, ends: &[&Party]) -> Mode {
-        let node = ends.iter().find_map(|end| node_of(&end.place));
+        let node = ends.iter().find_map(|end| end.place.node());
         node.map(|node| self.modes.of(node)).unwrap_or_default()
     }
 
     fn way(&self, from: &Party, to: &Party, tunnel: bool) -> Path<'_> {
         let mut path = Path {
             cluster: self.cluster,
-            hooks: Some(self.hooks).filter(|_| !self.modes.asked()),
+            hooks: (!self.modes.asked()).then_some(self.hooks),
             steps: Vec::new(),
             absent: Vec::new(),
         };
-        let (here, there) = (node_of(&from.place), node_of(&to.place));
+        let (here, there) = (from.place.node(), to.place.node());
         let same = here.is_some() && here == there;
         match from.place {
             Place::Pod { node, netns } => {
-                path.leave_pod(doors::room(self.cluster, node, netns, from.address));
+                path.leave_pod(doors::of_pod(self.cluster, node, netns, from.address));
             }
             Place::Node { node, .. } if tunnel && !same => path.leave_by_router(node),
             Place::Node { .. } | Place::Elsewhere => {}
@@ -198,8 +178,8 @@ impl Expected<'_> {
         }
         match to.place {
             Place::Pod { node, netns } => {
-                let room = doors::room(self.cluster, node, netns, to.address);
-                path.enter_pod(room, node, self.modes.of(node), by(from, same, tunnel));
+                let pod = doors::of_pod(self.cluster, node, netns, to.address);
+                path.enter_pod(pod, node, self.modes.of(node), by(from, same, tunnel));
             }
             Place::Node { node, .. } if tunnel && !same => path.enter_by_router(node),
             Place::Node { .. } | Place::Elsewhere => {}
@@ -207,18 +187,18 @@ impl Expected<'_> {
         path
     }
 
-    /// Under which addresses an end is reached on the network between the nodes.
+    /// The addresses of an end on the network between the nodes.
     fn wire_addresses(&self, end: &Party) -> Vec<IpAddr> {
-        match node_of(&end.place) {
+        match end.place.node() {
             Some(node) => doors::addresses(self.cluster, node),
             None => end.address.into_iter().collect(),
         }
     }
 
-    /// On encrypted links marked packets are not recognised everywhere: those doors need not be
-    /// seen, and the doors of the encryption may be crossed.
+    /// Marked packets are not recognised everywhere on encrypted links: packets need not be seen at those
+    /// doors, and may cross the doors of the encryption.
     fn encrypt(&self, expectation: &mut Expectation) {
-        let ends = [&self.route.from, &self.route.to].map(|end| node_of(&end.place));
+        let ends = [&self.route.from, &self.route.to].map(|end| end.place.node());
         if ends[0].is_some() && ends[0] == ends[1] {
             return;
         }
@@ -236,14 +216,14 @@ impl Expected<'_> {
                 .door(step.door)
                 .is_some_and(|door| wire(door.role))
             {
-                step.unreadable = Some(name);
+                step.encryption = Some(name);
             }
         }
     }
 
     fn encryption(&self, node: usize) -> Option<&'static str> {
-        let said = self.cluster.nodes.get(node)?.datapath.as_ref();
-        match said.and_then(|datapath| datapath.encryption.as_ref()) {
+        let datapath = self.cluster.nodes.get(node)?.datapath.as_ref();
+        match datapath.and_then(|datapath| datapath.encryption.as_ref()) {
             Some(Encryption::Ipsec) => Some(IPSEC),
             Some(Encryption::Wireguard) => Some(WIREGUARD),
             Some(_) => None,

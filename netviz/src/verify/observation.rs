@@ -1,123 +1,180 @@
-//! What was observed: crossings of marked packets, and what the sender got back.
+//! What was observed: crossings of marked packets, and what the sender received.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    facts::{Doubt, Note},
+    verdict::DropReason,
+};
 use crate::model::{Direction, DoorId};
 
-/// Which way a packet was going.
+/// One hook: a door and a direction.
+pub type Hook = (DoorId, Direction);
+
+/// Names of the programs at each hook, in the order in which they run, without netviz's own. A hook
+/// that is missing could not be queried.
+pub type Hooks = BTreeMap<Hook, Vec<String>>;
+
+/// Cilium's drop reasons by index of the node, most packets first.
+pub type CiliumDrops = BTreeMap<usize, Vec<String>>;
+
+/// Which end of the path a packet is going to. Not to be confused with [`Direction`], the hook of
+/// one interface: a request crosses ingress and egress hooks.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// From A to B.
     Request,
-    /// Whatever came back for it: an echo, a SYN-ACK, a reset, an ICMP error.
+    /// From B to A: an echo, a SYN-ACK, a reset, an ICMP error.
     Reply,
+}
+
+impl Way {
+    /// Both, in order.
+    pub const BOTH: [Self; 2] = [Self::Request, Self::Reply];
 }
 
 /// The tunnel key that a packet carried at `cilium_vxlan` or behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelKey {
-    /// Security identity of the sender, as Cilium puts it into the tunnel id.
+    /// Security identity of the sender: Cilium's tunnel id.
     pub identity: u32,
-    /// Node at the other end of the tunnel: where to at egress, where from at ingress.
+    /// The other node: the destination at egress, the source at ingress.
     pub node: Option<IpAddr>,
 }
 
-/// One marked packet at one door in one direction.
+/// One marked packet at one hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// When, on the kernel's monotonic clock: one clock for all nodes on one kernel.
     pub at: Duration,
-    /// Which door.
+    /// The door.
     pub door: DoorId,
-    /// Which of its hooks.
+    /// The door's hook.
     pub direction: Direction,
-    /// Which way it was going.
+    /// Request or reply.
     pub way: Way,
-    /// Which of the packets that were sent, counted from 0: below [`Observation::sent`].
+    /// Number of the packet, from 0: below [`Observation::sent`].
     pub sequence: u32,
-    /// It was inside of a tunnel's outer packet here.
+    /// Whether it was inside of a tunnel's packet.
     pub outer: bool,
-    /// It was a fragment, which does not show inside of what it is.
+    /// Whether it was a fragment, which does not show what it is inside of.
     pub fragment: bool,
-    /// The tunnel key, where it carried one.
+    /// The tunnel key, if it carried one.
     pub tunnel: Option<TunnelKey>,
 }
 
-/// What the sender got back for one packet.
+/// What the sender received for one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// An answer of the kind that was asked for, after this time.
+    /// The reply, after this time.
     Reply(Duration),
-    /// B is there and says no: a reset, or `port unreachable`. The packet was delivered.
+    /// B refused the packet (a reset, or `port unreachable`), so it was delivered.
     Refused(Duration, String),
-    /// Somebody on the way says that it could not be delivered, in words that name him
-    /// (`fragmentation needed, MTU 1450, says 10.10.1.55`).
-    Unreachable(Duration, String),
-    /// The sender's own kernel would not send it (`Message too long`): it crossed no door.
+    /// A router, or the sender's own kernel (`None`), reports that it could not be delivered.
+    Unreachable(Duration, String, Option<IpAddr>),
+    /// The sender's own kernel did not send it (`Message too long`): it crossed no door.
     Unsent(String),
 }
 
-/// A hook at which nothing could be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hidden {
-    /// Which door.
-    pub door: DoorId,
-    /// Why, and the remedy.
-    pub reason: String,
+/// Why nothing can be seen at a door.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum HiddenReason {
+    /// netviz could not attach.
+    NotAttached {
+        /// Why, and the remedy.
+        error: String,
+    },
+    /// Other programs run before netviz.
+    Displaced {
+        /// Their names.
+        programs: Vec<String>,
+    },
+    /// netviz was detached, or the interface was removed, during the run.
+    Detached,
+    /// The programs' maps could not be read or written.
+    Unreadable {
+        /// Why.
+        error: String,
+    },
+    /// Packets can be in fragments, none of which carries the whole marker.
+    Fragments {
+        /// Length of the packets.
+        size: u32,
+        /// The longest that is not fragmented.
+        limit: u32,
+    },
 }
 
-/// A packet that the kernel threw away.
+/// A door where nothing can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// The door.
+    pub door: DoorId,
+    /// Why.
+    pub reason: HiddenReason,
+}
+
+/// A packet that the kernel dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropping {
     /// When, on the kernel's monotonic clock.
     pub at: Duration,
-    /// Which of the packets that were sent, whichever way it was going.
+    /// Number of the packet, request or reply.
     pub sequence: u32,
     /// Why and where; one packet.
-    pub reason: super::verdict::DropReason,
+    pub reason: DropReason,
 }
 
-/// What is known where nothing was sent, but packets that were there anyway were followed. The ways
-/// have nothing to do with each other then: packets of each are numbered from 0.
+/// What is known in passive mode, where existing packets are followed. Request and reply are
+/// independent then: packets of each are numbered from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Packets that were seen leaving B.
     pub back: u32,
-    /// Packets of A that had to be answered, and left early enough: if B says nothing at all, they
-    /// were not.
+    /// Packets of A that B has to answer, and that left early enough for that.
     pub asked: u32,
 }
 
 /// All that was observed of one pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
-    /// Packets that were to be sent, or, where nothing was sent, that were seen leaving A.
+    /// Packets to send; in passive mode, packets that were seen leaving A.
     pub sent: u32,
-    /// Nothing was sent: what was there was followed.
+    /// In passive mode only.
     pub found: Option<Found>,
-    /// What came back, by sequence number; nothing there: no answer in time.
-    pub answers: std::collections::BTreeMap<u32, Answer>,
+    /// What came back, by sequence number; missing: nothing in time.
+    pub answers: BTreeMap<u32, Answer>,
     /// Crossings, in any order.
     pub crossings: Vec<Crossing>,
-    /// What the kernel threw away, in any order.
+    /// Packets that the kernel dropped, in any order.
     pub drops: Vec<Dropping>,
     /// Doors that could not be watched.
     pub hidden: Vec<Hidden>,
-    /// Crossings that were seen and could not be kept: the numbers below are too low by so many.
+    /// Crossings that were lost because a buffer was full.
     pub missed: u64,
-    /// Only one way was to be watched; an answer is not asked for.
+    /// Judge the request only.
     pub one_way: bool,
-    /// Why packets that were lost need not say that others' are, a sentence each.
-    pub doubts: Vec<String>,
-    /// A or B went away meanwhile, and other things to be said.
-    pub notes: Vec<String>,
+    /// Programs of others.
+    pub hooks: Hooks,
+    /// What Cilium dropped during the run.
+    pub cilium: CiliumDrops,
+    /// All packets at a hook, followed or not; in passive mode only.
+    pub packets: BTreeMap<(Way, Hook), u64>,
+    /// Why a loss of these packets does not mean that other traffic is lost.
+    pub doubts: Vec<Doubt>,
+    /// What else to report.
+    pub notes: Vec<Note>,
 }
 
 impl Observation {
-    /// How many packets are known to have gone one way, or were to be sent.
+    /// How many packets went one way, or were to be sent.
     #[must_use]
     pub fn packets(&self, way: Way) -> u32 {
         match (way, &self.found) {

@@ -1,7 +1,7 @@
-//! Path tests as code: a file says which pairs are to be tried, and what is to come of it.
+//! Path tests as code: a file lists pairs, and what to expect of each.
 //!
-//! Three steps, each a pure function: a text becomes a [`Plan`] ([`parse`]), a plan and the pods
-//! that are there become [`PlannedPair`]s ([`expand`]), a pair and its verdict an [`Outcome`] ([`check`]).
+//! Three pure functions: [`parse`] makes a [`Plan`] of a text, [`expand`] makes [`PlannedPair`]s of a plan
+//! and the pods that exist, and [`check`] makes an [`Outcome`] of a pair and its verdict.
 
 mod check;
 mod expand;
@@ -10,27 +10,28 @@ mod read;
 
 pub use check::{Outcome, check};
 pub use expand::{MOST_PAIRS, all, expand};
-pub use file::{DoorPattern, End, Expected, Limits, Plan, Selector, Test};
+pub use file::{DoorPattern, End, Limits, Plan, Selector, Test};
 pub use read::{MOST_BYTES, parse, read};
 
 use std::net::IpAddr;
 
-pub use super::collect::probe::Protocol;
+pub use super::protocol::Protocol;
+use super::verdict::Kind;
 
-/// One pair to be tried, and what is to come of it.
+/// One pair, and what to expect of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedPair {
-    /// Name of the test that asked for it.
+    /// Name of its test.
     pub test: Option<String>,
-    /// A, as the command takes it: `namespace/pod`, `node/NAME`, an address.
+    /// A, as on the command line: `namespace/pod`, `node/NAME`, an address.
     pub from: String,
-    /// A's address, where a pod was selected: of several families, each is a pair of its own.
+    /// A's address if it is a selected pod: each address family is a pair of its own.
     pub from_address: Option<IpAddr>,
-    /// B; also a service or an address outside.
+    /// B, which can also be a service or an external address.
     pub to: String,
     /// B's address, of the same family.
     pub to_address: Option<IpAddr>,
-    /// What is sent.
+    /// The protocol to send.
     pub protocol: Protocol,
     /// Destination port.
     pub port: Option<u16>,
@@ -38,22 +39,22 @@ pub struct PlannedPair {
     pub count: u32,
     /// Length of the IP packet in bytes.
     pub size: Option<u16>,
-    /// What is to come of it.
+    /// What to expect.
     pub wanted: Wanted,
 }
 
-/// What is to come of a pair.
+/// What to expect of a pair.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// The verdict; where none is named, `verified`, or with a list of doors, delivered.
-    pub verdict: Option<Expected>,
-    /// The doors that packets are to cross from A to B, all of them and in this order.
+    /// The verdict; the default is `verified`, or with a list of doors, delivered.
+    pub verdict: Option<Kind>,
+    /// All doors that packets have to cross from A to B, in order.
     pub doors: Option<Vec<DoorPattern>>,
     /// How long a round trip may take.
     pub round_trip: Limits,
 }
 
-/// A plan that cannot be followed: where, what, and the remedy.
+/// An invalid plan: where, what, and the remedy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{place}: {what}; {remedy}")]
 pub struct PlanError {

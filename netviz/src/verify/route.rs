@@ -1,70 +1,109 @@
-//! Who, how, and by which doors it should be.
+//! The ends of a path, the routing mode, and the doors that are expected.
 
 use std::net::IpAddr;
 
-use super::observation::Way;
+use anyhow::Context as _;
+
+use super::{
+    facts::{Detour, Note},
+    observation::{HiddenReason, Hook, Way},
+};
 use crate::{
     model::{Direction, DoorId},
     sys::netns::NetNsId,
 };
 
-/// How a node routes what its pods send and get.
+/// How a node routes the packets of its pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mode {
     /// Packets to other nodes' pods travel in a tunnel (VXLAN, Geneve).
     pub tunnel: bool,
     /// BPF host routing: packets bypass the node's stack where they can.
     pub host_routing: bool,
-    /// Each endpoint has a route of its own. Per endpoint, not per node: pods keep what they were
-    /// made with; the chain at an lxc says it (`cil_to_container` at egress).
+    /// Each endpoint has a route of its own. This is per endpoint, not per node: pods keep the route
+    /// that they were created with, which the programs at their lxc show (`cil_to_container`).
     pub endpoint_routes: bool,
 }
 
-/// From where the mode is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+/// How the mode is known.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeSource {
-    /// The Cilium agents of the nodes say so.
+    /// From the Cilium agents of the nodes.
     Agent,
-    /// Inferred from the devices and programs that are there, which can leave several open.
+    /// From devices and programs, which may leave several modes possible.
     Inferred,
-    /// It was said on the command line.
+    /// From the command line.
     Asked,
 }
 
-/// Where A or B lives.
+/// Where an end of the path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A pod of a node that is here: index of the node in the cluster, and the pod's namespace.
+    /// A pod of a node on this machine.
     Pod {
         /// Index of its node in [`crate::model::Cluster::nodes`].
         node: usize,
         /// Its network namespace.
         netns: NetNsId,
     },
-    /// A node that is here itself.
+    /// A node on this machine.
     Node {
         /// Index in [`crate::model::Cluster::nodes`].
         node: usize,
         /// The address is that of `cilium_host`, which other nodes reach through the tunnel.
         router: bool,
     },
-    /// Anything else: the world, a service's address, a pod of a node that is not here.
+    /// Anything else: the world, a service's address, a pod of another machine.
     Elsewhere,
 }
 
-/// One end of what is verified.
+impl Place {
+    /// The index of its node, if that is on this machine.
+    #[must_use]
+    pub const fn node(&self) -> Option<usize> {
+        match self {
+            Self::Pod { node, .. } | Self::Node { node, .. } => Some(*node),
+            Self::Elsewhere => None,
+        }
+    }
+
+    /// The network namespace of a pod.
+    #[must_use]
+    pub const fn netns(&self) -> Option<NetNsId> {
+        match self {
+            Self::Pod { netns, .. } => Some(*netns),
+            Self::Node { .. } | Self::Elsewhere => None,
+        }
+    }
+}
+
+/// One end of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// As it is shown: `namespace/pod`, `node/name`, an address.
+    /// Its name in output: `namespace/pod`, `node/name`, an address.
     pub name: String,
-    /// Address that is sent from or to.
+    /// The address to send from or to.
     pub address: Option<IpAddr>,
-    /// Where it lives.
+    /// Where it is.
     pub place: Place,
 }
 
-/// From whom to whom.
+impl Party {
+    /// Its address, or an error if it has none of the requested family.
+    pub(crate) fn needed_address(&self) -> anyhow::Result<IpAddr> {
+        self.address.with_context(|| {
+            format!(
+                "{} has no address of the requested family (-6: IPv6); drop -6 or name an address",
+                self.name
+            )
+        })
+    }
+}
+
+/// The two ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// A.
@@ -73,29 +112,50 @@ pub struct Route {
     pub to: Party,
 }
 
+impl Route {
+    /// Whether A and B are the same pod or the same node.
+    #[must_use]
+    pub fn is_to_itself(&self) -> bool {
+        match (&self.from.place, &self.to.place) {
+            (Place::Pod { netns: a, .. }, Place::Pod { netns: b, .. }) => a == b,
+            (Place::Node { node: a, .. }, Place::Node { node: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Whether A and B are pods of one node.
+    #[must_use]
+    pub fn is_within_node(&self) -> bool {
+        match (&self.from.place, &self.to.place) {
+            (Place::Pod { node: a, .. }, Place::Pod { node: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// One hook on an expected path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Which door.
+    /// The door.
     pub door: DoorId,
-    /// Which of its hooks.
+    /// Its hook.
     pub direction: Direction,
-    /// The packet is inside of a tunnel's outer packet here.
+    /// Whether the packet is inside of a tunnel's packet here.
     pub outer: bool,
-    /// It is passed by in this mode, and so is not to be crossed: the helper that does it
-    /// (`bpf_redirect_peer`).
+    /// The helper that bypasses this door in this mode (`bpf_redirect_peer`): it should not be
+    /// crossed.
     pub skipped_by: Option<&'static str>,
-    /// Doors that are as good as this one: other uplinks, where it is the routing table that
-    /// chooses, and the members of a bond, which are crossed besides.
+    /// Doors that may be crossed instead: other uplinks, if the routing table chooses, and the members
+    /// of a bond.
     pub or: Vec<DoorId>,
-    /// Why a marked packet cannot be recognised here, so that it need not be seen: encryption.
-    pub unreadable: Option<&'static str>,
-    /// Why a marked packet may go by unrecognised here, and the remedy: it can be in fragments.
-    pub fragmented: Option<String>,
+    /// The encryption that keeps marked packets from being recognised here.
+    pub encryption: Option<&'static str>,
+    /// Why a marked packet may not be recognised here: fragments.
+    pub fragmented: Option<HiddenReason>,
 }
 
 impl Step {
-    /// A step that is to be crossed and seen.
+    /// A step that packets cross, and where they are seen.
     #[must_use]
     pub const fn new(door: DoorId, direction: Direction) -> Self {
         Self {
@@ -104,36 +164,41 @@ impl Step {
             outer: false,
             skipped_by: None,
             or: Vec::new(),
-            unreadable: None,
+            encryption: None,
             fragmented: None,
         }
     }
 
-    /// Whether packets that go on have to be seen here.
+    /// Whether every packet that gets further is seen here.
     #[must_use]
     pub const fn required(&self) -> bool {
-        self.skipped_by.is_none() && self.unreadable.is_none()
+        self.skipped_by.is_none() && self.encryption.is_none()
+    }
+
+    /// Whether the step is crossed at this hook, or at one that may be crossed instead.
+    #[must_use]
+    pub fn accepts(&self, (door, direction): Hook) -> bool {
+        self.direction == direction && (self.door == door || self.or.contains(&door))
     }
 }
 
-/// The doors that packets should cross in one mode.
+/// The doors that packets should cross in one routing mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// Mode in words: `vxlan, legacy host routing`.
+    /// The mode in words: `vxlan, legacy host routing`.
     pub mode: String,
-    /// From where it is known.
+    /// How it is known.
     pub source: ModeSource,
-    /// From A to B, in order. Empty for a pod or a node that sends to itself.
+    /// From A to B, in order. Empty if A and B are the same.
     pub request: Vec<Step>,
-    /// And back.
+    /// From B to A.
     pub reply: Vec<Step>,
-    /// Doors that may be crossed besides: those of the encryption.
+    /// Doors that may be crossed as well: those of the encryption.
     pub besides: Vec<DoorId>,
-    /// Devices that the mode wants and that are not there, a sentence each: who gets through all
-    /// the same took another way.
-    pub absent: Vec<String>,
-    /// What is to be said of the path (`a pod's packets to itself cross no door`).
-    pub notes: Vec<String>,
+    /// Devices of the path that do not exist: packets that get through took another path.
+    pub absent: Vec<Detour>,
+    /// What to report of the path.
+    pub notes: Vec<Note>,
 }
 
 impl Expectation {

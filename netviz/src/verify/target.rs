@@ -1,4 +1,4 @@
-//! From what a person wrote to who is meant: a pod, a node, an address.
+//! Resolves an end on the command line: a pod, a node, a service or an address.
 
 pub(crate) mod service;
 
@@ -7,26 +7,26 @@ use std::{collections::BTreeMap, net::IpAddr};
 use anyhow::{Result, bail};
 
 use super::{
-    collect::probe::Protocol,
+    expect::doors,
+    protocol::Protocol,
     route::{Party, Place},
 };
 use crate::{
-    model::{Cluster, Door, Role, Service, Side, is_link_local, plain, qualified},
+    model::{Cluster, Door, Role, Service, Side, is_link_local, near, plain, qualified},
     sys::netns::NetNsId,
-    views::filter::near,
 };
 
-/// Who was named, and the port that was named with it.
+/// An end, with its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) party: Party,
-    /// That of a service, where it has one alone and none was named.
+    /// The port given, or the only port of a service.
     pub(crate) port: Option<u16>,
-    /// What a service takes there.
+    /// The protocol of the service at this port.
     pub(crate) protocol: Option<Protocol>,
 }
 
-/// IPv4 or IPv6, where a name leaves that open.
+/// IPv4 or IPv6, for names that have both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Family {
     #[default]
@@ -43,9 +43,8 @@ impl Family {
     }
 }
 
-/// Finds who is meant by `text`: `namespace/pod`, a pod's name where it is unambiguous, `node/NAME`,
-/// `svc/NAME` (a service; without `svc/` where no pod has the name) or an address, each with `:port`
-/// behind it if wanted, in the place of `port`.
+/// Resolves `text`: `namespace/pod`, an unambiguous pod name, `node/NAME`, `svc/NAME` (`svc/` is optional
+/// if no pod has the name) or an address, each with an optional `:port` that overrides `port`.
 pub(crate) fn find(
     cluster: &Cluster,
     text: &str,
@@ -79,10 +78,7 @@ pub(crate) fn find(
         return service::target(Some(service), party, port);
     }
     if named.is_some() {
-        bail!(
-            "there is no service {name:?}{}",
-            service::near(cluster, name)
-        );
+        bail!("no service {name:?}{}", service::near(cluster, name));
     }
     Ok(Target::of(by_pod(cluster, &found, name, family)?, port))
 }
@@ -111,7 +107,7 @@ fn split_port(text: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Whoever has this address: a pod, a node, nobody here.
+/// The owner of this address: a pod, a node, or neither.
 pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Party {
     let owner = cluster.doors.iter().find(|door| has(door, address));
     match owner {
@@ -129,7 +125,7 @@ pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Party {
 }
 
 fn has(door: &Door, address: IpAddr) -> bool {
-    // The far end of an uplink belongs to the machine, whose addresses say nothing of the cluster.
+    // The peer of an uplink belongs to the machine, which is not part of the cluster.
     door.side != Side::Host
         && door
             .addresses
@@ -159,7 +155,7 @@ fn owner_name(cluster: &Cluster, door: &Door) -> String {
     }
 }
 
-pub(crate) fn pod_name(door: &Door) -> Option<String> {
+fn pod_name(door: &Door) -> Option<String> {
     Some(qualified(door.namespace.as_deref(), door.pod.as_deref()?))
 }
 
@@ -170,12 +166,9 @@ fn by_node(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Part
             .iter()
             .map(|node| node.name.raw().to_owned())
             .collect();
-        bail!("there is no node {name:?}{}", near(name, &names));
+        bail!("no node {name:?}{}", near(name, &names));
     };
-    let uplinks = cluster
-        .doors
-        .iter()
-        .filter(|door| door.node == node && door.side == Side::Node && door.role == Role::Uplink);
+    let uplinks = doors::devices(cluster, node, Role::Uplink);
     let addresses: Vec<_> = uplinks.flat_map(global).collect();
     Ok(Party {
         name: format!("node/{name}"),
@@ -187,8 +180,8 @@ fn by_node(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Part
     })
 }
 
-/// Pods by their namespace: one door each is enough.
-pub(crate) fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
+/// One door of each pod, by network namespace.
+fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
     let doors = cluster.doors.iter().rev();
     doors
         .filter(|door| door.side == Side::Pod && matches!(door.role, Role::Pod | Role::Health))
@@ -196,7 +189,7 @@ pub(crate) fn pods(cluster: &Cluster) -> BTreeMap<NetNsId, &Door> {
         .collect()
 }
 
-/// Doors of the pods that have this name, one of each.
+/// One door of each pod with this name.
 fn pods_called<'a>(cluster: &'a Cluster, name: &str) -> Vec<&'a Door> {
     let fits =
         |door: &&Door| door.pod.as_deref() == Some(name) || pod_name(door).as_deref() == Some(name);
@@ -214,12 +207,15 @@ fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>
                 .filter_map(|door| pod_name(door))
                 .chain(services)
                 .collect();
-            // It may be one that cannot be known here.
+            if cluster.nodes.iter().any(|node| node.name == name) {
+                bail!("no pod {name:?}; a node has that name: node/{name}");
+            }
+            // It may be a service, if those are unknown here.
             let unknown = match &cluster.services {
                 Some(_) => "",
-                None => ", and no source here tells of services",
+                None => ", and no source here reports services",
             };
-            bail!("there is no pod {name:?}{unknown}{}", near(name, &names))
+            bail!("no pod {name:?}{unknown}{}", near(name, &names))
         }
         several => {
             let names: Vec<_> = several
@@ -235,7 +231,7 @@ fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>
                 })
                 .collect();
             bail!(
-                "{name:?} is the name of {} pods: say namespace/name or an address: {}",
+                "{} pods are named {name:?}: use namespace/name or an address: {}",
                 several.len(),
                 names.join(", ")
             )
@@ -254,7 +250,7 @@ pub(crate) fn pod_party(door: &Door, family: Option<Family>) -> Party {
     }
 }
 
-/// Addresses that others can send to.
+/// Addresses without link-local ones.
 fn global(door: &Door) -> Vec<IpAddr> {
     let addresses = door.addresses.iter().filter_map(|text| plain(text));
     addresses
@@ -262,7 +258,7 @@ fn global(door: &Door) -> Vec<IpAddr> {
         .collect()
 }
 
-/// The first of the family that is asked for; IPv4 before IPv6 where nothing is.
+/// The first of the requested family; IPv4 before IPv6 without a request.
 fn choose(addresses: &[IpAddr], family: Option<Family>) -> Option<IpAddr> {
     let of = |family| {
         let mut addresses = addresses.iter();

@@ -1,16 +1,23 @@
-//! What follows from expected and observed: plain data, the one input of every view.
+//! The verdict: plain data, the only input of every view of it.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{observation::Way, route::ModeSource};
+use super::{
+    facts::{Cause, Detour, Doubt, Note, RowNote},
+    observation::Way,
+    protocol::Protocol,
+    route::ModeSource,
+};
 use crate::model::{Direction, Side, Untrusted};
 
 /// Name and version of the JSON form.
-pub const SCHEMA: &str = "netviz.verdict/1";
+pub const SCHEMA: &str = "netviz.verdict/2";
 
 /// The verdict in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Delivered and answered, by the expected doors.
@@ -19,12 +26,12 @@ pub enum Kind {
     Detour,
     /// Not delivered, or not answered.
     Lost,
-    /// It could not be told.
+    /// Not everything could be seen.
     Unclear,
 }
 
 impl Kind {
-    /// As it is written everywhere.
+    /// As written in every output.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -36,11 +43,11 @@ impl Kind {
     }
 }
 
-/// What was sent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+/// The probes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Probes {
-    /// `icmp`, `udp`, `tcp`, or `passive` where nothing was sent.
-    pub protocol: String,
+    /// `null` in passive mode.
+    pub protocol: Option<Protocol>,
     /// Destination port.
     pub port: Option<u16>,
     /// Length of the IP packet in bytes.
@@ -48,20 +55,20 @@ pub struct Probes {
 }
 
 /// One end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hop {
-    /// Name of its node, where it has one here.
+    /// Name of its node, if that is known here.
     pub node: Option<Untrusted>,
     /// `namespace/name` of the pod.
     pub pod: Option<Untrusted>,
-    /// As it was asked for, or its best name.
+    /// As given on the command line, or its best name.
     pub name: Untrusted,
     /// Address.
     pub address: Option<String>,
 }
 
 /// Tunnel key at a crossing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tunnel {
     /// Security identity of the sender.
     pub identity: u32,
@@ -69,74 +76,73 @@ pub struct Tunnel {
     pub node: Option<Untrusted>,
 }
 
-/// One door in one direction on the path, in the order in which packets come to it.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// One hook on the path, in the order in which packets reach it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CrossingRow {
     /// Name of the node.
     pub node: Untrusted,
-    /// `namespace/name` of the pod it leads to.
+    /// `namespace/name` of the pod that it is in, or leads to.
     pub pod: Option<Untrusted>,
-    /// Whether it stands in the pod itself or on its node: both ends of a veth pair name the pod.
+    /// Whether it is in the pod itself or on its node: both ends of a veth pair name the pod.
     pub side: Side,
     /// Interface name.
     pub interface: Untrusted,
-    /// Which hook.
+    /// The hook.
     pub direction: Direction,
     /// Whether it is on the expected path.
     pub expected: bool,
-    /// How many of the packets were seen here, each once; `null` where the door is hidden.
+    /// How many of the packets were seen here, each once; `null` if the door is hidden.
     pub seen: Option<u32>,
     /// How often packets were seen here again (a loop, a copy, a re-injection).
     pub repeated: u32,
-    /// The helper that passes this door by (`bpf_redirect_peer`): on the path, and rightly not
-    /// crossed.
+    /// The helper that bypasses this door (`bpf_redirect_peer`): the door is on the path and should
+    /// not be crossed.
     pub skipped_by: Option<String>,
-    /// Time since the door before, median, in microseconds.
+    /// Median time since the door before, in microseconds.
     pub median_microseconds: Option<f64>,
-    /// The longest.
+    /// The longest of these times.
     pub worst_microseconds: Option<f64>,
     /// The tunnel key.
     pub tunnel: Option<Tunnel>,
-    /// Inside of a tunnel's outer packet.
+    /// Whether packets are inside of a tunnel's packets here.
     pub outer: bool,
-    /// Where nothing was sent: all packets of this way here, followed or not.
+    /// In passive mode: all packets here, followed or not.
     pub packets: Option<u64>,
-    /// Why nothing can be seen here, or what else there is to say.
-    pub note: Option<String>,
+    /// Why nothing can be seen here, or what else to know.
+    pub note: Option<RowNote>,
 }
 
-/// Where packets ended.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// Packets that ended at one place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
-    /// On the way there or back.
+    /// Request or reply.
     pub way: Way,
     /// How many.
     pub packets: u32,
     /// Of how many that went this way.
     pub of: u32,
-    /// Place of the last door that saw them in `request` or `reply`; `null` where none did.
+    /// Row of the last door that saw them; `null` if none did.
     pub after: Option<usize>,
-    /// The door that should have come next.
+    /// Row of the door that should be next.
     pub before: Option<usize>,
-    /// The doors of the circle in which they went round until their TTL ended, as places in
-    /// `request` or `reply`; empty where there is none.
+    /// Rows of the circle in which they went round until their TTL ended; empty if there is none.
     pub circle: Vec<usize>,
-    /// What the kernel said when it threw packets away; `null` where it said nothing or could not
-    /// be heard. Of several, what it said of most.
+    /// Why the kernel dropped most of them; `null` if that is unknown.
     pub drop_reason: Option<DropReason>,
-    /// Causes, the surest first: what stands behind that door, what the kernel, Cilium or a router
-    /// on the way says. Filled in by whoever can ask.
-    pub causes: Vec<String>,
+    /// Causes, the most certain first.
+    pub causes: Vec<Cause>,
 }
 
-/// Packets that the kernel threw away (`skb:kfree_skb`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+/// Packets that the kernel dropped (`skb:kfree_skb`).
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct DropReason {
-    /// The kernel's own word (`NEIGH_FAILED`); `null` before Linux 5.17, which has none.
+    /// The kernel's name of the reason (`NEIGH_FAILED`); `null` before Linux 5.17.
     pub reason: Option<String>,
-    /// Function of the kernel that threw them away; `null` where its symbols cannot be read.
+    /// The kernel function that dropped them; `null` if its symbols cannot be read.
     pub function: Option<String>,
-    /// The device that they were at.
+    /// The device.
     pub device: Option<Untrusted>,
     /// The node, or the pod, in whose network namespace that is.
     pub place: Option<Untrusted>,
@@ -144,64 +150,74 @@ pub struct DropReason {
     pub packets: u32,
 }
 
-/// What was there, where nothing was sent. Packets are those on the wire: a socket buffer that the
-/// kernel cuts up later counts as many.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+/// The traffic, in passive mode. Packets are those on the wire: a socket buffer that the kernel
+/// segments later counts as many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// How long packets were followed.
     pub seconds: f64,
-    /// `icmp`, `udp`, `tcp`, where others were left out.
-    pub protocol: Option<String>,
-    /// All packets from A to B, where they leave A or, where that cannot be seen, at the door that
-    /// saw most.
+    /// The only protocol that was followed; `null`: all.
+    pub protocol: Option<Protocol>,
+    /// All packets from A to B, at the door where they leave A or else at the one that saw most.
     pub request_packets: u64,
     /// All packets from B to A.
     pub reply_packets: u64,
-    /// One in so many was followed, the same ones at every door.
+    /// One packet in this many was followed, the same ones at every door.
     pub followed_one_in: u64,
-    /// Packets of B's that were followed, as they left it; those of A's are `sent`.
+    /// Packets from B to A that were followed; `sent` are those from A to B.
     pub returned: u32,
 }
 
-/// What is to be said of one pair.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// The result for one pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// `netviz.verdict/1`.
+    /// `netviz.verdict/2`.
     pub schema: String,
-    /// In one word.
+    /// The verdict in one word.
     pub verdict: Kind,
     /// A.
     pub from: Hop,
     /// B.
     pub to: Hop,
-    /// Mode in words.
+    /// The routing mode in words.
     pub mode: Option<String>,
-    /// From where it is known.
+    /// How the mode is known.
     pub mode_source: Option<ModeSource>,
-    /// What was sent.
+    /// The probes.
     pub probes: Probes,
-    /// What was there, where nothing was sent.
+    /// The traffic, in passive mode.
     pub traffic: Option<Traffic>,
-    /// Packets sent; where nothing was sent, those followed that left A.
+    /// Packets sent; in passive mode, packets from A to B that were followed.
     pub sent: u32,
-    /// Packets that came to B's last door, or that B answered.
+    /// Packets that reached B's last door, or that B answered.
     pub delivered: u32,
-    /// Packets that A got an answer to; where nothing was sent, those followed that came from B.
+    /// Packets that A received a reply to; in passive mode, followed packets that reached A.
     pub replied: u32,
-    /// Round trips as the sender measured them, median, in microseconds.
+    /// Median round trip, measured by the sender, in microseconds.
     pub round_trip_microseconds: Option<f64>,
-    /// The longest of them.
+    /// The longest round trip.
     pub round_trip_worst_microseconds: Option<f64>,
-    /// The way there, in path order.
+    /// The request's doors, in path order.
     pub request: Vec<CrossingRow>,
-    /// The way back.
+    /// The reply's doors.
     pub reply: Vec<CrossingRow>,
-    /// Where packets ended, the way there first.
+    /// Lost packets, requests first.
     pub losses: Vec<Loss>,
-    /// Which doors in place of which, a sentence each.
-    pub detours: Vec<String>,
-    /// What was not visible, and what would make it so, a sentence each.
-    pub unclear: Vec<String>,
-    /// What else there is to say (`cilium_host was not crossed`).
-    pub notes: Vec<String>,
+    /// How the path differs from the expected one.
+    pub detours: Vec<Detour>,
+    /// What could not be seen.
+    pub unclear: Vec<Doubt>,
+    /// What else to know.
+    pub notes: Vec<Note>,
+}
+
+impl Verdict {
+    /// The doors of one way.
+    #[must_use]
+    pub fn rows(&self, way: Way) -> &[CrossingRow] {
+        match way {
+            Way::Request => &self.request,
+            Way::Reply => &self.reply,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-use crate::model::{DoorState, Snapshot};
+use crate::model::{DoorState, Snapshot, near};
 
 /// Names, or glob patterns, of what is to be shown; an empty list takes all.
 #[derive(Clone, Debug, Default)]
@@ -126,29 +126,6 @@ fn check(
         }
     }
     Ok(())
-}
-
-pub(crate) fn near(name: &str, all: &[String]) -> String {
-    let best = nearest(name, all);
-    match (best.is_empty(), all.is_empty()) {
-        (false, _) => format!("; near: {}", best.join(", ")),
-        (true, false) => format!(
-            "; there are {} others, `netviz doors` lists them",
-            all.len()
-        ),
-        (true, true) => String::new(),
-    }
-}
-
-/// Up to three names that are like this one.
-pub(crate) fn nearest(name: &str, all: &[String]) -> Vec<String> {
-    let mut scored: Vec<_> = all
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let best = scored.iter().take(3).filter(|(score, _)| *score > 0.6);
-    best.map(|(_, other)| super::text::safe(other)).collect()
 }
 
 fn fits(patterns: &[Pattern], names: &[String]) -> bool {

@@ -1,5 +1,4 @@
-//! What was found out of a pair, or of many: each view a function of [`crate::verify::Verdict`]s,
-//! and of nothing else.
+//! Drawings of verdicts: each a function of [`crate::verify::Verdict`]s.
 
 pub mod json;
 pub mod junit;
@@ -7,7 +6,9 @@ pub mod ladder;
 pub mod matrix;
 pub mod mermaid;
 mod path;
+mod sentences;
 pub mod svg;
 mod words;
 
+pub use sentences::{causes, detours, notes, unclear};
 pub use words::{sent, summary};

@@ -1,14 +1,13 @@
-//! Verdicts in the form that was asked for.
+//! Verdicts in the requested format.
 
 use std::io::Write as _;
 
 use anyhow::Result;
 
-use super::batch::Tried;
 use crate::{
     app::terminal,
     cli::{VerdictOutput, VerifyArgs},
-    verify::Verdict,
+    verify::{Verdict, run::batch::Tested},
     views::verdict::{
         json,
         junit::{self, Case},
@@ -31,38 +30,38 @@ pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<Vec<u8>> {
 }
 
 /// Many pairs.
-pub(super) fn many<'a>(args: &VerifyArgs, tried: &'a [Tried]) -> Result<Vec<u8>> {
+pub(super) fn many<'a>(args: &VerifyArgs, tested: &'a [Tested]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match args.output {
         VerdictOutput::Text => {
-            out.write_all(text(args, tried).as_bytes())?;
+            out.write_all(text(args, tested).as_bytes())?;
         }
         VerdictOutput::Json => {
-            let verdicts: Vec<_> = tried.iter().map(|tried| tried.verdict.clone()).collect();
+            let verdicts: Vec<_> = tested.iter().map(|tested| tested.verdict.clone()).collect();
             json::write(&verdicts, &mut out)?;
         }
         VerdictOutput::Jsonl => {
-            for tried in tried {
-                json::write_line(&tried.verdict, &mut out)?;
+            for tested in tested {
+                json::write_line(&tested.verdict, &mut out)?;
             }
         }
         VerdictOutput::Junit => {
-            let case = |tried: &'a Tried| Case {
-                verdict: &tried.verdict,
-                why: tried.outcome.why.clone(),
+            let case = |tested: &'a Tested| Case {
+                verdict: &tested.verdict,
+                why: tested.outcome.why.clone(),
             };
-            let cases: Vec<_> = tried.iter().map(case).collect();
+            let cases: Vec<_> = tested.iter().map(case).collect();
             junit::write(&cases, &mut out)?;
         }
         VerdictOutput::Svg | VerdictOutput::Mermaid => anyhow::bail!(
-            "a picture shows one pair: name A and B, or take text, json, jsonl or junit for many"
+            "-o svg and -o mermaid show one pair: name A and B, or use text, json, jsonl or junit"
         ),
     }
     Ok(out)
 }
 
-fn text(args: &VerifyArgs, tried: &[Tried]) -> String {
-    let verdicts: Vec<_> = tried.iter().map(|tried| tried.verdict.clone()).collect();
+fn text(args: &VerifyArgs, tested: &[Tested]) -> String {
+    let verdicts: Vec<_> = tested.iter().map(|tested| tested.verdict.clone()).collect();
     let mut text = String::new();
     if args.full {
         for verdict in &verdicts {
@@ -70,39 +69,35 @@ fn text(args: &VerifyArgs, tried: &[Tried]) -> String {
             text.push_str("\n\n");
         }
     }
-    let ladder::Style {
-        width,
-        colour,
-        ascii,
-        ..
-    } = style(args);
+    let style = style(args);
     let style = matrix::Style {
-        width,
-        colour,
-        ascii,
+        width: style.width,
+        colour: style.colour,
+        ascii: style.ascii,
     };
     text.push_str(&matrix::draw(&verdicts, style));
     text.push('\n');
-    let failed: Vec<_> = tried.iter().filter(|tried| !tried.outcome.passed).collect();
     if args.file.is_some() {
-        text.push_str(&format!(
-            "{} tests: {} as wanted, {} not\n",
-            tried.len(),
-            tried.len() - failed.len(),
-            failed.len()
-        ));
-        for tried in failed {
-            let why = tried.outcome.why.as_deref().unwrap_or_default();
-            text.push_str(&format!(
-                "  {} -> {}: {why}\n",
-                tried.verdict.from.name, tried.verdict.to.name
-            ));
-        }
+        text.push_str(&results(tested));
     }
     text
 }
 
-pub(super) fn style(args: &VerifyArgs) -> ladder::Style {
+/// How many tests passed, and why the others failed.
+fn results(tested: &[Tested]) -> String {
+    let failed: Vec<_> = tested.iter().filter(|it| !it.outcome.passed).collect();
+    let (all, failures) = (tested.len(), failed.len());
+    let passed = all - failures;
+    let mut text = format!("{all} tests: {passed} passed, {failures} failed\n");
+    for Tested { verdict, outcome } in failed {
+        let (from, to) = (&verdict.from.name, &verdict.to.name);
+        let why = outcome.why.as_deref().unwrap_or_default();
+        text.push_str(&format!("  {from} -> {to}: {why}\n"));
+    }
+    text
+}
+
+fn style(args: &VerifyArgs) -> ladder::Style {
     let terminal = terminal::is_terminal();
     ladder::Style {
         width: if terminal { terminal::width() } else { 0 },

@@ -1,52 +1,50 @@
-//! `--watch`: again and again, and what has changed since the time before.
+//! `--watch`: repeats, and reports changes of the path.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{options, output, pair};
+use super::{code, options, output};
 use crate::{
     app::output::Output,
     cli::{VerdictOutput, VerifyArgs},
     model::Direction,
     sys::signals::Signals,
-    verify::{CrossingRow, Kind, Verdict, collect::round, context::Context},
+    verify::{CrossingRow, Kind, Verdict, context::Context, run::probes},
     views::verdict::summary,
 };
 
-/// Rounds so far.
+/// All rounds.
 #[derive(Default)]
 struct History {
     changes: u32,
-    /// Of every round.
     verdicts: Vec<Kind>,
     last: Option<Verdict>,
 }
 
-/// Repeats until a signal; the verdicts of all rounds.
+/// Repeats until a signal.
 pub(super) async fn run(
     args: &VerifyArgs,
     context: &mut Context,
     pause: Duration,
     signals: &mut Signals,
-) -> Result<Vec<Kind>> {
-    let (Some(from), Some(to)) = (&args.from, &args.to) else {
-        anyhow::bail!("--watch is for one pair: netviz verify A B --watch");
-    };
+) -> Result<ExitCode> {
     let mut history = History::default();
+    let options = options::options(args);
     let mut output = Output::stdout()?;
     loop {
-        let (look, pair) = context.find(|look| pair(args, look, from, to)).await?;
+        let (view, pair) = context.find(|view| options::pair(args, view)).await?;
         let pairs = [pair];
-        let outcome = round::run(&look, &pairs, options(args, &pairs)?, signals).await?;
+        let manner = options::manner(args, &pairs)?;
+        let outcome = probes::run(&view, &pairs, manner, options, false, signals).await?;
         if outcome.interrupted {
             break;
         }
         for verdict in outcome.verdicts {
-            let text = history.take(args, verdict)?;
+            let text = history.add(args, verdict)?;
             if output.write_until(text, signals).await?.is_break() {
-                return Ok(history.verdicts);
+                return Ok(history.code());
             }
         }
         tokio::select! {
@@ -54,22 +52,22 @@ pub(super) async fn run(
             () = signals.any() => break,
         }
     }
-    let summary = history.close(args);
-    output.write_until(summary, signals).await.map(drop)?;
-    Ok(history.verdicts)
+    if args.output == VerdictOutput::Text {
+        let summary = history.summary().into_bytes();
+        output.write_until(summary, signals).await.map(drop)?;
+    }
+    Ok(history.code())
 }
 
 impl History {
-    /// Takes a round in; what is to be said of it.
-    fn take(&mut self, args: &VerifyArgs, verdict: Verdict) -> Result<Vec<u8>> {
+    /// Adds a round; returns what to print.
+    fn add(&mut self, args: &VerifyArgs, verdict: Verdict) -> Result<Vec<u8>> {
         self.verdicts.push(verdict.verdict);
-        let changed = self
-            .last
-            .as_ref()
-            .is_some_and(|last| path(last) != path(&verdict));
+        let last = self.last.as_ref();
+        let changed = last.is_some_and(|last| path(last) != path(&verdict));
         self.changes += u32::from(changed);
         let mut text = Vec::new();
-        if args.output != VerdictOutput::Text || self.last.is_none() {
+        if args.output != VerdictOutput::Text || last.is_none() {
             text = output::one(args, &verdict)?;
         } else if changed {
             text.extend(format!("{}  the path has changed:\n", clock()).bytes());
@@ -82,16 +80,22 @@ impl History {
         Ok(text)
     }
 
-    fn close(&self, args: &VerifyArgs) -> Vec<u8> {
-        if args.output != VerdictOutput::Text {
-            return Vec::new();
-        }
+    fn summary(&self) -> String {
         let rounds = self.verdicts.len();
-        format!("{rounds} rounds, the path changed {} times\n", self.changes).into_bytes()
+        let changes = match self.changes {
+            0 => "the path did not change".into(),
+            1 => "the path changed once".into(),
+            times => format!("the path changed {times} times"),
+        };
+        format!("{rounds} rounds, {changes}\n")
+    }
+
+    fn code(&self) -> ExitCode {
+        code(self.verdicts.iter().copied())
     }
 }
 
-/// What makes a path another one: the verdict, and who was crossed.
+/// The verdict and the crossed doors: what a change is.
 fn path(verdict: &Verdict) -> (Kind, Vec<(&str, &str, Direction)>) {
     let crossed = |row: &&CrossingRow| row.seen > Some(0);
     let doors = verdict.request.iter().chain(&verdict.reply).filter(crossed);

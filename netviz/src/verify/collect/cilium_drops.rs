@@ -1,29 +1,22 @@
-//! What Cilium dropped on each node while packets were sent: the datapath's own word on a loss.
+//! What Cilium drops on each node during a run, by its own counters.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::mpsc};
+use std::{path::PathBuf, sync::mpsc};
 
 use crate::{
     names::maps::drop_counters::{self, Drops},
     sys::threads::{Stop, Worker},
-    verify::context::View,
+    verify::{context::View, observation::CiliumDrops},
 };
-
-/// Reasons by index of the node, most packets first.
-pub(crate) type CiliumDrops = BTreeMap<usize, Vec<String>>;
-
-/// Reasons that are said, at the most: on a node with traffic there is always something.
-pub(crate) const MOST: usize = 3;
 
 /// A thread that has read the drop counters, and keeps the privileges to read them again.
 pub(crate) struct CiliumDropping(Worker<CiliumDrops>);
 
-/// Returns once it was read. `None` where no node has such a map, or no thread could be had: nobody
-/// waits for this.
-pub(crate) fn start(look: &View) -> Option<CiliumDropping> {
-    let nodes = look.cluster.nodes.iter().enumerate();
+/// Returns once the counters are read; `None` if no node has such a map, or there is no thread.
+pub(crate) fn start(view: &View) -> Option<CiliumDropping> {
+    let nodes = view.cluster.nodes.iter().enumerate();
     let nodes: Vec<(usize, Vec<PathBuf>)> = nodes
         .filter(|(_, node)| node.cilium)
-        .filter_map(|(index, node)| Some((index, look.found.roots.get(&node.netns)?.clone())))
+        .filter_map(|(index, node)| Some((index, view.found.roots.get(&node.netns)?.clone())))
         .collect();
     let (ready, begun) = mpsc::channel();
     let work = move |stop: &Stop| {
@@ -37,7 +30,7 @@ pub(crate) fn start(look: &View) -> Option<CiliumDropping> {
         }
         before.into_iter().filter_map(more).collect()
     };
-    let worker = Worker::start("netviz-drops", "asks Cilium what it drops", work)
+    let worker = Worker::start("netviz-drops", "reads Cilium's drop counters", work)
         .inspect_err(|error| log::warn!("{error}"))
         .ok()?;
     (begun.recv() == Ok(true)).then_some(CiliumDropping(worker))
@@ -51,7 +44,7 @@ fn more((index, roots, before): (usize, Vec<PathBuf>, Drops)) -> Option<(usize, 
 }
 
 impl CiliumDropping {
-    /// Reads it again: what was dropped meanwhile.
+    /// Reads the counters again, and returns what was dropped in between.
     pub(crate) fn finish(self) -> CiliumDrops {
         self.0.finish().unwrap_or_default()
     }

@@ -21,7 +21,7 @@ use crate::{
     sys::threads::{Stop, Worker},
     verify::observation::Hidden,
 };
-use collector::Collector;
+pub(crate) use collector::Collector;
 pub use collector::Marks;
 pub use pair::{AddressPair, Totals, Window};
 pub use record::Sighting;

@@ -1,9 +1,8 @@
-//! From what doors told of packets that were there anyway to crossings: which packet is which, from
-//! door to door.
+//! Recognises unmarked packets from door to door, and makes crossings of them.
 //!
-//! A marked packet says its number; these are numbered as they leave. What tells them apart may be
-//! the same for several (a datagram that is sent again and again, a segment that is repeated): at each
-//! door they are taken to come in the order in which they left, as in a queue.
+//! A marked packet carries its number; these are numbered as they leave. Several may have the same
+//! identity (a datagram that is sent repeatedly, a retransmitted segment): they are assumed to arrive at
+//! each door in the order in which they left, as in a queue.
 
 mod stream;
 
@@ -12,28 +11,22 @@ use std::{collections::BTreeMap, time::Duration};
 use netviz_ebpf::follow::{ASKS, IS_OUTER, IS_REPLY, IS_STREAM, Passed, is_chosen};
 
 use super::crossings::{Sighting, Window};
-use crate::{
-    model::{Direction, DoorId},
-    verify::observation::{Crossing, Way},
-};
+use crate::verify::observation::{Crossing, Hook, Way};
 
-/// So long after a packet left, another that looks the same is not taken for it any more.
+/// How long after a packet left another with the same identity is taken for it.
 const MOST_AGE: Duration = Duration::from_secs(1);
-/// So long has an answer to come, at the least, before it is missed.
+/// How long to wait for a reply at least.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A door in one direction.
-pub type Hook = (DoorId, Direction);
-
-/// What is known beforehand.
+/// What is known in advance.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// By which hooks packets leave A, and B. Where that is not known or cannot be seen, it is the
-    /// hook at which they are seen first.
+    /// The hooks by which packets leave A, and B. If unknown or hidden, it is the hook that sees them
+    /// first.
     pub origins: [Vec<Hook>; 2],
-    /// When they had to leave.
+    /// When they have to leave.
     pub window: Window,
-    /// The highest level of all doors: at this one all doors have told of the same packets.
+    /// The highest thinning level of all doors: all of them report the same packets at this level.
     pub level: u64,
 }
 
@@ -44,11 +37,14 @@ pub struct Following {
     pub crossings: Vec<Crossing>,
     /// How many left A, and B.
     pub left: [u32; 2],
-    /// How many of A's had to be answered, and left early enough.
+    /// How many of A's B has to answer, and left early enough.
     pub asked: u32,
-    /// Packets that were not seen where they should have left, by the hook that saw them first.
-    pub strays: BTreeMap<(usize, Hook), u32>,
+    /// Packets that were not seen leaving their sender, by the hook that saw them first.
+    pub strays: BTreeMap<(Way, Hook), u32>,
 }
+
+/// Sightings of one identity: the way, the packet or stream, and the byte of a stream.
+type Alike<'a> = BTreeMap<(Way, u64, u32), Vec<&'a Sighting<Passed>>>;
 
 /// One packet, door by door.
 struct Packet<'a> {
@@ -61,7 +57,7 @@ struct Packet<'a> {
 pub fn follow(sightings: &[Sighting<Passed>], known: &Known) -> Following {
     let mut sightings: Vec<&Sighting<Passed>> = sightings.iter().collect();
     sightings.sort_by_key(|sighting| (sighting.at(), hook(sighting)));
-    let mut alike: BTreeMap<(usize, u64, u32), Vec<&Sighting<Passed>>> = BTreeMap::new();
+    let mut alike: Alike<'_> = BTreeMap::new();
     let is_stream = |sighting: &&Sighting<Passed>| sighting.seen.flags & IS_STREAM != 0;
     let (streams, others): (Vec<&Sighting<Passed>>, Vec<&Sighting<Passed>>) =
         sightings.into_iter().partition(is_stream);
@@ -72,9 +68,9 @@ pub fn follow(sightings: &[Sighting<Passed>], known: &Known) -> Following {
         }
     }
     stream::mark(streams, known, &mut alike);
-    let mut packets: Vec<(usize, Packet<'_>)> = Vec::new();
+    let mut packets: Vec<(Way, Packet<'_>)> = Vec::new();
     for ((way, ..), sightings) in alike {
-        let found = told_apart(&sightings, &known.origins[way]);
+        let found = separated(&sightings, &known.origins[way as usize]);
         packets.extend(found.into_iter().map(|packet| (way, packet)));
     }
     let within = |packet: &Packet<'_>| {
@@ -86,7 +82,7 @@ pub fn follow(sightings: &[Sighting<Passed>], known: &Known) -> Following {
     numbered(&packets, known)
 }
 
-fn numbered(packets: &[(usize, Packet<'_>)], known: &Known) -> Following {
+fn numbered(packets: &[(Way, Packet<'_>)], known: &Known) -> Following {
     let mut following = Following::default();
     for (way, packet) in packets {
         let Some(first) = packet.seen.first() else {
@@ -97,10 +93,11 @@ fn numbered(packets: &[(usize, Packet<'_>)], known: &Known) -> Following {
             *strays = strays.saturating_add(1);
             continue;
         }
-        let number = following.left[*way];
-        following.left[*way] = number.saturating_add(1);
+        let left = &mut following.left[*way as usize];
+        let number = *left;
+        *left = number.saturating_add(1);
         let in_time = packet.began().saturating_add(PATIENCE) <= known.window.until;
-        if *way == 0 && in_time && first.seen.flags & ASKS != 0 {
+        if *way == Way::Request && in_time && first.seen.flags & ASKS != 0 {
             following.asked = following.asked.saturating_add(1);
         }
         let crossings = packet.seen.iter();
@@ -111,12 +108,12 @@ fn numbered(packets: &[(usize, Packet<'_>)], known: &Known) -> Following {
     following
 }
 
-fn crossing(sighting: &Sighting<Passed>, way: usize, sequence: u32) -> Crossing {
+fn crossing(sighting: &Sighting<Passed>, way: Way, sequence: u32) -> Crossing {
     Crossing {
         at: sighting.at(),
         door: sighting.door,
         direction: sighting.direction(),
-        way: if way == 0 { Way::Request } else { Way::Reply },
+        way,
         sequence,
         outer: sighting.seen.flags & IS_OUTER != 0,
         fragment: false,
@@ -129,7 +126,7 @@ impl Packet<'_> {
         self.seen.first().map_or(Duration::ZERO, |first| first.at())
     }
 
-    /// With which TTL it crossed a hook last.
+    /// Its TTL when it last crossed a hook.
     fn ttl_at(&self, at: Hook) -> Option<u32> {
         let mut seen = self.seen.iter().rev();
         let last = seen.find(|sighting| hook(sighting) == at)?;
@@ -137,11 +134,11 @@ impl Packet<'_> {
     }
 }
 
-/// Tells packets apart that look the same. Where one leaves, another one begins, but for one that
-/// comes round again, which has a lower TTL then.
-fn told_apart<'a>(sightings: &[&'a Sighting<Passed>], origins: &[Hook]) -> Vec<Packet<'a>> {
+/// Separates packets of the same identity. A sighting where packets leave begins another packet, unless
+/// its TTL is lower: that one comes round again.
+fn separated<'a>(sightings: &[&'a Sighting<Passed>], origins: &[Hook]) -> Vec<Packet<'a>> {
     let mut packets: Vec<Packet<'a>> = Vec::new();
-    // The first packet that each hook has not seen yet.
+    // The first packet that each hook has not seen.
     let mut next: BTreeMap<Hook, usize> = BTreeMap::new();
     let first = sightings.first().map(|first| hook(first));
     let mut oldest = 0;
@@ -190,6 +187,9 @@ fn hook(sighting: &Sighting<Passed>) -> Hook {
     (sighting.door, sighting.direction())
 }
 
-fn way(sighting: &Sighting<Passed>) -> usize {
-    usize::from(sighting.seen.flags & IS_REPLY != 0)
+fn way(sighting: &Sighting<Passed>) -> Way {
+    match sighting.seen.flags & IS_REPLY {
+        0 => Way::Request,
+        _ => Way::Reply,
+    }
 }

@@ -1,7 +1,7 @@
-//! Sends marked packets out of A's network namespace, and hears what comes back.
+//! Sends marked packets from A's network namespace, and receives replies.
 //!
-//! Few, small and paced. The thread that does it enters the namespace of A's network and nothing
-//! else of A; it ends with the run.
+//! Packets are few, small and paced. The thread that sends enters A's network namespace and no other
+//! namespace of A; it ends with the run.
 
 mod errors;
 mod packet;
@@ -17,20 +17,20 @@ use std::{
 use netviz_ebpf::crossing::TcpReplies;
 use tokio::sync::mpsc;
 
-use super::{crossings::Marks, fragments::Shape};
+use super::crossings::Marks;
+pub use crate::verify::protocol::Protocol;
 use crate::{
     sys::{
         netns::NetNs,
         privileges,
         threads::{Stop, Worker},
     },
-    verify::observation::Answer,
+    verify::{expect::Shape, observation::Answer},
 };
-pub use packet::Protocol;
 pub(super) use packet::of_initial;
 use socket::Sender;
 
-/// For the tests: whether a socket of a pair takes `datagram` for an answer or a refusal.
+/// For the tests: whether a socket of a pair reads `datagram` as a reply or a refusal.
 #[cfg(feature = "mutants")]
 pub(crate) fn is_answer(manner: &Manner, to: IpAddr, datagram: &[u8]) -> bool {
     let aim = Aim {
@@ -42,43 +42,43 @@ pub(crate) fn is_answer(manner: &Manner, to: IpAddr, datagram: &[u8]) -> bool {
         || packet::marked(manner, &aim, datagram).is_some()
 }
 
-/// A nap while nothing is due: so long does an end wait at the most.
+/// The longest wait while nothing is due, and so for the end.
 const NAP: Duration = Duration::from_millis(20);
-/// Headers that a packet can have in front of it at some door: Ethernet with two VLAN tags, outer
-/// IPv6, UDP, VXLAN, another Ethernet, or those of an ICMPv6 error that quotes it.
+/// The longest headers before a packet at any door: Ethernet with two VLAN tags, outer IPv6, UDP,
+/// VXLAN, Ethernet, or those of an ICMPv6 error that quotes it.
 const HEADERS: u32 = 160;
-/// The smallest answer to a SYN: a reset, without an Ethernet header.
+/// The shortest reply to a SYN: a reset, without an Ethernet header.
 const RESET: u32 = 40;
-/// Of a packet longer than this, the last fragment alone carries the marker, and may be short: no
-/// network that carries IPv6 has less room, and a tunnel's headers are in it too.
+/// Only the last fragment of a longer packet carries the marker, and it may be short: no network with
+/// IPv6 has a smaller MTU, which includes a tunnel's headers.
 const FRAGMENTS: u32 = 1_280 - 70;
 
-/// What all probes of a run have in common.
+/// How a run sends its probes.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// Protocol.
+    /// The protocol.
     pub protocol: Protocol,
-    /// How many to each.
+    /// How many to each destination.
     pub count: u32,
-    /// Between two of one pair.
+    /// Time between two packets of one pair.
     pub interval: Duration,
-    /// Length of the IP packet in bytes, as far as the protocol leaves a choice.
+    /// Length of the IP packet in bytes, if the protocol leaves a choice.
     pub size: u32,
-    /// It may not be fragmented on its way (DF in IPv4).
+    /// Whether packets must not be fragmented (DF in IPv4).
     pub whole: bool,
-    /// How long an answer is waited for.
+    /// How long to wait for a reply.
     pub patience: Duration,
-    /// This run's mark.
+    /// The marker of this run.
     pub cookie: [u8; 16],
-    /// Upper half of the sequence numbers that marked SYNs begin with.
+    /// Upper half of the sequence numbers of marked SYNs.
     pub prefix: u16,
 }
 
-/// The most packets of a run whose answers can be told apart where they are marked SYNs.
+/// The most marked SYNs of a run whose replies can be distinguished.
 pub const MOST_SYNS: u32 = 1 << 16;
 
 impl Manner {
-    /// What fragments may come of.
+    /// What decides whether they are fragmented.
     #[must_use]
     pub fn shape(&self) -> Shape {
         Shape {
@@ -87,7 +87,7 @@ impl Manner {
         }
     }
 
-    /// What to look for at the doors, where so many pairs take part.
+    /// What to look for at the hooks, in a run of this many pairs.
     #[must_use]
     pub fn marks(&self, pairs: usize) -> Marks {
         let tcp = self.protocol == Protocol::Tcp;
@@ -119,10 +119,10 @@ pub struct Aim {
     pub port: u16,
 }
 
-/// What the sender has to say, in order.
+/// What the sender reports, in order.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// It is about to send from this port, or with this identifier, and this address.
+    /// It is about to send from this port (or with this identifier) and address.
     Opened {
         /// Which pair.
         flow: u32,
@@ -131,27 +131,27 @@ pub enum Report {
         /// Own address.
         address: IpAddr,
     },
-    /// Nothing of this pair can be sent at all.
+    /// It cannot send to this pair at all.
     Failed {
         /// Which pair.
         flow: u32,
         /// Why, and the remedy.
         reason: String,
     },
-    /// One packet was handed to the kernel.
+    /// The kernel accepted one packet.
     Sent {
         /// Which pair.
         flow: u32,
         /// Which packet.
         sequence: u32,
     },
-    /// Something came back for it.
+    /// One packet has its answer.
     Answered {
         /// Which pair.
         flow: u32,
         /// Which packet.
         sequence: u32,
-        /// What.
+        /// The answer.
         answer: Answer,
     },
 }
@@ -160,8 +160,8 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Probing(#[expect(dead_code, reason = "held for its Drop")] Worker);
 
-/// Starts to send from `namespace` to all of `aims`; reports until all is sent and answered, or
-/// waited for in vain, then closes the channel.
+/// Starts to send from `namespace` to all of `aims`; reports until all packets are answered or timed
+/// out, then closes the channel.
 ///
 /// # Errors
 /// When the thread cannot be started.
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             };
             let _ = reports.send(report);
         }
-        // Of this thread, which ends with the run: what is open needs nothing more.
+        // This thread ends with the run, and its open sockets need no privileges.
         privileges::keep_only(&[]);
         Self {
             senders,
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
             let Some(ready) = stop.poll(sources, Some(timeout)) else {
                 return;
             };
-            self.hear(&ready);
+            self.receive(&ready);
             let all = self.senders.iter().all(Sender::complete);
             if next == total && (all || last.elapsed() > self.manner.patience) {
                 return;
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// When the packet with this number is due: the pairs take turns within an interval.
+    /// When this packet is due: the pairs take turns within an interval.
     fn due(&self, begin: Instant, number: usize) -> Instant {
         let turn = self
             .manner
@@ -279,10 +279,10 @@ impl<'a> Run<'a> {
         due.saturating_duration_since(Instant::now()).min(NAP)
     }
 
-    fn hear(&mut self, ready: &[usize]) {
+    fn receive(&mut self, ready: &[usize]) {
         for place in ready {
             let sender = &mut self.senders[*place];
-            for (sequence, answer) in sender.hear() {
+            for (sequence, answer) in sender.receive() {
                 let _ = self.reports.send(Report::Answered {
                     flow: sender.flow(),
                     sequence,

@@ -1,4 +1,4 @@
-//! From what the kernel told of a packet to a crossing: which pair, which way, inside of what.
+//! Parses the packets that the kernel reports into crossings: which pair, request or reply, in a tunnel.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -7,11 +7,14 @@ use netviz_ebpf::crossing::{HEAD_SIZE, IS_TCP_REPLY};
 
 use super::{
     crossings::Sighting,
-    probe::{Manner, Protocol, of_initial},
+    probe::{Manner, of_initial},
 };
-use crate::verify::observation::{Crossing, Way};
+use crate::verify::{
+    observation::{Crossing, Way},
+    protocol::Protocol,
+};
 
-/// UDP ports of tunnels: VXLAN as Linux and Cilium have it and as registered, Geneve.
+/// UDP ports of tunnels: VXLAN in Linux and Cilium, VXLAN as registered, Geneve.
 const TUNNELS: [u16; 3] = [8472, 4789, 6081];
 /// The header of VXLAN, and that of Geneve without options.
 const TUNNEL_HEADER: usize = 8;
@@ -21,15 +24,15 @@ const TUNNEL_HEADER: usize = 8;
 pub struct Own {
     /// Its address.
     pub address: IpAddr,
-    /// Addresses of its node, under which a tunnel's packets travel.
+    /// Addresses of its node: those of the tunnel's packets.
     pub node: Vec<IpAddr>,
     /// Its port, or its ICMP identifier.
     pub port: u16,
-    /// The port that it sends to.
+    /// The destination port.
     pub to_port: u16,
 }
 
-/// Reads sightings of one run.
+/// Parses the sightings of one run.
 #[derive(Debug)]
 pub struct Reader {
     manner: Manner,
@@ -37,7 +40,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Of a run that sends in this manner.
+    /// For a run that sends in this manner.
     #[must_use]
     pub fn new(manner: Manner) -> Self {
         Self {
@@ -46,12 +49,12 @@ impl Reader {
         }
     }
 
-    /// Says where the packets of a pair come from.
+    /// Sets the sender's end of a pair.
     pub fn opened(&mut self, flow: u32, own: Own) {
         self.owns.insert(flow, own);
     }
 
-    /// The pair and the crossing, or nothing where the packet is none of this run's.
+    /// Returns the pair and the crossing; `None` if the packet is not of this run.
     #[must_use]
     pub fn read(&self, sighting: &Sighting) -> Option<(u32, Crossing)> {
         let seen = &sighting.seen;
@@ -63,7 +66,7 @@ impl Reader {
         let own = self.owns.get(&flow)?;
         let length = (seen.head_length as usize).min(HEAD_SIZE);
         let frame = Frame::of(&seen.head[..length]);
-        // Half of the number that a SYN-ACK acknowledges is all by which it was recognised.
+        // The kernel's program compares only half of the number that a SYN-ACK acknowledges.
         if seen.flags & IS_TCP_REPLY != 0 && !frame.is_to(own) {
             return None;
         }
@@ -81,7 +84,7 @@ impl Reader {
     }
 }
 
-/// What a packet's headers say.
+/// The headers of a packet.
 #[derive(Debug, Default)]
 struct Frame {
     outer: bool,
@@ -130,7 +133,7 @@ impl Frame {
             Some(Icmp::Reply | Icmp::Error) => return Way::Reply,
             None => {}
         }
-        // Addresses and ports are translated on the way, seldom all of them.
+        // Addresses and ports may be translated on the way, but rarely all of them.
         let ports = self.ports.filter(|_| protocol != Protocol::Icmp);
         match ports {
             Some((from, _)) if from == own.port => return Way::Request,
@@ -139,7 +142,7 @@ impl Frame {
             Some((from, _)) if from == own.to_port => return Way::Reply,
             _ => {}
         }
-        // A fragment has no ports, and one of a tunnel's packets not even the pod's addresses.
+        // A fragment has no ports; a fragment of a tunnel's packet does not have the pods' addresses either.
         match self.addresses {
             Some((from, _)) if from == own.address => Way::Request,
             Some((_, to)) if to == own.address => Way::Reply,
@@ -149,7 +152,7 @@ impl Frame {
     }
 }
 
-/// With an Ethernet header, as at nearly all devices, or without.
+/// With an Ethernet header, as on most devices, or without.
 fn parse(bytes: &[u8]) -> Option<LaxSlicedPacket<'_>> {
     let ethernet = LaxSlicedPacket::from_ethernet(bytes).ok();
     match ethernet {

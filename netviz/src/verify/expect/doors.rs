@@ -1,67 +1,58 @@
-//! Finds the doors of a path in a cluster: a pod's veth pair, a node's own devices, its uplinks.
+//! Finds the doors of a pod or a node: a pod's veth pair, a node's own devices, its uplinks.
 
 use std::net::IpAddr;
 
 use crate::{
     model::{Cluster, Door, DoorId, Role, Side, plain},
     sys::netns::NetNsId,
-    verify::route::Place,
 };
 
-pub(in crate::verify) use crate::model::CILIUM_HOST;
-pub(in crate::verify) const CILIUM_NET: &str = "cilium_net";
+pub(crate) const CILIUM_HOST: &str = "cilium_host";
+pub(crate) const CILIUM_NET: &str = "cilium_net";
 
-/// A pod's two doors, as far as they are here.
+/// The two doors of a pod's veth pair, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::verify) struct Room {
+pub(crate) struct PodDoors {
     /// The pod's own end.
-    pub(in crate::verify) inner: Option<DoorId>,
+    pub(crate) inner: Option<DoorId>,
     /// The node's end.
-    pub(in crate::verify) outer: Option<DoorId>,
+    pub(crate) outer: Option<DoorId>,
 }
 
 /// The uplink that packets to an address take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::verify) struct Uplink {
-    /// The best guess.
-    pub(in crate::verify) door: Option<DoorId>,
-    /// Uplinks that would be as good, or that packets cross besides (a bond's members).
-    pub(in crate::verify) others: Vec<DoorId>,
-    /// The other end of `door`, where it is here.
-    pub(in crate::verify) far: Option<DoorId>,
-    /// The other ends of `others`.
-    pub(in crate::verify) far_others: Vec<DoorId>,
+pub(crate) struct Uplink {
+    /// The most likely one.
+    pub(crate) door: Option<DoorId>,
+    /// Uplinks that may be crossed instead, or as well (a bond's members).
+    pub(crate) others: Vec<DoorId>,
+    /// The peer of `door`, if it is on this machine.
+    pub(crate) far: Option<DoorId>,
+    /// The peers of `others`.
+    pub(crate) far_others: Vec<DoorId>,
 }
 
 /// The first device of a node with this role, and, unless it is empty, this name.
-pub(in crate::verify) fn device(
-    cluster: &Cluster,
-    node: usize,
-    role: Role,
-    name: &str,
-) -> Option<DoorId> {
-    let mut doors = own(cluster, node, role);
+pub(crate) fn device(cluster: &Cluster, node: usize, role: Role, name: &str) -> Option<DoorId> {
+    let mut doors = devices(cluster, node, role);
     doors
         .find(|door| name.is_empty() || door.interface == name)
         .map(|door| door.id)
 }
 
-pub(in crate::verify) fn own(
-    cluster: &Cluster,
-    node: usize,
-    role: Role,
-) -> impl Iterator<Item = &Door> {
+/// The devices of a node with this role.
+pub(crate) fn devices(cluster: &Cluster, node: usize, role: Role) -> impl Iterator<Item = &Door> {
     let own = move |door: &&Door| door.node == node && door.side == Side::Node && door.role == role;
     cluster.doors.iter().filter(own)
 }
 
-/// Both ends of a pod's veth pair: of several, the one with this address, else the first.
-pub(in crate::verify) fn room(
+/// A pod's veth pair: of several, the one with this address, else the first.
+pub(crate) fn of_pod(
     cluster: &Cluster,
     node: usize,
     netns: NetNsId,
     address: Option<IpAddr>,
-) -> Room {
+) -> PodDoors {
     let has = |door: &Door| door.addresses.iter().any(|text| plain(text) == address);
     let mut ends: Vec<_> = inside(cluster, netns)
         .filter(|door| door.node == node)
@@ -81,24 +72,24 @@ pub(in crate::verify) fn room(
     };
     let mut doors = cluster.doors.iter();
     let outer = doors.find(|door| door.side == Side::Node && door.node == node && names(door));
-    Room {
+    PodDoors {
         inner,
         outer: outer.map(|door| door.id),
     }
 }
 
 /// Doors in a pod's own namespace.
-pub(in crate::verify) fn inside(cluster: &Cluster, netns: NetNsId) -> impl Iterator<Item = &Door> {
+pub(crate) fn inside(cluster: &Cluster, netns: NetNsId) -> impl Iterator<Item = &Door> {
     let here = move |door: &&Door| {
         door.side == Side::Pod && door.role != Role::Other && door.id.netns.known() == Some(netns)
     };
     cluster.doors.iter().filter(here)
 }
 
-/// The uplink by which a node reaches these addresses (or is reached from them). Which one it is
-/// where no uplink's network has them is its routing table's affair: any is right then.
-pub(in crate::verify) fn uplink(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Uplink {
-    let uplinks: Vec<_> = own(cluster, node, Role::Uplink).collect();
+/// The uplink by which a node reaches these addresses, or is reached from them. If no uplink's network
+/// contains them, the routing table chooses, so any is right.
+pub(crate) fn uplink(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Uplink {
+    let uplinks: Vec<_> = devices(cluster, node, Role::Uplink).collect();
     let near = |door: &&&Door| {
         let networks = door.addresses.iter();
         networks
@@ -115,7 +106,7 @@ pub(in crate::verify) fn uplink(cluster: &Cluster, node: usize, towards: &[IpAdd
     let Some(first) = first.or(candidates.first()).copied() else {
         return Uplink::default();
     };
-    // What has no address of its own is a member of a bond, or carries a VLAN.
+    // An uplink without an address is a member of a bond, or carries a VLAN.
     let besides = uplinks.iter().filter(|door| {
         door.id != first.id
             && (candidates.iter().any(|other| other.id == door.id) || !addressed(door))
@@ -140,14 +131,14 @@ fn addressed(door: &Door) -> bool {
     })
 }
 
-/// The uplink's other end, where it is seen: on Kind, in the machine's namespace.
+/// The peer of an uplink: on Kind, in the machine's namespace.
 fn far(cluster: &Cluster, door: &Door) -> Option<DoorId> {
     let peer = cluster.door(door.peer.as_ref()?.id)?;
     (peer.side == Side::Host).then_some(peer.id)
 }
 
-/// Whether a network, written as `ip address` prints it, holds an address.
-pub(in crate::verify) fn holds(network: &str, address: IpAddr) -> bool {
+/// Whether a network, as `ip address` prints it, contains an address.
+pub(crate) fn holds(network: &str, address: IpAddr) -> bool {
     let Some((text, prefix)) = network.split_once('/') else {
         return plain(network) == Some(address);
     };
@@ -167,21 +158,13 @@ pub(in crate::verify) fn holds(network: &str, address: IpAddr) -> bool {
     }
 }
 
-/// Addresses of a node that is here.
-pub(in crate::verify) fn addresses(cluster: &Cluster, node: usize) -> Vec<IpAddr> {
+/// Addresses of a node.
+pub(crate) fn addresses(cluster: &Cluster, node: usize) -> Vec<IpAddr> {
     let node = cluster.nodes.get(node);
     let texts = node
         .map(|node| node.addresses.as_slice())
         .unwrap_or_default();
     texts.iter().filter_map(|text| plain(text)).collect()
-}
-
-/// The node that a place is on, where it is here.
-pub(in crate::verify) fn node_of(place: &Place) -> Option<usize> {
-    match place {
-        Place::Pod { node, .. } | Place::Node { node, .. } => Some(*node),
-        Place::Elsewhere => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,29 +1,27 @@
-//! In which mode a node routes: as its agent says, as its devices and programs let one infer, or as
-//! it was asked for.
+//! The routing mode of a node: from its agent, from its devices and programs, or from the command line.
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use super::doors::{self, node_of};
+use super::doors;
 use crate::{
-    model::{Cluster, Datapath, Direction, DoorId, HostRouting, Node, Role, Routing, Tunnel},
-    verify::route::{Mode, ModeSource, Route},
+    model::{Cluster, Datapath, Direction, HostRouting, Node, Role, Routing, Tunnel},
+    verify::{
+        observation::Hooks,
+        route::{Mode, ModeSource, Route},
+    },
 };
 
-/// Names of the programs at each hook, in the order in which they run, netviz's own left out. A hook
-/// that is not in it could not be asked.
-pub type Hooks = BTreeMap<(DoorId, Direction), Vec<String>>;
-
-/// One candidate: how each of the nodes concerned routes.
+/// One candidate: the mode of each node of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modes {
     /// By index in [`Cluster::nodes`].
     pub nodes: BTreeMap<usize, Mode>,
-    /// From where that is known.
+    /// How it is known.
     pub source: ModeSource,
 }
 
 impl Modes {
-    /// The mode of one node; the plainest where it is not known.
+    /// The mode of one node; the default if it is unknown.
     #[must_use]
     pub fn of(&self, node: usize) -> Mode {
         self.nodes.get(&node).copied().unwrap_or_default()
@@ -33,7 +31,7 @@ impl Modes {
         self.source == ModeSource::Asked
     }
 
-    /// In words, node by node where they differ.
+    /// In words, by node if they differ.
     #[must_use]
     pub fn words(&self, cluster: &Cluster) -> String {
         let of = |(index, mode): (&usize, &Mode)| {
@@ -42,7 +40,7 @@ impl Modes {
         };
         let all: Vec<_> = self.nodes.iter().filter_map(of).collect();
         match all.first() {
-            None => "not known".into(),
+            None => "unknown".into(),
             Some((_, first)) if all.iter().all(|(_, words)| words == first) => first.clone(),
             Some(_) => {
                 let each = all.iter().map(|(name, words)| format!("{name}: {words}"));
@@ -59,36 +57,34 @@ fn words(cluster: &Cluster, index: usize, node: &Node, mode: Mode) -> String {
     let device = doors::device(cluster, index, Role::Overlay, "");
     let device = device.and_then(|id| cluster.door(id));
     let device = device.and_then(|door| door.interface.strip_prefix("cilium_"));
-    let said = node.datapath.as_ref();
-    let tunnel = said.and_then(|said| said.tunnel.clone());
-    let tunnel = tunnel.or_else(|| device.map(|name| Tunnel::from(name)));
+    let reported = node.datapath.as_ref();
+    let tunnel = reported.and_then(|datapath| datapath.tunnel.clone());
+    let tunnel = tunnel.or_else(|| device.map(Tunnel::from));
     let datapath = Datapath {
-        routing: Some(if mode.tunnel {
-            Routing::Tunnel
-        } else {
-            Routing::Native
+        routing: Some(match mode.tunnel {
+            true => Routing::Tunnel,
+            false => Routing::Native,
         }),
         tunnel: tunnel.filter(|_| mode.tunnel),
-        host_routing: Some(if mode.host_routing {
-            HostRouting::Bpf
-        } else {
-            HostRouting::Legacy
+        host_routing: Some(match mode.host_routing {
+            true => HostRouting::Bpf,
+            false => HostRouting::Legacy,
         }),
         endpoint_routes: Some(mode.endpoint_routes),
-        encryption: said.and_then(|said| said.encryption.clone()),
+        encryption: reported.and_then(|datapath| datapath.encryption.clone()),
         ..Datapath::default()
     };
     datapath.summary().unwrap_or_default()
 }
 
-/// Whether the programs at an lxc's egress hook are those of a pod with a route of its own. The
-/// kernel cuts names at 15 bytes.
+/// Whether the programs at an lxc's egress hook are those of an endpoint route. The kernel truncates
+/// names at 15 bytes.
 pub(super) fn has_own_route(chain: &[String]) -> bool {
     chain.iter().any(|name| name.starts_with("cil_to_contain"))
 }
 
-/// Every mode that the nodes of a route may be in, the likeliest first: one where the agents say it,
-/// several where it has to be inferred. `asked` comes before all.
+/// Every mode that the nodes of a path may be in, the most likely first: one if the agents report it,
+/// several if it has to be inferred. `asked` overrides both.
 #[must_use]
 pub fn candidates(
     cluster: &Cluster,
@@ -96,7 +92,7 @@ pub fn candidates(
     hooks: &Hooks,
     asked: Option<Mode>,
 ) -> Vec<Modes> {
-    let nodes = [&route.from, &route.to].map(|party| node_of(&party.place));
+    let nodes = [&route.from, &route.to].map(|party| party.place.node());
     let mut all = vec![BTreeMap::new()];
     let mut source = ModeSource::Agent;
     for index in nodes.into_iter().flatten() {
@@ -120,7 +116,7 @@ pub fn candidates(
         };
         all = options.iter().flat_map(with).collect();
     }
-    // The nodes of one cluster are mostly alike.
+    // The nodes of one cluster mostly have the same mode.
     all.sort_by_key(|nodes| {
         let first = nodes.values().next();
         nodes.values().any(|mode| Some(mode) != first)
@@ -135,18 +131,18 @@ pub fn candidates(
     candidates
 }
 
-/// The modes that one node may be in, and from where that is known.
+/// The modes that one node may be in, and how that is known.
 fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<Mode>, ModeSource) {
     if !node.cilium {
         return (vec![Mode::default()], ModeSource::Inferred);
     }
-    let said = node.datapath.clone().unwrap_or_default();
-    let tunnel = match said.routing {
+    let reported = node.datapath.clone().unwrap_or_default();
+    let tunnel = match reported.routing {
         Some(Routing::Tunnel) => Some(true),
         Some(Routing::Native) => Some(false),
         Some(Routing::Other(_)) | None => None,
     };
-    let host = match said.host_routing {
+    let host = match reported.host_routing {
         Some(HostRouting::Bpf) => Some(true),
         Some(HostRouting::Legacy) => Some(false),
         Some(HostRouting::Other(_)) | None => None,
@@ -158,7 +154,7 @@ fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<
     let device = doors::device(cluster, index, Role::Overlay, "").is_some();
     let tunnel = tunnel.unwrap_or(device);
     let hosts = host.map_or_else(|| host_routing(cluster, index, hooks), |host| vec![host]);
-    let routes = said
+    let routes = reported
         .endpoint_routes
         .map_or_else(|| own_routes(cluster, index, hooks), |on| vec![on]);
     let mut modes = Vec::new();
@@ -174,8 +170,8 @@ fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<
     (modes, source)
 }
 
-/// `cil_to_netdev` stands at an uplink with BPF host routing, and with kube-proxy replacement alone:
-/// both are possible then. Where it does not stand, the node's stack routes.
+/// `cil_to_netdev` is at an uplink with BPF host routing, and with kube-proxy replacement: both are
+/// possible then. Without it, the node's stack routes.
 fn host_routing(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
     let chains = chains(cluster, node, Role::Uplink, hooks);
     match chains
@@ -197,14 +193,14 @@ fn own_routes(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
     }
 }
 
-/// What is known of the egress hooks of a node's doors of one kind.
+/// Programs at the egress hooks of a node's doors of one kind, if they are known.
 fn chains<'a>(cluster: &Cluster, node: usize, role: Role, hooks: &'a Hooks) -> Vec<&'a [String]> {
-    let doors = doors::own(cluster, node, role);
+    let doors = doors::devices(cluster, node, role);
     let chains = doors.filter_map(|door| hooks.get(&(door.id, Direction::Egress)));
     chains.map(Vec::as_slice).collect()
 }
 
-/// How modes are asked for: the names that the laboratory gives them.
+/// The names of the modes, as in the laboratory.
 const NAMES: [(&str, Mode); 5] = [
     ("vxlan", mode(true, false, false)),
     ("vxlan-host-routing", mode(true, true, false)),
@@ -228,7 +224,7 @@ impl FromStr for Mode {
         let found = NAMES.iter().find(|(name, _)| *name == text);
         found.map(|(_, mode)| *mode).ok_or_else(|| {
             let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("no mode is called {text:?}: there are {}", names.join(", "))
+            format!("no routing mode {text:?}; modes: {}", names.join(", "))
         })
     }
 }

@@ -1,24 +1,28 @@
-//! The halves of which every path is made: leaving a place, the way between nodes, arriving.
+//! Builds a path of its parts: leaving an end, the network between the nodes, arriving.
 //!
-//! Counted on a running Cilium (`tests/fixtures/cilium`), from which also come the surprises:
-//! `cilium_host` is not on the way between pods, but for native routing with legacy host routing,
-//! at the receiving node; and a node's own packets cross the lxc even with BPF host routing.
+//! The doors are those measured on a running Cilium (`tests/fixtures/cilium`), surprises included:
+//! `cilium_host` is on the path between pods only with native routing and legacy host routing, at the
+//! receiving node; and a node's own packets cross the lxc even with BPF host routing.
 
 use std::net::IpAddr;
 
 use super::{
-    doors::{self, CILIUM_HOST, CILIUM_NET, Room},
-    mode::Hooks,
+    doors::{self, CILIUM_HOST, CILIUM_NET, PodDoors},
+    mode,
 };
 use crate::{
     model::{Cluster, Direction, DoorId, Role},
-    verify::route::{Mode, Step},
+    verify::{
+        facts::Detour,
+        observation::Hooks,
+        route::{Mode, Step},
+    },
 };
 
-/// The helper that puts a packet into a pod past the lxc.
+/// The helper that redirects a packet into a pod, bypassing the lxc.
 pub(super) const REDIRECT_PEER: &str = "bpf_redirect_peer";
 
-/// How a packet comes to where it is going.
+/// How a packet reaches its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     /// From the node itself.
@@ -27,35 +31,35 @@ pub(super) enum By {
     Neighbour,
     /// Out of the tunnel.
     Overlay,
-    /// From the network, as it is.
+    /// From the network, without a tunnel.
     Uplink,
 }
 
-/// A path while it is being put together.
+/// A path under construction.
 pub(super) struct Path<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) hooks: Option<&'a Hooks>,
     pub(super) steps: Vec<Step>,
-    /// Devices that the mode wants and that are not there, a sentence each.
-    pub(super) absent: Vec<String>,
+    /// Devices of the path that do not exist.
+    pub(super) absent: Vec<Detour>,
 }
 
 impl Path<'_> {
-    /// One step; nothing where the door is not here.
+    /// Adds one step, if the door is known.
     fn cross(&mut self, door: Option<DoorId>, direction: Direction) {
         self.steps
             .extend(door.map(|door| Step::new(door, direction)));
     }
 
-    /// Out of a pod, as far as its lxc.
-    pub(super) fn leave_pod(&mut self, room: Room) {
-        self.cross(room.inner, Direction::Egress);
-        self.cross(room.outer, Direction::Ingress);
+    /// Out of a pod, up to its lxc.
+    pub(super) fn leave_pod(&mut self, pod: PodDoors) {
+        self.cross(pod.inner, Direction::Egress);
+        self.cross(pod.outer, Direction::Ingress);
     }
 
     /// Into a pod.
-    pub(super) fn enter_pod(&mut self, room: Room, node: usize, mode: Mode, by: By) {
-        let own_route = self.own_route(room, mode);
+    pub(super) fn enter_pod(&mut self, pod: PodDoors, node: usize, mode: Mode, by: By) {
+        let own_route = self.own_route(pod, mode);
         let by_host = match by {
             By::OwnNode => !own_route,
             By::Uplink => !own_route && !mode.host_routing,
@@ -65,20 +69,20 @@ impl Path<'_> {
             self.cilium(node, CILIUM_HOST, Direction::Egress);
         }
         let skipped = by != By::OwnNode && mode.host_routing && !own_route;
-        if let Some(lxc) = room.outer {
+        if let Some(lxc) = pod.outer {
             let mut step = Step::new(lxc, Direction::Egress);
             step.skipped_by = skipped.then_some(REDIRECT_PEER);
             self.steps.push(step);
         }
-        self.cross(room.inner, Direction::Ingress);
+        self.cross(pod.inner, Direction::Ingress);
     }
 
-    /// Pods keep the route with which they were made: the program at the lxc says it, and where
-    /// that is not known, the mode.
-    fn own_route(&self, room: Room, mode: Mode) -> bool {
-        let chain = room.outer.zip(self.hooks).and_then(|(lxc, hooks)| {
+    /// Pods keep the route that they were created with: the program at the lxc shows it; the mode
+    /// decides if that is unknown.
+    fn own_route(&self, pod: PodDoors, mode: Mode) -> bool {
+        let chain = pod.outer.zip(self.hooks).and_then(|(lxc, hooks)| {
             let chain = hooks.get(&(lxc, Direction::Egress))?;
-            Some(super::mode::has_own_route(chain))
+            Some(mode::has_own_route(chain))
         });
         chain.unwrap_or(mode.endpoint_routes)
     }
@@ -94,7 +98,7 @@ impl Path<'_> {
         self.cilium(node, CILIUM_HOST, Direction::Ingress);
     }
 
-    /// Out of a node, through the tunnel or as it is.
+    /// Out of a node, with or without the tunnel.
     pub(super) fn onto_wire(&mut self, node: usize, towards: &[IpAddr], tunnel: bool) {
         if tunnel {
             self.overlay(node, Direction::Egress);
@@ -132,18 +136,20 @@ impl Path<'_> {
         self.want(door, node, name, direction);
     }
 
-    /// A step at a door without which the path would be another.
+    /// Adds a step at a device that the mode needs.
     fn want(&mut self, door: Option<DoorId>, node: usize, what: &str, direction: Direction) {
         if door.is_none() {
             let name = self
                 .cluster
                 .nodes
                 .get(node)
-                .map(|node| node.name.to_string());
-            let name = name.unwrap_or_default();
-            let sentence = format!("{what} is on the expected path, and {name} has none");
-            if !self.absent.contains(&sentence) {
-                self.absent.push(sentence);
+                .map_or("", |node| node.name.raw());
+            let absent = Detour::Absent {
+                device: what.into(),
+                node: name.into(),
+            };
+            if !self.absent.contains(&absent) {
+                self.absent.push(absent);
             }
         }
         self.cross(door, direction);

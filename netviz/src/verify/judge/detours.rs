@@ -1,100 +1,77 @@
-//! Which doors in place of which.
+//! Compares the doors of packets that got through with the expected ones.
 
 use std::collections::BTreeSet;
 
-use super::{
-    names::{label, labels},
-    trail::{Trail, Walk},
-};
-use crate::{model::Cluster, verify::observation::Way};
+use super::trail::{Trail, Walk, count};
+use crate::verify::facts::{Detour, Doubt};
 
-/// What is to be said of the doors of those who got through.
+/// What follows from the doors that packets crossed.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Other doors.
-    pub(super) detours: Vec<String>,
-    /// Doors of which it cannot be told.
-    pub(super) unclear: Vec<String>,
+    pub(super) detours: Vec<Detour>,
+    pub(super) unclear: Vec<Doubt>,
 }
 
-/// How one line fared.
+/// How one line compares with the expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     /// Crossed by all, as expected.
     Right,
-    /// Crossed by so many who should not.
+    /// Crossed by this many packets, and not expected.
     Foreign(u32),
-    /// Not crossed by so many who should.
+    /// Expected, and not crossed by this many packets.
     Missing(u32),
-    /// Says nothing.
+    /// Neither.
     Silent,
 }
 
-/// Compares the doors of packets that got through with those expected. `missed` crossings were seen
-/// and not kept.
-pub(super) fn findings(
-    cluster: &Cluster,
-    course: &Trail,
-    through: &BTreeSet<u32>,
-    missed: u64,
-) -> Findings {
+/// Compares one way. `missed` crossings were lost because a buffer was full.
+pub(super) fn findings(trail: &Trail, through: &BTreeSet<u32>, missed: u64) -> Findings {
     let mut findings = Findings::default();
-    let walks = through.iter().filter_map(|packet| course.walks.get(packet));
+    let walks = through.iter().filter_map(|packet| trail.walks.get(packet));
     let walks: Vec<&Walk> = walks.collect();
-    let way = name(course.way);
-    let nowhere = through.len().saturating_sub(walks.len());
-    if nowhere > 0 && course.next(None).is_some() {
-        findings.unclear.push(format!(
-            "{way}: {nowhere} of {} got through and were recognised at no door: whether those were the right ones is not known; try --proto icmp or udp",
-            through.len()
-        ));
+    let way = trail.way;
+    let unrecognised = through.len().saturating_sub(walks.len());
+    if unrecognised > 0 && trail.next(None).is_some() {
+        findings.unclear.push(Doubt::Unrecognised {
+            way,
+            packets: count(unrecognised),
+            of: count(through.len()),
+        });
     }
-    let marks: Vec<_> = (0..course.lines.len())
-        .map(|line| mark(course, &walks, line))
-        .collect();
-    findings.hidden(cluster, course, &walks);
-    if missed > 0
-        && marks.iter().any(|mark| matches!(mark, Mark::Missing(_)))
-        && !has_foreign(&marks)
-    {
-        findings.unclear.push(format!(
-            "{way}: {missed} crossings could not be kept, so that doors may have been crossed unseen; send fewer, or slower"
-        ));
+    findings.unclear.extend(hidden_steps(trail, &walks));
+    let lines = 0..trail.lines.len();
+    let marks: Vec<_> = lines.map(|line| mark(trail, &walks, line)).collect();
+    let is_foreign = |mark: &Mark| matches!(mark, Mark::Foreign(_));
+    let is_missing = |mark: &Mark| matches!(mark, Mark::Missing(_));
+    if missed > 0 && marks.iter().any(is_missing) && !marks.iter().any(is_foreign) {
+        let crossings = missed;
+        findings.unclear.push(Doubt::Missed { way, crossings });
         return findings;
     }
-    findings.detours.extend(
-        runs(&marks)
-            .into_iter()
-            .map(|run| sentence(cluster, course, &marks, &run, walks.len())),
-    );
-    findings.detours.extend(wrapped(cluster, course, &walks));
+    let runs = runs(&marks).into_iter();
+    let doors = runs.map(|run| detour(trail, &marks, &run, walks.len()));
+    findings.detours.extend(doors);
+    findings.detours.extend(tunnels(trail, &walks));
     findings
 }
 
-fn has_foreign(marks: &[Mark]) -> bool {
-    marks.iter().any(|mark| matches!(mark, Mark::Foreign(_)))
-}
-
-fn mark(course: &Trail, walks: &[&Walk], line: usize) -> Mark {
+fn mark(trail: &Trail, walks: &[&Walk], line: usize) -> Mark {
     let crossed = walks.iter().filter(|walk| walk.crossed(line)).count();
-    if course.foreign(line) {
-        return if crossed > 0 {
-            Mark::Foreign(super::losses::count(crossed))
-        } else {
-            Mark::Silent
+    if trail.foreign(line) {
+        return match crossed {
+            0 => Mark::Silent,
+            crossed => Mark::Foreign(count(crossed)),
         };
     }
-    if !course.required(line) {
+    if !trail.required(line) {
         return Mark::Silent;
     }
-    let missing = walks
-        .iter()
-        .filter(|walk| !course.satisfied(line, walk))
-        .count();
-    match missing {
+    let missing = walks.iter().filter(|walk| !trail.satisfied(line, walk));
+    match missing.count() {
         0 => Mark::Right,
-        _ if course.lines[line].hidden.is_some() => Mark::Silent,
-        _ => Mark::Missing(super::losses::count(missing)),
+        _ if trail.lines[line].hidden.is_some() => Mark::Silent,
+        missing => Mark::Missing(count(missing)),
     }
 }
 
@@ -106,7 +83,7 @@ fn runs(marks: &[Mark]) -> Vec<Vec<usize>> {
             Mark::Right => runs.push(Vec::new()),
             Mark::Silent => {}
             Mark::Foreign(_) | Mark::Missing(_) => {
-                runs.last_mut().into_iter().for_each(|run| run.push(line))
+                runs.last_mut().into_iter().for_each(|run| run.push(line));
             }
         }
     }
@@ -114,106 +91,66 @@ fn runs(marks: &[Mark]) -> Vec<Vec<usize>> {
     runs
 }
 
-fn sentence(cluster: &Cluster, course: &Trail, marks: &[Mark], run: &[usize], of: usize) -> String {
+fn detour(trail: &Trail, marks: &[Mark], run: &[usize], of: usize) -> Detour {
     let is_foreign = |line: &usize| matches!(marks[*line], Mark::Foreign(_));
-    let (foreign, missing): (Vec<_>, Vec<_>) = run.iter().copied().partition(is_foreign);
+    let (crossed, passed_by) = run.iter().copied().partition(is_foreign);
     let packets = run.iter().map(|line| match marks[*line] {
         Mark::Foreign(packets) | Mark::Missing(packets) => packets,
         Mark::Right | Mark::Silent => 0,
     });
-    let packets = packets.max().unwrap_or_default();
-    let way = name(course.way);
-    let (by, instead) = (
-        labels(cluster, course, &foreign),
-        labels(cluster, course, &missing),
-    );
-    let what = match (foreign.is_empty(), missing.is_empty()) {
-        (false, false) => format!("by {by} in place of {instead}"),
-        (false, true) => format!(
-            "by {by}, which {} not on the expected path",
-            are(foreign.len())
-        ),
-        (true, _) => format!("past {instead}, which {} not crossed", were(missing.len())),
-    };
-    format!("{way}: {what} ({packets} of {of})")
-}
-
-fn are(number: usize) -> &'static str {
-    if number == 1 { "is" } else { "are" }
-}
-
-fn were(number: usize) -> &'static str {
-    if number == 1 { "was" } else { "were" }
-}
-
-/// Lines where packets travelled in the tunnel and should not, or the other way round.
-fn wrapped(cluster: &Cluster, course: &Trail, walks: &[&Walk]) -> Vec<String> {
-    let lines: BTreeSet<_> = walks
-        .iter()
-        .flat_map(|walk| &walk.wrapped_otherwise)
-        .copied()
-        .collect();
-    let say = |line: usize| {
-        let packets = walks
-            .iter()
-            .filter(|walk| walk.wrapped_otherwise.contains(&line))
-            .count();
-        let expected = course.lines[line]
-            .step
-            .as_ref()
-            .is_some_and(|step| step.outer);
-        let (was, should) = if expected {
-            ("as they were", "inside of the tunnel's packets")
-        } else {
-            ("inside of a tunnel's packets", "as they are")
-        };
-        let door = label(cluster, course.lines[line].hook);
-        let (way, of) = (name(course.way), walks.len());
-        format!("{way}: across {door} {was}, and not {should} ({packets} of {of})")
-    };
-    lines.into_iter().map(say).collect()
-}
-
-impl Findings {
-    /// Doors of the path that were not seen by all, or that should be passed by, and are hidden:
-    /// a sentence for each reason.
-    fn hidden(&mut self, cluster: &Cluster, course: &Trail, walks: &[&Walk]) {
-        let unseen = |line: usize| {
-            let satisfied = |walk: &&Walk| course.satisfied(line, walk);
-            walks.is_empty() || !walks.iter().all(satisfied)
-        };
-        let lines = 0..course.lines.len();
-        let lines = lines.filter(|line| course.lines[*line].step.is_some() && unseen(*line));
-        self.unclear.extend(unseen_doors(cluster, course, lines));
+    Detour::Doors {
+        way: trail.way,
+        crossed,
+        passed_by,
+        packets: packets.max().unwrap_or_default(),
+        of: count(of),
     }
 }
 
-/// What cannot be seen at those of `lines` that are hidden, and why.
-pub(super) fn unseen_doors(
-    cluster: &Cluster,
-    course: &Trail,
-    lines: impl Iterator<Item = usize>,
-) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<usize>)> = Vec::new();
+/// Lines where packets were inside of a tunnel and should not be, or the other way round.
+fn tunnels(trail: &Trail, walks: &[&Walk]) -> Vec<Detour> {
+    let lines = walks.iter().flat_map(|walk| &walk.wrapped_otherwise);
+    let lines: BTreeSet<_> = lines.copied().collect();
+    let tunnel = |row: usize| {
+        let wrong = |walk: &&&Walk| walk.wrapped_otherwise.contains(&row);
+        let step = trail.lines[row].step.as_ref();
+        Detour::Tunnel {
+            way: trail.way,
+            row,
+            expected: step.is_some_and(|step| step.outer),
+            packets: count(walks.iter().filter(wrong).count()),
+            of: count(walks.len()),
+        }
+    };
+    lines.into_iter().map(tunnel).collect()
+}
+
+/// Hidden doors of the path that not all packets were seen at.
+fn hidden_steps(trail: &Trail, walks: &[&Walk]) -> Vec<Doubt> {
+    let unseen = |line: &usize| {
+        let satisfied = |walk: &&Walk| trail.satisfied(*line, walk);
+        walks.is_empty() || !walks.iter().all(satisfied)
+    };
+    let steps = (0..trail.lines.len()).filter(|line| trail.lines[*line].step.is_some());
+    hidden(trail, steps.filter(unseen))
+}
+
+/// Those of `lines` that are hidden, by reason.
+pub(super) fn hidden(trail: &Trail, lines: impl Iterator<Item = usize>) -> Vec<Doubt> {
+    let mut reasons: Vec<(_, Vec<usize>)> = Vec::new();
     for line in lines {
-        let Some(reason) = course.lines[line].hidden.as_deref() else {
+        let Some(reason) = &trail.lines[line].hidden else {
             continue;
         };
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, lines)) => lines.push(line),
+            Some((_, rows)) => rows.push(line),
             None => reasons.push((reason, vec![line])),
         }
     }
-    let say = |(reason, lines): (&str, Vec<usize>)| {
-        let (way, doors) = (name(course.way), labels(cluster, course, &lines));
-        format!("{way}: nothing can be seen at {doors}: {reason}")
-    };
-    reasons.into_iter().map(say).collect()
-}
-
-pub(super) fn name(way: Way) -> &'static str {
-    match way {
-        Way::Request => "request",
-        Way::Reply => "reply",
-    }
+    let doubts = reasons.into_iter().map(|(reason, rows)| Doubt::Hidden {
+        way: trail.way,
+        rows,
+        reason: reason.clone(),
+    });
+    doubts.collect()
 }

@@ -1,28 +1,26 @@
-//! What became of each packet.
+//! Which packets were delivered, and which were answered.
 
 use std::collections::BTreeSet;
 
-use super::{
-    names::label,
-    trail::{Trail, Walk},
-};
+use super::trail::{Trail, Walk};
 use crate::{
-    model::{Cluster, Direction, DoorId},
+    model::{Cluster, Direction},
     verify::{
-        observation::{Answer, Observation, Way},
+        facts::Doubt,
+        observation::{Answer, Hook, Observation, Way},
         route::{Place, Route},
         verdict::Loss,
     },
 };
 
-/// Who came to B, and who of them A got an answer to.
+/// Packets that reached B, and packets that A received an answer to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcomes {
     pub(super) delivered: BTreeSet<u32>,
     pub(super) replied: BTreeSet<u32>,
 }
 
-/// What the outcomes are read from.
+/// All that a verdict is based on.
 pub(super) struct Evidence<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) route: &'a Route,
@@ -32,6 +30,24 @@ pub(super) struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
+    pub(super) fn trail(&self, way: Way) -> &Trail {
+        match way {
+            Way::Request => self.request,
+            Way::Reply => self.reply,
+        }
+    }
+
+    /// Each way to judge, with the packets that got through.
+    pub(super) fn ways<'a>(
+        &'a self,
+        outcomes: &'a Outcomes,
+    ) -> impl Iterator<Item = (&'a Trail, &'a BTreeSet<u32>)> {
+        let reply = (!self.observation.one_way).then_some((self.reply, &outcomes.replied));
+        [(self.request, &outcomes.delivered)]
+            .into_iter()
+            .chain(reply)
+    }
+
     pub(super) fn outcomes(&self) -> Outcomes {
         if self.observation.found.is_some() {
             return self.found();
@@ -50,7 +66,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Nothing was sent, and so nobody waits: each way for itself.
+    /// In passive mode, each way for itself.
     fn found(&self) -> Outcomes {
         let there = self.request.walks.keys().copied();
         let back = self.reply.walks.keys().copied();
@@ -62,33 +78,32 @@ impl Evidence<'_> {
 
     /// There was no packet at all.
     pub(super) fn is_nothing(&self) -> bool {
-        let ways = [Way::Request, Way::Reply];
-        ways.iter().all(|way| self.observation.packets(*way) == 0)
-            || self.observation.found.is_none() && self.observation.sent == 0
+        let mut ways = Way::BOTH.into_iter();
+        ways.all(|way| self.observation.packets(way) == 0)
     }
 
-    /// Whether the way back is to be shown, even where nothing was seen of it.
+    /// Whether to show the reply even if no door saw any.
     pub(super) fn asks_for_reply(&self, losses: &[Loss]) -> bool {
         let lost = losses.iter().any(|loss| loss.way == Way::Reply);
         lost || self.observation.found.is_none() && !self.observation.one_way
     }
 
-    /// Packets without a mark are known by their addresses alone, which a service's translation or
-    /// a masquerade changes: somebody elsewhere may be reached under others.
-    pub(super) fn may_be_translated(&self, course: &Trail, loss: &Loss) -> Option<String> {
+    /// Packets without a mark are recognised by their addresses, which a service or masquerading
+    /// translates on the way to an end elsewhere.
+    pub(super) fn may_be_translated(&self, trail: &Trail, loss: &Loss) -> Option<Doubt> {
         let Route { from, to } = self.route;
         let ends = [from, to];
-        let strange = ends.into_iter().find(|end| end.place == Place::Elsewhere);
-        let name = &strange.filter(|_| self.observation.found.is_some())?.name;
-        let last = course.lines.get(loss.after?)?;
-        let door = label(self.cluster, last.hook);
-        Some(format!(
-            "{}: whoever stands behind {door} may have translated the addresses, and then packets are not known any more; if {name} is a service, name the pod behind it, or send probes (without --passive)",
-            super::detours::name(loss.way)
-        ))
+        let elsewhere = ends.into_iter().find(|end| end.place == Place::Elsewhere)?;
+        self.observation.found?;
+        trail.lines.get(loss.after?)?;
+        Some(Doubt::MayBeTranslated {
+            way: loss.way,
+            row: loss.after?,
+            name: elsewhere.name.clone(),
+        })
     }
 
-    /// Packets that were there anyway arrived, some of them had to be answered, and B said nothing.
+    /// In passive mode: packets that B has to answer arrived, and B sent nothing.
     pub(super) fn unanswered(&self, outcomes: &Outcomes) -> bool {
         let found = self.observation.found;
         let silent = found.is_some_and(|found| found.asked > 0 && found.back == 0);
@@ -96,7 +111,7 @@ impl Evidence<'_> {
         silent && is_here && !self.observation.one_way && !outcomes.delivered.is_empty()
     }
 
-    /// Packets of which anything is known.
+    /// Packets about which anything is known.
     pub(super) fn packets(&self) -> BTreeSet<u32> {
         let answers = self.observation.answers.keys();
         let walks = self.request.walks.keys().chain(self.reply.walks.keys());
@@ -105,11 +120,8 @@ impl Evidence<'_> {
     }
 
     fn replied(&self, packet: u32) -> bool {
-        match self.observation.answers.get(&packet) {
-            Some(Answer::Reply(_) | Answer::Refused(..)) => true,
-            Some(Answer::Unreachable(..) | Answer::Unsent(_)) => false,
-            None => false,
-        }
+        let answer = self.observation.answers.get(&packet);
+        matches!(answer, Some(Answer::Reply(_) | Answer::Refused(..)))
     }
 
     fn came_back(&self, packet: u32) -> bool {
@@ -139,27 +151,27 @@ impl Evidence<'_> {
     fn arrived(&self, packet: u32) -> bool {
         let request = self.request.walks.get(&packet);
         let to = &self.route.to.place;
-        // Of one who is elsewhere nothing is seen but that it was sent on its way.
-        let asks_nobody = self.observation.one_way || self.observation.found.is_some();
-        let visible = *to != Place::Elsewhere || asks_nobody;
+        // At an end elsewhere nothing is seen but that the packet was sent on its way.
+        let expects_nothing = self.observation.one_way || self.observation.found.is_some();
+        let visible = *to != Place::Elsewhere || expects_nothing;
         request.is_some_and(|walk| {
             visible && ended(self.request, walk) || self.entered(to, self.request, walk)
         })
     }
 
-    /// Came in by any door of a pod.
-    fn entered(&self, place: &Place, course: &Trail, walk: &Walk) -> bool {
+    /// Whether a packet entered a pod by any of its doors.
+    fn entered(&self, place: &Place, trail: &Trail, walk: &Walk) -> bool {
         let Place::Pod { netns, .. } = place else {
             return false;
         };
-        let hooks = walk.first.iter().map(|line| course.lines[*line].hook);
-        let into = |(door, direction): (DoorId, Direction)| {
+        let hooks = walk.first.iter().map(|line| trail.lines[*line].hook);
+        let into = |(door, direction): Hook| {
             door.netns.known() == Some(*netns) && direction == Direction::Ingress
         };
         hooks.into_iter().any(into)
     }
 
-    /// Whether it was B that said something: errors come from routers on the way, too.
+    /// Whether B itself sent something: routers on the way send errors, too.
     fn spoke(&self, walk: &Walk) -> bool {
         let mut doors = walk.first.iter().map(|line| self.reply.lines[*line].hook.0);
         match self.route.to.place {
@@ -176,8 +188,8 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether a packet came to the last door of its way.
-fn ended(course: &Trail, walk: &Walk) -> bool {
-    let end = course.end().filter(|end| course.required(*end));
-    end.is_some_and(|end| course.satisfied(end, walk))
+/// Whether a packet reached the last door.
+fn ended(trail: &Trail, walk: &Walk) -> bool {
+    let end = trail.end().filter(|end| trail.required(*end));
+    end.is_some_and(|end| trail.satisfied(end, walk))
 }

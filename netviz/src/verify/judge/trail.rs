@@ -1,4 +1,5 @@
-//! One way as expected and as observed: the lines of the ladder, and who crossed which.
+//! Request or reply, as expected and as observed: one line per hook, and the lines that each packet
+//! crossed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,46 +7,43 @@ use std::{
 };
 
 use crate::{
-    model::{Direction, DoorId},
+    model::DoorId,
     verify::{
-        observation::{Crossing, Observation, TunnelKey, Way},
+        observation::{Crossing, HiddenReason, Hook, Observation, TunnelKey, Way},
         route::{Expectation, Step},
     },
 };
-
-/// A door in one direction.
-pub(super) type Hook = (DoorId, Direction);
 
 /// One line: a hook that is expected, or that was crossed.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) hook: Hook,
-    /// The step that it stands for.
+    /// The step that it represents.
     pub(super) step: Option<Step>,
-    /// Not on the path itself, and right all the same: a bond's member, encryption.
+    /// Not on the path itself, but right: a bond's member, encryption.
     pub(super) besides: bool,
     /// Why nothing can be seen here.
-    pub(super) hidden: Option<String>,
+    pub(super) hidden: Option<HiddenReason>,
     pub(super) seen: u32,
     pub(super) repeated: u32,
-    /// Each packet's time since its crossing before.
+    /// Each packet's time since its previous crossing.
     pub(super) gaps: Vec<Duration>,
     pub(super) tunnel: Option<TunnelKey>,
     pub(super) outer: bool,
 }
 
-/// One packet on one way, by the places of the lines.
+/// One packet, by the places of the lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Walk {
-    /// Lines in the order in which they were crossed first.
+    /// Lines in the order in which it first crossed them.
     pub(super) first: Vec<usize>,
-    /// The line that was crossed last of all.
+    /// The line that it crossed last.
     pub(super) last: Option<usize>,
     /// When that was.
     pub(super) ended: Duration,
-    /// How often each was crossed.
+    /// How often it crossed each.
     pub(super) times: BTreeMap<usize, u32>,
-    /// Lines at which it was, or was not, inside of an outer packet, other than expected.
+    /// Lines where it was inside of a tunnel's packet and should not be, or the other way round.
     pub(super) wrapped_otherwise: BTreeSet<usize>,
 }
 
@@ -55,7 +53,7 @@ impl Walk {
     }
 }
 
-/// All packets on one way.
+/// All packets of one way.
 #[derive(Clone, Debug)]
 pub(super) struct Trail {
     pub(super) way: Way,
@@ -73,10 +71,10 @@ impl Trail {
         let besides = expectation
             .map(|e| e.besides.as_slice())
             .unwrap_or_default();
-        let trails = trails(way, steps, observation);
-        let crossed = trails.values().flatten().map(hook).collect();
+        let packets = by_packet(way, steps, observation);
+        let crossed = packets.values().flatten().map(hook).collect();
         let mut lines = expected(steps, &crossed);
-        let strangers = strangers(&lines, &trails, &crossed);
+        let strangers = strangers(&lines, &packets, &crossed);
         insert(&mut lines, strangers, besides);
         for line in &mut lines {
             let reason = observation
@@ -85,32 +83,31 @@ impl Trail {
                 .find(|door| door.door == line.hook.0);
             line.hidden = reason.map(|door| door.reason.clone());
         }
-        let mut course = Self {
+        let mut trail = Self {
             way,
             lines,
             walks: BTreeMap::new(),
         };
-        for (sequence, trail) in &trails {
-            let walk = course.walk(trail);
-            course.walks.insert(*sequence, walk);
+        for (sequence, crossings) in &packets {
+            let walk = trail.walk(crossings);
+            trail.walks.insert(*sequence, walk);
         }
-        for line in &mut course.lines {
+        for line in &mut trail.lines {
             let fragmented = line.step.as_ref().and_then(|step| step.fragmented.clone());
             line.hidden = line.hidden.take().or(fragmented.filter(|_| line.seen == 0));
         }
-        course
+        trail
     }
 
     /// Follows one packet, and adds it to the lines.
-    fn walk(&mut self, trail: &[Crossing]) -> Walk {
+    fn walk(&mut self, crossings: &[Crossing]) -> Walk {
         let mut walk = Walk::default();
         let mut before: Option<Duration> = None;
-        for crossing in trail {
-            let found = self
-                .lines
-                .iter()
-                .position(|line| line.hook == hook(crossing));
-            let Some(index) = found else { continue };
+        for crossing in crossings {
+            let mut lines = self.lines.iter();
+            let Some(index) = lines.position(|line| line.hook == hook(crossing)) else {
+                continue;
+            };
             let line = &mut self.lines[index];
             let times = walk.times.entry(index).or_default();
             *times = times.saturating_add(1);
@@ -135,28 +132,24 @@ impl Trail {
         walk
     }
 
-    /// Whether a packet crossed a line, or, at an uplink, another that is as good.
+    /// Whether a packet crossed a line, or one that may be crossed instead.
     pub(super) fn satisfied(&self, index: usize, walk: &Walk) -> bool {
         if walk.crossed(index) {
             return true;
         }
-        let line = &self.lines[index];
-        let Some(step) = &line.step else { return false };
-        let stands_in = |other: &Line| {
-            other.hook.1 == line.hook.1
-                && (other.hook.0 == step.door || step.or.contains(&other.hook.0))
+        let Some(step) = &self.lines[index].step else {
+            return false;
         };
-        walk.first
-            .iter()
-            .any(|other| stands_in(&self.lines[*other]))
+        let mut others = walk.first.iter();
+        others.any(|other| step.accepts(self.lines[*other].hook))
     }
 
-    /// Whether everybody who goes on has to be seen here.
+    /// Whether every packet that gets further is seen here.
     pub(super) fn required(&self, index: usize) -> bool {
         self.lines[index].step.as_ref().is_some_and(Step::required)
     }
 
-    /// Crossed, and not to be: no step, or one that is passed by.
+    /// Whether packets should not cross it: no step, or one that is bypassed.
     pub(super) fn foreign(&self, index: usize) -> bool {
         let line = &self.lines[index];
         match &line.step {
@@ -170,13 +163,13 @@ impl Trail {
         self.lines.iter().rposition(|line| line.step.is_some())
     }
 
-    /// The next line after this one that is to be crossed.
+    /// The next line that packets have to cross.
     pub(super) fn next(&self, after: Option<usize>) -> Option<usize> {
         let from = after.map_or(0, |after| after.saturating_add(1));
         (from..self.lines.len()).find(|index| self.required(*index))
     }
 
-    /// Lines behind this one where nothing can be seen.
+    /// Lines after this one where nothing can be seen.
     pub(super) fn hidden_after(&self, after: Option<usize>) -> impl Iterator<Item = usize> {
         let from = after.map_or(0, |after| after.saturating_add(1));
         (from..self.lines.len()).filter(|index| self.lines[*index].hidden.is_some())
@@ -187,33 +180,26 @@ fn hook(crossing: &Crossing) -> Hook {
     (crossing.door, crossing.direction)
 }
 
-/// The step that a hook belongs to, itself or in the place of another.
-fn step_of(steps: &[Step], (door, direction): Hook) -> Option<usize> {
-    let mut steps = steps.iter();
-    steps.position(|step| {
-        step.direction == direction && (step.door == door || step.or.contains(&door))
-    })
-}
-
 /// The crossings of each packet in order of time; equal times in the expected order.
-fn trails(way: Way, steps: &[Step], observation: &Observation) -> BTreeMap<u32, Vec<Crossing>> {
-    let mut trails = BTreeMap::<_, Vec<Crossing>>::new();
+fn by_packet(way: Way, steps: &[Step], observation: &Observation) -> BTreeMap<u32, Vec<Crossing>> {
+    let mut all = BTreeMap::<_, Vec<Crossing>>::new();
     let packets = observation.packets(way);
     let ours = |crossing: &&Crossing| crossing.way == way && crossing.sequence < packets;
     for crossing in observation.crossings.iter().filter(ours) {
-        trails.entry(crossing.sequence).or_default().push(*crossing);
+        all.entry(crossing.sequence).or_default().push(*crossing);
     }
-    for trail in trails.values_mut() {
-        trail.sort_by_cached_key(|crossing| {
-            let rank = step_of(steps, hook(crossing)).unwrap_or(usize::MAX);
+    for crossings in all.values_mut() {
+        crossings.sort_by_cached_key(|crossing| {
+            let rank = steps.iter().position(|step| step.accepts(hook(crossing)));
+            let rank = rank.unwrap_or(usize::MAX);
             let tunnel = crossing.tunnel.map(|key| (key.identity, key.node));
             (crossing.at, rank, hook(crossing), crossing.outer, tunnel)
         });
     }
-    trails
+    all
 }
 
-/// A line for each step, at the door that was crossed for it.
+/// A line for each step, at the door that was crossed.
 fn expected(steps: &[Step], crossed: &BTreeSet<Hook>) -> Vec<Line> {
     let line = |step: &Step| {
         let mut doors = std::iter::once(step.door).chain(step.or.iter().copied());
@@ -242,11 +228,11 @@ impl Line {
     }
 }
 
-/// Where hooks that no step stands for belong: behind the line that most packets crossed before
-/// them, and among themselves in order of the time since a packet's first crossing.
+/// Where hooks without a step belong: behind the line that most packets crossed before them, and among
+/// themselves by the time since a packet's first crossing.
 fn strangers(
     lines: &[Line],
-    trails: &BTreeMap<u32, Vec<Crossing>>,
+    packets: &BTreeMap<u32, Vec<Crossing>>,
     crossed: &BTreeSet<Hook>,
 ) -> Vec<(Option<usize>, Duration, Hook)> {
     let place = |hook: Hook| lines.iter().position(|line| line.hook == hook);
@@ -254,19 +240,15 @@ fn strangers(
     for stranger in crossed.iter().filter(|hook| place(**hook).is_none()) {
         let mut behind = BTreeMap::<Option<usize>, u32>::new();
         let mut times = Vec::new();
-        for trail in trails.values() {
-            let Some(at) = trail
-                .iter()
-                .position(|crossing| hook(crossing) == *stranger)
-            else {
+        for crossings in packets.values() {
+            let mut hooks = crossings.iter().map(hook);
+            let Some(at) = hooks.position(|hook| hook == *stranger) else {
                 continue;
             };
-            let before = trail[..at]
-                .iter()
-                .rev()
-                .find_map(|crossing| place(hook(crossing)));
+            let earlier = crossings[..at].iter().rev();
+            let before = earlier.map(hook).find_map(place);
             *behind.entry(before).or_default() += 1;
-            times.push(trail[at].at.saturating_sub(trail[0].at));
+            times.push(crossings[at].at.saturating_sub(crossings[0].at));
         }
         let anchor = behind.into_iter().max_by_key(|(_, packets)| *packets);
         let anchor = anchor.and_then(|(anchor, _)| anchor);
@@ -283,14 +265,15 @@ fn insert(
     strangers: Vec<(Option<usize>, Duration, Hook)>,
     besides: &[DoorId],
 ) {
-    // From the end, so that the places of those before stay as they are.
+    // From the end, so that the places of the lines before do not change.
     for (anchor, _, hook) in strangers.into_iter().rev() {
         let mut line = Line::at(hook);
         let mut steps = lines.iter().filter_map(|line| line.step.as_ref());
-        let stands_in = |step: &Step| {
-            step.direction == hook.1 && (step.door == hook.0 || step.or.contains(&hook.0))
-        };
-        line.besides = besides.contains(&hook.0) || steps.any(stands_in);
+        line.besides = besides.contains(&hook.0) || steps.any(|step| step.accepts(hook));
         lines.insert(anchor.map_or(0, |anchor| anchor.saturating_add(1)), line);
     }
+}
+
+pub(super) fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,30 +1,30 @@
-//! Whether a verdict is what a test wanted.
+//! Checks a verdict against the expectations of a test.
 
 use std::time::Duration;
 
 use super::{PlannedPair, file::DoorPattern};
 use crate::{
+    model::safe,
     verify::verdict::{CrossingRow, Kind, Verdict},
-    views::text::safe,
 };
 
-/// What became of a test.
+/// The result of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether it is what was wanted.
+    /// Whether it passed.
     pub passed: bool,
-    /// If not, why: one sentence.
+    /// Why it failed.
     pub why: Option<String>,
 }
 
-/// Compares a verdict with what was wanted of its pair.
+/// Compares a verdict with what is expected of its pair.
 #[must_use]
 pub fn check(pair: &PlannedPair, verdict: &Verdict) -> Outcome {
     let wanted = &pair.wanted;
     let wrong = match (wanted.verdict, &wanted.doors) {
-        (Some(expected), _) => kind(expected.into(), verdict),
+        (Some(expected), _) => kind(expected, verdict),
         (None, None) => kind(Kind::Verified, verdict),
-        // The list is what is expected, whatever the mode says.
+        // The list is the expected path, whatever the routing mode.
         (None, Some(_)) => delivered(verdict),
     };
     let wrong = wrong
@@ -64,7 +64,7 @@ fn delivered(verdict: &Verdict) -> Option<String> {
     })
 }
 
-/// Compares the doors that were crossed on the way there with the list.
+/// Compares the crossed doors of the request with the list.
 fn doors(wanted: &[DoorPattern], verdict: &Verdict) -> Option<String> {
     let crossed: Vec<&CrossingRow> = verdict
         .request
@@ -96,10 +96,10 @@ fn slow(which: &str, limit: Option<Duration>, took: Option<f64>) -> Option<Strin
     match took {
         Some(took) if took <= limit => None,
         Some(took) => Some(format!(
-            "the {which} round trip took {took:.1} us, and {limit:.1} us are allowed"
+            "the {which} round trip took {took:.1} us; the limit is {limit:.1} us"
         )),
         None => Some(format!(
-            "no round trip was measured, and its {which} is limited to {limit:.1} us"
+            "no round trip was measured; the limit of its {which} is {limit:.1} us"
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! From a plan and the pods that are there to pairs, in the order of the file and of the names.
+//! Expands a plan to pairs of existing pods, in the order of the file and of their names.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -7,18 +7,17 @@ use super::{
     file::{End, Limits, Plan, Selector, Test, glob},
 };
 use crate::{
-    model::{Pod, Untrusted, plain},
-    verify::collect::probe::Protocol,
-    views::text::safe,
+    model::{self, Pod, Untrusted, plain, safe},
+    verify::protocol::Protocol,
 };
 
-/// Pairs of one run: 140 pods, each to each. More is a load on the cluster, not a test.
+/// The most pairs of one run: 140 pods, each to each. More is a load on the cluster, not a test.
 pub const MOST_PAIRS: usize = 20_000;
 
 /// The pairs of all tests. A pod is never paired with itself.
 ///
 /// # Errors
-/// A selector that fits nobody, with those that are near; more than [`MOST_PAIRS`] pairs.
+/// A selector that matches no pod, with similar names; more than [`MOST_PAIRS`] pairs.
 pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<PlannedPair>, PlanError> {
     let mut pairs = Vec::new();
     for (number, test) in plan.tests.iter().enumerate() {
@@ -34,8 +33,7 @@ pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<PlannedPair>, PlanError> 
         let before = pairs.len();
         join(test, &from, &to, &mut pairs).map_err(|Many| too_many(&plan.place(number)))?;
         if pairs.len() == before {
-            let what =
-                "it leaves no pair: nobody but a pod and itself, or no addresses of one family";
+            let what = "no pair is left: only a pod and itself, or no addresses of one family";
             return Err(wrong(what.into(), "widen `from` or `to`".into()));
         }
     }
@@ -54,7 +52,7 @@ pub fn all(pods: &[Pod], test: &Test) -> Result<Vec<PlannedPair>, PlanError> {
 }
 
 impl Test {
-    /// What is tried between each two pods where nothing else is said.
+    /// The test of `--all`.
     #[must_use]
     pub fn usual(protocol: Protocol, port: Option<u16>, count: u32, size: Option<u16>) -> Self {
         Self {
@@ -131,20 +129,19 @@ fn ends(end: &End, pods: &[Pod], sends: bool) -> Result<Vec<Named>, (String, Str
     }
 }
 
-/// Pods that fit, by name, with each of their addresses of a different family.
+/// Pods that match, by name, with one address of each family.
 fn selected(
     selector: &Selector,
     pods: &[Pod],
     sends: bool,
 ) -> Result<Vec<Named>, (String, String)> {
     let pattern = match &selector.pods {
-        Some(pattern) => Some(glob(pattern).map_err(|what| (what, "mend the pattern".into()))?),
+        Some(pattern) => Some(glob(pattern).map_err(|what| (what, "fix the pattern".into()))?),
         None => None,
     };
     let fits = |pod: &&Pod| {
-        let named = pattern
-            .as_ref()
-            .is_none_or(|glob| glob.is_match(pod.name.raw()));
+        let named = pattern.as_ref();
+        let named = named.is_none_or(|glob| glob.is_match(pod.name.raw()));
         let spaced = selector.namespace.is_none()
             || pod.namespace.as_ref().map(Untrusted::raw) == selector.namespace.as_deref();
         named
@@ -159,7 +156,7 @@ fn selected(
         return Err((format!("no pod has {words}"), remedy(selector, pods)));
     }
     let mut named = BTreeSet::new();
-    // Packets leave a pod's own namespace alone, so that has to be here.
+    // Packets leave from the pod's own namespace, which has to be on this machine.
     for pod in fitting.iter().filter(|pod| !sends || pod.netns.is_some()) {
         let addresses = pod.addresses.iter().filter_map(|text| plain(text));
         let mut families = BTreeSet::new();
@@ -169,7 +166,7 @@ fn selected(
     }
     if named.is_empty() {
         let what = format!(
-            "{} pods have {}, and none of them can be reached from here",
+            "{} pods have {}, and none of them is reachable from here",
             fitting.len(),
             words(selector)
         );
@@ -193,7 +190,7 @@ fn words(selector: &Selector) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The names that are nearest to those that fit nobody.
+/// Names that are similar to those of a selector without pods.
 fn remedy(selector: &Selector, pods: &[Pod]) -> String {
     let mut near = Vec::new();
     if let Some(name) = &selector.namespace {
@@ -213,26 +210,19 @@ fn remedy(selector: &Selector, pods: &[Pod]) -> String {
         near.extend(nearest(name, pods.iter().map(|pod| pod.name.raw())));
     }
     if near.is_empty() {
-        return format!("{} pods are known, `netviz doors` lists them", pods.len());
+        return format!(
+            "{} pods found here, list them: netviz doors --once",
+            pods.len()
+        );
     }
     format!("near: {}", near.join(", "))
 }
 
-/// Up to three that are like `name`; nothing where it is there itself.
+/// Similar names; none if `name` itself exists.
 fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Vec<String> {
     let all: BTreeSet<&str> = all.collect();
     if all.contains(name) {
         return Vec::new();
     }
-    let mut scored: Vec<_> = all
-        .into_iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .filter(|(score, _)| *score > 0.6)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored
-        .iter()
-        .take(3)
-        .map(|(_, other)| safe(other))
-        .collect()
+    model::nearest(name, all)
 }

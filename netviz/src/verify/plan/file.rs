@@ -1,4 +1,4 @@
-//! The form of a file of path tests.
+//! The format of a file of path tests.
 
 use std::{fmt, time::Duration};
 
@@ -10,12 +10,12 @@ use serde::{
 
 use crate::{
     model::Direction,
-    verify::{collect::probe::Protocol, verdict::Kind},
+    verify::{protocol::Protocol, verdict::Kind},
 };
 
-/// Packets of a test that says nothing of their number.
+/// Packets of a test without `count`.
 const COUNT: u32 = 10;
-/// More would be a load, not a probe.
+/// The most packets: more would be a load, not a probe.
 const MOST: u32 = 1_000;
 
 /// A file of path tests.
@@ -25,21 +25,21 @@ pub struct Plan {
     /// Name of the file, for messages.
     #[serde(skip)]
     pub file: String,
-    /// What is to be tried, in this order.
+    /// The tests, in order.
     pub tests: Vec<Test>,
 }
 
-/// Who to whom, how, and what is to come of it.
+/// The ends, the probes, and what to expect.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Test {
-    /// What it is called in reports.
+    /// Its name in reports.
     pub name: Option<String>,
     /// A.
     pub from: End,
     /// B.
     pub to: End,
-    /// What is sent.
+    /// The protocol to send.
     #[serde(default)]
     pub protocol: Protocol,
     /// Destination port.
@@ -51,8 +51,8 @@ pub struct Test {
     /// Length of the IP packet in bytes.
     pub size: Option<u16>,
     /// The verdict.
-    pub expect: Option<Expected>,
-    /// All doors that packets are to cross from A to B, in order.
+    pub expect: Option<Kind>,
+    /// All doors that packets have to cross from A to B, in order.
     pub doors: Option<Vec<DoorPattern>>,
     /// How long a round trip may take.
     #[serde(default)]
@@ -74,52 +74,27 @@ fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
 
 fn port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     match Option::<u16>::deserialize(from)? {
-        Some(0) => Err(D::Error::custom("port 0 cannot be sent to")),
+        Some(0) => Err(D::Error::custom("port 0 is not a destination")),
         port => Ok(port),
-    }
-}
-
-/// A verdict as a test names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Expected {
-    /// Delivered by the doors of the mode.
-    Verified,
-    /// Delivered by others.
-    Detour,
-    /// Not delivered: what a policy is for.
-    Lost,
-    /// It cannot be told.
-    Unclear,
-}
-
-impl From<Expected> for Kind {
-    fn from(expected: Expected) -> Self {
-        match expected {
-            Expected::Verified => Self::Verified,
-            Expected::Detour => Self::Detour,
-            Expected::Lost => Self::Lost,
-            Expected::Unclear => Self::Unclear,
-        }
     }
 }
 
 /// One end of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// A name as the command takes it.
+    /// A name, as on the command line.
     Name(String),
-    /// All pods that fit.
+    /// All pods that match.
     Pods(Selector),
 }
 
-/// Pods by what is known of them; what is not named fits.
+/// Selects pods; what is not given matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// Kubernetes namespace.
     pub namespace: Option<String>,
-    /// `key=value`, several with commas: each has to be there.
+    /// `key=value`, several with commas: a pod needs all of them.
     pub labels: Option<String>,
     /// Glob pattern for the name, without its namespace.
     pub pods: Option<String>,
@@ -127,7 +102,7 @@ pub struct Selector {
 
 impl<'de> Deserialize<'de> for End {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // Not an untagged enum, which forgets where a mistake is.
+        // Not an untagged enum, whose errors have no position.
         from.deserialize_any(EndVisitor)
     }
 }
@@ -143,7 +118,7 @@ impl<'de> Visitor<'de> for EndVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<End, E> {
         if text.trim().is_empty() {
-            return Err(E::custom("an empty name is nobody's"));
+            return Err(E::custom("the name is empty"));
         }
         Ok(End::Name(text.trim().to_owned()))
     }
@@ -170,7 +145,7 @@ impl<'de> Visitor<'de> for EndVisitor {
 }
 
 impl Selector {
-    /// The labels that have to be there.
+    /// The labels that a pod needs.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         let labels = self.labels.as_deref().unwrap_or_default().split(',');
         let some = self.labels.is_some();
@@ -181,7 +156,7 @@ impl Selector {
 pub(super) fn glob(pattern: &str) -> Result<GlobMatcher, String> {
     Glob::new(pattern)
         .map(|glob| glob.compile_matcher())
-        .map_err(|error| format!("the pattern {pattern:?} cannot be read: {}", error.kind()))
+        .map_err(|error| format!("invalid pattern {pattern:?}: {}", error.kind()))
 }
 
 /// A door of a list: a direction, and a glob pattern for the interface.
@@ -189,7 +164,7 @@ pub(super) fn glob(pattern: &str) -> Result<GlobMatcher, String> {
 pub struct DoorPattern {
     /// Which hook.
     pub direction: Direction,
-    /// The pattern as it was written.
+    /// The pattern, as in the file.
     pub pattern: String,
 }
 
@@ -197,7 +172,7 @@ impl DoorPattern {
     /// `▲ eth0`, `egress eth0`, `out eth0` or `^ eth0`; `▼`, `ingress`, `in` or `v`.
     ///
     /// # Errors
-    /// What is not of this form.
+    /// Another format.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form =
             || format!("the door {text:?} is not of the form \"ingress lxc*\" or \"▲ eth0\"");
@@ -215,7 +190,7 @@ impl DoorPattern {
         Ok(Self { direction, pattern })
     }
 
-    /// Whether it is this door.
+    /// Whether it matches this door.
     #[must_use]
     pub fn fits(&self, direction: Direction, interface: &str) -> bool {
         let fits = || glob(&self.pattern).is_ok_and(|glob| glob.is_match(interface));
@@ -233,10 +208,10 @@ impl<'de> Deserialize<'de> for DoorPattern {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Half of them.
+    /// The median.
     #[serde(default, deserialize_with = "time")]
     pub median: Option<Duration>,
-    /// Each of them.
+    /// The longest.
     #[serde(default, deserialize_with = "time")]
     pub worst: Option<Duration>,
 }
@@ -258,7 +233,7 @@ fn parse_time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let seconds = number.parse::<f64>().ok()? * scale;
-    // What takes longer has no answer any more.
+    // Longer ones have timed out.
     (seconds > 0.0 && seconds <= 3600.0)
         .then(|| Duration::try_from_secs_f64(seconds).ok())
         .flatten()

@@ -1,4 +1,4 @@
-//! From a text to a plan: YAML, with the place of every mistake.
+//! Parses a plan: YAML, with the position of each error.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -6,16 +6,16 @@ use super::{
     PlanError,
     file::{End, Plan},
 };
-use crate::{verify::collect::probe::Protocol, views::text::safe};
+use crate::{model::safe, verify::protocol::Protocol};
 
-/// The largest file that is read.
+/// The largest file to read.
 pub const MOST_BYTES: u64 = 1 << 20;
-const REMEDY: &str = "mend the file there; docs/verify.md shows its form";
+const REMEDY: &str = "fix it there; format: docs/verify.md";
 
 /// Reads a file of path tests.
 ///
 /// # Errors
-/// What cannot be opened, read or understood, and the remedy.
+/// A file that cannot be opened, read or parsed, with the remedy.
 pub fn read(path: &Path) -> Result<Plan, PlanError> {
     let name = path.display().to_string();
     let wrong = |what: String, remedy: &str| PlanError {
@@ -48,10 +48,10 @@ pub fn read(path: &Path) -> Result<Plan, PlanError> {
     parse(&text, &name)
 }
 
-/// Understands a text; `name` is what messages call it.
+/// Parses a text; `name` is its name in messages.
 ///
 /// # Errors
-/// The first mistake, its place and the remedy.
+/// The first error, its position and the remedy.
 pub fn parse(text: &str, name: &str) -> Result<Plan, PlanError> {
     let at = |line, column, what: &str| PlanError {
         place: format!("{}:{line}:{column}", safe(name)),
@@ -64,12 +64,12 @@ pub fn parse(text: &str, name: &str) -> Result<Plan, PlanError> {
         at(line, column, &error.without_snippet().to_string())
     })?;
     plan.file = name.to_owned();
-    sensible(&plan)?;
+    validate(&plan)?;
     Ok(plan)
 }
 
-/// What the form allows, and has no meaning.
-fn sensible(plan: &Plan) -> Result<(), PlanError> {
+/// Rejects what the format allows and makes no sense.
+fn validate(plan: &Plan) -> Result<(), PlanError> {
     let wrong = |number: usize, what: &str, remedy: &str| PlanError {
         place: plan.place(number),
         what: what.into(),
@@ -78,7 +78,7 @@ fn sensible(plan: &Plan) -> Result<(), PlanError> {
     if plan.tests.is_empty() {
         return Err(PlanError {
             place: safe(&plan.file),
-            what: "there is no test in it".into(),
+            what: "no tests".into(),
             remedy: REMEDY.into(),
         });
     }
@@ -89,15 +89,11 @@ fn sensible(plan: &Plan) -> Result<(), PlanError> {
                 return Err(wrong(
                     number,
                     "icmp has no port",
-                    "leave out `port`, or name `protocol: tcp`",
+                    "remove `port`, or use `protocol: tcp`",
                 ));
             }
             Protocol::Tcp | Protocol::Udp if portless => {
-                return Err(wrong(
-                    number,
-                    "selected pods need a port to be sent to",
-                    "add `port`",
-                ));
+                return Err(wrong(number, "selected pods need a port", "add `port`"));
             }
             _ => {}
         }
@@ -105,7 +101,7 @@ fn sensible(plan: &Plan) -> Result<(), PlanError> {
             return Err(wrong(
                 number,
                 "an empty list of doors",
-                "name them, or leave out `doors`",
+                "list some, or remove `doors`",
             ));
         }
     }
@@ -113,7 +109,7 @@ fn sensible(plan: &Plan) -> Result<(), PlanError> {
 }
 
 impl Plan {
-    /// Which test, in words: `paths.yaml: test 2 (client to server)`.
+    /// The name of a test: `paths.yaml: test 2 (client to server)`.
     pub(super) fn place(&self, number: usize) -> String {
         let name = self.tests.get(number).and_then(|test| test.name.as_ref());
         let name = name.map_or_else(String::new, |name| format!(" ({})", safe(name)));

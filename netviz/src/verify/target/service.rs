@@ -1,4 +1,4 @@
-//! A service for B: who it is, at which port, and what a loss on the way to it says.
+//! A service as B: its name, its ports, and what a loss of its packets means.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,18 @@ use anyhow::{Result, bail};
 use super::Target;
 use crate::{
     model::{
-        Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Side, Untrusted,
+        self, Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Untrusted,
     },
     verify::{
-        Hooks,
-        collect::probe::Protocol,
+        expect::doors,
+        facts::Doubt,
+        observation::Hooks,
+        protocol::Protocol,
         route::{Party, Place, Route},
     },
-    views::filter,
 };
 
-/// Backends that are named, at the most.
+/// The most backends to name.
 const MOST_BACKENDS: usize = 3;
 
 pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Option<&Service> {
@@ -25,7 +26,7 @@ pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Option<&Service>
     services.find(|service| service.addresses.contains(&address))
 }
 
-/// By `namespace/name`, or by its name where that is unambiguous.
+/// By `namespace/name`, or by an unambiguous name.
 pub(crate) fn by_name<'a>(cluster: &'a Cluster, name: &str) -> Result<Option<&'a Service>> {
     let services = cluster.services.iter().flatten();
     let fits = |service: &&Service| service.label() == name || service.name == name;
@@ -36,7 +37,7 @@ pub(crate) fn by_name<'a>(cluster: &'a Cluster, name: &str) -> Result<Option<&'a
         several => {
             let labels: Vec<_> = several.iter().map(|service| service.label()).collect();
             bail!(
-                "{name:?} is the name of {} services: say namespace/name: {}",
+                "{} services are named {name:?}: use namespace/name: {}",
                 several.len(),
                 labels.join(", ")
             )
@@ -44,18 +45,18 @@ pub(crate) fn by_name<'a>(cluster: &'a Cluster, name: &str) -> Result<Option<&'a
     }
 }
 
-/// What to say to somebody who named a service that is not there.
+/// The end of an error about an unknown service.
 pub(crate) fn near(cluster: &Cluster, name: &str) -> String {
     match &cluster.services {
-        None => ": neither the Kubernetes API nor a Cilium agent tells of services here; name its address".into(),
+        None => ": neither the Kubernetes API nor a Cilium agent reports services here; name its address".into(),
         Some(services) => {
-            // As it was written: with a namespace, or without one.
+            // With or without a namespace, like `name`.
             let spelt = |service: &Service| match name.contains('/') {
                 true => service.label(),
                 false => service.name.clone(),
             };
             let names: Vec<_> = services.iter().map(spelt).collect();
-            match filter::nearest(name, &names).as_slice() {
+            match model::nearest(name, names.iter().map(String::as_str)).as_slice() {
                 [] => format!("; {} others are known", names.len()),
                 best => format!("; near: {}", best.join(", ")),
             }
@@ -63,7 +64,7 @@ pub(crate) fn near(cluster: &Cluster, name: &str) -> String {
     }
 }
 
-/// A service answers at its ports alone, and not to an echo request.
+/// Checks the port: a service answers at its ports only, and never to an echo request.
 pub(crate) fn target(service: Option<&Service>, party: Party, port: Option<u16>) -> Result<Target> {
     let Some(service) = service.filter(|service| !service.ports.is_empty()) else {
         return Ok(Target {
@@ -80,14 +81,14 @@ pub(crate) fn target(service: Option<&Service>, party: Party, port: Option<u16>)
         ports.collect::<Vec<_>>().join(", ")
     };
     match found.as_slice() {
-        [] => bail!("{} has no such port: it has {}", service.label(), listed()),
+        [] => bail!("{} has no such port; it has {}", service.label(), listed()),
         [one, rest @ ..] if rest.iter().all(|other| other.number == one.number) => Ok(Target {
             party,
             port: Some(one.number),
             protocol: protocol(&one.protocol),
         }),
         _ => bail!(
-            "{} has several ports: say {}:PORT, one of {}",
+            "{} has several ports: use {}:PORT, one of {}",
             service.label(),
             service.label(),
             listed()
@@ -103,34 +104,23 @@ fn protocol(name: &str) -> Option<Protocol> {
     }
 }
 
-/// Why packets that were lost on their way to a service do not say that others' are: with the
-/// replacement of kube-proxy, Cilium translates its address in the sockets of a node's processes.
-pub(crate) fn doubts(cluster: &Cluster, route: &Route, hooks: &Hooks) -> Option<String> {
+/// Why a loss of these packets does not mean that other traffic to a service is lost: with kube-proxy
+/// replacement, Cilium translates its address in the sockets of the node's processes.
+pub(crate) fn doubt(cluster: &Cluster, route: &Route, hooks: &Hooks) -> Option<Doubt> {
     let address = route
         .to
         .address
         .filter(|_| route.to.place == Place::Elsewhere)?;
-    let (Place::Pod { node, .. } | Place::Node { node, .. }) = route.from.place else {
-        return None;
-    };
-    if !is_replaced(cluster, node, hooks) {
-        return None;
-    }
-    let translated = "Cilium translates in the sockets of its nodes' processes, so that there never is a packet to it; netviz's own packets are raw, and not translated";
-    match by_address(cluster, address) {
-        Some(service) => Some(format!(
-            "{} is a service, whose address {translated}: {}",
-            service.label(),
-            instead(cluster, service)
-        )),
-        None if cluster.services.is_none() && is_private(address) => Some(format!(
-            "if {address} is a service's, it is one that {translated}: verify one of its backends"
-        )),
-        None => None,
-    }
+    let service = by_address(cluster, address);
+    let may_be_one = service.is_some() || cluster.services.is_none() && is_private(address);
+    let replaced = is_replaced(cluster, route.from.place.node()?, hooks);
+    (may_be_one && replaced).then(|| Doubt::ServiceTranslated {
+        service: service.map(Service::label),
+        backends: service.map_or_else(Vec::new, |service| backends(cluster, service)),
+    })
 }
 
-fn instead(cluster: &Cluster, service: &Service) -> String {
+fn backends(cluster: &Cluster, service: &Service) -> Vec<String> {
     let mut backends: Vec<String> = service.backends.iter().map(ToString::to_string).collect();
     if backends.is_empty() && !service.selector.is_empty() {
         let pods = cluster.pods.iter().filter(|pod| {
@@ -141,33 +131,28 @@ fn instead(cluster: &Cluster, service: &Service) -> String {
         backends.extend(pods.filter_map(|pod| pod.addresses.first().cloned()));
     }
     backends.truncate(MOST_BACKENDS);
-    if backends.is_empty() {
-        return "verify one of its backends".into();
-    }
-    format!("verify a backend, {}", backends.join(" or "))
+    backends
 }
 
-/// Whether Cilium replaces kube-proxy on a node: as its agent says, or as `cil_to_netdev` at an uplink
-/// lets one think, which stands there with the replacement and with BPF host routing alone.
+/// Whether Cilium replaces kube-proxy on a node: from its agent, or else inferred from `cil_to_netdev` at
+/// an uplink, which is there with the replacement or with BPF host routing only.
 fn is_replaced(cluster: &Cluster, node: usize, hooks: &Hooks) -> bool {
-    let said = cluster
+    let datapath = cluster
         .nodes
         .get(node)
         .and_then(|node| node.datapath.as_ref());
-    if let Some(said) = said.and_then(|said| said.kube_proxy_replacement.as_ref()) {
-        return *said != KubeProxyReplacement::Disabled;
+    let reported = datapath.and_then(|datapath| datapath.kube_proxy_replacement.as_ref());
+    if let Some(reported) = reported {
+        return *reported != KubeProxyReplacement::Disabled;
     }
-    let mut uplinks = cluster
-        .doors
-        .iter()
-        .filter(|door| door.node == node && door.side == Side::Node && door.role == Role::Uplink);
+    let mut uplinks = doors::devices(cluster, node, Role::Uplink);
     uplinks.any(|door| {
         let chain = hooks.get(&(door.id, Direction::Egress));
         chain.is_some_and(|chain| chain.iter().any(|name| name.starts_with("cil_to_netdev")))
     })
 }
 
-/// Addresses of services are.
+/// Addresses of services are private.
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_private(),

@@ -54,6 +54,11 @@ pub fn write(cases: &[Case<'_>], mut out: impl Write) -> io::Result<()> {
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
+fn protocol(verdict: &Verdict) -> String {
+    let protocol = verdict.probes.protocol;
+    protocol.map_or_else(|| "passive".into(), |protocol| protocol.to_string())
+}
+
 fn write_case(case: &Case<'_>, out: &mut impl Write) -> io::Result<()> {
     let verdict = case.verdict;
     let style = ladder::Style {
@@ -66,7 +71,7 @@ fn write_case(case: &Case<'_>, out: &mut impl Write) -> io::Result<()> {
         out,
         "    <testcase name=\"{}\" classname=\"netviz.verify.{}\">",
         escape(&name),
-        escape(&safe(&verdict.probes.protocol))
+        protocol(verdict)
     )?;
     match &case.why {
         None => writeln!(out, "      <system-out>{ladder}</system-out>")?,

@@ -13,11 +13,12 @@ use std::collections::HashMap;
 
 use super::{
     path::{Path, Rung, State, fine, numbers, of, shorten},
+    sentences::{causes, remarks},
     words::{end, expected, lost, sent, summary},
 };
 use crate::{
     verify::{Kind, Verdict, Way},
-    views::text::{cut_apart, cut_end, cut_middle, safe, visible_width, wrap},
+    views::text::{cut_apart, cut_end, cut_middle, visible_width, wrap},
 };
 
 /// The narrowest ladder that says enough.
@@ -340,13 +341,12 @@ fn conclusion(verdict: &Verdict, width: usize) -> Vec<(Tone, String)> {
             say(tone, indent, 2, &lost(verdict, loss));
         }
         let deeper = if single { indent } else { indent + 2 };
-        for cause in &loss.causes {
-            say(Tone::Plain, deeper, 2, &safe(cause));
+        for cause in causes(verdict, loss) {
+            say(Tone::Plain, deeper, 2, &cause);
         }
     }
-    let rest = [&verdict.detours, &verdict.unclear, &verdict.notes];
-    for text in rest.into_iter().flatten() {
-        say(Tone::Plain, indent, 2, &safe(text));
+    for text in remarks(verdict) {
+        say(Tone::Plain, indent, 2, &text);
     }
     lines
 }

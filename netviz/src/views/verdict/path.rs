@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::micros;
+use super::{sentences::row_note, words::micros};
 use crate::{
     model::{Direction, Side, Untrusted},
     verify::{CrossingRow, Loss, Verdict, Way},
@@ -63,7 +63,7 @@ pub(super) struct Rung {
 
 impl Path {
     pub(super) fn new(verdict: &Verdict, way: Way) -> Self {
-        let rows = rows(verdict, way);
+        let rows = verdict.rows(way);
         let of = of(verdict, way);
         let losses: Vec<_> = verdict
             .losses
@@ -105,13 +105,6 @@ impl Path {
     }
 }
 
-pub(super) fn rows(verdict: &Verdict, way: Way) -> &[CrossingRow] {
-    match way {
-        Way::Request => &verdict.request,
-        Way::Reply => &verdict.reply,
-    }
-}
-
 /// How many packets went this way, as far as is known: never fewer than a door saw.
 pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
     let returned = verdict.traffic.as_ref().map(|traffic| traffic.returned);
@@ -119,7 +112,7 @@ pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
         Way::Request => verdict.sent,
         Way::Reply => returned.filter(|n| *n > 0).unwrap_or(verdict.delivered),
     };
-    let seen = rows(verdict, way).iter().filter_map(|row| row.seen);
+    let seen = verdict.rows(way).iter().filter_map(|row| row.seen);
     seen.chain([known]).max().unwrap_or(known)
 }
 
@@ -237,7 +230,7 @@ fn rung(
         lost: !losses.is_empty(),
         marks,
         wrong,
-        note: row.note.as_deref().map(safe),
+        note: row.note.as_ref().map(|note| safe(&row_note(note))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     path::{Path, Rung, State},
+    sentences::{causes, remarks},
     words::{end, expected, sent, summary},
 };
 use crate::{
@@ -76,12 +77,9 @@ pub fn draw(verdict: &Verdict) -> String {
 }
 
 fn reasons(verdict: &Verdict) -> Vec<String> {
-    let causes = verdict.losses.iter().flat_map(|loss| &loss.causes);
-    let rest = [&verdict.detours, &verdict.unclear, &verdict.notes];
-    causes
-        .chain(rest.into_iter().flatten())
-        .map(|text| crate::views::text::safe(text))
-        .collect()
+    let losses = verdict.losses.iter();
+    let causes = losses.flat_map(|loss| causes(verdict, loss));
+    causes.chain(remarks(verdict)).collect()
 }
 
 /// Draws one way below `top`, and says where it ends.

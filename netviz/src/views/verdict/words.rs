@@ -2,7 +2,7 @@
 
 use super::path::numbers;
 use crate::{
-    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Traffic, Verdict, Way},
+    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Protocol, Traffic, Verdict, Way},
     views::text::{UNKNOWN, count, safe},
 };
 
@@ -17,11 +17,11 @@ pub fn sent(verdict: &Verdict) -> String {
         port,
         bytes,
     } = &verdict.probes;
-    let what = match protocol.as_str() {
-        "icmp" => "ICMP echo".to_owned(),
-        "udp" => "UDP".to_owned(),
-        "tcp" => "TCP SYN".to_owned(),
-        other => safe(other),
+    let what = match protocol {
+        Some(Protocol::Icmp) => "ICMP echo",
+        Some(Protocol::Udp) => "UDP",
+        Some(Protocol::Tcp) => "TCP SYN",
+        None => "packets",
     };
     let port = port.map_or_else(String::new, |port| format!(" to port {port}"));
     let bytes = bytes.map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
@@ -30,10 +30,8 @@ pub fn sent(verdict: &Verdict) -> String {
 
 /// `none sent; in 10.0 s 79,872 packets there and 40,100 back, one in 64 followed`
 fn found(verdict: &Verdict, traffic: &Traffic) -> String {
-    let what = match traffic.protocol.as_deref() {
-        Some(protocol) => format!("{} ", safe(protocol).to_uppercase()),
-        None => String::new(),
-    };
+    let protocol = traffic.protocol.map(|protocol| protocol.to_string());
+    let what = protocol.map_or_else(String::new, |name| format!("{} ", name.to_uppercase()));
     let port = verdict.probes.port;
     let port = port.map_or_else(String::new, |port| format!(" (port {port})"));
     let followed = match traffic.followed_one_in {

@@ -18,7 +18,7 @@ use crate::{
     },
     model::{Chain, Door, DoorId},
     sys::threads::Stop,
-    verify::observation::Hidden,
+    verify::observation::{Hidden, HiddenReason},
 };
 
 /// How long the thread sleeps at most.
@@ -56,7 +56,10 @@ impl<'a, T: Collector> Watcher<'a, T> {
             }
             match self.attach(door) {
                 Ok(maps) => self.maps.push((door.id, maps)),
-                Err(reason) => self.hide(door.id, reason),
+                Err(error) => self.hidden.push(Hidden {
+                    door: door.id,
+                    reason: HiddenReason::NotAttached { error },
+                }),
             }
         }
         self.engine.expedite(0);
@@ -100,19 +103,12 @@ impl<'a, T: Collector> Watcher<'a, T> {
         attached.map_err(|error| error.to_string())
     }
 
-    fn hide(&mut self, door: DoorId, reason: String) {
-        self.hidden.push(Hidden { door, reason });
-    }
-
     /// Begins at every attached door at the same time.
     fn begin(&mut self) -> Duration {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
         for (door, maps) in &mut self.maps {
             if let Err(error) = self.collector.begin(&mut maps.more, now) {
-                self.hidden.push(Hidden {
-                    door: *door,
-                    reason: format!("cannot set the start time: {error}"),
-                });
+                self.hidden.push(unread(*door, &error));
             }
         }
         now
@@ -159,9 +155,12 @@ impl<'a, T: Collector> Watcher<'a, T> {
                 Look::Attached { .. } => chains.and_then(|chains| displaced(door, chains)),
                 Look::Lost => Some(Hidden {
                     door,
-                    reason: "netviz was detached here, or the interface was removed".into(),
+                    reason: HiddenReason::Detached,
                 }),
-                Look::Unreachable(error) => error.map(|reason| Hidden { door, reason }),
+                Look::Unreachable(error) => error.map(|error| Hidden {
+                    door,
+                    reason: HiddenReason::Unreadable { error },
+                }),
             });
         }
         self.engine.detach_all();
@@ -172,7 +171,9 @@ impl<'a, T: Collector> Watcher<'a, T> {
 fn unread(door: DoorId, error: &io::Error) -> Hidden {
     Hidden {
         door,
-        reason: format!("cannot read how many packets were counted or missed: {error}"),
+        reason: HiddenReason::Unreadable {
+            error: error.to_string(),
+        },
     }
 }
 
@@ -182,9 +183,8 @@ fn displaced(door: DoorId, chains: &Chains) -> Option<Hidden> {
     let ahead: Vec<_> = ahead.collect();
     (!ahead.is_empty()).then(|| Hidden {
         door,
-        reason: format!(
-            "{} runs before netviz: packets that it drops or redirects are not seen; stop it, or start netviz after it",
-            ahead.join(", ")
-        ),
+        reason: HiddenReason::Displaced {
+            programs: ahead.into_iter().map(Into::into).collect(),
+        },
     })
 }

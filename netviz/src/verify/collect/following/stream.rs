@@ -1,24 +1,20 @@
-//! TCP by the byte: segments are cut and merged on the way (GSO, GRO), but each byte is in one of
-//! them at each door. So what is followed is the packet that holds a certain byte.
+//! TCP by the byte: segments are cut and merged on the way (GSO, GRO), but each byte is in exactly one
+//! of them at each door. So the packet that contains a certain byte is followed.
 
 use std::collections::BTreeMap;
 
 use netviz_ebpf::follow::{Passed, mark_shift};
 
-use super::{Known, hook, way};
-use crate::verify::collect::crossings::Sighting;
+use super::{Alike, Known, hook, way};
+use crate::verify::{collect::crossings::Sighting, observation::Way};
 
-/// Far more bytes than a packet of Linux can have (`GSO_MAX_SIZE`, 512 KiB): one that says it has more does
-/// not fill the memory with its marks.
+/// More bytes than a Linux packet can have (`GSO_MAX_SIZE`, 512 KiB): bounds the memory for the marks of
+/// a malformed one.
 const LONGEST: u32 = 1 << 24;
 
-/// Adds to each byte that is followed the sightings of packets that hold it.
-pub(super) fn mark<'a>(
-    sightings: Vec<&'a Sighting<Passed>>,
-    known: &Known,
-    alike: &mut BTreeMap<(usize, u64, u32), Vec<&'a Sighting<Passed>>>,
-) {
-    let mut streams: BTreeMap<(usize, u64), Vec<&Sighting<Passed>>> = BTreeMap::new();
+/// Adds the sightings of packets that contain it to each followed byte.
+pub(super) fn mark<'a>(sightings: Vec<&'a Sighting<Passed>>, known: &Known, alike: &mut Alike<'a>) {
+    let mut streams: BTreeMap<(Way, u64), Vec<&Sighting<Passed>>> = BTreeMap::new();
     for sighting in sightings {
         let key = (way(sighting), sighting.seen.identity);
         streams.entry(key).or_default().push(sighting);
@@ -36,16 +32,16 @@ pub(super) fn mark<'a>(
     }
 }
 
-/// The bytes of one stream that are followed.
+/// The followed bytes of one stream.
 enum Marks {
     /// The first of each packet as it left, sorted by their distance from one of them.
     Each { base: u32, distances: Vec<i64> },
-    /// Those whose number divides by two to this power.
+    /// Those whose number is divisible by two to this power.
     Every { shift: u32 },
 }
 
 impl Marks {
-    fn new(stream: &[&Sighting<Passed>], way: usize, known: &Known) -> Self {
+    fn new(stream: &[&Sighting<Passed>], way: Way, known: &Known) -> Self {
         if known.level > 0 {
             return Self::Every {
                 shift: mark_shift(known.level),
@@ -53,7 +49,7 @@ impl Marks {
         }
         let base = stream.first().map_or(0, |first| first.seen.start);
         let first = stream.first().map(|first| hook(first));
-        let origins = &known.origins[way];
+        let origins = &known.origins[way as usize];
         let leaves = |sighting: &&&Sighting<Passed>| {
             let here = hook(sighting);
             origins.contains(&here) || origins.is_empty() && Some(here) == first
@@ -67,7 +63,7 @@ impl Marks {
         Self::Each { base, distances }
     }
 
-    /// Numbers of the marked bytes that a packet holds.
+    /// Numbers of the marked bytes that a packet contains.
     fn within(&self, packet: &Passed) -> Vec<u32> {
         let Passed { start, length, .. } = *packet;
         match self {
@@ -88,7 +84,7 @@ impl Marks {
     }
 }
 
-/// Sequence numbers begin again at 0 behind the last.
+/// Sequence numbers wrap around.
 fn distance(base: u32, number: u32) -> i64 {
     i64::from(number.wrapping_sub(base).cast_signed())
 }

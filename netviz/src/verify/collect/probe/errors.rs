@@ -1,7 +1,6 @@
-//! ICMP errors, as a socket's error queue has them (ip(7), `IP_RECVERR`).
+//! ICMP errors from a socket's error queue (ip(7), `IP_RECVERR`).
 
 use std::{
-    fmt,
     io::{self, IoSliceMut},
     net::{IpAddr, UdpSocket},
     os::fd::AsRawFd as _,
@@ -11,29 +10,20 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
 
-/// What somebody on the way said of a packet.
-pub(super) struct Word {
-    /// In words, without who said it.
+/// An error that a router, the destination or the sender's own kernel reports.
+pub(super) struct IcmpError {
+    /// What is wrong.
     pub(super) text: String,
-    /// Who.
+    /// The sender of the error; `None`: the own kernel.
     pub(super) from: Option<IpAddr>,
-    /// The destination itself says that nobody is there to take it.
+    /// The protocol or port has no listener.
     pub(super) refusal: bool,
-    /// What was quoted of the packet, from its payload on.
+    /// The quoted part of the packet, from its payload on.
     pub(super) quoted: Vec<u8>,
 }
 
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.from {
-            Some(from) => write!(f, "{}, says {from}", self.text),
-            None => write!(f, "{}, says the sender's own kernel", self.text),
-        }
-    }
-}
-
-/// Has the kernel keep errors for [`take`].
-pub(super) fn ask_for(socket: &UdpSocket, to: IpAddr) -> io::Result<()> {
+/// Makes the kernel queue errors for [`next`].
+pub(super) fn enable(socket: &UdpSocket, to: IpAddr) -> io::Result<()> {
     match to {
         IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true)?,
         IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,
@@ -42,7 +32,7 @@ pub(super) fn ask_for(socket: &UdpSocket, to: IpAddr) -> io::Result<()> {
 }
 
 /// The next error.
-pub(super) fn take(socket: &UdpSocket) -> Option<Word> {
+pub(super) fn next(socket: &UdpSocket) -> Option<IcmpError> {
     let mut quoted = vec![0; 65_536];
     let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
     let mut parts = [IoSliceMut::new(&mut quoted)];
@@ -51,28 +41,28 @@ pub(super) fn take(socket: &UdpSocket) -> Option<Word> {
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags);
     let message = message.ok()?;
     let length = message.bytes;
-    let mut word = None;
+    let mut error = None;
     for part in message.cmsgs().ok()? {
         match part {
-            ControlMessageOwned::Ipv4RecvErr(error, from) => {
+            ControlMessageOwned::Ipv4RecvErr(raw, from) => {
                 let from = from.map(|from| IpAddr::V4(u32::from_be(from.sin_addr.s_addr).into()));
-                word = Some(v4(&error, from));
+                error = Some(v4(&raw, from));
             }
-            ControlMessageOwned::Ipv6RecvErr(error, from) => {
+            ControlMessageOwned::Ipv6RecvErr(raw, from) => {
                 let from = from.map(|from| IpAddr::V6(from.sin6_addr.s6_addr.into()));
-                word = Some(v6(&error, from));
+                error = Some(v6(&raw, from));
             }
             _ => {}
         }
     }
-    let mut word = word?;
+    let mut error = error?;
     quoted.truncate(length);
-    word.quoted = quoted;
-    Some(word)
+    error.quoted = quoted;
+    Some(error)
 }
 
 /// Types and codes of RFC 792 and RFC 1812.
-fn v4(error: &libc::sock_extended_err, from: Option<IpAddr>) -> Word {
+fn v4(error: &libc::sock_extended_err, from: Option<IpAddr>) -> IcmpError {
     let by_icmp = error.ee_origin == libc::SO_EE_ORIGIN_ICMP;
     let text = match (by_icmp, error.ee_type, error.ee_code) {
         (true, 3, 0) => "network unreachable".into(),
@@ -85,11 +75,11 @@ fn v4(error: &libc::sock_extended_err, from: Option<IpAddr>) -> Word {
         _ => by_number(error),
     };
     let refusal = by_icmp && error.ee_type == 3 && matches!(error.ee_code, 2 | 3);
-    word(text, from.filter(|_| by_icmp), refusal)
+    icmp_error(text, from.filter(|_| by_icmp), refusal)
 }
 
 /// Types and codes of RFC 4443.
-fn v6(error: &libc::sock_extended_err, from: Option<IpAddr>) -> Word {
+fn v6(error: &libc::sock_extended_err, from: Option<IpAddr>) -> IcmpError {
     let by_icmp = error.ee_origin == libc::SO_EE_ORIGIN_ICMP6;
     let text = match (by_icmp, error.ee_type, error.ee_code) {
         (true, 1, 0) => "no route to destination".into(),
@@ -101,11 +91,11 @@ fn v6(error: &libc::sock_extended_err, from: Option<IpAddr>) -> Word {
         _ => by_number(error),
     };
     let refusal = by_icmp && error.ee_type == 1 && error.ee_code == 4;
-    word(text, from.filter(|_| by_icmp), refusal)
+    icmp_error(text, from.filter(|_| by_icmp), refusal)
 }
 
-fn word(text: String, from: Option<IpAddr>, refusal: bool) -> Word {
-    Word {
+fn icmp_error(text: String, from: Option<IpAddr>, refusal: bool) -> IcmpError {
+    IcmpError {
         text,
         from,
         refusal,

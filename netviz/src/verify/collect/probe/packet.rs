@@ -1,4 +1,4 @@
-//! Probes as bytes, and what comes back read.
+//! Builds probes, and parses replies.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,51 +7,16 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, TcpHeader, TcpHeaderSlice};
 use netviz_ebpf::crossing::{MAGIC, MARKER_SIZE, Marker};
 
 use super::{Aim, Manner};
-use crate::sys::icmp;
-
-/// What a probe is.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    clap::ValueEnum,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// An echo request, answered by every kernel.
-    #[default]
-    Icmp,
-    /// A datagram; whoever listens there has to send it back, or the port has to be closed.
-    Udp,
-    /// A SYN, marked in an option; answered by a SYN-ACK or a reset. No connection comes of it.
-    Tcp,
-}
-
-impl std::fmt::Display for Protocol {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Icmp => "icmp",
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        })
-    }
-}
+use crate::{sys::icmp, verify::protocol::Protocol};
 
 /// Headers of ICMP echo and of UDP have the same length.
 const TRANSPORT: u32 = 8;
 /// Of a TCP header with as many options as there can be.
 const SYN: u32 = 60;
-/// What a SYN offers: a maximum segment size of 1 460 bytes, and nothing that would put more than
-/// one option into the answer.
+/// Options of a SYN: a maximum segment size of 1 460 bytes, and nothing that adds a second option to
+/// the reply.
 const SYN_OPTIONS: [u8; 6] = [1, 1, 2, 4, 0x05, 0xb4];
-/// An option for experiments (RFC 4727), which everybody who does not know it passes over.
+/// An option for experiments (RFC 4727), which receivers ignore.
 const EXPERIMENT: u8 = 253;
 
 const fn ip_header(to: IpAddr) -> u32 {
@@ -62,7 +27,7 @@ const fn ip_header(to: IpAddr) -> u32 {
 }
 
 impl Protocol {
-    /// The length of an IP packet with which it can be sent, as near to `wanted` as can be.
+    /// The possible length of an IP packet that is closest to `wanted`.
     #[must_use]
     pub fn size(self, to: IpAddr, wanted: u32) -> u32 {
         let header = ip_header(to);
@@ -82,7 +47,7 @@ fn marker(manner: &Manner, aim: &Aim, sequence: u32) -> Marker {
     }
 }
 
-/// The payload of an echo request or a datagram: filled up, the marker at the end.
+/// The payload of an echo request or a datagram: padding, then the marker.
 fn payload(manner: &Manner, aim: &Aim, sequence: u32) -> Bytes {
     let size = manner.protocol.size(aim.to, manner.size) - ip_header(aim.to) - TRANSPORT;
     let mut payload = BytesMut::with_capacity(size as usize);
@@ -91,7 +56,7 @@ fn payload(manner: &Manner, aim: &Aim, sequence: u32) -> Bytes {
     payload.freeze()
 }
 
-/// What is handed to the socket.
+/// The bytes to write to the socket.
 pub(super) fn build(
     manner: &Manner,
     aim: &Aim,
@@ -108,13 +73,13 @@ pub(super) fn build(
     }
 }
 
-/// Sequence number of a marked SYN: what its answer acknowledges, less one.
+/// Sequence number of a marked SYN, which its reply acknowledges plus one.
 fn initial(manner: &Manner, aim: &Aim, sequence: u32) -> u32 {
     let index = aim.flow.wrapping_mul(manner.count).wrapping_add(sequence);
     u32::from(manner.prefix) << 16 | index & 0xffff
 }
 
-/// Which pair and packet of this run a SYN with this number was.
+/// The pair and the packet of this run whose SYN has this number.
 pub(in crate::verify) fn of_initial(manner: &Manner, number: u32) -> Option<(u32, u32)> {
     let index = number & 0xffff;
     let ours = number >> 16 == u32::from(manner.prefix) && manner.count > 0;
@@ -149,21 +114,21 @@ fn checksum_v6(header: &TcpHeader, from: Ipv6Addr, to: Ipv6Addr) -> Option<u16> 
         .ok()
 }
 
-/// What came back on the socket of `aim`.
-pub(super) struct Heard {
+/// A reply to one packet.
+pub(super) struct Received {
     pub(super) sequence: u32,
-    /// Otherwise it is the answer that was asked for.
+    /// Whether it is a reset.
     pub(super) refused: bool,
 }
 
-/// Reads what a socket gave; `None` where it is not for us.
-pub(super) fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {
+/// Parses a datagram from the socket of `aim`; `None` if it is not a reply to one of its packets.
+pub(super) fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Received> {
     match manner.protocol {
         Protocol::Tcp => read_tcp(manner, aim, own_port, datagram),
         Protocol::Icmp if icmp::reply(datagram, aim.to.is_ipv4()).is_none() => None,
         Protocol::Icmp | Protocol::Udp => {
             let sequence = marked(manner, aim, datagram)?;
-            Some(Heard {
+            Some(Received {
                 sequence,
                 refused: false,
             })
@@ -171,14 +136,14 @@ pub(super) fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -
     }
 }
 
-/// Which of our packets ends like this.
+/// The number of the packet of `aim` that ends like this.
 pub(super) fn marked(manner: &Manner, aim: &Aim, packet: &[u8]) -> Option<u32> {
     let marker = Marker::at_end(packet)?;
     let ours = marker.cookie == manner.cookie && marker.flow == aim.flow.to_be_bytes();
     ours.then(|| u32::from_be_bytes(marker.sequence))
 }
 
-/// A raw socket gives the IPv4 header, and not the IPv6 one.
+/// A raw socket returns the IPv4 header, but not the IPv6 one.
 fn transport(to: IpAddr, datagram: &[u8], protocol: IpNumber) -> Option<&[u8]> {
     match to {
         IpAddr::V6(_) => Some(datagram),
@@ -191,12 +156,12 @@ fn transport(to: IpAddr, datagram: &[u8], protocol: IpNumber) -> Option<&[u8]> {
     }
 }
 
-fn read_tcp(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Heard> {
+fn read_tcp(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<Received> {
     let segment = TcpHeaderSlice::from_slice(transport(aim.to, datagram, IpNumber::TCP)?).ok()?;
     let for_us = segment.destination_port() == own_port && segment.ack();
     let (flow, sequence) = of_initial(manner, segment.acknowledgment_number().wrapping_sub(1))?;
     let answers = (segment.syn() || segment.rst()) && for_us && flow == aim.flow;
-    answers.then(|| Heard {
+    answers.then(|| Received {
         sequence,
         refused: segment.rst(),
     })

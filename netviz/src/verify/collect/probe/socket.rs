@@ -1,4 +1,4 @@
-//! One socket for each pair, in the namespace of the thread.
+//! One socket for each pair, in the network namespace of the thread.
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +13,8 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
-use super::{
-    Aim, Manner, errors,
-    packet::{self, Protocol},
-};
-use crate::verify::observation::Answer;
+use super::{Aim, Manner, errors, packet};
+use crate::verify::{observation::Answer, protocol::Protocol};
 
 /// Why a pair has no socket.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +28,13 @@ pub(super) enum OpenError {
     Connect { to: IpAddr, source: io::Error },
 }
 
-/// Sends to one destination and hears from it.
+/// Sends to one destination, and receives from it.
 pub(super) struct Sender {
     aim: Aim,
     manner: Manner,
-    /// Of whatever type; its methods are those of any datagrams.
+    /// Of any type: the methods are those of all datagram sockets.
     socket: UdpSocket,
-    /// Keeps the port of marked SYNs from being used by somebody else.
+    /// Keeps other processes from using the port of marked SYNs.
     _reserved: Option<OwnedFd>,
     own: (IpAddr, u16),
     sent: BTreeMap<u32, Instant>,
@@ -51,7 +48,7 @@ impl Sender {
         let unreachable = |source: io::Error| OpenError::Connect { to: aim.to, source };
         let socket = open(protocol, aim.to).map_err(denied)?;
         socket.set_nonblocking(true).map_err(denied)?;
-        errors::ask_for(&socket, aim.to).map_err(denied)?;
+        errors::enable(&socket, aim.to).map_err(denied)?;
         set_fragments(&socket, aim.to, manner.whole).map_err(denied)?;
         let port = if protocol == Protocol::Udp {
             aim.port
@@ -93,7 +90,7 @@ impl Sender {
         self.own.0
     }
 
-    /// Whether there is nothing left to be waited for.
+    /// Whether every packet has its answer.
     pub(super) fn complete(&self) -> bool {
         self.answered >= self.manner.count as usize
     }
@@ -103,7 +100,7 @@ impl Sender {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         self.sent.insert(sequence, Instant::now());
         let sent = match self.socket.send(&bytes) {
-            // The word of an earlier packet's ICMP error, which is heard by itself.
+            // The ICMP error of an earlier packet, which `receive` reads from the error queue.
             Err(error) if is_echo_of_error(&error) => self.socket.send(&bytes),
             result => result,
         };
@@ -114,8 +111,8 @@ impl Sender {
         sent.map(drop)
     }
 
-    /// All that has come since.
-    pub(super) fn hear(&mut self) -> Vec<(u32, Answer)> {
+    /// Reads all replies and errors.
+    pub(super) fn receive(&mut self) -> Vec<(u32, Answer)> {
         let mut answers = Vec::new();
         let mut datagram = vec![0; 65_536];
         loop {
@@ -126,34 +123,34 @@ impl Sender {
                 Err(_) => break,
             }
         }
-        while let Some(word) = errors::take(&self.socket) {
-            answers.extend(self.complaint(&word));
+        while let Some(error) = errors::next(&self.socket) {
+            answers.extend(self.apply(error));
         }
         answers
     }
 
     fn read(&mut self, datagram: &[u8]) -> Option<(u32, Answer)> {
-        let heard = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
-        let time = self.sent.remove(&heard.sequence)?.elapsed();
+        let received = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
+        let time = self.sent.remove(&received.sequence)?.elapsed();
         self.answered += 1;
-        let answer = if heard.refused {
-            Answer::Refused(time, "the port is closed: a reset".into())
+        let answer = if received.refused {
+            Answer::Refused(time, "the port is closed (reset)".into())
         } else {
             Answer::Reply(time)
         };
-        Some((heard.sequence, answer))
+        Some((received.sequence, answer))
     }
 
-    fn complaint(&mut self, word: &errors::Word) -> Option<(u32, Answer)> {
-        // An error that quotes too little to tell which packet it is about is about the latest.
-        let quoted = packet::marked(&self.manner, &self.aim, &word.quoted);
+    fn apply(&mut self, error: errors::IcmpError) -> Option<(u32, Answer)> {
+        // An error that quotes too little of its packet is about the latest one.
+        let quoted = packet::marked(&self.manner, &self.aim, &error.quoted);
         let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
-        let answer = if word.refusal && word.from.is_none_or(|from| from == self.aim.to) {
-            Answer::Refused(time, word.text.clone())
+        let answer = if error.refusal && error.from.is_none_or(|from| from == self.aim.to) {
+            Answer::Refused(time, error.text)
         } else {
-            Answer::Unreachable(time, word.to_string())
+            Answer::Unreachable(time, error.text, error.from)
         };
         Some((sequence, answer))
     }
@@ -183,9 +180,8 @@ fn open(protocol: Protocol, to: IpAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
-/// Whether packets may be fragmented on their way. Whole ones are never fragmented by the sender's own
-/// hand either, whatever it has heard of the path's MTU: where a packet does not fit is one of the
-/// things to be found out.
+/// Whether packets may be fragmented on their way. If not, the sender does not fragment them either,
+/// whatever path MTU it knows: where a packet does not fit is one of the things to find out.
 fn set_fragments(socket: &UdpSocket, to: IpAddr, whole: bool) -> io::Result<()> {
     let (level, option, value) = match (to, whole) {
         (IpAddr::V4(_), true) => (
@@ -227,8 +223,8 @@ fn set_fragments(socket: &UdpSocket, to: IpAddr, whole: bool) -> io::Result<()> 
     }
 }
 
-/// A port that nobody else gets meanwhile: the sender's own kernel answers the SYN-ACK with a reset,
-/// as nobody listens or connects there.
+/// Reserves a port: the sender's own kernel answers the SYN-ACK with a reset, as no socket listens or
+/// connects there.
 fn reserve(address: IpAddr) -> io::Result<(OwnedFd, u16)> {
     let any = match address {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -251,7 +247,7 @@ fn reserve(address: IpAddr) -> io::Result<(OwnedFd, u16)> {
     Ok((socket, port.unwrap_or_default()))
 }
 
-/// By chance, and another one for each pair.
+/// Random, and different for each pair.
 fn identifier(manner: &Manner, aim: &Aim) -> u16 {
     manner.prefix.wrapping_add(aim.flow as u16)
 }

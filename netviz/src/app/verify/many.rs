@@ -1,0 +1,80 @@
+//! `--all` and `--file`: many pairs.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+
+use super::{options, output};
+use crate::{
+    app::output::print,
+    cli::VerifyArgs,
+    sys::signals::Signals,
+    verify::{
+        Kind,
+        context::{Context, View},
+        plan::{self, Plan, PlannedPair, Test},
+        run::batch,
+    },
+};
+
+pub(super) async fn run(
+    args: &VerifyArgs,
+    file: Option<&Plan>,
+    context: &mut Context,
+    signals: &mut Signals,
+) -> Result<ExitCode> {
+    let (view, plan) = context.find(|view| pairs(args, file, view)).await?;
+    let manner = |(protocol, count, size): batch::Probes, pairs: &[_]| {
+        let mut args = args.clone();
+        args.proto = Some(protocol);
+        args.count = count;
+        args.size = size.map_or(args.size, u32::from);
+        options::manner(&args, pairs)
+    };
+    let progress = |done| show_progress(done, plan.len());
+    let options = options::options(args);
+    let tested = batch::run(&view, &plan, options, manner, progress, signals).await?;
+    print(output::many(args, &tested)?, signals).await?;
+    anyhow::ensure!(
+        tested.len() == plan.len(),
+        "interrupted by a signal: {} of {} pairs were not tested",
+        plan.len() - tested.len(),
+        plan.len()
+    );
+    // The test decides, not the verdict: a policy's test expects its packets to be lost.
+    let failed = tested.iter().filter(|tested| !tested.outcome.passed);
+    let kinds: Vec<_> = failed.map(|tested| tested.verdict.verdict).collect();
+    Ok(match kinds.as_slice() {
+        [] => ExitCode::SUCCESS,
+        kinds if kinds.iter().all(|kind| *kind == Kind::Unclear) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// The pairs of the file, or all pairs of pods.
+fn pairs(args: &VerifyArgs, file: Option<&Plan>, view: &View) -> Result<Vec<PlannedPair>> {
+    let pods = &view.cluster.pods;
+    if let Some(plan) = file {
+        return Ok(plan::expand(plan, pods)?);
+    }
+    let size = u16::try_from(args.size).ok();
+    let test = Test::usual(args.protocol(), args.port, args.count, size);
+    let pairs = plan::all(pods, &test)?;
+    anyhow::ensure!(
+        !pairs.is_empty(),
+        "fewer than two pods with a name and an address were found; see `netviz doors`"
+    );
+    Ok(pairs)
+}
+
+/// Shows progress in one line of a terminal.
+fn show_progress(done: usize, all: usize) {
+    let mut out = io::stderr().lock();
+    if all > 1 && out.is_terminal() {
+        let end = if done == all { "\n" } else { "" };
+        let _ = write!(out, "\rnetviz: {done} of {all} pairs tested{end}");
+    }
+}

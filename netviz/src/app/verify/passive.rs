@@ -1,0 +1,48 @@
+//! `--passive`: follows existing traffic.
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+
+use super::{code, options, output};
+use crate::{
+    app::output::print,
+    cli::VerifyArgs,
+    sys::signals::Signals,
+    verify::{
+        Route,
+        context::Context,
+        run::passive::{self, Filter},
+    },
+};
+
+pub(super) async fn run(
+    args: &VerifyArgs,
+    context: &mut Context,
+    signals: &mut Signals,
+) -> Result<ExitCode> {
+    let (view, (from, to)) = context.find(|view| options::ends(args, view)).await?;
+    let ends = [from.address, to.party.address];
+    let filter = Filter {
+        protocol: args.proto,
+        port: to.port,
+        window: args.window,
+        route: Route { from, to: to.party },
+    };
+    let started = || {
+        log::info!("attached at every door; following from now on");
+        if let ([Some(from), Some(to)], true) = (ends, io::stderr().is_terminal()) {
+            let seconds = args.window.as_secs();
+            eprintln!(
+                "netviz: following packets between {from} and {to} for {seconds} s; Ctrl-C ends it sooner"
+            );
+        }
+    };
+    let options = options::options(args);
+    let verdict = passive::run(&view, filter, options, started, signals).await?;
+    print(output::one(args, &verdict)?, signals).await?;
+    Ok(code([verdict.verdict].into_iter()))
+}

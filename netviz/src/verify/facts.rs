@@ -1,0 +1,299 @@
+//! What a verdict says beside its numbers: a code, and the data of its sentence.
+//!
+//! The sentences themselves are made in `views::verdict`. A `row` is a place in
+//! [`Verdict::request`](super::Verdict::request) or [`Verdict::reply`](super::Verdict::reply).
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    observation::{HiddenReason, Way},
+    protocol::Protocol,
+    verdict::DropReason,
+};
+use crate::model::Direction;
+
+/// Why packets ended where they did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Cause {
+    /// The kernel dropped packets.
+    KernelDrop(DropReason),
+    /// The sender got an error: from a router, or from its own kernel.
+    Error {
+        /// `fragmentation needed, MTU 1450`.
+        error: String,
+        /// The router; `null`: the sender's own kernel.
+        from: Option<IpAddr>,
+    },
+    /// Packets went round until their TTL ended.
+    Circle,
+    /// B received the requests and sent no reply.
+    NoReply {
+        /// The last door of the request.
+        row: usize,
+    },
+    /// No interface has B's address.
+    NoSuchAddress,
+    /// Packets left for a place where netviz sees nothing.
+    LeftSight {
+        /// The door by which they left.
+        row: usize,
+    },
+    /// Replies reached A's last door, and A did not receive them in time.
+    ReplyNotReceived {
+        /// That door.
+        row: usize,
+    },
+    /// Programs or the stack behind the last door that saw packets.
+    Behind {
+        /// Names of the programs, in the order in which they run; empty: the stack or the link.
+        programs: Vec<String>,
+    },
+    /// Cilium's own drop counters rose during the run.
+    CiliumDrops {
+        /// Name of the node.
+        node: String,
+        /// Reasons with their packets, of all traffic.
+        drops: Vec<String>,
+    },
+    /// The next interface is down, or its peer.
+    LinkDown {
+        /// The interface that is down.
+        interface: String,
+        /// The node, or the pod, that it is in.
+        place: String,
+        /// Its state.
+        state: String,
+    },
+}
+
+/// How the observed path differs from the expected one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Detour {
+    /// Other doors.
+    Doors {
+        /// Request or reply.
+        way: Way,
+        /// Rows that were crossed and are not expected.
+        crossed: Vec<usize>,
+        /// Rows that are expected and were not crossed.
+        passed_by: Vec<usize>,
+        /// How many packets.
+        packets: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// Packets were inside of a tunnel and should not be, or the other way round.
+    Tunnel {
+        /// Request or reply.
+        way: Way,
+        /// Where.
+        row: usize,
+        /// Whether they should be inside of a tunnel.
+        expected: bool,
+        /// How many packets.
+        packets: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// A device of the expected path does not exist.
+    Absent {
+        /// Its name, or its kind.
+        device: String,
+        /// Name of the node.
+        node: String,
+    },
+}
+
+/// Why there is no certain verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Doubt {
+    /// `--passive` saw no packet.
+    NothingFound,
+    /// No packet was sent.
+    NothingSent,
+    /// Neither A nor B is on a node of this machine.
+    BothElsewhere,
+    /// No door of an end was found.
+    NoDoors {
+        /// The end.
+        name: String,
+    },
+    /// A node does not run Cilium, so its routing is unknown.
+    NoCilium {
+        /// The node.
+        node: String,
+    },
+    /// An address in a node's pod range that no interface has.
+    Unassigned {
+        /// The address.
+        address: IpAddr,
+        /// The node.
+        node: String,
+        /// Whether a source names the range; otherwise it is assumed.
+        listed: bool,
+        /// Whether all pods of the node were visible.
+        complete: bool,
+    },
+    /// No expected path is known.
+    NoExpectation,
+    /// Cilium translates services in sockets, and netviz's packets are raw.
+    ServiceTranslated {
+        /// The service; `null` if the address is only suspected to be one.
+        service: Option<String>,
+        /// Pods behind it.
+        backends: Vec<String>,
+    },
+    /// Packets got through, and no door recognised them.
+    Unrecognised {
+        /// Request or reply.
+        way: Way,
+        /// How many.
+        packets: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// Events were lost because a buffer was full.
+    Missed {
+        /// Request or reply.
+        way: Way,
+        /// How many.
+        crossings: u64,
+    },
+    /// Doors where nothing can be seen.
+    Hidden {
+        /// Request or reply.
+        way: Way,
+        /// Where.
+        rows: Vec<usize>,
+        /// Why.
+        reason: HiddenReason,
+    },
+    /// Addresses may have been translated behind a door, so packets are not recognised.
+    MayBeTranslated {
+        /// Request or reply.
+        way: Way,
+        /// Where.
+        row: usize,
+        /// The end that may be a service.
+        name: String,
+    },
+}
+
+/// What else to know about a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Note {
+    /// A service's packets went to this pod.
+    DeliveredTo {
+        /// The pod.
+        pod: String,
+    },
+    /// A service answers at its ports only.
+    ServicePort {
+        /// What was sent.
+        protocol: Protocol,
+        /// To which port.
+        port: u16,
+    },
+    /// Doors of other pods were left out.
+    DoorsNotWatched {
+        /// How many.
+        doors: usize,
+    },
+    /// Packets that were not seen leaving their sender.
+    Strays {
+        /// Request or reply.
+        way: Way,
+        /// How many.
+        packets: u32,
+        /// The interface that saw them first.
+        interface: String,
+        /// Its hook.
+        direction: Direction,
+        /// The node.
+        node: String,
+    },
+    /// Packets in UDP GSO bundles, which are cut and merged on the way.
+    Bundled {
+        /// How many.
+        packets: u64,
+    },
+    /// Packets were seen from B to A only.
+    ReplyOnly,
+    /// No packet was seen from B to A.
+    NoReplies,
+    /// Drop events were lost because a buffer was full.
+    DropEventsLost {
+        /// How many.
+        events: u64,
+    },
+    /// A and B are the same.
+    SentToItself,
+    /// B refused packets, so they were delivered.
+    Refused {
+        /// How many.
+        packets: u32,
+        /// The refusal.
+        answer: String,
+    },
+    /// A door was crossed again by the same packets.
+    Repeated {
+        /// Request or reply.
+        way: Way,
+        /// Where.
+        row: usize,
+        /// How often.
+        times: u32,
+        /// Whether the path is encrypted, which explains it.
+        encrypted: bool,
+    },
+    /// Packets arrived in another order than they were sent.
+    Reordered {
+        /// Request or reply.
+        way: Way,
+        /// The first door where they did.
+        row: usize,
+        /// How many came after one that was sent later.
+        packets: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// The traffic does not use `cilium_host`.
+    HostNotCrossed,
+    /// The kernel's counters of `cilium_host` do not contain these packets.
+    NotCountedByLink,
+    /// Crossings of packets that were not sent.
+    NotSent {
+        /// How many.
+        crossings: u32,
+    },
+    /// Crossings were lost because a buffer was full.
+    Missed {
+        /// How many.
+        crossings: u64,
+    },
+}
+
+/// What else to know about one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum RowNote {
+    /// Nothing can be seen here.
+    Hidden {
+        /// Why.
+        reason: HiddenReason,
+    },
+    /// Packets are encrypted here, and are not recognised.
+    Encrypted {
+        /// `WireGuard`, `IPsec`.
+        by: String,
+    },
+    /// Not on the path itself: a bond's member, or encryption.
+    Besides,
+}

@@ -1,0 +1,98 @@
+//! Runs all pairs of a plan: those with equal probes at the same time.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    probes::{self, ProbePair},
+    session::Options,
+};
+use crate::{
+    sys::signals::Signals,
+    verify::{
+        collect::probe::{MOST_SYNS, Manner},
+        context::View,
+        plan::{self, Outcome, PlannedPair},
+        protocol::Protocol,
+        route::{Party, Route},
+        target::{self, Family},
+        verdict::Verdict,
+    },
+};
+
+/// The most pairs of one run: each has a socket.
+const AT_ONCE: usize = 2_000;
+
+/// A pair of a plan, and its result.
+pub(crate) struct Tested {
+    pub(crate) verdict: Verdict,
+    pub(crate) outcome: Outcome,
+}
+
+/// The probes that pairs of one run have in common.
+pub(crate) type Probes = (Protocol, u32, Option<u16>);
+
+/// Runs all pairs, and returns the results in the order of the plan; a signal leaves out the rest.
+/// `manner` returns how to send, `progress` is called with the number of pairs done.
+pub(crate) async fn run(
+    view: &View,
+    plan: &[PlannedPair],
+    options: Options,
+    manner: impl Fn(Probes, &[ProbePair]) -> Result<Manner>,
+    progress: impl Fn(usize),
+    signals: &mut Signals,
+) -> Result<Vec<Tested>> {
+    let mut equal: BTreeMap<Probes, Vec<usize>> = BTreeMap::new();
+    for (place, pair) in plan.iter().enumerate() {
+        let probes = (pair.protocol, pair.count, pair.size);
+        equal.entry(probes).or_default().push(place);
+    }
+    let mut tested: BTreeMap<usize, Tested> = BTreeMap::new();
+    'all: for (probes, places) in equal {
+        for places in places.chunks(at_once(probes)) {
+            progress(tested.len());
+            let pairs = places.iter().map(|place| resolve(view, &plan[*place]));
+            let pairs = pairs.collect::<Result<Vec<_>>>()?;
+            let manner = manner(probes, &pairs)?;
+            let run = probes::run(view, &pairs, manner, options, false, signals).await?;
+            for (place, verdict) in places.iter().zip(run.verdicts) {
+                let outcome = plan::check(&plan[*place], &verdict);
+                tested.insert(*place, Tested { verdict, outcome });
+            }
+            if run.interrupted {
+                break 'all;
+            }
+        }
+    }
+    progress(tested.len());
+    Ok(tested.into_values().collect())
+}
+
+fn at_once((protocol, count, _): Probes) -> usize {
+    match protocol {
+        Protocol::Tcp => AT_ONCE.min((MOST_SYNS / count.max(1)) as usize).max(1),
+        Protocol::Icmp | Protocol::Udp => AT_ONCE,
+    }
+}
+
+fn resolve(view: &View, pair: &PlannedPair) -> Result<ProbePair> {
+    let cluster = &view.cluster;
+    let end = |name: &str, address: Option<IpAddr>, family, port| -> Result<(Party, Option<u16>)> {
+        if let Some(address) = address {
+            return Ok((target::by_address(cluster, address), port));
+        }
+        let target = target::find(cluster, name, family, port)?;
+        Ok((target.party, target.port))
+    };
+    let which = || format!("{} to {}", pair.from, pair.to);
+    let (to, port) = end(&pair.to, pair.to_address, None, pair.port).with_context(which)?;
+    let family = to.address.map(Family::of);
+    let (from, _) = end(&pair.from, pair.from_address, family, None).with_context(which)?;
+    Ok(ProbePair {
+        protocol: pair.protocol,
+        note: None,
+        route: Route { from, to },
+        port: port.filter(|_| pair.protocol != Protocol::Icmp),
+    })
+}
