@@ -216,7 +216,11 @@ fn json_keeps_its_names_and_matches_its_schema() {
         for name in names {
             assert!(crossing.get(name).is_some(), "{name} is missing");
         }
-        assert_eq!(value["schema"], "netviz.verdict/1");
+        assert_eq!(value["schema"], "netviz.verdict/2");
+        assert_eq!(
+            serde_json::from_value::<Verdict>(value.clone()).unwrap(),
+            verdict
+        );
         let mut line = Vec::new();
         json::write_line(&verdict, &mut line).unwrap();
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

@@ -7,10 +7,10 @@ use netviz::{
     model::{Direction, DoorId},
     sys::netns::NetNsId,
     verify::{
-        Way,
+        Hook, Way,
         collect::{
             crossings::{Sighting, Window},
-            following::{Following, Hook, Known, follow},
+            following::{Following, Known, follow},
         },
     },
 };
@@ -164,7 +164,7 @@ fn packets_not_seen_leaving_are_reported() {
     let following = follow(&all, &known(0));
     assert_eq!(following.left, [1, 0]);
     let strays: Vec<_> = following.strays.into_iter().collect();
-    assert_eq!(strays, [((0, hook(2)), 1)]);
+    assert_eq!(strays, [((Way::Request, hook(2)), 1)]);
     // Of whom it is not known where he leaves, it is where he is seen first.
     let mut known = known(0);
     known.origins[0].clear();

@@ -6,11 +6,10 @@ use netviz::{
     model::{Direction, Pod},
     sys::netns::NetNsId,
     verify::{
-        Kind, Verdict,
-        collect::probe::Protocol,
+        Kind, Protocol, Verdict,
         plan::{
-            DoorPattern, End, Expected, MOST_PAIRS, Plan, PlannedPair, Selector, Test, all, check,
-            expand, parse, read,
+            DoorPattern, End, MOST_PAIRS, Plan, PlannedPair, Selector, Test, all, check, expand,
+            parse, read,
         },
     },
 };
@@ -95,7 +94,7 @@ fn selectors_and_names_expand_in_order() {
     );
     assert_eq!(
         (pair.test.as_deref(), pair.wanted.verdict),
-        (Some("n"), Some(Expected::Lost))
+        (Some("n"), Some(Kind::Lost))
     );
 }
 
@@ -114,7 +113,7 @@ fn pod_order_does_not_matter() {
 fn errors_name_position_and_remedy() {
     let base = "tests:\n- from: a\n  to: b\n";
     let cases = [
-        ("tests: []", "paths.yaml: there is no test in it"),
+        ("tests: []", "paths.yaml: no tests"),
         ("tests:\n- from: a\n", "paths.yaml:2:"),
         ("tests:\n- from: a\n  to: b\n  form: c\n", "form"),
         ("tests:\n- from: a\n  to: {label: app=x}\n", "label"),
@@ -126,8 +125,8 @@ fn errors_name_position_and_remedy() {
             "tests:\n- from: a\n  to: {labels: app}\n",
             "not of the form key=value",
         ),
-        ("tests:\n- from: a\n  to: {pods: 'a['}\n", "cannot be read"),
-        ("tests:\n- from: ''\n  to: b\n", "empty name"),
+        ("tests:\n- from: a\n  to: {pods: 'a['}\n", "invalid pattern"),
+        ("tests:\n- from: ''\n  to: b\n", "the name is empty"),
         ("tests: [", "paths.yaml:1:"),
         ("", "paths.yaml"),
     ];
@@ -172,7 +171,7 @@ fn unmatched_selector_suggests_similar_pods() {
         ("{labels: app=wep}", "near: app=web"),
         ("{namespace: shob}", "near: shop"),
         ("{pods: webb-1}", "near: web-1"),
-        ("{labels: zzz=1}", "4 pods are known"),
+        ("{labels: zzz=1}", "4 pods found here"),
     ];
     for (selector, near) in cases {
         let text =
@@ -192,7 +191,7 @@ fn unmatched_selector_suggests_similar_pods() {
         expand(&plan, &pods())
             .unwrap_err()
             .to_string()
-            .contains("leaves no pair")
+            .contains("no pair is left")
     );
     // A pod of a node that is elsewhere can be sent to, and not from.
     let mut far = pods();
@@ -372,7 +371,7 @@ fn round_trips_have_limits() {
     let said = why("  round-trip: {median: 41us}\n", &cross_node()).unwrap();
     assert_eq!(
         said,
-        "the median round trip took 41.3 us, and 41.0 us are allowed"
+        "the median round trip took 41.3 us; the limit is 41.0 us"
     );
     assert!(
         why("  round-trip: {worst: 62us}\n", &cross_node())
@@ -425,5 +424,5 @@ fn documented_example_fits_the_lab() {
             .unwrap()
             .fits(Direction::Ingress, "lxc1")
     );
-    assert_eq!(Kind::from(Expected::Detour), Kind::Detour);
+    assert_eq!(Kind::from(Kind::Detour), Kind::Detour);
 }

@@ -236,9 +236,7 @@ fn sorted_and_filtered() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.starts_with(
-            "there is no pod \"busybox-c8bbbbb84-fmhwx\"; near: busybox-c8bbbbb84-fmhwc"
-        ),
+        error.starts_with("no pod \"busybox-c8bbbbb84-fmhwx\"; near: busybox-c8bbbbb84-fmhwc"),
         "{error}"
     );
 }

@@ -20,7 +20,10 @@ use crate::model::Direction;
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Cause {
     /// The kernel dropped packets.
-    KernelDrop(DropReason),
+    KernelDrop {
+        /// How many, why and where.
+        drop: DropReason,
+    },
     /// The sender got an error: from a router, or from its own kernel.
     Error {
         /// `fragmentation needed, MTU 1450`.

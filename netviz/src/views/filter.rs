@@ -32,7 +32,7 @@ pub struct BadPattern {
 
 /// A name that fits nothing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no {what} {name:?}{near}")]
+#[error("no {what} {name:?}{near}")]
 pub struct Unknown {
     what: &'static str,
     name: String,

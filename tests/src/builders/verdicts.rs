@@ -3,8 +3,8 @@
 use netviz::{
     model::{Direction, Side, Untrusted},
     verify::{
-        CrossingRow, DropReason, Hop, Kind, Loss, ModeSource, Probes, SCHEMA, Traffic, Tunnel,
-        Verdict, Way,
+        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Kind, Loss, ModeSource,
+        Note, Probes, Protocol, RowNote, SCHEMA, Traffic, Tunnel, Verdict, Way,
     },
 };
 
@@ -123,7 +123,7 @@ pub fn cross_node() -> Verdict {
         mode: Some("vxlan, legacy host routing".into()),
         mode_source: Some(ModeSource::Agent),
         probes: Probes {
-            protocol: "icmp".into(),
+            protocol: Some(Protocol::Icmp),
             port: None,
             bytes: Some(84),
         },
@@ -138,7 +138,7 @@ pub fn cross_node() -> Verdict {
         losses: Vec::new(),
         detours: Vec::new(),
         unclear: Vec::new(),
-        notes: vec!["cilium_host was not crossed".into()],
+        notes: vec![Note::HostNotCrossed],
     }
 }
 
@@ -193,8 +193,13 @@ pub fn lost_by_policy() -> Verdict {
         circle: Vec::new(),
         drop_reason: None,
         causes: vec![
-            "cil_from_overlay on cilium_vxlan ended them".into(),
-            format!("Cilium says: policy denied, ingress, identity 10429 to endpoint 550 ({B})"),
+            Cause::Behind {
+                programs: vec!["cil_from_overlay".into()],
+            },
+            Cause::CiliumDrops {
+                node: OTHER.into(),
+                drops: vec!["policy denied, ingress: 10 packets".into()],
+            },
         ],
     }];
     verdict
@@ -216,21 +221,23 @@ pub fn lost_reply() -> Verdict {
         after: Some(3),
         before: Some(4),
         circle: Vec::new(),
-        drop_reason: Some(DropReason {
-            reason: Some("QDISC_DROP".into()),
-            function: Some("__dev_queue_xmit".into()),
-            device: Some("eth0".into()),
-            place: Some(OTHER.into()),
-            packets: 3,
-        }),
-        causes: vec![
-            "the kernel threw 3 away: QDISC_DROP (a queue was full), in __dev_queue_xmit, at eth0 of mycluster-worker".into(),
-        ],
+        drop_reason: Some(queue_full()),
+        causes: vec![Cause::KernelDrop { drop: queue_full() }],
     }];
     verdict
 }
 
-/// Nobody has the address any more: round between two doors until the TTL ends.
+fn queue_full() -> DropReason {
+    DropReason {
+        reason: Some("QDISC_DROP".into()),
+        function: Some("__dev_queue_xmit".into()),
+        device: Some("eth0".into()),
+        place: Some(OTHER.into()),
+        packets: 3,
+    }
+}
+
+/// No pod has the address any more: round between two doors until the TTL ends.
 #[must_use]
 pub fn circle() -> Verdict {
     let mut verdict = lost_by_policy();
@@ -244,7 +251,7 @@ pub fn circle() -> Verdict {
     verdict.losses[0].after = Some(8);
     verdict.losses[0].before = None;
     verdict.losses[0].circle = vec![6, 8];
-    verdict.losses[0].causes = vec!["no pod of this node has 10.10.2.117".into()];
+    verdict.losses[0].causes = vec![Cause::Circle];
     verdict
 }
 
@@ -257,9 +264,13 @@ pub fn detour() -> Verdict {
     other.expected = false;
     verdict.request.insert(6, other);
     seen(&mut verdict.request[2], 0);
-    verdict.detours = vec![
-        "▲ cilium_host on mycluster-worker was crossed and is not on the way of vxlan, legacy host routing".into(),
-    ];
+    verdict.detours = vec![Detour::Doors {
+        way: Way::Request,
+        crossed: vec![6],
+        passed_by: vec![2],
+        packets: 10,
+        of: 10,
+    }];
     verdict.notes.clear();
     verdict
 }
@@ -271,11 +282,17 @@ pub fn hidden() -> Verdict {
     verdict.verdict = Kind::Unclear;
     let row = &mut verdict.request[6];
     row.seen = None;
-    row.note = Some(
-        "cannot attach to lxc4a891387ff1a: another program holds the hook; see netviz audit".into(),
-    );
-    verdict.unclear =
-        vec!["whether packets crossed ▲ lxc4a891387ff1a: attach there, then run again".into()];
+    let reason = HiddenReason::NotAttached {
+        error: "another program holds the hook; see netviz audit".into(),
+    };
+    row.note = Some(RowNote::Hidden {
+        reason: reason.clone(),
+    });
+    verdict.unclear = vec![Doubt::Hidden {
+        way: Way::Request,
+        rows: vec![6],
+        reason,
+    }];
     verdict
 }
 
@@ -285,7 +302,7 @@ pub fn service() -> Verdict {
     let mut verdict = cross_node();
     verdict.to.name = "networking101/web:80".into();
     verdict.probes = Probes {
-        protocol: "tcp".into(),
+        protocol: Some(Protocol::Tcp),
         port: Some(80),
         bytes: Some(60),
     };
@@ -301,7 +318,7 @@ pub fn external() -> Verdict {
         address: Some("192.0.2.7".into()),
         ..Hop::default()
     };
-    verdict.probes.protocol = "udp".into();
+    verdict.probes.protocol = Some(Protocol::Udp);
     verdict.probes.port = Some(53);
     verdict.request = vec![
         first(row(NODE, Some(A), "< eth0")),
@@ -309,7 +326,7 @@ pub fn external() -> Verdict {
         row(NODE, None, "< eth0"),
     ];
     verdict.reply = back(&verdict.request);
-    verdict.notes = vec!["behind eth0 of mycluster-worker2 nothing can be seen from here".into()];
+    verdict.notes = vec![Note::DoorsNotWatched { doors: 12 }];
     verdict
 }
 
@@ -318,13 +335,13 @@ pub fn external() -> Verdict {
 pub fn passive() -> Verdict {
     let mut verdict = cross_node();
     verdict.probes = Probes {
-        protocol: "passive".into(),
+        protocol: None,
         port: Some(80),
         bytes: None,
     };
     verdict.traffic = Some(Traffic {
         seconds: 10.0,
-        protocol: Some("tcp".into()),
+        protocol: Some(Protocol::Tcp),
         request_packets: 79_872,
         reply_packets: 40_100,
         followed_one_in: 64,
@@ -360,9 +377,7 @@ pub fn passive_nothing() -> Verdict {
         row.packets = Some(0);
     }
     verdict.reply.clear();
-    verdict.unclear = vec![format!(
-        "no packet between {A} and {B} was seen: wait longer (--for), or send some (without --passive)"
-    )];
+    verdict.unclear = vec![Doubt::NothingFound];
     verdict.notes.clear();
     verdict
 }
@@ -398,16 +413,16 @@ pub fn arbitrary(random: &mut Random) -> Verdict {
     verdict.from = hop(random);
     verdict.to = hop(random);
     verdict.mode = maybe(random, Random::text);
-    verdict.probes.protocol = random.text();
+    verdict.probes.protocol = maybe(random, protocol);
     verdict.traffic = random.once_in(2).then(|| traffic(random));
     verdict.round_trip_microseconds = maybe(random, time);
     verdict.round_trip_worst_microseconds = maybe(random, time);
     verdict.request = many(random, crossing);
     verdict.reply = many(random, crossing);
     verdict.losses = many(random, loss);
-    verdict.detours = many(random, Random::text);
-    verdict.unclear = many(random, Random::text);
-    verdict.notes = many(random, Random::text);
+    verdict.detours = many(random, detour_fact);
+    verdict.unclear = many(random, doubt);
+    verdict.notes = many(random, note);
     verdict
 }
 
@@ -475,14 +490,14 @@ fn crossing(random: &mut Random) -> CrossingRow {
         }),
         outer: random.once_in(2),
         packets: maybe(random, |random| u64::from(number(random))),
-        note: maybe(random, Random::text),
+        note: maybe(random, row_note),
     }
 }
 
 fn traffic(random: &mut Random) -> Traffic {
     Traffic {
         seconds: f64::from(number(random)) / 7.0,
-        protocol: maybe(random, Random::text),
+        protocol: maybe(random, protocol),
         request_packets: u64::from(number(random)),
         reply_packets: u64::from(number(random)),
         followed_one_in: u64::from(number(random)),
@@ -504,19 +519,131 @@ fn place(random: &mut Random) -> usize {
     usize::try_from(random.below(9)).unwrap_or(0)
 }
 
+fn way(random: &mut Random) -> Way {
+    Way::BOTH[usize::from(random.once_in(2))]
+}
+
+fn protocol(random: &mut Random) -> Protocol {
+    let all = [Protocol::Icmp, Protocol::Udp, Protocol::Tcp];
+    all[usize::try_from(random.below(3)).unwrap_or(0)]
+}
+
+fn hidden_reason(random: &mut Random) -> HiddenReason {
+    match random.below(3) {
+        0 => HiddenReason::NotAttached {
+            error: random.text(),
+        },
+        1 => HiddenReason::Displaced {
+            programs: many(random, Random::text),
+        },
+        _ => HiddenReason::Detached,
+    }
+}
+
+fn row_note(random: &mut Random) -> RowNote {
+    match random.below(3) {
+        0 => RowNote::Hidden {
+            reason: hidden_reason(random),
+        },
+        1 => RowNote::Encrypted { by: random.text() },
+        _ => RowNote::Besides,
+    }
+}
+
+fn detour_fact(random: &mut Random) -> Detour {
+    match random.below(3) {
+        0 => Detour::Doors {
+            way: way(random),
+            crossed: many(random, place),
+            passed_by: many(random, place),
+            packets: number(random),
+            of: number(random),
+        },
+        1 => Detour::Tunnel {
+            way: way(random),
+            row: place(random),
+            expected: random.once_in(2),
+            packets: number(random),
+            of: number(random),
+        },
+        _ => Detour::Absent {
+            device: random.text(),
+            node: random.text(),
+        },
+    }
+}
+
+fn doubt(random: &mut Random) -> Doubt {
+    match random.below(5) {
+        0 => Doubt::NothingFound,
+        1 => Doubt::NoDoors {
+            name: random.text(),
+        },
+        2 => Doubt::ServiceTranslated {
+            service: maybe(random, Random::text),
+            backends: many(random, Random::text),
+        },
+        3 => Doubt::Hidden {
+            way: way(random),
+            rows: many(random, place),
+            reason: hidden_reason(random),
+        },
+        _ => Doubt::MayBeTranslated {
+            way: way(random),
+            row: place(random),
+            name: random.text(),
+        },
+    }
+}
+
+fn note(random: &mut Random) -> Note {
+    match random.below(4) {
+        0 => Note::DeliveredTo { pod: random.text() },
+        1 => Note::Refused {
+            packets: number(random),
+            answer: random.text(),
+        },
+        2 => Note::Repeated {
+            way: way(random),
+            row: place(random),
+            times: number(random),
+            encrypted: random.once_in(2),
+        },
+        _ => Note::HostNotCrossed,
+    }
+}
+
+fn cause(random: &mut Random) -> Cause {
+    match random.below(6) {
+        0 => Cause::KernelDrop {
+            drop: drop_reason(random),
+        },
+        1 => Cause::Error {
+            error: random.text(),
+            from: None,
+        },
+        2 => Cause::NoReply { row: place(random) },
+        3 => Cause::Behind {
+            programs: many(random, Random::text),
+        },
+        4 => Cause::LinkDown {
+            interface: random.text(),
+            place: random.text(),
+            state: random.text(),
+        },
+        _ => Cause::Circle,
+    }
+}
+
 fn loss(random: &mut Random) -> Loss {
     Loss {
-        way: if random.once_in(2) {
-            Way::Request
-        } else {
-            Way::Reply
-        },
+        way: way(random),
         packets: number(random),
         of: number(random),
         after: maybe(random, place),
         before: maybe(random, place),
         circle: many(random, place),
         drop_reason: maybe(random, drop_reason),
-        causes: many(random, Random::text),
+        causes: many(random, cause),
     }
 }

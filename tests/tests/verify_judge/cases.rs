@@ -6,10 +6,11 @@ use netviz::{
     model::{Cluster, Datapath, Direction, DoorId, Peer, Role, Side},
     sys::netns::NetNsId,
     verify::{
-        Answer, Crossing, DropReason, Dropping, Expectation, Found, Hidden, Hooks, Kind, Modes,
-        Observation, PASSIVE, Party, Place, Probes, Route, TunnelKey, Verdict, Way, candidates,
-        expectations, judge,
+        Answer, Cause, Crossing, DropReason, Dropping, Expectation, Found, Hidden, HiddenReason,
+        Hooks, Kind, Modes, Note, Observation, Party, Place, Probes, Route, RowNote, TunnelKey,
+        Verdict, Way, candidates, expectations, judge,
     },
+    views::verdict::{causes, detours, notes, unclear},
 };
 use netviz_tests::{
     builders::paths::{HOP, crossing, door, walked},
@@ -84,7 +85,7 @@ impl Scene {
     /// Nothing was sent: so many packets of B were found.
     fn find(&mut self, back: u32) {
         self.observation.answers.clear();
-        self.probes.protocol = PASSIVE.into();
+        self.probes.protocol = None;
         self.observation.found = Some(Found { back, asked: SENT });
     }
 
@@ -135,6 +136,12 @@ impl Scene {
     }
 }
 
+pub(super) fn not_attached(error: &str) -> HiddenReason {
+    HiddenReason::NotAttached {
+        error: error.into(),
+    }
+}
+
 pub(super) fn words(sentences: &[String], wanted: &str) -> bool {
     sentences.iter().any(|sentence| sentence.contains(wanted))
 }
@@ -148,13 +155,13 @@ fn vxlan_pod_to_pod_skips_cilium_host() {
         (SENT, SENT, SENT)
     );
     assert_eq!(verdict.mode.as_deref(), Some("vxlan, legacy host routing"));
-    assert!(words(&verdict.notes, "cilium_host was not crossed"));
+    assert!(words(&notes(&verdict), "does not use cilium_host"));
     assert_eq!(verdict.request.len(), 8);
     assert_eq!(verdict.round_trip_microseconds, Some(90.0));
     assert_eq!(verdict.from.pod, Some("busybox-c8bbbbb84-fmhwc".into()));
     let native = Scene::new("native", "pod -> pod, other node").judge();
-    assert!(!words(&native.notes, "was not crossed"));
-    assert!(words(&native.notes, "`ip -s link` does not count"));
+    assert!(!words(&notes(&native), "was not crossed"));
+    assert!(words(&notes(&native), "`ip -s link` does not count"));
 }
 
 #[test]
@@ -194,7 +201,7 @@ fn a_refusal_proves_delivery() {
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!((verdict.delivered, verdict.replied), (SENT, SENT));
     assert!(words(
-        &verdict.notes,
+        &notes(&verdict),
         "refused 10 of 10: connection refused"
     ));
 }
@@ -203,12 +210,14 @@ fn a_refusal_proves_delivery() {
 fn router_error_is_a_cause() {
     let mut scene = Scene::far();
     scene.end_behind(3, 0..SENT);
-    scene.answer(|time| Answer::Unreachable(time, "fragmentation needed, says 10.10.1.55".into()));
+    let router = Some(IpAddr::from([10, 10, 1, 55]));
+    scene.answer(|time| Answer::Unreachable(time, "fragmentation needed".into(), router));
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     assert_eq!((verdict.delivered, verdict.replied), (0, 0));
     assert_eq!(verdict.losses[0].after, Some(3));
-    assert!(verdict.losses[0].causes[0].contains("fragmentation needed"));
+    let first = &causes(&verdict, &verdict.losses[0])[0];
+    assert_eq!(first, "fragmentation needed (reported by 10.10.1.55)");
 }
 
 #[test]
@@ -223,7 +232,8 @@ fn unsent_packets_cross_no_door() {
         (loss.after, loss.before, loss.packets),
         (None, Some(0), SENT)
     );
-    assert_eq!(loss.causes, ["Message too long"]);
+    let error = "Message too long".into();
+    assert_eq!(loss.causes, [Cause::Error { error, from: None }]);
 }
 
 #[test]
@@ -267,12 +277,9 @@ fn without_a_reply_the_request_reached_the_last_door() {
         (loss.way, loss.after, loss.before),
         (Way::Reply, None, Some(0))
     );
-    assert!(
-        loss.causes[0].contains("nothing came back out of"),
-        "{:?}",
-        loss.causes
-    );
-    assert!(loss.causes[0].contains("eth0 ▼"), "{:?}", loss.causes);
+    let first = &causes(&verdict, loss)[0];
+    assert!(first.contains("nothing came back out of"), "{first}");
+    assert!(first.contains("eth0 ▼"), "{first}");
 }
 
 #[test]
@@ -308,12 +315,9 @@ fn looping_packet_is_a_circle() {
         (verdict.request[2].seen, verdict.request[2].repeated),
         (Some(SENT), 31 * SENT)
     );
-    assert!(loss.causes[0].contains("went round"));
-    assert!(
-        verdict.notes.iter().all(|note| !note.contains("a copy")),
-        "{:?}",
-        verdict.notes
-    );
+    assert!(causes(&verdict, loss)[0].contains("went round"));
+    let is_copy = |note: &Note| matches!(note, Note::Repeated { .. });
+    assert!(!verdict.notes.iter().any(is_copy), "{:?}", verdict.notes);
 }
 
 #[test]
@@ -341,9 +345,9 @@ fn detour_names_crossed_and_skipped_doors() {
     assert_eq!(verdict.verdict, Kind::Detour);
     let name = &scene.cluster.nodes[node].name;
     assert_eq!(
-        verdict.detours,
+        detours(&verdict),
         [format!(
-            "request: by eth1 ▲ ({name}) in place of eth0 ▲ ({name}) (10 of 10)"
+            "request: by eth1 ▲ ({name}) instead of eth0 ▲ ({name}) (10 of 10)"
         )]
     );
 }
@@ -442,7 +446,7 @@ fn pod_to_itself_crosses_no_door() {
     let verdict = scene.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
     assert!(verdict.request.is_empty() && verdict.reply.is_empty());
-    assert!(words(&verdict.notes, "crosses no door"));
+    assert!(words(&notes(&verdict), "crosses no door"));
     scene.observation.answers.clear();
     assert_eq!(scene.judge().verdict, Kind::Lost);
 }
@@ -486,7 +490,7 @@ fn external_traffic_uses_the_uplink() {
         (verdict.losses[0].after, verdict.losses[0].before),
         (Some(2), None)
     );
-    assert!(verdict.losses[0].causes[0].contains("beyond"));
+    assert!(causes(&verdict, &verdict.losses[0])[0].contains("beyond"));
 }
 
 #[test]
@@ -501,8 +505,8 @@ fn node_without_cilium_has_no_expectation() {
     scene.observation = walked;
     let verdict = scene.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Unclear, SENT));
-    assert_eq!((verdict.mode, verdict.request.len()), (None, 8));
-    assert!(words(&verdict.unclear, "has no cilium_host"));
+    assert_eq!((verdict.mode.as_deref(), verdict.request.len()), (None, 8));
+    assert!(words(&unclear(&verdict), "has no cilium_host"));
     // The two pairs of pods of one node are the same whoever made them.
     let mut scene = Scene::new("vxlan", "pod -> pod, same node");
     scene
@@ -535,7 +539,7 @@ fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
     scene.observation.missed = 3;
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
-    assert!(words(&verdict.unclear, "may have come further"));
+    assert!(words(&unclear(&verdict), "may have got further"));
     scene.find(SENT);
     assert_eq!(scene.judge().verdict, Kind::Unclear);
     scene.observation.missed = 0;
@@ -554,7 +558,7 @@ fn unrecognized_replies_are_unclear() {
     scene.keep(|c| c.way == Way::Request);
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
-    assert!(words(&verdict.unclear, "recognised at no door"));
+    assert!(words(&unclear(&verdict), "no door recognised them"));
     assert!(verdict.detours.is_empty());
 }
 
@@ -602,12 +606,15 @@ fn missing_device_of_the_mode_is_a_detour() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
     assert!(
-        words(&verdict.detours, "cilium_vxlan"),
+        words(&detours(&verdict), "cilium_vxlan"),
         "{:?}",
         verdict.detours
     );
     assert!(
-        words(&verdict.detours, "inside of the tunnel's packets"),
+        words(
+            &detours(&verdict),
+            "outside of the tunnel's packets, expected inside"
+        ),
         "{:?}",
         verdict.detours
     );
@@ -647,7 +654,7 @@ fn visible_uplink_peer_is_on_the_path() {
     assert_eq!(at(&verdict.reply), Some((4, Direction::Egress, true)));
     scene.observation.hidden.push(Hidden {
         door: far,
-        reason: "another namespace".into(),
+        reason: not_attached("another namespace"),
     });
     scene.keep(|c| c.door != far);
     assert_eq!(scene.judge().verdict, Kind::Unclear);
@@ -693,13 +700,8 @@ fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!(verdict.request[3].seen, Some(0));
-    assert!(
-        verdict.request[3]
-            .note
-            .as_ref()
-            .unwrap()
-            .contains("WireGuard")
-    );
+    let by = "WireGuard".into();
+    assert_eq!(verdict.request[3].note, Some(RowNote::Encrypted { by }));
     let uplink = scene.expectations[0].request[3].clone();
     for place in [3, 4] {
         let more = (0..SENT).map(|sequence| crossing(&uplink, Way::Request, sequence, place));
@@ -711,7 +713,7 @@ fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
         (verdict.request[3].seen, verdict.request[3].repeated),
         (Some(SENT), SENT)
     );
-    assert!(words(&verdict.notes, "as encryption does"));
+    assert!(words(&notes(&verdict), "encryption injects packets again"));
 }
 
 #[test]
@@ -776,20 +778,19 @@ fn door_skipped_by_some_is_a_detour_unless_events_were_lost() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
     let name = &scene.cluster.nodes[scene.node_of_sender()].name;
-    let sentence =
-        format!("request: past cilium_vxlan ▲ ({name}), which was not crossed (2 of 10)");
-    assert_eq!(verdict.detours, [sentence]);
+    let sentence = format!("request: cilium_vxlan ▲ ({name}) was not crossed (2 of 10)");
+    assert_eq!(detours(&verdict), [sentence]);
     scene.observation.missed = 2;
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
-    assert!(words(&verdict.unclear, "could not be kept"));
+    assert!(words(&unclear(&verdict), "events were lost"));
 }
 
 #[test]
 fn a_reply_proves_delivery_at_a_hidden_door() {
     let mut scene = Scene::far();
     let last = scene.expectations[0].request[7].door;
-    let reason = "its namespace cannot be entered".into();
+    let reason = not_attached("its namespace cannot be entered");
     scene.observation.hidden.push(Hidden { door: last, reason });
     scene.observation.answers.clear();
     // It spoke, as its lxc shows, and the tunnel ended it.
@@ -806,7 +807,7 @@ fn a_reply_proves_delivery_at_a_hidden_door() {
         (Way::Reply, Some(1), Some(2))
     );
     // The same doors under an error of a router that speaks for it: B never had them.
-    scene.answer(|time| Answer::Unreachable(time, "prohibited, says 10.10.1.55".into()));
+    scene.answer(|time| Answer::Unreachable(time, "prohibited".into(), None));
     let verdict = scene.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
     assert_eq!(verdict.losses[0].way, Way::Request);
@@ -863,7 +864,7 @@ fn no_traffic_is_unclear_with_a_hint() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.unclear.len(), 1, "{:?}", verdict.unclear);
-    assert!(words(&verdict.unclear, "--for"));
+    assert!(words(&unclear(&verdict), "--for"));
     assert!(verdict.losses.is_empty() && verdict.reply.is_empty());
 }
 
@@ -913,7 +914,7 @@ fn possibly_translated_addresses_are_unclear_without_traffic() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
     assert!(
-        words(&verdict.unclear, "translated"),
+        words(&unclear(&verdict), "translated"),
         "{:?}",
         verdict.unclear
     );
@@ -951,16 +952,14 @@ fn kernel_drop_reason_is_the_first_cause() {
         (said.reason.as_deref(), said.packets),
         (Some("NEIGH_FAILED"), 2)
     );
+    let sentences = causes(&verdict, loss);
     assert!(
-        loss.causes[0].starts_with("the kernel threw 2 away: NEIGH_FAILED (")
-            && loss.causes[0].ends_with("in ip_forward, at eth0 of mycluster-worker"),
-        "{:?}",
-        loss.causes
+        sentences[0].starts_with("the kernel dropped 2 packets: NEIGH_FAILED (")
+            && sentences[0].ends_with("in ip_forward, at eth0 of mycluster-worker"),
+        "{sentences:?}"
     );
-    assert!(loss.causes[1].contains("PKT_TOO_BIG"));
-    let all = verdict.losses.iter().flat_map(|loss| &loss.causes);
-    assert!(
-        !all.clone()
-            .any(|cause| cause.contains("TC_INGRESS") || cause.contains("NO_SOCKET"))
-    );
+    assert!(sentences[1].contains("PKT_TOO_BIG"));
+    let all = verdict.losses.iter();
+    let mut all = all.flat_map(|loss| causes(&verdict, loss));
+    assert!(!all.any(|cause| cause.contains("TC_INGRESS") || cause.contains("NO_SOCKET")));
 }

@@ -3,7 +3,8 @@
 
 use netviz::{
     model::Pod,
-    verify::{Kind, Place, Way, nobody},
+    verify::{Doubt, Kind, Place, Way, unassigned},
+    views::verdict::{causes, notes, unclear},
 };
 
 use super::cases::{SENT, Scene, words};
@@ -28,16 +29,18 @@ fn towards(address: &str) -> Scene {
 #[test]
 fn unassigned_address_in_a_pod_range() {
     let mut scene = towards("10.10.2.99");
-    let said = nobody(&scene.cluster, &scene.route.to).unwrap();
-    assert!(said.contains("near the addresses of"), "{said}");
+    let is_listed = |scene: &Scene| match unassigned(&scene.cluster, &scene.route.to) {
+        Some(Doubt::Unassigned { listed, .. }) => listed,
+        other => panic!("{other:?}"),
+    };
+    assert!(!is_listed(&scene));
     // Where a source tells the range, it is that.
     scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.64/26".into()];
-    let said = nobody(&scene.cluster, &scene.route.to).unwrap();
-    assert!(said.contains("one of the addresses"), "{said}");
+    assert!(is_listed(&scene));
     scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.0/26".into()];
-    assert_eq!(nobody(&scene.cluster, &scene.route.to), None);
+    assert_eq!(unassigned(&scene.cluster, &scene.route.to), None);
     let far = towards("8.8.8.8");
-    assert_eq!(nobody(&far.cluster, &far.route.to), None);
+    assert_eq!(unassigned(&far.cluster, &far.route.to), None);
 }
 
 #[test]
@@ -56,7 +59,7 @@ fn unreachable_pod_owns_its_address() {
         condition: None,
         sources: Vec::new(),
     });
-    assert_eq!(nobody(&scene.cluster, &scene.route.to), None);
+    assert_eq!(unassigned(&scene.cluster, &scene.route.to), None);
 }
 
 #[test]
@@ -67,8 +70,18 @@ fn packets_to_an_unassigned_address_are_lost_without_expected_doors() {
     scene.keep(|crossing| crossing.way == Way::Request);
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
-    assert!(words(&verdict.unclear, "nobody has 10.10.2.99"));
-    assert!(words(&verdict.losses[0].causes, "no interface has"));
+    assert!(words(&unclear(&verdict), "no interface has 10.10.2.99"));
+    assert!(words(
+        &causes(&verdict, &verdict.losses[0]),
+        "no interface has the address"
+    ));
+}
+
+fn translated() -> Doubt {
+    Doubt::ServiceTranslated {
+        service: None,
+        backends: Vec::new(),
+    }
 }
 
 /// What netviz loses on its way to a service need not be lost for others.
@@ -79,20 +92,20 @@ fn loss_not_shared_by_other_packets_is_unclear() {
     scene.observation.answers.clear();
     scene.keep(|crossing| crossing.way == Way::Request);
     assert_eq!(scene.judge().verdict, Kind::Lost);
-    scene.observation.doubts = vec!["sockets translate it".into()];
+    scene.observation.doubts = vec![translated()];
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
-    assert!(words(&verdict.unclear, "sockets translate it"));
+    assert!(verdict.unclear.contains(&translated()));
     // Who got an answer need not be told.
     let mut scene = Scene::far();
-    scene.observation.doubts = vec!["sockets translate it".into()];
+    scene.observation.doubts = vec![translated()];
     assert_eq!(scene.judge().verdict, Kind::Verified);
 }
 
 #[test]
 fn reordering_is_noted_at_its_door() {
     let mut scene = Scene::far();
-    assert!(!words(&scene.judge().notes, "sent later"));
+    assert!(!words(&notes(&scene.judge()), "sent later"));
     let door = scene.expectations[0].request[3].door;
     let behind: Vec<_> = scene.expectations[0].request[3..]
         .iter()
@@ -108,12 +121,10 @@ fn reordering_is_noted_at_its_door() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     let name = &scene.cluster.door(door).unwrap().interface;
-    let note = format!("request: 1 of {SENT} came to {name}");
-    assert!(words(&verdict.notes, &note), "{:?}", verdict.notes);
+    let note = format!("request: 1 of {SENT} arrived at {name}");
+    assert!(words(&notes(&verdict), &note), "{:?}", verdict.notes);
     // Said once for each way, where it is seen first.
-    let said = verdict
-        .notes
-        .iter()
-        .filter(|note| note.contains("sent later"));
+    let said = notes(&verdict).into_iter();
+    let said = said.filter(|note| note.contains("sent later"));
     assert_eq!(said.count(), 2);
 }

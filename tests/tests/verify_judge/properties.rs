@@ -7,8 +7,8 @@ use netviz::{
     model::{Direction, DoorId},
     sys::netns::NetNsId,
     verify::{
-        Answer, Crossing, DropReason, Dropping, Expectation, Found, Hidden, Kind, Observation,
-        Probes, Route, TunnelKey, Verdict, Way, judge,
+        Answer, Crossing, Doubt, DropReason, Dropping, Expectation, Found, Hidden, HiddenReason,
+        Kind, Note, Observation, Probes, Protocol, Route, RowNote, TunnelKey, Verdict, Way, judge,
     },
 };
 use netviz_tests::{
@@ -238,12 +238,8 @@ fn duplicates_are_no_loss() {
         );
         let rows = verdict.request.iter().chain(&verdict.reply);
         assert_eq!(rows.map(|row| row.repeated).sum::<u32>(), copies);
-        assert!(
-            verdict
-                .notes
-                .iter()
-                .any(|note| note.contains("again by the same packets"))
-        );
+        let is_repeated = |note: &Note| matches!(note, Note::Repeated { .. });
+        assert!(verdict.notes.iter().any(is_repeated));
     }
 }
 
@@ -260,7 +256,9 @@ fn hidden_doors_are_never_verified() {
             observation
                 .crossings
                 .retain(|crossing| crossing.door != step.door);
-            let reason = "another program stands before netviz".to_owned();
+            let reason = HiddenReason::Displaced {
+                programs: vec!["another".into()],
+            };
             observation.hidden.push(Hidden {
                 door: step.door,
                 reason: reason.clone(),
@@ -268,16 +266,15 @@ fn hidden_doors_are_never_verified() {
             let verdict = case.judge(&observation);
             let what = format!("{}: {verdict:#?}", case.name);
             assert_eq!(verdict.verdict, Kind::Unclear, "{what}");
-            assert!(
-                verdict
-                    .unclear
-                    .iter()
-                    .any(|sentence| sentence.contains(&reason)),
-                "{what}"
-            );
+            let says =
+                |doubt: &Doubt| matches!(doubt, Doubt::Hidden { reason: it, .. } if *it == reason);
+            assert!(verdict.unclear.iter().any(says), "{what}");
+            let note = RowNote::Hidden {
+                reason: reason.clone(),
+            };
             let mut rows = verdict.request.iter().chain(&verdict.reply);
             assert!(
-                rows.any(|row| row.seen.is_none() && row.note.as_ref() == Some(&reason)),
+                rows.any(|row| row.seen.is_none() && row.note.as_ref() == Some(&note)),
                 "{what}"
             );
         }
@@ -293,7 +290,7 @@ fn arbitrary_observations_do_not_panic() {
             let expectations = [case.expectation.clone(), case.expectation.clone()];
             let expectations = &expectations[..rng.usize(..=2)];
             let probes = Probes {
-                protocol: (*rng.choice(["icmp", "passive"].iter()).unwrap()).into(),
+                protocol: rng.bool().then_some(Protocol::Icmp),
                 ..Probes::default()
             };
             let verdict = judge(
@@ -395,7 +392,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
         observation.crossings.push(crossing);
     }
     for _ in 0..rng.usize(..4) {
-        let reason = "hidden".into();
+        let reason = HiddenReason::Detached;
         observation.hidden.push(Hidden {
             door: door(rng),
             reason,
@@ -409,7 +406,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
         let answer = match rng.u8(..4) {
             0 => Answer::Reply(time),
             1 => Answer::Refused(time, "no".into()),
-            2 => Answer::Unreachable(time, "no route".into()),
+            2 => Answer::Unreachable(time, "no route".into(), None),
             _ => Answer::Unsent("too long".into()),
         };
         observation.answers.insert(rng.u32(..SENT + 2), answer);

@@ -28,7 +28,7 @@ pub(super) fn detour(mode: Mode) {
         }
         Mode::Native => {
             past_cilium(&site, &far, &c);
-            "past cilium_host ▲"
+            "cilium_host ▲"
         }
         _ => {
             site.lab.forget_endpoint(&c.name).unwrap();
@@ -42,7 +42,7 @@ pub(super) fn detour(mode: Mode) {
     };
     let said = expect(site.across(&[]), "detour");
     assert_eq!(arrived(&said), (Some(4), Some(4)));
-    let detours = said.json["detours"][0].as_str().unwrap_or_default();
+    let detours = said.json["detours"][0]["text"].as_str().unwrap_or_default();
     assert!(detours.contains(by), "{mode}: {detours}");
     assert!(detours.contains(&far.name), "{mode}: {detours}");
 }
@@ -90,7 +90,7 @@ pub(super) fn nobody(mode: Mode) {
         let nobody = format!("{x}.{y}.{z}.99");
         let said = verify(&site.lab, &[&a.address.to_string(), &nobody]);
         let unclear = said.json["unclear"].to_string();
-        let words = format!("nobody has {nobody}");
+        let words = format!("no interface has {nobody}");
         assert!(unclear.contains(&words), "{mode}: {unclear}");
         assert!(unclear.contains(&pod.node), "{mode}: {unclear}");
         said

@@ -87,7 +87,7 @@ fn swapped(site: &Site) {
     let said = expect(site.across(&[]), "verified");
     assert_eq!(arrived(&said), (Some(4), Some(4)));
     let notes = said.json["notes"].to_string();
-    let words = format!("2 of 4 came to {} ▲", far.wire.name);
+    let words = format!("2 of 4 arrived at {} ▲", far.wire.name);
     assert!(notes.contains(&words), "{notes}");
 }
 
@@ -138,7 +138,7 @@ fn beside(site: &Site, from: &Pod, to: &Pod) {
         }
     }
     let notes = said.json["notes"].to_string();
-    assert!(!notes.contains("could not be kept"), "{notes}");
+    assert!(!notes.contains("missed"), "{notes}");
     assert!(rate > 0.0);
 }
 

@@ -78,13 +78,10 @@ fn unknown(site: &Site, from: &Pod, config: &str) {
     refused("svc/askes", "near: asked");
     refused("svc/web/askes", "near: web/asked");
     refused("web/asked:9", "47777/UDP");
-    refused(
-        "web/askes",
-        "there is no pod \"web/askes\"; near: web/asked",
-    );
+    refused("web/askes", "no pod \"web/askes\"; near: web/asked");
     for (name, words) in [
         ("svc/asked", "neither"),
-        ("asked", "and no source here tells of services"),
+        ("asked", "and no source here reports services"),
     ] {
         let said = verify(&site.lab, &[&from, name]);
         assert!(said.stderr.contains(words), "{}", said.stderr);
@@ -101,7 +98,7 @@ fn from_the_node(site: &Site, service: &str, config: &str) {
     let named = verify(&site.lab, &[&words[..], &["--kubeconfig", config]].concat());
     if site.mode.bypasses_stack() {
         for (said, words) in [
-            (unnamed, "if 10.96.0.100"),
+            (unnamed, "10.96.0.100 may be the address of a service"),
             (named, "web/asked is a service"),
         ] {
             let said = expect(said, "unclear");

@@ -131,7 +131,10 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
     let drops = ended.drops.sorted();
     let drop_reason = drops.first().cloned();
     let errors = ended.errors.into_iter();
-    let mut causes: Vec<_> = drops.into_iter().map(Cause::KernelDrop).collect();
+    let mut causes: Vec<_> = drops
+        .into_iter()
+        .map(|drop| Cause::KernelDrop { drop })
+        .collect();
     causes.extend(errors.map(|(error, from)| Cause::Error { error, from }));
     if circle.is_empty() {
         causes.extend(place(evidence, trail, after, before));

@@ -61,7 +61,9 @@ pub fn parse(text: &str, name: &str) -> Result<Plan, PlanError> {
     let mut plan: Plan = serde_saphyr::from_str(text).map_err(|error| {
         let place = error.location();
         let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-        at(line, column, &error.without_snippet().to_string())
+        let text = error.without_snippet().to_string();
+        let position = format!(" at line {line}, column {column}");
+        at(line, column, text.trim_end_matches(position.as_str()))
     })?;
     plan.file = name.to_owned();
     validate(&plan)?;

@@ -77,7 +77,7 @@ pub(super) fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
     let rows = verdict.rows(loss.way);
     let to = &verdict.to.name;
     match cause {
-        Cause::KernelDrop(drop) => kernel_drop(drop),
+        Cause::KernelDrop { drop } => kernel_drop(drop),
         Cause::Error { error, from } => match from {
             Some(router) => format!("{error} (reported by {router})"),
             None => format!("{error} (reported by the sender's own kernel)"),

@@ -6,7 +6,7 @@ use netviz::{
         Chain, Datapath, Direction, Disagreement, Role, Side, Snapshot, Source, SourceStatus,
         Status,
     },
-    verify::{CrossingRow, DropReason, Verdict},
+    verify::{Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Verdict},
 };
 
 use crate::builders::{
@@ -115,31 +115,67 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
         crossing(row, name);
     }
     for loss in &mut verdict.losses {
-        loss.causes = vec![name.into()];
-        loss.drop_reason = Some(DropReason {
+        let drop_reason = DropReason {
             reason: some(name),
             function: some(name),
             device: some(name),
             place: some(name),
             packets: loss.packets,
+        };
+        loss.causes = causes(name);
+        loss.causes.push(Cause::KernelDrop {
+            drop: drop_reason.clone(),
         });
-    }
-    if let Some(traffic) = &mut verdict.traffic {
-        traffic.protocol = some(name);
+        loss.drop_reason = Some(drop_reason);
     }
     verdict.mode = some(name);
-    verdict.probes.protocol = name.into();
-    verdict.notes = vec![name.into()];
-    verdict.detours = vec![name.into()];
-    verdict.unclear = vec![name.into()];
+    let (pod, node, device) = (name.into(), name.into(), name.into());
+    verdict.notes = vec![
+        Note::DeliveredTo { pod },
+        Note::Refused {
+            packets: 1,
+            answer: name.into(),
+        },
+    ];
+    verdict.detours = vec![Detour::Absent { device, node }];
+    verdict.unclear = vec![
+        Doubt::NoDoors { name: name.into() },
+        Doubt::ServiceTranslated {
+            service: some(name),
+            backends: vec![name.into()],
+        },
+    ];
     verdict
+}
+
+fn causes(name: &str) -> Vec<Cause> {
+    vec![
+        Cause::Error {
+            error: name.into(),
+            from: None,
+        },
+        Cause::Behind {
+            programs: vec![name.into()],
+        },
+        Cause::CiliumDrops {
+            node: name.into(),
+            drops: vec![name.into()],
+        },
+        Cause::LinkDown {
+            interface: name.into(),
+            place: name.into(),
+            state: name.into(),
+        },
+    ]
 }
 
 fn crossing(row: &mut CrossingRow, name: &str) {
     row.node = name.into();
     row.interface = name.into();
     row.pod = Some(format!("x/{name}").into());
-    row.note = some(name);
+    row.note = Some(RowNote::Hidden {
+        reason: HiddenReason::NotAttached { error: name.into() },
+    });
     row.skipped_by = row.skipped_by.as_ref().map(|_| name.to_owned());
     if let Some(tunnel) = &mut row.tunnel {
         tunnel.node = some(name);
