@@ -5,6 +5,7 @@ mod losses;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use crate::{
         attacher::{Attacher, Change, Event},
     },
     discover::Discovered,
-    model::{AttachState, Counts, DoorId, DoorSample, Gap, Sample},
+    model::{AttachState, Counts, DoorId, DoorSample, Gap, Operation, Reason, Sample},
 };
 
 /// How long a removed door stays in the samples.
@@ -146,7 +147,7 @@ impl Tracer {
 
     /// Why no door at all can be counted, once that is certain.
     #[must_use]
-    pub fn hopeless(&self) -> Option<&str> {
+    pub fn hopeless(&self) -> Option<&Reason> {
         // A door that was counted once is lost for a while only.
         let hope = self.doors.values().any(|Entry { sample, .. }| {
             matches!(sample.meter, AttachState::Counting | AttachState::Pending)
@@ -154,7 +155,7 @@ impl Tracer {
         });
         let mut meters = self.doors.values().map(|entry| &entry.sample.meter);
         let reason = meters.find_map(|meter| match meter {
-            AttachState::Failed(reason) => Some(reason.as_str()),
+            AttachState::Failed(reason) => Some(reason),
             _ => None,
         });
         reason.filter(|_| !hope)
@@ -264,7 +265,7 @@ impl Entry {
             }
             Err(error) => {
                 self.sample.meter =
-                    AttachState::Failed(format!("cannot read the counters: {error}"))
+                    AttachState::Failed(Reason::failed(Operation::Read, &io::Error::other(error)));
             }
         }
     }

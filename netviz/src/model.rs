@@ -8,6 +8,7 @@ mod door;
 mod id;
 mod names;
 mod pair;
+mod reason;
 mod sample;
 mod service;
 mod snapshot;
@@ -26,11 +27,12 @@ pub use names::{
     Disagreement, Lookup, NodeFact, Pod, PodFact, Report, is_link_local, plain, qualified,
 };
 pub use pair::Pair;
+pub(crate) use reason::RAISE_FILES;
+pub use reason::{Operation, Reason};
 pub use sample::{AttachState, Chain, Counts, Direction, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
-pub(crate) use snapshot::GAP;
 pub use snapshot::{
-    DoorState, PENDING, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
+    DoorState, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
 pub use source::{Source, SourceStatus, Status};
 pub use suggest::{near, nearest};

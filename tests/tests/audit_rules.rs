@@ -9,7 +9,7 @@ use netviz::{
     model::{
         Direction,
         Direction::{Egress, Ingress},
-        Role, Side,
+        Reason, Role, Side,
     },
     views::{
         audit::{
@@ -253,7 +253,7 @@ fn positions_kinds_and_invisible_programs() {
 
     let mut hidden = two_nodes();
     hidden.doors[0].chains = None;
-    hidden.doors[0].problem = Some("it is nowhere".into());
+    hidden.doors[0].problem = Some(Reason::Unreachable { nsid: 1 });
     only(&hidden, "not-seen", Severity::Info, "worker1 eth0");
     let audit = Audit::new("now".into(), hidden.doors.clone(), judge(&hidden.doors));
     assert_eq!((audit.summary.doors, audit.summary.not_seen), (17, 1));
@@ -387,7 +387,7 @@ fn sight() -> Audit {
     let gone = building.door(2, Side::Pod, Role::Pod, "");
     gone.interface = None;
     gone.chains = None;
-    gone.problem = Some("its network namespace cannot be found from here".into());
+    gone.problem = Some(Reason::Unreachable { nsid: 1 });
     let findings = judge(&building.doors);
     Audit::new("2026-01-02T03:04:05Z".into(), building.doors, findings)
 }

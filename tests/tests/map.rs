@@ -1,7 +1,7 @@
 //! The building, drawn: the layout that all drawings share, and each of them.
 
 use netviz::{
-    model::Snapshot,
+    model::{Reason, Snapshot},
     views::{
         building::{
             Map, graph, json,
@@ -285,18 +285,20 @@ fn cilium_host_is_off_the_path_only_with_pod_traffic() {
 fn notes_are_in_every_drawing() {
     let mut sight = snapshot_builder::cluster(2, 40, true);
     for pod in 0..40 {
-        sight.at(1000, 11 + 2 * pod).problem = Some(format!("nobody knows (since {pod})"));
+        sight.at(1000, 11 + 2 * pod).problem = Some(Reason::Unreachable {
+            nsid: i32::try_from(pod).unwrap(),
+        });
     }
-    sight.at(2000, 4).problem = Some("out of reach: come nearer".into());
+    sight.at(2000, 4).problem = Some(Reason::TooFewFiles);
     let shown = drawings(&sight.snapshot());
     for text in &shown {
-        assert!(text.contains("out of reach: come nearer"), "{text}");
-        assert!(text.contains("nobody knows"), "{text}");
+        assert!(text.contains("too few file descriptors left"), "{text}");
+        assert!(text.contains("cannot be found from here"), "{text}");
     }
     // Of 40 doors it is said once.
-    assert_eq!(shown[0].matches("nobody knows").count(), 1);
+    assert_eq!(shown[0].matches("cannot be found from here").count(), 1);
     assert!(
-        shown[0].contains("at 40 doors: blind: nobody knows"),
+        shown[0].contains("at 40 doors: blind: its network namespace cannot be found from here"),
         "{}",
         shown[0]
     );

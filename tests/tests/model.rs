@@ -5,7 +5,7 @@ use std::time::Duration;
 use netviz::{
     count::{LossTracker, PairStats},
     feed::assemble,
-    model::{AttachState, Counts, DoorId, DoorSample, Pair, Sample, Snapshot, State},
+    model::{AttachState, Counts, DoorId, DoorSample, Pair, Reason, Sample, Snapshot, State},
     sys::netns::NetNsId,
 };
 use netviz_tests::builders::{random::Random, snapshot_builder};
@@ -223,7 +223,7 @@ fn uncounted_door_is_blind_with_a_reason() {
     for door in &doors {
         for meter in [
             AttachState::Pending,
-            AttachState::Failed("no memory".into()),
+            AttachState::Failed(Reason::TooFewFiles),
         ] {
             let sample = DoorSample {
                 meter,

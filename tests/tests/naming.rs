@@ -2,8 +2,8 @@
 
 use netviz::{
     model::{
-        Cluster, Datapath, Lookup, NodeFact, PodFact, Report, Role, Side, Source, SourceStatus,
-        Status,
+        Cluster, Datapath, Lookup, NodeFact, PodFact, Reason, Report, Role, Side, Source,
+        SourceStatus, Status,
     },
     names::reconcile,
     sys::netns::NetNsId,
@@ -259,7 +259,7 @@ fn kubernetes_pod_without_a_door() {
     assert_eq!(hosted, ["proxy"]);
     // Where a far end is out of reach, its addresses are as well.
     let mut hidden = self::cluster();
-    hidden.doors[0].problem = Some("out of reach".into());
+    hidden.doors[0].problem = Some(Reason::Unreachable { nsid: 1 });
     reconcile::apply(&mut hidden, &[report(Source::Kubernetes, pods)]);
     assert!(hidden.disagreements.is_empty());
 }

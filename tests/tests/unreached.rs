@@ -42,7 +42,7 @@ fn unreachable_door_is_blind_at_once() {
     let door = |index| doors.iter().find(|door| door["ifindex"] == index).unwrap();
     assert_eq!(door(11)["state"], "counting", "{snapshot}");
     assert_eq!(door(12)["state"], "blind");
-    let reason = door(12)["reason"].as_str().unwrap();
+    let reason = door(12)["reason"]["text"].as_str().unwrap();
     assert!(reason.contains("run netviz on the host"), "{reason}");
     assert!(door(12)["ingress"]["packets"].is_null());
 }

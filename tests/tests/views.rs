@@ -8,7 +8,7 @@ use netviz::{
     cli::Cli,
     count::LossTracker,
     feed::assemble,
-    model::{AttachState, DoorSample, Snapshot},
+    model::{AttachState, Direction, DoorSample, Reason, Snapshot},
     views::{
         csv,
         filter::Filter,
@@ -168,10 +168,13 @@ fn hostile_names_reach_no_view() {
     let mut sight = blog();
     let (pod, lxc) = ((4_026_532_204, 16), (4_026_532_200, 17));
     for (netns, index) in [pod, lxc] {
-        sight.now(netns, index).meter = AttachState::Failed("no place on e\u{1b}[31mth0".into());
+        sight.now(netns, index).meter = AttachState::Failed(Reason::Displaced {
+            direction: Direction::Ingress,
+            programs: vec!["place on e\u{1b}[31mth0".into()],
+        });
     }
     texts.push(lines.next(&sight.snapshot()).join("\n"));
-    assert!(texts[3].contains("no place on e"), "{}", texts[3]);
+    assert!(texts[3].contains("place on e"), "{}", texts[3]);
     texts.push(draw(&sight.snapshot(), None, false));
     for text in texts {
         check::plain("view", &text);
@@ -326,7 +329,7 @@ fn json_names() {
             "sources",
         ],
     );
-    assert_eq!(value["schema"], "netviz.snapshot/1");
+    assert_eq!(value["schema"], "netviz.snapshot/2");
     assert_eq!(value["taken_at"], "2024-05-06T07:08:09.123456789Z");
     assert_eq!(value["window_seconds"], 1.0);
     has(&value["nodes"][0], &["name", "netns"]);

@@ -22,7 +22,7 @@ use crate::{
     count::LossTracker,
     discover::Discovered,
     feed::{ClusterWatch, NAMES_LIMIT, assemble},
-    model::{Cluster, Door, DoorId, Sample},
+    model::{Cluster, Door, DoorId, Operation, Reason, Sample},
     names::SourceOptions,
     sys::{
         netns::{NetNs, NetNsId},
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// The result for each door; doors that have gone are missing.
-type Seen = HashMap<DoorId, Result<Chains, String>>;
+type Seen = HashMap<DoorId, Result<Chains, Reason>>;
 
 /// Runs `netviz audit`; the exit code says whether anything was found.
 ///
@@ -89,15 +89,16 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
 
 /// Reads the programs at every reachable door.
 fn look(found: &Discovered) -> Seen {
-    let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, String>> = BTreeMap::new();
+    let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, Reason>> = BTreeMap::new();
     let mut seen = Seen::new();
     for door in &found.cluster.doors {
         let Some(id) = door.id.netns.known() else {
             continue;
         };
-        let namespace = namespaces
-            .entry(id)
-            .or_insert_with(|| found.open(id).map_err(|error| error.to_string()));
+        let namespace = namespaces.entry(id).or_insert_with(|| {
+            let opened = found.open(id);
+            opened.map_err(|error| Reason::failed(Operation::OpenNetns, &error))
+        });
         let namespace = match namespace {
             Ok(Some(namespace)) => namespace,
             // It has ended.
@@ -109,9 +110,11 @@ fn look(found: &Discovered) -> Seen {
         };
         match inspect::inspect(door, namespace) {
             Err(InspectError::Vanished) => {}
-            other => {
-                seen.insert(door.id, other.map_err(|error| error.to_string()));
+            Err(InspectError::Kernel(error)) => {
+                let reason = Reason::failed(Operation::List, &error);
+                seen.insert(door.id, Err(reason));
             }
+            Ok(chains) => drop(seen.insert(door.id, Ok(chains))),
         }
     }
     seen

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use self::past::{Before, Past, Rest};
+use self::past::{Before, Past, RETRIES, RETRY_WINDOW, Rest};
 use super::{
     AttachOptions, TraceError,
     attached::Chains,
@@ -27,14 +27,12 @@ use super::{
 };
 use crate::{
     discover::Discovered,
-    model::{Door, DoorId, Role, Side},
+    model::{Door, DoorId, Reason, Role, Side},
     sys::{netns::NetNs, threads::Worker},
 };
 
 /// Without tcx: how long netviz waits for Cilium's own filter.
 const CILIUM_FIRST: Duration = Duration::from_secs(5);
-
-const REMOVED: &str = "somebody removes netviz's programs from this door, three times within a minute: end that; netviz comes back after a minute";
 
 /// A change at a door.
 pub(crate) struct Event<M> {
@@ -53,7 +51,7 @@ pub(crate) enum Change<M> {
         /// Upper bound of the time for which netviz was not in place.
         gap: Option<Duration>,
     },
-    Failed(String),
+    Failed(Reason),
     /// Other programs are at the hooks.
     Chains(Chains),
     /// There is no interface to attach to.
@@ -224,7 +222,7 @@ impl<'a, T: Object> Keeper<'a, T> {
 
     fn fail(&mut self, door: DoorId, error: &AttachError) {
         self.past(door).rest = Some(Rest::Failed(Instant::now()));
-        self.send(door, Change::Failed(error.to_string()));
+        self.send(door, Change::Failed(error.into()));
     }
 
     /// There is nothing to attach to.
@@ -236,7 +234,11 @@ impl<'a, T: Object> Keeper<'a, T> {
     /// Leaves a door alone for a while.
     fn give_up(&mut self, door: DoorId) {
         self.past(door).rest = Some(Rest::GivenUp(Instant::now()));
-        self.send(door, Change::Failed(REMOVED.into()));
+        let reason = Reason::GivenUp {
+            times: RETRIES,
+            seconds: RETRY_WINDOW.as_secs(),
+        };
+        self.send(door, Change::Failed(reason));
     }
 
     /// Whether Cilium's own filter is still to come, at a door where Cilium attaches one.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Name and version of the JSON form.
-pub const SCHEMA: &str = "netviz.audit/1";
+pub const SCHEMA: &str = "netviz.audit/2";
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -90,7 +90,7 @@ pub struct Summary {
 /// All of it: the one input of the views.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Audit {
-    /// `netviz.audit/1`.
+    /// `netviz.audit/2`.
     pub schema: String,
     /// Wall-clock time, UTC.
     pub taken_at: String,

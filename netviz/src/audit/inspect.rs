@@ -25,15 +25,11 @@ use crate::{
 const ATTEMPTS: u32 = 5;
 
 /// Why a door cannot be looked at.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum InspectError {
-    /// It went meanwhile, which is normal.
-    #[error("the interface is not there any more")]
+    /// The interface was removed meanwhile, which is normal.
     Vanished,
     /// Anything else.
-    #[error(
-        "cannot read its programs: {0}; run netviz as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN"
-    )]
     Kernel(io::Error),
 }
 

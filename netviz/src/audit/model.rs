@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{Direction, Door, DoorId, Node, Role, Side, Untrusted},
+    model::{Direction, Door, DoorId, Node, Reason, Role, Side, Untrusted},
     sys::netns::NetNsId,
 };
 
@@ -204,7 +204,7 @@ pub struct AuditedDoor {
     /// The programs; `null` where they could not be read.
     pub chains: Option<Chains>,
     /// Why not.
-    pub problem: Option<String>,
+    pub problem: Option<Reason>,
 }
 
 impl AuditedDoor {

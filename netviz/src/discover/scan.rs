@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     model::{
-        CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Role, Side, Source, SourceStatus,
-        Status,
+        CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Reason, Role, Side, Source,
+        SourceStatus, Status,
     },
     sys::{
         entrance::{Entrance, enter},
@@ -275,9 +275,7 @@ impl Scan<'_> {
                     ..Link::default()
                 };
                 let mut door = door(near.node, id, side, near.role, &link);
-                door.problem = Some(format!(
-                    "its network namespace (link-netnsid {nsid}) cannot be found from here: run netviz on the host, with the host's /proc and /run/netns"
-                ));
+                door.problem = Some(Reason::Unreachable { nsid });
                 door
             }
         };

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     count::{LossTracker, PairStats, StatsByDirection},
     model::{
-        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState, GAP,
-        NetNsId, PENDING, Pair, PairDirection, PairView, Programs, Rates, Role, SCHEMA, Sample,
+        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState,
+        NetNsId, Pair, PairDirection, PairView, Programs, Rates, Reason, Role, SCHEMA, Sample,
         Side, Snapshot, State, Traffic, Untrusted,
     },
 };
@@ -134,41 +134,41 @@ impl View<'_> {
         }
     }
 
-    fn state(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
+    fn state(&self, door: &Door, sample: &DoorSample) -> (State, Option<Reason>) {
         match (&door.problem, &sample.meter) {
-            (_, AttachState::Gone) => (State::Gone, Some("the interface was removed".into())),
-            (Some(problem), _) => (State::Blind, Some(problem.clone())),
-            (None, AttachState::Failed(reason)) => (State::Blind, Some(reason.clone())),
-            (None, AttachState::Pending) => (State::Blind, Some(PENDING.into())),
+            (_, AttachState::Gone) => (State::Gone, Some(Reason::Gone)),
+            (Some(reason), _) | (None, AttachState::Failed(reason)) => {
+                (State::Blind, Some(reason.clone()))
+            }
+            (None, AttachState::Pending) => (State::Blind, Some(Reason::Pending)),
             (None, AttachState::Counting) => self.counting(door, sample),
         }
     }
 
-    fn counting(&self, door: &Door, sample: &DoorSample) -> (State, Option<String>) {
-        for direction in [Direction::Ingress, Direction::Egress] {
-            if let Some(chain) = sample
-                .chain(direction)
-                .filter(|chain| !chain.foreign_ahead().is_empty())
-            {
-                return (State::Blind, Some(ahead_reason(direction, chain)));
-            }
+    fn counting(&self, door: &Door, sample: &DoorSample) -> (State, Option<Reason>) {
+        let displaced = [Direction::Ingress, Direction::Egress]
+            .into_iter()
+            .find_map(|direction| Reason::displaced(direction, sample.chain(direction)));
+        if displaced.is_some() {
+            return (State::Blind, displaced);
         }
         let flow = self.outward(door);
         if flow.skipped > 0 {
-            return (State::Bypassed, Some(skipped_reason(door, flow.skipped)));
+            return (State::Bypassed, Some(skipped(door, flow.skipped)));
         }
         let lost = (flow.missing > 0).then(|| {
             let peer = door.peer.as_ref().and_then(|peer| self.find(peer.id));
             let to = peer.map_or_else(|| "its peer".into(), Door::label);
-            missing_reason(flow.missing, &to, sample.egress_chain.as_ref())
+            missing(flow.missing, to, sample.egress_chain.as_ref())
         });
         (State::Counting, lost.or_else(|| self.gap(sample)))
     }
 
-    fn gap(&self, sample: &DoorSample) -> Option<String> {
+    fn gap(&self, sample: &DoorSample) -> Option<Reason> {
         let gap = sample.gap?;
         let recent = self.now.at.saturating_sub(gap.ended) < GAP_IS_NEWS;
-        recent.then(|| gap_reason(gap.length))
+        let milliseconds = u64::try_from(gap.length.as_millis()).unwrap_or(u64::MAX);
+        recent.then_some(Reason::Gap { milliseconds })
     }
 
     fn outward(&self, door: &Door) -> PairStats {
@@ -206,8 +206,8 @@ impl View<'_> {
         let chain = leaving.and_then(|sample| sample.egress_chain.as_ref());
         let reason = flow.and_then(|flow| match (flow.missing, flow.skipped) {
             (0, 0) => None,
-            (0, skipped) => Some(skipped_reason(from, skipped)),
-            (missing, _) => Some(missing_reason(missing, &to.label(), chain)),
+            (0, skipped) => Some(self::skipped(from, skipped)),
+            (missing, _) => Some(self::missing(missing, to.label(), chain)),
         });
         PairDirection {
             from: interface(from),
@@ -234,46 +234,21 @@ fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rat
     })
 }
 
-fn ahead_reason(direction: Direction, chain: &Chain) -> String {
-    let names = chain.foreign_ahead().join(", ");
-    format!(
-        "{} {names} runs before netviz: what it ends is not counted",
-        direction.sign()
-    )
-}
-
-fn gap_reason(length: Duration) -> String {
-    format!(
-        "{GAP} (up to {:.1} s): somebody removed netviz or went ahead of it",
-        length.as_secs_f64()
-    )
-}
-
-fn skipped_reason(from: &Door, skipped: u64) -> String {
-    let how = match (from.role, from.side) {
-        (Role::Pod | Role::Health, Side::Node) => "bpf_redirect_peer",
-        _ => "a redirect",
-    };
-    let skipped = segments(skipped);
-    format!("▲ skipped: {how} ({skipped} reached the other end past this hook)")
-}
-
-/// What went out and did not come in, and as much of a cause as is known.
-fn missing_reason(missing: u64, to: &str, behind: Option<&Chain>) -> String {
-    match behind.map(|chain| chain.behind.as_slice()) {
-        None => format!("▲ {missing} did not come to {to}"),
-        Some([]) => format!(
-            "▲ {missing} lost before {to}: no program stands behind this hook, so its queue was full or the device down"
-        ),
-        Some(names) => {
-            let names: Vec<_> = names.iter().map(Untrusted::raw).collect();
-            let names = names.join(", ");
-            format!("▲ {missing} not at {to}: {names} behind this hook redirected or ended them")
-        }
+fn skipped(from: &Door, segments: u64) -> Reason {
+    let by_peer = matches!(
+        (from.role, from.side),
+        (Role::Pod | Role::Health, Side::Node)
+    );
+    Reason::Skipped {
+        segments,
+        helper: by_peer.then(|| "bpf_redirect_peer".into()),
     }
 }
 
-fn segments(number: u64) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} segment{plural}")
+fn missing(segments: u64, to: String, chain: Option<&Chain>) -> Reason {
+    Reason::Missing {
+        segments,
+        to: to.into(),
+        behind: chain.map(|chain| chain.behind.clone()),
+    }
 }

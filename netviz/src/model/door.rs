@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{id::DoorId, source::Source};
+use super::{id::DoorId, reason::Reason, source::Source};
 
 /// The device whose presence makes a namespace a node.
 pub const CILIUM_HOST: &str = "cilium_host";
@@ -103,8 +103,8 @@ pub struct Door {
     /// `SO_NETNS_COOKIE` of its namespace (Linux 5.14): other than the inode, never given away
     /// again.
     pub netns_cookie: Option<u64>,
-    /// Why it cannot be seen through at all: what happened, and the remedy.
-    pub problem: Option<String>,
+    /// Why it cannot be observed at all.
+    pub problem: Option<Reason>,
 }
 
 impl Door {

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{id::DoorId, untrusted::Untrusted};
+use super::{id::DoorId, reason::Reason, untrusted::Untrusted};
 
 /// One of the two hooks of a door.
 #[derive(
@@ -17,7 +17,7 @@ use super::{id::DoorId, untrusted::Untrusted};
     Ord,
     Hash,
     Serialize,
-    serde::Deserialize,
+    Deserialize,
     schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
@@ -110,8 +110,8 @@ pub enum AttachState {
     Pending,
     /// Both hooks are counted.
     Counting,
-    /// Not counted: what happened, and the remedy.
-    Failed(String),
+    /// Not counted, and why.
+    Failed(Reason),
     /// The interface is not there any more.
     Gone,
 }

@@ -8,19 +8,14 @@ use super::{
     door::{Role, Side},
     id::{DoorId, NetNsId},
     names::{Disagreement, Pod},
+    reason::Reason,
     sample::Chain,
     source::{Source, SourceStatus},
     untrusted::Untrusted,
 };
 
 /// Name and version of the JSON form.
-pub const SCHEMA: &str = "netviz.snapshot/1";
-
-/// Reason of a door that is still in the queue.
-pub const PENDING: &str = "not attached yet";
-
-/// How the reason of a door begins that was not counted for a while.
-pub(crate) const GAP: &str = "counting again after a gap";
+pub const SCHEMA: &str = "netviz.snapshot/2";
 
 /// How well a door is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -111,8 +106,8 @@ pub struct DoorState {
     pub link_state: Option<String>,
     /// How well it is seen.
     pub state: State,
-    /// Why not better, and the remedy.
-    pub reason: Option<String>,
+    /// Why not better.
+    pub reason: Option<Reason>,
     /// For how long it has been counted: doors are attached one after another, and one that was
     /// attached later has seen less. `null` where it was never counted.
     pub counted_seconds: Option<f64>,
@@ -134,13 +129,6 @@ impl DoorState {
     pub fn pod_label(&self) -> Option<Untrusted> {
         Some(self.pod.as_ref()?.within(self.namespace.as_ref()))
     }
-
-    /// Whether its reason is that it was not counted for a while.
-    #[must_use]
-    pub fn is_news_of_a_gap(&self) -> bool {
-        let reason = self.reason.as_deref();
-        self.gaps > 0 && reason.is_some_and(|reason| reason.starts_with(GAP))
-    }
 }
 
 /// One direction of a veth pair: what went out at one end, and what came in at the other.
@@ -159,8 +147,8 @@ pub struct PairDirection {
     pub missing: Option<u64>,
     /// Segments, at the least, that came in without having crossed the other end's egress hook.
     pub skipped: Option<u64>,
-    /// What stands behind a difference.
-    pub reason: Option<String>,
+    /// The cause of a difference.
+    pub reason: Option<Reason>,
 }
 
 /// A veth pair at one moment.
@@ -180,7 +168,7 @@ pub struct PairView {
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Snapshot {
-    /// `netviz.snapshot/1`.
+    /// `netviz.snapshot/2`.
     pub schema: String,
     /// Wall-clock time, UTC.
     pub taken_at: String,

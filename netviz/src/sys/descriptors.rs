@@ -7,8 +7,7 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// What is said where no file can be opened any more.
-pub(crate) const RAISE: &str = "raise the limit of open files (ulimit -n, fs.file-max)";
+use crate::model::RAISE_FILES;
 
 /// Whether some `wanted` more files may be opened: the kernel gives the lowest number that is free, and
 /// none beyond the limit. Those that were closed in between are not told from those that were not.
@@ -35,7 +34,7 @@ pub fn are_enough_to_start() -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "too few files may be opened; {RAISE}"
+        "too few files may be opened; {RAISE_FILES}"
     )))
 }
 
@@ -67,7 +66,7 @@ pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Op
 pub fn explained(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
-            io::Error::new(error.kind(), format!("{error}; {RAISE}"))
+            io::Error::new(error.kind(), format!("{error}; {RAISE_FILES}"))
         }
         _ => error,
     }

@@ -11,7 +11,7 @@ pub mod text;
 use std::collections::HashMap;
 
 use super::{
-    footnotes::{Reason, Reasons},
+    footnotes::{Footnote, Footnotes},
     sources,
     table::{self, summary},
     text::{cut_apart, cut_middle, rate, safe},
@@ -232,22 +232,22 @@ pub fn index(door: &DoorState, alone: bool) -> String {
 }
 
 /// What is remarked below a drawing: `[1] lxc73d2e1d7cf4f 13: bypassed: …`
-fn footnotes(remarks: &Reasons) -> Vec<String> {
-    let line = |(place, reason): (usize, &Reason)| {
+fn footnotes(remarks: &Footnotes) -> Vec<String> {
+    let line = |(place, note): (usize, &Footnote)| {
         let number = place + 1;
-        match reason.places.as_slice() {
-            [place] => format!("[{number}] {place}: {}", reason.whole),
-            places => format!("[{number}] at {} doors: {}", places.len(), reason.cause()),
+        match note.places.as_slice() {
+            [place] => format!("[{number}] {place}: {}", note.text),
+            places => format!("[{number}] at {} doors: {}", places.len(), note.text),
         }
     };
     remarks.all().enumerate().map(line).collect()
 }
 
-/// Takes down what there is to remark of a door; the number of the remark.
-fn note(remarks: &mut Reasons, door: &DoorState) -> Option<usize> {
-    let said = remark(door)?;
+/// Adds a footnote for a door that is not simply counted; its number.
+fn note(remarks: &mut Footnotes, door: &DoorState) -> Option<usize> {
+    remark(door)?;
     let place = format!("{} {}", cut_middle(&name(door), 15), door.ifindex);
-    Some(remarks.add(&said, place))
+    Some(remarks.add(door, place))
 }
 
 /// What a gate leads to, in a word.

@@ -53,7 +53,7 @@ pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
             state.to_owned(),
             door.reason
                 .as_ref()
-                .map_or_else(String::new, |reason| cell(reason)),
+                .map_or_else(String::new, |reason| cell(&reason.to_string())),
         ];
         record.extend(traffic(&door.ingress));
         record.extend(traffic(&door.egress));

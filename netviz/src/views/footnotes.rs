@@ -1,74 +1,54 @@
-//! Why doors are not simply counted: what is said of many doors is said once.
+//! Reasons of doors, each once for all doors that share it.
 
-/// What was said, in the order in which it came.
+use super::table::state_with;
+use crate::model::{DoorState, Reason, State};
+
+/// Footnotes in the order of their first door.
 #[derive(Debug, Default)]
-pub(super) struct Reasons(Vec<Reason>);
+pub(super) struct Footnotes(Vec<Footnote>);
 
-/// One thing, and of which doors.
+/// One state and reason, and the doors that have it.
 #[derive(Debug)]
-pub(super) struct Reason {
-    /// As it was said of the first.
-    pub(super) whole: String,
+pub(super) struct Footnote {
+    state: State,
+    reason: Option<Reason>,
+    /// With figures for a single door, without them for several.
+    pub(super) text: String,
     /// The doors: `lxc73d2e1d7cf4f 13`.
     pub(super) places: Vec<String>,
 }
 
-impl Reason {
-    /// Without the figures in brackets, which differ from door to door.
-    pub(super) fn cause(&self) -> String {
-        cause(&self.whole)
+impl Footnote {
+    fn fits(&self, door: &DoorState) -> bool {
+        self.state == door.state
+            && match (&self.reason, &door.reason) {
+                (Some(known), Some(reason)) => known.resembles(reason),
+                (known, reason) => known == reason,
+            }
     }
 }
 
-impl Reasons {
-    /// Adds what is said of a door. Its number, from 1.
-    pub(super) fn add(&mut self, whole: &str, place: String) -> usize {
-        let alike = |reason: &Reason| reason.cause() == cause(whole);
-        match self.0.iter().position(alike) {
-            Some(known) => {
-                self.0[known].places.push(place);
-                known + 1
-            }
-            None => {
-                self.0.push(Reason {
-                    whole: whole.to_owned(),
-                    places: vec![place],
-                });
-                self.0.len()
-            }
+impl Footnotes {
+    /// Adds a door. Returns the number of its footnote, from 1.
+    pub(super) fn add(&mut self, door: &DoorState, place: String) -> usize {
+        if let Some(known) = self.0.iter().position(|note| note.fits(door)) {
+            let note = &mut self.0[known];
+            let reason = note.reason.as_ref().map(|reason| format!("{reason:#}"));
+            note.text = state_with(note.state, reason);
+            note.places.push(place);
+            return known + 1;
         }
+        self.0.push(Footnote {
+            state: door.state,
+            reason: door.reason.clone(),
+            text: super::table::state(door),
+            places: vec![place],
+        });
+        self.0.len()
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Reason> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Footnote> {
         self.0.iter()
-    }
-}
-
-fn cause(whole: &str) -> String {
-    let mut rest = whole;
-    let mut cause = String::new();
-    while let Some((before, (_, after))) = rest
-        .split_once(" (")
-        .and_then(|(before, inside)| Some((before, inside.split_once(')')?)))
-    {
-        cause.push_str(before);
-        rest = after;
-    }
-    cause + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_differs_in_figures_alone_is_said_once() {
-        let mut reasons = Reasons::default();
-        assert_eq!(reasons.add("skipped: x (3 segments)", "a 1".into()), 1);
-        assert_eq!(reasons.add("lost (1) before b: c", "b 2".into()), 2);
-        assert_eq!(reasons.add("skipped: x (4 segments)", "c 3".into()), 1);
-        let all: Vec<_> = reasons.all().map(Reason::cause).collect();
-        assert_eq!(all, ["skipped: x", "lost before b: c"]);
     }
 }

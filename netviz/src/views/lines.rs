@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::text::{count, rate, safe};
-use crate::model::{DoorId, DoorState, PENDING, Side, Snapshot, State, Traffic};
+use super::text::{count, rate};
+use crate::model::{DoorId, DoorState, Reason, Side, Snapshot, State, Traffic};
 
 /// Remembers what was last said of each door.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ impl Lines {
         let mut lines = Vec::new();
         for door in &snapshot.doors {
             // What will be said of it in a moment is the news.
-            if door.reason.as_deref() == Some(PENDING) {
+            if door.reason == Some(Reason::Pending) {
                 continue;
             }
             let before = self.last.insert(door.id, door.clone());
@@ -53,13 +53,13 @@ fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {
         let reason = door
             .reason
             .as_ref()
-            .map(|reason| format!(": {}", safe(reason)))
+            .map(|reason| format!(": {}", reason))
             .unwrap_or_default();
         return Some(format!("{}{reason}", word(door.state)));
     }
     // The state is the same as before, and for a while it was not so.
     if before.is_some_and(|before| before.gaps < door.gaps) {
-        return door.reason.as_ref().map(|reason| safe(reason));
+        return door.reason.as_ref().map(ToString::to_string);
     }
     let ingress = difference(before.map(|before| before.ingress), &door.ingress);
     let egress = difference(before.map(|before| before.egress), &door.egress);

@@ -12,11 +12,11 @@ pub(super) mod summary;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
 
 use super::{
-    footnotes::{Reason, Reasons},
+    footnotes::{Footnote, Footnotes},
     lines::word,
     text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
 };
-use crate::model::{DoorState, PENDING, Role, Side, Snapshot, State, Traffic, Untrusted};
+use crate::model::{DoorState, Reason, Role, Side, Snapshot, State, Traffic, Untrusted};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,7 +296,7 @@ fn is_quiet(door: &DoorState) -> bool {
 
 fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> Drawing {
     let mut text = Vec::new();
-    let mut reasons = Reasons::default();
+    let mut reasons = Footnotes::default();
     let mut node = None;
     let (header, rows) = lines
         .split_first()
@@ -316,7 +316,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
         let whole = state(door);
         let state = cut_end(&whole, room);
         if state != whole && is_telling(door) {
-            reasons.add(&whole, place_of(door));
+            reasons.add(door, place_of(door));
         }
         let state = if style.colour {
             coloured(door.state, &state)
@@ -328,7 +328,7 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     let width = style.width.unwrap_or(usize::MAX);
     let rows = text.iter().map(|line| cut_end(line, width)).collect();
     let mut below = Vec::new();
-    let reasons: Vec<_> = reasons.all().map(reason).collect();
+    let reasons: Vec<_> = reasons.all().map(footnote).collect();
     let more = reasons.len().saturating_sub(REASONS);
     for reason in reasons.iter().take(REASONS) {
         below.extend(wrap(reason, width, 4));
@@ -346,10 +346,10 @@ fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) ->
     Drawing { rows, below }
 }
 
-fn reason(reason: &Reason) -> String {
-    match reason.places.as_slice() {
-        [place] => format!("  {place}  {}", reason.whole),
-        places => format!("  {}: {}", reason.cause(), places.join(", ")),
+fn footnote(note: &Footnote) -> String {
+    match note.places.as_slice() {
+        [place] => format!("  {place}  {}", note.text),
+        places => format!("  {}: {}", note.text, places.join(", ")),
     }
 }
 
@@ -358,7 +358,7 @@ const REASONS: usize = 4;
 
 /// Whether the reason says more than the state.
 fn is_telling(door: &DoorState) -> bool {
-    door.state != State::Gone && door.reason.as_deref() != Some(PENDING)
+    door.state != State::Gone && door.reason != Some(Reason::Pending)
 }
 
 pub(super) fn place_of(door: &DoorState) -> String {
@@ -371,9 +371,13 @@ fn interface(door: &DoorState) -> String {
 }
 
 pub(super) fn state(door: &DoorState) -> String {
-    let reason = door.reason.as_ref().map(|reason| safe(reason));
-    match (door.state, reason) {
-        (State::Counting, None) => "counting".into(),
+    let reason = door.reason.as_ref().map(|reason| format!("{reason}"));
+    state_with(door.state, reason)
+}
+
+/// A state and its reason.
+pub(super) fn state_with(state: State, reason: Option<String>) -> String {
+    match (state, reason) {
         (State::Counting, Some(reason)) => reason,
         (state, Some(reason)) => format!("{}: {reason}", word(state)),
         (state, None) => word(state).into(),

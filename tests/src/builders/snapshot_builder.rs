@@ -6,8 +6,8 @@ use netviz::{
     count::LossTracker,
     feed::assemble,
     model::{
-        AttachState, Chain, Cluster, Counts, Door, DoorId, DoorSample, Netns, Node, Peer, Pod,
-        Role, Sample, Side, Snapshot, Source, SourceStatus, Status,
+        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, Netns, Node,
+        Peer, Pod, Reason, Role, Sample, Side, Snapshot, Source, SourceStatus, Status,
     },
     sys::netns::NetNsId,
 };
@@ -291,7 +291,7 @@ pub fn blog() -> SnapshotBuilder {
     wire.mac = None;
     wire.mtu = None;
     wire.link_state = None;
-    wire.problem = Some("its network namespace (link-netnsid 4) cannot be found from here: run netviz on the host, with the host's /proc and /run/netns".into());
+    wire.problem = Some(Reason::Unreachable { nsid: 4 });
     sight.cluster.doors.push(wire);
     sight.read(ONE, 5, tunnel, tunnel);
     sight.resident(one, "kube-proxy-9vd2t");
@@ -469,11 +469,10 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
             0 => door.pod = door.pod.is_some().then(|| names[pick(names.len())].into()),
             1 => door.interface = names[pick(names.len())].into(),
             2 => {
-                door.problem = Some(format!(
-                    "cannot be seen (for {} reasons): {}",
-                    pick(3),
-                    names[4]
-                ))
+                door.problem = Some(Reason::Displaced {
+                    direction: Direction::Egress,
+                    programs: vec![names[4].into(); pick(3)],
+                })
             }
             3 => {
                 door.addresses = vec!["fd00:1234:5678:9abc:def0:1234:5678:9abc/128".into(); pick(4)]

@@ -162,7 +162,7 @@ fn of_locked_memory() {
     }
     for door in &blind {
         assert_eq!(door["state"], "blind", "{door}");
-        let reason = door["reason"].as_str().unwrap_or_default();
+        let reason = door["reason"]["text"].as_str().unwrap_or_default();
         assert!(reason.contains("RLIMIT_MEMLOCK"), "{reason} {said}");
         assert!(door["ingress"]["packets"].is_null(), "{door}");
     }
@@ -269,7 +269,7 @@ fn of_a_namespace_that_was_just_listed() {
             answered += 1;
             for door in snapshot["doors"].as_array().unwrap() {
                 let known = !door["ingress"]["packets"].is_null();
-                let said = door["reason"].is_string();
+                let said = door["reason"]["text"].is_string();
                 assert!(known || said, "a silent nothing: {door}");
             }
         }

@@ -210,7 +210,7 @@ fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
         doors.iter().partition(|door| door["state"] == "counting");
     for door in &others {
         assert_eq!(door["state"], "blind", "{door}");
-        let reason = door["reason"].as_str().unwrap_or_default();
+        let reason = door["reason"]["text"].as_str().unwrap_or_default();
         assert!(reason.contains("raise the limit of open files"), "{reason}");
         assert!(door["ingress"]["packets"].is_null(), "{door}");
     }

@@ -10,7 +10,7 @@ use std::{
 use aya::programs::LinkOrder;
 use netviz::{
     attach::AttachMode,
-    model::{AttachState, Direction, DoorId, DoorSample, Gap},
+    model::{AttachState, Direction, DoorId, DoorSample, Gap, Reason},
     sys::netlink::Netlink,
 };
 use netviz_tests::{
@@ -465,7 +465,11 @@ fn contest_for_a_filter_ends() {
     let AttachState::Failed(reason) = &left.meter else {
         panic!("not degraded");
     };
-    assert!(reason.contains("three times within a minute"), "{reason}");
+    let given_up = Reason::GivenUp {
+        times: 3,
+        seconds: 60,
+    };
+    assert_eq!(*reason, given_up);
     let again = netviz.until(Duration::from_secs(6), |_, sample| {
         sample.doors[&id].epoch > 3
     });

@@ -268,7 +268,9 @@ impl Case {
         netviz.until(SOON, |_, _| false).unwrap();
         let door = self.shown(&netviz.found.cluster.clone(), &netviz.sample());
         assert_eq!(door.gaps, 3, "{name}: again within a minute");
-        let reason = door.reason.unwrap_or_default();
+        let reason = door
+            .reason
+            .map_or_else(String::new, |reason| reason.to_string());
         row.noting(&reason).holds(SCENARIO);
         assert_eq!(door.state, State::Blind, "{name}");
         let program = self.verdict.program();

@@ -26,7 +26,8 @@ pub(super) fn judge(door: &AuditedDoor) -> Vec<Finding> {
 }
 
 fn not_seen(door: &AuditedDoor) -> Finding {
-    let why = door.problem.as_deref().unwrap_or("not inspected");
+    let why = door.problem.as_ref().map(ToString::to_string);
+    let why = why.as_deref().unwrap_or("not inspected");
     NOT_SEEN.at(
         door,
         None,

@@ -7,12 +7,12 @@ use super::{Map, layout::Layout};
 use crate::{model::Snapshot, views::json::schema_of};
 
 /// Name and version of this form.
-pub const SCHEMA: &str = "netviz.map/1";
+pub const SCHEMA: &str = "netviz.map/2";
 
 /// What is written.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Drawing<'a> {
-    /// `netviz.map/1`.
+    /// `netviz.map/2`.
     schema: &'static str,
     /// Buildings, and in them rooms and gates in the order of all drawings. Doors are named by
     /// `netns` and `ifindex`, and found under `snapshot`.

@@ -5,7 +5,7 @@ pub(in crate::views) mod pen;
 
 use super::Map;
 use crate::views::{
-    footnotes::Reasons,
+    footnotes::Footnotes,
     table,
     text::{cut_middle, list, safe},
 };
@@ -33,7 +33,7 @@ pub fn draw(map: &Map<'_>) -> String {
     let columns = if beside { 2 } else { 1 };
     let width = 2 * MARGIN + columns * HOUSE + if beside { STREET } else { 0 };
     let mut pen = Pen::default();
-    let mut remarks = Reasons::default();
+    let mut remarks = Footnotes::default();
     let names = map.labels(node_box::LABEL);
     let house = House { map, names: &names };
     let mut ports = Vec::new();
@@ -82,7 +82,7 @@ fn street(pen: &mut Pen, map: &Map<'_>, ports: &[node_box::Port]) {
 }
 
 /// Remarks and what the signs mean; where they end.
-fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Reasons, top: usize, columns: usize) -> usize {
+fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Footnotes, top: usize, columns: usize) -> usize {
     pen.turn(0, HOUSE, false);
     let legend = map
         .legend("Solid lines are crossed, dotted ones by nothing, of dashed ones it is not known")

@@ -17,7 +17,7 @@ mod page;
 
 use super::Map;
 use crate::views::{
-    footnotes::Reasons,
+    footnotes::Footnotes,
     table::summary,
     text::{visible_width, wrap},
 };
@@ -63,7 +63,7 @@ fn divide(map: &Map<'_>, width: usize) -> (usize, bool) {
 pub fn draw(map: &Map<'_>, style: Style) -> String {
     let (width, beside) = divide(map, style.width);
     let mut street = Street::new(width, beside, map.layout.way.is_some());
-    let mut remarks = Reasons::default();
+    let mut remarks = Footnotes::default();
     let names = map.labels(node_box::room(width));
     let house = House {
         map,

@@ -13,7 +13,7 @@ use super::{
     state::{State, first},
 };
 use crate::{
-    model::{Direction, DoorState, PENDING, Snapshot, State as Sight, Traffic, Untrusted},
+    model::{Direction, DoorState, Reason, Snapshot, State as Sight, Traffic, Untrusted},
     sys::netns::NetNsId,
     views::{
         lines::word,
@@ -200,10 +200,12 @@ pub(super) fn both(door: &DoorState) -> [(Direction, &Traffic); 2] {
 /// How well a door is seen, as a sign and a word.
 pub(super) fn sign(door: &DoorState) -> (char, &'static str) {
     match door.state {
-        Sight::Counting if door.is_news_of_a_gap() => ('!', word(door.state)),
+        Sight::Counting if matches!(door.reason, Some(Reason::Gap { .. })) => {
+            ('!', word(door.state))
+        }
         Sight::Counting if door.reason.is_some() => ('!', "losing"),
         Sight::Counting => ('✓', word(door.state)),
-        Sight::Blind if door.reason.as_deref() == Some(PENDING) => ('…', "waiting"),
+        Sight::Blind if door.reason == Some(Reason::Pending) => ('…', "waiting"),
         Sight::Blind => ('?', word(door.state)),
         Sight::Bypassed => ('»', word(door.state)),
         Sight::Gone => ('×', word(door.state)),

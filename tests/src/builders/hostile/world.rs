@@ -3,8 +3,8 @@
 use netviz::{
     audit::{Audit, Severity, judge},
     model::{
-        Chain, Datapath, Direction, Disagreement, Role, Side, Snapshot, Source, SourceStatus,
-        Status,
+        Chain, Datapath, Direction, Disagreement, Reason, Role, Side, Snapshot, Source,
+        SourceStatus, Status,
     },
     verify::{Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Verdict},
 };
@@ -17,6 +17,14 @@ use crate::builders::{
 
 fn some<'a, T: From<&'a str>>(name: &'a str) -> Option<T> {
     Some(name.into())
+}
+
+fn reason(name: &str) -> Option<Reason> {
+    Some(Reason::Missing {
+        segments: 1,
+        to: name.into(),
+        behind: Some(vec![name.into()]),
+    })
 }
 
 fn sources(name: &str) -> Vec<SourceStatus> {
@@ -45,7 +53,7 @@ pub fn cluster(name: &str) -> Snapshot {
         pair.pod = some(name);
         for direction in &mut pair.directions {
             (direction.from, direction.to) = (some(name), some(name));
-            direction.reason = some(name);
+            direction.reason = reason(name);
         }
     }
     for pod in &mut snapshot.pods {
@@ -76,7 +84,7 @@ fn doors(snapshot: &mut Snapshot, name: &str) {
         (door.pod, door.namespace) = (some(name), some(name));
         (door.interface, door.peer_interface) = (some(name), some(name));
         (door.kind, door.mac) = (some(name), some(name));
-        (door.reason, door.link_state) = (some(name), some(name));
+        (door.reason, door.link_state) = (reason(name), some(name));
         door.addresses = vec![name.into()];
         (door.programs.ingress, door.programs.egress) = (chain(), chain());
     }
@@ -205,7 +213,7 @@ pub fn audit(name: &str) -> Audit {
     let egress = &mut building.hook(1, "eth0", Direction::Egress).programs;
     egress.push(filter(9, name, 1, 1));
     let hidden = building.door(2, Side::Pod, Role::Pod, "eth0");
-    (hidden.chains, hidden.problem) = (None, some(name));
+    (hidden.chains, hidden.problem) = (None, reason(name));
     for door in &mut building.doors {
         door.node = name.into();
         (door.pod, door.namespace) = (some(name), some(name));

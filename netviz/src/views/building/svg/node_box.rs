@@ -10,7 +10,7 @@ use crate::{
     model::{DoorState, Side},
     views::{
         building::{Hall, Map, index, layout::Building, name, note, purpose, rates, remark},
-        footnotes::Reasons,
+        footnotes::Footnotes,
         text::{cut_end, cut_middle, safe, wrap},
     },
 };
@@ -78,7 +78,7 @@ impl House<'_> {
         building: &Building,
         top: usize,
         height: usize,
-        remarks: &mut Reasons,
+        remarks: &mut Footnotes,
     ) -> Vec<Port> {
         let heading = self.map.heading(building);
         pen.open(None, &heading);
@@ -118,7 +118,7 @@ impl House<'_> {
         ports
     }
 
-    fn room(&self, pen: &mut Pen, hall: &Hall<'_>, y: usize, remarks: &mut Reasons) {
+    fn room(&self, pen: &mut Pen, hall: &Hall<'_>, y: usize, remarks: &mut Footnotes) {
         let label = hall.label.to_string();
         pen.open(quiet(hall), &label);
         pen.rectangle("r", (INDENT, y), (WALL - INDENT, ROOM));
@@ -150,7 +150,7 @@ impl House<'_> {
         y: usize,
         joined: bool,
         aside: Option<&str>,
-        remarks: &mut Reasons,
+        remarks: &mut Footnotes,
     ) {
         let (first, second) = hall.outwards();
         let about = purpose(hall.role).unwrap_or_default();
@@ -186,7 +186,7 @@ fn quiet(hall: &Hall<'_>) -> Option<&'static str> {
 }
 
 /// Both ends, and the veth pair between them.
-fn doors(pen: &mut Pen, hall: &Hall<'_>, ends: &Ends<'_>, y: usize, remarks: &mut Reasons) {
+fn doors(pen: &mut Pen, hall: &Hall<'_>, ends: &Ends<'_>, y: usize, remarks: &mut Footnotes) {
     let alone = ends.second.is_none();
     door(pen, ends.first, alone, (WALL - 8, y), Anchor::End, remarks);
     if let Some(second) = ends.second {
@@ -201,7 +201,7 @@ fn door(
     alone: bool,
     (x, y): (usize, usize),
     at: Anchor,
-    remarks: &mut Reasons,
+    remarks: &mut Footnotes,
 ) {
     let mut title = format!("{} index {}", name(door), door.ifindex);
     let facts = [

@@ -11,7 +11,7 @@ use crate::{
             layout::{Building, Hallway},
             name, note, purpose, rates,
         },
-        footnotes::Reasons,
+        footnotes::Footnotes,
         text::{cut_end, cut_middle, safe, visible_width, wrap},
     },
 };
@@ -45,7 +45,7 @@ enum End {
 }
 
 impl House<'_> {
-    pub(super) fn draw(&self, building: &Building, remarks: &mut Reasons) -> Plot {
+    pub(super) fn draw(&self, building: &Building, remarks: &mut Footnotes) -> Plot {
         let mut rooms = Vec::new();
         for (_, hall) in self.halls(&building.rooms) {
             rooms.extend(self.room(&hall, remarks));
@@ -81,7 +81,7 @@ impl House<'_> {
     }
 
     /// A pod, its door, and the node's end of its veth pair.
-    fn room(&self, hall: &Hall<'_>, remarks: &mut Reasons) -> Vec<Line> {
+    fn room(&self, hall: &Hall<'_>, remarks: &mut Footnotes) -> Vec<Line> {
         let content = room(self.inner + 4);
         let line = || Line::quiet(hall.is_quiet());
         let label = hall.label.to_string();
@@ -136,7 +136,7 @@ impl House<'_> {
         hall: &Hall<'_>,
         joined: bool,
         aside: Option<&str>,
-        remarks: &mut Reasons,
+        remarks: &mut Footnotes,
     ) -> Vec<Line> {
         let (first, second) = hall.outwards();
         let width = self.inner - DOOR - CORRIDOR - 1;
@@ -204,7 +204,7 @@ impl House<'_> {
     }
 
     /// `[1] eth0 8`, or the other way round at the node's end: the index is next to the veth pair.
-    fn door(&self, hall: &Hall<'_>, end: End, remarks: &mut Reasons, room: usize) -> Line {
+    fn door(&self, hall: &Hall<'_>, end: End, remarks: &mut Footnotes, room: usize) -> Line {
         let door = match end {
             End::Far => hall.far,
             End::Near => hall.near.unwrap_or(hall.far),
