@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::{
     count::Progress,
     feed::Feed,
-    model::{PENDING, Snapshot, State},
+    model::{Reason, Snapshot, State},
     views::{
         filter::Filter,
         table::{self, Sort},
@@ -124,7 +124,7 @@ pub(super) fn attaching(progress: Progress) -> Option<String> {
 pub(super) fn progress(snapshot: &Snapshot) -> Progress {
     let doors = snapshot.doors.iter();
     let wanted = doors.filter(|door| door.state != State::Gone);
-    let pending = |reason: &Option<String>| reason.as_deref() == Some(PENDING);
+    let pending = |reason: &Option<Reason>| *reason == Some(Reason::Pending);
     Progress {
         settled: wanted.clone().filter(|door| !pending(&door.reason)).count(),
         wanted: wanted.count(),
