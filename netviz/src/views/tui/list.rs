@@ -1,10 +1,11 @@
 //! The building: the rows in view.
 
 use ratatui::{
-    buffer::Buffer,
+    Frame,
     layout::Rect,
     style::{Color, Modifier, Style},
     text::{Line, Span},
+    widgets::{List, ListState},
 };
 
 use super::{
@@ -29,42 +30,40 @@ const RATE: usize = 8;
 /// Columns of a state's longest word.
 const WORD: usize = 8;
 
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State) {
+/// Draws the rows in view, the selected one in bold behind `>`.
+pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State) {
     let (Some(snapshot), false) = (&state.shown, area.is_empty()) else {
         return;
     };
+    if state.rows.is_empty() {
+        frame.render_widget(Line::raw(nothing(state)), area);
+        return;
+    }
     let height = usize::from(area.height);
     let top = first(state.top, state.place, state.rows.len(), height);
     let width = usize::from(area.width);
-    if state.rows.is_empty() {
-        buffer.set_line(area.x, area.y, &Line::raw(nothing(state)), area.width);
-    }
-    let rows = state.rows.iter().enumerate().skip(top).take(height);
-    for ((place, row), y) in rows.zip(area.y..) {
-        let marker = if place == state.place { "> " } else { "  " };
-        let mut line = Line::raw(marker);
-        line.extend(match row {
-            Row::Node {
-                name,
-                netns,
-                folded,
-            } => node(snapshot, name, *netns, *folded),
-            Row::Room { doors, mark } => {
-                let doors: Vec<_> = doors.iter().map(|door| &snapshot.doors[*door]).collect();
-                room(&doors, *mark, width, state)
-            }
-            Row::Door { door, joint } => self::door(&snapshot.doors[*door], *joint, width, state),
-        });
-        buffer.set_line(area.x, y, &line, area.width);
-        if place == state.place {
-            let row = Rect {
-                y,
-                height: 1,
-                ..area
-            };
-            buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD));
+    let rows = state.rows.iter().skip(top).take(height);
+    let list = List::new(rows.map(|row| line(row, snapshot, width, state)))
+        .highlight_symbol("> ")
+        .highlight_style(Modifier::BOLD);
+    let mut selected = ListState::default().with_selected(Some(state.place - top));
+    frame.render_stateful_widget(list, area, &mut selected);
+}
+
+fn line(row: &Row, snapshot: &Snapshot, width: usize, state: &State) -> Line<'static> {
+    let spans = match row {
+        Row::Node {
+            name,
+            netns,
+            folded,
+        } => node(snapshot, name, *netns, *folded),
+        Row::Room { doors, mark } => {
+            let doors: Vec<_> = doors.iter().map(|door| &snapshot.doors[*door]).collect();
+            room(&doors, *mark, width, state)
         }
-    }
+        Row::Door { door, joint } => self::door(&snapshot.doors[*door], *joint, width, state),
+    };
+    Line::from(spans)
 }
 
 fn nothing(state: &State) -> String {

@@ -1,6 +1,6 @@
-//! What stands where on the screen.
+//! The areas of the screen.
 
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 
 /// The parts of the screen; an empty one is not drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,17 +9,17 @@ pub struct Places {
     pub header: Rect,
     /// The building.
     pub building: Rect,
-    /// What is known of the selected row; its first line is a rule.
+    /// Details of the selected row; the first line is a rule.
     pub details: Rect,
-    /// Attaching, sources, keys.
+    /// Progress or sources, and keys.
     pub footer: Rect,
 }
 
-/// From so many columns on, the details stand beside the building.
+/// From this width on, the details are beside the building.
 const WIDE: u16 = 110;
-/// Columns of the building that is not alone, and a blank one: with the word for each door's state.
+/// Columns of the building beside details, with the word for each door's state, and a blank one.
 const BUILDING: u16 = 74;
-/// From so many rows on, there is room for details under the building.
+/// From this height on, the details are below the building.
 const HIGH: u16 = 14;
 
 /// Divides a screen; `details` says whether they are wanted.
@@ -31,64 +31,37 @@ pub fn places(area: Rect, details: bool) -> Places {
         _ => 2,
     };
     let header = u16::from(area.height >= 2);
-    let body = Rect {
-        y: area.y + header,
-        height: area.height - header - footer,
-        ..area
-    };
+    let [header, body, footer] = area.layout(&Layout::vertical([
+        Constraint::Length(header),
+        Constraint::Fill(1),
+        Constraint::Length(footer),
+    ]));
     let (building, details) = match details {
         false => (body, Rect::ZERO),
         true if area.width >= WIDE => {
-            let left = BUILDING.max(area.width * 11 / 20);
-            beside(body, left)
+            // With a blank column between them.
+            let left = BUILDING.max(area.width * 11 / 20) - 1;
+            let columns = [Constraint::Length(left), Constraint::Fill(1)];
+            let [building, details] = body.layout(&Layout::horizontal(columns).spacing(1));
+            (building, details)
         }
-        true if area.height >= HIGH => under(body, body.height * 11 / 20),
+        true if area.height >= HIGH => {
+            let upper = Constraint::Length(body.height * 11 / 20);
+            let [building, details] = body.layout(&Layout::vertical([upper, Constraint::Fill(1)]));
+            (building, details)
+        }
         // Too small for both.
         true => (Rect::ZERO, body),
     };
     Places {
-        header: Rect {
-            height: header,
-            ..area
-        },
+        header,
         building,
         details,
-        footer: Rect {
-            y: area.y + area.height - footer,
-            height: footer,
-            ..area
-        },
+        footer,
     }
 }
 
 /// Whether a screen has room for the building and details.
 pub(super) fn has_room_for_both(area: Rect) -> bool {
     area.width >= WIDE || area.height >= HIGH
-}
-
-fn beside(body: Rect, left: u16) -> (Rect, Rect) {
-    // With a blank column between them.
-    let building = Rect {
-        width: left - 1,
-        ..body
-    };
-    let details = Rect {
-        x: body.x + left,
-        width: body.width - left,
-        ..body
-    };
-    (building, details)
-}
-
-fn under(body: Rect, upper: u16) -> (Rect, Rect) {
-    let building = Rect {
-        height: upper,
-        ..body
-    };
-    let details = Rect {
-        y: body.y + upper,
-        height: body.height - upper,
-        ..body
-    };
-    (building, details)
 }

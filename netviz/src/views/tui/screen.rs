@@ -3,9 +3,9 @@
 use ratatui::{
     Frame,
     layout::Rect,
-    style::{Modifier, Style},
-    text::Line,
-    widgets::Clear,
+    style::Modifier,
+    text::{Line, Text},
+    widgets::{Block, Borders, Clear, Padding, Paragraph},
 };
 
 use super::{help::HELP, list, places::places, state::State};
@@ -19,40 +19,31 @@ use crate::{
     },
 };
 
-/// Draws all of it; nothing is remembered between two drawings.
+/// Draws the whole screen; nothing is remembered between two drawings.
 pub fn draw(frame: &mut Frame, state: &State) {
     let area = frame.area();
     let places = places(area, state.details);
-    let title = Style::new().add_modifier(Modifier::BOLD);
-    put(frame, places.header, 0, &header(state), title);
-    list::draw(frame.buffer_mut(), places.building, state);
+    put(frame, places.header, &header(state), Modifier::BOLD);
+    list::draw(frame, places.building, state);
     details(frame, places.details, state);
-    let footer = places.footer;
-    let keys = footer.height.saturating_sub(1);
-    if footer.height > 1 {
-        put(frame, footer, 0, &status(state), Style::new());
+    let mut footer = places.footer.rows();
+    if places.footer.height > 1
+        && let Some(row) = footer.next()
+    {
+        put(frame, row, &status(state), Modifier::empty());
     }
-    put(
-        frame,
-        footer,
-        keys,
-        &prompt(state),
-        Style::new().add_modifier(Modifier::DIM),
-    );
+    if let Some(row) = footer.next() {
+        put(frame, row, &prompt(state), Modifier::DIM);
+    }
     if state.help {
         help(frame, area);
     }
 }
 
 /// One line of text, cut to the area.
-fn put(frame: &mut Frame, area: Rect, line: u16, text: &str, style: Style) {
-    if line < area.height {
-        let text = cut_end(text, usize::from(area.width));
-        let (x, y) = (area.x, area.y + line);
-        frame
-            .buffer_mut()
-            .set_line(x, y, &Line::styled(text, style), area.width);
-    }
+fn put(frame: &mut Frame, area: Rect, text: &str, style: Modifier) {
+    let text = cut_end(text, usize::from(area.width));
+    frame.render_widget(Line::styled(text, style), area);
 }
 
 fn header(state: &State) -> String {
@@ -87,7 +78,7 @@ fn header(state: &State) -> String {
     text
 }
 
-/// Attaching, or where the names come from, and what there is to know of the whole.
+/// Progress of attaching; then the sources of names and the first note.
 fn status(state: &State) -> String {
     if let Some(attaching) = &state.attaching {
         return attaching.clone();
@@ -113,72 +104,50 @@ fn details(frame: &mut Frame, area: Rect, state: &State) {
     if area.is_empty() {
         return;
     }
-    let width = usize::from(area.width);
-    let beside = area.x > 0;
-    let inner = width.saturating_sub(2);
-    let (title, lines) = state.detail_lines(inner);
-    let height = usize::from(area.height - 1);
-    let down = state.down.min(lines.len().saturating_sub(height));
-    let more = lines.len().saturating_sub(height + down);
-    let more = if more > 0 {
-        format!(" ↓ {more} more ")
-    } else {
-        String::new()
+    let block = match area.x > 0 {
+        true => Block::new()
+            .borders(Borders::TOP | Borders::LEFT)
+            .padding(Padding::left(1)),
+        false => Block::new().borders(Borders::TOP).padding(Padding::left(2)),
     };
-    let room = width.saturating_sub(4 + visible_width(&more));
-    let corner = if beside { "┌─" } else { "──" };
-    let title = format!("{corner} {} ", cut_end(&title, room.saturating_sub(2)));
-    let rule = "─".repeat(width.saturating_sub(visible_width(&title) + visible_width(&more)));
-    put(
-        frame,
-        area,
-        0,
-        &format!("{title}{rule}{more}"),
-        Style::new(),
-    );
-    let border = if beside { "│ " } else { "  " };
-    for (y, place) in (1..area.height).zip(down..) {
-        let line = lines.get(place).map_or("", String::as_str);
-        put(frame, area, y, &format!("{border}{line}"), Style::new());
-    }
+    let inner = block.inner(area);
+    let (title, lines) = state.detail_lines(usize::from(inner.width));
+    let height = usize::from(inner.height);
+    let down = state.down.min(lines.len().saturating_sub(height));
+    let more = match lines.len().saturating_sub(height + down) {
+        0 => String::new(),
+        more => format!(" ↓ {more} more "),
+    };
+    let room = usize::from(inner.width).saturating_sub(visible_width(&more) + 2);
+    let block = block
+        .title(format!(" {} ", cut_end(&title, room)))
+        .title(Line::raw(more).right_aligned());
+    let lines = lines.into_iter().skip(down).take(height).map(Line::raw);
+    let text = Paragraph::new(Text::from_iter(lines)).block(block);
+    frame.render_widget(text, area);
 }
 
 fn help(frame: &mut Frame, area: Rect) {
-    let widest = HELP
-        .iter()
-        .map(|line| visible_width(line))
-        .max()
-        .unwrap_or(0);
-    let width = u16::try_from(widest + 4)
-        .unwrap_or(u16::MAX)
-        .min(area.width);
-    let height = u16::try_from(HELP.len() + 2)
-        .unwrap_or(u16::MAX)
-        .min(area.height);
-    let framed = usize::from(height) >= HELP.len() + 2;
-    // Where there is no room for a frame, nothing stands beside it that could be taken for help.
-    let window = match framed {
-        true => Rect {
-            x: area.x + (area.width - width) / 2,
-            y: area.y + (area.height - height) / 2,
-            width,
-            height,
-        },
-        false => area,
+    let widest = HELP.iter().map(|line| visible_width(line)).max();
+    let size = |inner: usize| u16::try_from(inner).unwrap_or(u16::MAX);
+    let width = size(widest.unwrap_or(0) + 4).min(area.width);
+    let height = size(HELP.len() + 2);
+    // Without room for a frame, the help covers everything that could be taken for a part of it.
+    let (window, block) = match height <= area.height {
+        true => {
+            let window = Rect {
+                x: area.x + (area.width - width) / 2,
+                y: area.y + (area.height - height) / 2,
+                width,
+                height,
+            };
+            let block = Block::bordered().title(" netviz ");
+            (window, block.padding(Padding::horizontal(1)))
+        }
+        false => (area, Block::new().padding(Padding::horizontal(2))),
     };
+    let inner = usize::from(block.inner(window).width);
+    let lines = HELP.iter().map(|line| Line::raw(cut_end(line, inner)));
     frame.render_widget(Clear, window);
-    if framed {
-        frame.render_widget(
-            ratatui::widgets::Block::bordered().title(" netviz "),
-            window,
-        );
-    }
-    for (place, line) in (0..height).zip(HELP) {
-        let inner = Rect {
-            x: window.x + 2.min(window.width),
-            width: window.width.saturating_sub(4),
-            ..window
-        };
-        put(frame, inner, place + u16::from(framed), line, Style::new());
-    }
+    frame.render_widget(Paragraph::new(Text::from_iter(lines)).block(block), window);
 }
