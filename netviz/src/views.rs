@@ -8,6 +8,7 @@ mod footnotes;
 pub mod json;
 pub mod lines;
 mod sources;
+mod svg;
 pub mod table;
 pub mod text;
 pub mod tui;

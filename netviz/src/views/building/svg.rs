@@ -1,16 +1,17 @@
 //! The building as a picture: self-contained, no script, readable in light and dark.
 
 mod node_box;
-pub(in crate::views) mod pen;
+mod pen;
 
 use super::Map;
 use crate::views::{
     footnotes::Footnotes,
+    svg::escape,
     table,
     text::{cut_middle, list, safe},
 };
 use node_box::House;
-use pen::{Pen, escape};
+use pen::Pen;
 
 /// Width of one building.
 const HOUSE: usize = 660;
@@ -23,6 +24,8 @@ const NAME: usize = 15;
 const LINE: usize = 16;
 /// Letters of a line below the buildings, by the width of one of them.
 const LETTERS: usize = 98;
+
+const DESCRIPTION: &str = "Nodes, pods, interfaces and veth pairs; the wider a line, the more packets cross it.";
 
 const STYLE: &str = ":root{color-scheme:light dark}svg{background:#fff;color:#1b1f24;max-width:100%;height:auto}text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:currentColor;white-space:pre}.h{font-weight:bold}text.s{font-size:11px}.n{fill:none;stroke:currentColor;stroke-width:2}.r{fill:#f3f7fc;stroke:#57606a}.c{stroke:#1668c7}.q{stroke:#8a8f98;stroke-dasharray:3 4}.u{stroke:#b25000;stroke-dasharray:8 4}.g .r{fill:none;stroke:#8a8f98}.g text{fill:#5f6770}text.w,.g text.w{fill:#a04400;font-weight:bold}@media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.r{fill:#161f2b;stroke:#8b949e}.c{stroke:#58a6ff}.g .r{stroke:#6e7681}.g text{fill:#98a1ab}text.w,.g text.w{fill:#f0a35e}.u{stroke:#f0a35e}}";
 
@@ -51,11 +54,8 @@ pub fn draw(map: &Map<'_>) -> String {
         street(&mut pen, map, &ports);
     }
     let top = below(&mut pen, map, &remarks, top, columns);
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" height=\"{top}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">Doors of {}</title><desc id=\"d\">Nodes as buildings, pods as rooms, interfaces as doors, veth pairs as veth pairs; the wider a veth pair, the more packets cross it.</desc><style>{STYLE}</style>\n{}</svg>\n",
-        escape(&nodes(map)),
-        pen.drawn()
-    )
+    let title = format!("Doors of {}", nodes(map));
+    pen.svg.document((width, top), STYLE, (&title, DESCRIPTION))
 }
 
 /// The way between the columns, past all buildings that are on it.
@@ -72,13 +72,13 @@ fn street(pen: &mut Pen, map: &Map<'_>, ports: &[node_box::Port]) {
     let busiest = busiest.reduce(f64::max);
     // Not within a building.
     pen.turn(0, 2 * x, false);
-    pen.open(None, &format!("between the nodes: {name}"));
+    pen.svg.open(None, &format!("between the nodes: {name}"));
     if first < last {
         pen.line((x, first), (x, last), busiest);
     }
     let name = cut_middle(&name, NAME);
     pen.write("s", (x, last + 20), pen::Anchor::Middle, &name);
-    pen.close();
+    pen.svg.close();
 }
 
 /// Remarks and what the signs mean; where they end.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     verify::{Kind, Verdict},
-    views::{building::svg::pen::escape, text::safe},
+    views::{svg::escape, text::safe},
 };
 
 /// A verdict, and what became of it as a test.

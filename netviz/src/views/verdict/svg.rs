@@ -1,8 +1,6 @@
 //! The ladder as a picture: doors one below the other, along them the line that packets took, as
 //! thick as many of them came so far. Self-contained, no script, readable in light and dark.
 
-use std::fmt::Write as _;
-
 use super::{
     path::{Path, Rung, State},
     sentences::{causes, remarks},
@@ -11,7 +9,7 @@ use super::{
 use crate::{
     verify::{Kind, Verdict, Way},
     views::{
-        building::svg::pen::escape,
+        svg::Svg,
         text::{cut_middle, wrap},
     },
 };
@@ -39,17 +37,17 @@ pub fn draw(verdict: &Verdict) -> String {
         verdict.verdict.word().to_uppercase(),
         summary(verdict)
     );
-    let mut body = String::new();
+    let mut svg = Svg::default();
     let mut y = MARGIN + 8;
-    line(&mut body, "h", MARGIN, y, &cut_middle(&pair, COLUMNS));
+    line(&mut svg, "h", MARGIN, y, &cut_middle(&pair, COLUMNS));
     for text in [sent(verdict), format!("expected: {}", expected(verdict))] {
         y += 20;
-        line(&mut body, "s", MARGIN, y, &cut_middle(&text, COLUMNS));
+        line(&mut svg, "s", MARGIN, y, &cut_middle(&text, COLUMNS));
     }
     for way in [Way::Request, Way::Reply] {
         let path = Path::new(verdict, way);
         if !path.rungs.is_empty() {
-            y = draw_path(&mut body, &path, y + STEP + 8);
+            y = draw_path(&mut svg, &path, y + STEP + 8);
         }
     }
     let tone = match verdict.verdict {
@@ -60,20 +58,16 @@ pub fn draw(verdict: &Verdict) -> String {
     y += 12;
     for text in wrap(&said, COLUMNS, 2) {
         y += 20;
-        line(&mut body, tone, MARGIN, y, &text);
+        line(&mut svg, tone, MARGIN, y, &text);
     }
     for text in reasons(verdict) {
         for text in wrap(&text, COLUMNS, 2) {
             y += 18;
-            line(&mut body, "d", MARGIN, y, &text);
+            line(&mut svg, "d", MARGIN, y, &text);
         }
     }
     let height = y + MARGIN;
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">{}</title><desc id=\"d\">{}</desc><style>{STYLE}</style>\n{body}</svg>\n",
-        escape(&pair),
-        escape(&said),
-    )
+    svg.document((WIDTH, height), STYLE, (&pair, &said))
 }
 
 fn reasons(verdict: &Verdict) -> Vec<String> {
@@ -83,12 +77,12 @@ fn reasons(verdict: &Verdict) -> Vec<String> {
 }
 
 /// Draws one way below `top`, and says where it ends.
-fn draw_path(out: &mut String, path: &Path, top: usize) -> usize {
+fn draw_path(out: &mut Svg, path: &Path, top: usize) -> usize {
     let way = match path.way {
         Way::Request => "request",
         Way::Reply => "reply",
     };
-    out.push_str("<g>");
+    out.open(None, way);
     line(out, "h", MARGIN, top, way);
     let mut y = top;
     let mut before: Option<(usize, &Rung)> = None;
@@ -104,28 +98,25 @@ fn draw_path(out: &mut String, path: &Path, top: usize) -> usize {
         y += STEP;
         draw_rung(out, rung, y);
     }
-    out.push_str("</g>\n");
+    out.close();
     y
 }
 
 /// The line between two doors, as thick as many packets came to the second.
-fn rail(out: &mut String, from: usize, to: usize, last: &Rung, rung: &Rung, of: u32) {
+fn rail(out: &mut Svg, from: usize, to: usize, last: &Rung, rung: &Rung, of: u32) {
     let passed = |state| matches!(state, State::Skipped | State::Hidden);
     let came = rung.state == State::Crossed || passed(rung.state) && passed_on(last);
     let class = if came { "l" } else { "q" };
     let share = f64::from(rung.count.unwrap_or(of)) / f64::from(of.max(1));
     let width = if came { 1.5 + 4.5 * share } else { 1.5 };
-    let _ = writeln!(
-        out,
-        "<line class=\"{class}\" x1=\"{RAIL}\" y1=\"{from}\" x2=\"{RAIL}\" y2=\"{to}\" stroke-width=\"{width:.1}\"/>"
-    );
+    out.line(class, (RAIL, from), (RAIL, to), width);
 }
 
 fn passed_on(rung: &Rung) -> bool {
     !matches!(rung.state, State::Missing | State::Unreached | State::Idle)
 }
 
-fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
+fn draw_rung(out: &mut Svg, rung: &Rung, y: usize) {
     let class = match rung.state {
         _ if rung.lost => "b",
         _ if rung.wrong => "w",
@@ -146,18 +137,15 @@ fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
         rung.interface,
         rung.facts().join("; ")
     );
-    let _ = write!(out, "<g><title>{}</title>", escape(&title));
+    out.open(None, &title);
     // Lost: a cross in place of the circle, as colour carries no meaning alone.
     if rung.lost {
         line(out, "h x", RAIL - 4, y + 4, "x");
     } else if rung.state != State::Skipped {
-        let _ = write!(
-            out,
-            "<circle class=\"o\" cx=\"{RAIL}\" cy=\"{y}\" r=\"5\"/>"
-        );
+        out.circle("o", (RAIL, y), 5);
     }
     let base = y + 5;
-    text(out, "s", RAIL - 12, base, "end", &number);
+    out.text("s", (RAIL - 12, base), "end", &number);
     let door = format!(
         "{} {}",
         rung.direction.sign(),
@@ -165,7 +153,7 @@ fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
     );
     line(out, class, DOOR, base, &door);
     line(out, class, PLACE, base, &cut_middle(&place, 34));
-    text(out, class, SEEN, base, "end", &rung.seen);
+    out.text(class, (SEEN, base), "end", &rung.seen);
     let mut beside: Vec<String> = rung.marks.clone();
     beside.extend(
         rung.times
@@ -180,19 +168,9 @@ fn draw_rung(out: &mut String, rung: &Rung, y: usize) {
         base + 11,
         &cut_middle(&rung.about.join(" "), 60),
     );
-    out.push_str("</g>\n");
+    out.close();
 }
 
-fn line(out: &mut String, class: &str, x: usize, y: usize, words: &str) {
-    text(out, class, x, y, "start", words);
-}
-
-fn text(out: &mut String, class: &str, x: usize, y: usize, anchor: &str, words: &str) {
-    if !words.is_empty() {
-        let _ = writeln!(
-            out,
-            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>",
-            escape(words)
-        );
-    }
+fn line(out: &mut Svg, class: &str, x: usize, y: usize, words: &str) {
+    out.text(class, (x, y), "start", words);
 }

@@ -81,7 +81,7 @@ impl House<'_> {
         remarks: &mut Footnotes,
     ) -> Vec<Port> {
         let heading = self.map.heading(building);
-        pen.open(None, &heading);
+        pen.svg.open(None, &heading);
         pen.rectangle("n", (0, top), (HOUSE, height));
         pen.write(
             "h",
@@ -114,13 +114,13 @@ impl House<'_> {
             }
             y += GATE;
         }
-        pen.close();
+        pen.svg.close();
         ports
     }
 
     fn room(&self, pen: &mut Pen, hall: &Hall<'_>, y: usize, remarks: &mut Footnotes) {
         let label = hall.label.to_string();
-        pen.open(quiet(hall), &label);
+        pen.svg.open(quiet(hall), &label);
         pen.rectangle("r", (INDENT, y), (WALL - INDENT, ROOM));
         let cut = self.names.get(&label).cloned().unwrap_or(label);
         pen.write("h", (INDENT + 8, y + 17), Anchor::Start, &cut);
@@ -140,7 +140,7 @@ impl House<'_> {
             second: hall.near,
         };
         doors(pen, hall, &ends, y + 35, remarks);
-        pen.close();
+        pen.svg.close();
     }
 
     fn gate(
@@ -157,7 +157,8 @@ impl House<'_> {
         let addresses = hall.doors().flat_map(|door| &door.addresses);
         let addresses: Vec<_> = addresses.map(|text| safe(text)).collect();
         let addresses = addresses.join(" ");
-        pen.open(quiet(hall), format!("{about} {addresses}").trim());
+        pen.svg
+            .open(quiet(hall), format!("{about} {addresses}").trim());
         pen.write("s", (INDENT + 8, y + 14), Anchor::Start, about);
         let addresses = cut_middle(&addresses, ADDRESS + 2);
         pen.write("s", (INDENT + 8, y + 28), Anchor::Start, &addresses);
@@ -176,7 +177,7 @@ impl House<'_> {
         if second.is_none() && !joined {
             pen.line((WALL, y + 18), (NEAR, y + 18), hall.busiest());
         }
-        pen.close();
+        pen.svg.close();
     }
 }
 
@@ -214,7 +215,7 @@ fn door(
         title.push_str("; ");
         title.push_str(&fact);
     }
-    pen.open(None, &title);
+    pen.svg.open(None, &title);
     let mark = note(remarks, door);
     let class = if mark.is_some() { "w" } else { "d" };
     let mark = mark.map_or_else(String::new, |number| format!(" [{number}]"));
@@ -227,5 +228,5 @@ fn door(
     };
     let rates = format!("{} pkt/s{outside}", rates(door));
     pen.write("s", (x, y + 15), at, &rates);
-    pen.close();
+    pen.svg.close();
 }
