@@ -76,7 +76,7 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Read names from the Kubernetes API of this kubeconfig [default: KUBECONFIG, ~/.kube/config,
-    /// the pod's service account, the node's /etc/kubernetes]. Commands in it are never run.
+    /// or the pod's service account]. Commands in it are never run.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }

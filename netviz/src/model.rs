@@ -23,9 +23,7 @@ pub use datapath::{
 };
 pub use door::{Addresses, CILIUM_HOST, Door, Peer, Role, Side};
 pub use id::{DoorId, NetNsId, Netns};
-pub use names::{
-    Disagreement, Lookup, NodeFact, Pod, PodFact, Report, is_link_local, plain, qualified,
-};
+pub use names::{Disagreement, Pod, is_link_local, plain, qualified};
 pub use pair::Pair;
 pub(crate) use reason::RAISE_FILES;
 pub use reason::{Operation, Reason};

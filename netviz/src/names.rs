@@ -1,7 +1,6 @@
-//! Sources of names, each asked on a thread of its own.
+//! Sources of names, each read on a thread of its own.
 //!
-//! None of them is needed, and none can stall another one, the counting or the screen: whatever a
-//! source does, the others' reports and the doors are shown without it.
+//! No source is needed, and none delays another one, the counters or the screen.
 
 pub mod cilium;
 pub mod cni;
@@ -11,76 +10,102 @@ pub mod kubelet;
 pub(crate) mod kubernetes;
 pub mod maps;
 pub mod reconcile;
+pub mod report;
 
 use std::{
+    collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    runtime::Runtime,
+    sync::{Notify, watch},
+    time::sleep,
+};
 
 use crate::{
     discover::Discovered,
-    model::{Report, Source, Status},
+    model::{Source, Status},
     sys::{descriptors, netns::NetNsId, threads},
 };
+use report::Report;
 
-/// A pod's name is written some 30 ms after its interface came: soon after a change is asked again …
-const SOON: Duration = Duration::from_millis(100);
-/// … and ever more seldom while nothing happens.
-const SELDOM: Duration = Duration::from_secs(5);
+/// A source of names.
+pub(crate) trait NameSource {
+    /// Returns all that the source knows now. Called again after a change of interfaces or nodes, after
+    /// [`Context::news`], and otherwise from time to time.
+    fn read(&mut self, context: &Context, found: &Discovered) -> Vec<Report>;
+}
 
-/// Every source that is read besides the kernel.
-pub(crate) const SOURCES: [Source; 6] = [
-    Source::CniCache,
-    Source::Runtime,
-    Source::Kubelet,
-    Source::CiliumMaps,
-    Source::Cilium,
-    Source::Kubernetes,
+/// Makes a source on its own thread.
+type Make = fn(&SourceOptions) -> Box<dyn NameSource>;
+
+/// All sources, in the order in which they are believed.
+const SOURCES: [(Source, Make); 6] = [
+    (Source::CniCache, |_| Box::<cni::Caches>::default()),
+    (Source::Runtime, |_| Box::<containerd::Bundles>::default()),
+    (Source::Kubelet, |_| Box::<kubelet::Kubelet>::default()),
+    (Source::CiliumMaps, |_| Box::new(maps::Maps)),
+    (Source::Cilium, |options| {
+        let services = options.services;
+        Box::new(cilium::Agents { services })
+    }),
+    (Source::Kubernetes, |options| {
+        Box::new(kubernetes::Kubernetes::new(options))
+    }),
 ];
 
-/// What every source says at this moment, in no order.
+/// The sources that are read.
+pub(crate) fn sources() -> impl Iterator<Item = Source> {
+    SOURCES.into_iter().map(|(source, _)| source)
+}
+
+/// A pod's name is written about 30 ms after its interface appears: after a change the sources are
+/// read again soon ...
+const SOON: Duration = Duration::from_millis(100);
+/// ... and less and less often while nothing changes.
+const SELDOM: Duration = Duration::from_secs(5);
+/// News come in bursts, and every report holds everything.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// The latest reports of all sources.
 pub type Reports = Arc<Vec<Report>>;
 
-/// What the person asked for.
+/// Options from the command line.
 #[derive(Clone, Debug, Default)]
 pub struct SourceOptions {
-    /// Where to find the Kubernetes API; otherwise `KUBECONFIG`, the pod's service account, or the
-    /// node's own files.
+    /// Where to find the Kubernetes API. The default is `KUBECONFIG`, `~/.kube/config`, or the pod's
+    /// service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Services are to be told of, too.
+    /// Read services, too.
     pub services: bool,
 }
 
-/// Runs the sources until the watch that it follows has ended.
+/// Runs the sources as long as discovery runs.
 #[derive(Debug)]
 pub struct Names {
     reports: watch::Receiver<Reports>,
 }
 
 impl Names {
-    /// Asks all sources about what `found` tells, and again whenever that changes.
+    /// Reads all sources for the nodes in `found`, and again when they change.
     #[must_use]
     pub fn start(found: &watch::Receiver<Arc<Discovered>>, options: &SourceOptions) -> Self {
         let (board, reports) = watch::channel(Reports::default());
-        let board = Arc::new(board);
-        let mut refused: Option<(io::Error, Vec<&str>)> = None;
-        for (name, source, ask) in sources(options) {
-            let (found, board) = (found.clone(), Arc::clone(&board));
+        let mut refused: Option<(io::Error, Vec<String>)> = None;
+        for (source, make) in SOURCES {
+            let (found, board, options) = (found.clone(), board.clone(), options.clone());
             let started = thread::Builder::new()
-                .name(format!("names-{name}"))
-                .spawn(move || {
-                    if let Some(context) = Context::new(found, Arc::clone(&board)) {
-                        run(source, ask, context, &board);
-                    }
-                });
+                .name(format!("names-{source}"))
+                .spawn(move || run(source, || make(&options), found, &board));
             if let Err(error) = started {
-                refused.get_or_insert((error, Vec::new())).1.push(name);
+                let names = &mut refused.get_or_insert((error, Vec::new())).1;
+                names.push(source.to_string());
             }
         }
         if let Some((error, names)) = refused {
@@ -97,26 +122,45 @@ impl Names {
     }
 }
 
-type Ask = Box<dyn FnOnce(Context) + Send>;
-
-/// Until the end; what ends before that by a mistake says nothing any more that is old by now.
-fn run(source: Source, ask: Ask, context: Context, board: &watch::Sender<Reports>) {
-    if catch_unwind(AssertUnwindSafe(|| ask(context))).is_err() {
-        let why = "ended by a mistake in netviz, which is told on standard error";
-        let report = Report::new(source, None, Status::failed(why));
-        publish(board, source, vec![report]);
+/// Reads a source until discovery ends. The reports of one that panics are withdrawn.
+fn run(
+    source: Source,
+    make: impl FnOnce() -> Box<dyn NameSource>,
+    found: watch::Receiver<Arc<Discovered>>,
+    board: &watch::Sender<Reports>,
+) {
+    let runtime = match descriptors::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return log::warn!("cannot ask {source} for names: {error}"),
+    };
+    let mut context = Context {
+        runtime,
+        news: Arc::default(),
+        found,
+        pause: SOON,
+    };
+    let read = || {
+        let mut names = make();
+        loop {
+            let found = context.found.borrow_and_update().clone();
+            let reports = names.read(&context, &found);
+            publish(board, source, reports);
+            if !context.wait() {
+                return;
+            }
+        }
+    };
+    if catch_unwind(AssertUnwindSafe(read)).is_err() {
+        let status = Status::failed("crashed (bug in netviz, see stderr)");
+        publish(board, source, vec![Report::new(source, None, status)]);
     }
 }
 
-/// Says what `source` knows, in place of what it said before.
+/// Replaces the reports of `source`.
 fn publish(board: &watch::Sender<Reports>, source: Source, reports: Vec<Report>) {
     board.send_if_modified(|all| {
-        let mut new: Vec<Report> = all
-            .iter()
-            .filter(|report| report.source != source)
-            .cloned()
-            .collect();
-        new.extend(reports);
+        let others = all.iter().filter(|report| report.source != source);
+        let mut new: Vec<Report> = others.cloned().chain(reports).collect();
         new.sort_by_key(|report| (report.source, report.node));
         let changed = **all != new;
         if changed {
@@ -126,114 +170,74 @@ fn publish(board: &watch::Sender<Reports>, source: Source, reports: Vec<Report>)
     });
 }
 
-/// Every source: the name of its thread (15 bytes are seen), and what it does there.
-fn sources(options: &SourceOptions) -> Vec<(&'static str, Source, Ask)> {
-    let options = options.clone();
-    let services = options.services;
-    vec![
-        ("cni", Source::CniCache, Box::new(cni::run)),
-        ("runtime", Source::Runtime, Box::new(containerd::run)),
-        ("kubelet", Source::Kubelet, Box::new(kubelet::run)),
-        ("maps", Source::CiliumMaps, Box::new(maps::run)),
-        (
-            "cilium",
-            Source::Cilium,
-            Box::new(move |context| cilium::run(context, services)),
-        ),
-        (
-            "kube",
-            Source::Kubernetes,
-            Box::new(move |context| kubernetes::run(context, &options)),
-        ),
-    ]
-}
-
-/// A node as a source needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Site {
-    /// Its network namespace.
-    pub(crate) netns: NetNsId,
-    /// Its hostname.
-    pub(crate) name: String,
-    /// Where its files can be read, the surest first.
-    pub(crate) roots: Vec<PathBuf>,
-}
-
 /// What a source's thread works with.
 pub(crate) struct Context {
-    /// For those that wait on sockets. Blocks this thread alone.
-    pub(crate) runtime: tokio::runtime::Runtime,
+    /// For sources that wait on sockets. It runs on this thread, while the source is not read.
+    pub(crate) runtime: Runtime,
+    /// Notified by a task of the source when there is something new to read.
+    pub(crate) news: Arc<Notify>,
     found: watch::Receiver<Arc<Discovered>>,
-    board: Arc<watch::Sender<Reports>>,
     pause: Duration,
 }
 
 impl Context {
-    fn new(
-        found: watch::Receiver<Arc<Discovered>>,
-        board: Arc<watch::Sender<Reports>>,
-    ) -> Option<Self> {
-        let runtime = descriptors::runtime()
-            .inspect_err(|error| log::warn!("cannot ask for names: {error}"))
-            .ok()?;
-        Some(Self {
+    /// Waits until it is worth reading again; false at the end.
+    fn wait(&mut self) -> bool {
+        let Self {
             runtime,
+            news,
             found,
-            board,
-            pause: SOON,
+            pause,
+        } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                changed = found.changed() => {
+                    *pause = SOON;
+                    return changed.is_ok();
+                }
+                () = news.notified() => sleep(DEBOUNCE).await,
+                () = sleep(*pause) => *pause = (*pause * 2).min(SELDOM),
+            }
+            true
         })
     }
+}
 
-    /// The nodes that are there now.
-    pub(crate) fn sites(&mut self) -> Vec<Site> {
-        let found = self.found.borrow_and_update();
-        let site = |node: &crate::model::Node| Site {
-            netns: node.netns,
-            name: node.name.raw().to_owned(),
-            roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
-        };
-        found.cluster.nodes.iter().map(site).collect()
-    }
+/// A node whose files a source reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeFiles {
+    /// Its network namespace.
+    pub(crate) netns: NetNsId,
+    /// Its root directory by several paths, the safest first.
+    pub(crate) roots: Vec<PathBuf>,
+}
 
-    /// All that was found, for sources that compare.
-    pub(crate) fn found(&self) -> Arc<Discovered> {
-        self.found.borrow().clone()
-    }
+/// The nodes in `found`.
+fn nodes(found: &Discovered) -> impl Iterator<Item = NodeFiles> {
+    found.cluster.nodes.iter().map(|node| NodeFiles {
+        netns: node.netns,
+        roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
+    })
+}
 
-    /// Says what `source` knows, in place of what it said before.
-    pub(crate) fn publish(&self, source: Source, reports: Vec<Report>) {
-        publish(&self.board, source, reports);
-    }
+/// What a source keeps for each node, and forgets with it.
+#[derive(Debug, Default)]
+struct PerNode<T>(HashMap<NetNsId, T>);
 
-    /// Asks again and again: at once when interfaces or nodes change, otherwise ever more seldom.
-    pub(crate) fn poll(
-        mut self,
-        source: Source,
-        mut ask: impl FnMut(&tokio::runtime::Runtime, &[Site]) -> Vec<Report>,
-    ) {
-        loop {
-            let sites = self.sites();
-            let reports = ask(&self.runtime, &sites);
-            self.publish(source, reports);
-            if !self.wait() {
-                return;
-            }
-        }
-    }
-
-    /// Waits until it is worth asking again; false at the end.
-    pub(crate) fn wait(&mut self) -> bool {
-        let until = Instant::now() + self.pause;
-        let found = &mut self.found;
-        let changed = self
-            .runtime
-            .block_on(async { tokio::time::timeout_at(until.into(), found.changed()).await });
-        match changed {
-            Ok(Ok(())) => self.pause = SOON,
-            Ok(Err(_)) => return false,
-            Err(_) => self.pause = (self.pause * 2).min(SELDOM),
-        }
-        true
+impl<T: Default> PerNode<T> {
+    /// A report for each node.
+    fn reports(
+        &mut self,
+        found: &Discovered,
+        mut report: impl FnMut(&mut T, &NodeFiles) -> Report,
+    ) -> Vec<Report> {
+        let nodes: Vec<_> = nodes(found).collect();
+        self.0
+            .retain(|netns, _| nodes.iter().any(|node| node.netns == *netns));
+        let nodes = nodes.iter();
+        nodes
+            .map(|node| report(self.0.entry(node.netns).or_default(), node))
+            .collect()
     }
 }
 
@@ -242,24 +246,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_that_panics_takes_back_what_it_said() {
+    fn sources_are_listed_in_the_order_in_which_they_are_believed() {
+        assert!(SOURCES.is_sorted_by_key(|(source, _)| *source));
+    }
+
+    #[test]
+    fn the_reports_of_a_source_that_panics_are_withdrawn() {
+        struct Panics(bool);
+        impl NameSource for Panics {
+            fn read(&mut self, _: &Context, _: &Discovered) -> Vec<Report> {
+                assert!(!std::mem::replace(&mut self.0, true), "on purpose");
+                vec![Report::new(Source::Kubelet, Some(NetNsId(1)), Status::OK)]
+            }
+        }
         let (_found, receiver) = watch::channel(Arc::new(Discovered::default()));
         let (board, reports) = watch::channel(Reports::default());
-        let board = Arc::new(board);
-        let context = Context::new(receiver, Arc::clone(&board)).expect("a runtime");
         let other = Report::new(Source::CniCache, None, Status::OK);
         publish(&board, Source::CniCache, vec![other.clone()]);
-        let ask = |context: Context| {
-            let report = Report::new(Source::Kubelet, Some(NetNsId(1)), Status::OK);
-            context.publish(Source::Kubelet, vec![report]);
-            panic!("on purpose");
-        };
-        run(Source::Kubelet, Box::new(ask), context, &board);
-        let said = reports.borrow();
-        assert_eq!(said.len(), 2);
-        assert_eq!(said[0], other);
-        let trouble =
-            matches!(&said[1].status, Status::Failed { reason: why } if why.starts_with("ended"));
-        assert!(trouble && said[1].source == Source::Kubelet, "{said:?}");
+        run(
+            Source::Kubelet,
+            || Box::new(Panics(false)),
+            receiver,
+            &board,
+        );
+        let left = reports.borrow();
+        assert_eq!(left.len(), 2);
+        assert_eq!((&left[0], left[1].source), (&other, Source::Kubelet));
+        assert!(matches!(&left[1].status, Status::Failed { .. }), "{left:?}");
     }
 }

@@ -16,7 +16,8 @@ use anyhow::Result;
 use netviz::{
     discover::Discovered,
     lab::{Lab, Options},
-    model::{Report, Source, Status},
+    model::{Source, Status},
+    names::report::Report,
     names::{Names, SourceOptions},
 };
 use netviz_tests::{

@@ -10,8 +10,9 @@ use std::{
 };
 
 use netviz::{
-    model::{Report, Status},
+    model::Status,
     names::cilium,
+    names::report::Report,
     sys::{netns::NetNsId, privileges},
 };
 use netviz_tests::builders::fixtures::fixture;

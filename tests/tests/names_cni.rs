@@ -9,8 +9,9 @@ use std::{
 };
 
 use netviz::{
-    model::{PodFact, Status},
+    model::Status,
     names::cni::{Attachment, Cache, living, parse},
+    names::report::PodFact,
     sys::netns::NetNsId,
 };
 use nix::{

@@ -12,7 +12,8 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key};
 use caps::Capability;
 use netviz::{
-    model::{Lookup, PodFact, Report, Status},
+    model::Status,
+    names::report::{Lookup, PodFact, Report},
     names::{cilium::answers::Answers, maps},
     sys::{netns::NetNsId, privileges},
 };

@@ -8,7 +8,8 @@ use std::{
 };
 
 use netviz::{
-    model::{PodFact, Status},
+    model::Status,
+    names::report::PodFact,
     names::{
         cni, containerd,
         kubelet::{Living, Logs, cgroup},

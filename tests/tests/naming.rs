@@ -1,11 +1,9 @@
 //! What the sources say is put together without hiding where they disagree.
 
 use netviz::{
-    model::{
-        Cluster, Datapath, Lookup, NodeFact, PodFact, Reason, Report, Role, Side, Source,
-        SourceStatus, Status,
-    },
+    model::{Cluster, Datapath, Reason, Role, Side, Source, SourceStatus, Status},
     names::reconcile,
+    names::report::{Lookup, NodeFact, PodFact, Report},
     sys::netns::NetNsId,
 };
 use netviz_tests::{

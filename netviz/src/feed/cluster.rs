@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     discover::{Discovered, Selection, Watch},
     model::{Cluster, Source, Status},
-    names::{Names, Reports, SOURCES, SourceOptions, reconcile},
+    names::{self, Names, Reports, SourceOptions, reconcile},
 };
 
 /// How long to wait for names that only improve the output ...
@@ -103,11 +103,10 @@ impl ClusterWatch {
                 Status::Ok { .. } | Status::Absent => None,
             })
         };
-        SOURCES.into_iter().filter_map(error).collect()
+        names::sources().filter_map(error).collect()
     }
 }
 
 fn all_answered(reports: &Reports) -> bool {
-    let mut asked = SOURCES.iter();
-    asked.all(|source| reports.iter().any(|report| report.source == *source))
+    names::sources().all(|source| reports.iter().any(|report| report.source == source))
 }

@@ -1,7 +1,7 @@
 //! The Cilium agent's REST API, on its unix socket.
 //!
-//! Answers of agents from 1.14 to 1.19 are in the fixtures. Fields that one version has and another
-//! has not are unknown, never an error.
+//! The fixtures have answers of agents from 1.14 to 1.19. A field that a version lacks is unknown, never
+//! an error.
 
 pub mod answers;
 
@@ -12,56 +12,52 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use nix::fcntl::OFlag;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::Context;
+use super::{Context, NameSource, NodeFiles, nodes, report::Report};
 use crate::{
-    model::{Report, Source, Status},
+    discover::Discovered,
+    model::{Source, Status},
     sys::{netns::NetNsId, rooted_fs::Root},
 };
 
-/// Where the agent listens; `/var/run` is `/run` on every node of today.
+/// The agent's socket; `/var/run` is `/run` on current nodes.
 const SOCKETS: [&str; 2] = ["run/cilium/cilium.sock", "var/run/cilium/cilium.sock"];
 const DENIED: &str = "permission denied at its socket";
-/// An agent that has not answered by then is not waited for.
+/// The time limit for all answers of an agent.
 const LIMIT: Duration = Duration::from_secs(2);
-/// An endpoint takes some 10 KB: 110 pods on a node, and room for six times as many.
+/// An endpoint takes about 10 KB: six times the 110 pods of a node.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// Asks the agents of all nodes until the end.
-pub(super) fn run(context: Context, services: bool) {
-    context.poll(Source::Cilium, move |runtime, sites| {
-        runtime.block_on(async {
-            // Side by side: an agent that hangs is not to keep those of other nodes waiting.
-            let asked: Vec<_> = sites
-                .iter()
-                .cloned()
-                .map(|site| {
-                    tokio::spawn(async move { report(site.netns, &site.roots, services).await })
-                })
-                .collect();
-            let mut reports = Vec::new();
-            for answer in asked {
-                reports.extend(answer.await);
-            }
-            reports
-        })
-    });
+/// The agents of all nodes.
+pub(super) struct Agents {
+    /// Ask for services, too.
+    pub(super) services: bool,
 }
 
-/// What the agent says that listens under one of `roots`, of its services only where they are asked
-/// for; waits two seconds at the most.
+impl NameSource for Agents {
+    fn read(&mut self, context: &Context, found: &Discovered) -> Vec<Report> {
+        let services = self.services;
+        // All at once: an agent that hangs does not delay the others.
+        let report =
+            |node: NodeFiles| async move { report(node.netns, &node.roots, services).await };
+        context.runtime.block_on(join_all(nodes(found).map(report)))
+    }
+}
+
+/// Asks the agent on the node with these roots, for two seconds at most; for services only on request.
 pub async fn report(node: NetNsId, roots: &[PathBuf], services: bool) -> Report {
     let failed = |status| Report::new(Source::Cilium, Some(node), status);
     let socket = match Root::open(roots).and_then(|root| find(&root)) {
         Ok(socket) => socket,
         Err(status) => return failed(status),
     };
-    // The agent may be reached by a path that is longer than an address of a socket may be.
+    // The path may be longer than a socket address can be.
     let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
     match timeout(LIMIT, ask(Path::new(&path), services)).await {
         Ok(Ok(answers)) => Report {
@@ -96,7 +92,7 @@ fn find(root: &Root) -> Result<OwnedFd, Status> {
     Err(why)
 }
 
-/// Asks for everything. An error is one line: what was asked for, and what was wrong.
+/// Asks for everything. An error is one line: the request and the cause.
 async fn ask(socket: &Path, services: bool) -> Result<answers::Answers, String> {
     let served = async {
         if services {
@@ -112,7 +108,7 @@ async fn ask(socket: &Path, services: bool) -> Result<answers::Answers, String> 
         get(socket, "/v1/cluster/nodes"),
         served,
     );
-    // Pods' names are what the agent is asked for. The rest may be switched off or be missing.
+    // Only the names of pods are essential. The rest may be switched off or missing.
     let endpoints = json("/v1/endpoint", &endpoints?)?;
     Ok(answers::Answers {
         endpoints,
@@ -154,7 +150,7 @@ async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
         .header(HOST, "localhost")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    // The connection is served while, and only while, its answer is read.
+    // The connection is driven only while its answer is read.
     let answer = async {
         let response = sender
             .send_request(request)

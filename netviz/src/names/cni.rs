@@ -1,23 +1,21 @@
-//! libcni's result cache: which pod lives in which network namespace, with no API at all.
+//! libcni's result cache: which pod has which network namespace, without any API.
 //!
-//! The runtime writes one file for each interface of a pod after the plugin has answered, some 30 ms
-//! after the namespace was made, and removes it with the pod. A power cut leaves it behind: an entry
-//! is alive only while a namespace is mounted at its path.
+//! The runtime writes one file for each interface of a pod after the plugin has answered, about 30 ms
+//! after it made the namespace, and removes it with the pod. A power cut leaves the file behind: an
+//! entry is valid only while a namespace is mounted at its path.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::{
-    Context, Site,
+    Context, NameSource, NodeFiles, PerNode,
     files::{self, Files},
+    report::{PodFact, Report},
 };
 use crate::{
     discover::Discovered,
-    model::{PodFact, Report, Source, Status, plain},
+    model::{Source, Status, plain},
     sys::{entrance::Entrance, netns::NetNsId},
 };
 
@@ -29,14 +27,14 @@ const DIRECTORY: &str = "var/lib/cni/results";
 pub struct Attachment {
     /// Where its network namespace is mounted, on the node.
     pub sandbox: PathBuf,
-    /// What is known of the pod, its namespace's inode excepted.
+    /// The pod, without the inode of its namespace.
     pub pod: PodFact,
 }
 
-/// Reads an entry; `None` for the loopback interface, and for what is no Kubernetes pod.
+/// Reads an entry; `None` for the loopback interface, and for anything but a Kubernetes pod.
 ///
 /// # Errors
-/// When it is no JSON: as a rule because it is being written.
+/// When it is not JSON, usually because it is being written.
 pub fn parse(data: &[u8]) -> Result<Option<Attachment>, serde_json::Error> {
     let file: CacheFile = serde_json::from_slice(data)?;
     if file.if_name == "lo" {
@@ -74,7 +72,7 @@ fn attachment(file: CacheFile) -> Option<Attachment> {
     })
 }
 
-/// `/var/run` is `/run`; elsewhere no runtime mounts namespaces.
+/// From the node's root. `/var/run` is `/run`; no runtime mounts namespaces elsewhere.
 pub(super) fn on_node(sandbox: &str) -> Option<PathBuf> {
     let path = Path::new(sandbox);
     let name = path
@@ -84,12 +82,12 @@ pub(super) fn on_node(sandbox: &str) -> Option<PathBuf> {
     let mut parts = name.components();
     let one = matches!(
         (parts.next(), parts.next()),
-        (Some(std::path::Component::Normal(_)), None)
+        (Some(Component::Normal(_)), None)
     );
     one.then(|| Path::new("run/netns").join(name))
 }
 
-/// Those that are alive: with the namespace that `mounted` finds at their path.
+/// The pods whose namespace `mounted` finds at its path.
 #[must_use]
 pub fn living(
     attachments: impl IntoIterator<Item = Attachment>,
@@ -140,25 +138,27 @@ struct Ip {
     address: String,
 }
 
-/// Reads the caches of all nodes until the end.
-pub(super) fn run(mut context: Context) {
-    let mut caches: HashMap<NetNsId, Cache> = HashMap::new();
-    loop {
-        let sites = context.sites();
-        let found = context.found();
-        caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
-        let reports = sites
-            .iter()
-            .map(|site| caches.entry(site.netns).or_default().report(site, &found))
-            .collect();
-        context.publish(Source::CniCache, reports);
-        if !context.wait() {
-            return;
-        }
+/// The caches of all nodes.
+#[derive(Default)]
+pub(super) struct Caches(PerNode<Cache>);
+
+impl NameSource for Caches {
+    fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
+        let report = |cache: &mut Cache, node: &NodeFiles| {
+            let (status, mut pods) = cache.read(&node.roots);
+            for pod in &mut pods {
+                pod.condition = orphaned(pod, found);
+            }
+            Report {
+                pods,
+                ..Report::new(Source::CniCache, Some(node.netns), status)
+            }
+        };
+        self.0.reports(found, report)
     }
 }
 
-/// What was read of one node, so that an unchanged file is not read again.
+/// The files of one node; an unchanged one is not read again.
 #[derive(Debug)]
 pub struct Cache(Files<Attachment>);
 
@@ -169,18 +169,7 @@ impl Default for Cache {
 }
 
 impl Cache {
-    fn report(&mut self, site: &Site, found: &Discovered) -> Report {
-        let (status, mut pods) = self.read(&site.roots);
-        for pod in &mut pods {
-            pod.condition = orphaned(pod, found);
-        }
-        Report {
-            pods,
-            ..Report::new(Source::CniCache, Some(site.netns), status)
-        }
-    }
-
-    /// The pods that are alive on a node whose files can be read at one of `roots`.
+    /// The valid entries of the node with these roots.
     pub fn read(&mut self, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
         let listed = match files::list(roots, DIRECTORY) {
             Ok(listed) => listed,
@@ -201,7 +190,7 @@ impl Cache {
     }
 }
 
-/// A namespace with a name and nobody in it: its pod was killed, or its record was lost.
+/// A mounted namespace without a process: its pod was killed, or its record was lost.
 fn orphaned(pod: &PodFact, found: &Discovered) -> Option<String> {
     let entrances = found.entrances.get(&pod.netns?)?;
     let process = |entrance: &Entrance| matches!(entrance, Entrance::Process(_));

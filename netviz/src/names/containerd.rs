@@ -1,6 +1,6 @@
 //! containerd's bundles: the containers of each pod, and pods in the node's own network.
 //!
-//! A bundle is there as long as its task, and gone within two seconds after it: the freshest source.
+//! A bundle exists as long as its task, and is gone within two seconds after it: the freshest source.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,22 +10,24 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Context,
+    Context, NameSource, PerNode,
     cni::on_node,
     files::{self, Files},
+    report::{PodFact, Report},
 };
 use crate::{
-    model::{PodFact, Report, Source, Status},
+    discover::Discovered,
+    model::{Source, Status},
     sys::netns::NetNsId,
 };
 
 /// Where containerd keeps the bundles of Kubernetes' containers.
 const DIRECTORY: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
 
-/// What a bundle's `config.json` says: of a sandbox, or of a container in one.
+/// A bundle's `config.json`: of a sandbox, or of a container in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
-    /// Id of the sandbox that it is, or is in.
+    /// Id of the sandbox.
     pub sandbox: String,
     /// Kubernetes namespace.
     pub namespace: Option<String>,
@@ -35,18 +37,18 @@ pub struct Bundle {
     pub uid: Option<String>,
     /// Name of the container; `None` for the sandbox itself.
     pub container: Option<String>,
-    /// The network that it lives in, as far as this file says.
+    /// Its network, as far as this file tells.
     pub network: Network,
 }
 
-/// Where a bundle's processes have their network.
+/// The network namespace of a bundle's processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// In the namespace that is mounted there, on the node.
+    /// Mounted at this path on the node.
     Mounted(PathBuf),
-    /// In the node's own.
+    /// The node's own.
     Node,
-    /// Elsewhere: a container joins its sandbox by a process.
+    /// Another process's: that of the container's sandbox.
     Joined,
 }
 
@@ -71,10 +73,10 @@ struct Namespace {
     path: String,
 }
 
-/// Reads a bundle; `None` where it was not made for Kubernetes.
+/// Reads a bundle; `None` for one that was not made for Kubernetes.
 ///
 /// # Errors
-/// When it is no JSON: as a rule because it is being written.
+/// When it is not JSON, usually because it is being written.
 pub fn parse(data: &[u8]) -> Result<Option<Bundle>, serde_json::Error> {
     let mut config: Config = serde_json::from_slice(data)?;
     let mut take = |key: &str| {
@@ -131,7 +133,7 @@ pub fn pods<'a>(
         }
     }
     let mut pods: Vec<PodFact> = pods.into_values().collect();
-    // One whose namespace has gone is not there any more.
+    // A pod without its namespace is gone.
     pods.retain(|pod| pod.netns.is_some());
     for pod in &mut pods {
         pod.containers.sort();
@@ -139,23 +141,28 @@ pub fn pods<'a>(
     pods
 }
 
-/// Reads the bundles of all nodes until the end.
-pub(super) fn run(context: Context) {
-    let mut caches: HashMap<NetNsId, Files<Bundle>> = HashMap::new();
-    context.poll(Source::Runtime, move |_, sites| {
-        caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
-        let report = |site: &super::Site| {
-            let cache = caches
-                .entry(site.netns)
-                .or_insert_with(|| Files::new(parse));
-            let (status, pods) = read(cache, site.netns, &site.roots);
+/// The bundles of all nodes.
+#[derive(Default)]
+pub(super) struct Bundles(PerNode<Cache>);
+
+struct Cache(Files<Bundle>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self(Files::new(parse))
+    }
+}
+
+impl NameSource for Bundles {
+    fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
+        self.0.reports(found, |cache, node| {
+            let (status, pods) = read(&mut cache.0, node.netns, &node.roots);
             Report {
                 pods,
-                ..Report::new(Source::Runtime, Some(site.netns), status)
+                ..Report::new(Source::Runtime, Some(node.netns), status)
             }
-        };
-        sites.iter().map(report).collect()
-    });
+        })
+    }
 }
 
 fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {

@@ -1,4 +1,4 @@
-//! Small files of a node, each read once as long as nobody writes to it.
+//! Small files of a node, each read again only when it changes.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 /// More than the interfaces or containers of the largest node.
 const ENTRIES: usize = 10_000;
 
-/// The root of a node, and what is in one of its directories.
+/// A directory of a node, listed.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) root: Root,
@@ -27,7 +27,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// What is to be said where there are more entries than are read.
+    /// The remark that there are more entries than are read.
     pub(super) fn cut(&self) -> Option<String> {
         let Self { directory, .. } = self;
         (!self.whole)
@@ -35,7 +35,11 @@ impl Listed {
     }
 }
 
-/// What is in a directory of a node, or why that cannot be said.
+/// Lists a directory of a node.
+///
+/// # Errors
+///
+/// The status of a source that cannot be read.
 pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed, Status> {
     let root = Root::open(roots)?;
     match root.list(Path::new(directory), ENTRIES) {
@@ -50,7 +54,7 @@ pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed,
     }
 }
 
-/// What files hold, by their paths from a node's root.
+/// Parsed files, by their paths from a node's root.
 #[derive(Debug)]
 pub(super) struct Files<T> {
     parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>,
@@ -65,7 +69,7 @@ impl<T> Files<T> {
         }
     }
 
-    /// Reads what is new or changed of `paths`, which are sorted, and forgets everything else.
+    /// Reads the files of `paths`, which are sorted, that are new or changed, and forgets all others.
     pub(super) fn refresh(&mut self, root: &Root, paths: &[PathBuf]) {
         self.entries
             .retain(|path, _| paths.binary_search(path).is_ok());
@@ -79,7 +83,7 @@ impl<T> Files<T> {
             self.entries.remove(path);
             return;
         };
-        // One that could not be read was perhaps being written within the same tick of the clock.
+        // A file that could not be parsed may have been written within one tick of the clock.
         let same = self.entries.get(path);
         if same.is_some_and(|(old, entry)| *old == stamp && entry.is_ok()) {
             return;
@@ -94,13 +98,13 @@ impl<T> Files<T> {
         self.entries.insert(path.to_owned(), (stamp, entry));
     }
 
-    /// What could be read and is of use.
+    /// The files that could be parsed.
     pub(super) fn found(&self) -> impl Iterator<Item = &T> {
         let entries = self.entries.values();
         entries.filter_map(|(_, entry)| entry.as_ref().ok()?.as_ref())
     }
 
-    /// `2 unreadable of 14`, and that there are more than were read.
+    /// `2 unreadable of 14`, and whether there are more than were read.
     pub(super) fn complaint(&self, listed: &Listed) -> Option<String> {
         let bad = self.entries.values().filter(|(_, entry)| entry.is_err());
         let unreadable = match bad.count() {

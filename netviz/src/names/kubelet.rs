@@ -1,9 +1,8 @@
-//! What kubelet leaves of each pod: a cgroup with the pod's uid in its path, and a directory for its
-//! logs with uid and name in its own name.
+//! kubelet's files for each pod: a cgroup with the pod's uid in its path, and a directory for its logs
+//! with uid and name in its own name.
 //!
-//! The directories stay after the pod, so they only translate. That a pod is there is said by a
-//! process of its: with one, it has its name even where libcni's cache and containerd's bundles are
-//! lost.
+//! The directories outlive the pod, so they only translate uids to names. A pod exists while a process
+//! is in its cgroup: then it has its name even if libcni's cache and containerd's bundles are lost.
 
 pub mod cgroup;
 mod host_network_pods;
@@ -14,15 +13,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use host_network_pods::Residents;
+use host_network_pods::HostNetworkPods;
 
 use super::{
-    Context,
+    Context, NameSource, PerNode,
     files::{self, Listed},
+    report::{PodFact, Report},
 };
 use crate::{
     discover::{Discovered, namespaces::namespace},
-    model::{PodFact, Report, Role, Side, Source, Status},
+    model::{Role, Side, Source, Status},
     sys::{
         entrance::Entrance,
         netns::NetNsId,
@@ -35,37 +35,33 @@ const DIRECTORY: &str = "var/log/pods";
 /// More containers than any pod has.
 const CONTAINERS: usize = 256;
 
-/// A pod's namespace, which may be the node's own, and the uid that a process in it is labelled with.
+/// A pod's namespace, which may be the node's own, and the pod's uid by a process in it.
 pub type Living = (NetNsId, String);
 
-/// Reads what is there of all nodes until the end.
-pub(super) fn run(mut context: Context) {
-    let mut caches: HashMap<NetNsId, Logs> = HashMap::new();
-    let mut residents = Residents::default();
-    loop {
-        let sites = context.sites();
-        let found = context.found();
-        caches.retain(|netns, _| sites.iter().any(|site| site.netns == *netns));
-        residents.look(&found);
-        let report = |site: &super::Site| {
-            let logs = caches.entry(site.netns).or_default();
-            let mut living = living(&found, site.netns);
-            living.extend(residents.of(site.netns, &living));
-            let (status, pods) = logs.read(site.netns, &site.roots, &living);
+/// The logs of all nodes, and the pods in the nodes' own network.
+#[derive(Default)]
+pub(super) struct Kubelet {
+    logs: PerNode<Logs>,
+    host_network: HostNetworkPods,
+}
+
+impl NameSource for Kubelet {
+    fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
+        self.host_network.refresh(found);
+        let host_network = &self.host_network;
+        self.logs.reports(found, |logs, node| {
+            let mut living = living(found, node.netns);
+            living.extend(host_network.of(node.netns, &living));
+            let (status, pods) = logs.read(node.netns, &node.roots, &living);
             Report {
                 pods,
-                ..Report::new(Source::Kubelet, Some(site.netns), status)
+                ..Report::new(Source::Kubelet, Some(node.netns), status)
             }
-        };
-        let reports = sites.iter().map(report).collect();
-        context.publish(Source::Kubelet, reports);
-        if !context.wait() {
-            return;
-        }
+        })
     }
 }
 
-/// The namespaces behind a node's doors in which a pod's process is.
+/// The namespaces behind a node's doors in which a pod has a process.
 fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
     let doors = found.cluster.doors.iter().filter(|door| {
         let pod = matches!(door.role, Role::Pod | Role::Veth);
@@ -83,7 +79,7 @@ fn living(found: &Discovered, node: NetNsId) -> Vec<Living> {
     living.collect()
 }
 
-/// The pod of the process by which `entrance` leads into `netns`.
+/// The uid of the pod of the process whose namespace `netns` is entered at `entrance`.
 fn uid(entrance: &Entrance, netns: NetNsId) -> Option<String> {
     let Entrance::Process(pid) = entrance else {
         return None;
@@ -95,7 +91,7 @@ fn uid(entrance: &Entrance, netns: NetNsId) -> Option<String> {
     same.then_some(uid)
 }
 
-/// Of the pod that a process is in, by its directory below `/proc`.
+/// The uid of the pod that a process is in, by its directory below `/proc`.
 fn uid_of(process: &str) -> Option<String> {
     let text = fs::read_to_string(format!("{process}/cgroup")).ok()?;
     Some(cgroup::member(&text)?.uid)
@@ -104,13 +100,12 @@ fn uid_of(process: &str) -> Option<String> {
 /// The directories of one node's logs.
 #[derive(Debug, Default)]
 pub struct Logs {
-    /// Names of the containers in a pod's directory, which is not read again while it is the same.
+    /// Containers by the pod's directory, which is read again when it changes.
     containers: HashMap<PathBuf, (Stamp, Vec<String>)>,
 }
 
 impl Logs {
-    /// The names of those pods that live, from the node whose own namespace is `node`, and whose
-    /// files can be read at one of `roots`.
+    /// The names of the pods in `living`, on the node with this network namespace and these roots.
     pub fn read(
         &mut self,
         node: NetNsId,

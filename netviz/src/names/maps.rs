@@ -1,7 +1,7 @@
-//! The BPF maps that Cilium has pinned: endpoints and identities as its datapath has them, also
-//! where the agent is down, hangs, or has another opinion.
+//! The BPF maps that Cilium has pinned: endpoints and identities as its datapath has them, even while
+//! the agent is down, hangs, or disagrees.
 //!
-//! They are only ever read, and only where their sizes are those of a layout that is known.
+//! They are only read, and only if their sizes are those of a known layout.
 
 pub(crate) mod drop_counters;
 pub mod layout;
@@ -11,10 +11,13 @@ use std::{io, net::IpAddr, os::fd::OwnedFd, path::Path, time::Duration};
 
 use nix::fcntl::OFlag;
 
-use super::Context;
+use super::{
+    Context, NameSource, nodes,
+    report::{Lookup, PodFact, Report},
+};
 use crate::{
     discover::Discovered,
-    model::{Lookup, PodFact, Report, Role, Side, Source, Status, plain},
+    model::{Role, Side, Source, Status, plain},
     sys::{netns::NetNsId, rooted_fs::Root},
 };
 use pinned::Pinned;
@@ -26,26 +29,22 @@ const ENDPOINTS: &str = "cilium_lxc";
 const ADDRESSES: [&str; 2] = ["cilium_ipcache_v2", "cilium_ipcache"];
 /// As many endpoints as `cilium_lxc` has room for.
 const ENTRIES: usize = 65_536;
-/// Ten thousand entries take a tenth of it.
+/// 10 000 entries take a tenth of it.
 const LIMIT: Duration = Duration::from_millis(200);
 
-/// Reads the maps of all nodes until the end.
-pub(super) fn run(mut context: Context) {
-    loop {
-        let sites = context.sites();
-        let addresses = addresses(&context.found());
-        let reports = sites
-            .iter()
-            .map(|site| report(site.netns, &site.roots, &addresses))
-            .collect();
-        context.publish(Source::CiliumMaps, reports);
-        if !context.wait() {
-            return;
-        }
+/// The maps of all nodes.
+pub(super) struct Maps;
+
+impl NameSource for Maps {
+    fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
+        let addresses = addresses(found);
+        nodes(found)
+            .map(|node| report(node.netns, &node.roots, &addresses))
+            .collect()
     }
 }
 
-/// The addresses of all pods and nodes that the kernel has.
+/// The addresses of all discovered pods and nodes.
 fn addresses(found: &Discovered) -> Vec<IpAddr> {
     let cluster = &found.cluster;
     let inside = cluster
@@ -60,11 +59,11 @@ fn addresses(found: &Discovered) -> Vec<IpAddr> {
     all
 }
 
-/// What was read of a map, and what is to be said about that; an error where it could not be read.
+/// The entries of a map, with a remark; an error if it cannot be read.
 type Read<T> = Result<(Vec<T>, Option<String>), String>;
 
-/// What the maps say that are pinned under one of `roots`: all endpoints, and what `addresses` are
-/// taken for.
+/// Reads the maps that are pinned on the node with these roots: all endpoints, and the ipcache entries
+/// of `addresses`.
 #[must_use]
 pub fn report(node: NetNsId, roots: &[std::path::PathBuf], addresses: &[IpAddr]) -> Report {
     let mut report = Report::new(Source::CiliumMaps, Some(node), Status::Absent);
@@ -111,7 +110,7 @@ fn settle<T>(read: Read<T>, remarks: &mut Vec<String>, readable: &mut bool) -> V
     }
 }
 
-/// `None` where nothing is pinned under this name.
+/// `None` if nothing is pinned under this name.
 fn find(root: &Root, name: &str) -> Option<io::Result<OwnedFd>> {
     match root.at(&Path::new(DIRECTORY).join(name), OFlag::O_PATH) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

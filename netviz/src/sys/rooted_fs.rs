@@ -1,8 +1,8 @@
 //! Files of a node, seen from outside of it.
 //!
-//! A node's root is another process's: what lies there may be a link, a FIFO or a hundred megabytes,
-//! by accident or on purpose. Paths are resolved within that root (`openat2`, Linux 5.6), so that
-//! no link leads to the files of the machine that netviz runs on.
+//! A node's root belongs to another process: a file there may be a link, a FIFO or very large, by
+//! accident or on purpose. Paths are resolved within that root (`openat2`, Linux 5.6), so that no link
+//! leads to the files of the machine that netviz runs on.
 
 use std::{
     ffi::OsStr,
@@ -32,8 +32,8 @@ impl Root {
     /// The first of `paths` that can be opened.
     ///
     /// # Errors
-    /// How to report that none can: a process by which one led in may have ended, which is nothing
-    /// to be said.
+    /// The status of a source that cannot open any. A path through a process that has ended is no
+    /// failure.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, Status> {
         let mut why = Status::Absent;
         for path in paths {
@@ -71,8 +71,7 @@ impl Root {
         netns::namespace(&file).ok()?
     }
 
-    /// What is in a directory, in order, and whether that is all of it: `most` at the most, of which
-    /// hidden ones are left out.
+    /// Up to `most` entries of a directory, sorted and without hidden ones, and whether these are all.
     pub(crate) fn list(&self, path: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
         let (mut paths, whole) = self.entries(path, most)?;
         let is_hidden = |path: &PathBuf| {
@@ -83,7 +82,7 @@ impl Root {
         Ok((paths, whole))
     }
 
-    /// As [`Self::list`], hidden ones and all.
+    /// As [`Self::list`], with hidden ones.
     pub(crate) fn entries(&self, path: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
         let directory = self.at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let mut paths = Vec::new();
@@ -104,21 +103,21 @@ impl Root {
         Ok((paths, whole))
     }
 
-    /// What a file was when it was looked at: enough to know whether it is still the same.
+    /// A file's inode, size and time: enough to know whether it has changed.
     pub(crate) fn stamp(&self, path: &Path) -> io::Result<Stamp> {
         let file = self.at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
         Ok(Stamp::of(&fstat(&file)?))
     }
 
-    /// Reads an ordinary file of `most` bytes at the most.
+    /// Reads a regular file of at most `most` bytes.
     pub(crate) fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-        // A FIFO would be waited for.
+        // Without waiting for the writer of a FIFO.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
         contents(self.at(path, flags)?.into(), most)
     }
 }
 
-/// All of an ordinary file of `most` bytes at the most.
+/// Reads a regular file of at most `most` bytes.
 pub(crate) fn contents(file: File, most: u64) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         let kind = io::ErrorKind::InvalidInput;

@@ -1,4 +1,4 @@
-//! What an agent answers, as far as it is used.
+//! The answers of an agent: only the fields that are used.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    Datapath, HostRouting, Masquerading, NodeFact, PodFact, Routing, Service, ServicePort, Source,
-    Tunnel,
+    Datapath, HostRouting, Masquerading, Routing, Service, ServicePort, Source, Tunnel,
 };
+use crate::names::report::{NodeFact, PodFact};
 
 /// Longer than any name in Kubernetes or Cilium; a label has a key and a value.
 const TEXT: usize = 512;
@@ -32,7 +32,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// `agent 1.19.0`, or what can be said.
+    /// `agent 1.19.0`, or `agent`.
     #[must_use]
     pub fn agent(&self) -> String {
         match self.version() {
@@ -41,7 +41,7 @@ impl Answers {
         }
     }
 
-    /// Endpoints that are pods, or Cilium's own.
+    /// The endpoints: pods, and Cilium's own.
     #[must_use]
     pub fn pods(&self) -> Vec<PodFact> {
         self.endpoints.iter().map(Endpoint::fact).collect()
@@ -53,7 +53,7 @@ impl Answers {
         self.nodes.nodes_added.iter().flatten().map(node).collect()
     }
 
-    /// Services, one for each name; what is reached from outside alone is left out.
+    /// Services by name, without those that are reached only from outside.
     #[must_use]
     pub fn services(&self) -> Option<Vec<Service>> {
         let told: Vec<_> = self
@@ -143,7 +143,7 @@ struct EndpointStatus {
 struct Identifiers {
     k8s_namespace: Option<String>,
     k8s_pod_name: Option<String>,
-    /// `namespace/name`, in every version; `/` where there is no pod.
+    /// `namespace/name`, in every version; `/` without a pod.
     pod_name: Option<String>,
 }
 
@@ -207,7 +207,7 @@ impl Endpoint {
                 .and_then(|networking| networking.mac.as_ref())
                 .map(|mac| short(mac).to_lowercase())
                 .filter(|mac| !mac.is_empty()),
-            // The endpoint that stands for the node itself has `cilium_host` for a door.
+            // The node's own endpoint: its door is `cilium_host`.
             host_network: labels.iter().any(|label| label == "reserved:host"),
             endpoint: self.id.and_then(|id| u16::try_from(id).ok()),
             identity: identity.and_then(|identity| identity.id),

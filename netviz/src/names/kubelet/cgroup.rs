@@ -1,8 +1,8 @@
-//! Whose process it is, by `/proc/PID/cgroup`.
+//! The pod of a process, by `/proc/PID/cgroup`.
 //!
-//! The driver (cgroupfs, systemd, or one under the other), the QoS level, the version of cgroups
-//! and whether one looks from the node or from its host all change the path. What stays is
-//! `pod<uid>` somewhere in it, and the container's id behind that.
+//! The path depends on the driver (cgroupfs, systemd, or one under the other), the QoS level, the
+//! version of cgroups, and the reader (the node or its host). It always contains `pod<uid>`, and then the
+//! container's id.
 
 /// The container that a process is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Member {
     pub container: Option<String>,
 }
 
-/// Reads `/proc/PID/cgroup`; `None` for a process that is in no pod.
+/// Reads `/proc/PID/cgroup`; `None` for a process outside of pods.
 #[must_use]
 pub fn member(text: &str) -> Option<Member> {
     text.lines().find_map(|line| {
@@ -38,14 +38,14 @@ fn uid(path: &str) -> Option<String> {
     })
 }
 
-/// As Kubernetes writes one, or a static pod's.
+/// Whether it is a uid of Kubernetes, or of a static pod.
 pub(super) fn is_uid(text: &str) -> bool {
     let lengths: Vec<_> = text.split('-').map(str::len).collect();
     let hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f' | '-');
     matches!(lengths[..], [8, 4, 4, 4, 12] | [32]) && text.chars().all(hex)
 }
 
-/// 64 hexadecimal digits, the last of them: on a Kind node's host the node is a container as well.
+/// The last 64 hexadecimal digits: on the host of a Kind node, the node is a container, too.
 fn container(path: &str) -> Option<String> {
     let mut words = path.rsplit(|c: char| !c.is_ascii_hexdigit());
     words.find(|word| word.len() == 64).map(str::to_owned)

@@ -1,5 +1,5 @@
-//! Pods in a node's own network, such as kube-proxy and the Cilium agent. No door leads to them, so
-//! they are looked for among all processes.
+//! Pods in a node's own network, such as kube-proxy and the Cilium agent. They have no door, so they
+//! are searched for among all processes.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -15,26 +15,26 @@ use crate::{
     sys::netns::NetNsId,
 };
 
-/// How often: a look at every process of the machine takes milliseconds, and these pods stay.
+/// Between two searches: each takes milliseconds, and these pods rarely change.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What was found when it was last looked.
+/// The result of the last search.
 #[derive(Debug, Default)]
-pub(super) struct Residents {
-    looked: Option<Instant>,
+pub(super) struct HostNetworkPods {
+    read_at: Option<Instant>,
     nodes: HashSet<NetNsId>,
     found: BTreeSet<Living>,
 }
 
-impl Residents {
-    /// Looks again where it is time to, or where there are other nodes than before.
-    pub(super) fn look(&mut self, found: &Discovered) {
+impl HostNetworkPods {
+    /// Searches again if the last search is old, or the nodes have changed.
+    pub(super) fn refresh(&mut self, found: &Discovered) {
         let nodes: HashSet<_> = found.cluster.nodes.iter().map(|node| node.netns).collect();
-        let recent = self.looked.is_some_and(|at| at.elapsed() < INTERVAL);
+        let recent = self.read_at.is_some_and(|at| at.elapsed() < INTERVAL);
         if recent && nodes == self.nodes {
             return;
         }
-        let resident = |process: i32| {
+        let host_network = |process: i32| {
             let process = format!("/proc/{process}");
             let netns = NetNsId(namespace(&format!("{process}/ns/net")).ok()?);
             // A process that ends meanwhile is in no pod.
@@ -46,13 +46,13 @@ impl Residents {
         let Ok(processes) = processes() else {
             return;
         };
-        self.found = processes.into_iter().filter_map(resident).collect();
+        self.found = processes.into_iter().filter_map(host_network).collect();
         self.nodes = nodes;
-        self.looked = Some(Instant::now());
+        self.read_at = Some(Instant::now());
     }
 
-    /// Those of a node, without the pods that live behind its doors: CRI-O's monitor of a container
-    /// is in the cgroup of its pod and in the network of the node.
+    /// The pods of a node, without those behind its doors: CRI-O's monitor of a container is in the
+    /// cgroup of its pod and in the network of the node.
     pub(super) fn of(&self, node: NetNsId, behind_doors: &[Living]) -> Vec<Living> {
         let elsewhere = |uid: &String| behind_doors.iter().any(|(_, other)| other == uid);
         let here = self.found.iter().filter(|(netns, _)| *netns == node);
@@ -65,21 +65,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_behind_a_door_is_no_resident() {
+    fn a_pod_behind_a_door_is_not_in_the_host_network() {
         let (node, other, pod) = (NetNsId(1), NetNsId(2), NetNsId(3));
         let living = |netns, uid: &str| (netns, uid.to_owned());
-        let residents = Residents {
+        let pods = HostNetworkPods {
             found: [
                 living(node, "agent"),
                 living(node, "pod"),
                 living(other, "proxy"),
             ]
             .into(),
-            ..Residents::default()
+            ..HostNetworkPods::default()
         };
         let behind = [living(pod, "pod")];
-        assert_eq!(residents.of(node, &behind), [living(node, "agent")]);
-        assert_eq!(residents.of(other, &behind), [living(other, "proxy")]);
-        assert_eq!(residents.of(pod, &behind), []);
+        assert_eq!(pods.of(node, &behind), [living(node, "agent")]);
+        assert_eq!(pods.of(other, &behind), [living(other, "proxy")]);
+        assert_eq!(pods.of(pod, &behind), []);
     }
 }

@@ -1,53 +1,46 @@
-//! Where the Kubernetes API is and how to ask it: kubeconfigs, the service account of a pod, and
-//! the nodes' own files.
+//! Where the Kubernetes API is, and with which credentials: `--kubeconfig`, `KUBECONFIG`,
+//! `~/.kube/config`, or the service account of a pod. No other credentials are used.
 
 use std::{
     env,
+    fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use kube::{
     Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
+use nix::fcntl::OFlag;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use super::{
-    certificate::Certificate,
-    files::Root,
-    kubeconfig::{self, Chosen},
-};
-use crate::{model::Status, names::SourceOptions};
+use super::error_text;
+use crate::{names::SourceOptions, sys::rooted_fs};
 
-/// The API's own address in a pod, and the proof that this is one.
+/// Set in every pod, together with the token.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 const SERVICE_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// What kubeadm leaves on a node, the more powerful first.
-const ADMIN: &str = "/etc/kubernetes/admin.conf";
-const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
+/// Larger than any kubeconfig or certificate.
+const LARGEST: u64 = 1 << 20;
 
-/// A node whose files may be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Its hostname.
-    pub(super) name: String,
-    /// Its addresses.
-    pub(super) addresses: Vec<IpAddr>,
-    /// Where its files begin.
-    pub(super) roots: Vec<PathBuf>,
-}
+/// A node that was discovered: its hostname and an address.
+pub(super) type Host = (String, IpAddr);
 
-/// One way to the API.
+/// Address and credentials of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    /// What it was read from; tells it from others.
+    /// The files that it was read from.
     pub(super) origin: String,
-    /// What kube needs.
     pub(super) config: Config,
-    /// The only node that it may ask about.
+    /// The only node whose objects the user may read.
     pub(super) node: Option<String>,
-    /// Of all that was read: whether it is still the same. No copy of it, which holds secrets.
+    /// Hash of the files: a copy would hold secrets.
     fingerprint: u64,
 }
 
@@ -72,30 +65,37 @@ impl Access {
     }
 }
 
-/// Every way that is there: one, or one for each kubelet whose own node is all that it may see.
+/// The access that netviz was given; `None` without any.
 ///
 /// # Errors
 ///
-/// How to report that there is none.
-pub(super) async fn find(options: &SourceOptions, places: &[Place]) -> Result<Vec<Access>, Status> {
-    let own = Root::own();
-    if let Some(path) = &options.kubeconfig {
-        return Ok(vec![
-            from_files(std::slice::from_ref(path), &own, places).await?,
-        ]);
+/// Why it cannot be used, in one line without anything from the files.
+pub(super) async fn find(
+    options: &SourceOptions,
+    hosts: &[Host],
+) -> Result<Option<Access>, String> {
+    let paths = match &options.kubeconfig {
+        Some(path) => vec![path.clone()],
+        None => default_paths(),
+    };
+    if !paths.is_empty() {
+        return from_files(&paths, hosts).await.map(Some);
     }
-    let named = named_by_environment();
-    if !named.is_empty() {
-        return Ok(vec![from_files(&named, &own, places).await?]);
+    if env::var_os(SERVICE_HOST).is_none() || !Path::new(SERVICE_TOKEN).exists() {
+        return Ok(None);
     }
-    if env::var_os(SERVICE_HOST).is_some() && Path::new(SERVICE_TOKEN).exists() {
-        return Ok(vec![from_service_account()?]);
-    }
-    from_nodes(places).await
+    let config = Config::incluster().map_err(|_| error_text::SERVICE_ACCOUNT)?;
+    Ok(Some(Access {
+        origin: "service account".into(),
+        config,
+        node: None,
+        // kube itself reads the token and the authority again.
+        fingerprint: 0,
+    }))
 }
 
-/// `KUBECONFIG`, or `~/.kube/config` where it is there.
-fn named_by_environment() -> Vec<PathBuf> {
+/// `KUBECONFIG`, or `~/.kube/config` if it exists.
+fn default_paths() -> Vec<PathBuf> {
     if let Some(list) = env::var_os("KUBECONFIG") {
         return env::split_paths(&list)
             .filter(|path| !path.as_os_str().is_empty())
@@ -105,223 +105,143 @@ fn named_by_environment() -> Vec<PathBuf> {
     home.into_iter().filter(|path| path.is_file()).collect()
 }
 
-fn from_service_account() -> Result<Access, Status> {
-    let failed = |_| Status::failed("the pod's service account cannot be read");
-    Ok(Access {
-        origin: "service account".into(),
-        config: Config::incluster().map_err(failed)?,
-        node: None,
-        // kube reads the token and the authority again by itself.
-        fingerprint: 0,
-    })
-}
-
-async fn from_nodes(places: &[Place]) -> Result<Vec<Access>, Status> {
-    let mut trouble = Status::Absent;
-    for name in [ADMIN, KUBELET] {
-        let mut found = Vec::new();
-        for place in places {
-            let root = place.roots.iter().map(|root| Root(root.clone()));
-            let Some(root) = root
-                .into_iter()
-                .find(|root| root.read(Path::new(name)).is_ok())
-            else {
-                continue;
-            };
-            match from_files(&[name.into()], &root, places).await {
-                Ok(mut access) => {
-                    access.origin = format!("{}:{name}", place.name);
-                    through(&mut access.config, place);
-                    found.push(access);
-                }
-                Err(status) => trouble = status,
-            }
-        }
-        // An administrator sees all nodes: one is enough.
-        if name == ADMIN {
-            found.truncate(1);
-        }
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    Err(trouble)
-}
-
-async fn from_files(paths: &[PathBuf], root: &Root, places: &[Place]) -> Result<Access, Status> {
-    let chosen = kubeconfig::read(paths, root).map_err(Status::failed)?;
-    let Chosen {
-        origin,
-        kubeconfig,
-        certificate,
-        content,
-    } = chosen;
-    if let Some(certificate) = &certificate
-        && let Some(until) = &certificate.until
-        && *until < jiff::Timestamp::now()
-    {
-        let date = until.strftime("%Y-%m-%d");
-        return Err(Status::failed(format!(
-            "the certificate has expired: that in {origin} on {date}: renew it (kubeadm certs renew)"
-        )));
-    }
-    let mut config = build(kubeconfig, &origin).await.map_err(Status::failed)?;
-    if let Some(place) = places
-        .iter()
-        .find(|place| Some(place.name.as_str()) == config.cluster_url.host())
-    {
-        lead(&mut config, place);
-    }
+async fn from_files(paths: &[PathBuf], hosts: &[Host]) -> Result<Access, String> {
+    let names = paths.iter().map(|path| path.display().to_string());
+    let origin = names.collect::<Vec<_>>().join(":");
     let mut fingerprint = DefaultHasher::new();
-    content.hash(&mut fingerprint);
+    let mut merged = Kubeconfig::default();
+    for path in paths {
+        read(path)?.hash(&mut fingerprint);
+        let one = Kubeconfig::read_from(path).and_then(|one| merged.clone().merge(one));
+        merged = one.map_err(|error| error_text::of_kubeconfig(&path.display(), &error))?;
+    }
+    let mut clusters = merged.clusters.iter().flat_map(|named| &named.cluster);
+    if clusters.any(|cluster| cluster.proxy_url.is_some()) {
+        return Err(error_text::proxy(&origin));
+    }
+    let built = Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await;
+    let mut config = built.map_err(|error| error_text::of_kubeconfig(&origin, &error))?;
+    // HTTPS_PROXY is for the way out of the cluster's network.
+    config.proxy_url = None;
+    // netviz is root: it runs no command that a file names. kube would, when it builds a client.
+    if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
+        return Err(error_text::command(&origin));
+    }
+    let pem = certificate(&config.auth_info)?;
+    (&config.root_cert, &pem).hash(&mut fingerprint);
+    let certificate = pem.as_deref().and_then(Certificate::read);
+    let until = certificate.as_ref().and_then(|it| it.until);
+    if let Some(until) = until.filter(|until| *until < Timestamp::now()) {
+        return Err(error_text::expired(&origin, until));
+    }
+    resolve(&mut config, hosts);
     Ok(Access {
-        node: certificate.as_ref().and_then(node_of),
+        node: certificate.as_ref().and_then(Certificate::node),
         origin,
         config,
         fingerprint: fingerprint.finish(),
     })
 }
 
-/// The node of a kubelet, which the API lets see its own pods alone.
-///
-/// <https://kubernetes.io/docs/reference/access-authn-authz/node/>
-fn node_of(certificate: &Certificate) -> Option<String> {
-    let user = certificate.user.as_deref()?;
-    let node = user.strip_prefix("system:node:")?;
-    // It goes into a field selector, where a comma would begin another one.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    (!node.is_empty() && node.chars().all(plain)).then(|| node.to_owned())
+/// A regular file, without waiting for the writer of a FIFO.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut options = File::options();
+    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let data = options
+        .open(path)
+        .and_then(|file| rooted_fs::contents(file, LARGEST));
+    data.map_err(|error| error_text::of_file(path, &error))
 }
 
-async fn build(kubeconfig: Kubeconfig, origin: &str) -> Result<Config, String> {
-    let proxied = kubeconfig.clusters.iter().any(|named| {
-        let cluster = named.cluster.as_ref();
-        cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
-    });
-    if proxied {
-        return Err(format!(
-            "{origin} wants a proxy, which netviz does not speak: give it a kubeconfig without proxy-url"
-        ));
+/// The user's certificate, PEM.
+fn certificate(user: &AuthInfo) -> Result<Option<Vec<u8>>, String> {
+    if let Some(data) = &user.client_certificate_data {
+        return Ok(BASE64_STANDARD.decode(data).ok());
     }
-    let built = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    // kube's own words may repeat what is in the file.
-    let mut config = built.map_err(|_| {
-        format!(
-            "{origin} holds an address or a certificate that cannot be read: kubectl config view"
-        )
-    })?;
-    // HTTPS_PROXY is meant for the way out; the API is near.
-    config.proxy_url = None;
-    Ok(config)
+    let path = user.client_certificate.as_ref();
+    path.map(|path| read(Path::new(path))).transpose()
 }
 
-/// Containers find each other by a name service that the machine itself does not ask: a node that
-/// was discovered needs none.
-fn lead(config: &mut Config, place: &Place) {
-    let Some(host) = config.cluster_url.host().map(str::to_owned) else {
+/// A node's hostname that only the nodes can resolve, as in a container network, is replaced by the
+/// node's address.
+fn resolve(config: &mut Config, hosts: &[Host]) {
+    let url = &config.cluster_url;
+    let known = hosts
+        .iter()
+        .find(|(name, _)| Some(name.as_str()) == url.host());
+    let Some((name, address)) = known else {
         return;
     };
-    let Some(address) = place.addresses.first() else {
-        return;
-    };
-    let authority = match (address, config.cluster_url.port_u16()) {
-        (IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
-        (IpAddr::V4(address), None) => address.to_string(),
-        (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
-        (IpAddr::V6(address), None) => format!("[{address}]"),
-    };
-    let scheme = config.cluster_url.scheme_str().unwrap_or("https");
-    if let Ok(url) = format!("{scheme}://{authority}{}", config.cluster_url.path()).parse() {
+    let scheme = url.scheme_str().unwrap_or("https");
+    let socket = SocketAddr::new(*address, url.port_u16().unwrap_or(443));
+    if let Ok(url) = format!("{scheme}://{socket}{}", url.path()).parse() {
         config.cluster_url = url;
-        // The certificate is still for the name.
-        config.tls_server_name.get_or_insert(host);
+        // The server's certificate is for the name.
+        config.tls_server_name.get_or_insert(name.clone());
     }
 }
 
-/// A loopback address in another node's file is that node's own.
-fn through(config: &mut Config, place: &Place) {
-    let host = config.cluster_url.host().unwrap_or_default();
-    let host = host.trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    if loopback && !place.roots.iter().any(|root| root == Path::new("/")) {
-        lead(config, place);
+/// What is used of a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Certificate {
+    /// Common name of its subject: the user, for Kubernetes.
+    user: Option<String>,
+    /// When it expires; `None` for a time beyond the calendar.
+    until: Option<Timestamp>,
+}
+
+impl Certificate {
+    /// The first certificate of a PEM file.
+    pub(super) fn read(pem: &[u8]) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(pem).ok()?;
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        let mut users = certificate.subject().iter_common_name();
+        let user = users.next().and_then(|user| user.as_str().ok());
+        let until = certificate.validity().not_after.timestamp();
+        Some(Self {
+            user: user.map(str::to_owned),
+            until: Timestamp::from_second(until).ok(),
+        })
+    }
+
+    /// The node of a kubelet, which may read only its own pods.
+    ///
+    /// <https://kubernetes.io/docs/reference/access-authn-authz/node/>
+    fn node(&self) -> Option<String> {
+        let node = self.user.as_deref()?.strip_prefix("system:node:")?;
+        // It goes into a field selector, where a comma would begin another one.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        (!node.is_empty() && node.chars().all(plain)).then(|| node.to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
-    const KUBECONFIG: &str = "{current-context: here, \
-        clusters: [{name: c, cluster: {server: 'https://SERVER:6443'}}], \
-        contexts: [{name: here, context: {cluster: c, user: u}}], \
-        users: [{name: u, user: {tokenFile: /var/token}}]}";
-
-    /// The ways that a node with these files opens.
-    fn ways(name: &str, files: &[(&str, &str)]) -> Result<Vec<Access>, Status> {
-        let root = env::temp_dir().join(format!("netviz-{name}-{}", std::process::id()));
-        for directory in ["etc/kubernetes", "var"] {
-            fs::create_dir_all(root.join(directory)).expect("a directory for the test");
-        }
-        for (path, content) in files {
-            fs::write(root.join(path), content).expect("a file for the test");
-        }
-        let place = Place {
-            name: "worker".into(),
-            addresses: vec!["172.18.0.2".parse().expect("an address")],
-            roots: vec!["/nowhere".into(), root.clone()],
+    #[test]
+    fn a_nodes_hostname_is_replaced_by_its_address() {
+        let hosts = [("worker".into(), IpAddr::from([172, 18, 0, 2]))];
+        let resolved = |server: &str| {
+            let mut config = Config::new(server.parse().expect("a URL"));
+            resolve(&mut config, &hosts);
+            (config.cluster_url.to_string(), config.tls_server_name)
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let found = runtime.expect("a runtime").block_on(from_nodes(&[place]));
-        fs::remove_dir_all(root).expect("the test's own directory");
-        found
+        assert_eq!(
+            resolved("https://worker:6443"),
+            ("https://172.18.0.2:6443/".into(), Some("worker".into()))
+        );
+        assert_eq!(
+            resolved("https://other:6443"),
+            ("https://other:6443/".into(), None)
+        );
     }
 
     #[test]
-    fn a_node_without_kubernetes_is_no_trouble() {
-        assert_eq!(ways("bare", &[]), Err(Status::Absent));
-    }
-
-    #[test]
-    fn files_of_a_node_are_read_in_its_root_and_lead_to_its_own_address() {
-        for server in ["worker", "127.0.0.1", "localhost"] {
-            let config = KUBECONFIG.replace("SERVER", server);
-            let files = [
-                ("etc/kubernetes/kubelet.conf", config.as_str()),
-                ("var/token", "t"),
-            ];
-            let found = ways(&format!("led-{server}"), &files).expect("one way");
-            assert_eq!(found.len(), 1);
-            assert_eq!(found[0].url(), "https://172.18.0.2:6443");
-            assert_eq!(found[0].config.tls_server_name.as_deref(), Some(server));
-            assert!(found[0].config.auth_info.token_file.is_none());
-            assert!(found[0].config.auth_info.token.is_some());
-        }
-    }
-
-    #[test]
-    fn an_administrator_is_asked_before_a_kubelet() {
-        let config = KUBECONFIG.replace("SERVER", "10.0.0.1");
-        let files = [
-            ("etc/kubernetes/admin.conf", config.as_str()),
-            ("etc/kubernetes/kubelet.conf", config.as_str()),
-            ("var/token", "t"),
-        ];
-        let found = ways("both", &files).expect("one way");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].origin, "worker:/etc/kubernetes/admin.conf");
-        assert_eq!(found[0].url(), "https://10.0.0.1:6443");
-    }
-
-    #[test]
-    fn only_the_name_of_a_node_selects_it() {
+    fn only_a_valid_node_name_selects_a_node() {
         let node = |user: &str| {
-            node_of(&Certificate {
-                user: Some(user.into()),
-                until: None,
-            })
+            let user = Some(user.into());
+            Certificate { user, until: None }.node()
         };
         assert_eq!(
             node("system:node:worker-1.x").as_deref(),
@@ -334,6 +254,19 @@ mod tests {
             "system:node:a&b",
         ] {
             assert_eq!(node(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_not_read_as_one() {
+        for wrong in [
+            "",
+            "-----BEGIN CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE-----\nMIIBhTCCATeg\n-----END CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE-----\nMIT/////\n-----END CERTIFICATE-----",
+        ] {
+            assert_eq!(Certificate::read(wrong.as_bytes()), None, "{wrong}");
         }
     }
 }

@@ -1,9 +1,13 @@
-//! Errors of kube, in one line for a person. Nothing of what a server wrote is repeated, and
-//! nothing of the credentials.
+//! The errors of this source, each in one line that says what to do. Nothing that a server wrote is
+//! repeated, and nothing from the credentials.
 
-use std::{error::Error, io};
+use std::{error::Error, fmt::Display, io, path::Path};
 
-use kube::runtime::watcher;
+use jiff::Timestamp;
+use kube::{
+    config::{KubeconfigError, LoadDataError},
+    runtime::watcher,
+};
 
 use super::guard::Trouble;
 
@@ -11,7 +15,66 @@ const NOT_KUBERNETES: &str = "answer is not what Kubernetes sends";
 /// How deep causes are followed: an error may name itself as its cause.
 const DEPTH: usize = 16;
 
-/// Why a list or watch of `what` at `url` failed; `None` where it is the daily course of things.
+pub(super) const SERVICE_ACCOUNT: &str = "the pod's service account cannot be read";
+
+pub(super) fn of_file(path: &Path, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::Other => "cannot be opened".into(),
+        kind => kind.to_string(),
+    };
+    format!("cannot read {}: {why}", path.display())
+}
+
+/// Why a kubeconfig cannot be used. kube's own text may repeat what is in the file.
+pub(super) fn of_kubeconfig(origin: &dyn Display, error: &KubeconfigError) -> String {
+    use KubeconfigError as Wrong;
+    match error {
+        Wrong::CurrentContextNotSet => {
+            format!("{origin} has no current context: kubectl config use-context NAME")
+        }
+        Wrong::LoadContext(_) => format!("{origin} does not contain its current context"),
+        Wrong::ReadConfig(error, path)
+        | Wrong::LoadCertificateAuthority(LoadDataError::ReadFile(error, path)) => {
+            of_file(path, error)
+        }
+        Wrong::Parse(_) | Wrong::KindMismatch | Wrong::ApiVersionMismatch => {
+            format!("{origin} is no kubeconfig")
+        }
+        _ => format!(
+            "{origin} holds an address or a certificate that cannot be read: kubectl config view"
+        ),
+    }
+}
+
+pub(super) fn proxy(origin: &str) -> String {
+    format!(
+        "{origin} wants a proxy, which netviz does not support: give it a kubeconfig without proxy-url"
+    )
+}
+
+pub(super) fn command(origin: &str) -> String {
+    format!(
+        "{origin} gets its credentials from a command, which netviz does not run as root: \
+         give it a kubeconfig with a token or a certificate (--kubeconfig)"
+    )
+}
+
+pub(super) fn expired(origin: &str, until: Timestamp) -> String {
+    let date = until.strftime("%Y-%m-%d");
+    format!(
+        "the certificate has expired: that in {origin} on {date}: renew it (kubeadm certs renew)"
+    )
+}
+
+pub(super) fn credentials(origin: &str) -> String {
+    format!("the certificate, key or token in {origin} cannot be used: renew it")
+}
+
+pub(super) fn too_much(url: &str, what: &str, bytes: usize) -> String {
+    format!("{url}: more than {} MiB of {what}", bytes >> 20)
+}
+
+/// Why a list or watch of `what` at `url` failed; `None` where that is normal.
 pub(super) fn of_watch(url: &str, what: &str, error: &watcher::Error) -> Option<String> {
     let text = match error {
         // Too old a version to go on from: it is listed anew.
@@ -41,7 +104,7 @@ fn of_code(url: &str, what: &str, code: u16) -> String {
     }
 }
 
-/// From what lies below kube: sockets, TLS, HTTP.
+/// Errors from below kube: sockets, TLS, HTTP.
 pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
     let mut cause = Some(error);
     let mut refused = None;
@@ -62,7 +125,7 @@ pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
         if let Some(error) = io {
             refused = Some(error.kind());
         }
-        // What an io::Error wraps is not its source, but its inside.
+        // The error inside of an io::Error is not its source.
         cause = match io.and_then(io::Error::get_ref) {
             Some(inside) => Some(inside),
             None => this.source(),
@@ -78,7 +141,7 @@ pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
     format!("cannot reach {url}: {why}")
 }
 
-/// What is wrong with TLS. rustls says some of it in two ways, the second one with more in it.
+/// Errors of TLS. rustls has two variants for some of them, the second with more context.
 fn of_tls(error: &rustls::Error) -> &'static str {
     use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
     match error {
@@ -89,8 +152,7 @@ fn of_tls(error: &rustls::Error) -> &'static str {
             Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
                 "the certificate is not valid yet: one of the clocks is wrong"
             }
-            // kubeadm calls the authority of every cluster "kubernetes": then it is the signature
-            // by which another one's is known.
+            // kubeadm names the authority of every cluster "kubernetes": then only the signature differs.
             Wrong::UnknownIssuer | Wrong::BadSignature => {
                 "the certificate is not of the authority that the kubeconfig names"
             }
@@ -99,7 +161,7 @@ fn of_tls(error: &rustls::Error) -> &'static str {
             }
             _ => "the certificate is not accepted",
         },
-        // What the server says of the certificate that it was shown.
+        // The server's answer to the client's certificate.
         Error::AlertReceived(
             Alert::BadCertificate
             | Alert::CertificateExpired
@@ -119,8 +181,8 @@ mod tests {
 
     use super::*;
 
-    /// As hyper-rustls hands it on: in an error of the socket, in another one.
-    fn said(error: Tls) -> String {
+    /// As hyper-rustls wraps it: in an io::Error, in another one.
+    fn text(error: Tls) -> String {
         let inner = io::Error::new(io::ErrorKind::InvalidData, error);
         of_causes("https://here", &io::Error::other(inner))
     }
@@ -148,13 +210,13 @@ mod tests {
                 Tls::AlertReceived(AlertDescription::CertificateExpired),
                 "does not accept the credentials: renew them",
             ),
-            // A word in an error is not what the error is.
+            // The text of an error is not compared.
             (
                 Tls::General("the certificate has expired".into()),
                 "TLS fails: look at it with kubectl",
             ),
         ] {
-            assert_eq!(said(error), format!("https://here: {words}"));
+            assert_eq!(text(error), format!("https://here: {words}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! For the tests: ways to what reads what others wrote.
+//! Entry points for fuzz tests.
 
 use std::path::Path;
 
@@ -7,20 +7,19 @@ use kube::api::{ObjectList, WatchEvent};
 use serde::de::DeserializeOwned;
 
 use super::{
-    access,
-    certificate::Certificate,
-    objects::{NodeSeen, PodSeen, Seen, ServiceSeen},
+    access::{self, Certificate},
+    objects::{NodeSeen, Object, PodSeen, ServiceSeen},
     session,
 };
 use crate::names::SourceOptions;
 
-/// An answer of the API, or a line of a watch: how many objects are kept of it.
+/// Parses an answer of the API, or a watch line. Returns the number of objects that are kept.
 pub(crate) fn objects(bytes: &[u8]) -> usize {
     kept::<PodSeen>(bytes) + kept::<NodeSeen>(bytes) + kept::<ServiceSeen>(bytes)
 }
 
-/// As kube reads them.
-fn kept<T: Seen + Clone + DeserializeOwned>(bytes: &[u8]) -> usize {
+/// Parses like kube.
+fn kept<T: Object + Clone + DeserializeOwned>(bytes: &[u8]) -> usize {
     let list = serde_json::from_slice::<ObjectList<T>>(bytes).map(|list| list.items);
     let line = match serde_json::from_slice::<WatchEvent<T>>(bytes) {
         Ok(WatchEvent::Added(one) | WatchEvent::Modified(one) | WatchEvent::Deleted(one)) => {
@@ -36,7 +35,7 @@ fn kept<T: Seen + Clone + DeserializeOwned>(bytes: &[u8]) -> usize {
     all.filter_map(kept).count()
 }
 
-/// A kubeconfig, and everything that it holds: whether the API can be asked by it.
+/// Reads a kubeconfig. Returns whether a client can be built from it.
 pub(crate) fn kubeconfig(path: &Path) -> bool {
     let options = SourceOptions {
         kubeconfig: Some(path.into()),
@@ -44,16 +43,13 @@ pub(crate) fn kubeconfig(path: &Path) -> bool {
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("a runtime");
-    let ways = runtime.block_on(async {
-        let ways = access::find(&options, &[]).await.unwrap_or_default();
-        ways.iter()
-            .filter(|way| session::client(way).is_ok())
-            .count()
-    });
-    ways > 0
+    runtime.block_on(async {
+        let access = access::find(&options, &[]).await.ok().flatten();
+        access.is_some_and(|access| session::client(&access).is_ok())
+    })
 }
 
-/// A file with a certificate, or what is in its armour: whether it is one.
+/// Parses a certificate, PEM or DER. Returns whether it is one.
 pub(crate) fn certificate(bytes: &[u8]) -> bool {
     let armour = format!(
         "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",

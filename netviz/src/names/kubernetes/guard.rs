@@ -1,7 +1,7 @@
-//! Keeps an API server from exhausting memory or stalling this source, whatever it sends.
+//! Limits to what an API server can make this source receive.
 //!
-//! kube collects a whole answer before it parses it, and a line of a watch until its end. So the
-//! bytes are counted where they come in, below kube's parser.
+//! kube collects a whole answer before it parses it, and a watch line until its end. So the bytes are
+//! counted as they arrive, below kube's parser.
 
 use std::{
     collections::HashMap,
@@ -24,15 +24,15 @@ use tower::{Layer, Service};
 pub(super) const PAGE: u32 = 100;
 /// Size of one list answer, and of one line of a watch: 80 KiB for each pod of a page.
 pub(super) const LARGEST: usize = 8 << 20;
-/// Until the head of an answer is there; for a list, all of it within [`WHOLE`].
+/// Time limit for the head of an answer. A whole list has [`WHOLE`].
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(20);
-/// kube's watcher starts a watch that has ended anew at once: not more often than this.
+/// kube's watcher restarts a finished watch at once: not more often than this.
 const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What an API server was cut off for.
+/// Why an answer was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// No head of an answer within [`ANSWER`].
@@ -73,7 +73,7 @@ impl<S> Layer<S> for Guard {
 /// A client that cuts off.
 pub(super) struct Guarded<S> {
     inner: S,
-    /// When the watch of each path was last begun.
+    /// When the watch of each path last began.
     watched: HashMap<String, Instant>,
 }
 
@@ -115,19 +115,19 @@ where
             }
             let answer = timeout(ANSWER, answer).await.map_err(|_| Trouble::Silent)?;
             let answer = answer.map_err(Into::into)?;
-            // What is not 200 is a short message, not a watch.
+            // Any other answer is a short message, not a watch.
             let watch = watch && answer.status().is_success();
             Ok(answer.map(|body| Checked::new(body, watch)))
         })
     }
 }
 
-/// A body that ends when it is too large or too slow.
+/// A body that is cut off when it is too large or too slow.
 pub(super) struct Checked<B> {
-    /// `None` once it was cut off.
+    /// `None` after it was cut off.
     inner: Option<B>,
     watch: bool,
-    /// Bytes of the list, or of this line of the watch.
+    /// Bytes of the list, or of the current watch line.
     held: usize,
     deadline: Option<Pin<Box<Sleep>>>,
 }

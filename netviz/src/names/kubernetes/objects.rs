@@ -10,7 +10,10 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::Deserialize;
 
-use crate::model::{NodeFact, PodFact, Service, ServicePort, Source};
+use crate::{
+    model::{Service, ServicePort, Source},
+    names::report::{NodeFact, PodFact},
+};
 
 /// A pod.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,22 +102,22 @@ struct Port {
     protocol: Option<String>,
 }
 
-/// Something that is listed and watched, and what is kept of it.
-pub(super) trait Seen: Resource<DynamicType = ()> {
-    /// Tells it from the others of its kind.
+/// A kind of object that is listed and watched, and the part of it that is kept.
+pub(super) trait Object: Resource<DynamicType = ()> {
+    /// What identifies an object.
     type Key: Ord + Clone;
-    /// What is kept.
+    /// The part that is kept.
     type Fact: Clone + PartialEq;
 
-    /// Under what it is kept; `None` where it has no name.
+    /// `None` without a name.
     fn key(&self) -> Option<Self::Key>;
-    /// What is kept; `None` where it is none of our business any more.
+    /// `None` if the object is of no interest (any more).
     fn fact(self) -> Option<Self::Fact>;
-    /// About how many bytes are kept.
+    /// Its approximate size in bytes.
     fn size(fact: &Self::Fact) -> usize;
 }
 
-impl Seen for PodSeen {
+impl Object for PodSeen {
     type Key = (String, String);
     type Fact = PodFact;
 
@@ -128,7 +131,7 @@ impl Seen for PodSeen {
     fn fact(self) -> Option<PodFact> {
         let (metadata, spec) = (self.metadata, self.spec.unwrap_or_default());
         let status = self.status.unwrap_or_default();
-        // Its address may be another pod's already.
+        // Its address may belong to another pod already.
         if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
             return None;
         }
@@ -167,12 +170,12 @@ impl Seen for PodSeen {
             .sum();
         let many = fact.containers.iter().chain(&fact.labels);
         let many: usize = many.map(|text| text.len() + size_of::<String>()).sum();
-        // Namespace and name once more: the key.
+        // The key repeats namespace and name.
         size_of::<PodFact>() + 2 * single + many + fact.addresses.len() * size_of::<IpAddr>()
     }
 }
 
-impl Seen for NodeSeen {
+impl Object for NodeSeen {
     type Key = String;
     type Fact = NodeFact;
 
@@ -203,7 +206,7 @@ impl Seen for NodeSeen {
     }
 }
 
-impl Seen for ServiceSeen {
+impl Object for ServiceSeen {
     type Key = (String, String);
     type Fact = Service;
 
@@ -217,7 +220,7 @@ impl Seen for ServiceSeen {
     fn fact(self) -> Option<Service> {
         let spec = self.spec.unwrap_or_default();
         let listed = spec.cluster_ips.unwrap_or_default();
-        // A headless one has `None` for an address, and is no place to send to.
+        // A headless service has the address `None`, and nothing can be sent to it.
         let mut addresses: Vec<IpAddr> = listed
             .into_iter()
             .chain(spec.cluster_ip)

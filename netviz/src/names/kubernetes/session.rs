@@ -1,6 +1,11 @@
-//! One way to the API: lists nodes and pods, and services where they are asked for, then watches them.
+//! Lists nodes, pods and services, then watches them.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, pin_mut};
 use hyper::header::HeaderValue;
@@ -14,36 +19,39 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     access::Access,
     error_text,
     guard::{ANSWER, Guard, PAGE},
-    objects::{NodeSeen, PodSeen, Seen, ServiceSeen},
+    objects::{NodeSeen, Object, PodSeen, ServiceSeen},
 };
-use crate::model::Status;
+use crate::{
+    model::{Source, Status},
+    names::{Context, report::Report},
+};
 
-/// What all pods, or all nodes, may take in memory: some 400 000 ordinary pods, more than
-/// Kubernetes is made for.
+/// The most memory for all pods, or all nodes: some 400 000 ordinary pods, more than Kubernetes
+/// supports.
 const BUDGET: usize = 256 << 20;
 
-/// All that was seen of one kind.
-pub(super) struct Set<S: Seen> {
-    /// What is there. It is kept while the API cannot be reached.
-    pub(super) kept: BTreeMap<S::Key, S::Fact>,
-    /// What is being listed anew, beside what was there before.
-    listing: Option<BTreeMap<S::Key, S::Fact>>,
+/// Objects of one kind.
+pub(super) struct Set<S: Object> {
+    /// The last complete list, with the changes since. It is kept while the API cannot be reached.
+    kept: BTreeMap<S::Key, S::Fact>,
+    /// The list that replaces it when it is complete.
+    listing: BTreeMap<S::Key, S::Fact>,
     size: usize,
     listed: bool,
-    pub(super) trouble: Option<String>,
+    trouble: Option<String>,
 }
 
-impl<S: Seen> Default for Set<S> {
+impl<S: Object> Default for Set<S> {
     fn default() -> Self {
         Self {
             kept: BTreeMap::new(),
-            listing: None,
+            listing: BTreeMap::new(),
             size: 0,
             listed: false,
             trouble: None,
@@ -51,118 +59,154 @@ impl<S: Seen> Default for Set<S> {
     }
 }
 
-impl<S: Seen> Set<S> {
-    /// Whether something that is shown has changed; an error when it is too much.
-    fn take(&mut self, event: Event<S>) -> Result<bool, TooMuch> {
-        match event {
+impl<S: Object> Set<S> {
+    /// Returns whether there is something new to report.
+    ///
+    /// # Errors
+    ///
+    /// When the objects take more than [`BUDGET`].
+    fn apply(&mut self, event: Event<S>) -> Result<bool, TooMuch> {
+        let changed = match event {
             Event::Init => {
-                self.listing = Some(BTreeMap::new());
+                self.listing.clear();
                 self.size = 0;
-                Ok(false)
+                return Ok(false);
             }
-            Event::InitApply(seen) => {
-                let mut listing = self.listing.take().unwrap_or_default();
-                self.put(&mut listing, seen)?;
-                self.listing = Some(listing);
-                Ok(false)
+            Event::InitApply(object) => {
+                put(&mut self.listing, &mut self.size, object)?;
+                return Ok(false);
             }
             Event::InitDone => {
-                let listing = self.listing.take().unwrap_or_default();
-                let changed = !self.listed || self.trouble.is_some() || self.kept != listing;
-                (self.kept, self.listed, self.trouble) = (listing, true, None);
-                Ok(changed)
+                self.kept = std::mem::take(&mut self.listing);
+                self.listed = true;
+                true
             }
-            Event::Apply(seen) => {
-                let mut kept = std::mem::take(&mut self.kept);
-                let changed = self.put(&mut kept, seen);
-                self.kept = kept;
-                Ok(changed? | self.trouble.take().is_some())
+            Event::Apply(object) => put(&mut self.kept, &mut self.size, object)?,
+            Event::Delete(object) => {
+                let gone = object.key().and_then(|key| self.kept.remove(&key));
+                let size = gone.as_ref().map_or(0, S::size);
+                self.size = self.size.saturating_sub(size);
+                gone.is_some()
             }
-            Event::Delete(seen) => {
-                let gone = seen.key().and_then(|key| self.kept.remove(&key));
-                self.size = self.size.saturating_sub(gone.as_ref().map_or(0, S::size));
-                Ok(gone.is_some() | self.trouble.take().is_some())
-            }
-        }
+        };
+        Ok(self.trouble.take().is_some() || changed)
     }
+}
 
-    fn put(&mut self, into: &mut BTreeMap<S::Key, S::Fact>, seen: S) -> Result<bool, TooMuch> {
-        let Some(key) = seen.key() else {
-            return Ok(false);
-        };
-        let fact = seen.fact();
-        if into.get(&key) == fact.as_ref() {
-            return Ok(false);
-        }
-        self.size += fact.as_ref().map_or(0, S::size);
-        let before = match fact {
-            Some(fact) => into.insert(key, fact),
-            None => into.remove(&key),
-        };
-        self.size = self.size.saturating_sub(before.as_ref().map_or(0, S::size));
-        if self.size > BUDGET {
-            return Err(TooMuch);
-        }
-        Ok(true)
+fn put<S: Object>(
+    into: &mut BTreeMap<S::Key, S::Fact>,
+    size: &mut usize,
+    object: S,
+) -> Result<bool, TooMuch> {
+    let Some(key) = object.key() else {
+        return Ok(false);
+    };
+    let fact = object.fact();
+    if into.get(&key) == fact.as_ref() {
+        return Ok(false);
     }
+    *size += fact.as_ref().map_or(0, S::size);
+    let before = match fact {
+        Some(fact) => into.insert(key, fact),
+        None => into.remove(&key),
+    };
+    *size = size.saturating_sub(before.as_ref().map_or(0, S::size));
+    if *size > BUDGET {
+        return Err(TooMuch);
+    }
+    Ok(true)
 }
 
 /// More than [`BUDGET`].
 #[derive(Debug)]
 struct TooMuch;
 
-/// What one way to the API has told.
-pub(super) struct Told {
-    pub(super) pods: RefCell<Set<PodSeen>>,
-    pub(super) nodes: RefCell<Set<NodeSeen>>,
+/// All that is known from one API server.
+pub(super) struct Watched {
+    pods: Mutex<Set<PodSeen>>,
+    nodes: Mutex<Set<NodeSeen>>,
     /// `None`: not asked for.
-    pub(super) services: Option<RefCell<Set<ServiceSeen>>>,
+    services: Option<Mutex<Set<ServiceSeen>>>,
 }
 
-impl Told {
+impl Watched {
     pub(super) fn new(services: bool) -> Self {
         Self {
-            pods: RefCell::default(),
-            nodes: RefCell::default(),
-            services: services.then(RefCell::default),
+            pods: Mutex::default(),
+            nodes: Mutex::default(),
+            services: services.then(Mutex::default),
         }
     }
 
-    /// How it fared; `None` while there is no answer yet.
-    pub(super) fn status(&self, access: &Access) -> Option<Status> {
-        let (pods, nodes) = (self.pods.borrow(), self.nodes.borrow());
-        if let Some(trouble) = pods.trouble.as_ref().or(nodes.trouble.as_ref()) {
-            return Some(Status::failed(trouble.clone()));
-        }
-        let Some(services) = &self.services else {
-            return (pods.listed || nodes.listed).then(|| Status::Ok {
-                detail: Some(access.url()),
+    /// `None` until there is an answer.
+    fn report(&self, url: String) -> Option<Report> {
+        let (pods, nodes) = (lock(&self.pods), lock(&self.nodes));
+        let services = self.services.as_ref().map(lock);
+        let unserved = services.as_ref().and_then(|it| it.trouble.as_ref());
+        let waits = services.as_ref().is_some_and(|it| !it.listed);
+        let status = if let Some(trouble) = pods.trouble.as_ref().or(nodes.trouble.as_ref()) {
+            Status::failed(trouble)
+        } else if !pods.listed && !nodes.listed || waits && unserved.is_none() {
+            return None;
+        } else {
+            // The names of pods are useful without services.
+            let detail = Some(match unserved {
+                Some(trouble) => format!("{url}; services: {trouble}"),
+                None => url,
             });
+            Status::Ok { detail }
         };
-        // Pods' names are worth having without them.
-        let services = services.borrow();
-        let whole =
-            (pods.listed || nodes.listed) && (services.listed || services.trouble.is_some());
-        whole.then(|| {
-            let url = access.url();
-            Status::Ok {
-                detail: Some(match &services.trouble {
-                    Some(trouble) => format!("{url}; services: {trouble}"),
-                    None => url,
-                }),
-            }
-        })
+        let mut report = Report::new(Source::Kubernetes, None, status);
+        report.pods = pods.kept.values().cloned().collect();
+        report.nodes = nodes.kept.values().cloned().collect();
+        report.services = services
+            .filter(|services| services.trouble.is_none())
+            .map(|services| services.kept.values().cloned().collect());
+        Some(report)
     }
 }
 
-/// Follows nodes and pods into `told`; ends only when nothing can come any more.
-pub(super) async fn follow(access: &Access, told: &Told, changed: &Notify) {
-    let client = match client(access) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Watches the API as long as it lives.
+pub(super) struct Session {
+    pub(super) access: Access,
+    pub(super) watched: Arc<Watched>,
+    tasks: JoinSet<()>,
+}
+
+impl Session {
+    pub(super) fn start(access: Access, watched: Arc<Watched>, context: &Context) -> Self {
+        let mut tasks = JoinSet::new();
+        let task = follow(access.clone(), watched.clone(), context.news.clone());
+        tasks.spawn_on(task, context.runtime.handle());
+        Self {
+            access,
+            watched,
+            tasks,
+        }
+    }
+
+    /// All that is known now; `None` until there is an answer.
+    pub(super) fn report(&mut self) -> Option<Report> {
+        if let Some(Err(error)) = self.tasks.try_join_next()
+            && error.is_panic()
+        {
+            panic::resume_unwind(error.into_panic());
+        }
+        self.watched.report(self.access.url())
+    }
+}
+
+/// Watches everything; ends when nothing more can come.
+async fn follow(access: Access, watched: Arc<Watched>, news: Arc<Notify>) {
+    let client = match client(&access) {
         Ok(client) => client,
         Err(why) => {
-            told.pods.borrow_mut().trouble = Some(why);
-            changed.notify_one();
-            return;
+            lock(&watched.pods).trouble = Some(why);
+            return news.notify_one();
         }
     };
     let settings = |field: &str| {
@@ -172,28 +216,29 @@ pub(super) async fn follow(access: &Access, told: &Told, changed: &Notify) {
             None => settings,
         }
     };
-    let (url, pods, nodes) = (access.url(), &told.pods, &told.nodes);
+    let url = access.url();
     let services = async {
-        if let Some(services) = &told.services {
+        if let Some(services) = &watched.services {
             let settings = watcher::Config::default().page_size(PAGE);
-            one_kind(&client, settings, &url, services, changed).await;
+            one_kind(&client, settings, &url, services, &news).await;
         }
     };
+    let (pods, nodes) = (settings("spec.nodeName"), settings("metadata.name"));
     tokio::join!(
-        one_kind(&client, settings("spec.nodeName"), &url, pods, changed),
-        one_kind(&client, settings("metadata.name"), &url, nodes, changed),
+        one_kind(&client, pods, &url, &watched.pods, &news),
+        one_kind(&client, nodes, &url, &watched.nodes, &news),
         services,
     );
 }
 
-/// kube's own way of waiting after a failure, but never for long: somebody is looking.
+/// kube's own delays after a failure, with a limit: somebody is watching the screen.
 #[derive(Default)]
-struct Patience(DefaultBackoff);
+struct Delays(DefaultBackoff);
 
-/// The longest wait after a failure.
+/// The longest delay after a failure.
 const LONGEST: Duration = Duration::from_secs(8);
 
-impl Iterator for Patience {
+impl Iterator for Delays {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -201,7 +246,7 @@ impl Iterator for Patience {
     }
 }
 
-impl Backoff for Patience {
+impl Backoff for Delays {
     fn reset(&mut self) {
         self.0.reset();
     }
@@ -211,33 +256,32 @@ async fn one_kind<S>(
     client: &Client,
     settings: watcher::Config,
     url: &str,
-    set: &RefCell<Set<S>>,
-    changed: &Notify,
+    set: &Mutex<Set<S>>,
+    news: &Notify,
 ) where
-    S: Seen + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    S: Object + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let what = S::plural(&()).into_owned();
     let events = watcher(Api::<S>::all(client.clone()), settings);
-    let events = events.backoff(Patience::default());
+    let events = events.backoff(Delays::default());
     pin_mut!(events);
     while let Some(event) = events.next().await {
-        let mut set = set.borrow_mut();
-        let news = match event.map(|event| set.take(event)) {
-            Ok(Ok(news)) => news,
+        let mut set = lock(set);
+        let changed = match event.map(|event| set.apply(event)) {
+            Ok(Ok(changed)) => changed,
             Ok(Err(TooMuch)) => {
-                // Nothing that is so large is true; what was there before stays.
-                set.listing = None;
-                set.trouble = Some(format!("{url}: more than {} MiB of {what}", BUDGET >> 20));
-                changed.notify_one();
-                return;
+                // No list of that size is true: the one before is kept.
+                set.listing.clear();
+                set.trouble = Some(error_text::too_much(url, &what, BUDGET));
+                return news.notify_one();
             }
             Err(error) => match error_text::of_watch(url, &what, &error) {
                 Some(trouble) => set.trouble.replace(trouble.clone()) != Some(trouble),
                 None => false,
             },
         };
-        if news {
-            changed.notify_one();
+        if changed {
+            news.notify_one();
         }
     }
 }
@@ -248,22 +292,17 @@ async fn one_kind<S>(
 pub(super) fn client(access: &Access) -> Result<Client, String> {
     let mut config = access.config.clone();
     config.connect_timeout = Some(ANSWER);
-    // The watcher tries again by itself, and says meanwhile what is wrong.
+    // The watcher tries again by itself, and its errors are shown meanwhile.
     config.default_retry = false;
-    // kube would panic over a token that fits into no header.
-    let builder = Some(config).filter(has_sayable_token);
+    // kube panics over a token that fits into no header.
+    let builder = Some(config).filter(fits_into_a_header);
     let builder = builder.and_then(|config| ClientBuilder::try_from(config).ok());
-    let builder = builder.ok_or_else(|| {
-        format!(
-            "the certificate, key or token in {} cannot be used: renew it",
-            access.origin
-        )
-    })?;
+    let builder = builder.ok_or_else(|| error_text::credentials(&access.origin))?;
     Ok(builder.with_layer(&Guard).build())
 }
 
-fn has_sayable_token(config: &Config) -> bool {
-    // A secret, which it tells in this way alone.
+fn fits_into_a_header(config: &Config) -> bool {
+    // Serialising is the only way to read the secret.
     let credentials = serde_json::to_value(&config.auth_info).unwrap_or_default();
     let token = credentials["token"].as_str().unwrap_or_default();
     HeaderValue::try_from(token).is_ok()

@@ -10,14 +10,14 @@ const METRICS: &str = "cilium_metrics";
 const SIZES: (usize, usize) = (8, 16);
 /// As many as the map has room for.
 const ENTRIES: usize = 65_536;
-/// Smaller ones are not about drops (`DropMin` in `pkg/monitor/api/drop.go`).
+/// Smaller codes are not drops (`DropMin` in `pkg/monitor/api/drop.go`).
 const LEAST: u8 = 130;
 
-/// Packets by the code of a reason, and by direction: 1 ingress, 2 egress, 0 not known.
+/// Packets by reason code and direction: 1 ingress, 2 egress, 0 unknown.
 pub(crate) type Drops = BTreeMap<(u8, u8), u64>;
 
-/// What the node has dropped until now whose files can be read at one of `roots`; `None` where that
-/// cannot be had, or not all of it: what is missing would look as if it had come meanwhile, or not.
+/// All drops until now on the node with these roots. `None` if they cannot be read completely: a
+/// difference to another reading would be wrong.
 pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
     let file = find(&Root::open(roots).ok()?, METRICS)?;
     let map = open(METRICS, file).ok()?;
@@ -37,13 +37,13 @@ pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
     Some(drops(&entries))
 }
 
-/// One CPU's value begins with its packets.
+/// The packets, at the beginning of one CPU's value.
 fn packets(value: &[u8; SIZES.1]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *value;
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// A key begins with the reason and, in two bits, the direction; then the line of Cilium's source.
+/// A key has the reason, the direction in two bits, and the line of Cilium's source.
 fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
     let mut drops = Drops::new();
     for (key, packets) in entries.iter().filter(|(key, _)| key[0] >= LEAST) {
@@ -53,8 +53,7 @@ fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
     drops
 }
 
-/// What came to `before` until `after`, in words and most of it first: `policy denied, ingress: 10
-/// packets`.
+/// The drops between `before` and `after`, most packets first: `policy denied, ingress: 10 packets`.
 pub(crate) fn words(before: &Drops, after: &Drops) -> Vec<String> {
     let more = |(key, now): (&(u8, u8), &u64)| {
         let then = before.get(key).copied().unwrap_or_default();
@@ -121,7 +120,7 @@ fn reason(code: u8) -> Option<&'static str> {
     })
 }
 
-/// For the tests: what is said of two readings, each half of `bytes`, of a map with values for two CPUs.
+/// For fuzz tests: [`words`] of two readings, each half of `bytes`, of a map for two CPUs.
 #[cfg(feature = "mutants")]
 pub(crate) fn said(bytes: &[u8]) -> Vec<String> {
     const ENTRY: usize = SIZES.0 + 2 * SIZES.1;

@@ -1,12 +1,12 @@
-//! The bytes in Cilium's maps. No type information comes with them, so these are the layouts of
-//! versions 1.14 to 1.19, recognised by their sizes.
+//! Layouts of Cilium's maps, versions 1.14 to 1.19. The maps have no type information: their sizes
+//! identify a layout.
 
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::model::{Lookup, PodFact};
+use crate::names::report::{Lookup, PodFact};
 
 /// Bytes of a key and of a value of `cilium_lxc`.
 pub const ENDPOINT: (usize, usize) = (20, 48);
@@ -14,7 +14,7 @@ pub const ENDPOINT: (usize, usize) = (20, 48);
 /// (1.19), and before.
 pub const ADDRESS: (usize, [usize; 2]) = (24, [24, 12]);
 
-/// What families are called in both maps.
+/// Address families in both maps.
 const IPV4: u8 = 1;
 const IPV6: u8 = 2;
 /// `ENDPOINT_F_HOST`: an address of the node itself.
@@ -37,14 +37,14 @@ pub fn endpoints(entries: &[([u8; ENDPOINT.0], [u8; ENDPOINT.1])]) -> Vec<PodFac
         fact.addresses.sort();
         fact.ifindex = Some(ifindex);
         fact.endpoint = Some(id);
-        // Always 0 in 1.14: not known.
+        // Unknown in 1.14: always 0.
         fact.identity = Some(number(value, 32)).filter(|identity| *identity != 0);
         fact.mac = mac(&value[16..22]);
     }
     endpoints.into_values().collect()
 }
 
-/// Under which an address is looked up in the ipcache: how many bits of the key count, and the key.
+/// The ipcache's key for an address, with the number of bits that count.
 pub fn key(address: IpAddr) -> (u32, [u8; 20]) {
     // Cluster id, one byte of padding, and the family are always compared.
     let mut key = [0; 20];
@@ -63,7 +63,7 @@ pub fn key(address: IpAddr) -> (u32, [u8; 20]) {
     (32 + bits, key)
 }
 
-/// What the ipcache has for `address`.
+/// The ipcache's entry for `address`.
 pub fn lookup<const V: usize>(address: IpAddr, value: &[u8; V]) -> Lookup {
     let tunnelled = match V {
         24 => value[23] & (TUNNEL | TUNNEL_IPV6) == TUNNEL,
@@ -92,7 +92,7 @@ fn mac(bytes: &[u8]) -> Option<String> {
     bytes.iter().any(|byte| *byte != 0).then(|| text.join(":"))
 }
 
-/// Numbers stand in the order of the machine's bytes.
+/// A number in the machine's byte order.
 fn number(bytes: &[u8], at: usize) -> u32 {
     let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
     four.map_or(0, u32::from_ne_bytes)

@@ -11,7 +11,7 @@ use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, PerCpuHashMap
 
 use crate::sys::bpf;
 
-/// A map that cannot be written through this handle.
+/// A read-only handle of a map.
 #[derive(Debug)]
 pub(super) struct Pinned {
     map: MapData,
@@ -20,21 +20,21 @@ pub(super) struct Pinned {
     pub(super) sizes: (usize, usize),
 }
 
-/// Keys and values as they stand in a map.
+/// Keys and values of a map.
 pub(super) type Entries<const K: usize, const V: usize> = Vec<([u8; K], [u8; V])>;
 
-/// Keys, with the sum of what each CPU has for them.
+/// Keys, with the sum over all CPUs.
 pub(super) type Sums<const K: usize> = Vec<([u8; K], u64)>;
 
 impl Pinned {
-    /// The map that is pinned at `file`, which may have been opened by path alone.
+    /// The map that is pinned at `file`, which may be an `O_PATH` descriptor.
     pub(super) fn open(file: &OwnedFd) -> io::Result<Self> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let map = MapData::from_fd(bpf::pinned_read_only(&path)?).map_err(said)?;
-        let info = map.info().map_err(said)?;
+        let map = MapData::from_fd(bpf::pinned_read_only(&path)?).map_err(io_error)?;
+        let info = map.info().map_err(io_error)?;
         Ok(Self {
             map,
-            kind: info.map_type().map_err(said)?,
+            kind: info.map_type().map_err(io_error)?,
             sizes: (info.key_size() as usize, info.value_size() as usize),
         })
     }
@@ -51,28 +51,28 @@ impl Pinned {
         self.kind == MapType::LpmTrie && self.sizes == sizes
     }
 
-    /// What a hash holds, and whether that is all of it: `most` entries, read within `limit`.
+    /// Up to `most` entries of a hash, read within `limit`, and whether these are all.
     pub(super) fn entries<const K: usize, const V: usize>(
         self,
         most: usize,
         limit: Duration,
     ) -> io::Result<(Entries<K, V>, bool)> {
         let map = HashMap::<_, [u8; K], [u8; V]>::try_from(Map::HashMap(self.map));
-        let map = map.map_err(said)?;
+        let map = map.map_err(io_error)?;
         let until = Instant::now() + limit;
         let mut entries = Vec::new();
-        // Where entries are removed meanwhile, a hash may begin again and never end.
+        // While entries are removed, an iteration may start again and never end.
         for entry in map.iter() {
             if entries.len() == most || Instant::now() > until {
                 return Ok((entries, false));
             }
-            entries.push(entry.map_err(said)?);
+            entries.push(entry.map_err(io_error)?);
         }
         Ok((entries, true))
     }
 
-    /// What a hash holds that has a value for each CPU: the sum of `number` over them, and whether that
-    /// is all of it: `most` entries, read within `limit`.
+    /// The sums of `number` over all CPUs for up to `most` entries of a per-CPU hash, read within `limit`,
+    /// and whether these are all.
     pub(super) fn sums<const K: usize, const V: usize>(
         self,
         most: usize,
@@ -80,36 +80,36 @@ impl Pinned {
         number: impl Fn(&[u8; V]) -> u64,
     ) -> io::Result<(Sums<K>, bool)> {
         let map = PerCpuHashMap::<_, [u8; K], [u8; V]>::try_from(Map::PerCpuHashMap(self.map));
-        let map = map.map_err(said)?;
+        let map = map.map_err(io_error)?;
         let until = Instant::now() + limit;
         let mut sums = Vec::new();
         for entry in map.iter() {
             if sums.len() == most || Instant::now() > until {
                 return Ok((sums, false));
             }
-            let (key, values) = entry.map_err(said)?;
+            let (key, values) = entry.map_err(io_error)?;
             sums.push((key, sum(values.iter(), &number)));
         }
         Ok((sums, true))
     }
 
-    /// What a trie has for each key: its longest match, as a program gets it.
+    /// The longest match in a trie for each key.
     pub(super) fn matches<const K: usize, const V: usize>(
         self,
         keys: impl Iterator<Item = (u32, [u8; K])>,
     ) -> io::Result<Vec<Option<[u8; V]>>> {
         let map = LpmTrie::<_, [u8; K], [u8; V]>::try_from(Map::LpmTrie(self.map));
-        let map = map.map_err(said)?;
+        let map = map.map_err(io_error)?;
         let find = |(bits, key)| match map.get(&Key::new(bits, key), 0) {
             Ok(value) => Ok(Some(value)),
             Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(said(error)),
+            Err(error) => Err(io_error(error)),
         };
         keys.map(find).collect()
     }
 }
 
-/// What all CPUs counted; whoever wrote the map may have written anything.
+/// The sum over all CPUs; it saturates, as the map may hold anything.
 pub(super) fn sum<'a, const V: usize>(
     values: impl IntoIterator<Item = &'a [u8; V]>,
     number: impl Fn(&[u8; V]) -> u64,
@@ -118,8 +118,8 @@ pub(super) fn sum<'a, const V: usize>(
     numbers.fold(0, u64::saturating_add)
 }
 
-/// The kernel's own word, where it said one.
-fn said(error: MapError) -> io::Error {
+/// The kernel's error, if there is one.
+fn io_error(error: MapError) -> io::Error {
     match error {
         MapError::SyscallError(error) => error.io_error,
         other => io::Error::other(other),
