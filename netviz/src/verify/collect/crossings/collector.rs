@@ -11,6 +11,7 @@ use netviz_ebpf::crossing::{
     SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
 };
 
+use super::record::Record;
 use crate::{
     attach::object::{LoadError, Object, map},
     model::{Door, Role},
@@ -20,14 +21,11 @@ use crate::{
 /// An [`Object`] that writes a record of each packet to a ring buffer.
 pub(crate) trait Collector: Object<Maps = Maps<Self::More>> {
     /// What the kernel writes of one packet.
-    type Record: Copy + fmt::Debug + Send + 'static;
+    type Record: Record;
     /// The copy's maps besides the ring buffer.
     type More: fmt::Debug + Send + 'static;
     /// What these add up to.
     type Totals: fmt::Debug + Send + 'static;
-
-    /// Parses a record; `None` if it is too short.
-    fn read(bytes: &[u8]) -> Option<Self::Record>;
 
     /// Begins at a door, once all are attached. `now` is on the monotonic clock, and the same for all.
     ///
@@ -129,10 +127,6 @@ impl Collector for Marks {
     type Record = Seen;
     type More = ();
     type Totals = ();
-
-    fn read(bytes: &[u8]) -> Option<Seen> {
-        Seen::read(bytes)
-    }
 
     fn begin(&self, (): &mut (), _: Duration) -> io::Result<()> {
         Ok(())

@@ -164,10 +164,6 @@ impl Collector for AddressPair {
     type More = Follow;
     type Totals = Totals;
 
-    fn read(bytes: &[u8]) -> Option<Passed> {
-        Passed::read(bytes)
-    }
-
     fn begin(&self, maps: &mut Follow, now: Duration) -> io::Result<()> {
         let window = self.window(now);
         let pace = Pace {

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     News, Ready, Summary,
     collector::{Collector, Maps},
-    record::Sighting,
+    record::{Record as _, Sighting},
 };
 use crate::{
     attach::{
@@ -125,7 +125,7 @@ impl<'a, T: Collector> Watcher<'a, T> {
         let mut sightings = Vec::new();
         for (door, maps) in &mut self.maps {
             while let Some(entry) = maps.ring.next() {
-                let seen = T::read(&entry);
+                let seen = T::Record::read(&entry);
                 sightings.extend(seen.map(|seen| Sighting { door: *door, seen }));
             }
         }
