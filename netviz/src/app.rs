@@ -13,4 +13,4 @@ mod start;
 mod terminal;
 pub mod verify;
 
-pub use terminal::Aside;
+pub use terminal::DeferredStderr;

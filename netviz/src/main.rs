@@ -17,27 +17,27 @@ use netviz::{
 fn main() -> ExitCode {
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Warn)
-        // kube repeats what a server wrote, all of it, and what is wrong is said by the source.
+        // kube logs whole answers of a server; the source of names reports the error.
         .filter_module("kube_client", log::LevelFilter::Off)
         .filter_module("kube_runtime", log::LevelFilter::Off)
-        // That the limit of locked memory cannot be raised: where it matters, the error says so.
+        // aya warns that it cannot raise the limit of locked memory; where that matters, loading fails.
         .filter_module("aya::sys::bpf", log::LevelFilter::Error)
         .parse_env("NETVIZ_LOG")
-        .target(env_logger::Target::Pipe(Box::new(app::Aside)))
+        .target(env_logger::Target::Pipe(Box::new(app::DeferredStderr)))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
     match run(Cli::parse()) {
         Ok(code) => code,
-        Err(error) => complain(&error, FAILED),
+        Err(error) => fail(&error, FAILED),
     }
 }
 
-/// Exit code of a command that could not do its work ...
+/// Exit code of a command that failed ...
 const FAILED: u8 = 1;
-/// ... and of one that says by a 1 what it has found.
-const CANNOT: u8 = 2;
+/// ... and of a failed check, where 1 means that it found a problem.
+const CHECK_FAILED: u8 = 2;
 
-fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     // Standard error may be closed as well.
     let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(error));
     code.into()
@@ -45,18 +45,12 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => wait_for(app::live::run(&cli.doors))?,
-        Some(Command::Doors(args)) => wait_for(app::doors::run(&args))?,
-        Some(Command::Map(args)) => wait_for(app::map::run(&args))?,
-        Some(Command::Verify(args)) => {
-            let verified = wait_for(app::verify::run(&args));
-            return Ok(verified.unwrap_or_else(|error| complain(&error, CANNOT)));
-        }
-        Some(Command::Demo(args)) => return wait_for(app::demo::run(&args)),
-        Some(Command::Audit(args)) => {
-            let audited = wait_for(app::audit::run(&args));
-            return Ok(audited.unwrap_or_else(|error| complain(&error, CANNOT)));
-        }
+        None => block_on(app::live::run(&cli.doors))?,
+        Some(Command::Doors(args)) => block_on(app::doors::run(&args))?,
+        Some(Command::Map(args)) => block_on(app::map::run(&args))?,
+        Some(Command::Verify(args)) => return Ok(check(app::verify::run(&args))),
+        Some(Command::Audit(args)) => return Ok(check(app::audit::run(&args))),
+        Some(Command::Demo(args)) => return block_on(app::demo::run(&args)),
         Some(Command::Schema(args)) => {
             let schema = match args.form {
                 SchemaForm::Snapshot => json::schema(),
@@ -75,14 +69,19 @@ fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread for the views; those that enter namespaces are threads of their own.
-fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Runs a command that reports problems by its exit code.
+fn check(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+    block_on(work).unwrap_or_else(|error| fail(&error, CHECK_FAILED))
+}
+
+/// Runs a command on this thread; whatever enters a namespace runs on other threads.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     descriptors::are_enough_to_start().context("cannot start")?;
     let runtime = descriptors::runtime().context("cannot start the asynchronous runtime")?;
     runtime.block_on(work)
 }
 
-/// The error and its causes in one line, for a log as well as for a person.
+/// The error and its causes in one line, for logs.
 fn one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }

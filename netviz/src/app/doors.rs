@@ -1,13 +1,13 @@
 //! `netviz doors`.
 
-use std::{io::Write as _, ops::ControlFlow, sync::Arc};
+use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 
 use super::{
     output::Output,
-    screen::{Input, Screen},
-    sink::{Printer, Shown, Sink, attaching, drive, progress},
+    screen::TableScreen,
+    sink::{Printer, Shown, drive},
     start::start,
     terminal,
 };
@@ -16,11 +16,7 @@ use crate::{
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
-    views::{
-        csv, json,
-        lines::Lines,
-        table::{self, Style},
-    },
+    views::{csv, json, lines::Lines, table},
 };
 
 /// Runs `netviz doors`.
@@ -39,12 +35,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         sort: args.sort,
     };
     if form == Form::Screen {
-        let mut screen = TableScreen {
-            screen: Screen::enter().context("cannot use the terminal")?,
-            shown,
-            latest: None,
-            attaching: None,
-        };
+        let mut screen = TableScreen::enter(shown).context("cannot use the terminal")?;
         return drive(&mut feed, &mut screen, async || stop.any().await).await;
     }
     let mut printer = Printer::new(Output::stdout()?, shown, form.printer());
@@ -99,7 +90,7 @@ impl Form {
             let mut out = Vec::new();
             match self {
                 Self::Screen | Self::Table => {
-                    writeln!(out, "{}", table::draw(snapshot, style()))?;
+                    writeln!(out, "{}", table::draw(snapshot, terminal::style()))?;
                 }
                 Self::Json => json::write(snapshot, &mut out)?,
                 Self::JsonLines { .. } => json::write_line(snapshot, &mut out)?,
@@ -112,54 +103,5 @@ impl Form {
             }
             Ok(out)
         }
-    }
-}
-
-/// As wide as the terminal, if that is where the table goes.
-fn style() -> Style {
-    let terminal = terminal::is_terminal();
-    Style {
-        width: terminal.then(terminal::width),
-        colour: terminal && terminal::colour(),
-    }
-}
-
-/// A table that is refreshed in place.
-struct TableScreen {
-    screen: Screen,
-    shown: Shown,
-    latest: Option<Snapshot>,
-    attaching: Option<String>,
-}
-
-impl TableScreen {
-    fn draw(&mut self) -> Result<ControlFlow<()>> {
-        let footer = match &self.attaching {
-            Some(text) => format!("{text}  q quit"),
-            None => "q quit".into(),
-        };
-        if let Some(latest) = &self.latest {
-            self.screen
-                .draw(&table::drawing(latest, style()), &footer)
-                .context("cannot write to the terminal")?;
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-impl Sink for TableScreen {
-    async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
-        self.attaching = attaching(progress(&snapshot));
-        self.latest = Some(self.shown.of(snapshot));
-        self.draw()
-    }
-
-    async fn input(&mut self) -> Result<ControlFlow<()>> {
-        match self.screen.input.recv().await {
-            Some(Input::Scroll(lines)) => self.screen.scroll(lines),
-            Some(Input::Redraw) => {}
-            Some(Input::Quit) | None => return Ok(ControlFlow::Break(())),
-        }
-        self.draw()
     }
 }

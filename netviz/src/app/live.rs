@@ -60,7 +60,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
     let mut screen = LiveScreen::new(
         terminal.context("cannot use the terminal")?,
-        listen(Some).context("cannot use the terminal")?,
+        listen().context("cannot use the terminal")?,
         State::new(options, columns, rows),
         filter,
     );

@@ -1,11 +1,11 @@
-//! What is missing is said before anything is loaded.
+//! Checks privileges and limits before anything is loaded.
 
 use anyhow::{Result, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::sys::privileges;
 
-/// Checks what this process may do, and raises its limits as far as it can.
+/// Checks the capabilities of this process, and raises its limits as far as it can.
 ///
 /// # Errors
 /// Names the missing capabilities and the remedy.

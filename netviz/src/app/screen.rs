@@ -1,52 +1,71 @@
-//! A screen of lines that scrolls.
+//! The table of doors, refreshed in place on a screen that scrolls.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
+use anyhow::{Context as _, Result};
 use crossterm::{
     cursor::MoveTo,
-    event::{Event, KeyCode, KeyEventKind, KeyModifiers},
+    event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
     queue,
     terminal::{Clear, ClearType},
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::terminal::{Taken, dimensions, listen};
-use crate::views::{
-    table::Drawing,
-    text::{cut_end, visible_width},
+use super::{
+    sink::{Shown, Sink, attaching, progress},
+    terminal::{Taken, dimensions, listen, style},
+};
+use crate::{
+    model::Snapshot,
+    views::{
+        table::{self, Drawing},
+        text::{cut_end, visible_width},
+    },
 };
 
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
-    Quit,
-    Redraw,
-    /// Scrolls down by this many lines.
-    Scroll(isize),
-}
-
-/// A screen of lines that scrolls; dropping it gives the terminal back.
-#[derive(Debug)]
-pub(super) struct Screen {
-    pub(super) input: mpsc::UnboundedReceiver<Input>,
+/// A table that is refreshed in place; dropping it gives the terminal back.
+pub(super) struct TableScreen {
+    events: UnboundedReceiver<Event>,
+    shown: Shown,
+    latest: Option<Snapshot>,
+    attaching: Option<String>,
     /// The first row in view.
     first: usize,
     _taken: Taken,
 }
 
-impl Screen {
-    pub(super) fn enter() -> io::Result<Self> {
+impl TableScreen {
+    pub(super) fn enter(shown: Shown) -> io::Result<Self> {
         let taken = Taken::take(false)?;
         Ok(Self {
-            input: listen(input)?,
+            events: listen()?,
+            shown,
+            latest: None,
+            attaching: None,
             first: 0,
             _taken: taken,
         })
     }
 
-    /// Draws over what was there, so that nothing flickers. What stands below stays in view, the
-    /// rows are scrolled.
-    pub(super) fn draw(&mut self, drawing: &Drawing, keys: &str) -> io::Result<()> {
+    fn refresh(&mut self) -> Result<ControlFlow<()>> {
+        let footer = match &self.attaching {
+            Some(text) => format!("{text}  q quit"),
+            None => "q quit".into(),
+        };
+        if let Some(latest) = &self.latest {
+            self.draw(&table::drawing(latest, style()), &footer)
+                .context("cannot write to the terminal")?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Draws over the previous table, without flicker. The rows scroll; what is below them stays
+    /// in view.
+    fn draw(&mut self, drawing: &Drawing, footer: &str) -> io::Result<()> {
         let (columns, rows) = dimensions();
         let Drawing { rows: lines, below } = drawing;
         let room = rows.saturating_sub(below.len() + 1).max(1);
@@ -69,18 +88,52 @@ impl Screen {
         } else {
             String::new()
         };
-        write!(out, "{}", cut_end(&format!("{keys}{scroll}"), columns))?;
+        write!(out, "{}", cut_end(&format!("{footer}{scroll}"), columns))?;
         out.flush()
     }
 
-    /// Moves the rows at the next drawing.
-    pub(super) fn scroll(&mut self, lines: isize) {
+    /// Applies a key; false for a key that ends the screen.
+    fn key(&mut self, key: KeyEvent) -> bool {
+        let page = isize::try_from(dimensions().1 / 2).unwrap_or(1);
+        let lines = match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return false,
+            // In raw mode Ctrl-C is a key like any other.
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return false,
+            KeyCode::Down | KeyCode::Char('j') => 1,
+            KeyCode::Up | KeyCode::Char('k') => -1,
+            KeyCode::PageDown | KeyCode::Char(' ') => page,
+            KeyCode::PageUp => -page,
+            KeyCode::Home | KeyCode::Char('g') => isize::MIN,
+            KeyCode::End | KeyCode::Char('G') => isize::MAX,
+            _ => 0,
+        };
         self.first = self.first.saturating_add_signed(lines);
+        true
     }
 }
 
-/// Writes a line over the one that was there. One that is as wide as the screen leaves the cursor
-/// on its last character, which clearing would take away.
+impl Sink for TableScreen {
+    async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
+        self.attaching = attaching(progress(&snapshot));
+        self.latest = Some(self.shown.of(snapshot));
+        self.refresh()
+    }
+
+    async fn input(&mut self) -> Result<ControlFlow<()>> {
+        let goes_on = match self.events.recv().await {
+            Some(Event::Key(key)) => key.kind == KeyEventKind::Release || self.key(key),
+            Some(_) => true,
+            None => false,
+        };
+        match goes_on {
+            true => self.refresh(),
+            false => Ok(ControlFlow::Break(())),
+        }
+    }
+}
+
+/// Overwrites a line. A line as wide as the screen leaves the cursor on its last character, which
+/// clearing would erase.
 fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()> {
     let line = cut_end(line, columns);
     write!(out, "{line}")?;
@@ -88,31 +141,6 @@ fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()>
         queue!(out, Clear(ClearType::UntilNewLine))?;
     }
     write!(out, "\r\n")
-}
-
-/// Lines by which a page key moves.
-fn page() -> isize {
-    isize::try_from(dimensions().1 / 2).unwrap_or(1)
-}
-
-/// What a key means to a screen that only scrolls.
-fn input(event: Event) -> Option<Input> {
-    Some(match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => Input::Quit,
-            // In raw mode Ctrl-C is a key like any other.
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::Quit,
-            KeyCode::Down | KeyCode::Char('j') => Input::Scroll(1),
-            KeyCode::Up | KeyCode::Char('k') => Input::Scroll(-1),
-            KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(page()),
-            KeyCode::PageUp => Input::Scroll(-page()),
-            KeyCode::Home | KeyCode::Char('g') => Input::Scroll(isize::MIN),
-            KeyCode::End | KeyCode::Char('G') => Input::Scroll(isize::MAX),
-            _ => return None,
-        },
-        Event::Resize(..) => Input::Redraw,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -138,7 +166,7 @@ mod tests {
     #[test]
     fn a_panic_gives_the_terminal_back() {
         if std::env::var_os(ON_A_SCREEN).is_some() {
-            let mut screen = Screen::enter().expect("a screen");
+            let mut screen = TableScreen::enter(Shown::default()).expect("a screen");
             let drawing = Drawing {
                 rows: vec!["doors".into()],
                 below: Vec::new(),
@@ -172,7 +200,7 @@ mod tests {
         assert!(flags.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
         drop((command, slave));
         let mut written = Vec::new();
-        // Ends with an error when nobody holds the other side.
+        // Ends with an error when the other end is closed.
         let _ = master.read_to_end(&mut written);
         let written = String::from_utf8_lossy(&written);
         let place = |text| written.rfind(text);
@@ -182,7 +210,7 @@ mod tests {
         );
         assert!(place("\u{1b}[?1049l") > place("\u{1b}[?1049h"), "{written}");
         assert!(place("\u{1b}[?25h") > place("\u{1b}[?25l"), "{written}");
-        // What happened is told on the screen that stays.
+        // The message is printed on the main screen.
         assert!(
             written.find("on purpose") > written.find("\u{1b}[?1049l"),
             "{written}"

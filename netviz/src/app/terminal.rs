@@ -8,13 +8,13 @@ use crossterm::{
     event::{Event, read},
     terminal::size,
 };
-pub use taken::Aside;
+pub use taken::DeferredStderr;
 pub(super) use taken::Taken;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::sys::threads;
+use crate::{sys::threads, views::table::Style};
 
-/// Whether a person is looking at standard output.
+/// Whether standard output is a terminal that a person reads.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
@@ -24,21 +24,27 @@ pub(super) fn colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Reads the terminal on a thread of its own and sends on what `wanted` makes of it.
-///
-/// The thread ends with the process: there is no way to interrupt a read of the terminal.
-pub(super) fn listen<T: Send + 'static>(
-    wanted: impl Fn(Event) -> Option<T> + Send + 'static,
-) -> io::Result<mpsc::UnboundedReceiver<T>> {
-    let (sender, input) = mpsc::unbounded_channel();
+/// Reads keys, the mouse and resizes on a thread, which ends with the process: a read of the
+/// terminal cannot be interrupted.
+pub(super) fn listen() -> io::Result<UnboundedReceiver<Event>> {
+    let (sender, events) = unbounded_channel();
     threads::start("netviz-keys", "reads the keys", move || {
         while let Ok(event) = read() {
-            if wanted(event).is_some_and(|input| sender.send(input).is_err()) {
+            if sender.send(event).is_err() {
                 return;
             }
         }
     })?;
-    Ok(input)
+    Ok(events)
+}
+
+/// The style of a table on standard output: as wide as the terminal, if it is one.
+pub(super) fn style() -> Style {
+    let terminal = is_terminal();
+    Style {
+        width: terminal.then(width),
+        colour: terminal && colour(),
+    }
 }
 
 /// Width of the terminal in columns.
@@ -46,7 +52,7 @@ pub(super) fn width() -> usize {
     dimensions().0
 }
 
-/// Columns and rows; a serial console does not know its own, and says 0.
+/// Columns and rows, with the usual ones in place of the 0 that a serial console reports.
 pub(super) fn dimensions() -> (usize, usize) {
     let (columns, rows) = size().unwrap_or_default();
     let or = |value: u16, usual| if value < 2 { usual } else { usize::from(value) };

@@ -1,4 +1,4 @@
-//! The terminal, taken and given back, whatever happens.
+//! Takes the terminal for a screen, and gives it back whatever happens.
 
 use std::{
     io::{self, Write},
@@ -17,16 +17,16 @@ use crossterm::{
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 
-/// Bytes of what is said meanwhile; what says more than that says the same again and again.
-const ASIDE: usize = 64 * 1024;
+/// How many bytes of standard error to keep while a screen is shown.
+const MOST_KEPT: usize = 64 * 1024;
 
 /// Whether the mouse has to be given back.
 static MOUSE: AtomicBool = AtomicBool::new(false);
-/// What is said while the terminal is taken; `None` while it is not.
-static SAID: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+/// Standard error while the terminal is taken; `None` while it is not.
+static KEPT: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
-/// The terminal, taken: raw, on its alternate screen. Given back when this is dropped, and before
-/// a panic of the thread that took it is told.
+/// The terminal in raw mode, on its alternate screen. Given back when this is dropped, and before
+/// the message of a panic of the thread that took it.
 #[derive(Debug)]
 pub(in crate::app) struct Taken(());
 
@@ -38,14 +38,14 @@ impl Taken {
             if thread::current().id() == owner {
                 give_back();
             }
-            // The screen goes on without the other threads, and says so.
-            if !keep(&told(panic)) {
+            // After a panic of another thread the screen goes on, and the message follows later.
+            if !keep(&message(panic)) {
                 hook(panic);
             }
         }));
         enable_raw_mode()?;
         let taken = Self(());
-        *said() = Some(Vec::new());
+        *kept() = Some(Vec::new());
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         if mouse {
             MOUSE.store(true, Ordering::Relaxed);
@@ -61,9 +61,9 @@ impl Drop for Taken {
     }
 }
 
-/// Once: to leave a screen that was left puts the cursor where it was before, over what was told.
+/// Gives the terminal back once: leaving the screen twice would move the cursor back over messages.
 fn give_back() {
-    let Some(text) = said().take() else {
+    let Some(text) = kept().take() else {
         return;
     };
     if MOUSE.swap(false, Ordering::Relaxed) {
@@ -74,12 +74,11 @@ fn give_back() {
     let _ = io::stderr().write_all(&text);
 }
 
-/// Standard error, for the log: while a screen is on the terminal, what is said is kept until that
-/// is given back.
+/// Standard error, for the log; while a screen is shown, it is kept until the terminal is given back.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Aside;
+pub struct DeferredStderr;
 
-impl Write for Aside {
+impl Write for DeferredStderr {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         if !keep(text) {
             io::stderr().write_all(text)?;
@@ -92,11 +91,11 @@ impl Write for Aside {
     }
 }
 
-/// Keeps `text` where a screen is on the terminal.
+/// Keeps `text` while a screen is shown; false when none is.
 fn keep(text: &[u8]) -> bool {
-    match &mut *said() {
+    match &mut *kept() {
         Some(kept) => {
-            let left = ASIDE.saturating_sub(kept.len());
+            let left = MOST_KEPT.saturating_sub(kept.len());
             kept.extend_from_slice(&text[..text.len().min(left)]);
             true
         }
@@ -104,11 +103,11 @@ fn keep(text: &[u8]) -> bool {
     }
 }
 
-fn said() -> MutexGuard<'static, Option<Vec<u8>>> {
-    SAID.lock().unwrap_or_else(PoisonError::into_inner)
+fn kept() -> MutexGuard<'static, Option<Vec<u8>>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn told(panic: &PanicHookInfo<'_>) -> Vec<u8> {
+fn message(panic: &PanicHookInfo<'_>) -> Vec<u8> {
     let thread = thread::current();
     let name = thread.name().unwrap_or("?");
     format!("thread '{name}' {panic}\n").into_bytes()
