@@ -52,7 +52,7 @@ fn result(finding: &Finding) -> Value {
         "ruleId": finding.rule,
         "ruleIndex": index.map_or(-1, |index| i64::try_from(index).unwrap_or(-1)),
         "level": level(finding.severity),
-        "message": { "text": format!("{} {}.", finding.message, finding.remedy) },
+        "message": { "text": format!("{}. {}.", finding.message.trim_end_matches('.'), finding.remedy) },
         "locations": [{ "logicalLocations": [{
             "name": finding.interface,
             "fullyQualifiedName": place,

@@ -25,7 +25,8 @@ const LINE: usize = 16;
 /// Letters of a line below the buildings, by the width of one of them.
 const LETTERS: usize = 98;
 
-const DESCRIPTION: &str = "Nodes, pods, interfaces and veth pairs; the wider a line, the more packets cross it.";
+const DESCRIPTION: &str =
+    "Nodes, pods, interfaces and veth pairs; the wider a line, the more packets cross it.";
 
 const STYLE: &str = ":root{color-scheme:light dark}svg{background:#fff;color:#1b1f24;max-width:100%;height:auto}text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:currentColor;white-space:pre}.h{font-weight:bold}text.s{font-size:11px}.n{fill:none;stroke:currentColor;stroke-width:2}.r{fill:#f3f7fc;stroke:#57606a}.c{stroke:#1668c7}.q{stroke:#8a8f98;stroke-dasharray:3 4}.u{stroke:#b25000;stroke-dasharray:8 4}.g .r{fill:none;stroke:#8a8f98}.g text{fill:#5f6770}text.w,.g text.w{fill:#a04400;font-weight:bold}@media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.r{fill:#161f2b;stroke:#8b949e}.c{stroke:#58a6ff}.g .r{stroke:#6e7681}.g text{fill:#98a1ab}text.w,.g text.w{fill:#f0a35e}.u{stroke:#f0a35e}}";
 

@@ -1,5 +1,6 @@
 //! What has to be true of a form, whoever chose the names in it: one check for each form.
 
+use netviz::model::Untrusted;
 use serde_json::Value;
 
 use super::acts;
@@ -204,8 +205,8 @@ fn cells(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// What was written under the name says what it says under a harmless one, the name apart: nothing
-/// of it is lost, and nothing else comes of it. Gives what was read.
+/// Checks that what was written differs from what is written under a harmless name by the name
+/// alone. Facts carry the name as it is; sentences may carry it as it is shown.
 ///
 /// # Panics
 /// When it is not so, or where something acts on a terminal that it is written to.
@@ -216,17 +217,34 @@ pub fn json(what: &str, name: &str, write: impl Fn(&str) -> Vec<u8>) -> Value {
     plain(what, &text);
     let read: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
     let harmless = serde_json::from_slice(&write(HARMLESS)).expect("JSON");
-    assert_eq!(read, renamed(harmless, HARMLESS, name), "{what}");
+    let sentences_shown = renamed("", read.clone(), name, name);
+    assert_eq!(
+        sentences_shown,
+        renamed("", harmless, HARMLESS, name),
+        "{what}"
+    );
     read
 }
 
-fn renamed(value: Value, from: &str, to: &str) -> Value {
+/// The fields that hold a sentence.
+const SENTENCES: [&str; 3] = ["text", "message", "remedy"];
+
+fn renamed(key: &str, value: Value, from: &str, to: &str) -> Value {
     match value {
+        Value::String(text) if SENTENCES.contains(&key) => {
+            text.replace(from, &Untrusted::from(to).to_string()).into()
+        }
         Value::String(text) => text.replace(from, to).into(),
-        Value::Array(values) => values.into_iter().map(|it| renamed(it, from, to)).collect(),
+        Value::Array(values) => {
+            let values = values.into_iter();
+            values.map(|it| renamed(key, it, from, to)).collect()
+        }
         Value::Object(fields) => fields
             .into_iter()
-            .map(|(key, value)| (key, renamed(value, from, to)))
+            .map(|(key, value)| {
+                let value = renamed(&key, value, from, to);
+                (key, value)
+            })
             .collect(),
         other => other,
     }
