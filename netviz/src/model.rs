@@ -5,7 +5,9 @@
 mod cluster;
 mod datapath;
 mod door;
+mod hook;
 mod id;
+mod link;
 mod names;
 mod pair;
 mod reason;
@@ -21,13 +23,15 @@ pub use datapath::{
     AttachMode, Datapath, Encryption, HostRouting, KubeProxyReplacement, Masquerading, Routing,
     Tunnel,
 };
-pub use door::{Addresses, CILIUM_HOST, Door, Peer, Role, Side};
+pub use door::{CILIUM_HOST, Door, Peer, Role, Side};
+pub use hook::{Chain, Direction};
 pub use id::{DoorId, NetNsId, Netns};
-pub use names::{Disagreement, Pod, is_link_local, plain, qualified};
+pub use link::{LinkKind, LinkState};
+pub use names::{Disagreement, Pod, is_link_local};
 pub use pair::Pair;
 pub(crate) use reason::RAISE_FILES;
 pub use reason::{Operation, Reason};
-pub use sample::{AttachState, Chain, Counts, Direction, DoorSample, Gap, Sample};
+pub use sample::{AttachState, Counts, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
 pub use snapshot::{
     DoorState, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
@@ -35,4 +39,4 @@ pub use snapshot::{
 pub use source::{Source, SourceStatus, Status};
 pub use suggest::{near, nearest};
 pub(crate) use untrusted::is_harmless;
-pub use untrusted::{Untrusted, safe};
+pub use untrusted::{Untrusted, qualified, safe};

@@ -14,7 +14,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use netviz::{lab::traffic, model::plain, sys::netns::NetNs};
+use ipnet::IpNet;
+use netviz::{lab::traffic, sys::netns::NetNs};
 use netviz_tests::{
     cilium::cilium_lab::{CiliumLab, Pod},
     cli::netviz::{Running, command},
@@ -133,7 +134,7 @@ fn on_two_nodes<'a>(bed: &'a CiliumLab, seen: &Value) -> Result<[&'a Pod; 2]> {
 fn address(seen: &Value, pod: &Pod) -> Option<IpAddr> {
     let door = doors(seen).find(|door| door["netns"] == pod.netns.id().0)?;
     let addresses = door["addresses"].as_array()?.iter();
-    let mut plain = addresses.filter_map(|text| plain(text.as_str()?));
+    let mut plain = addresses.filter_map(|text| Some(text.as_str()?.parse::<IpNet>().ok()?.addr()));
     plain.find(IpAddr::is_ipv4)
 }
 

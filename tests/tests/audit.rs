@@ -398,5 +398,5 @@ fn failure_to_audit_exits_with_2() {
     let lab = lab(Mode::Vxlan, Attach::Auto);
     let output = run(&lab, &["--pod", "no-such-pod"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no pod"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no pod \"no-such-pod\""));
 }

@@ -18,6 +18,7 @@ use netviz::{
 };
 use netviz_tests::{
     bpf::{filters::delete_clsact, skip},
+    builders::snapshot_builder::net,
     cli::{
         lab_doors::{Known, found, planned},
         netviz::{command, looking_at, nodes},
@@ -79,7 +80,7 @@ fn finds_exactly_the_planned_doors() {
         assert_eq!(names, ["mycluster-worker", "mycluster-worker2"]);
         for (node, planned) in cluster.nodes.iter().zip(lab.nodes()) {
             assert!(node.cilium);
-            assert_eq!(node.addresses, [format!("{}/16", planned.address)]);
+            assert_eq!(node.addresses, [net(&format!("{}/16", planned.address))]);
             assert_eq!(node.netns, lab.netns(planned).unwrap().id());
         }
         lab.down().unwrap();

@@ -21,6 +21,7 @@ use netviz::{
     model::{Counts, Snapshot},
     views::{
         filter::Filter,
+        json,
         table::Sort,
         tui::{Options, State},
     },
@@ -56,8 +57,17 @@ fn recorded() -> Recorded {
         segments: 1_234,
         bytes: 99_999,
     });
+    // As a file of `-o jsonl` holds them.
+    let mut lines = Vec::new();
+    for snapshot in [first, node.snapshot()] {
+        json::write_line(&snapshot, &mut lines).expect("a line");
+    }
+    let snapshots = lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let read = |line| Arc::new(serde_json::from_slice(line).expect("a snapshot"));
     Recorded {
-        snapshots: [first, node.snapshot()].map(Arc::new).into(),
+        snapshots: snapshots.map(read).collect(),
         waits: false,
     }
 }

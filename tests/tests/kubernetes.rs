@@ -21,7 +21,10 @@ use netviz::{
     names::{Names, SourceOptions},
 };
 use netviz_tests::{
-    builders::api_server::{ApiServer, Manner},
+    builders::{
+        api_server::{ApiServer, Manner},
+        snapshot_builder::net,
+    },
     cli::{
         netviz::{Running, looking_at},
         wait::{settle, wait_until},
@@ -145,7 +148,10 @@ fn nodes_and_pods_are_reported() -> Result<()> {
     assert_eq!(report.status, Status::Ok { detail: Some(url) });
     let node = &report.nodes[0];
     assert_eq!(node.name, "mycluster-worker");
-    assert_eq!(node.pod_cidrs, ["10.10.1.0/24", "fd00:10:10:1::/64"]);
+    assert_eq!(
+        node.pod_cidrs,
+        ["10.10.1.0/24", "fd00:10:10:1::/64"].map(net)
+    );
     let addresses: [IpAddr; 2] = ["172.18.0.2".parse()?, "fc00:f853:ccd:e793::2".parse()?];
     assert_eq!(node.addresses, addresses);
     let pod = &report.pods[0];

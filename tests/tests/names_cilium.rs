@@ -152,7 +152,12 @@ fn agent_names_its_endpoints() {
     let ranges: Vec<_> = report
         .nodes
         .iter()
-        .map(|node| (node.name.as_str(), node.pod_cidrs.join(" ")))
+        .map(|node| {
+            (
+                node.name.as_str(),
+                netviz::views::text::list(&node.pod_cidrs, " "),
+            )
+        })
         .collect();
     assert_eq!(
         ranges,

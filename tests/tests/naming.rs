@@ -7,7 +7,7 @@ use netviz::{
     sys::netns::NetNsId,
 };
 use netviz_tests::{
-    builders::snapshot_builder::{SnapshotBuilder, end},
+    builders::snapshot_builder::{SnapshotBuilder, end, net},
     cli::wait::second,
 };
 
@@ -267,7 +267,7 @@ fn nodes_are_matched_by_address() {
     let fact = |range: &str| NodeFact {
         name: "ip-172-18-0-2.internal".into(),
         addresses: vec!["172.18.0.2".parse().expect("an address")],
-        pod_cidrs: vec![range.into()],
+        pod_cidrs: vec![net(range)],
     };
     let mut cilium = report(Source::Cilium, vec![]);
     cilium.nodes = vec![fact("10.0.0.0/24")];
@@ -281,7 +281,7 @@ fn nodes_are_matched_by_address() {
     let cluster = applied(&[kubernetes, cilium]);
     let node = &cluster.nodes[0];
     assert_eq!(node.name, "ip-172-18-0-2.internal");
-    assert_eq!(node.pod_cidrs, ["10.0.0.0/24"]);
+    assert_eq!(node.pod_cidrs, [net("10.0.0.0/24")]);
     let routing = node.datapath.as_ref().and_then(Datapath::summary);
     assert_eq!(routing.as_deref(), Some("vxlan, legacy host routing"));
     assert_eq!(

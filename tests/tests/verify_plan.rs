@@ -24,7 +24,7 @@ fn pod(namespace: &str, name: &str, address: &str, labels: &[&str]) -> Pod {
         namespace: Some(namespace.into()),
         name: name.into(),
         netns: Some(NetNsId(1)),
-        addresses: address.split(' ').map(Into::into).collect(),
+        addresses: address.split(' ').map(|it| it.parse().unwrap()).collect(),
         containers: Vec::new(),
         endpoint: None,
         identity: None,
@@ -36,15 +36,15 @@ fn pod(namespace: &str, name: &str, address: &str, labels: &[&str]) -> Pod {
 
 fn pods() -> Vec<Pod> {
     vec![
-        pod("shop", "web-2", "10.0.1.2/32", &["app=web", "tier=front"]),
+        pod("shop", "web-2", "10.0.1.2", &["app=web", "tier=front"]),
         pod(
             "shop",
             "web-1",
-            "10.0.1.1/32 fd00::1/128",
+            "10.0.1.1 fd00::1",
             &["app=web", "tier=front"],
         ),
-        pod("shop", "db-0", "10.0.2.1/32 fd00::2/128", &["app=db"]),
-        pod("other", "web-9", "10.0.3.1/32", &["app=web"]),
+        pod("shop", "db-0", "10.0.2.1 fd00::2", &["app=db"]),
+        pod("other", "web-9", "10.0.3.1", &["app=web"]),
     ]
 }
 

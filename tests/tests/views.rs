@@ -20,9 +20,9 @@ use netviz::{
 };
 use netviz_tests::{
     builders::{
-        hostile::check,
+        hostile::{check, world},
         random::Random,
-        snapshot_builder::{SnapshotBuilder, blog},
+        snapshot_builder::{SnapshotBuilder, any, blog},
     },
     cli::schema::complaints,
 };
@@ -406,6 +406,21 @@ fn json_of_a_first_sample() {
         Value::Null
     );
     assert_eq!(complaints(&json::schema(), &value), [""; 0]);
+}
+
+/// A recorded snapshot is as good as a live one: identities, reasons and hostile names survive.
+#[test]
+fn json_is_read_back_as_it_was_written() {
+    let random = (0..64).map(|seed| any(&mut Random(seed)));
+    for snapshot in [blog().snapshot(), world::cluster("a\u{1b}[2Jb")]
+        .into_iter()
+        .chain(random)
+    {
+        let mut text = Vec::new();
+        json::write(&snapshot, &mut text).unwrap();
+        let read: Snapshot = serde_json::from_slice(&text).unwrap();
+        assert_eq!(read, snapshot);
+    }
 }
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snapshot.schema.json");

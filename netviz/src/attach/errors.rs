@@ -1,8 +1,8 @@
 //! Attach errors as reasons.
 
-use std::io;
+use std::{error::Error, io};
 
-use aya::{maps::MapError, programs::ProgramError, sys::SyscallError};
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::object::LoadError;
@@ -74,18 +74,29 @@ fn load(error: &LoadError) -> Reason {
     }
 }
 
+/// The system call's error among the causes of `error`. aya's transparent variants hide theirs from
+/// [`Error::source`].
 fn syscall_error(error: &LoadError) -> Option<&io::Error> {
-    match error {
-        LoadError::Program(
-            ProgramError::SyscallError(SyscallError { io_error, .. })
-            | ProgramError::LoadError { io_error, .. },
-        )
-        | LoadError::Map(MapError::CreateError { io_error, .. })
-        | LoadError::Object(aya::EbpfError::MapError(MapError::CreateError { io_error, .. })) => {
-            Some(io_error)
+    let first: &(dyn Error + 'static) = match error {
+        LoadError::Object(EbpfError::MapError(error)) | LoadError::Map(error) => error,
+        LoadError::Object(EbpfError::ProgramError(error)) | LoadError::Program(error) => error,
+        LoadError::Object(error) => error,
+        LoadError::Missing(_) => return None,
+    };
+    let mut next = Some(first);
+    while let Some(error) = next {
+        let found = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(MapError::IoError(error)), _) | (_, Some(ProgramError::IOError(error))) => {
+                Some(error)
+            }
+            _ => error.downcast_ref(),
+        };
+        if found.is_some() {
+            return found;
         }
-        _ => None,
+        next = error.source();
     }
+    None
 }
 
 /// Before Linux 5.11 maps and programs are locked memory, and too much of it is EPERM as well.

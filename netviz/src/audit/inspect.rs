@@ -13,7 +13,7 @@ pub use keepers::Keepers;
 use super::model::{Attached, Chains, Hook, Way};
 use crate::{
     attach::clsact,
-    model::{Direction, Door},
+    model::{Direction, Door, LinkKind},
     sys::{
         bpf::{self, Query},
         netlink::Netlink,
@@ -48,7 +48,7 @@ impl From<io::Error> for InspectError {
 /// # Errors
 /// When the door is not there any more, or the kernel does not answer.
 pub fn inspect(door: &Door, namespace: &NetNs) -> Result<Chains, InspectError> {
-    let netkit = door.kind.as_deref() == Some("netkit");
+    let netkit = door.kind == Some(LinkKind::Netkit);
     let mut chains = namespace.run(|| chains(door.id.ifindex, netkit))??;
     let mut known = HashMap::new();
     for hook in chains.hooks_mut() {

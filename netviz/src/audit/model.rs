@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use ipnet::IpNet;
+
 use crate::{
-    model::{Direction, Door, DoorId, Node, Reason, Role, Side, Untrusted},
+    model::{Direction, Door, DoorId, LinkKind, Node, Reason, Role, Side, Untrusted},
     sys::netns::NetNsId,
 };
 
@@ -198,9 +200,10 @@ pub struct AuditedDoor {
     /// Inode of its network namespace.
     pub netns: Option<NetNsId>,
     /// The kernel's link kind.
-    pub kind: Option<String>,
+    pub kind: Option<LinkKind>,
     /// Addresses with prefix lengths.
-    pub addresses: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpNet>,
     /// The programs; `null` where they could not be read.
     pub chains: Option<Chains>,
     /// Why not.

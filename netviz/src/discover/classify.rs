@@ -1,12 +1,12 @@
 //! Roles of interfaces, by name and kind.
 
 use super::links::Link;
-use crate::model::Role;
+use crate::model::{LinkKind, Role};
 
 /// Role of an interface in the namespace of a node.
 pub(crate) fn role(link: &Link) -> Role {
     let name = link.name.as_str();
-    let kind = link.kind.as_deref();
+    let kind = link.kind.as_ref();
     match name {
         "cilium_host" | "cilium_net" => return Role::CiliumHost,
         "lxc_health" => return Role::Health,
@@ -14,22 +14,26 @@ pub(crate) fn role(link: &Link) -> Role {
         "cilium_wg0" => return Role::Encryption,
         _ => {}
     }
-    let pair = matches!(kind, Some("veth" | "netkit"));
-    if pair && name.starts_with("lxc") {
+    if kind.is_some_and(LinkKind::is_pair) && name.starts_with("lxc") {
         return Role::Pod;
     }
     if link.loopback {
         return Role::Other;
     }
+    let addressed = !link.addresses.is_empty();
     match kind {
         // A node in a container has a veth for its uplink: the one with an address.
-        Some("veth" | "netkit") if link.addresses.is_empty() => Role::Veth,
-        Some("bridge") => Role::Bridge,
-        Some("veth" | "netkit" | "bond" | "team" | "vlan" | "macvlan" | "ipvlan")
-            if !link.addresses.is_empty() =>
-        {
-            Role::Uplink
-        }
+        Some(LinkKind::Veth | LinkKind::Netkit) if !addressed => Role::Veth,
+        Some(LinkKind::Bridge) => Role::Bridge,
+        Some(
+            LinkKind::Veth
+            | LinkKind::Netkit
+            | LinkKind::Bond
+            | LinkKind::Team
+            | LinkKind::Vlan
+            | LinkKind::Macvlan
+            | LinkKind::Ipvlan,
+        ) if addressed => Role::Uplink,
         // Hardware has no kind. An interface that is down is not used.
         None if link.ethernet && link.up => Role::Uplink,
         _ => Role::Other,
@@ -59,7 +63,7 @@ mod tests {
         Link {
             name: name.into(),
             kind: kind.map(Into::into),
-            addresses: addresses.iter().map(|a| (*a).into()).collect(),
+            addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
             ethernet: true,
             up: true,
             ..Link::default()

@@ -82,7 +82,7 @@ fn first(id: DoorId) -> DoorId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Door, Peer, Role, Side};
+    use crate::model::{Door, LinkKind, Peer, Role, Side};
 
     fn pair() -> Discovered {
         let (node, pod) = (NetNsId(1), NetNsId(2));
@@ -95,7 +95,7 @@ mod tests {
             pod: None,
             namespace: None,
             named_by: None,
-            kind: Some("veth".into()),
+            kind: Some(LinkKind::Veth),
             peer: Some(Peer {
                 id: other,
                 interface: None,

@@ -2,12 +2,16 @@
 
 use std::{collections::HashMap, io};
 
+use ipnet::IpNet;
 use netlink_packet_route::{
     address::{AddressAttribute, AddressMessage},
-    link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+    link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State},
 };
 
-use crate::sys::netlink::Netlink;
+use crate::{
+    model::{LinkKind, LinkState, is_link_local},
+    sys::netlink::Netlink,
+};
 
 /// One interface as rtnetlink describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,14 +24,14 @@ pub struct Link {
     pub link: Option<u32>,
     /// `IFLA_LINK_NETNSID`: absent when the other end is in the same namespace.
     pub link_nsid: Option<i32>,
-    /// Its kind, such as `veth`; none for a physical device.
-    pub kind: Option<String>,
+    /// Its kind; none for a physical device.
+    pub kind: Option<LinkKind>,
     /// Its MAC address.
     pub mac: Option<String>,
     /// Its MTU.
     pub mtu: Option<u32>,
     /// Its operational state.
-    pub state: Option<String>,
+    pub state: Option<LinkState>,
     /// Whether it is up (`IFF_UP`).
     pub up: bool,
     /// Whether it is a loopback.
@@ -35,7 +39,7 @@ pub struct Link {
     /// Whether it carries Ethernet frames.
     pub ethernet: bool,
     /// Its IP addresses, with prefix lengths.
-    pub addresses: Vec<String>,
+    pub addresses: Vec<IpNet>,
     /// `SO_NETNS_COOKIE` of the namespace.
     pub cookie: Option<u64>,
 }
@@ -77,12 +81,10 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::LinkNetNsId(id) => link.link_nsid = Some(id),
                 LinkAttribute::Address(bytes) => link.mac = mac(&bytes),
                 LinkAttribute::Mtu(mtu) => link.mtu = Some(mtu),
-                LinkAttribute::OperState(state) => {
-                    link.state = Some(state.to_string().to_lowercase())
-                }
+                LinkAttribute::OperState(state) => link.state = link_state(state),
                 LinkAttribute::LinkInfo(info) => {
                     link.kind = info.into_iter().find_map(|info| match info {
-                        LinkInfo::Kind(kind) => Some(kind.to_string()),
+                        LinkInfo::Kind(kind) => Some(kind.to_string().into()),
                         _ => None,
                     });
                 }
@@ -98,39 +100,43 @@ fn mac(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 6).then(|| text.join(":"))
 }
 
-/// Addresses by interface index; link-local ones say nothing about who is there.
-fn addresses(messages: Vec<AddressMessage>) -> HashMap<u32, Vec<String>> {
-    let mut by_index: HashMap<u32, Vec<String>> = HashMap::new();
-    for message in messages {
-        // IFA_LOCAL is the interface's own; IFA_ADDRESS is the peer's on a point-to-point link.
-        let local = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Local(address) => Some(*address),
-                _ => None,
-            });
-        let address = local.or_else(|| {
-            message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Address(address) => Some(*address),
-                    _ => None,
-                })
-        });
-        let Some(address) = address.filter(|address| !is_link_local(*address)) else {
-            continue;
-        };
-        let text = format!("{address}/{}", message.header.prefix_len);
-        by_index.entry(message.header.index).or_default().push(text);
-    }
-    by_index
+fn link_state(state: State) -> Option<LinkState> {
+    Some(match state {
+        State::Unknown => LinkState::Unknown,
+        State::NotPresent => LinkState::NotPresent,
+        State::Down => LinkState::Down,
+        State::LowerLayerDown => LinkState::LowerLayerDown,
+        State::Testing => LinkState::Testing,
+        State::Dormant => LinkState::Dormant,
+        State::Up => LinkState::Up,
+        _ => return None,
+    })
 }
 
-fn is_link_local(address: std::net::IpAddr) -> bool {
-    match address {
-        std::net::IpAddr::V4(_) => false,
-        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+/// Addresses by interface index, without link-local ones of IPv6, which every interface has.
+fn addresses(messages: Vec<AddressMessage>) -> HashMap<u32, Vec<IpNet>> {
+    let mut by_index: HashMap<u32, Vec<IpNet>> = HashMap::new();
+    for message in messages {
+        let attributes = message.attributes.iter();
+        // IFA_LOCAL is the interface's own; IFA_ADDRESS is the peer's on a point-to-point link.
+        let local = attributes.clone().find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        });
+        let peer = attributes.clone().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        });
+        let address = local
+            .or(peer)
+            .filter(|it| it.is_ipv4() || !is_link_local(*it));
+        let network = address.map(|it| IpNet::new(it, message.header.prefix_len));
+        if let Some(Ok(network)) = network {
+            by_index
+                .entry(message.header.index)
+                .or_default()
+                .push(network);
+        }
     }
+    by_index
 }

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     model::{
-        CILIUM_HOST, Cluster, Door, DoorId, Netns, Node, Peer, Reason, Role, Side, Source,
-        SourceStatus, Status,
+        CILIUM_HOST, Cluster, Door, DoorId, LinkKind, Netns, Node, Peer, Reason, Role, Side,
+        Source, SourceStatus, Status,
     },
     sys::{
         entrance::{Entrance, enter},
@@ -197,7 +197,7 @@ impl Scan<'_> {
     fn doors(&mut self, node: usize, netns: NetNsId, link: &Link, done: &mut HashSet<u32>) {
         let role = role(link);
         let near = door(node, DoorId::new(netns, link.index), Side::Node, role, link);
-        let pair = matches!(link.kind.as_deref(), Some("veth" | "netkit"));
+        let pair = link.kind.as_ref().is_some_and(LinkKind::is_pair);
         let Some(far_index) = link.link.filter(|_| pair) else {
             self.found.cluster.doors.push(near);
             return;

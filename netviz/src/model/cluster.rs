@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{
     datapath::Datapath,
@@ -16,7 +17,7 @@ use super::{
 };
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Node {
     /// Hostname, or the best that can be said.
     pub name: Untrusted,
@@ -24,10 +25,12 @@ pub struct Node {
     pub netns: NetNsId,
     /// Whether it holds `cilium_host`.
     pub cilium: bool,
-    /// Addresses of its uplinks.
-    pub addresses: Vec<String>,
+    /// Addresses of its uplinks, with prefix lengths.
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpNet>,
     /// Address ranges of its pods, by the nearest source that has them.
-    pub pod_cidrs: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub pod_cidrs: Vec<IpNet>,
     /// How its packets are routed, as the agent says.
     pub datapath: Option<Datapath>,
 }

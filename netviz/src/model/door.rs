@@ -1,8 +1,16 @@
 //! A door: one network interface of a node or of a pod.
 
-use serde::Serialize;
+use std::net::IpAddr;
 
-use super::{id::DoorId, reason::Reason, source::Source};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::DoorId,
+    link::{LinkKind, LinkState},
+    reason::Reason,
+    source::Source,
+};
 
 /// The device whose presence makes a namespace a node.
 pub const CILIUM_HOST: &str = "cilium_host";
@@ -18,7 +26,7 @@ pub const CILIUM_HOST: &str = "cilium_host";
     Ord,
     Hash,
     Serialize,
-    serde::Deserialize,
+    Deserialize,
     schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
@@ -33,7 +41,17 @@ pub enum Side {
 
 /// What a door is for.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -66,9 +84,6 @@ pub struct Peer {
     pub interface: Option<String>,
 }
 
-/// Addresses with their prefix lengths, as `ip address` prints them.
-pub type Addresses = Vec<String>;
-
 /// One network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
@@ -88,18 +103,18 @@ pub struct Door {
     pub namespace: Option<String>,
     /// Which source the name is from.
     pub named_by: Option<Source>,
-    /// The kernel's link kind (`veth`, `vxlan`, …); `None` for hardware.
-    pub kind: Option<String>,
+    /// The kernel's link kind; `None` for hardware.
+    pub kind: Option<LinkKind>,
     /// The other end, for a veth pair.
     pub peer: Option<Peer>,
-    /// IPv4 and IPv6 addresses.
-    pub addresses: Addresses,
+    /// IPv4 and IPv6 addresses with prefix lengths.
+    pub addresses: Vec<IpNet>,
     /// Ethernet address.
     pub mac: Option<String>,
     /// Maximum transmission unit in bytes.
     pub mtu: Option<u32>,
-    /// The kernel's operational state (`up`, `down`, …), `IFLA_OPERSTATE`.
-    pub link_state: Option<String>,
+    /// The kernel's operational state, `IFLA_OPERSTATE`.
+    pub link_state: Option<LinkState>,
     /// `SO_NETNS_COOKIE` of its namespace (Linux 5.14): other than the inode, never given away
     /// again.
     pub netns_cookie: Option<u64>,
@@ -117,6 +132,12 @@ impl Door {
             (door.netns_cookie, door.mac.clone(), door.kind.clone(), peer)
         };
         maker(self) != maker(other)
+    }
+
+    /// Whether `address` is one of its addresses.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.addr() == address)
     }
 
     /// The name to show: the interface's, or its index where the name is not known.

@@ -1,6 +1,7 @@
 //! Identities: names and indexes repeat, so nothing is ever found by one of them alone.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Inode of a network namespace on nsfs: its identity for as long as it lives.
 ///
@@ -18,7 +19,8 @@ use serde::Serialize;
     Ord,
     Hash,
     Serialize,
-    schemars::JsonSchema,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct NetNsId(pub u64);
@@ -29,12 +31,15 @@ impl std::fmt::Display for NetNsId {
     }
 }
 
-/// Where a door is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The network namespace of a door.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Netns {
-    /// In a namespace that was entered.
+    /// A namespace that was entered.
     Known(NetNsId),
-    /// In a namespace that the node knows by an id alone, and that cannot be found from here.
+    /// A namespace that only the node has an id for, and that cannot be found from here.
     Unreached {
         /// The node's namespace, in which `nsid` counts.
         node: NetNsId,
@@ -55,9 +60,11 @@ impl Netns {
 }
 
 /// Identity of a door: an interface index means nothing without its namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct DoorId {
-    /// Where it is.
+    /// Its network namespace.
     pub netns: Netns,
     /// Interface index in that namespace.
     pub ifindex: u32,

@@ -2,24 +2,9 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{id::NetNsId, source::Source, untrusted::Untrusted};
-
-/// A pod's name as people write it: `namespace/name`, or the name if the namespace is unknown.
-#[must_use]
-pub fn qualified(namespace: Option<&str>, name: &str) -> String {
-    match namespace {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.into(),
-    }
-}
-
-/// An address without the prefix length with which `ip address` prints it.
-#[must_use]
-pub fn plain(text: &str) -> Option<IpAddr> {
-    text.split('/').next()?.parse().ok()
-}
 
 /// Whether it is valid only on one link: every interface has one, and no source lists them.
 #[must_use]
@@ -31,7 +16,7 @@ pub fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// A pod, by all sources together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pod {
     /// Name of its node, as in [`super::cluster::Node::name`].
     pub node: Untrusted,
@@ -42,7 +27,7 @@ pub struct Pod {
     /// Its network namespace.
     pub netns: Option<NetNsId>,
     /// Its addresses.
-    pub addresses: Vec<String>,
+    pub addresses: Vec<IpAddr>,
     /// Names of its containers.
     pub containers: Vec<Untrusted>,
     /// Cilium's endpoint id.
@@ -66,7 +51,9 @@ impl Pod {
 }
 
 /// Two sources that disagree.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Disagreement {
     /// Name of the node.
     pub node: Untrusted,

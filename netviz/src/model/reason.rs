@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    sample::{Chain, Direction},
+    hook::{Chain, Direction},
     untrusted::Untrusted,
 };
 

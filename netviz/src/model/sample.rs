@@ -2,53 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use super::{
+    hook::{Chain, Direction},
+    id::DoorId,
+    reason::Reason,
+};
 
-use super::{id::DoorId, reason::Reason, untrusted::Untrusted};
-
-/// One of the two hooks of a door.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Into the device, as the kernel names it.
-    Ingress,
-    /// Out of the device.
-    Egress,
-}
-
-impl Direction {
-    /// The sign under which every view shows it.
-    #[must_use]
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Ingress => "▼",
-            Self::Egress => "▲",
-        }
-    }
-}
-
-impl std::fmt::Display for Direction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        })
-    }
-}
-
-/// What crossed one hook since netviz stands there, summed over the CPUs.
+/// What crossed one hook since netviz was attached there, summed over the CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Socket buffers, as `ip -s link` counts them.
@@ -60,7 +20,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What came on top of `before`.
+    /// The difference to `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -83,45 +43,26 @@ impl std::ops::Add for Counts {
     }
 }
 
-/// The programs that share a hook with netviz, in the order in which they run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Chain {
-    /// Names of those that run before netviz: what they end is never counted.
-    pub ahead: Vec<Untrusted>,
-    /// Names of those that run after it.
-    pub behind: Vec<Untrusted>,
-}
-
-impl Chain {
-    /// Those ahead that may end packets. Another netviz lets everything pass on, by its first rule,
-    /// and hides nothing.
-    #[must_use]
-    pub fn foreign_ahead(&self) -> Vec<&str> {
-        let names = self.ahead.iter().map(Untrusted::raw);
-        names.filter(|name| !name.starts_with("netviz_")).collect()
-    }
-}
-
 /// Whether a door is being counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AttachState {
-    /// Found, and in the queue of those to be attached.
+    /// Discovered and queued.
     #[default]
     Pending,
     /// Both hooks are counted.
     Counting,
-    /// Not counted, and why.
+    /// Not counted, for this reason.
     Failed(Reason),
-    /// The interface is not there any more.
+    /// The interface no longer exists.
     Gone,
 }
 
-/// A time in which netviz was not in its place.
+/// A time in which netviz was not attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
     /// When it ended, on the clock of [`Sample::at`].
     pub ended: Duration,
-    /// How long it was, at the most: since netviz was last seen in its place.
+    /// How long it was, at the most: since netviz was last seen attached.
     pub length: Duration,
 }
 
@@ -132,17 +73,17 @@ pub struct DoorSample {
     pub meter: AttachState,
     /// Since when it is counted, on the clock of [`Sample::at`].
     pub since: Option<Duration>,
-    /// How often netviz had to take its place again: what crossed in between is not counted.
+    /// How often netviz reattached: what crossed in between is not counted.
     pub epoch: u32,
-    /// The last time that it had to.
+    /// The last gap before reattaching.
     pub gap: Option<Gap>,
     /// Counters of the ingress hook; `None` as long as it was never counted.
     pub ingress: Option<Counts>,
     /// Counters of the egress hook.
     pub egress: Option<Counts>,
-    /// Who else is on the ingress hook; `None` where that could not be asked.
+    /// The other programs at the ingress hook; `None` if unknown.
     pub ingress_chain: Option<Chain>,
-    /// Who else is on the egress hook.
+    /// The other programs at the egress hook.
     pub egress_chain: Option<Chain>,
 }
 

@@ -39,7 +39,7 @@ impl Service {
     /// `namespace/name`.
     #[must_use]
     pub fn label(&self) -> String {
-        super::names::qualified(self.namespace.as_deref(), &self.name)
+        super::untrusted::qualified(self.namespace.as_deref(), &self.name)
     }
 
     /// One service for each name, with what all that were told under it know, in the order of the names.

@@ -1,15 +1,17 @@
 //! Cluster, counters and rates at one moment: the one input of every view.
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     cluster::Node,
     door::{Role, Side},
+    hook::Chain,
     id::{DoorId, NetNsId},
+    link::{LinkKind, LinkState},
     names::{Disagreement, Pod},
     reason::Reason,
-    sample::Chain,
     source::{Source, SourceStatus},
     untrusted::Untrusted,
 };
@@ -18,7 +20,9 @@ use super::{
 pub const SCHEMA: &str = "netviz.snapshot/2";
 
 /// How well a door is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Every packet at both hooks is counted.
@@ -41,7 +45,7 @@ pub struct Rates {
 }
 
 /// One direction of a door; `null` where nothing is known, which is not the same as 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Socket buffers since netviz stands there.
     pub packets: Option<u64>,
@@ -56,7 +60,7 @@ pub struct Traffic {
 }
 
 /// Who else stands at a door's two hooks; `null` where that could not be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Programs {
     /// At the ingress hook.
     pub ingress: Option<Chain>,
@@ -65,10 +69,9 @@ pub struct Programs {
 }
 
 /// One door at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DoorState {
-    /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
-    #[serde(skip)]
+    /// Identity.
     pub id: DoorId,
     /// Name of its node. Two nodes may have one name.
     pub node: Untrusted,
@@ -95,15 +98,16 @@ pub struct DoorState {
     /// Inode of its network namespace.
     pub netns: Option<NetNsId>,
     /// The kernel's link kind.
-    pub kind: Option<String>,
+    pub kind: Option<LinkKind>,
     /// Addresses with prefix lengths.
-    pub addresses: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpNet>,
     /// Ethernet address.
     pub mac: Option<String>,
     /// Maximum transmission unit in bytes.
     pub mtu: Option<u32>,
     /// Operational state.
-    pub link_state: Option<String>,
+    pub link_state: Option<LinkState>,
     /// How well it is seen.
     pub state: State,
     /// Why not better.
@@ -132,7 +136,7 @@ impl DoorState {
 }
 
 /// One direction of a veth pair: what went out at one end, and what came in at the other.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PairDirection {
     /// Interface at which packets go out.
     pub from: Option<Untrusted>,
@@ -152,10 +156,9 @@ pub struct PairDirection {
 }
 
 /// A veth pair at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PairView {
-    /// Identities of its two ends; not in the JSON form.
-    #[serde(skip)]
+    /// Identities of its two ends.
     pub ends: [DoorId; 2],
     /// Name of its node.
     pub node: Untrusted,
@@ -166,7 +169,7 @@ pub struct PairView {
 }
 
 /// Everything at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// `netviz.snapshot/2`.
     pub schema: String,

@@ -24,7 +24,7 @@ impl Untrusted {
     /// The name as people write it: `namespace/name`, or only the name where no more is known.
     #[must_use]
     pub fn within(&self, namespace: Option<&Self>) -> Self {
-        super::names::qualified(namespace.map(Self::raw), &self.0).into()
+        qualified(namespace.map(Self::raw), &self.0).into()
     }
 
     /// Whether there is no name at all.
@@ -63,6 +63,15 @@ impl JsonSchema for Untrusted {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         String::json_schema(generator)
+    }
+}
+
+/// A pod's name as people write it: `namespace/name`, or the name if the namespace is unknown.
+#[must_use]
+pub fn qualified(namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.into(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use ipnet::IpNet;
+
 use super::{
     Context, NameSource, NodeFiles, PerNode,
     files::{self, Files},
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{
     discover::Discovered,
-    model::{Source, Status, plain},
+    model::{Source, Status},
     sys::{entrance::Entrance, netns::NetNsId},
 };
 
@@ -55,7 +57,8 @@ fn attachment(file: CacheFile) -> Option<Attachment> {
         .iter()
         .find(|interface| !interface.sandbox.is_empty());
     let sandbox = own.map_or(file.netns.as_str(), |interface| &interface.sandbox);
-    let addresses = file.result.ips.iter().filter_map(|ip| plain(&ip.address));
+    let addresses = file.result.ips.iter();
+    let addresses = addresses.filter_map(|ip| Some(ip.address.parse::<IpNet>().ok()?.addr()));
     let pod = PodFact {
         namespace: argument("K8S_POD_NAMESPACE"),
         name: Some(argument("K8S_POD_NAME")?),

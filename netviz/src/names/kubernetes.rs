@@ -18,7 +18,7 @@ use caps::Capability;
 use super::{Context, NameSource, report::Report};
 use crate::{
     discover::Discovered,
-    model::{Source, Status, plain},
+    model::{Source, Status},
     names::SourceOptions,
     sys::privileges,
 };
@@ -76,7 +76,7 @@ fn hosts(found: &Discovered) -> Vec<Host> {
     let nodes = found.cluster.nodes.iter();
     nodes
         .filter_map(|node| {
-            let address = node.addresses.iter().find_map(|text| plain(text))?;
+            let address = node.addresses.first()?.addr();
             Some((node.name.raw().to_owned(), address))
         })
         .collect()

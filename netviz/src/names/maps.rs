@@ -11,13 +11,15 @@ use std::{io, net::IpAddr, os::fd::OwnedFd, path::Path, time::Duration};
 
 use nix::fcntl::OFlag;
 
+use ipnet::IpNet;
+
 use super::{
     Context, NameSource, nodes,
     report::{Lookup, PodFact, Report},
 };
 use crate::{
     discover::Discovered,
-    model::{Role, Side, Source, Status, plain},
+    model::{Role, Side, Source, Status},
     sys::{netns::NetNsId, rooted_fs::Root},
 };
 use pinned::Pinned;
@@ -53,7 +55,7 @@ fn addresses(found: &Discovered) -> Vec<IpAddr> {
         .filter(|door| door.side == Side::Pod && matches!(door.role, Role::Pod | Role::Health));
     let pods = inside.flat_map(|door| door.addresses.iter());
     let nodes = cluster.nodes.iter().flat_map(|node| &node.addresses);
-    let mut all: Vec<IpAddr> = pods.chain(nodes).filter_map(|text| plain(text)).collect();
+    let mut all: Vec<IpAddr> = pods.chain(nodes).map(IpNet::addr).collect();
     all.sort();
     all.dedup();
     all

@@ -12,8 +12,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use pods::{Claim, PodDoors, Pods, known};
 
+use ipnet::IpNet;
+
 use super::report::{NodeFact, PodFact, Report};
-use crate::model::{Cluster, Pod, Role, Service, Source, SourceStatus, Untrusted, plain};
+use crate::model::{Cluster, Pod, Role, Service, Source, SourceStatus, Untrusted};
 
 /// Names the doors, pods and nodes of `cluster` after `reports`.
 ///
@@ -64,14 +66,13 @@ fn name_nodes(cluster: &mut Cluster, reports: &[&Report]) {
     }
 }
 
-fn is_node(fact: &NodeFact, name: &Untrusted, addresses: &[String]) -> bool {
+fn is_node(fact: &NodeFact, name: &Untrusted, addresses: &[IpNet]) -> bool {
     *name == fact.name || share(&fact.addresses, addresses)
 }
 
 /// Whether a node's addresses, with their prefix lengths, include one of `addresses`.
-fn share(addresses: &[IpAddr], of_node: &[String]) -> bool {
-    let mut of_node = of_node.iter().filter_map(|text| plain(text));
-    of_node.any(|address| addresses.contains(&address))
+fn share(addresses: &[IpAddr], of_node: &[IpNet]) -> bool {
+    of_node.iter().any(|own| addresses.contains(&own.addr()))
 }
 
 fn name_doors(cluster: &mut Cluster, pod: &PodDoors<'_>) {
@@ -98,7 +99,7 @@ fn combined(cluster: &Cluster, pod: &PodDoors<'_>) -> Option<Pod> {
     combined.node.clone_from(&cluster.nodes[pod.node].name);
     combined.netns = pod.netns;
     if !pod.addresses.is_empty() {
-        combined.addresses = texts(&pod.addresses);
+        combined.addresses.clone_from(&pod.addresses);
     }
     Some(combined)
 }
@@ -118,7 +119,7 @@ fn merged<'a>(named: &Claim<'_>, claims: impl Iterator<Item = &'a Claim<'a>> + C
         namespace: named.fact.namespace.as_ref().map(Into::into),
         name: named.fact.name.clone().unwrap_or_default().into(),
         netns: named.fact.netns,
-        addresses: texts(&named.fact.addresses),
+        addresses: named.fact.addresses.clone(),
         containers: first(|fact| &fact.containers),
         endpoint: facts().find_map(|fact| fact.endpoint),
         identity: facts().find_map(|fact| known(fact.identity)),
@@ -126,10 +127,6 @@ fn merged<'a>(named: &Claim<'_>, claims: impl Iterator<Item = &'a Claim<'a>> + C
         condition: facts().find_map(|fact| Some(fact.condition.as_ref()?.into())),
         sources,
     }
-}
-
-fn texts(addresses: &[IpAddr]) -> Vec<String> {
-    addresses.iter().map(ToString::to_string).collect()
 }
 
 /// The pods in a node's own network namespace, which have no doors.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::{
     model::{Datapath, Service, Source, Status, qualified},
     sys::netns::NetNsId,
@@ -107,5 +109,5 @@ pub struct NodeFact {
     /// Its addresses, by which it is matched with a discovered node.
     pub addresses: Vec<IpAddr>,
     /// Address ranges of its pods.
-    pub pod_cidrs: Vec<String>,
+    pub pod_cidrs: Vec<IpNet>,
 }

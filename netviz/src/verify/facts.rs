@@ -13,7 +13,7 @@ use super::{
     protocol::Protocol,
     verdict::DropReason,
 };
-use crate::model::Direction;
+use crate::model::{Direction, LinkState};
 
 /// Why packets ended where they did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ pub enum Cause {
         /// The node, or the pod, that it is in.
         place: String,
         /// Its state.
-        state: String,
+        state: LinkState,
     },
 }
 

@@ -6,13 +6,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Result, bail};
 
+use ipnet::IpNet;
+
 use super::{
     expect::doors,
     protocol::Protocol,
     route::{Party, Place},
 };
 use crate::{
-    model::{Cluster, Door, Role, Service, Side, is_link_local, near, plain, qualified},
+    model::{Cluster, Door, Role, Service, Side, is_link_local, near, qualified},
     sys::netns::NetNsId,
 };
 
@@ -126,11 +128,7 @@ pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Party {
 
 fn has(door: &Door, address: IpAddr) -> bool {
     // The peer of an uplink belongs to the machine, which is not part of the cluster.
-    door.side != Side::Host
-        && door
-            .addresses
-            .iter()
-            .any(|text| plain(text) == Some(address))
+    door.side != Side::Host && door.has(address)
 }
 
 fn place(door: &Door) -> Place {
@@ -252,7 +250,7 @@ pub(crate) fn pod_party(door: &Door, family: Option<Family>) -> Party {
 
 /// Addresses without link-local ones.
 fn global(door: &Door) -> Vec<IpAddr> {
-    let addresses = door.addresses.iter().filter_map(|text| plain(text));
+    let addresses = door.addresses.iter().map(IpNet::addr);
     addresses
         .filter(|address| !is_link_local(*address))
         .collect()

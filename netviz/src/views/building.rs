@@ -14,7 +14,7 @@ use super::{
     footnotes::{Footnote, Footnotes},
     sources,
     table::{self, summary},
-    text::{cut_apart, cut_middle, rate, safe},
+    text::{cut_apart, cut_middle, list, rate, safe},
 };
 use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State, Untrusted};
 use layout::{Building, Hallway, Layout, WayKind, few};
@@ -71,7 +71,7 @@ impl<'a> Map<'a> {
         let mut parts = vec![building.name.to_string()];
         let mut nodes = self.snapshot.nodes.iter();
         if let Some(node) = nodes.find(|node| node.netns == building.netns) {
-            parts.extend(Some(node.addresses.join(" ")).filter(|text| !text.is_empty()));
+            parts.extend(Some(list(&node.addresses, " ")).filter(|text| !text.is_empty()));
             parts.extend(summary::cluster(node));
         }
         safe(&parts.join(" · "))

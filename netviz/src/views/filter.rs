@@ -141,10 +141,7 @@ fn pod_names(door: &DoorState) -> Vec<String> {
         return Vec::new();
     };
     let qualified = door.pod_label().filter(|_| door.namespace.is_some());
-    let addresses = door
-        .addresses
-        .iter()
-        .filter_map(|address| Some(address.split_once('/')?.0.to_owned()));
+    let addresses = door.addresses.iter().map(|it| it.addr().to_string());
     let names = [Some(pod), qualified.as_ref()].into_iter().flatten();
     let names = names.map(|name| name.raw().to_owned());
     names.chain(addresses).collect()

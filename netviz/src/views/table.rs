@@ -261,7 +261,7 @@ fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
     }
     // The pod's address, or that of whichever end has one.
     let address = first.addresses.first().or(door.addresses.first());
-    address.map_or_else(String::new, |address| format!("    {}", safe(address)))
+    address.map_or_else(String::new, |address| format!("    {address}"))
 }
 
 pub(super) fn pair_name(door: &DoorState) -> String {
@@ -273,12 +273,15 @@ pub(super) fn pair_name(door: &DoorState) -> String {
         (None, Role::Overlay) => "tunnel".into(),
         (None, Role::Encryption) => "encryption".into(),
         (None, Role::Uplink) => match door.addresses.first() {
-            Some(address) => format!("uplink {}", safe(address)),
+            Some(address) => format!("uplink {address}"),
             None => "uplink".into(),
         },
         (None, Role::Veth) => "veth pair".into(),
         (None, Role::Bridge) => "bridge".into(),
-        (None, Role::Other) => door.kind.clone().unwrap_or_else(|| "other".into()),
+        (None, Role::Other) => match &door.kind {
+            Some(kind) => safe(&kind.to_string()),
+            None => "other".into(),
+        },
     }
 }
 

@@ -6,6 +6,8 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
+use super::snapshot_builder::net;
+
 /// A program in tcx.
 #[must_use]
 pub fn tcx(id: u32, name: &str) -> Attached {
@@ -79,7 +81,7 @@ impl ChainBuilder {
             ifindex,
             netns: Some(netns),
             kind: Some("veth".into()),
-            addresses: vec!["10.0.0.1/32".into()],
+            addresses: vec![net("10.0.0.1/32")],
             chains: Some(Chains {
                 ingress: empty(),
                 egress: empty(),

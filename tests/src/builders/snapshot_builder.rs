@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use netviz::{
     count::LossTracker,
     feed::assemble,
     model::{
-        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, Netns, Node,
-        Peer, Pod, Reason, Role, Sample, Side, Snapshot, Source, SourceStatus, Status,
+        AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, LinkState, Netns,
+        Node, Peer, Pod, Reason, Role, Sample, Side, Snapshot, Source, SourceStatus, Status,
     },
     sys::netns::NetNsId,
 };
+
+/// An address with its prefix length.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn net(text: &str) -> IpNet {
+    text.parse().expect("an address with its prefix length")
+}
 
 /// A cluster under construction, and what its doors have counted.
 #[derive(Default)]
@@ -63,7 +73,7 @@ impl SnapshotBuilder {
             name: name.into(),
             netns: NetNsId(netns),
             cilium: true,
-            addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
+            addresses: addresses.iter().map(|text| net(text)).collect(),
             ..Node::default()
         });
         self.cluster.nodes.len() - 1
@@ -98,7 +108,7 @@ impl SnapshotBuilder {
             addresses: Vec::new(),
             mac: Some(format!("02:6e:{:02x}:00:{a:02x}:{b:02x}", end.netns & 0xff)),
             mtu: Some(1500),
-            link_state: Some("up".into()),
+            link_state: Some(LinkState::Up),
             netns_cookie: None,
             problem: None,
         });
@@ -125,7 +135,7 @@ impl SnapshotBuilder {
         };
         eth0.pod = Some(name.into());
         lxc.pod = Some(name.into());
-        eth0.addresses = vec![address.into()];
+        eth0.addresses = vec![net(address)];
     }
 
     /// Adds a pod in the node's own network.
@@ -248,7 +258,7 @@ pub fn blog() -> SnapshotBuilder {
         &end(ONE + 3, 6, "eth0"),
         &end(ONE, 7, "lxc_health"),
     );
-    sight.at(ONE + 3, 6).addresses = vec!["10.10.2.250/32".into()];
+    sight.at(ONE + 3, 6).addresses = vec![net("10.10.2.250/32")];
     sight.flow((ONE + 3, 6), (ONE, 7), 12, 12);
     sight.pair(
         one,
@@ -257,7 +267,7 @@ pub fn blog() -> SnapshotBuilder {
         &end(ONE, 2, "cilium_net"),
         &end(ONE, 3, "cilium_host"),
     );
-    sight.at(ONE, 3).addresses = vec!["10.10.2.205/32".into()];
+    sight.at(ONE, 3).addresses = vec![net("10.10.2.205/32")];
     sight.door(one, Side::Node, Role::Overlay, &end(ONE, 4, "cilium_vxlan"));
     sight.at(ONE, 4).kind = Some("vxlan".into());
     let tunnel = [
@@ -267,7 +277,7 @@ pub fn blog() -> SnapshotBuilder {
     sight.read(ONE, 4, tunnel, tunnel);
     // eth0 goes out through a device whose namespace is not to be found.
     let eth0 = sight.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
-    eth0.addresses = vec!["172.18.0.2/16".into()];
+    eth0.addresses = vec![net("172.18.0.2/16")];
     let outside = DoorId {
         netns: Netns::Unreached {
             node: NetNsId(ONE),
@@ -400,7 +410,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
     );
     let last = sight.cluster.doors.len() - 1;
     sight.cluster.doors.swap(last - 1, last);
-    sight.at(TWO, 9).addresses = vec!["172.18.0.4/16".into()];
+    sight.at(TWO, 9).addresses = vec![net("172.18.0.4/16")];
     sight.flow((HOST, 10), (TWO, 9), 0, 250);
     // A pod that has just been deleted.
     sight.pod(
@@ -433,7 +443,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
         }
         let eth0 = end(netns, 5, "eth0");
         sight.door(place, Side::Node, Role::Uplink, &eth0).addresses =
-            vec![format!("172.18.0.{}/16", node + 1)];
+            vec![self::net(&format!("172.18.0.{}/16", node + 1))];
         for pod in 0..pods {
             let index = 10 + 2 * pod;
             sight.pod(
@@ -474,9 +484,7 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
                     programs: vec![names[4].into(); pick(3)],
                 })
             }
-            3 => {
-                door.addresses = vec!["fd00:1234:5678:9abc:def0:1234:5678:9abc/128".into(); pick(4)]
-            }
+            3 => door.addresses = vec![net("fd00:1234:5678:9abc:def0:1234:5678:9abc/128"); pick(4)],
             4 => door.peer = None,
             5 => door.mac = None,
             _ => {}

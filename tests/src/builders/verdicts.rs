@@ -1,7 +1,7 @@
 //! Verdicts made by hand: one of each kind that a person can meet.
 
 use netviz::{
-    model::{Direction, Side, Untrusted},
+    model::{Direction, LinkState, Side, Untrusted},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Kind, Loss, ModeSource,
         Note, Probes, Protocol, RowNote, SCHEMA, Traffic, Tunnel, Verdict, Way,
@@ -629,7 +629,7 @@ fn cause(random: &mut Random) -> Cause {
         4 => Cause::LinkDown {
             interface: random.text(),
             place: random.text(),
-            state: random.text(),
+            state: LinkState::Down,
         },
         _ => Cause::Circle,
     }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use netviz::{
     model::{Cluster, Datapath, Direction, DoorId, Node, Peer, Role, Side},
     sys::netns::NetNsId,
     verify::{Expectation, Hooks, Mode, Party, Place, Route, Step, candidates, expectations},
 };
 
-use crate::{builders::paths::door, cilium::oracle::Case};
+use crate::{
+    builders::{paths::door, snapshot_builder::net},
+    cilium::oracle::Case,
+};
 
 /// Folders of the oracle, and the mode of each by its name.
 pub const MODES: [(&str, &str); 8] = [
@@ -68,13 +72,13 @@ impl OracleCluster {
     fn node(&mut self, name: &str, mode: Mode) {
         let node = self.cluster.nodes.len();
         let netns = NetNsId(1 + node as u64);
-        let address = format!("172.18.0.{}", 2 + node);
+        let address = net(&format!("172.18.0.{}/16", 2 + node));
         self.nodes.insert(name.into(), node);
         self.cluster.nodes.push(Node {
             name: name.into(),
             netns,
             cilium: true,
-            addresses: vec![address.clone()],
+            addresses: vec![address],
             datapath: Some(Datapath {
                 routing: Some(if mode.tunnel { "tunnel" } else { "native" }.into()),
                 tunnel: mode.tunnel.then(|| "vxlan".into()),
@@ -84,13 +88,13 @@ impl OracleCluster {
             }),
             ..Node::default()
         });
-        let mut add = |ifindex, role, interface: &str, addresses: &[String]| {
+        let mut add = |ifindex, role, interface: &str, addresses: &[IpNet]| {
             let id = DoorId::new(netns, ifindex);
             let mut door = door(id, node, Side::Node, role, interface);
             door.addresses = addresses.to_vec();
             self.cluster.doors.push(door);
         };
-        add(2, Role::Uplink, "eth0", &[format!("{address}/16")]);
+        add(2, Role::Uplink, "eth0", &[address]);
         add(3, Role::CiliumHost, "cilium_net", &[]);
         add(4, Role::CiliumHost, "cilium_host", &[]);
         if mode.tunnel {

@@ -49,7 +49,7 @@ impl From<(&Cluster, &Door)> for Known {
                 let name = peer.interface.clone().unwrap_or_default();
                 (netns(peer.id), peer.id.ifindex, name)
             }),
-            addresses: door.addresses.clone(),
+            addresses: door.addresses.iter().map(ToString::to_string).collect(),
             pod: door.pod.clone(),
         }
     }

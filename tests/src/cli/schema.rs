@@ -21,6 +21,8 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
     for (keyword, wanted) in keywords {
         match (keyword.as_str(), wanted) {
             ("$schema" | "$defs" | "title" | "description" | "format", _) => {}
+            // `properties` always refuses unknown names.
+            ("additionalProperties", Value::Bool(false)) => {}
             ("$ref", Value::String(name)) => {
                 let place = name.trim_start_matches('#');
                 match root.pointer(place) {

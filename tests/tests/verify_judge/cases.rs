@@ -13,7 +13,10 @@ use netviz::{
     views::verdict::{causes, detours, notes, unclear},
 };
 use netviz_tests::{
-    builders::paths::{HOP, crossing, door, walked},
+    builders::{
+        paths::{HOP, crossing, door, walked},
+        snapshot_builder::net,
+    },
     cilium::{
         oracle::{self, Case},
         oracle_cluster::OracleCluster,
@@ -338,7 +341,7 @@ fn detour_names_crossed_and_skipped_doors() {
         }
     }
     let mut eth1 = eth1;
-    eth1.addresses = vec!["192.168.7.1/24".into()];
+    eth1.addresses = vec![net("192.168.7.1/24")];
     eth1.node = node;
     scene.cluster.doors.push(eth1);
     let verdict = scene.judge();
@@ -676,7 +679,7 @@ fn routing_table_chooses_among_uplinks() {
             Role::Uplink,
             "eth1",
         );
-        eth1.addresses = vec![network.into()];
+        eth1.addresses = vec![net(network)];
         let other = eth1.id;
         scene.cluster.doors.push(eth1);
         scene.again();
@@ -723,7 +726,10 @@ fn tunnel_key_names_the_other_node() {
         scene.expectations[0].request[5].door,
         scene.node_of_sender(),
     );
-    let address = scene.cluster.nodes[node].addresses[0].parse().ok();
+    let address = scene.cluster.nodes[node]
+        .addresses
+        .first()
+        .map(|it| it.addr());
     for crossing in scene
         .observation
         .crossings

@@ -7,6 +7,8 @@ use netviz::{
     views::verdict::{causes, notes, unclear},
 };
 
+use netviz_tests::builders::snapshot_builder::net;
+
 use super::cases::{SENT, Scene, words};
 
 /// Sends to this address, of which nothing is known.
@@ -15,9 +17,9 @@ fn towards(address: &str) -> Scene {
     let host = scene.device("cilium_host", 1);
     for door in &mut scene.cluster.doors {
         if door.id == host {
-            door.addresses = vec!["10.10.2.55/32".into()];
+            door.addresses = vec![net("10.10.2.55/32")];
         } else if door.addresses.is_empty() {
-            door.addresses = vec!["10.10.9.9/32".into()];
+            door.addresses = vec![net("10.10.9.9/32")];
         }
     }
     scene.route.to.place = Place::Elsewhere;
@@ -35,9 +37,9 @@ fn unassigned_address_in_a_pod_range() {
     };
     assert!(!is_listed(&scene));
     // Where a source tells the range, it is that.
-    scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.64/26".into()];
+    scene.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.64/26")];
     assert!(is_listed(&scene));
-    scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.0/26".into()];
+    scene.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.0/26")];
     assert_eq!(unassigned(&scene.cluster, &scene.route.to), None);
     let far = towards("8.8.8.8");
     assert_eq!(unassigned(&far.cluster, &far.route.to), None);
@@ -51,7 +53,7 @@ fn unreachable_pod_owns_its_address() {
         namespace: None,
         name: "far".into(),
         netns: None,
-        addresses: vec!["10.10.2.99".into()],
+        addresses: vec!["10.10.2.99".parse().unwrap()],
         containers: Vec::new(),
         endpoint: None,
         identity: None,

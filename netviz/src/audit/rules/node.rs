@@ -11,7 +11,7 @@ use crate::{
         findings::{Finding, Severity},
         model::{Attached, AuditedDoor, Hook, Owner, Way},
     },
-    model::{Direction, Role, Side, Untrusted},
+    model::{Direction, LinkKind, Role, Side, Untrusted},
 };
 
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -254,7 +254,7 @@ fn endpoint_routes(doors: &[&AuditedDoor]) -> Option<Finding> {
 fn netkit(doors: &[&AuditedDoor]) -> Option<Finding> {
     let mut netkit = doors
         .iter()
-        .filter(|door| door.kind.as_deref() == Some("netkit") && door.side == Side::Node);
+        .filter(|door| door.kind == Some(LinkKind::Netkit) && door.side == Side::Node);
     let first = netkit.next()?;
     let message = format!(
         "{} devices of this node are netkit: programs attach through the node's end with netkit links, and an unknown return code drops the packet.",

@@ -327,10 +327,7 @@ fn node(node: &ClusterNode) -> NodeFact {
     let name = node.name.as_deref().unwrap_or_default();
     let families = || node.primary_address.iter().flat_map(BTreeMap::values);
     let address = |family: &NodeAddress| family.ip.as_ref()?.parse::<IpAddr>().ok();
-    let range = |family: &NodeAddress| {
-        let range = family.alloc_range.as_ref()?;
-        (!range.is_empty()).then(|| short(range))
-    };
+    let range = |family: &NodeAddress| family.alloc_range.as_ref()?.parse().ok();
     NodeFact {
         name: short(name.rsplit('/').next().unwrap_or(name)),
         addresses: families().filter_map(address).collect(),

@@ -10,6 +10,8 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::Deserialize;
 
+use ipnet::IpNet;
+
 use crate::{
     model::{Service, ServicePort, Source},
     names::report::{NodeFact, PodFact},
@@ -188,20 +190,21 @@ impl Object for NodeSeen {
         let addresses = self.status.unwrap_or_default().addresses;
         let addresses = addresses.unwrap_or_default().into_iter();
         let internal = addresses.filter(|address| address.r#type.as_deref() == Some("InternalIP"));
+        let ranges = match spec.pod_cidrs {
+            Some(ranges) if !ranges.is_empty() => ranges,
+            _ => spec.pod_cidr.into_iter().collect(),
+        };
         Some(NodeFact {
             name: self.metadata.name?,
             addresses: internal
                 .filter_map(|address| address.address?.parse().ok())
                 .collect(),
-            pod_cidrs: match spec.pod_cidrs {
-                Some(ranges) if !ranges.is_empty() => ranges,
-                _ => spec.pod_cidr.into_iter().collect(),
-            },
+            pod_cidrs: ranges.iter().filter_map(|it| it.parse().ok()).collect(),
         })
     }
 
     fn size(fact: &NodeFact) -> usize {
-        let ranges: usize = fact.pod_cidrs.iter().map(|text| text.len() + 24).sum();
+        let ranges = fact.pod_cidrs.len() * size_of::<IpNet>();
         size_of::<NodeFact>() + 2 * fact.name.len() + ranges + fact.addresses.len() * 17
     }
 }

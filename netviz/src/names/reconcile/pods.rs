@@ -2,9 +2,11 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use ipnet::IpNet;
+
 use super::is_node;
 use crate::{
-    model::{Cluster, DoorId, Role, Side, Source, is_link_local, plain},
+    model::{Cluster, DoorId, Role, Side, Source, is_link_local},
     names::report::{PodFact, Report},
     sys::netns::NetNsId,
 };
@@ -133,7 +135,7 @@ impl<'a> Pods<'a> {
             self.by_ifindex.insert((door.node, door.id.ifindex), place);
             return;
         }
-        let addresses = door.addresses.iter().filter_map(|text| plain(text));
+        let addresses = door.addresses.iter().map(IpNet::addr);
         for address in addresses.filter(|address| !is_link_local(*address)) {
             pod.addresses.push(address);
             self.by_address.insert((door.node, address), place);

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::doors::{self, CILIUM_HOST};
 use crate::{
-    model::{Cluster, Role, Side, is_link_local, plain},
+    model::{Cluster, Role, Side, is_link_local},
     verify::{
         facts::Doubt,
         route::{Party, Place},
@@ -15,9 +17,12 @@ use crate::{
 #[must_use]
 pub fn unassigned(cluster: &Cluster, party: &Party) -> Option<Doubt> {
     let address = party.address.filter(|_| party.place == Place::Elsewhere)?;
-    let has = |texts: &[String]| texts.iter().any(|text| plain(text) == Some(address));
     // The pod may be out of reach.
-    if cluster.pods.iter().any(|pod| has(&pod.addresses)) {
+    if cluster
+        .pods
+        .iter()
+        .any(|pod| pod.addresses.contains(&address))
+    {
         return None;
     }
     let (index, listed) = range(cluster, address)?;
@@ -38,19 +43,16 @@ fn range(cluster: &Cluster, address: IpAddr) -> Option<(usize, bool)> {
     nodes.find_map(|(index, node)| {
         let listed = !node.pod_cidrs.is_empty();
         let holds = if listed {
-            node.pod_cidrs
-                .iter()
-                .any(|range| doors::holds(range, address))
+            node.pod_cidrs.iter().any(|range| range.contains(&address))
         } else {
             let mut host = doors::devices(cluster, index, Role::CiliumHost);
             let host = host.find(|door| door.interface == CILIUM_HOST)?;
-            host.addresses
-                .iter()
-                .filter_map(|text| plain(text))
-                .any(|own| {
-                    let prefix = if own.is_ipv4() { 24 } else { 64 };
-                    !is_link_local(own) && doors::holds(&format!("{own}/{prefix}"), address)
-                })
+            let own = host.addresses.iter().map(IpNet::addr);
+            let mut own = own.filter(|own| !is_link_local(*own));
+            own.any(|own| {
+                let prefix = if own.is_ipv4() { 24 } else { 64 };
+                IpNet::new(own, prefix).is_ok_and(|range| range.contains(&address))
+            })
         };
         holds.then_some((index, listed))
     })

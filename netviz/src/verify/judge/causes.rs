@@ -2,7 +2,7 @@
 
 use super::{outcomes::Evidence, trail::Trail};
 use crate::{
-    model::{Door, Side, qualified},
+    model::{Door, LinkState, Side, qualified},
     verify::{facts::Cause, observation::Hook},
 };
 
@@ -40,11 +40,16 @@ fn cilium(evidence: &Evidence<'_>, hook: Hook) -> Option<Cause> {
 }
 
 fn down(evidence: &Evidence<'_>, door: &Door) -> Option<Cause> {
-    let is_down = |door: &&Door| matches!(door.link_state.as_deref(), Some("down" | "notpresent"));
+    let is_down = |door: &&Door| {
+        matches!(
+            door.link_state,
+            Some(LinkState::Down | LinkState::NotPresent)
+        )
+    };
     let peer = || evidence.cluster.door(door.peer.as_ref()?.id);
-    let door = match door.link_state.as_deref()? {
+    let door = match door.link_state? {
         // Its peer is the one that is down.
-        "lowerlayerdown" => peer().filter(is_down).unwrap_or(door),
+        LinkState::LowerLayerDown => peer().filter(is_down).unwrap_or(door),
         _ => Some(door).filter(is_down)?,
     };
     let pod = door.pod.as_deref().filter(|_| door.side == Side::Pod);
@@ -54,7 +59,7 @@ fn down(evidence: &Evidence<'_>, door: &Door) -> Option<Cause> {
             Some(pod) => format!("pod {}", qualified(door.namespace.as_deref(), pod)),
             None => node_name(evidence, door),
         },
-        state: door.link_state.clone()?,
+        state: door.link_state?,
     })
 }
 

@@ -5,7 +5,7 @@ use super::{
     trail::{Line, Trail},
 };
 use crate::{
-    model::{Cluster, Door, DoorId, Role, Side, Untrusted, plain, qualified},
+    model::{Cluster, Door, DoorId, Role, Side, Untrusted, qualified},
     verify::{
         expect::doors,
         facts::RowNote,
@@ -88,9 +88,8 @@ fn tunnel(cluster: &Cluster, door: Option<&Door>, key: TunnelKey) -> Tunnel {
     let at_overlay = door.is_some_and(|door| door.role == Role::Overlay);
     let address = key.node.filter(|_| at_overlay);
     let node = address.map(|address| {
-        let has = |text: &String| plain(text) == Some(address);
         let mut nodes = cluster.nodes.iter();
-        let node = nodes.find(|node| node.addresses.iter().any(has));
+        let node = nodes.find(|node| node.addresses.iter().any(|own| own.addr() == address));
         node.map_or_else(|| address.to_string().into(), |node| node.name.clone())
     });
     Tunnel {

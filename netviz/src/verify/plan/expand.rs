@@ -7,7 +7,7 @@ use super::{
     file::{End, Limits, Plan, Selector, Test, glob},
 };
 use crate::{
-    model::{self, Pod, Untrusted, plain, safe},
+    model::{self, Pod, Untrusted, safe},
     verify::protocol::Protocol,
 };
 
@@ -158,7 +158,7 @@ fn selected(
     let mut named = BTreeSet::new();
     // Packets leave from the pod's own namespace, which has to be on this machine.
     for pod in fitting.iter().filter(|pod| !sends || pod.netns.is_some()) {
-        let addresses = pod.addresses.iter().filter_map(|text| plain(text));
+        let addresses = pod.addresses.iter().copied();
         let mut families = BTreeSet::new();
         for address in addresses.filter(|address| families.insert(address.is_ipv4())) {
             named.insert((pod.label().raw().to_owned(), Some(address)));

@@ -128,7 +128,7 @@ fn backends(cluster: &Cluster, service: &Service) -> Vec<String> {
             pod.namespace.as_ref().map(Untrusted::raw) == service.namespace.as_deref()
                 && labels.all(|label| pod.labels.iter().any(|own| own == label))
         });
-        backends.extend(pods.filter_map(|pod| pod.addresses.first().cloned()));
+        backends.extend(pods.filter_map(|pod| Some(pod.addresses.first()?.to_string())));
     }
     backends.truncate(MOST_BACKENDS);
     backends

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{DoorState, Role},
-    views::text::safe,
+    views::text::{list, safe},
 };
 
 /// A veth pair as both languages draw it.
@@ -99,7 +99,7 @@ fn door(door: &DoorState, alone: bool) -> Vec<String> {
         rates(door),
     ];
     if !door.addresses.is_empty() {
-        lines.push(safe(&door.addresses.join(" ")));
+        lines.push(list(&door.addresses, " "));
     }
     lines.extend(remark(door).map(|remark| format!("! {remark}")));
     lines

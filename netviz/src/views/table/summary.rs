@@ -4,7 +4,10 @@
 use super::word;
 use crate::{
     model::{Disagreement, DoorState, Node, Snapshot, State},
-    views::{sources, text::safe},
+    views::{
+        sources,
+        text::{list, safe},
+    },
 };
 
 /// `mycluster-worker  172.18.0.2/16  pods 10.10.2.0/24  vxlan, legacy host routing`
@@ -15,7 +18,7 @@ pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
         .find(|node| node.netns == door.node_netns);
     let mut parts = vec![door.node.to_string()];
     if let Some(node) = node {
-        parts.push(node.addresses.join(" "));
+        parts.push(list(&node.addresses, " "));
         parts.extend(cluster(node));
     }
     safe(&parts.join("  ")).trim_end().to_owned()
@@ -24,7 +27,7 @@ pub(super) fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
 /// What is known of a node's part in the cluster: `pods 10.10.2.0/24`, `vxlan, legacy host routing`.
 /// Not cleaned.
 pub(in crate::views) fn cluster(node: &Node) -> Vec<String> {
-    let ranges = node.pod_cidrs.join(" ");
+    let ranges = list(&node.pod_cidrs, " ");
     let ranges = (!ranges.is_empty()).then(|| format!("pods {ranges}"));
     let routing = node.datapath.as_ref().and_then(|path| path.summary());
     ranges.into_iter().chain(routing).collect()

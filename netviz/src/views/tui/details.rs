@@ -134,7 +134,8 @@ fn door(
         Some(pair_name_safe(door)).filter(|_| door.pod.is_some()),
     );
     lines.fact("named by", door.named_by);
-    lines.fact("kind", door.kind.as_deref().or(Some(UNKNOWN)));
+    let kind = door.kind.as_ref().map(ToString::to_string);
+    lines.fact("kind", Some(kind.as_deref().unwrap_or(UNKNOWN)));
     lines.fact("peer", peer(door));
     lines.list("addresses", &door.addresses);
     lines.fact("mac", door.mac.as_ref());

@@ -80,8 +80,9 @@ fn nothing(state: &State) -> String {
 fn node(snapshot: &Snapshot, name: &Untrusted, netns: NetNsId, folded: bool) -> Vec<Span<'static>> {
     let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, name);
     if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
-        for part in node.addresses.iter().chain(&summary::cluster(node)) {
-            text += &format!("  {}", safe(part));
+        let addresses = node.addresses.iter().map(ToString::to_string);
+        for part in addresses.chain(summary::cluster(node)) {
+            text += &format!("  {}", safe(&part));
         }
     }
     vec![Span::styled(
@@ -101,7 +102,7 @@ fn room(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Vec<Sp
         .iter()
         .find_map(|door| door.addresses.first())
         .filter(|_| doors[0].pod.is_some())
-        .map(|address| format!("  {}", safe(address)))
+        .map(|address| format!("  {address}"))
         .unwrap_or_default();
     let left = width.saturating_sub(4 + visible_width(word) + visible_width(&address));
     let name = cut_middle(&pair_name_safe(doors[0]), left.max(16));

@@ -3,7 +3,7 @@
 use netviz::{
     audit::{Audit, Severity, judge},
     model::{
-        Chain, Datapath, Direction, Disagreement, Reason, Role, Side, Snapshot, Source,
+        Chain, Datapath, Direction, Disagreement, LinkState, Reason, Role, Side, Snapshot, Source,
         SourceStatus, Status,
     },
     verify::{Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Verdict},
@@ -43,8 +43,6 @@ pub fn cluster(name: &str) -> Snapshot {
     let mut snapshot = blog().snapshot();
     for node in &mut snapshot.nodes {
         node.name = name.into();
-        node.addresses = vec![name.into()];
-        node.pod_cidrs = vec![name.into()];
         node.datapath = Some(datapath(name));
     }
     doors(&mut snapshot, name);
@@ -59,7 +57,6 @@ pub fn cluster(name: &str) -> Snapshot {
     for pod in &mut snapshot.pods {
         (pod.node, pod.name) = (name.into(), name.into());
         (pod.namespace, pod.condition) = (some(name), some(name));
-        pod.addresses = vec![name.into()];
         (pod.containers, pod.labels) = (vec![name.into()], vec![name.into()]);
     }
     snapshot.disagreements = vec![Disagreement {
@@ -83,9 +80,8 @@ fn doors(snapshot: &mut Snapshot, name: &str) {
         door.node = name.into();
         (door.pod, door.namespace) = (some(name), some(name));
         (door.interface, door.peer_interface) = (some(name), some(name));
-        (door.kind, door.mac) = (some(name), some(name));
-        (door.reason, door.link_state) = (reason(name), some(name));
-        door.addresses = vec![name.into()];
+        (door.kind, door.mac) = (Some(name.into()), some(name));
+        door.reason = reason(name);
         (door.programs.ingress, door.programs.egress) = (chain(), chain());
     }
 }
@@ -172,7 +168,7 @@ fn causes(name: &str) -> Vec<Cause> {
         Cause::LinkDown {
             interface: name.into(),
             place: name.into(),
-            state: name.into(),
+            state: LinkState::Down,
         },
     ]
 }
@@ -217,8 +213,7 @@ pub fn audit(name: &str) -> Audit {
     for door in &mut building.doors {
         door.node = name.into();
         (door.pod, door.namespace) = (some(name), some(name));
-        (door.interface, door.kind) = (some(name), some(name));
-        door.addresses = vec![name.into()];
+        (door.interface, door.kind) = (some(name), Some(name.into()));
         let hooks = door.chains.iter_mut().flat_map(|chains| chains.hooks_mut());
         hooks.for_each(|hook| describe(&mut hook.programs, name));
     }

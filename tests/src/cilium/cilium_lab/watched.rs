@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
     attach::AttachOptions,
-    model::{AttachState, Door, DoorId, DoorSample, Role, Side, plain},
+    model::{AttachState, Door, DoorId, DoorSample, Role, Side},
 };
 
 use super::CiliumLab;
@@ -87,7 +87,7 @@ impl<'a> Watched<'a> {
     fn first(&self, owner: &str, device: &str, v4: bool) -> Option<IpAddr> {
         let mut doors = self.doors();
         let (door, ..) = doors.find(|(_, one, other)| one == owner && other == device)?;
-        let mut addresses = door.addresses.iter().filter_map(|text| plain(text));
+        let mut addresses = door.addresses.iter().map(|own| own.addr());
         addresses.find(|address| match address {
             IpAddr::V4(_) => v4,
             IpAddr::V6(address) => !v4 && !address.is_unicast_link_local(),

@@ -1,15 +1,13 @@
 //! What joins the buildings: the tunnel, or the network that their uplinks are in.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, HashMap};
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Building, Hallway, place};
-use crate::model::{DoorId, DoorState, Role, Side};
+use crate::model::{DoorId, DoorState, Role, Side, is_link_local};
 
 /// What leads from building to building.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -71,6 +69,7 @@ impl Way {
         let kind = |end: &WayEnd| doors.get(&end.door).and_then(|door| door.kind.clone());
         let name = ends.first().and_then(kind);
         let name = name.filter(|name| ends.iter().all(|end| kind(end).as_ref() == Some(name)));
+        let name = name.map(|kind| kind.to_string());
         (ends.len() > 1).then_some(Self {
             kind: WayKind::Tunnel,
             name,
@@ -79,7 +78,7 @@ impl Way {
     }
 
     fn network(buildings: &[Building], doors: &HashMap<DoorId, &DoorState>) -> Option<Self> {
-        let mut networks: BTreeMap<String, Vec<WayEnd>> = BTreeMap::new();
+        let mut networks: BTreeMap<IpNet, Vec<WayEnd>> = BTreeMap::new();
         for (building, it) in buildings.iter().enumerate() {
             let uplinks = it.gates.iter().filter(|gate| gate.role == Role::Uplink);
             let uplinks = uplinks.flat_map(Hallway::ends);
@@ -87,7 +86,7 @@ impl Way {
                 if door.side == Side::Host {
                     continue;
                 }
-                for network in door.addresses.iter().filter_map(|text| network_of(text)) {
+                for network in door.addresses.iter().filter_map(network_of) {
                     let ends = networks.entry(network).or_default();
                     if ends.last().is_none_or(|last| last.building != building) {
                         let door = door.id;
@@ -100,28 +99,17 @@ impl Way {
         let (name, ends) = networks.into_iter().find(|(_, ends)| ends.len() == most)?;
         (most > 1).then_some(Self {
             kind: WayKind::Network,
-            name: Some(name),
+            name: Some(name.to_string()),
             ends,
         })
     }
 }
 
 /// `172.18.0.0/16` of `172.18.0.2/16`; none of an address that is its own network.
-fn network_of(address: &str) -> Option<String> {
-    let (address, length) = address.split_once('/')?;
-    let length: u32 = length.parse().ok()?;
-    let network = match address.parse().ok()? {
-        IpAddr::V4(address) if (1..32).contains(&length) => {
-            let mask = u32::MAX << (32 - length);
-            IpAddr::V4((u32::from(address) & mask).into())
-        }
-        IpAddr::V6(address) if (1..128).contains(&length) && !address.is_unicast_link_local() => {
-            let mask = u128::MAX << (128 - length);
-            IpAddr::V6((u128::from(address) & mask).into())
-        }
-        _ => return None,
-    };
-    Some(format!("{network}/{length}"))
+fn network_of(address: &IpNet) -> Option<IpNet> {
+    let is_network = (1..address.max_prefix_len()).contains(&address.prefix_len());
+    (is_network && !(address.addr().is_ipv6() && is_link_local(address.addr())))
+        .then(|| address.trunc())
 }
 
 #[cfg(test)]
@@ -130,20 +118,11 @@ mod tests {
 
     #[test]
     fn networks() {
-        assert_eq!(
-            network_of("172.18.0.2/16").as_deref(),
-            Some("172.18.0.0/16")
-        );
-        assert_eq!(network_of("fd00::4/64").as_deref(), Some("fd00::/64"));
-        for alone in [
-            "10.0.0.1/32",
-            "fe80::1/64",
-            "::1/128",
-            "x",
-            "10.0.0.1",
-            "1.2.3.4/99",
-        ] {
-            assert_eq!(network_of(alone), None, "{alone}");
+        let network = |text: &str| network_of(&text.parse().unwrap()).map(|it| it.to_string());
+        assert_eq!(network("172.18.0.2/16").unwrap(), "172.18.0.0/16");
+        assert_eq!(network("fd00::4/64").unwrap(), "fd00::/64");
+        for single in ["10.0.0.1/32", "fe80::1/64", "::1/128"] {
+            assert_eq!(network(single), None, "{single}");
         }
     }
 }

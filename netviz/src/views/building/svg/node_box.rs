@@ -11,7 +11,7 @@ use crate::{
     views::{
         building::{Hall, Map, index, layout::Building, name, note, purpose, rates, remark},
         footnotes::Footnotes,
-        text::{cut_end, cut_middle, safe, wrap},
+        text::{cut_end, cut_middle, list, safe, wrap},
     },
 };
 
@@ -124,7 +124,7 @@ impl House<'_> {
         pen.rectangle("r", (INDENT, y), (WALL - INDENT, ROOM));
         let cut = self.names.get(&label).cloned().unwrap_or(label);
         pen.write("h", (INDENT + 8, y + 17), Anchor::Start, &cut);
-        let addresses = hall.far.addresses.iter().map(|text| safe(text));
+        let addresses = hall.far.addresses.iter().map(ToString::to_string);
         for (place, address) in addresses.take(2).enumerate() {
             let room = if place == 0 { ADDRESS } else { ADDRESS + 2 };
             let address = cut_middle(&address, room);
@@ -155,8 +155,7 @@ impl House<'_> {
         let (first, second) = hall.outwards();
         let about = purpose(hall.role).unwrap_or_default();
         let addresses = hall.doors().flat_map(|door| &door.addresses);
-        let addresses: Vec<_> = addresses.map(|text| safe(text)).collect();
-        let addresses = addresses.join(" ");
+        let addresses = list(addresses, " ");
         pen.svg
             .open(quiet(hall), format!("{about} {addresses}").trim());
         pen.write("s", (INDENT + 8, y + 14), Anchor::Start, about);

@@ -93,7 +93,7 @@ impl House<'_> {
             .fill('─', content + 3)
             .sign("┐");
         let far = self.door(hall, End::Far, remarks, content);
-        let mut addresses = hall.far.addresses.iter().map(|text| safe(text));
+        let mut addresses = hall.far.addresses.iter().map(ToString::to_string);
         let left = content.saturating_sub(far.width() + 1);
         let address = cut_end(&addresses.next().unwrap_or_default(), left);
         let space = content.saturating_sub(visible_width(&address) + far.width());
@@ -150,7 +150,7 @@ impl House<'_> {
         let room = width.saturating_sub(left.width() + 1);
         let about = purpose(hall.role).unwrap_or_default();
         let addresses = hall.doors().flat_map(|door| &door.addresses);
-        let addresses: Vec<_> = addresses.map(|text| safe(text)).collect();
+        let addresses: Vec<_> = addresses.map(ToString::to_string).collect();
         let whole = format!("{about} {}", addresses.join(" "));
         // What does not fit beside the door has a line of its own.
         let fits = visible_width(whole.trim()) <= room;
