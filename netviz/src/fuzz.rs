@@ -2,37 +2,10 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
     time::Duration,
 };
 
-use crate::{
-    names::{kubernetes::fuzz_entry, maps::drop_counters},
-    verify::collect::probe::{self, Manner, Protocol},
-};
-
-/// An answer of the Kubernetes API, or a line of a watch: how many objects are kept of it.
-pub fn kubernetes_objects(bytes: &[u8]) -> usize {
-    fuzz_entry::objects(bytes)
-}
-
-/// A kubeconfig, and everything that it holds: whether the API can be asked by it.
-#[must_use]
-pub fn kubeconfig(path: &Path) -> bool {
-    fuzz_entry::kubeconfig(path)
-}
-
-/// A file with a certificate, or what is in its armour: whether it is one.
-#[must_use]
-pub fn certificate(bytes: &[u8]) -> bool {
-    fuzz_entry::certificate(bytes)
-}
-
-/// Entries of `cilium_metrics`, one half of them read before the other: what is said of them.
-#[must_use]
-pub fn cilium_drops(entries: &[u8]) -> Vec<String> {
-    drop_counters::said(entries)
-}
+use crate::verify::collect::probe::{self, Manner, Protocol};
 
 /// What a socket gave to the sender of probes: how many of its readers took it for an answer.
 #[must_use]

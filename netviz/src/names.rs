@@ -7,40 +7,29 @@ pub mod cni;
 pub mod containerd;
 mod files;
 pub mod kubelet;
-pub(crate) mod kubernetes;
+pub mod kubernetes;
 pub mod maps;
 pub mod reconcile;
 pub mod report;
+mod source;
 
 use std::{
-    collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::Arc,
     thread,
-    time::Duration,
 };
 
-use tokio::{
-    runtime::Runtime,
-    sync::{Notify, watch},
-    time::sleep,
-};
+use report::Report;
+pub use source::SourceOptions;
+use source::{Context, NameSource};
+use tokio::sync::watch;
 
 use crate::{
     discover::Discovered,
     model::{Source, Status},
-    sys::{descriptors, netns::NetNsId, threads},
+    sys::{descriptors, threads},
 };
-use report::Report;
-
-/// A source of names.
-pub(crate) trait NameSource {
-    /// Returns all that the source knows now. Called again after a change of interfaces or nodes, after
-    /// [`Context::news`], and otherwise from time to time.
-    fn read(&mut self, context: &Context, found: &Discovered) -> Vec<Report>;
-}
 
 /// Makes a source on its own thread.
 type Make = fn(&SourceOptions) -> Box<dyn NameSource>;
@@ -65,26 +54,8 @@ pub(crate) fn sources() -> impl Iterator<Item = Source> {
     SOURCES.into_iter().map(|(source, _)| source)
 }
 
-/// A pod's name is written about 30 ms after its interface appears: after a change the sources are
-/// read again soon ...
-const SOON: Duration = Duration::from_millis(100);
-/// ... and less and less often while nothing changes.
-const SELDOM: Duration = Duration::from_secs(5);
-/// News come in bursts, and every report holds everything.
-const DEBOUNCE: Duration = Duration::from_millis(100);
-
 /// The latest reports of all sources.
 pub type Reports = Arc<Vec<Report>>;
-
-/// Options from the command line.
-#[derive(Clone, Debug, Default)]
-pub struct SourceOptions {
-    /// Where to find the Kubernetes API. The default is `KUBECONFIG`, `~/.kube/config`, or the pod's
-    /// service account.
-    pub kubeconfig: Option<PathBuf>,
-    /// Read services, too.
-    pub services: bool,
-}
 
 /// Runs the sources as long as discovery runs.
 #[derive(Debug)]
@@ -133,16 +104,11 @@ fn run(
         Ok(runtime) => runtime,
         Err(error) => return log::warn!("cannot ask {source} for names: {error}"),
     };
-    let mut context = Context {
-        runtime,
-        news: Arc::default(),
-        found,
-        pause: SOON,
-    };
+    let mut context = Context::new(runtime, found);
     let read = || {
         let mut names = make();
         loop {
-            let found = context.found.borrow_and_update().clone();
+            let found = context.found();
             let reports = names.read(&context, &found);
             publish(board, source, reports);
             if !context.wait() {
@@ -170,80 +136,10 @@ fn publish(board: &watch::Sender<Reports>, source: Source, reports: Vec<Report>)
     });
 }
 
-/// What a source's thread works with.
-pub(crate) struct Context {
-    /// For sources that wait on sockets. It runs on this thread, while the source is not read.
-    pub(crate) runtime: Runtime,
-    /// Notified by a task of the source when there is something new to read.
-    pub(crate) news: Arc<Notify>,
-    found: watch::Receiver<Arc<Discovered>>,
-    pause: Duration,
-}
-
-impl Context {
-    /// Waits until it is worth reading again; false at the end.
-    fn wait(&mut self) -> bool {
-        let Self {
-            runtime,
-            news,
-            found,
-            pause,
-        } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                changed = found.changed() => {
-                    *pause = SOON;
-                    return changed.is_ok();
-                }
-                () = news.notified() => sleep(DEBOUNCE).await,
-                () = sleep(*pause) => *pause = (*pause * 2).min(SELDOM),
-            }
-            true
-        })
-    }
-}
-
-/// A node whose files a source reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NodeFiles {
-    /// Its network namespace.
-    pub(crate) netns: NetNsId,
-    /// Its root directory by several paths, the safest first.
-    pub(crate) roots: Vec<PathBuf>,
-}
-
-/// The nodes in `found`.
-fn nodes(found: &Discovered) -> impl Iterator<Item = NodeFiles> {
-    found.cluster.nodes.iter().map(|node| NodeFiles {
-        netns: node.netns,
-        roots: found.roots.get(&node.netns).cloned().unwrap_or_default(),
-    })
-}
-
-/// What a source keeps for each node, and forgets with it.
-#[derive(Debug, Default)]
-struct PerNode<T>(HashMap<NetNsId, T>);
-
-impl<T: Default> PerNode<T> {
-    /// A report for each node.
-    fn reports(
-        &mut self,
-        found: &Discovered,
-        mut report: impl FnMut(&mut T, &NodeFiles) -> Report,
-    ) -> Vec<Report> {
-        let nodes: Vec<_> = nodes(found).collect();
-        self.0
-            .retain(|netns, _| nodes.iter().any(|node| node.netns == *netns));
-        let nodes = nodes.iter();
-        nodes
-            .map(|node| report(self.0.entry(node.netns).or_default(), node))
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::netns::NetNsId;
 
     #[test]
     fn sources_are_listed_in_the_order_in_which_they_are_believed() {

@@ -316,7 +316,7 @@ fn cilium_metrics() {
     };
     let seeds = vec![[reading(0), reading(5)].concat()];
     assert_eq!(
-        fuzz::cilium_drops(&seeds[0]),
+        parsers::cilium_drops(&seeds[0]),
         [
             "its reason 250: 10 packets",
             "policy denied, ingress: 5 packets",
@@ -334,7 +334,7 @@ fn cilium_metrics() {
         "Cilium's counts",
         &[seeds, vec![endless, most]].concat(),
         |data| {
-            let _ = fuzz::cilium_drops(data);
+            let _ = parsers::cilium_drops(data);
         },
     );
 }
@@ -391,13 +391,13 @@ fn kubernetes_objects() {
     let seeds: Vec<_> = seeds.iter().map(|it| it.to_string().into_bytes()).collect();
     for seed in &seeds {
         assert!(
-            fuzz::kubernetes_objects(seed) > 0,
+            parsers::kubernetes_objects(seed) > 0,
             "{}",
             String::from_utf8_lossy(seed)
         );
     }
     feed("Kubernetes' objects", &seeds, |data| {
-        let _ = fuzz::kubernetes_objects(data);
+        let _ = parsers::kubernetes_objects(data);
     });
 }
 
@@ -439,7 +439,7 @@ fn kubeconfigs() {
     let file = directory.path().join("config");
     let read = |data: &[u8]| {
         fs::write(&file, data).unwrap();
-        fuzz::kubeconfig(&file)
+        parsers::kubeconfig(&file)
     };
     for seed in &seeds {
         assert!(read(seed), "{}", String::from_utf8_lossy(seed));
@@ -455,9 +455,9 @@ fn kubeconfigs() {
 fn certificates() {
     let (certificate, _) = credentials();
     let seeds = vec![certificate.der().to_vec(), certificate.pem().into_bytes()];
-    assert!(seeds.iter().all(|seed| fuzz::certificate(seed)));
+    assert!(seeds.iter().all(|seed| parsers::certificate(seed)));
     feed("certificates", &seeds, |data| {
-        let _ = fuzz::certificate(data);
+        let _ = parsers::certificate(data);
     });
 }
 

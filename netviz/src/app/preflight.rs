@@ -1,9 +1,9 @@
 //! Checks privileges and limits before anything is loaded.
 
 use anyhow::{Result, bail};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
-use crate::sys::privileges;
+use crate::sys::{descriptors, privileges};
 
 /// Checks the capabilities of this process, and raises its limits as far as it can.
 ///
@@ -17,18 +17,8 @@ pub(super) fn check() -> Result<()> {
             missing.join(", ")
         );
     }
-    raise_limits();
-    Ok(())
-}
-
-/// Three descriptors a door: the default limit of 1 024 is 340 doors.
-fn raise_limits() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    descriptors::raise_limit();
     // Before Linux 5.11 maps and programs count as locked memory.
-    let unlimited = nix::sys::resource::RLIM_INFINITY;
-    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited);
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    Ok(())
 }

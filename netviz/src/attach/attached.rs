@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use netlink_packet_route::tc::TcHandle;
@@ -33,6 +33,9 @@ pub(crate) type Chains = [Option<Chain>; 2];
 
 /// File descriptors that are left to discovery and the sources of names.
 const SPARE_DESCRIPTORS: u64 = 12;
+
+/// Every door is read within this time and that of one round: tcx sends no notifications.
+pub(crate) const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
 
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
@@ -180,6 +183,12 @@ pub(super) fn may_attach(ifindex: u32, mode: Option<AttachMode>, visit: &mut Vis
 }
 
 impl Attached {
+    /// Makes its hooks due to be read.
+    pub(super) fn inspect_soon(&mut self) {
+        let now = Instant::now();
+        self.looked = now.checked_sub(INSPECT_INTERVAL).unwrap_or(now);
+    }
+
     pub(crate) fn mode(&self) -> AttachMode {
         match self.by {
             By::Tcx(..) => AttachMode::Tcx,

@@ -151,7 +151,7 @@ impl<'a, T: Object> Keeper<'a, T> {
         for attached in self.engine.attached.values_mut() {
             let door = wanted.get(&attached.door.id);
             if let Some(door) = door.filter(|door| ***door != attached.door) {
-                attached.looked = inspect::long_ago();
+                attached.inspect_soon();
                 attached.door = (*door).clone();
             }
         }

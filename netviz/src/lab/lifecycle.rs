@@ -18,6 +18,7 @@ use super::{
     plan::{Node, Place, Plan, Pod, PodKind},
 };
 use crate::sys::{
+    descriptors,
     netlink::Netlink,
     netns::NetNs,
     pause::{Alive, Pause},
@@ -66,7 +67,7 @@ impl Lab {
                 plan.pods.push(pod);
             }
         }
-        build::raise_descriptor_limit();
+        descriptors::raise_limit();
         let mut lab = Self {
             options: options.clone(),
             plan,

@@ -19,7 +19,10 @@ use hyper_util::rt::TokioIo;
 use nix::fcntl::OFlag;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Context, NameSource, NodeFiles, nodes, report::Report};
+use super::{
+    report::Report,
+    source::{Context, NameSource, NodeFiles, nodes},
+};
 use crate::{
     discover::Discovered,
     model::{Source, Status},

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use ipnet::IpNet;
 
 use super::{
-    Context, NameSource, NodeFiles, PerNode,
     files::{self, Files},
     report::{PodFact, Report},
+    source::{Context, NameSource, NodeFiles, PerNode},
 };
 use crate::{
     discover::Discovered,

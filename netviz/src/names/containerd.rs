@@ -10,10 +10,10 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Context, NameSource, PerNode,
     cni::on_node,
     files::{self, Files},
     report::{PodFact, Report},
+    source::{Context, NameSource, PerNode},
 };
 use crate::{
     discover::Discovered,

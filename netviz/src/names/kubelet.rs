@@ -9,16 +9,17 @@ mod host_network_pods;
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
+pub use cgroup::Living;
+use cgroup::uid_of;
 use host_network_pods::HostNetworkPods;
 
 use super::{
-    Context, NameSource, PerNode,
     files::{self, Listed},
     report::{PodFact, Report},
+    source::{Context, NameSource, PerNode},
 };
 use crate::{
     discover::{Discovered, namespaces::namespace},
@@ -34,9 +35,6 @@ use crate::{
 const DIRECTORY: &str = "var/log/pods";
 /// More containers than any pod has.
 const CONTAINERS: usize = 256;
-
-/// A pod's namespace, which may be the node's own, and the pod's uid by a process in it.
-pub type Living = (NetNsId, String);
 
 /// The logs of all nodes, and the pods in the nodes' own network.
 #[derive(Default)]
@@ -89,12 +87,6 @@ fn uid(entrance: &Entrance, netns: NetNsId) -> Option<String> {
     // Another process may have this id by now.
     let same = namespace(&format!("{process}/ns/net")).ok()? == netns.0;
     same.then_some(uid)
-}
-
-/// The uid of the pod that a process is in, by its directory below `/proc`.
-fn uid_of(process: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("{process}/cgroup")).ok()?;
-    Some(cgroup::member(&text)?.uid)
 }
 
 /// The directories of one node's logs.

@@ -3,23 +3,23 @@
 //! Nodes and pods, and services where they are asked for, are listed, then watched. Nothing is ever
 //! written. What is known is kept while the API cannot be reached.
 
-mod access;
+pub mod access;
 mod error_text;
-#[cfg(feature = "mutants")]
-pub(crate) mod fuzz_entry;
 mod guard;
-mod objects;
-mod session;
+pub mod objects;
+pub mod session;
 
 use std::sync::Arc;
 
 use caps::Capability;
 
-use super::{Context, NameSource, report::Report};
+use super::{
+    report::Report,
+    source::{Context, NameSource, SourceOptions},
+};
 use crate::{
     discover::Discovered,
     model::{Source, Status},
-    names::SourceOptions,
     sys::privileges,
 };
 use access::Host;

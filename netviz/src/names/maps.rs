@@ -3,9 +3,9 @@
 //!
 //! They are only read, and only if their sizes are those of a known layout.
 
-pub(crate) mod drop_counters;
+pub mod drop_counters;
 pub mod layout;
-mod pinned;
+pub mod pinned;
 
 use std::{io, net::IpAddr, os::fd::OwnedFd, path::Path, time::Duration};
 
@@ -14,8 +14,8 @@ use nix::fcntl::OFlag;
 use ipnet::IpNet;
 
 use super::{
-    Context, NameSource, nodes,
     report::{Lookup, PodFact, Report},
+    source::{Context, NameSource, nodes},
 };
 use crate::{
     discover::Discovered,

@@ -6,13 +6,13 @@
 
 mod conflicts;
 mod lookups;
+mod nodes;
 mod pods;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
+use nodes::is_node;
 use pods::{Claim, PodDoors, Pods, known};
-
-use ipnet::IpNet;
 
 use super::report::{NodeFact, PodFact, Report};
 use crate::model::{Cluster, Pod, Role, Service, Source, SourceStatus, Untrusted};
@@ -64,15 +64,6 @@ fn name_nodes(cluster: &mut Cluster, reports: &[&Report]) {
             node.name = (&fact.name).into();
         }
     }
-}
-
-fn is_node(fact: &NodeFact, name: &Untrusted, addresses: &[IpNet]) -> bool {
-    *name == fact.name || share(&fact.addresses, addresses)
-}
-
-/// Whether a node's addresses, with their prefix lengths, include one of `addresses`.
-fn share(addresses: &[IpAddr], of_node: &[IpNet]) -> bool {
-    of_node.iter().any(|own| addresses.contains(&own.addr()))
 }
 
 fn name_doors(cluster: &mut Cluster, pod: &PodDoors<'_>) {

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::model::RAISE_FILES;
 
@@ -36,6 +36,16 @@ pub fn are_enough_to_start() -> io::Result<()> {
     Err(io::Error::other(format!(
         "too few files may be opened; {RAISE_FILES}"
     )))
+}
+
+/// Raises the limit of open files to the hard limit: each door costs three, so the usual limit of
+/// 1 024 is 340 doors. If that fails, opening a file does, with the remedy.
+pub(crate) fn raise_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// A runtime on the calling thread.

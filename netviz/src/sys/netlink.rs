@@ -27,10 +27,9 @@ mod lossy;
 pub mod notifications;
 
 pub use build::{Mac, NewLink, NewRoute};
+use lossy::HEADER;
 pub use lossy::{attributes, escaped};
 
-/// Size of `nlmsghdr`.
-const HEADER: usize = 16;
 /// How often an interrupted dump is asked for again before its answer is taken as it is.
 const DUMP_ATTEMPTS: u32 = 5;
 

@@ -1,7 +1,6 @@
 //! Processes that only hold namespaces, and end with their owner.
 
 use std::{
-    ffi::CString,
     fs::File,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
@@ -21,6 +20,9 @@ use nix::{
 use super::{netns::NetNs, threads};
 
 mod child;
+mod kind;
+
+pub(crate) use kind::{Kind, Mounts};
 
 /// Held by the owner only. When it closes, however the owner ends, every pause process ends.
 #[derive(Debug)]
@@ -37,35 +39,6 @@ impl Alive {
             _write: write,
         })
     }
-}
-
-/// Kind of a pause process; everything that it needs is prepared before the fork.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    /// Only a network namespace: the wire between the nodes.
-    Wire,
-    /// A node: a mount namespace with an empty `/run` and `/var`, a hostname.
-    Node {
-        /// Its name.
-        hostname: String,
-    },
-    /// A pod: in a node's mount namespace, with a hostname.
-    Pod {
-        /// Its name.
-        hostname: String,
-        /// The node's mounts.
-        mounts: Mounts,
-        /// Where in it the pod's network namespace is to be found.
-        netns: Option<CString>,
-    },
-}
-
-/// A mount namespace and the root directory in it. Entering only the namespace would lead to the
-/// machine's root, which differs from the owner's if that runs in a chroot.
-#[derive(Debug)]
-pub(crate) struct Mounts {
-    namespace: File,
-    root: File,
 }
 
 /// A running pause process.

@@ -1,14 +1,28 @@
 //! netviz's parsers of foreign bytes, each as a function that fuzz tests call.
 
+use std::path::Path;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kube::api::{ObjectList, WatchEvent};
 use netlink_packet_route::RouteNetlinkMessage;
 use netviz::{
     attach::clsact,
     discover,
+    names::{
+        SourceOptions,
+        kubernetes::{
+            access::{self, Certificate},
+            objects::{NodeSeen, Object, PodSeen, ServiceSeen},
+            session,
+        },
+        maps::{drop_counters, pinned},
+    },
     sys::netlink::{
         self,
         notifications::{self, Origin},
     },
 };
+use serde::de::DeserializeOwned;
 
 /// The sequence number of the request that [`netlink_answer`] expects answers to.
 pub const SEQUENCE: u32 = 7;
@@ -47,4 +61,68 @@ pub fn namespace_id(datagram: &[u8]) -> Option<i32> {
 /// Parses a datagram of notifications. Returns their number.
 pub fn netlink_notifications(datagram: &[u8]) -> usize {
     notifications::parse(datagram, Origin::Own).len()
+}
+
+/// Parses an answer of the Kubernetes API, or a line of a watch, as kube does. Returns the number of
+/// objects that are kept.
+pub fn kubernetes_objects(bytes: &[u8]) -> usize {
+    kept::<PodSeen>(bytes) + kept::<NodeSeen>(bytes) + kept::<ServiceSeen>(bytes)
+}
+
+fn kept<T: Object + Clone + DeserializeOwned>(bytes: &[u8]) -> usize {
+    let list = serde_json::from_slice::<ObjectList<T>>(bytes).map(|list| list.items);
+    let line = match serde_json::from_slice::<WatchEvent<T>>(bytes) {
+        Ok(WatchEvent::Added(one) | WatchEvent::Modified(one) | WatchEvent::Deleted(one)) => {
+            Some(one)
+        }
+        _ => None,
+    };
+    let kept = |one: T| {
+        one.key()?;
+        one.fact().map(|fact| T::size(&fact))
+    };
+    let all = list.unwrap_or_default().into_iter().chain(line);
+    all.filter_map(kept).count()
+}
+
+/// Reads a kubeconfig. Returns whether a client can be built from it.
+pub fn kubeconfig(path: &Path) -> bool {
+    let options = SourceOptions {
+        kubeconfig: Some(path.into()),
+        services: false,
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let access = access::find(&options, &[]).await.ok().flatten();
+        access.is_some_and(|access| session::client(&access).is_ok())
+    })
+}
+
+/// Parses a certificate, PEM or DER. Returns whether it is one.
+pub fn certificate(bytes: &[u8]) -> bool {
+    let armour = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        BASE64_STANDARD.encode(bytes)
+    );
+    [bytes, armour.as_bytes()]
+        .into_iter()
+        .any(|pem| Certificate::read(pem).is_some())
+}
+
+/// Parses two readings of `cilium_metrics` of two CPUs, each half of `bytes`. Returns the drops between
+/// them in words.
+pub fn cilium_drops(bytes: &[u8]) -> Vec<String> {
+    const ENTRY: usize = 8 + 2 * 16;
+    let entry = |bytes: &[u8; ENTRY]| {
+        let (key, values) = bytes.split_first_chunk().expect("a key");
+        let (values, _) = values.as_chunks();
+        (*key, pinned::sum(values, drop_counters::packets))
+    };
+    let read = |bytes: &[u8]| {
+        let (all, _) = bytes.as_chunks();
+        drop_counters::drops(&all.iter().map(entry).collect::<Vec<_>>())
+    };
+    let (before, after) = bytes.split_at(bytes.len() / 2);
+    drop_counters::words(&read(before), &read(after))
 }

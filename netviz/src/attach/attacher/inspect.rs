@@ -8,7 +8,7 @@ use std::{
 use super::{Change, Keeper, Past};
 use crate::{
     attach::{
-        attached::{AttachMode, Attached},
+        attached::{AttachMode, Attached, INSPECT_INTERVAL},
         engine::Look,
         object::Object,
     },
@@ -16,18 +16,10 @@ use crate::{
     model::DoorId,
 };
 
-/// Every door is read within this time and that of one round: tcx sends no notifications.
-const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
 /// How many are read at once, before commands and the queue have their turn.
 const INSPECT_BATCH: usize = 64;
 /// Doors that are due within this time are read together, rather than one by one.
 const INSPECT_SLACK: Duration = Duration::from_millis(500);
-
-/// The last look of a door whose turn is now.
-pub(super) fn long_ago() -> Instant {
-    let now = Instant::now();
-    now.checked_sub(INSPECT_INTERVAL).unwrap_or(now)
-}
 
 impl<T: Object> Keeper<'_, T> {
     /// Has doors read at once whose filters changed, where netviz is one of them. Filters take no
@@ -39,7 +31,7 @@ impl<T: Object> Keeper<'_, T> {
             let place = netns.known().map(|netns| (netns, ifindex));
             let changed = place.is_some_and(|it| filters.get(&it) != before.filters.get(&it));
             if changed && attached.mode() == AttachMode::Clsact {
-                attached.looked = long_ago();
+                attached.inspect_soon();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Findings that concern a single hook.
 
-use super::{
+use super::table::{
     CHANGED_WHILE_LOOKING, CILIUM_IN_BOTH, DEAD_FILTER, DEAD_PROGRAM, DUPLICATE_PROGRAM,
     FOREIGN_BEFORE_CILIUM, NETVIZ_LEFT_OVER, NOT_SEEN,
 };

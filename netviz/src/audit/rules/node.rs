@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
+use super::table::{
     CILIUM_MISSING, CILIUM_PLACE_TAKEN, ENDPOINT_ROUTES_MIXED, NETKIT, NO_CILIUM,
     UPLINK_WITHOUT_CILIUM,
 };

@@ -4,7 +4,6 @@ use std::{ffi::CString, net::IpAddr};
 
 use anyhow::{Context as _, Result};
 use aya::EbpfLoader;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Lab, wait_until};
 use crate::{
@@ -135,14 +134,5 @@ impl Lab {
         Files::of(&self.plan.nodes[node], pod)
             .map_or(Ok(()), |files| files.write())
             .context("writing what a node has in its files about it")
-    }
-}
-
-/// Each pod costs three descriptors. Where the limit cannot be raised, an error tells soon enough.
-pub(super) fn raise_descriptor_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok();
     }
 }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use netviz_ebpf::lab::HEALTH_IDENTITY;
 
 use super::{
-    Door, Network, Node, Pod, PodKind,
     made::{address6, host, identity, made_mac},
+    topology::{Door, Network, Node, Pod, PodKind},
 };
 use crate::lab::cluster::{self, ListedInterface, ListedNode, Listings};
 

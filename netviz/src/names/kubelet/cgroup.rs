@@ -4,6 +4,13 @@
 //! version of cgroups, and the reader (the node or its host). It always contains `pod<uid>`, and then the
 //! container's id.
 
+use std::fs;
+
+use crate::sys::netns::NetNsId;
+
+/// A pod's namespace, which may be the node's own, and the pod's uid by a process in it.
+pub type Living = (NetNsId, String);
+
 /// The container that a process is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -24,6 +31,12 @@ pub fn member(text: &str) -> Option<Member> {
             container: container(path),
         })
     })
+}
+
+/// The uid of the pod that a process is in, by its directory below `/proc`.
+pub(super) fn uid_of(process: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{process}/cgroup")).ok()?;
+    Some(member(&text)?.uid)
 }
 
 fn uid(path: &str) -> Option<String> {

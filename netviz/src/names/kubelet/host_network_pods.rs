@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Living, uid_of};
+use super::cgroup::{Living, uid_of};
 use crate::{
     discover::{
         Discovered,

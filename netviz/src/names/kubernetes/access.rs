@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::error_text;
-use crate::{names::SourceOptions, sys::rooted_fs};
+use crate::{names::source::SourceOptions, sys::rooted_fs};
 
 /// Set in every pod, together with the token.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
@@ -30,11 +30,11 @@ const SERVICE_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token
 const LARGEST: u64 = 1 << 20;
 
 /// A node that was discovered: its hostname and an address.
-pub(super) type Host = (String, IpAddr);
+pub type Host = (String, IpAddr);
 
 /// Address and credentials of the API.
 #[derive(Clone, Debug)]
-pub(super) struct Access {
+pub struct Access {
     /// The files that it was read from.
     pub(super) origin: String,
     pub(super) config: Config,
@@ -70,10 +70,7 @@ impl Access {
 /// # Errors
 ///
 /// Why it cannot be used, in one line without anything from the files.
-pub(super) async fn find(
-    options: &SourceOptions,
-    hosts: &[Host],
-) -> Result<Option<Access>, String> {
+pub async fn find(options: &SourceOptions, hosts: &[Host]) -> Result<Option<Access>, String> {
     let paths = match &options.kubeconfig {
         Some(path) => vec![path.clone()],
         None => default_paths(),
@@ -183,7 +180,7 @@ fn resolve(config: &mut Config, hosts: &[Host]) {
 
 /// What is used of a client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Certificate {
+pub struct Certificate {
     /// Common name of its subject: the user, for Kubernetes.
     user: Option<String>,
     /// When it expires; `None` for a time beyond the calendar.
@@ -192,7 +189,7 @@ pub(super) struct Certificate {
 
 impl Certificate {
     /// The first certificate of a PEM file.
-    pub(super) fn read(pem: &[u8]) -> Option<Self> {
+    pub fn read(pem: &[u8]) -> Option<Self> {
         let der = CertificateDer::from_pem_slice(pem).ok()?;
         let (_, certificate) = X509Certificate::from_der(&der).ok()?;
         let mut users = certificate.subject().iter_common_name();

@@ -19,7 +19,7 @@ use crate::{
 
 /// A pod.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct PodSeen {
+pub struct PodSeen {
     metadata: ObjectMeta,
     spec: Option<PodSpec>,
     status: Option<PodStatus>,
@@ -55,7 +55,7 @@ struct PodIp {
 
 /// A node.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct NodeSeen {
+pub struct NodeSeen {
     metadata: ObjectMeta,
     spec: Option<NodeSpec>,
     status: Option<NodeStatus>,
@@ -82,7 +82,7 @@ struct NodeAddress {
 
 /// A service.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct ServiceSeen {
+pub struct ServiceSeen {
     metadata: ObjectMeta,
     spec: Option<ServiceSpec>,
 }
@@ -105,7 +105,7 @@ struct Port {
 }
 
 /// A kind of object that is listed and watched, and the part of it that is kept.
-pub(super) trait Object: Resource<DynamicType = ()> {
+pub trait Object: Resource<DynamicType = ()> {
     /// What identifies an object.
     type Key: Ord + Clone;
     /// The part that is kept.

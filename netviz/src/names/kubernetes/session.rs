@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     model::{Source, Status},
-    names::{Context, report::Report},
+    names::{report::Report, source::Context},
 };
 
 /// The most memory for all pods, or all nodes: some 400 000 ordinary pods, more than Kubernetes
@@ -286,10 +286,12 @@ async fn one_kind<S>(
     }
 }
 
+/// A client with these credentials.
+///
 /// # Errors
 ///
 /// What is wrong with the credentials, in one line.
-pub(super) fn client(access: &Access) -> Result<Client, String> {
+pub fn client(access: &Access) -> Result<Client, String> {
     let mut config = access.config.clone();
     config.connect_timeout = Some(ANSWER);
     // The watcher tries again by itself, and its errors are shown meanwhile.

@@ -14,7 +14,7 @@ const ENTRIES: usize = 65_536;
 const LEAST: u8 = 130;
 
 /// Packets by reason code and direction: 1 ingress, 2 egress, 0 unknown.
-pub(crate) type Drops = BTreeMap<(u8, u8), u64>;
+pub type Drops = BTreeMap<(u8, u8), u64>;
 
 /// All drops until now on the node with these roots. `None` if they cannot be read completely: a
 /// difference to another reading would be wrong.
@@ -38,13 +38,15 @@ pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
 }
 
 /// The packets, at the beginning of one CPU's value.
-fn packets(value: &[u8; SIZES.1]) -> u64 {
+#[must_use]
+pub fn packets(value: &[u8; SIZES.1]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *value;
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// A key has the reason, the direction in two bits, and the line of Cilium's source.
-fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
+#[must_use]
+pub fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
     let mut drops = Drops::new();
     for (key, packets) in entries.iter().filter(|(key, _)| key[0] >= LEAST) {
         let sum = drops.entry((key[0], key[1] & 3)).or_default();
@@ -54,7 +56,8 @@ fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
 }
 
 /// The drops between `before` and `after`, most packets first: `policy denied, ingress: 10 packets`.
-pub(crate) fn words(before: &Drops, after: &Drops) -> Vec<String> {
+#[must_use]
+pub fn words(before: &Drops, after: &Drops) -> Vec<String> {
     let more = |(key, now): (&(u8, u8), &u64)| {
         let then = before.get(key).copied().unwrap_or_default();
         Some((now.checked_sub(then).filter(|more| *more > 0)?, *key))
@@ -118,23 +121,6 @@ fn reason(code: u8) -> Option<&'static str> {
         204 => "no egress address configured",
         _ => return None,
     })
-}
-
-/// For fuzz tests: [`words`] of two readings, each half of `bytes`, of a map for two CPUs.
-#[cfg(feature = "mutants")]
-pub(crate) fn said(bytes: &[u8]) -> Vec<String> {
-    const ENTRY: usize = SIZES.0 + 2 * SIZES.1;
-    let entry = |bytes: &[u8; ENTRY]| {
-        let (key, values) = bytes.split_first_chunk().expect("a key");
-        let (values, _) = values.as_chunks();
-        (*key, super::pinned::sum(values, packets))
-    };
-    let read = |bytes: &[u8]| {
-        let (all, _) = bytes.as_chunks();
-        drops(&all.iter().map(entry).collect::<Vec<_>>())
-    };
-    let (before, after) = bytes.split_at(bytes.len() / 2);
-    words(&read(before), &read(after))
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl Pinned {
 }
 
 /// The sum over all CPUs; it saturates, as the map may hold anything.
-pub(super) fn sum<'a, const V: usize>(
+pub fn sum<'a, const V: usize>(
     values: impl IntoIterator<Item = &'a [u8; V]>,
     number: impl Fn(&[u8; V]) -> u64,
 ) -> u64 {

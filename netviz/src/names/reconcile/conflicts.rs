@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use super::{
-    is_node, lookups,
+    lookups,
+    nodes::{disagreement, is_node, share},
     pods::{Claim, PodDoors, Pods, known},
-    share,
 };
 use crate::{
     model::{Cluster, Disagreement, Role, Side, Source, Status},
@@ -28,27 +28,24 @@ pub(super) fn all(cluster: &Cluster, pods: &Pods<'_>, reports: &[&Report]) -> Ve
             conflicts.of_missing_door(claim);
         }
     }
-    lookups::conflicts(&mut conflicts, pods, reports);
     let mut found = conflicts.found;
+    found.extend(lookups::conflicts(cluster, pods, reports));
     found.sort();
     found.dedup();
     found
 }
 
 /// The disagreements found so far.
-pub(super) struct Conflicts<'a> {
-    pub(super) cluster: &'a Cluster,
+struct Conflicts<'a> {
+    cluster: &'a Cluster,
     found: Vec<Disagreement>,
 }
 
 impl Conflicts<'_> {
     /// Adds one at the node with this index.
-    pub(super) fn add(&mut self, node: usize, about: impl Into<String>, what: String) {
-        self.found.push(Disagreement {
-            node: self.cluster.nodes[node].name.clone(),
-            about: about.into(),
-            what,
-        });
+    fn add(&mut self, node: usize, about: impl Into<String>, what: String) {
+        let found = disagreement(self.cluster, node, about, what);
+        self.found.push(found);
     }
 
     /// Two sources have different address ranges for the pods of a node.

@@ -4,21 +4,24 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use super::{
-    conflicts::Conflicts,
+    nodes::{disagreement, share},
     pods::{PodDoors, Pods},
-    share,
 };
 use crate::{
-    model::{Cluster, Node, Untrusted},
+    model::{Cluster, Disagreement, Node, Untrusted},
     names::report::{Lookup, Report},
 };
 
 /// Cilium's identities of nodes: host, remote node, node with the API server.
 const NODES: [u32; 3] = [1, 6, 7];
 
-/// Adds the differences between the nodes' ipcaches and the pods' own nodes.
-pub(super) fn conflicts(conflicts: &mut Conflicts<'_>, pods: &Pods<'_>, reports: &[&Report]) {
-    let cluster = conflicts.cluster;
+/// The differences between the nodes' ipcaches and the pods' own nodes.
+pub(super) fn conflicts(
+    cluster: &Cluster,
+    pods: &Pods<'_>,
+    reports: &[&Report],
+) -> Vec<Disagreement> {
+    let mut found = Vec::new();
     let owners = owners(pods);
     for report in reports {
         let mut nodes = cluster.nodes.iter();
@@ -43,15 +46,16 @@ pub(super) fn conflicts(conflicts: &mut Conflicts<'_>, pods: &Pods<'_>, reports:
                     "cilium's ipcache here has the identity {} for {address}, {source} on {there} says {identity}",
                     lookup.identity
                 );
-                conflicts.add(here, &about, what);
+                found.push(disagreement(cluster, here, &about, what));
             }
             if let Some(other) = misdirected(cluster, lookup, pod) {
                 let what =
                     format!("cilium's ipcache here sends {address} to {other}, it is on {there}");
-                conflicts.add(here, &about, what);
+                found.push(disagreement(cluster, here, &about, what));
             }
         }
     }
+    found
 }
 
 /// The pod that has each address; `None` if several have it, as in two clusters on one machine.

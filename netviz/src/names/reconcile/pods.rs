@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::is_node;
+use super::nodes::is_node;
 use crate::{
     model::{Cluster, DoorId, Role, Side, Source, is_link_local},
     names::report::{PodFact, Report},

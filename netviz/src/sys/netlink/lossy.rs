@@ -3,7 +3,8 @@
 //! The kernel accepts any bytes in a name except `/`, `:` and white space; the library requires
 //! UTF-8. Such a message is reduced to the attributes that netviz needs, with its name [`escaped`].
 
-use super::HEADER;
+/// Size of `nlmsghdr`.
+pub(super) const HEADER: usize = 16;
 
 const NEW_LINK: u16 = libc::RTM_NEWLINK;
 const DELETED_LINK: u16 = libc::RTM_DELLINK;

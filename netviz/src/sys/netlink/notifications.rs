@@ -12,7 +12,7 @@ use nix::{
     sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
 };
 
-use super::{HEADER, attributes, message};
+use super::{attributes, lossy::HEADER, message};
 use crate::model::CILIUM_HOST;
 
 /// rtnetlink's groups: links, qdiscs and filters, IPv4 and IPv6 addresses, ids of namespaces.

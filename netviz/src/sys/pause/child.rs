@@ -8,7 +8,7 @@ use std::{
 
 use nix::errno::Errno;
 
-use super::Kind;
+use super::kind::Kind;
 
 /// The descriptors that a pause process has: the pipe that ends with its owner, the one that it
 /// reports to, and for a pod its node's mount namespace with the root in it.
