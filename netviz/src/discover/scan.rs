@@ -370,7 +370,7 @@ fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {
         addresses: link.addresses.clone(),
         mac: link.mac.clone(),
         mtu: link.mtu,
-        link_state: link.state.clone(),
+        link_state: link.state,
         netns_cookie: link.cookie,
         problem: None,
     }

@@ -97,7 +97,7 @@ impl View<'_> {
             addresses: door.addresses.clone(),
             mac: door.mac.clone(),
             mtu: door.mtu,
-            link_state: door.link_state.clone(),
+            link_state: door.link_state,
             state,
             reason,
             counted_seconds: sample

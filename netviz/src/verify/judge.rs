@@ -67,7 +67,7 @@ pub fn judge(
         round_trip_microseconds: times::median(&round_trips),
         round_trip_worst_microseconds: times::worst(&round_trips),
         request: rows(&request),
-        reply: has_reply.then(|| rows(&reply)).unwrap_or_default(),
+        reply: if has_reply { rows(&reply) } else { Vec::new() },
         notes: notes::notes(&evidence, expectation, &losses),
         losses,
         detours: findings.detours,

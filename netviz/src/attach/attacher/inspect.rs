@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Change, Keeper, Past};
+use super::{Change, Keeper};
 use crate::{
     attach::{
         attached::{AttachMode, Attached, INSPECT_INTERVAL},
@@ -116,12 +116,7 @@ impl<T: Object> Keeper<'_, T> {
             }
         };
         let now = attached.door.clone();
-        if self
-            .past
-            .entry(door)
-            .or_insert_with(Past::default)
-            .may_retry()
-        {
+        if self.past.entry(door).or_default().may_retry() {
             self.engine.detach(door);
             self.attach(now);
         } else if lost {
