@@ -176,7 +176,7 @@ mod tests {
     fn tests_are_found_by_name() {
         assert!(
             is_test("faults::endings::sigkill")
-                && is_test("lib::sys::netlink::tests::an_interrupted_dump_is_said")
+                && is_test("lib::sys::netlink::tests::interrupted_dump_is_reported")
                 && is_test("verify_judge::properties::hidden_doors_are_never_verified")
         );
         for none in [
