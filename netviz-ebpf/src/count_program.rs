@@ -1,4 +1,5 @@
-// The body of the counting object, included with the `VERDICT` that it returns on every path.
+// The body of the counting object. The including file defines `VERDICT`, which it returns on every
+// path.
 use aya_ebpf::{
     macros::{classifier, map},
     maps::PerCpuArray,
@@ -26,10 +27,10 @@ fn count(ctx: &TcContext, direction: impl FnOnce(&mut DoorCounters) -> &mut Coun
     let Some(door) = NETVIZ_COUNTERS.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so that nothing else
-    // writes to it meanwhile; user space only reads.
+    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so nothing else
+    // writes to it at the same time; user space only reads.
     let counters = direction(unsafe { &mut *door });
-    // SAFETY: the verifier admits gso_segs of a context pointer (Linux 5.1).
+    // SAFETY: the verifier allows access to gso_segs of a context pointer (Linux 5.1).
     let gso_segments = unsafe { (*ctx.skb.skb).gso_segs };
     counters.packets += 1;
     counters.segments += u64::from(gso_segments.max(1));

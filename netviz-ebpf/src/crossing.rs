@@ -1,66 +1,66 @@
-//! What the programs of `netviz verify` share with user space.
+//! Types that the programs of `netviz verify` share with user space.
 //!
-//! A probe carries a [`Marker`] in the last 32 bytes of its packet, and so does every packet that
-//! wraps it or quotes it: VXLAN puts headers in front, an echo gives the payload back, and an ICMP
-//! error quotes the packet that it is about. So one look at a packet's end finds it, whatever
-//! NAT, encapsulation or redirect did to its addresses, and without parsing anything.
+//! A probe carries a [`Marker`] in the last 32 bytes of its packet. So does every packet that
+//! encapsulates or quotes it: VXLAN prepends headers, an echo returns the payload, and an ICMP
+//! error quotes the original packet. Comparing the end of a packet therefore finds a probe without
+//! parsing, whatever NAT, encapsulation or redirects did to its addresses.
 
-/// First bytes of a [`Marker`]: whoever finds one in a capture can read whose it is.
+/// First bytes of a [`Marker`], which identify netviz in a packet capture.
 pub const MAGIC: [u8; 8] = *b"netviz/1";
 /// Bytes of a [`Marker`].
 pub const MARKER_SIZE: usize = 32;
 
-/// The end of a probe, in the order in which it stands in the packet.
+/// The last bytes of a probe, in packet order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marker {
     /// [`MAGIC`].
     pub magic: [u8; 8],
-    /// One for each run of netviz, by chance: several side by side do not see each other.
+    /// A random number for each run of netviz, so that concurrent runs ignore each other's packets.
     pub cookie: [u8; 16],
-    /// Which pair, in network order.
+    /// Index of the pair, in network order.
     pub flow: [u8; 4],
-    /// Which packet of it, in network order.
+    /// Number of the packet within its pair, in network order.
     pub sequence: [u8; 4],
 }
 
 /// Ring buffer of [`Seen`].
 pub const CROSSINGS_MAP: &str = "NETVIZ_SEEN";
-/// Bytes of it, unless user space asks for more: for 300 packets, taken out as they come.
+/// Default size of the ring buffer in bytes: 300 packets, because user space reads continuously.
 pub const CROSSINGS_ROOM: u32 = 64 * 1024;
-/// Per-CPU array with one entry: marked packets for which the ring buffer had no room.
+/// Per-CPU array with one entry: marked packets that did not fit into the ring buffer.
 pub const MISSED_MAP: &str = "NETVIZ_MISSED";
 /// Program for a door's ingress hook.
 pub const SEE_INGRESS_PROGRAM: &str = "netviz_see_in";
 /// Program for a door's egress hook.
 pub const SEE_EGRESS_PROGRAM: &str = "netviz_see_out";
-/// Global: [`Marker::cookie`] as it stands in the packet, read as two numbers.
+/// Global: [`Marker::cookie`] in packet order, as two numbers.
 pub const COOKIE_GLOBAL: &str = "NETVIZ_COOKIE";
-/// Global: the shortest and the longest packet that is looked at, `skb->len` in bytes.
+/// Global: length of the shortest and the longest packet to compare, `skb->len` in bytes.
 pub const LENGTHS_GLOBAL: &str = "NETVIZ_LENGTHS";
 /// Global: see [`TcpReplies`].
 pub const TCP_GLOBAL: &str = "NETVIZ_TCP";
 
-/// How the answers to marked SYNs are recognised, which have no room for a marker: they acknowledge
-/// the sequence number that the SYN began with, of which the upper half is chosen by chance.
+/// How to recognise replies to marked SYNs, which have no room for a marker: by the acknowledged
+/// sequence number, whose upper half is random.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpReplies {
-    /// Whether to look for them.
+    /// 1 to recognise replies, else 0.
     pub wanted: u32,
     /// The upper 16 bits of the initial sequence numbers.
     pub prefix: u32,
 }
 
-/// Bytes of a packet's beginning that user space gets to see: an outer Ethernet, IPv6 and UDP
-/// header, VXLAN, and the inner Ethernet, IPv6 and TCP headers.
+/// Bytes from the beginning of a packet that user space receives: outer Ethernet, IPv6 and UDP
+/// headers, VXLAN, and the inner Ethernet, IPv6 and TCP headers.
 pub const HEAD_SIZE: usize = 160;
 
 /// The packet had a tunnel key.
 pub const HAS_TUNNEL: u32 = 1;
-/// It was recognised by [`TcpReplies`]: `flow` and `sequence` hold the acknowledged number.
+/// Recognised by [`TcpReplies`]: `flow` and `sequence` hold the acknowledgement number.
 pub const IS_TCP_REPLY: u32 = 2;
-/// Seen at the egress hook, otherwise at the ingress hook.
+/// At the egress hook; otherwise at the ingress hook.
 pub const IS_EGRESS: u32 = 4;
 
 /// One marked packet at one hook.
@@ -77,15 +77,15 @@ pub struct Seen {
     pub flags: u32,
     /// Security identity in the tunnel key.
     pub identity: u32,
-    /// The tunnel's other end as the key has it at ingress, IPv4 in host order.
+    /// Remote address of the tunnel key at ingress, IPv4 in host order.
     pub remote: u32,
-    /// The tunnel's other end as the key has it at egress, IPv4 in host order.
+    /// Local address of the tunnel key at egress, IPv4 in host order: the remote end.
     pub local: u32,
     /// `skb->len`.
     pub length: u32,
-    /// How much of `head` is filled.
+    /// Number of valid bytes in `head`.
     pub head_length: u32,
-    /// Beginning of the packet as it stands at the hook.
+    /// Beginning of the packet at the hook.
     pub head: [u8; HEAD_SIZE],
 }
 
@@ -100,7 +100,7 @@ mod user {
     unsafe impl aya::Pod for TcpReplies {}
 
     impl Seen {
-        /// Reads what the kernel wrote; `None` where it is too short to be one.
+        /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {
             let bytes = bytes.get(..SEEN_SIZE)?;
@@ -110,7 +110,7 @@ mod user {
     }
 
     impl Marker {
-        /// As it stands in the packet.
+        /// Returns the marker in packet order.
         #[must_use]
         pub fn bytes(&self) -> [u8; super::MARKER_SIZE] {
             let Self {
@@ -127,7 +127,7 @@ mod user {
             bytes
         }
 
-        /// The marker at the end of `packet`, of whichever run.
+        /// Returns the marker at the end of `packet`, of any run.
         #[must_use]
         pub fn at_end(packet: &[u8]) -> Option<Self> {
             let bytes = packet.last_chunk::<{ super::MARKER_SIZE }>()?;

@@ -1,23 +1,23 @@
-//! What the program that hears of dropped packets shares with user space.
+//! Types that the program for dropped packets shares with user space.
 //!
-//! It is attached to the tracepoint `skb:kfree_skb`, which the kernel passes with each packet that it
-//! throws away. Where in the kernel's structures the end of the packet stands differs from kernel
-//! to kernel: user space reads it from the kernel's BTF.
+//! The program is attached to the tracepoint `skb:kfree_skb`, which passes each packet that the
+//! kernel drops. The offset of the packet's end in the kernel's structures differs between kernels;
+//! user space reads it from the kernel's BTF.
 
 /// Program for kernels that give a reason (Linux 5.17).
 pub const DROP_PROGRAM: &str = "netviz_drop";
-/// Program for those before, which give the place alone.
+/// Program for older kernels, which report only the location.
 pub const DROP_PROGRAM_BEFORE: &str = "netviz_drop_old";
 /// Name of the tracepoint.
 pub const TRACEPOINT: &str = "kfree_skb";
 /// Ring buffer of [`Dropped`].
 pub const DROPS_MAP: &str = "NETVIZ_DROPS";
-/// Array with one entry: marked packets for which the ring buffer had no room.
+/// Array with one entry: marked packets that did not fit into the ring buffer.
 pub const UNHEARD_MAP: &str = "NETVIZ_UNHEARD";
 /// Global: an [`Offsets`].
 pub const OFFSETS_GLOBAL: &str = "NETVIZ_OFFSETS";
 
-/// Where things stand in the running kernel's structures, in bytes.
+/// Offsets in the running kernel's structures, in bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
@@ -39,16 +39,16 @@ pub struct Offsets {
     pub inum: u32,
 }
 
-/// No reason was given.
+/// The kernel gave no reason.
 pub const NO_REASON: u32 = u32::MAX;
 
-/// A marked packet that the kernel threw away.
+/// A marked packet that the kernel dropped.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// `bpf_ktime_get_ns`: the monotonic clock.
     pub time: u64,
-    /// Address in the kernel's text of whoever dropped it.
+    /// Address of the dropping code in the kernel's text.
     pub location: u64,
     /// [`crate::crossing::Marker::flow`], in host order.
     pub flow: u32,
@@ -56,11 +56,11 @@ pub struct Dropped {
     pub sequence: u32,
     /// `enum skb_drop_reason` of the running kernel, or [`NO_REASON`].
     pub reason: u32,
-    /// Device that the packet was at, 0 where there was none.
+    /// The packet's device; 0 without one.
     pub ifindex: u32,
     /// Inode of its network namespace.
     pub netns: u32,
-    /// Nothing; no padding.
+    /// Unused; avoids padding.
     pub reserved: u32,
 }
 
@@ -77,7 +77,7 @@ mod user {
     unsafe impl aya::Pod for Offsets {}
 
     impl Dropped {
-        /// Reads what the kernel wrote; `None` where it is too short to be one.
+        /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {
             let bytes = bytes.get(..DROPPED_SIZE)?;

@@ -1,14 +1,15 @@
-//! What the programs of `netviz verify --passive` share with user space.
+//! Types that the programs of `netviz verify --passive` share with user space.
 //!
-//! Foreign packets carry no marker. They are found by the two addresses, in the packet itself or in
-//! the one inside of a tunnel's, and told apart by a number made of what nobody on the way changes:
-//! protocol, IP id, ports, sequence numbers, the beginning of the payload. All are counted. So that
-//! heavy traffic costs no more than light one, not all are told of: each door thins out by that same
-//! number, so that all doors choose the same packets (Duffield and Grossglauser, "Trajectory sampling
-//! for direct traffic observation", 2001), and a door that is thinned out further has chosen a part of
-//! what the others have. TCP's payload is followed by the byte, for segments are cut and merged.
+//! Packets of other programs carry no marker. They are selected by their two addresses, in the
+//! packet itself or in an encapsulated one, and identified by a hash of the fields that do not
+//! change on the path: protocol, IP ID, ports, sequence numbers, beginning of the payload. All
+//! packets are counted. To limit the cost of heavy traffic, only a sample is reported: each door
+//! samples by the hash, so all doors select the same packets (Duffield and Grossglauser,
+//! "Trajectory sampling for direct traffic observation", 2001), and a door at a higher sampling
+//! level selects a subset of the others' packets. TCP payload is followed by byte positions,
+//! because segments are split and merged.
 
-/// UDP ports of tunnels: VXLAN as Linux and Cilium have it and as registered, Geneve.
+/// UDP ports of tunnels: VXLAN as in Linux and Cilium, VXLAN as registered, and Geneve.
 pub const TUNNEL_PORTS: [u16; 3] = [8472, 4789, GENEVE];
 /// UDP port of Geneve, whose header has options.
 pub const GENEVE: u16 = 6081;
@@ -19,9 +20,9 @@ pub const FOLLOW_INGRESS_PROGRAM: &str = "netviz_fol_in";
 pub const FOLLOW_EGRESS_PROGRAM: &str = "netviz_fol_out";
 /// Ring buffer of [`Passed`].
 pub const PASSED_MAP: &str = "NETVIZ_PASSED";
-/// Bytes of it: for 2 000 packets, taken out as they come.
+/// Size of the ring buffer in bytes: 2 000 packets, because user space reads continuously.
 pub const PASSED_ROOM: u32 = 128 * 1024;
-/// Per-CPU array with one entry: packets that were chosen and for which there was no room.
+/// Per-CPU array with one entry: selected packets that did not fit into the ring buffer.
 pub const UNTOLD_MAP: &str = "NETVIZ_UNTOLD";
 /// Array with one entry, a [`Pace`].
 pub const PACE_MAP: &str = "NETVIZ_PACE";
@@ -30,53 +31,53 @@ pub const TRAFFIC_MAP: &str = "NETVIZ_TRAFFIC";
 /// Global: a [`Sought`].
 pub const SOUGHT_GLOBAL: &str = "NETVIZ_SOUGHT";
 
-/// Which packets are meant.
+/// Filter for packets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sought {
-    /// A's address as it stands in a packet; of IPv4 the first word alone.
+    /// A's address in packet order; only the first word for IPv4.
     pub from: [u32; 4],
-    /// B's.
+    /// B's address.
     pub to: [u32; 4],
     /// 4 or 6.
     pub family: u32,
-    /// IP protocol; 0 for all of them.
+    /// IP protocol; 0 for any.
     pub protocol: u32,
-    /// B's port; 0 for all of them.
+    /// B's port; 0 for any.
     pub port: u32,
-    /// Nothing; no padding.
+    /// Unused; avoids padding.
     pub reserved: u32,
-    /// Nanoseconds that one packet that is told of uses up.
+    /// Budget, in nanoseconds, that one reported packet costs.
     pub step: u64,
-    /// So many nanoseconds may be used up in advance: a burst.
+    /// Budget, in nanoseconds, that a burst can use in advance.
     pub burst: u64,
 }
 
-/// When to look, and how closely.
+/// Time limits and sampling level.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Nothing is told of before this time (`bpf_ktime_get_ns`).
+    /// Nothing is reported before this time (`bpf_ktime_get_ns`).
     pub from: u64,
     /// Nothing is counted before this time.
     pub counted: u64,
     /// Nothing is counted from this time on.
     pub until: u64,
-    /// Nothing is told of from this time on.
+    /// Nothing is reported from this time on.
     pub end: u64,
-    /// Time up to which the packets told of have used it up.
+    /// Time until which the budget is used up.
     pub due: u64,
-    /// One in two to this power is told of: it only rises.
+    /// One in 2^level packets is reported; the level only rises.
     pub level: u64,
 }
 
-/// No level is higher.
+/// Highest level.
 pub const MOST_LEVEL: u64 = 24;
-/// At level 1, bytes of a TCP stream whose number divides by two to this power are followed; at
-/// each level above half of them.
+/// At level 1, byte positions of a TCP stream that are multiples of 2 to this power are followed;
+/// at each higher level, half of them.
 pub const MARK_SHIFT: u32 = 11;
 
-/// Packets of one way at one hook.
+/// Packets of one direction at one hook.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -84,12 +85,12 @@ pub struct Tally {
     pub packets: u64,
     /// `skb->len` in bytes.
     pub bytes: u64,
-    /// Of the packets those that were one socket buffer with others and no TCP stream (UDP GSO and
-    /// GRO): they are cut and merged on the way, and so are not told of.
+    /// Packets that shared a socket buffer and are not part of a TCP stream (UDP GSO and GRO). They
+    /// are split and merged on the way, and therefore not reported.
     pub bundled: u64,
 }
 
-/// All packets of the two at one door, told of or not.
+/// All packets of the pair at one door, reported or not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -101,21 +102,21 @@ pub struct Traffic {
 
 /// From B to A; otherwise from A to B.
 pub const IS_REPLY: u32 = 8;
-/// Inside of a tunnel's packet.
+/// Inside a tunnel packet.
 pub const IS_OUTER: u32 = 16;
-/// It carries bytes of a TCP stream: `start` and `length` say which.
+/// Carries bytes of a TCP stream: `start` and `length`.
 pub const IS_STREAM: u32 = 32;
-/// It has to be answered: an echo request, a TCP segment with a payload, SYN or FIN.
+/// Needs a reply: an echo request, a TCP segment with a payload, SYN or FIN.
 pub const ASKS: u32 = 64;
 
-/// One packet at one hook. `flags` has [`IS_REPLY`] and those after it, and
+/// One packet at one hook. `flags` contains [`IS_REPLY`] and the flags after it, and
 /// [`crate::crossing::IS_EGRESS`] and [`crate::crossing::HAS_TUNNEL`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// `bpf_ktime_get_ns`: the monotonic clock.
     pub time: u64,
-    /// What tells it from others; of TCP with a payload, what tells its stream from others.
+    /// Identity of the packet; for TCP with a payload, identity of its stream.
     pub identity: u64,
     /// See above.
     pub flags: u32,
@@ -131,7 +132,7 @@ pub struct Passed {
     pub length: u32,
     /// Time to live, or hop limit.
     pub ttl: u32,
-    /// Nothing; no padding.
+    /// Unused; avoids padding.
     pub reserved: u32,
 }
 
@@ -144,14 +145,15 @@ const _: () = {
     assert!(size_of::<Pace>() == 6 * 8);
 };
 
-/// Whether a packet of this identity is chosen at a level.
+/// Returns true if a level selects a packet with this identity.
 #[inline(always)]
 #[must_use]
 pub const fn is_chosen(identity: u64, level: u64) -> bool {
     identity & ((1 << level) - 1) == 0
 }
 
-/// Distance of the bytes of a TCP stream that are followed at a level above 0, as a power of two.
+/// Returns the distance of the followed byte positions of a TCP stream at a level above 0, as a
+/// power of two.
 #[inline(always)]
 #[must_use]
 pub const fn mark_shift(level: u64) -> u32 {
@@ -159,7 +161,7 @@ pub const fn mark_shift(level: u64) -> u32 {
     if shift < 31 { shift } else { 31 }
 }
 
-/// Whether bytes of a TCP stream hold one that is chosen at a level.
+/// Returns true if these bytes of a TCP stream contain a position that the level selects.
 #[inline(always)]
 #[must_use]
 pub const fn holds_mark(start: u32, length: u32, level: u64) -> bool {
@@ -167,7 +169,7 @@ pub const fn holds_mark(start: u32, length: u32, level: u64) -> bool {
         return true;
     }
     let shift = mark_shift(level);
-    // The first marked byte at or behind the start.
+    // The first selected position at or after the start.
     let mask = (1u32 << shift) - 1;
     let to_mark = start.wrapping_neg() & mask;
     to_mark < length
@@ -185,7 +187,7 @@ mod user {
     unsafe impl aya::Pod for Traffic {}
 
     impl Passed {
-        /// Reads what the kernel wrote; `None` where it is too short to be one.
+        /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {
             let bytes = bytes.get(..PASSED_SIZE)?;
@@ -200,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_chosen_at_a_level_is_chosen_at_all_below() {
+    fn higher_level_selects_a_subset() {
         for level in 1..MOST_LEVEL {
             for n in 0..4_000_u64 {
                 let identity = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn however_a_stream_is_cut_each_mark_is_in_one_piece() {
+    fn stream_position_is_in_exactly_one_segment() {
         let marks = |start: u32, length: u32| {
             let bytes = 0..length;
             bytes

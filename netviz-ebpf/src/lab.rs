@@ -1,33 +1,33 @@
-//! What the laboratory's forwarding programs share with user space.
+//! Types that the lab's forwarding programs share with user space.
 //!
-//! Addresses are 16 bytes everywhere, IPv4 in its mapped form (`::ffff:a.b.c.d`): one map, one
+//! All addresses have 16 bytes, with IPv4 in its mapped form (`::ffff:a.b.c.d`): one map and one
 //! lookup for both families.
 
 /// Array with one entry: the node's [`Config`].
 pub const CONFIG_MAP: &str = "LAB_CONFIG";
-/// Hash from an address to the [`Endpoint`] of this node that has it.
+/// Hash from an address to this node's [`Endpoint`].
 pub const ENDPOINTS_MAP: &str = "LAB_ENDPOINTS";
-/// Longest-prefix trie from a network to the [`Route`] that leads there.
+/// Longest-prefix trie from a network to its [`Route`].
 pub const ROUTES_MAP: &str = "LAB_ROUTES";
 /// Hash from a service's [`Frontend`] to that of its backend.
 pub const SERVICES_MAP: &str = "LAB_SERVICES";
-/// Hash from a MAC to the port behind which it is: the wire between the nodes.
+/// Hash from a MAC address to its port in the network between the nodes.
 pub const PORTS_MAP: &str = "LAB_PORTS";
-/// The program that is the network between the nodes.
+/// Program of the network between the nodes.
 pub const WIRE_PROGRAM: &str = "lab_wire";
-/// Security identity of a node itself (`remote-node` in Cilium).
+/// Security identity of a node (`remote-node` in Cilium).
 pub const NODE_IDENTITY: u32 = 6;
 /// Security identity of the health endpoints.
 pub const HEALTH_IDENTITY: u32 = 4;
 
-/// Packets to other nodes' pods travel in VXLAN.
+/// Packets to other nodes' pods use VXLAN.
 pub const TUNNEL: u32 = 1;
 /// BPF host routing: packets bypass the node's stack where they can.
 pub const HOST_ROUTING: u32 = 2;
-/// One route per pod: the node's stack delivers, `cil_to_container` sees it.
+/// One route per pod: the node's stack routes the packet, and `cil_to_container` processes it.
 pub const ENDPOINT_ROUTES: u32 = 4;
 
-/// What one node's programs have to know about it.
+/// Configuration of one node's programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -39,7 +39,7 @@ pub struct Config {
     pub vxlan_index: u32,
     /// Index of `eth0`.
     pub eth0_index: u32,
-    /// The node's IPv4 address, network order: the source of what is masqueraded.
+    /// The node's IPv4 address in network order: the source of masqueraded packets.
     pub address: [u8; 4],
     /// MAC of `cilium_net`.
     pub net_mac: [u8; 6],
@@ -47,7 +47,7 @@ pub struct Config {
     pub host_mac: [u8; 6],
     /// MAC of `eth0`.
     pub eth0_mac: [u8; 6],
-    /// No bytes of chance in a map's value.
+    /// Explicit, so that a map's value has no uninitialised bytes.
     pub padding: [u8; 2],
 }
 
@@ -72,7 +72,8 @@ pub struct Endpoint {
     pub node_mac: [u8; 6],
 }
 
-/// [`Route::kind`]: this node's own pods. A packet that comes so far is for a pod that is not there.
+/// [`Route::kind`]: this node's own pods. A packet that uses this route is for a pod that does not
+/// exist.
 pub const LOCAL_PODS: u32 = 0;
 /// [`Route::kind`]: pods of another node.
 pub const REMOTE_PODS: u32 = 1;
@@ -81,21 +82,21 @@ pub const REMOTE_NODE: u32 = 2;
 /// [`Route::kind`]: outside of the cluster.
 pub const WORLD: u32 = 3;
 
-/// Where a network lies.
+/// Destination of a network.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// [`LOCAL_PODS`], [`REMOTE_PODS`], [`REMOTE_NODE`] or [`WORLD`].
     pub kind: u32,
-    /// The node to tunnel to: IPv4 in host order, as `bpf_skb_set_tunnel_key` wants it.
+    /// The node to tunnel to: IPv4 in host order, as `bpf_skb_set_tunnel_key` requires.
     pub tunnel: u32,
     /// MAC of the next hop on `eth0`.
     pub mac: [u8; 6],
-    /// No bytes of chance in a map's value.
+    /// Explicit, so that a map's value has no uninitialised bytes.
     pub padding: [u8; 2],
 }
 
-/// Where a service, or its backend, takes what is sent to it.
+/// Address and port of a service or its backend.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frontend {
@@ -103,24 +104,24 @@ pub struct Frontend {
     pub address: [u8; 4],
     /// Port, in network order.
     pub port: u16,
-    /// Number of the protocol: 6 or 17.
+    /// Protocol number: 6 or 17.
     pub protocol: u16,
 }
 
-/// Array with two entries, ingress and egress: what the tests' probe noted.
+/// Array with two entries, ingress and egress: written by the tests' probe.
 pub const SEEN_MAP: &str = "LAB_SEEN";
 
-/// What the last packet at a hook carried.
+/// Fields of the last packet at a hook.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// TTL, or hop limit.
     pub ttl: u32,
-    /// Identity in its tunnel key; 0 where it has none.
+    /// Identity in its tunnel key; 0 without one.
     pub identity: u32,
 }
 
-/// `address` in the form of the maps' keys.
+/// Returns `address` in the form of the maps' keys.
 #[must_use]
 pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
     let [a, b, c, d] = address;
@@ -131,8 +132,8 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
 mod user {
     use super::{Config, Endpoint, Frontend, Route, Seen};
 
-    // SAFETY: plain `repr(C)` structures of integers without padding of the compiler's, every bit
-    // pattern is valid.
+    // SAFETY: plain `repr(C)` structures of integers without compiler padding, every bit pattern is
+    // valid.
     unsafe impl aya::Pod for Config {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Endpoint {}

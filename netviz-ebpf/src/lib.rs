@@ -1,11 +1,11 @@
-//! What the kernel half and user space share: structures, and the names of maps and programs, once.
+//! Structures, and names of maps and programs, that the kernel half shares with user space.
 #![no_std]
 
-/// Counters of one door in one direction, as one CPU keeps them.
+/// One CPU's counters of one door in one direction.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Socket buffers: a GSO super-packet counts once, as it does in `ip -s link`.
+    /// Socket buffers: a GSO super-packet counts once, as in `ip -s link`.
     pub packets: u64,
     /// Packets on the wire: `max(1, gso_segs)` per socket buffer.
     pub segments: u64,
@@ -13,13 +13,13 @@ pub struct Counters {
     pub bytes: u64,
 }
 
-/// Both directions of one door: the one value of [`COUNTERS_MAP`].
+/// Both directions of one door: the only value of [`COUNTERS_MAP`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DoorCounters {
-    /// Into the device, as the kernel names it: what its ingress hook saw.
+    /// Into the device: packets at its ingress hook.
     pub ingress: Counters,
-    /// Out of the device: what its egress hook saw, before any queue.
+    /// Out of the device: packets at its egress hook, before any queue.
     pub egress: Counters,
 }
 
@@ -27,19 +27,20 @@ pub struct DoorCounters {
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for DoorCounters {}
 
-/// Per-CPU array with one entry, a [`DoorCounters`]. Each door has a map of its own.
+/// Per-CPU array with one entry, a [`DoorCounters`]. Each door has its own map.
 pub const COUNTERS_MAP: &str = "NETVIZ_COUNTERS";
 /// Program for a door's ingress hook.
 pub const INGRESS_PROGRAM: &str = "netviz_ingress";
 /// Program for a door's egress hook.
 pub const EGRESS_PROGRAM: &str = "netviz_egress";
-/// All programs of netviz begin like this; the kernel keeps 15 bytes of a name.
+/// Prefix of all of netviz's programs; the kernel keeps 15 bytes of a name.
 pub const PROGRAM_PREFIX: &str = "netviz_";
-/// What every program of netviz returns: go on with the next one (`TCX_NEXT`, the same value as
-/// `TC_ACT_UNSPEC` in clsact).
+/// Return value of all of netviz's programs: continue with the next program (`TCX_NEXT`, the same
+/// value as `TC_ACT_UNSPEC` in clsact).
 pub const TCX_NEXT: i32 = -1;
 
-/// Upper half of the handles of netviz's filters in clsact, "nv"; the lower half says which netviz.
+/// Upper half of the handles of netviz's clsact filters, "nv"; the lower half identifies the netviz
+/// process.
 pub const FILTER_HANDLE: u16 = 0x6e76;
 
 pub mod crossing;
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_keeps_the_whole_name_of_a_program() {
+    fn program_names_fit_the_kernels_limit() {
         for name in [
             INGRESS_PROGRAM,
             EGRESS_PROGRAM,
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_has_six_counters_and_no_padding() {
+    fn door_counters_have_no_padding() {
         assert_eq!(size_of::<DoorCounters>(), 6 * size_of::<u64>());
     }
 }

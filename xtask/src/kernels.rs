@@ -23,7 +23,7 @@ pub(crate) use table::Table;
 
 use crate::{
     machine,
-    process::{say, seconds, side_by_side, step, target},
+    process::{log, seconds, side_by_side, step, target},
     programs, setup,
     tasks::dist::{self, Progress},
 };
@@ -196,7 +196,7 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
         let all = scenarios.len();
         scenarios.retain(Scenario::is_quick);
         let left_out = all - scenarios.len();
-        say(format_args!(
+        log(format_args!(
             "skipping {left_out} slow scenarios; `cargo xtask kernels` runs them"
         ));
     }
@@ -206,7 +206,7 @@ fn on(kernels: &[Kernel], filters: &[String], extent: Extent) -> Result<Table> {
     let base = image::base(&programs, &netviz, &scenarios)?;
     let reports = side_by_side(kernels, AT_A_TIME, |kernel| boot(kernel, &base, &scenarios));
     let table = table::draw(kernels, &scenarios, &reports);
-    say(format_args!(
+    log(format_args!(
         "kernels: {} in {}",
         names(kernels),
         seconds(start.elapsed())
@@ -237,7 +237,7 @@ fn boot(kernel: &Kernel, base: &image::Base, scenarios: &[Scenario]) -> Report {
             if !report.is_stillborn() {
                 break;
             }
-            say(format_args!(
+            log(format_args!(
                 "Linux {} died before its first scenario ({}): booting again",
                 kernel.release,
                 report.log.join("; ")

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     collected::{Collected, SKIPPED_VARIABLE},
-    process::{self, cargo, root, say, seconds, step, target},
+    process::{self, cargo, log, root, seconds, step, target},
     programs, setup,
 };
 use patch::Mutant;
@@ -215,7 +215,7 @@ fn report(verdicts: &[(&Mutant, Verdict)], start: Instant) -> Result<()> {
             }
         }
     }
-    say(format_args!(
+    log(format_args!(
         "{} mutants in {}",
         verdicts.len(),
         seconds(start.elapsed())

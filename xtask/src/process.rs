@@ -16,11 +16,11 @@ use anyhow::{Context as _, Result, bail};
 
 /// Runs `work`, and prints a line before and one with the time after.
 pub(crate) fn step<T>(what: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    say(format_args!("{what} ..."));
+    log(format_args!("{what} ..."));
     let start = Instant::now();
     let result = work();
     let end = if result.is_ok() { "done" } else { "failed" };
-    say(format_args!(
+    log(format_args!(
         "{what}: {end} in {}",
         seconds(start.elapsed())
     ));
@@ -57,7 +57,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
 }
 
 /// Prints a line to stderr; stdout belongs to the child processes.
-pub(crate) fn say(line: impl Display) {
+pub(crate) fn log(line: impl Display) {
     eprintln!("xtask: {line}");
 }
 

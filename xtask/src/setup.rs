@@ -19,7 +19,7 @@ pub(crate) use toolchain::Toolchain;
 
 use crate::{
     machine::{self, Facts},
-    process::{say, seconds},
+    process::{log, seconds},
 };
 use toolchain::Plan;
 
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<Toolchain> {
     };
     let names = check(toolchain)?;
     test_programs();
-    say(format_args!(
+    log(format_args!(
         "setup: {names}; ready after {}",
         seconds(start.elapsed())
     ));
@@ -51,7 +51,7 @@ pub(crate) fn run() -> Result<Toolchain> {
 /// Installs the first toolchain that works.
 fn install(toolchains: &[Toolchain], facts: &Facts) -> Result<Toolchain> {
     for &toolchain in toolchains {
-        say(format_args!(
+        log(format_args!(
             "setup: installing {toolchain}: {}",
             toolchain.reason(facts)
         ));
@@ -61,7 +61,7 @@ fn install(toolchains: &[Toolchain], facts: &Facts) -> Result<Toolchain> {
         };
         match result {
             Ok(()) => return Ok(toolchain),
-            Err(error) => say(format_args!("setup: {toolchain} does not work: {error:#}")),
+            Err(error) => log(format_args!("setup: {toolchain} does not work: {error:#}")),
         }
     }
     bail!(
@@ -87,7 +87,7 @@ fn check(toolchain: Toolchain) -> Result<String> {
 /// Installs what only the tests need. A failure is reported, but is no error.
 fn test_programs() {
     if let Err(error) = programs(&TEST_PROGRAMS) {
-        say(format_args!("setup: some tests will not run: {error:#}"));
+        log(format_args!("setup: some tests will not run: {error:#}"));
     }
 }
 

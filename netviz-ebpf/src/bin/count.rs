@@ -1,7 +1,7 @@
-//! Counts what crosses a door, and lets everything pass on.
+//! Counts the packets at a door and passes all of them on.
 //!
-//! Every door has its own copy of this object, so its map is known to the program as a constant:
-//! no lookup by interface index, which repeats across network namespaces.
+//! Each door has its own copy of this object, so the map is a constant of the program. A lookup by
+//! interface index would be slower and ambiguous: indexes repeat across network namespaces.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

@@ -1,7 +1,7 @@
-//! Tells user space of each marked packet of this run that the kernel throws away, and why.
+//! Reports to user space each marked packet of this run that the kernel drops, and the reason.
 //!
-//! It only reads, and only while a check runs. A dropped packet that is not ours costs the reading of
-//! five fields and of its last 32 bytes.
+//! The program only reads, and only while a check runs. For any other dropped packet it reads five
+//! fields and the last 32 bytes.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

@@ -1,8 +1,8 @@
-//! Counts the packets that two addresses exchange, tells user space of some of them, and lets
-//! everything pass on.
+//! Counts the packets between two addresses, reports a sample of them to user space, and passes all
+//! packets on.
 //!
-//! A packet of others costs a look at its addresses, and, where it is a tunnel's, at those inside.
-//! At most two headers are read, at places that the first says; nothing is searched for.
+//! For any other packet, the program reads the addresses, and in a tunnel also the inner ones. It
+//! parses at most two headers at known offsets and never searches.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

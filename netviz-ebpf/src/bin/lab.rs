@@ -1,7 +1,7 @@
-//! Forwarding programs of the laboratory cluster, under the names that Cilium gives its own.
+//! Forwarding programs of the lab cluster, with the names of Cilium's programs.
 //!
-//! They do with a packet what Cilium does with it, as far as a door can tell: which hooks it
-//! crosses, with which TTL and tunnel key. They end the chain, as Cilium's do.
+//! They handle a packet as Cilium does, as far as a door can observe: which hooks it crosses, with
+//! which TTL and tunnel key. Like Cilium's programs, they end the chain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

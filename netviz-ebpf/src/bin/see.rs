@@ -1,7 +1,7 @@
-//! Tells user space of each packet that carries a marker of this run, and lets everything pass on.
+//! Reports to user space each packet that carries a marker of this run, and passes all packets on.
 //!
-//! A packet that is not ours costs a comparison of its length, and where that fits, one of its last
-//! 32 bytes: nothing is parsed, and nothing is kept of it.
+//! For any other packet, the program compares the length and, if that matches, the last 32 bytes.
+//! It parses nothing and stores nothing.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::package::Kernel;
-use crate::process::{self, say};
+use crate::process::{self, log};
 
 /// Modules to load before the first scenario.
 const NEEDED: [&str; 10] = [
@@ -36,7 +36,7 @@ pub(super) fn copy(kernel: &Kernel, directory: &Path) -> Result<Vec<String>> {
             .arg(&kernel.root)
             .args(["-S", &kernel.version, "--show-depends", module]);
         let Ok(text) = process::read(&mut query) else {
-            say(format_args!(
+            log(format_args!(
                 "Linux {}: has no module {module}",
                 kernel.release
             ));

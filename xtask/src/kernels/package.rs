@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{Release, archive::Archive, directory};
-use crate::process::{self, say, seconds};
+use crate::process::{self, log, seconds};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -54,7 +54,7 @@ pub(super) fn kernel(release: Release) -> Result<Kernel> {
     } else {
         "downloaded"
     };
-    say(format_args!(
+    log(format_args!(
         "Linux {release}: {}, {:.1} MiB of packages, {source}, in {}",
         kernel.version,
         debs as f64 / MIB,

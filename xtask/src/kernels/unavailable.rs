@@ -1,4 +1,4 @@
-//! Tells an unavailable kernel from one whose preparation failed.
+//! Distinguishes an unavailable kernel from one whose preparation failed.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     machine,
-    process::{self, say, seconds, step},
+    process::{self, log, seconds, step},
 };
 
 /// How long to wait for another package manager to finish.
@@ -106,7 +106,7 @@ fn apt_get(args: &[&str]) -> Result<()> {
             bail!("another package manager held dpkg's lock for {limit}: let it finish ({error})");
         }
         if !reported {
-            say(format_args!(
+            log(format_args!(
                 "waiting up to {} for another package manager",
                 seconds(LOCK_LIMIT)
             ));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::{Toolchain, probe};
 use crate::{
     machine::{Facts, NIGHTLY, cargo_bin},
-    process::{cargo, run_within, say, seconds, step},
+    process::{cargo, log, run_within, seconds, step},
 };
 
 /// For a few megabytes.
@@ -34,7 +34,7 @@ pub(super) fn install(facts: &Facts) -> Result<()> {
                 // A build needs the newest LLVM libraries; Debian's packages certainly match.
                 return Err(error);
             }
-            say(format_args!("setup: {error:#}"));
+            log(format_args!("setup: {error:#}"));
             let what = format!("building bpf-linker with cargo (limit {})", seconds(LARGE));
             step(what, built_linker)
         })?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::test::{self, Amount};
 use crate::{
     machine::{self, BPF_TARGET},
-    process::{self, cargo, rustup_run, say, seconds, step, target},
+    process::{self, cargo, log, rustup_run, seconds, step, target},
     setup::{self, Toolchain},
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("rustdoc", rustdoc)?;
     test::tests(Amount::Gate, &[])?;
-    say(format_args!(
+    log(format_args!(
         "ci: all passed in {}",
         seconds(start.elapsed())
     ));

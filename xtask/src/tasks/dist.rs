@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{build, elf};
 use crate::{
     machine,
-    process::{self, say, step},
+    process::{self, log, step},
     setup,
 };
 
@@ -89,12 +89,12 @@ fn check(netviz: &Path) -> Result<()> {
     if symbols {
         bail!("{name} is not stripped: it has a symbol table");
     }
-    say(format_args!(
+    log(format_args!(
         "{name}: {}, static, stripped",
         mebibytes(size)
     ));
     if !machine::is_root() {
-        say("not root: start in an empty root directory not checked");
+        log("not root: start in an empty root directory not checked");
         return Ok(());
     }
     let version = step("starting it in an empty root directory", || {
@@ -104,7 +104,7 @@ fn check(netviz: &Path) -> Result<()> {
     if !version.starts_with("netviz ") {
         bail!("{name} starts in an empty root, but `netviz --version` prints {version:?}");
     }
-    say(format_args!("{name}: {version}"));
+    log(format_args!("{name}: {version}"));
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::tally::Tally;
 use crate::{
     collected::{Collected, SKIPPED_VARIABLE},
-    process::{say, seconds, side_by_side, step, target},
+    process::{log, seconds, side_by_side, step, target},
     programs::{self, AT_A_TIME, Program},
     setup,
 };
@@ -59,7 +59,7 @@ pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
             .into_iter()
             .collect::<Result<()>>()?;
         let failed = lock(&record).failures.len();
-        say(format_args!(
+        log(format_args!(
             "run {run} of {runs}: {failed} of {tests} tests have failed so far"
         ));
     }
@@ -68,9 +68,9 @@ pub(crate) fn run(runs: u32, filters: &[String]) -> Result<()> {
         println!("{name}: failed in {times} of {runs} runs");
     }
     for (name, reason) in &skipped {
-        say(format_args!("skipped: {name}: {reason}"));
+        log(format_args!("skipped: {name}: {reason}"));
     }
-    say(format_args!(
+    log(format_args!(
         "{tests} tests, {runs} runs each, in {}",
         seconds(start.elapsed())
     ));

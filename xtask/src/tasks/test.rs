@@ -9,7 +9,7 @@ use crate::{
     collected::{Collected, SKIPPED_VARIABLE},
     kernels::{self, Extent},
     machine, mutants,
-    process::{cargo, say, seconds, side_by_side, step, target},
+    process::{cargo, log, seconds, side_by_side, step, target},
     programs::{self, AT_A_TIME, Program},
     setup,
 };
@@ -133,7 +133,7 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
         let elsewhere = thread::scope(|scope| -> Result<_> {
             let beside = scope.spawn(|| {
                 if let Err(error) = machine::give_way() {
-                    say(format_args!(
+                    log(format_args!(
                         "cannot lower the priority of the build: {error}"
                     ));
                 }
@@ -155,7 +155,7 @@ pub(super) fn tests(amount: Amount, args: &[OsString]) -> Result<()> {
         broken.push("no test was executed".into());
     }
     for line in skipped.lines()? {
-        say(format_args!("skipped: {line}"));
+        log(format_args!("skipped: {line}"));
         total.passed = total.passed.saturating_sub(1);
         total.ignored += 1;
     }
@@ -249,7 +249,7 @@ impl Tests<'_> {
             Ok(table) => {
                 print!("{table}");
                 for line in &table.skipped {
-                    say(format_args!("skipped: {line}"));
+                    log(format_args!("skipped: {line}"));
                 }
                 self.total.add(Tally {
                     passed: table.passed,
@@ -308,12 +308,12 @@ fn report(total: &Tally, broken: &[String], start: Instant) -> Result<()> {
         failures,
     } = total;
     for name in failures {
-        say(format_args!("failed: {name}"));
+        log(format_args!("failed: {name}"));
     }
     for complaint in broken {
-        say(format_args!("failed: {complaint}"));
+        log(format_args!("failed: {complaint}"));
     }
-    say(format_args!("finished in {}", seconds(start.elapsed())));
+    log(format_args!("finished in {}", seconds(start.elapsed())));
     println!("{passed} passed, {failed} failed, {ignored} skipped");
     if *failed > 0 || !broken.is_empty() {
         bail!("the tests failed: see the lines above");

@@ -1,4 +1,4 @@
-//! The programs themselves.
+//! The programs.
 
 use core::ptr;
 
@@ -16,7 +16,7 @@ use netviz_ebpf::{
 #[map]
 static NETVIZ_DROPS: RingBuf = RingBuf::with_byte_size(64 * 1024, 0);
 
-/// Not per CPU: it is seldom written.
+/// Not per CPU, because it is rarely written.
 #[map]
 static NETVIZ_UNHEARD: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -49,8 +49,8 @@ fn netviz_drop_old(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn look(packet: usize, location: u64, reason: u32) {
-    // SAFETY: constants of the object, written by the loader; volatile, or the compiler would take
-    // the values that stand in the source.
+    // SAFETY: constants of the object, written by the loader. The reads are volatile because the
+    // compiler would otherwise use the initial values in the source.
     let offsets = unsafe { ptr::read_volatile(&raw const NETVIZ_OFFSETS) };
     let Some(marker) = marker(packet, &offsets) else {
         return;
@@ -67,11 +67,11 @@ fn look(packet: usize, location: u64, reason: u32) {
         reserved: 0,
     };
     device(packet, &offsets, &mut dropped);
-    tell(&dropped);
+    report(&dropped);
 }
 
-/// The marker of this run, if the packet ends with it and lies in one piece. It may have been cut at
-/// the front, where headers were taken off, but its end is where it was.
+/// Returns this run's marker if the packet ends with it and is linear. Removed headers may have
+/// shortened the front of the packet, but its end does not move.
 #[inline(always)]
 fn marker(packet: usize, offsets: &Offsets) -> Option<Marker> {
     let length: u32 = field(packet, offsets.len)?;
@@ -95,7 +95,7 @@ fn marker(packet: usize, offsets: &Offsets) -> Option<Marker> {
     ours.then_some(marker)
 }
 
-/// The device that the packet was at, and its namespace, as far as they can be read.
+/// Sets the packet's device and network namespace, if they can be read.
 #[inline(always)]
 fn device(packet: usize, offsets: &Offsets, dropped: &mut Dropped) {
     let Some(device) = field::<usize>(packet, offsets.dev).filter(|device| *device != 0) else {
@@ -108,20 +108,20 @@ fn device(packet: usize, offsets: &Offsets, dropped: &mut Dropped) {
 }
 
 #[inline(always)]
-fn tell(dropped: &Dropped) {
+fn report(dropped: &Dropped) {
     if let Some(mut entry) = NETVIZ_DROPS.reserve::<Dropped>(0) {
         entry.write(*dropped);
         entry.submit(0);
     } else if let Some(unheard) = NETVIZ_UNHEARD.get_ptr_mut(0) {
-        // SAFETY: the map's own entry; who writes at the same time takes away a count of many.
+        // SAFETY: the map's own entry; a concurrent write can lose one increment.
         unsafe { *unheard += 1 };
     }
 }
 
-/// A field of a structure of the kernel's; `None` where there is no such memory.
+/// Reads a field of a kernel structure; `None` if the memory does not exist.
 #[inline(always)]
 fn field<T>(base: usize, offset: u32) -> Option<T> {
-    // SAFETY: a helper that reads from whichever address, and says where it cannot.
+    // SAFETY: the helper accepts any address and returns an error if it cannot read there.
     unsafe { bpf_probe_read_kernel((base.wrapping_add(offset as usize)) as *const T) }.ok()
 }
 

@@ -1,4 +1,4 @@
-//! Finds the packet that is sought, and what tells it from others.
+//! Finds packets between two addresses and computes their identity.
 
 use core::{mem, ptr};
 
@@ -18,19 +18,19 @@ const TCP: u32 = 6;
 const UDP: u32 = 17;
 const FRAGMENT: u32 = 44;
 const ICMPV6: u32 = 58;
-/// Types of echo requests.
+/// ICMP types of echo requests.
 const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const TCP_FIN_SYN: u8 = 3;
 
-/// No header that is read begins behind this, for there are two of IP with options and one of
-/// Geneve at the most; the verifier wants a bound.
+/// Upper bound for the offset of a header: at most two IP headers with options and one Geneve
+/// header precede it. The verifier requires a bound.
 const OFFSET_MASK: u32 = 0x3ff;
-/// Bytes from the transport header on that tell packets apart: TCP with its timestamps, or a
+/// Bytes from the transport header on that identify a packet: TCP with its timestamps, or a
 /// datagram's header and the beginning of its payload. A power of two.
-const TELLING: usize = 64;
+const IDENTITY_BYTES: usize = 64;
 
-/// What was found.
+/// A packet of the pair.
 pub(crate) struct Found {
     pub(crate) identity: u64,
     pub(crate) flags: u32,
@@ -39,48 +39,49 @@ pub(crate) struct Found {
     pub(crate) ttl: u32,
 }
 
-/// An IP header.
+/// Fields of an IP header.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Header {
-    /// IP id and place of the fragment.
+    /// IP ID and fragment offset.
     piece: u64,
-    /// [`IS_REPLY`] or nothing; [`ANOTHER`] where it is another pair's.
+    /// [`IS_REPLY`] or 0; [`ANOTHER`] for a packet of another pair.
     way: u32,
     protocol: u32,
     ttl: u32,
-    /// Where the transport header begins.
+    /// Offset of the transport header.
     transport: u32,
-    /// Bytes from there on, as the header says; 0 where it does not.
+    /// Bytes from there on, according to the header; 0 if the header has no length.
     length: u32,
-    /// Not 0 in a fragment that is not the first: no transport header.
+    /// Not 0 in a fragment other than the first, which has no transport header.
     is_rest: u32,
 }
 
-/// No way of the two's.
+/// [`Header::way`] of a packet of another pair.
 const ANOTHER: u32 = u32::MAX;
 
-/// What was found, in between.
+/// Holds a header between the write and the read in [`unknown`].
 ///
-/// A verifier knows of each value on each path what led to it, and follows what comes after once for
-/// each; of what it reads from a map it knows nothing, and follows it once. That makes loading several
-/// times as quick.
+/// The verifier tracks each known value on each path and checks the following code once per value.
+/// A value read from a map is unknown to it, so it checks that code only once. This makes loading
+/// several times faster.
 #[map]
 static NETVIZ_BETWEEN: PerCpuArray<Header> = PerCpuArray::with_max_entries(1, 0);
 
-/// The same header, of which a verifier knows nothing.
+/// Returns the same header, with values unknown to the verifier.
 #[inline(always)]
 fn unknown(header: Header) -> Option<Header> {
     let between = NETVIZ_BETWEEN.get_ptr_mut(0)?;
-    // SAFETY: the map's own entry on this CPU; a hook runs with softirqs off, so that nothing else
-    // writes to it meanwhile. Volatile, or the compiler would leave the way through memory out.
+    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so nothing else
+    // writes to it at the same time. The access is volatile because the compiler would otherwise
+    // remove the detour through memory.
     unsafe {
         ptr::write_volatile(between, header);
         Some(ptr::read_volatile(between))
     }
 }
 
-/// The packet that is sought, if this one is or holds it.
+/// Returns the packet of the pair that this packet is or encapsulates.
 #[inline(always)]
 pub(crate) fn find(ctx: &TcContext, sought: &Sought) -> Option<Found> {
     let at = beginning(ctx)?;
@@ -97,13 +98,13 @@ pub(crate) fn find(ctx: &TcContext, sought: &Sought) -> Option<Found> {
         return None;
     }
     let way = found.way | outer;
-    told_apart(ctx, &unknown(Header { way, ..found })?, sought)
+    identify(ctx, &unknown(Header { way, ..found })?, sought)
 }
 
-/// Where the IP header begins: devices without Ethernet headers (WireGuard) begin with it.
+/// Returns the offset of the IP header: 0 on devices without Ethernet headers (WireGuard).
 #[inline(always)]
 fn beginning(ctx: &TcContext) -> Option<u32> {
-    // SAFETY: the verifier admits this field of a context pointer.
+    // SAFETY: the verifier allows access to this field of a context pointer.
     let protocol = u16::from_be(unsafe { (*ctx.skb.skb).protocol } as u16);
     let [word]: [u32; 1] = read(ctx, ETHERNET - 2)?;
     let [high, low, ..] = word.to_ne_bytes();
@@ -118,7 +119,7 @@ fn beginning(ctx: &TcContext) -> Option<u32> {
     })
 }
 
-/// Where the IP header inside of a tunnel's packet begins.
+/// Returns the offset of the IP header inside a tunnel packet.
 #[inline(always)]
 fn inside(ctx: &TcContext, transport: u32) -> Option<u32> {
     let [ports, _, tunnel]: [u32; 3] = read(ctx, transport)?;
@@ -127,7 +128,7 @@ fn inside(ctx: &TcContext, transport: u32) -> Option<u32> {
     if port != TUNNEL_PORTS[0] && port != TUNNEL_PORTS[1] && port != TUNNEL_PORTS[2] {
         return None;
     }
-    // Geneve: the lower six bits are the options' length in words.
+    // Geneve: the lower six bits are the length of the options in words.
     let options = if port == GENEVE {
         u32::from(tunnel.to_ne_bytes()[0] & 0x3f) * 4
     } else {
@@ -171,7 +172,7 @@ fn ipv4(at: u32, words: &[u32; 5], sought: &Sought) -> Header {
         ttl: u32::from(ttl),
         transport: at + size,
         length: total.saturating_sub(size),
-        // Without "don't fragment", which a router may take away.
+        // Without "don't fragment", which a router may clear.
         piece: u64::from(words[1] & u32::from_ne_bytes([0xff, 0xff, 0x1f, 0xff])),
         is_rest: place.into(),
     }
@@ -219,14 +220,14 @@ fn same(one: &[u32; 4], other: &[u32; 4]) -> bool {
     one[0] == other[0] && one[1] == other[1] && one[2] == other[2] && one[3] == other[3]
 }
 
-/// The number that tells the packet from others.
+/// Returns the number that identifies the packet.
 #[inline(always)]
-fn told_apart(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found> {
+fn identify(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found> {
     if sought.protocol != 0 && header.protocol != sought.protocol {
         return None;
     }
     let length = payload(ctx, header);
-    let mut words = telling(ctx, header.transport, length);
+    let mut words = identity_bytes(ctx, header.transport, length);
     let way = header.way;
     let has_ports = header.is_rest == 0 && (header.protocol == TCP || header.protocol == UDP);
     if sought.port != 0 {
@@ -253,7 +254,7 @@ fn told_apart(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found
         u64::from(header.protocol) << 32 | u64::from(way & IS_REPLY),
     );
     if found.flags & IS_STREAM != 0 {
-        // The segments of a stream are cut and merged: they have the ports in common.
+        // The segments of a stream are split and merged; they share only the ports.
         hash = mixed(hash, u64::from(words[0]));
     } else {
         hash = mixed(hash, header.piece);
@@ -266,9 +267,9 @@ fn told_apart(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found
     Some(found)
 }
 
-/// Takes checksums out, which are filled in on the way, and reads what only this protocol has.
+/// Clears checksums, which can be filled in on the way, and reads the fields of this protocol.
 #[inline(always)]
-fn transport(protocol: u32, words: &mut [u32; TELLING / 4], length: u32, found: &mut Found) {
+fn transport(protocol: u32, words: &mut [u32; IDENTITY_BYTES / 4], length: u32, found: &mut Found) {
     const FIRST_HALF: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
     const SECOND_HALF: u32 = u32::from_ne_bytes([0xff, 0xff, 0, 0]);
     let [kind, ..] = words[0].to_ne_bytes();
@@ -296,8 +297,8 @@ fn transport(protocol: u32, words: &mut [u32; TELLING / 4], length: u32, found: 
     }
 }
 
-/// Bytes from the transport header to the packet's end: a frame may be longer, filled up to what
-/// Ethernet takes at the least, and the header of a large GSO packet does not say it.
+/// Returns the bytes from the transport header to the end of the packet. A frame may be longer,
+/// because Ethernet pads it to the minimum; the header of a large GSO packet has no length.
 #[inline(always)]
 fn payload(ctx: &TcContext, header: &Header) -> u32 {
     let there = ctx.len().saturating_sub(header.transport);
@@ -308,24 +309,24 @@ fn payload(ctx: &TcContext, header: &Header) -> u32 {
     }
 }
 
-/// The bytes that tell packets apart, as far as there are so many.
+/// Reads the bytes that identify a packet, as many as it has.
 #[inline(always)]
-fn telling(ctx: &TcContext, at: u32, length: u32) -> [u32; TELLING / 4] {
-    let mut words = [0_u32; TELLING / 4];
+fn identity_bytes(ctx: &TcContext, at: u32, length: u32) -> [u32; IDENTITY_BYTES / 4] {
+    let mut words = [0_u32; IDENTITY_BYTES / 4];
     if length == 0 {
         return words;
     }
-    let last = if length < TELLING as u32 {
+    let last = if length < IDENTITY_BYTES as u32 {
         length - 1
     } else {
-        TELLING as u32 - 1
+        IDENTITY_BYTES as u32 - 1
     };
-    // Volatile, or the compiler would take the mask away, without which verifiers do not see that
-    // at least one byte and at most as many as there is room for are asked for.
-    // SAFETY: a variable of this function.
-    let last = unsafe { ptr::read_volatile(&raw const last) } & (TELLING as u32 - 1);
-    // SAFETY: the destination has room for as many bytes as are asked for. Where that fails, all
-    // stay 0: at each door alike.
+    // Volatile, because the compiler would otherwise remove the mask. The verifier needs the mask
+    // to see that the length is at least one and at most the size of the buffer. SAFETY: a local
+    // variable.
+    let last = unsafe { ptr::read_volatile(&raw const last) } & (IDENTITY_BYTES as u32 - 1);
+    // SAFETY: the destination has room for the requested bytes. If the read fails, all bytes stay
+    // 0, at each door alike.
     unsafe {
         bpf_skb_load_bytes(
             ctx.skb.skb.cast(),
@@ -342,7 +343,8 @@ const fn mixed(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
-/// So that each bit depends on all: the lower ones choose (the finaliser of MurmurHash3).
+/// Mixes the bits so that each depends on all others, because the lower ones select packets (the
+/// finaliser of MurmurHash3).
 #[inline(always)]
 const fn finished(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -350,9 +352,9 @@ const fn finished(hash: u64) -> u64 {
     hash ^ hash >> 33
 }
 
-/// `N` words at a place in the packet, as they stand in it, without a call where they are in the first
-/// piece of its memory. For what is read of every packet alone: to a verifier each is a fork, and all
-/// that comes after it is followed twice.
+/// Reads `N` words at an offset of the packet, in packet order, without a helper call if they are
+/// in the linear part. Use it only for what is read from every packet: the verifier checks the code
+/// after each call twice.
 #[inline(always)]
 fn near<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u32; N]> {
     let start = ctx.data() + (at & OFFSET_MASK) as usize;
@@ -361,17 +363,17 @@ fn near<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u32; N]> {
     }
     let mut words = [0_u32; N];
     for (place, word) in words.iter_mut().enumerate() {
-        // SAFETY: within the packet, by the comparison above, which the verifier sees too.
+        // SAFETY: within the packet, by the comparison above, which the verifier also uses.
         *word = unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
     }
     Some(words)
 }
 
-/// `N` words at a place in the packet, as they stand in it.
+/// Reads `N` words at an offset of the packet, in packet order.
 #[inline(always)]
 fn read<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u32; N]> {
     let mut words = [0_u32; N];
-    // SAFETY: the destination has as many bytes as are asked for.
+    // SAFETY: the destination has room for the requested bytes.
     let failed = unsafe {
         bpf_skb_load_bytes(
             ctx.skb.skb.cast(),

@@ -1,4 +1,4 @@
-//! The programs themselves.
+//! The programs.
 
 use core::{mem, ptr};
 
@@ -44,26 +44,26 @@ static NETVIZ_SOUGHT: Sought = Sought {
     burst: 0,
 };
 
-/// With the local end: Linux 5.19; and what Linux 5.10 knows, which refuses a larger one.
+/// With the local address (Linux 5.19), and without it for Linux 5.10, which refuses a larger key.
 const TUNNEL_KEY_SIZE: u32 = size_of::<bpf_tunnel_key>() as u32;
 const TUNNEL_KEY_BEFORE: u32 = mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
 
 #[classifier]
 fn netviz_fol_in(ctx: TcContext) -> i32 {
-    look(&ctx, 0);
+    process(&ctx, 0);
     TCX_NEXT
 }
 
 #[classifier]
 fn netviz_fol_out(ctx: TcContext) -> i32 {
-    look(&ctx, IS_EGRESS);
+    process(&ctx, IS_EGRESS);
     TCX_NEXT
 }
 
 #[inline(always)]
-fn look(ctx: &TcContext, hook: u32) {
-    // SAFETY: a constant of the object, written by the loader; volatile, or the compiler would
-    // take the value that stands in the source.
+fn process(ctx: &TcContext, hook: u32) {
+    // SAFETY: a constant of the object, written by the loader. The read is volatile because the
+    // compiler would otherwise use the initial value in the source.
     let sought = unsafe { ptr::read_volatile(&raw const NETVIZ_SOUGHT) };
     let Some(found) = find(ctx, &sought) else {
         return;
@@ -71,15 +71,15 @@ fn look(ctx: &TcContext, hook: u32) {
     let Some(pace) = NETVIZ_PACE.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: the map's own entry. CPUs that write to it at the same time take away from one
-    // another's changes: some packets more or fewer are told of.
+    // SAFETY: the map's own entry. CPUs that write at the same time can overwrite each other's
+    // changes; then slightly more or fewer packets are reported.
     let pace = unsafe { &mut *pace };
     // SAFETY: a helper without pointers.
     let now = unsafe { bpf_ktime_get_ns() };
     if now < pace.from || now >= pace.end {
         return;
     }
-    // SAFETY: the verifier admits gso_segs of a context pointer (Linux 5.1).
+    // SAFETY: the verifier allows access to gso_segs of a context pointer (Linux 5.1).
     let segments = unsafe { (*ctx.skb.skb).gso_segs };
     let is_bundle = segments > 1 && found.flags & IS_STREAM == 0;
     if now >= pace.counted && now < pace.until {
@@ -96,12 +96,12 @@ fn look(ctx: &TcContext, hook: u32) {
     };
     if chosen {
         spend(pace, now, &sought);
-        tell(ctx, now, hook, &found);
+        report(ctx, now, hook, &found);
     }
 }
 
-/// Where there is no time for one more, one in two is told of from now on. The one that was too
-/// much is told of as well: nothing may be missing at any level.
+/// Halves the sampling rate if the budget is used up. The packet that exceeds the budget is still
+/// reported, so that no level has gaps.
 #[inline(always)]
 fn spend(pace: &mut Pace, now: u64, sought: &Sought) {
     let due = if pace.due < now { now } else { pace.due };
@@ -118,8 +118,8 @@ fn count(ctx: &TcContext, hook: u32, flags: u32, segments: u32, is_bundle: bool)
     let Some(traffic) = NETVIZ_TRAFFIC.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so that nothing else
-    // writes to it meanwhile; user space only reads.
+    // SAFETY: the map's own entry on this CPU. A hook runs with softirqs off, so nothing else
+    // writes to it at the same time; user space only reads.
     let traffic: &mut Traffic = unsafe { &mut *traffic };
     let [there, back] = if hook == 0 {
         &mut traffic.ingress
@@ -134,7 +134,7 @@ fn count(ctx: &TcContext, hook: u32, flags: u32, segments: u32, is_bundle: bool)
 }
 
 #[inline(always)]
-fn tell(ctx: &TcContext, now: u64, hook: u32, found: &Found) {
+fn report(ctx: &TcContext, now: u64, hook: u32, found: &Found) {
     let Some(mut entry) = NETVIZ_PASSED.reserve::<Passed>(0) else {
         if let Some(untold) = NETVIZ_UNTOLD.get_ptr_mut(0) {
             // SAFETY: the map's own entry on this CPU, with softirqs off.
@@ -163,7 +163,7 @@ fn tell(ctx: &TcContext, now: u64, hook: u32, found: &Found) {
 fn tunnel(ctx: &TcContext, passed: &mut Passed) {
     // SAFETY: integers, for which zero is a value.
     let mut key: bpf_tunnel_key = unsafe { mem::zeroed() };
-    // SAFETY: the key is not smaller than the size that is named.
+    // SAFETY: the key is not smaller than the given size.
     let mut ask = |size| unsafe { bpf_skb_get_tunnel_key(ctx.skb.skb, &raw mut key, size, 0) };
     if ask(TUNNEL_KEY_SIZE) != 0 && ask(TUNNEL_KEY_BEFORE) != 0 {
         return;

@@ -1,4 +1,4 @@
-//! Handing a packet over: to a pod, to the node's stack, into the tunnel, onto the network.
+//! Delivers a packet: to a pod, to the node's stack, into the tunnel, or to the network.
 
 use core::mem;
 
@@ -13,17 +13,18 @@ use super::{Verdict, packet::Packet, service};
 
 /// `PACKET_HOST`: for this machine.
 const FOR_US: u32 = 0;
-/// Up to `tunnel_label`: all that Linux 5.10 knows, and accepted by every later kernel.
+/// Up to `tunnel_label`, which is all that Linux 5.10 supports; later kernels accept this size too.
 const TUNNEL_KEY_SIZE: u32 = mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
 
-/// Out of the device `index`.
+/// Sends the packet out of the device `index`.
 #[inline(always)]
 pub(super) fn redirect(index: u32) -> i32 {
-    // SAFETY: the helper takes any index, and the kernel drops the packet where there is no device.
+    // SAFETY: the helper accepts any index; the kernel drops the packet if no device has it.
     unsafe { bpf_redirect(index, 0) as i32 }
 }
 
-/// To a pod of this node: into its own end (`peer`), or out of the node's end of its corridor.
+/// Sends the packet to a pod of this node: into the pod's end (`peer`), or out of the node's end of
+/// the pair.
 #[inline(always)]
 pub(super) fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, peer: bool) -> Verdict {
     service::incoming(ctx, packet)?;
@@ -32,14 +33,14 @@ pub(super) fn to_pod(ctx: &TcContext, packet: &Packet, pod: &Endpoint, peer: boo
     if !peer {
         return Ok(redirect(pod.index));
     }
-    // What comes out of the tunnel is for another MAC, and the pod's stack would drop it: 5.10
-    // looks at the type, not at the address.
+    // The packet from the tunnel has another MAC address, and the pod's stack would drop it. Linux
+    // 5.10 checks the packet type, not the address.
     ctx.change_type(FOR_US)?;
-    // SAFETY: at ingress, as the helper demands, with any index.
+    // SAFETY: called at ingress, as the helper requires, with any index.
     Ok(unsafe { bpf_redirect_peer(pod.index, 0) } as i32)
 }
 
-/// Into the node's stack, through `cilium_net` and `cilium_host`.
+/// Sends the packet into the node's stack, through `cilium_net` and `cilium_host`.
 #[inline(always)]
 pub(super) fn to_host(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict {
     packet.age(ctx)?;
@@ -47,7 +48,7 @@ pub(super) fn to_host(ctx: &TcContext, config: &Config, packet: &Packet) -> Verd
     Ok(redirect(config.net_index))
 }
 
-/// Through `cilium_vxlan` to the node that `route` names.
+/// Sends the packet through `cilium_vxlan` to the node of `route`.
 #[inline(always)]
 pub(super) fn to_tunnel(ctx: &TcContext, config: &Config, route: &Route, identity: u32) -> Verdict {
     // SAFETY: integers, for which zero is a value.
@@ -55,14 +56,14 @@ pub(super) fn to_tunnel(ctx: &TcContext, config: &Config, route: &Route, identit
     key.tunnel_id = identity;
     key.__bindgen_anon_1.remote_ipv4 = route.tunnel;
     let flags = u64::from(BPF_F_ZERO_CSUM_TX);
-    // SAFETY: the key is larger than the size that is named.
+    // SAFETY: the key is larger than the given size.
     match unsafe { bpf_skb_set_tunnel_key(ctx.skb.skb, &raw mut key, TUNNEL_KEY_SIZE, flags) } {
         0 => Ok(redirect(config.vxlan_index)),
         refused => Err(refused),
     }
 }
 
-/// Past the node's stack, out of `eth0`.
+/// Sends the packet out of `eth0`, past the node's stack.
 #[inline(always)]
 pub(super) fn to_network(
     ctx: &TcContext,

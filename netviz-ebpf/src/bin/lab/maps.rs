@@ -1,4 +1,4 @@
-//! The maps that user space fills, and lookups in them.
+//! Maps filled by user space, and lookups in them.
 
 use aya_ebpf::{
     macros::map,
@@ -28,12 +28,12 @@ pub(super) fn config() -> Option<&'static Config> {
 
 #[inline(always)]
 pub(super) fn endpoint(address: &[u8; 16]) -> Option<&'static Endpoint> {
-    // SAFETY: an entry that is removed meanwhile may be reused for another pod; the packet that
-    // is under way to the removed one is lost either way.
+    // SAFETY: an entry that is removed at the same time may be reused for another pod; a packet to
+    // the removed pod is lost either way.
     unsafe { LAB_ENDPOINTS.get(address) }
 }
 
-/// Security identity of whoever has `address` on this node.
+/// Returns the security identity of `address` on this node.
 #[inline(always)]
 pub(super) fn identity(address: &[u8; 16]) -> u32 {
     endpoint(address).map_or(NODE_IDENTITY, |endpoint| endpoint.identity)

@@ -1,9 +1,9 @@
-//! A pod's packets under the node's address, and their answers back: TCP, UDP and ICMP echo.
+//! Translates a pod's packets to the node's address, and the replies back: TCP, UDP and ICMP echo.
 //!
-//! Ports come from above the kernel's own ephemeral ones, so that a flow of the node is never
-//! mistaken for one of a pod. There is no connection tracking: a pod's answer to a connection
-//! that another node opened from its own address past the tunnel would be masqueraded too. No
-//! fragments, no ICMP errors, no IPv6: an IPv6 packet to another node keeps its source.
+//! Ports are above the kernel's ephemeral range, so a flow of the node is never mistaken for one of
+//! a pod. There is no connection tracking: if another node connects to a pod from its own address
+//! past the tunnel, the pod's reply is masqueraded too. No fragments, no ICMP errors, no IPv6: an
+//! IPv6 packet to another node keeps its source.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::LruHashMap, programs::TcContext};
 use netviz_ebpf::lab::Config;
@@ -19,25 +19,26 @@ const ECHO_REPLY: u8 = 0;
 /// Above `net.ipv4.ip_local_port_range`.
 const FIRST_PORT: u16 = 61_000;
 const PORTS: u16 = 4_096;
-/// How many ports are tried before the packet is dropped.
+/// Number of ports to try before the packet is dropped.
 const ATTEMPTS: u16 = 8;
 
-/// From a pod's flow to the near end that the network sees.
+/// Maps a pod's flow to the near end as the network sees it.
 #[map]
 static LAB_NAT_OUT: LruHashMap<Flow, End> = LruHashMap::with_max_entries(4096, 0);
 
-/// From the flow that the network sees to the pod's end.
+/// Maps a flow as the network sees it to the pod's end.
 #[map]
 static LAB_NAT_BACK: LruHashMap<Flow, End> = LruHashMap::with_max_entries(4096, 0);
 
-/// Gives the packet the node's address.
+/// Replaces the source by the node's address.
 #[inline(always)]
 pub(super) fn outgoing(ctx: &TcContext, config: &Config, packet: &Packet) -> Result<(), i64> {
     let side = Side::Source;
     let Some((flow, layout)) = parse(ctx, packet, side)? else {
         return Ok(());
     };
-    // SAFETY: an entry that the LRU gives away meanwhile belongs to a flow that is as good as over.
+    // SAFETY: an entry that the LRU evicts at the same time belongs to a flow that has all but
+    // ended.
     let end = match unsafe { LAB_NAT_OUT.get(flow) } {
         Some(end) => *end,
         None => choose(config, &flow)?,
@@ -45,7 +46,7 @@ pub(super) fn outgoing(ctx: &TcContext, config: &Config, packet: &Packet) -> Res
     transport::rewrite(ctx, &layout, side, flow.near_end(), end)
 }
 
-/// Gives an answer the pod's address; says which.
+/// Replaces the destination of a reply by the pod's address, and returns that.
 #[inline(always)]
 pub(super) fn incoming(
     ctx: &TcContext,
@@ -90,7 +91,7 @@ fn choose(config: &Config, flow: &Flow) -> Result<End, i64> {
     Err(-1)
 }
 
-/// The flow whose near end is at `side`, and where that end's fields stand.
+/// Returns the flow whose near end is at `side`, and the offsets of that end's fields.
 #[inline(always)]
 fn parse(ctx: &TcContext, packet: &Packet, side: Side) -> Result<Option<(Flow, Layout)>, i64> {
     let (Some(source), Some(destination)) = (packet.source_v4(), packet.destination_v4()) else {

@@ -1,26 +1,26 @@
-//! The header fields that the laboratory's programs look at.
+//! The header fields that the lab's programs read.
 
 use aya_ebpf::programs::TcContext;
 use netviz_ebpf::lab::mapped;
 
-/// Ethernet types, as `skb->protocol` holds them: in network order.
+/// Ethernet types in network order, as in `skb->protocol`.
 const IPV4: u32 = 0x0800_u16.to_be() as u32;
 const IPV6: u32 = 0x86dd_u16.to_be() as u32;
 
-/// Where the network header begins: everything here is Ethernet.
+/// Offset of the network header: all packets here are Ethernet.
 pub(super) const NETWORK: usize = 14;
 
 /// Addresses of one packet.
 #[derive(Clone, Copy)]
 pub(super) struct Packet {
-    /// Otherwise IPv6.
+    /// False for IPv6.
     pub(super) is_v4: bool,
     pub(super) source: [u8; 16],
     pub(super) destination: [u8; 16],
 }
 
 impl Packet {
-    /// `None`: neither IPv4 nor IPv6.
+    /// Reads the addresses; `None` for other protocols than IPv4 and IPv6.
     #[inline(always)]
     pub(super) fn read(ctx: &TcContext) -> Result<Option<Self>, i64> {
         let packet = match ctx.skb.protocol() {
@@ -51,7 +51,7 @@ impl Packet {
         self.is_v4.then_some([a, b, c, d])
     }
 
-    /// The same packet, sent to another address.
+    /// Returns the same packet with another destination.
     #[inline(always)]
     pub(super) fn sent_to(self, destination: [u8; 4]) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Packet {
         }
     }
 
-    /// Takes one from the TTL, as every router does; refuses where none is left.
+    /// Decrements the TTL, as every router does; an error if it is used up.
     #[inline(always)]
     pub(super) fn age(&self, ctx: &TcContext) -> Result<(), i64> {
         let offset = if self.is_v4 { NETWORK + 8 } else { NETWORK + 7 };
@@ -69,7 +69,7 @@ impl Packet {
             return Err(-1);
         }
         if self.is_v4 {
-            // The checksum is over 16-bit words: the TTL is the first byte of its word.
+            // The checksum is over 16-bit words, and the TTL is the first byte of its word.
             let from = u64::from(u16::from_ne_bytes([ttl, 0]));
             let to = u64::from(u16::from_ne_bytes([ttl - 1, 0]));
             ctx.l3_csum_replace(NETWORK + 10, from, to, 2)?;

@@ -1,4 +1,4 @@
-//! The programs themselves: which one stands at which hook, and what it decides.
+//! The programs: their hooks and their decisions.
 
 mod deliver;
 mod maps;
@@ -20,67 +20,68 @@ use netviz_ebpf::lab::{
 
 use self::packet::Packet;
 
-/// `Err` is a helper's refusal: the packet is dropped.
+/// `Err` is an error of a helper: the packet is dropped.
 type Verdict = Result<i32, i64>;
 
 const OK: i32 = TC_ACT_OK;
 const SHOT: i32 = TC_ACT_SHOT;
 
-/// Returns at once: what an attached program costs at the least. The benchmark's unit.
+/// Returns at once: the minimum cost of an attached program, and the benchmark's unit.
 #[classifier]
 fn netviz_empty(_ctx: TcContext) -> i32 {
     netviz_ebpf::TCX_NEXT
 }
 
-/// `lxc*` ingress: what a pod sends.
+/// `lxc*` ingress: packets from a pod.
 #[classifier]
 fn cil_from_container(ctx: TcContext) -> i32 {
     verdict(&ctx, from_container)
 }
 
-/// `lxc*` egress, with endpoint routes alone: the stack has delivered already.
+/// `lxc*` egress, only with endpoint routes: the stack has routed the packet already.
 #[classifier]
 fn cil_to_container(ctx: TcContext) -> i32 {
     verdict(&ctx, to_container)
 }
 
-/// `cilium_host` egress: what the node's stack sends to pods.
+/// `cilium_host` egress: packets from the node's stack to pods.
 #[classifier]
 fn cil_from_host(ctx: TcContext) -> i32 {
     verdict(&ctx, from_host)
 }
 
-/// `cilium_host` and `cilium_net` ingress: on its way into the node's stack.
+/// `cilium_host` and `cilium_net` ingress: packets into the node's stack.
 #[classifier]
 fn cil_to_host(_ctx: TcContext) -> i32 {
     OK
 }
 
-/// `cilium_vxlan` ingress: unwrapped, from another node.
+/// `cilium_vxlan` ingress: decapsulated packets from another node.
 #[classifier]
 fn cil_from_overlay(ctx: TcContext) -> i32 {
     verdict(&ctx, from_overlay)
 }
 
-/// `cilium_vxlan` egress: the tunnel key is set already.
+/// `cilium_vxlan` egress: the tunnel key is already set.
 #[classifier]
 fn cil_to_overlay(_ctx: TcContext) -> i32 {
     OK
 }
 
-/// `eth0` ingress: from the network between the nodes.
+/// `eth0` ingress: packets from the network between the nodes.
 #[classifier]
 fn cil_from_netdev(ctx: TcContext) -> i32 {
     verdict(&ctx, from_netdev)
 }
 
-/// `eth0` egress, with BPF host routing alone: masquerades behind whatever stands at the head.
+/// `eth0` egress, only with BPF host routing: masquerades after the programs at the head of the
+/// chain.
 #[classifier]
 fn cil_to_netdev(ctx: TcContext) -> i32 {
     verdict(&ctx, to_netdev)
 }
 
-/// The network between the nodes: a frame leaves by the port of its destination.
+/// The network between the nodes: forwards a frame to the port of its destination.
 #[classifier]
 fn lab_wire(ctx: TcContext) -> i32 {
     match ctx.load::<[u8; 6]>(0).ok().and_then(maps::port) {
@@ -119,7 +120,7 @@ fn from_container(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict 
             deliver::to_tunnel(ctx, config, route, maps::identity(&packet.source))
         }
         Some(route) if route.kind != LOCAL_PODS => leave(ctx, config, packet, route),
-        // No such pod here: the stack hands it to cil_from_host, which says so.
+        // No such pod here: the stack passes it to cil_from_host, which drops it.
         _ => Ok(OK),
     }
 }
@@ -130,7 +131,7 @@ fn to_container(ctx: &TcContext, _config: &Config, packet: &Packet) -> Verdict {
     Ok(OK)
 }
 
-/// Towards another node without a tunnel, the way that the host routing in force takes.
+/// Sends the packet to another node without a tunnel, in the way of the current host routing.
 #[inline(always)]
 fn leave(ctx: &TcContext, config: &Config, packet: &Packet, route: &Route) -> Verdict {
     if config.flags & HOST_ROUTING != 0 {
@@ -145,7 +146,7 @@ fn leave(ctx: &TcContext, config: &Config, packet: &Packet, route: &Route) -> Ve
     Ok(OK)
 }
 
-/// The other node cannot answer to a pod's address past its tunnel; the world not at all.
+/// Another node cannot reply to a pod's address past its tunnel, and the world cannot at all.
 #[inline(always)]
 fn must_masquerade(config: &Config, route: &Route) -> bool {
     route.kind == WORLD || (route.kind == REMOTE_NODE && config.flags & TUNNEL != 0)
@@ -157,7 +158,8 @@ fn from_host(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict {
         if endpoint.kind == OWN {
             return Ok(OK);
         }
-        // bpf_redirect_peer is for ingress alone: here the node's end is crossed in every mode.
+        // bpf_redirect_peer works only at ingress. Here the packet crosses the node's end in every
+        // mode.
         return deliver::to_pod(ctx, packet, endpoint, false);
     }
     match maps::route(&packet.destination) {
@@ -194,7 +196,7 @@ fn from_overlay(ctx: &TcContext, config: &Config, packet: &Packet) -> Verdict {
             let peer = config.flags & HOST_ROUTING != 0;
             deliver::to_pod(ctx, packet, endpoint, peer)
         }
-        // For the node, or for nobody: the stack finds out.
+        // For the node or for an unknown address: the stack decides.
         _ => deliver::to_host(ctx, config, packet),
     }
 }

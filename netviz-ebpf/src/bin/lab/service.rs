@@ -1,9 +1,9 @@
-//! ClusterIP services, for pods whose sockets nobody translates: at the pod's `lxc*` a packet to a
-//! service gets its backend's address, and what comes back gets the service's again where it is
-//! handed to the pod, as Cilium's `cil_from_container` and its endpoint programs do it.
+//! ClusterIP services, for pods without socket load balancing. At the pod's `lxc*`, a packet to a
+//! service gets the address of its backend; a reply gets the service's address when it is delivered
+//! to the pod. Cilium's `cil_from_container` and its endpoint programs do the same.
 //!
-//! TCP and UDP in IPv4. One backend for each service; a backend that asks its own service is not
-//! translated. No fragments, no ICMP errors.
+//! TCP and UDP over IPv4. Each service has one backend; a backend's packets to its own service are
+//! not translated. No fragments, no ICMP errors.
 
 use aya_ebpf::{
     macros::map,
@@ -20,11 +20,11 @@ use super::{
 #[map]
 static LAB_SERVICES: HashMap<Frontend, Frontend> = HashMap::with_max_entries(64, 0);
 
-/// From a flow between a pod and a backend to the service that the pod asked for.
+/// Maps a flow between a pod and a backend to the service.
 #[map]
 static LAB_SERVICE_BACK: LruHashMap<Flow, End> = LruHashMap::with_max_entries(4096, 0);
 
-/// Sends a packet that is for a service to its backend; says to which.
+/// Sends a packet for a service to its backend, and returns that.
 #[inline(always)]
 pub(super) fn outgoing(ctx: &TcContext, packet: &Packet) -> Result<Option<[u8; 4]>, i64> {
     let side = Side::Destination;
@@ -56,21 +56,22 @@ pub(super) fn outgoing(ctx: &TcContext, packet: &Packet) -> Result<Option<[u8; 4
     Ok(Some(backend.address))
 }
 
-/// Gives an answer of a backend the address that the pod had asked.
+/// Replaces the source of a backend's reply by the service's address.
 #[inline(always)]
 pub(super) fn incoming(ctx: &TcContext, packet: &Packet) -> Result<(), i64> {
     let side = Side::Source;
     let Some((flow, layout)) = parse(ctx, packet, side)? else {
         return Ok(());
     };
-    // SAFETY: an entry that the LRU gives away meanwhile belongs to a flow that is as good as over.
+    // SAFETY: an entry that the LRU evicts at the same time belongs to a flow that has all but
+    // ended.
     let Some(service) = (unsafe { LAB_SERVICE_BACK.get(flow) }).copied() else {
         return Ok(());
     };
     transport::rewrite(ctx, &layout, side, flow.far_end(), service)
 }
 
-/// The flow whose far end is at `side`, and where that end's fields stand.
+/// Returns the flow whose far end is at `side`, and the offsets of that end's fields.
 #[inline(always)]
 fn parse(ctx: &TcContext, packet: &Packet, side: Side) -> Result<Option<(Flow, Layout)>, i64> {
     let (Some(source), Some(destination)) = (packet.source_v4(), packet.destination_v4()) else {

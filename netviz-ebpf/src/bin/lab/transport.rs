@@ -1,4 +1,4 @@
-//! Ports and checksums of TCP and UDP, and how one end of a flow gets another address.
+//! Ports and checksums of TCP and UDP, and the translation of one end of a flow.
 
 use aya_ebpf::{
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
@@ -10,7 +10,7 @@ use super::packet::NETWORK;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
-/// One flow, seen from the pod or from the network, all in network order.
+/// One flow, as the pod or the network sees it, in network order.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Flow {
@@ -50,7 +50,7 @@ impl End {
     }
 }
 
-/// Which end of a packet.
+/// Source or destination.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     Source,
@@ -65,7 +65,7 @@ impl Side {
         }
     }
 
-    /// Where its address stands in an IPv4 header.
+    /// Offset of its address in an IPv4 header.
     const fn address(self) -> usize {
         match self {
             Self::Source => 12,
@@ -73,7 +73,7 @@ impl Side {
         }
     }
 
-    /// Where its port stands in a TCP or UDP header.
+    /// Offset of its port in a TCP or UDP header.
     const fn port(self) -> usize {
         match self {
             Self::Source => 0,
@@ -82,18 +82,19 @@ impl Side {
     }
 }
 
-/// Where the fields to be rewritten stand.
+/// Offsets of the fields to rewrite.
 pub(super) struct Layout {
-    /// Of the end's port; in ICMP echo, the identifier.
+    /// The end's port; in ICMP echo, the identifier.
     pub(super) port: usize,
     pub(super) checksum: usize,
-    /// Flags for the checksum when an address changes; `None` where no address is summed.
+    /// Flags for the checksum when an address changes; `None` if the checksum covers no address.
     pub(super) address_flags: Option<u64>,
     pub(super) port_flags: u64,
 }
 
 impl Layout {
-    /// Of one end, behind an IPv4 header that ends at `transport`; `None`: neither TCP nor UDP.
+    /// Returns the offsets of one end, after an IPv4 header that ends at `transport`; `None` for
+    /// other protocols than TCP and UDP.
     #[inline(always)]
     pub(super) fn of(protocol: u8, transport: usize, side: Side) -> Option<Self> {
         let pseudo = u64::from(BPF_F_PSEUDO_HDR);
@@ -117,7 +118,7 @@ impl Layout {
     }
 }
 
-/// Where the IPv4 header ends, and what comes behind it.
+/// Returns the end of the IPv4 header, and the protocol after it.
 #[inline(always)]
 pub(super) fn behind_ip(ctx: &TcContext) -> Result<(usize, u8), i64> {
     let words: u8 = ctx.load(NETWORK)?;
@@ -125,7 +126,7 @@ pub(super) fn behind_ip(ctx: &TcContext) -> Result<(usize, u8), i64> {
     Ok((transport, ctx.load(NETWORK + 9)?))
 }
 
-/// Gives one end of a packet, which is `from`, the address and the port of `to`.
+/// Rewrites one end of a packet from `from` to the address and port of `to`.
 #[inline(always)]
 pub(super) fn rewrite(
     ctx: &TcContext,

@@ -1,4 +1,4 @@
-//! The programs themselves.
+//! The programs.
 
 use core::{
     array,
@@ -39,19 +39,19 @@ static NETVIZ_TCP: TcpReplies = TcpReplies {
     prefix: 0,
 };
 
-/// With the local end, where the node that an outgoing packet is for stands: Linux 5.19.
+/// With the local address, which holds the destination node of an outgoing packet: Linux 5.19.
 const TUNNEL_KEY_SIZE: u32 = size_of::<bpf_tunnel_key>() as u32;
-/// What Linux 5.10 knows of it, which refuses a larger one.
+/// The size that Linux 5.10 supports; it refuses a larger one.
 const TUNNEL_KEY_BEFORE: u32 = mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
-/// Longer packets than this are never ours; the verifier wants a bound.
+/// Probes are never longer than this; the verifier requires a bound.
 const OFFSET_MASK: u32 = 0xffff;
 
-/// Data offset and flags of the two answers to a SYN that offered a maximum segment size and
-/// nothing else that Linux knows: a SYN-ACK with that one option, and a reset.
+/// Data offset and flags of the two replies to a SYN whose only known option is the maximum segment
+/// size: a SYN-ACK with that one option, and a reset.
 const SYN_ACK: [u8; 2] = [0x60, 0x12];
 const RESET: [u8; 2] = [0x50, 0x14];
 
-/// What was found at the end of a packet.
+/// The marker at the end of a packet.
 struct Found {
     flow: u32,
     sequence: u32,
@@ -60,31 +60,31 @@ struct Found {
 
 #[classifier]
 fn netviz_see_in(ctx: TcContext) -> i32 {
-    look(&ctx, 0);
+    process(&ctx, 0);
     TCX_NEXT
 }
 
 #[classifier]
 fn netviz_see_out(ctx: TcContext) -> i32 {
-    look(&ctx, IS_EGRESS);
+    process(&ctx, IS_EGRESS);
     TCX_NEXT
 }
 
 #[inline(always)]
-fn look(ctx: &TcContext, direction: u32) {
-    // SAFETY: a constant of the object, written by the loader; volatile, or the compiler would
-    // take the value that stands in the source.
+fn process(ctx: &TcContext, direction: u32) {
+    // SAFETY: a constant of the object, written by the loader. The read is volatile because the
+    // compiler would otherwise use the initial value in the source.
     let [shortest, longest] = unsafe { ptr::read_volatile(&raw const NETVIZ_LENGTHS) };
     let length = ctx.len();
     if length < shortest || length > longest {
         return;
     }
     if let Some(found) = marked(ctx, length).or_else(|| tcp_reply(ctx, length)) {
-        tell(ctx, length, direction, &found);
+        report(ctx, length, direction, &found);
     }
 }
 
-/// The marker of this run, if the packet ends with it.
+/// Returns this run's marker if the packet ends with it.
 #[inline(always)]
 fn marked(ctx: &TcContext, length: u32) -> Option<Found> {
     let end: [u32; MARKER_SIZE / 4] = last(ctx, length, [(0, [MAGIC[0], MAGIC[1]])])?;
@@ -103,11 +103,11 @@ fn marked(ctx: &TcContext, length: u32) -> Option<Found> {
 
 #[inline(always)]
 fn long(first: u32, second: u32) -> u64 {
-    // Two halves of a number as it stands in memory, on a little-endian machine.
+    // Two halves of a number in packet order, on a little-endian machine.
     u64::from(first) | u64::from(second) << 32
 }
 
-/// An answer to a marked SYN: recognised by the number that it acknowledges.
+/// Returns the marker of a reply to a marked SYN, recognised by its acknowledgement number.
 #[inline(always)]
 fn tcp_reply(ctx: &TcContext, length: u32) -> Option<Found> {
     // SAFETY: as above.
@@ -115,7 +115,7 @@ fn tcp_reply(ctx: &TcContext, length: u32) -> Option<Found> {
     if tcp.wanted == 0 {
         return None;
     }
-    // A TCP header of 20 bytes, or one of 24: with the maximum segment size.
+    // A TCP header of 20 bytes, or of 24 bytes with the maximum segment size.
     let end: [u32; 6] = last(ctx, length, [(12, SYN_ACK), (16, RESET)])?;
     let acknowledged = answers(end[2], end[3], SYN_ACK)
         .or_else(|| answers(end[3], end[4], RESET))?
@@ -127,18 +127,18 @@ fn tcp_reply(ctx: &TcContext, length: u32) -> Option<Found> {
     })
 }
 
-/// The number that is acknowledged, where data offset and flags are `kind`.
+/// Returns the acknowledgement number if data offset and flags are `kind`.
 #[inline(always)]
 fn answers(acknowledged: u32, offset_and_flags: u32, kind: [u8; 2]) -> Option<u32> {
     let [offset, flags, ..] = offset_and_flags.to_ne_bytes();
     ([offset, flags] == kind).then_some(u32::from_be(acknowledged))
 }
 
-/// The last `N` words of the packet, as they stand in it, if there are two bytes of `likely` at
-/// their place in them.
+/// Returns the last `N` words of the packet, in packet order, if one of `likely` matches at its
+/// offset in them.
 ///
-/// Words are read byte by byte, as nothing is aligned at a packet's end. A packet that is nobody's
-/// probe is to cost two bytes, not all of them.
+/// Words are read byte by byte, because the end of a packet is not aligned. A packet that is no
+/// probe must cost two bytes, not all of them.
 #[inline(always)]
 fn last<const N: usize, const M: usize>(
     ctx: &TcContext,
@@ -149,7 +149,7 @@ fn last<const N: usize, const M: usize>(
     let offset = length.checked_sub(size as u32)? & OFFSET_MASK;
     let start = ctx.data() + offset as usize;
     if start + size <= ctx.data_end() {
-        // SAFETY: within the packet, by the comparison above, which the verifier sees too.
+        // SAFETY: within the packet, by the comparison above, which the verifier also uses.
         let byte = |place: usize| unsafe { ptr::read((start + place) as *const u8) };
         likely
             .iter()
@@ -159,9 +159,10 @@ fn last<const N: usize, const M: usize>(
         let word = |place: usize| unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
         return Some(array::from_fn(word));
     }
-    // The end of the packet is not in its linear part. Not zeroed before: that is a loop over bytes.
+    // The end of the packet is not in its linear part. The buffer is not zeroed, because that is a
+    // loop over bytes.
     let mut words = MaybeUninit::<[u32; N]>::uninit();
-    // SAFETY: the destination has as many bytes as are asked for.
+    // SAFETY: the destination has room for the requested bytes.
     let failed = unsafe {
         bpf_skb_load_bytes(
             ctx.skb.skb.cast(),
@@ -175,7 +176,7 @@ fn last<const N: usize, const M: usize>(
 }
 
 #[inline(always)]
-fn tell(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
+fn report(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
     let Some(mut entry) = NETVIZ_SEEN.reserve::<Seen>(0) else {
         if let Some(missed) = NETVIZ_MISSED.get_ptr_mut(0) {
             // SAFETY: the map's own entry on this CPU, with softirqs off.
@@ -184,7 +185,7 @@ fn tell(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
         return;
     };
     let seen = entry.as_mut_ptr();
-    // SAFETY: the entry has room for one `Seen`, whose every byte is written here.
+    // SAFETY: the entry has room for one `Seen`, and every byte of it is written here.
     unsafe {
         ptr::write_bytes(seen, 0, 1);
         // SAFETY: a helper without pointers.
@@ -203,7 +204,7 @@ fn tell(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
 fn tunnel(ctx: &TcContext, seen: *mut Seen) {
     // SAFETY: integers, for which zero is a value.
     let mut key: bpf_tunnel_key = unsafe { mem::zeroed() };
-    // SAFETY: the key is not smaller than the size that is named.
+    // SAFETY: the key is not smaller than the given size.
     let mut ask = |size| unsafe { bpf_skb_get_tunnel_key(ctx.skb.skb, &raw mut key, size, 0) };
     if ask(TUNNEL_KEY_SIZE) != 0 && ask(TUNNEL_KEY_BEFORE) != 0 {
         return;
