@@ -1,4 +1,4 @@
-//! Every door counts what another counter saw there, on another day: `fixtures/cilium`.
+//! Compares the counts of every door with those measured on another day: `fixtures/cilium`.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use netviz_tests::{
 };
 
 const PACKETS: u16 = 50;
-/// Cilium's agents and health endpoints, and neighbours that ask for addresses, send when they want.
-/// Whatever they add, they do not add in each of so many tries.
+/// Cilium's agents and health endpoints, and ARP requests, send packets at any time. It is unlikely
+/// that they add packets in every try.
 const TRIES: usize = 8;
 
 pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
@@ -36,7 +36,8 @@ pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
     Ok(())
 }
 
-/// What was different in every try; what was missing in one of them is not made up for in another.
+/// Returns the differences that occurred in every try; a packet missing in one try is not offset by
+/// an extra one in another.
 fn compare(
     bed: &CiliumLab,
     watched: &mut Watched<'_>,
@@ -54,7 +55,7 @@ fn compare(
             packets,
         })
     };
-    // Whoever had not met before, has now: neighbours are known.
+    // The first packets also resolve neighbours.
     let (first, what) = (what(1)?, what(PACKETS)?);
     bed.send(home, netns, first)?;
     let mut last = None;

@@ -1,7 +1,8 @@
-//! netviz on a running Cilium, in each of its modes; see [`netviz_tests::cilium::cilium_lab`] for what that takes.
+//! netviz on a running Cilium, in each of its modes; [`netviz_tests::cilium::cilium_lab`] describes
+//! the requirements.
 //!
-//! A harness of its own, because whether there is a Cilium is known only when the tests run: where
-//! there is none, they are skipped and counted as such, and a line says why.
+//! A custom harness, because the tests know only at run time whether Cilium is available. Without
+//! it they are skipped, counted as skipped, and reported with the reason.
 
 mod doors;
 mod names;
@@ -18,7 +19,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use netviz_tests::cilium::cilium_lab::{self, CiliumLab, Mode};
 
-/// A test on a cluster that is up. The next one may get the same cluster.
+/// A test on a running cluster. The next test may get the same cluster.
 type Test = fn(&CiliumLab) -> Result<()>;
 
 const TESTS: [(&str, Test); 7] = [
@@ -45,11 +46,11 @@ fn main() -> ExitCode {
         }
     }
     let mut arguments = Arguments::from_args();
-    // There is one cluster.
+    // There is only one cluster.
     arguments.test_threads = Some(1);
     let folder = cilium_lab::folder();
     if folder.is_none() {
-        // What cannot run is not to be run by `--include-ignored` either.
+        // `--include-ignored` must not run what cannot run.
         arguments.include_ignored = false;
         if !arguments.list {
             println!(
@@ -80,7 +81,7 @@ fn trials(cluster: &Arc<Cluster>) -> Vec<Trial> {
     trials
 }
 
-/// The one cluster, in the mode of the last test.
+/// The only cluster, in the mode of the last test.
 struct Cluster {
     folder: Option<PathBuf>,
     up: Mutex<Option<CiliumLab>>,

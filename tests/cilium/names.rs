@@ -1,4 +1,4 @@
-//! Names from the real agent, and from the real API server.
+//! Names from the real agent and the real API server.
 
 use std::{os::unix::process::CommandExt as _, process::Command, time::Duration};
 
@@ -9,7 +9,7 @@ use netviz_tests::{
 };
 use serde_json::Value;
 
-/// A source has a second before netviz prints without it; an agent that starts has more to do.
+/// netviz waits one second for a source before it prints without it; a starting agent needs longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn from_the_agent(bed: &CiliumLab) -> Result<()> {
@@ -38,7 +38,7 @@ pub(crate) fn from_the_agent(bed: &CiliumLab) -> Result<()> {
 }
 
 pub(crate) fn from_the_api(bed: &CiliumLab) -> Result<()> {
-    // With the agents there: the API tells of the same pods.
+    // With running agents, the API reports the same pods.
     let node = bed.nodes.first().context("no node")?;
     let seen = look(&mut with_api(bed, node))?;
     for pod in &bed.pods {
@@ -48,7 +48,7 @@ pub(crate) fn from_the_api(bed: &CiliumLab) -> Result<()> {
         ensure!(sources.contains("kubernetes"), "{said}");
     }
     agreed(&seen)?;
-    // Without them: it alone names the pods.
+    // Without agents, only the API names the pods.
     for node in &bed.nodes {
         bed.agent("stop", node)?;
     }
@@ -70,12 +70,12 @@ fn doors(bed: &CiliumLab) -> Command {
     command
 }
 
-/// From a node's network, since the machine has no way to the API server.
+/// Runs in a node's network, because the machine cannot reach the API server.
 fn with_api(bed: &CiliumLab, node: &Node) -> Command {
     let mut command = doors(bed);
     command.arg("--kubeconfig").arg(bed.kubeconfig());
     let netns = std::fs::File::open(format!("/proc/{}/ns/net", node.pid));
-    // SAFETY: setns(2) alone, on a descriptor that was opened before the fork.
+    // SAFETY: only setns(2), on a descriptor that was opened before the fork.
     unsafe {
         command.pre_exec(move || {
             let netns = netns.as_ref().map_err(|error| error.kind())?;
@@ -103,7 +103,7 @@ fn find<'a>(seen: &'a Value, list: &str, key: &str, value: &Value) -> Result<&'a
     found.with_context(|| format!("none of the {list} has the {key} {value}: {}", seen[list]))
 }
 
-/// Both ends of the pod's veth pair have its name, from that source.
+/// Checks that both ends of the pod's veth pair have its name, from that source.
 fn named(seen: &Value, pod: &Pod, source: &str) -> Result<()> {
     let own = find(seen, "doors", "netns", &pod.netns.id().0.into())?;
     let all = seen["doors"].as_array().into_iter().flatten();

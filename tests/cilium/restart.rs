@@ -1,4 +1,4 @@
-//! The agents of both nodes are restarted while netviz counts and packets are on their way.
+//! Restarts the agents of both nodes while netviz counts and packets are in flight.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +22,9 @@ use netviz_tests::{
 };
 use serde_json::Value;
 
-/// An agent compiles its programs anew.
+/// An agent recompiles its programs.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// Well below what a link bears, and many while an agent starts.
+/// Well below the capacity of a link, and many while an agent starts.
 const INTERVAL: Duration = Duration::from_millis(5);
 
 pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
@@ -50,7 +50,7 @@ pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
         "{} of {sent} pings were lost",
         sent - answered
     );
-    // The last of them may have been sent after that snapshot.
+    // The last ping may have been sent after that snapshot.
     let enough = netviz.until("the pings are counted", |seen| {
         doors(seen).all(|door| {
             let place = place(door);
@@ -68,7 +68,8 @@ pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
     enough.map(drop).with_context(|| format!("after {after}"))
 }
 
-/// Restarts both agents; what netviz shows when both have new health endpoints, and counts them.
+/// Restarts both agents, and returns the snapshot in which both have new health endpoints that are
+/// counted.
 fn restart(bed: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
     for node in &bed.nodes {
         bed.agent("restart", node)?;
@@ -80,10 +81,10 @@ fn restart(bed: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
     })
 }
 
-/// Index of `lxc_health` on each node that has one: by the node's name.
+/// Index of `lxc_health` on each node that has one, by the node's name.
 type Health = BTreeMap<String, u64>;
 
-/// `None` where a node has no counted `lxc_health`, or not both of its ends.
+/// Returns `None` if a node has no counted `lxc_health`, or not both of its ends.
 fn health(bed: &CiliumLab, seen: &Value) -> Option<Health> {
     let health: Health = doors(seen)
         .filter(|door| door["interface"] == "lxc_health" && door["state"] == "counting")
@@ -118,7 +119,7 @@ fn place(door: &Value) -> (&Value, &Value) {
     (&door["netns"], &door["ifindex"])
 }
 
-/// Two pods that are not neighbours.
+/// Returns two pods on different nodes.
 fn on_two_nodes<'a>(bed: &'a CiliumLab, seen: &Value) -> Result<[&'a Pod; 2]> {
     let home = |pod: &Pod| {
         let mut doors = doors(seen);
@@ -138,7 +139,7 @@ fn address(seen: &Value, pod: &Pod) -> Option<IpAddr> {
     plain.find(IpAddr::is_ipv4)
 }
 
-/// Pings at a steady rate until it is over: how many were sent, how many answered.
+/// Pings at a steady rate until `over` is set. Returns the number of requests and of replies.
 fn ping(from: &NetNs, to: IpAddr, over: &AtomicBool) -> Result<(u64, u64)> {
     let (mut sent, mut answered) = (0, 0);
     while !over.load(Ordering::Relaxed) {
@@ -149,7 +150,7 @@ fn ping(from: &NetNs, to: IpAddr, over: &AtomicBool) -> Result<(u64, u64)> {
     Ok((sent, answered))
 }
 
-/// The real binary, and every snapshot that it prints.
+/// The real binary, and each snapshot that it prints.
 struct Netviz {
     _running: Running,
     snapshots: Receiver<Value>,
@@ -180,11 +181,11 @@ impl Netviz {
         })
     }
 
-    /// The first snapshot from now on that is so.
+    /// Returns the first new snapshot that satisfies `is_so`.
     fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
         let end = Instant::now() + PATIENCE;
         let mut last = Value::Null;
-        // What was printed before is not what is there now.
+        // Discard snapshots that were printed earlier.
         while self.snapshots.try_recv().is_ok() {}
         loop {
             let left = end.saturating_duration_since(Instant::now());

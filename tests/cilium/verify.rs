@@ -1,5 +1,5 @@
-//! `netviz verify` between the pods and nodes of the bed: what is right is verified, what a policy
-//! ends is lost at the door where it ended, and a restart of the agents changes neither.
+//! `netviz verify` between the pods and nodes of a running Cilium: a working path is verified, a
+//! drop by a policy is lost at the right door, and a restart of the agents changes neither.
 
 use std::{net::IpAddr, process::Command, time::Duration};
 
@@ -16,7 +16,7 @@ use netviz_tests::{
     },
 };
 
-/// Who sends, and to whom: on the same node, on the other one.
+/// The sender, and a receiver on the same node and on the other node.
 pub(crate) struct Cast {
     from: String,
     same: String,
@@ -24,12 +24,12 @@ pub(crate) struct Cast {
     home: String,
     away: String,
     service: bool,
-    /// The same two pods in IPv6, where there is any.
+    /// The same two pods over IPv6, if available.
     six: Option<[String; 2]>,
     router: String,
 }
 
-/// How often the agents' word on a policy is waited for.
+/// Number of attempts until the agents have applied a policy.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -64,7 +64,7 @@ impl Cast {
         })
     }
 
-    /// Every pair, with what else is said of it.
+    /// Returns each pair with its additional arguments.
     fn pairs(&self) -> Vec<Vec<&str>> {
         let udp = &["--proto", "udp", "--port", "47777"];
         let mut pairs: Vec<Vec<&str>> = Vec::new();
@@ -97,7 +97,7 @@ pub(crate) fn whole_paths(bed: &CiliumLab) -> Result<()> {
         check(&words, verify(bed, &words)?);
     }
     if cast.service {
-        // Its address is translated in the sender's socket, for whoever is in the node's cgroup.
+        // Programs at the node's cgroup translate the address in the sender's socket.
         let service = SERVICE.to_string();
         let udp = ["--proto", "udp", "--port", "47777"];
         let words = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
@@ -112,16 +112,16 @@ pub(crate) fn whole_paths(bed: &CiliumLab) -> Result<()> {
     Ok(())
 }
 
-/// Nobody may send to the pod on the other node, and to the one on this node: packets end behind
-/// the first program of Cilium that knows both ends.
+/// Checks a policy that forbids packets to both receivers: the packets end after the first program
+/// of Cilium that knows both ends.
 pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
     let cast = Cast::of(bed)?;
     let policy = Policy::apply(bed)?;
-    // Each packet's last door: behind it stands the program that asks for the policy.
+    // The last door that each packet crosses: the program that enforces the policy runs after it.
     let (near, far) = match bed.mode.oracle {
         "native" => ("▼ lxc", "▲ cilium_host"),
         "native-host-routing" => ("▼ lxc", "▼ eth0"),
-        // Each endpoint has a program of its own at its door.
+        // Each endpoint has its own program at its door.
         "native-endpoint-routes" => ("▲ lxc", "▲ lxc"),
         _ => ("▼ lxc", "▼ cilium_vxlan"),
     };
@@ -135,7 +135,7 @@ pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
                 "{to}: last seen at {after:?}, not at {door}: {}",
                 report(&lost)
             );
-            // What Cilium itself counted meanwhile is said.
+            // The message includes what Cilium itself counted in that time.
             let reason = "policy denied, ingress: ";
             ensure!(
                 lost.json["losses"].to_string().contains(reason),
@@ -152,7 +152,7 @@ pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
     Ok(())
 }
 
-/// Both agents go and come again while packets are sent from pod to pod.
+/// Restarts both agents while packets are sent from pod to pod.
 pub(crate) fn agents_restart(bed: &CiliumLab) -> Result<()> {
     let cast = Cast::of(bed)?;
     for node in &bed.nodes {
@@ -172,14 +172,14 @@ pub(crate) fn agents_restart(bed: &CiliumLab) -> Result<()> {
             "{when}: {}",
             report(&said)
         );
-        // The agents' word on names and mode may be missing: then the mode is inferred.
+        // The agents' report of names and mode may be missing; then netviz infers the mode.
         ensure!(said.verdict() == "verified", "{when}: {}", report(&said));
     }
     settled(bed, &[&cast.from, &cast.other], "verified")?;
     Ok(())
 }
 
-/// By addresses, for which no agent is needed, for five seconds.
+/// Runs for five seconds with addresses, which need no agent.
 fn long(bed: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
     let scene = Watched::start(bed)?;
     let address = |name: &str| {
@@ -190,12 +190,12 @@ fn long(bed: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
             .context("no address")
     };
     let (from, to) = (address(&cast.from)?, address(&cast.other)?);
-    // It counts at every door, and verify is to be alone there.
+    // It counts at every door; verify must be the only netviz there.
     drop(scene);
     verify(bed, &[&from, &to, "--count", "100"])
 }
 
-/// Again and again, until it is so.
+/// Repeats a check until it returns `verdict`.
 fn settled(bed: &CiliumLab, words: &[&str], verdict: &str) -> Result<VerifyOutput> {
     let mut last = verify(bed, words)?;
     for _ in 0..TRIES {
@@ -249,7 +249,7 @@ fn report(said: &VerifyOutput) -> String {
     )
 }
 
-/// A network policy under which nobody may send to any pod; it goes with this value.
+/// A network policy that forbids packets to any pod; removed on drop.
 struct Policy<'a>(&'a CiliumLab);
 
 const NAME: &str = "netviz-nobody";

@@ -1,4 +1,4 @@
-//! Helpers that the tests share. None of them touches the machine's own network.
+//! Helpers that the tests share. None of them changes the machine's own network.
 //!
 //! | folder | has |
 //! |---|---|

@@ -29,8 +29,8 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::cli::wait::wait_for;
 
-/// A network namespace, held by a process that reads a pipe of ours: it ends with this value, and
-/// even when the test is killed.
+/// A network namespace, held by a process that reads a pipe from the test. It ends on drop, and
+/// also when the test is killed.
 #[derive(Debug)]
 pub struct TestNetns {
     holder: Child,
@@ -38,7 +38,7 @@ pub struct TestNetns {
 }
 
 impl TestNetns {
-    /// An empty namespace without IPv6: nothing but a test's own packets is ever sent in it.
+    /// Creates an empty namespace without IPv6, so that it has only the test's own packets.
     pub fn new() -> io::Result<Self> {
         let mut command = Command::new("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -60,13 +60,13 @@ impl TestNetns {
         Ok(Self { holder, netns })
     }
 
-    /// Its namespace.
+    /// Returns its namespace.
     #[must_use]
     pub fn netns(&self) -> &NetNs {
         &self.netns
     }
 
-    /// How `--netns` names it.
+    /// Returns its name for `--netns`.
     #[must_use]
     pub fn name(&self) -> String {
         self.holder.id().to_string()
@@ -77,7 +77,7 @@ impl TestNetns {
         self.netns.run(work).expect("entering a test's namespace")
     }
 
-    /// Its own netlink socket.
+    /// Opens a netlink socket in it.
     pub fn netlink(&self) -> io::Result<Netlink> {
         Netlink::open_in(&self.netns)
     }
@@ -86,19 +86,18 @@ impl TestNetns {
 impl Drop for TestNetns {
     fn drop(&mut self) {
         drop(self.holder.stdin.take());
-        // Nothing but the end of its input ends it, and that has come.
+        // The process ends when its input ends, which has happened.
         let _ = self.holder.wait();
     }
 }
 
-/// A namespace that is in no process and under no path: nobody but the holder of the handle finds
-/// it.
+/// Returns a namespace without a process or a path: only the holder of the handle can find it.
 pub fn hidden() -> io::Result<NetNs> {
     let room = TestNetns::new()?;
     NetNs::open(format!("/proc/{}/ns/net", room.name()).as_ref())
 }
 
-/// A namespace with so many veth pairs, both ends in it, from index 10 on.
+/// Returns a namespace with `number` veth pairs, both ends in it, from index 10 on.
 pub fn pairs(number: u32) -> io::Result<TestNetns> {
     let room = TestNetns::new()?;
     let mut netlink = room.netlink()?;
@@ -106,7 +105,7 @@ pub fn pairs(number: u32) -> io::Result<TestNetns> {
     Ok(room)
 }
 
-/// A veth pair with these indexes, `near` and the next one, called after them.
+/// Adds a veth pair with the indexes `near` and `near + 1`, named after them.
 pub fn add_pair(netlink: &mut Netlink, near: u32) -> io::Result<()> {
     let names = [near, near + 1].map(|index| format!("veth{index}"));
     let link = |end: usize, index: u32| {
@@ -129,7 +128,8 @@ pub fn set_group(netlink: &mut Netlink, index: u32, group: u32) -> io::Result<()
     netlink.change(RouteNetlinkMessage::SetLink(message))
 }
 
-/// Deletes all links of a group, with their peers: one by one, each would wait for a grace period.
+/// Deletes all links of a group with their peers at once; separately, each would wait for a grace
+/// period.
 pub fn delete_group(netlink: &mut Netlink, group: u32) -> io::Result<()> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::Group(group));
@@ -143,13 +143,14 @@ pub struct End {
     pub name: String,
     /// Its index: the same at both ends, in two namespaces.
     pub index: u32,
-    /// Its hardware address.
+    /// Its MAC address.
     pub mac: Mac,
-    /// Its address, in a /24 that the two ends have in common.
+    /// Its address, in a /24 that both ends share.
     pub address: Ipv4Addr,
 }
 
-/// A veth pair between two rooms; `number` tells pairs apart. Neighbours are permanent: no ARP.
+/// Joins two namespaces by a veth pair; `number` distinguishes pairs. Neighbours are permanent: no
+/// ARP.
 pub fn join(near: &TestNetns, far: &TestNetns, number: u8) -> io::Result<[End; 2]> {
     let end = |host: u8| End {
         name: format!("veth{number}"),
@@ -180,9 +181,9 @@ pub fn join(near: &TestNetns, far: &TestNetns, number: u8) -> io::Result<[End; 2
     Ok(ends)
 }
 
-/// Whether an interface passes on what is sent through it. One that is set up before its peer does as soon as
-/// the kernel gets round to its carrier (`linkwatch_do_dev`): until then its queue is `noop`, which drops
-/// all, and on a busy machine packets can be earlier.
+/// Checks that an interface sends packets. If it is set up before its peer, it does so as soon as
+/// the kernel has processed its carrier (`linkwatch_do_dev`). Until then its queue is `noop`, which
+/// drops all packets; on a busy machine, packets can come first.
 fn is_up(netlink: &mut Netlink, index: u32) -> io::Result<()> {
     let up = LinkAttribute::OperState(State::Up);
     let links = netlink.links()?;

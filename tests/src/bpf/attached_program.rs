@@ -1,4 +1,4 @@
-//! Programs of any of the objects at any hook, as somebody else could have put them there.
+//! Attaches programs of any object at any hook, as another tool would.
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -12,7 +12,7 @@ use netviz::{model::Direction, sys::netns::NetNs};
 
 use crate::bpf::foreign_program::attach_type;
 
-/// A program in a tcx chain, as long as this lives.
+/// A program in a tcx chain; detached on drop.
 pub struct AttachedProgram {
     object: Ebpf,
     name: String,
@@ -23,16 +23,16 @@ pub struct AttachedProgram {
 /// A hook of a device.
 #[derive(Clone, Copy)]
 pub struct AttachPoint<'a> {
-    /// Where the device is.
+    /// Namespace of the device.
     pub namespace: &'a NetNs,
-    /// Its name.
+    /// Name of the device.
     pub interface: &'a str,
-    /// Which hook.
+    /// Direction of the hook.
     pub direction: Direction,
 }
 
 impl AttachedProgram {
-    /// Puts a program of an object at a place in the chain.
+    /// Attaches a program of an object at a position in the chain.
     pub fn tcx(object: &[u8], name: &str, spot: AttachPoint<'_>, order: LinkOrder) -> Result<Self> {
         let mut object = load(object, name)?;
         let options = TcAttachOptions::TcxOrder(order);
@@ -44,14 +44,14 @@ impl AttachedProgram {
         })
     }
 
-    /// The kernel's id of the program.
+    /// Returns the kernel's ID of the program.
     pub fn id(&self) -> Result<u32> {
         let program = self.object.program(&self.name).context("the program")?;
         Ok(program.info()?.id())
     }
 }
 
-/// Leaves a filter, as somebody does who has ended since: it goes with its device.
+/// Adds a filter that remains until its device is deleted, like that of a process that has ended.
 pub fn filter(object: &[u8], name: &str, spot: AttachPoint<'_>, place: (u16, u32)) -> Result<()> {
     let mut object = load(object, name)?;
     spot.namespace
@@ -66,7 +66,7 @@ pub fn filter(object: &[u8], name: &str, spot: AttachPoint<'_>, place: (u16, u32
         handle: TcHandle::from(place.1),
         ..NlOptions::default()
     });
-    // Its drop would take the filter away.
+    // Dropping it would remove the filter.
     std::mem::forget(attach(&mut object, name, spot, options)?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Who stands at the doors of a laboratory: to be compared before and after.
+//! The programs at the doors of a lab, to compare before and after.
 
 use netviz::{
     lab::Lab,
@@ -11,8 +11,8 @@ use crate::bpf::{
     foreign_program,
 };
 
-/// Everything that stands at the doors of the nodes and of the pods: tcx programs and filters by
-/// id, qdiscs by handle.
+/// All programs, filters and qdiscs at the doors of nodes and pods: tcx programs and filters by ID,
+/// qdiscs by handle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attachments {
     /// Programs in tcx, by hook.
@@ -24,10 +24,10 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// What is there now.
+    /// Lists the current attachments.
     ///
     /// # Panics
-    /// When a namespace of the laboratory is not there.
+    /// If a namespace of the lab does not exist.
     #[must_use]
     pub fn of(lab: &Lab) -> Self {
         let mut standing = Self {
@@ -59,34 +59,34 @@ impl Attachments {
         standing
     }
 
-    /// How many of them are netviz's.
+    /// Returns the number of netviz's programs and filters.
     #[must_use]
     pub fn netviz(&self) -> usize {
         self.netviz_in_tcx() + self.netviz_filters().count()
     }
 
-    /// How many programs of netviz are in tcx.
+    /// Returns the number of netviz's programs in tcx.
     #[must_use]
     pub fn netviz_in_tcx(&self) -> usize {
         let programs = self.programs.iter().flat_map(|(_, chain)| chain);
         programs.filter(|(name, _)| is_netviz(name)).count()
     }
 
-    /// The filters of netviz.
+    /// Returns netviz's filters.
     pub fn netviz_filters(&self) -> impl Iterator<Item = &Filter> {
         let filters = self.filters.iter().flat_map(|(_, filters)| filters);
         filters.filter(|it| is_netviz(&it.name))
     }
 
-    /// How many hooks of doors there are: both of every device but the loopback devices.
+    /// Returns the number of hooks: both of every device except loopback.
     #[must_use]
     pub fn hooks(&self) -> usize {
         let hooks = self.programs.iter().map(|(place, _)| place);
         hooks.filter(|place| !place.contains(" lo ")).count()
     }
 
-    /// Without clsact and without netviz: what has to be as it was. clsact itself stays where netviz
-    /// was in it, for it cannot be told whether somebody else relies on it by now.
+    /// Returns the attachments without clsact and netviz, which must not change. The clsact qdisc
+    /// stays where netviz used it, because another tool may rely on it by now.
     #[must_use]
     pub fn of_others(mut self) -> Self {
         for (_, chain) in &mut self.programs {

@@ -1,13 +1,13 @@
-//! What a process holds of the kernel's BPF objects, by the ids that its descriptors say.
+//! The BPF objects that a process holds, by the IDs in its descriptors.
 
 use std::{collections::BTreeSet, fs};
 
 use crate::cli::wait::{second, settle};
 
-/// Ids, by kind.
+/// IDs, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldObjects {
-    /// Programs, those behind links included.
+    /// Programs, including those of links.
     pub programs: BTreeSet<u32>,
     /// Maps.
     pub maps: BTreeSet<u32>,
@@ -16,13 +16,13 @@ pub struct HeldObjects {
 }
 
 impl HeldObjects {
-    /// By process `pid`, at this moment.
+    /// Returns the objects that process `pid` holds now.
     #[must_use]
     pub fn by(pid: u32) -> Self {
         let mut held = Self::default();
         let directory = fs::read_dir(format!("/proc/{pid}/fdinfo"));
         for entry in directory.into_iter().flatten().flatten() {
-            // It may be closed meanwhile.
+            // It may have been closed in the meantime.
             for line in fs::read_to_string(entry.path()).unwrap_or_default().lines() {
                 held.take(line);
             }
@@ -30,8 +30,8 @@ impl HeldObjects {
         held
     }
 
-    /// By a child of this process, at this moment: between fork and execve it has what this process has
-    /// as well, and that is not counted.
+    /// Returns the objects that a child of this process holds now, without those of this process:
+    /// between fork and execve, the child has a copy of these.
     #[must_use]
     pub fn by_child(pid: u32) -> Self {
         let own = || Self::by(std::process::id());
@@ -42,21 +42,21 @@ impl HeldObjects {
         held
     }
 
-    /// Adds what was seen at another moment.
+    /// Adds the objects of another moment.
     pub fn add(&mut self, other: Self) {
         self.programs.extend(other.programs);
         self.maps.extend(other.maps);
         self.links.extend(other.links);
     }
 
-    /// Takes off what somebody else has as well.
+    /// Removes the objects that another process also holds.
     pub fn remove(&mut self, other: &Self) {
         self.programs.retain(|id| !other.programs.contains(id));
         self.maps.retain(|id| !other.maps.contains(id));
         self.links.retain(|id| !other.links.contains(id));
     }
 
-    /// Those of them that the kernel still has.
+    /// Returns the objects that still exist in the kernel.
     #[must_use]
     pub fn alive(&self) -> Self {
         let programs = aya::programs::loaded_programs().filter_map(Result::ok);
@@ -72,17 +72,17 @@ impl HeldObjects {
         }
     }
 
-    /// Nothing of it is left a second after whoever held it has ended.
+    /// Checks that no object remains one second after its holder has ended.
     ///
     /// # Panics
-    /// When something is.
+    /// If an object remains.
     pub fn assert_gone(&self, ended_by: &str) {
         let left = settle(second(), &Self::default(), || self.left());
         assert_eq!(left, Self::default(), "left behind after {ended_by}");
     }
 
-    /// Those of them that the kernel still has, and that no process holds: whoever looks for another netviz has
-    /// its map open for a moment.
+    /// Returns the objects that still exist and that no process holds: another netviz may open a
+    /// map for a moment.
     fn left(&self) -> Self {
         let mut left = self.alive();
         if left != Self::default() {

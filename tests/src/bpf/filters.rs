@@ -1,4 +1,4 @@
-//! Qdiscs and BPF filters of a namespace, as the kernel lists them.
+//! Qdiscs and BPF filters of a namespace, as listed by the kernel.
 
 use std::{io, os::fd::RawFd};
 
@@ -11,28 +11,28 @@ use netviz::{model::Direction, sys::netlink::Netlink};
 /// One filter on a clsact hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Its priority: the lowest runs first.
+    /// Its priority; the lowest runs first.
     pub priority: u16,
     /// Its handle within the priority.
     pub handle: u32,
     /// The program's name.
     pub name: String,
-    /// The program's id, by which one that was made anew is told from the one before.
+    /// ID of the program; a replaced program has another ID.
     pub program: Option<u32>,
 }
 
 /// One qdisc of a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Qdisc {
-    /// What it is.
+    /// Its kind.
     pub kind: String,
-    /// Its handle: one that was made anew has another, where the kernel chooses it.
+    /// Its handle; a new qdisc gets a new handle if the kernel chooses it.
     pub handle: u32,
-    /// Where it hangs: a class of another one, or the device.
+    /// Its parent: a class of another qdisc, or the device.
     pub parent: u32,
 }
 
-/// The filters of one hook, in the order in which they run.
+/// Returns the filters of one hook in run order.
 pub fn filters(
     netlink: &mut Netlink,
     ifindex: u32,
@@ -40,15 +40,15 @@ pub fn filters(
 ) -> io::Result<Vec<Filter>> {
     let request = RouteNetlinkMessage::GetTrafficFilter(at(ifindex, direction));
     let answers = match netlink.dump(request) {
-        // There is no clsact.
+        // No clsact qdisc.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(Vec::new()),
         answers => answers?,
     };
     Ok(answers.into_iter().filter_map(filter).collect())
 }
 
-/// Deletes the filter with this priority and this handle; with handle 0 all of the priority, with
-/// priority 0 all of the hook.
+/// Deletes the filter with this priority and handle; with handle 0, all filters of the priority;
+/// with priority 0, all filters of the hook.
 pub fn delete(
     netlink: &mut Netlink,
     ifindex: u32,
@@ -64,7 +64,7 @@ pub fn delete(
     netlink.change(RouteNetlinkMessage::DelTrafficFilter(message))
 }
 
-/// Puts a program into the place of the filter with this priority and this handle.
+/// Replaces the program of the filter with this priority and handle.
 pub fn replace(
     netlink: &mut Netlink,
     (ifindex, direction): (u32, Direction),
@@ -82,11 +82,11 @@ pub fn replace(
             TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
         ]),
     ];
-    // Without NLM_F_CREATE and NLM_F_EXCL, what is there is changed.
+    // Without NLM_F_CREATE and NLM_F_EXCL, this changes the existing filter.
     netlink.change(RouteNetlinkMessage::NewTrafficFilter(message))
 }
 
-/// Deletes the clsact qdisc of a device, and with it all filters of both hooks.
+/// Deletes the clsact qdisc of a device, with all filters of both hooks.
 pub fn delete_clsact(netlink: &mut Netlink, ifindex: u32) -> io::Result<()> {
     let mut message = TcMessage::default();
     message.header = TcHeader {
@@ -117,7 +117,7 @@ fn at(ifindex: u32, direction: Direction) -> TcMessage {
     message
 }
 
-/// The qdiscs of one device.
+/// Returns the qdiscs of one device.
 pub fn qdiscs(netlink: &mut Netlink, ifindex: u32) -> io::Result<Vec<Qdisc>> {
     let answers = netlink.dump(RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default()))?;
     let of_device = answers.into_iter().filter_map(|answer| match answer {

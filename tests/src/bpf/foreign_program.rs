@@ -1,4 +1,4 @@
-//! Programs of somebody else, beside which netviz has to stand.
+//! Programs of another tool at netviz's hooks.
 
 use std::{
     net::Ipv4Addr,
@@ -28,11 +28,11 @@ use crate::{
 /// What a foreign program does with every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// `TC_ACT_OK`: on, and no later program runs.
+    /// `TC_ACT_OK`: the packet passes, and no later program runs.
     Ok,
     /// `TC_ACT_SHOT`.
     Shot,
-    /// `TCX_NEXT`: as netviz.
+    /// `TCX_NEXT`, like netviz.
     Next,
     /// `bpf_redirect` out of the device with this index.
     Redirect(u32),
@@ -40,21 +40,21 @@ pub enum Verdict {
     Peer(u32),
     /// `bpf_redirect_neigh` out of the device with this index, to this next hop.
     Neigh(u32, Ipv4Addr),
-    /// A code that the kernel does not know.
+    /// A code unknown to the kernel.
     Unknown,
     /// `bpf_clone_redirect` out of the device with this index, then `TCX_NEXT`.
     Clone(u32),
 }
 
 impl Verdict {
-    /// Name of the program, as the kernel keeps it.
+    /// Returns the name of the program, as the kernel stores it.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
             Self::Ok => "foreign_ok",
             Self::Shot => "foreign_shot",
             Self::Next => "foreign_next",
-            // The kernel keeps 15 bytes.
+            // The kernel stores 15 bytes.
             Self::Redirect(_) => "foreign_redirect",
             Self::Peer(_) => "foreign_peer",
             Self::Neigh(..) => "foreign_neigh",
@@ -67,14 +67,14 @@ impl Verdict {
 /// An attached foreign program.
 pub struct ForeignProgram {
     object: Ebpf,
-    /// `None` for a filter: that goes with its device.
+    /// `None` for a filter, which ends with its device.
     link: Option<SchedClassifierLink>,
-    /// What it does.
+    /// Its verdict.
     pub verdict: Verdict,
 }
 
 impl ForeignProgram {
-    /// Attaches to tcx at a place in the chain.
+    /// Attaches to tcx at a position in the chain.
     pub fn tcx(
         namespace: &NetNs,
         interface: &str,
@@ -99,7 +99,7 @@ impl ForeignProgram {
         })
     }
 
-    /// Attaches a filter as Cilium does it without tcx: clsact, priority 1, handle 1.
+    /// Attaches a filter like Cilium without tcx: clsact, priority 1, handle 1.
     pub fn clsact(
         namespace: &NetNs,
         interface: &str,
@@ -136,7 +136,7 @@ impl ForeignProgram {
                 attach_type(direction),
                 TcAttachOptions::Netlink(options),
             )?;
-            // Its drop would look for the device in the namespace of the dropping thread.
+            // Dropping it would look up the device in the namespace of the current thread.
             std::mem::forget(program.take_link(id)?);
             anyhow::Ok(())
         })??;
@@ -147,8 +147,7 @@ impl ForeignProgram {
         })
     }
 
-    /// Replaces the filter with this priority and this handle in its place, as Cilium does when it
-    /// is started again.
+    /// Replaces the filter with this priority and handle, as Cilium does when it restarts.
     pub fn replace(
         namespace: &NetNs,
         interface: &str,
@@ -174,8 +173,8 @@ impl ForeignProgram {
         })
     }
 
-    /// Puts another copy of the program behind the same link (`BPF_LINK_UPDATE`), as Cilium does it
-    /// at tcx: the place is kept, and the revision goes up by one.
+    /// Replaces the program of the link by another copy (`BPF_LINK_UPDATE`), as Cilium does with
+    /// tcx: the position is kept, and the revision increases by one.
     pub fn update(&mut self, verdict: Verdict) -> Result<()> {
         let mut object = load(verdict)?;
         let link = self.link.take().context("not attached by a link")?;
@@ -187,7 +186,7 @@ impl ForeignProgram {
         Ok(())
     }
 
-    /// How many packets it was shown.
+    /// Returns the number of packets that it processed.
     pub fn seen(&self) -> Result<u64> {
         let map = self.object.map("FOREIGN_SEEN").context("FOREIGN_SEEN")?;
         let seen: PerCpuArray<_, u64> = PerCpuArray::try_from(map)?;
@@ -195,7 +194,7 @@ impl ForeignProgram {
     }
 }
 
-/// The kernel's name of a hook.
+/// Returns the kernel's name of a hook.
 #[must_use]
 pub fn attach_type(direction: Direction) -> TcAttachType {
     match direction {
@@ -204,7 +203,7 @@ pub fn attach_type(direction: Direction) -> TcAttachType {
     }
 }
 
-/// Names of the programs on a tcx hook, in the order in which they run; none where there is no tcx.
+/// Returns the names of the programs at a tcx hook in run order; empty without tcx.
 pub fn tcx_chain(
     namespace: &NetNs,
     interface: &str,
@@ -213,7 +212,7 @@ pub fn tcx_chain(
     if !skip::has_tcx() {
         return Ok(Vec::new());
     }
-    // Ids first, then each program, which may be gone by then.
+    // First the IDs, then each program, which may be gone by then.
     let (_, programs) = wait_for(|| {
         let hook = attach_type(direction);
         anyhow::Ok(namespace.run(|| SchedClassifier::query_tcx(interface, hook))??)
@@ -225,18 +224,18 @@ pub fn tcx_chain(
     Ok(named.collect())
 }
 
-/// Detaches the first link of a program, as any process with enough privileges can.
+/// Detaches the first link of a program, as any privileged process can.
 pub fn detach_link_of(program: u32) -> Result<()> {
     let link = links_of(program).next();
     detach(link.with_context(|| format!("program {program} has no link"))?)
 }
 
-/// Detaches all links of a program, which may stand at many doors.
+/// Detaches all links of a program, which may be attached at many doors.
 pub fn detach_links_of(program: u32) -> Result<()> {
     links_of(program).try_for_each(detach)
 }
 
-/// Ids of the links of a program.
+/// Returns the IDs of the links of a program.
 fn links_of(program: u32) -> impl Iterator<Item = u32> {
     let links = aya::programs::loaded_links().filter_map(Result::ok);
     links
@@ -244,15 +243,15 @@ fn links_of(program: u32) -> impl Iterator<Item = u32> {
         .map(|link| link.id())
 }
 
-/// `BPF_LINK_DETACH`; a link that is detached already stays so.
+/// `BPF_LINK_DETACH`; no effect on a detached link.
 fn detach(link: u32) -> Result<()> {
     const BPF_LINK_GET_FD_BY_ID: libc::c_long = 30;
     const BPF_LINK_DETACH: libc::c_long = 34;
-    // The first member of both commands' attributes is one u32, the rest may be 0.
+    // The first member of the attributes of both commands is a u32; the rest may be 0.
     let bpf = |command: libc::c_long, argument: u32| {
         let mut attributes = [0_u32; 16];
         attributes[0] = argument;
-        // SAFETY: the kernel reads as many bytes as it is told there are.
+        // SAFETY: the kernel reads as many bytes as the given size.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_bpf,
@@ -268,7 +267,7 @@ fn detach(link: u32) -> Result<()> {
     };
     let fd = bpf(BPF_LINK_GET_FD_BY_ID, link).context("opening the link")?;
     let detached = bpf(BPF_LINK_DETACH, fd.cast_unsigned()).context("detaching the link");
-    // SAFETY: opened above, used by nobody else.
+    // SAFETY: opened above, and not shared.
     unsafe { libc::close(fd) };
     detached.map(drop)
 }

@@ -1,10 +1,10 @@
-//! Ethernet frames of every kind that a door may see, and some that none ever should.
+//! Ethernet frames of every kind, valid and invalid.
 
 pub mod packets;
 
 use bytes::{BufMut as _, BytesMut};
 
-/// Smallest frame that the kernel's test run takes: a bare Ethernet header.
+/// Shortest frame that the kernel's test run accepts: a bare Ethernet header.
 pub const SHORTEST: usize = 14;
 
 const IPV4: u16 = 0x0800;
@@ -16,15 +16,15 @@ const LLDP: u16 = 0x88cc;
 /// A frame with a name for messages.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// What it is.
+    /// Its description.
     pub name: String,
     /// Its bytes, from the Ethernet header on.
     pub bytes: BytesMut,
-    /// It ends within a header that it says it has: newer kernels do not run it, and say so.
+    /// It ends within an announced header: newer kernels refuse to run it.
     pub cut: bool,
 }
 
-/// One of each kind.
+/// Returns one frame of each kind.
 #[must_use]
 pub fn all() -> Vec<Frame> {
     let mut frames = Vec::new();
@@ -53,7 +53,7 @@ pub fn all() -> Vec<Frame> {
     frames
 }
 
-/// Frames of random length and content, the same ones for the same seed.
+/// Returns frames of random length and content, identical for the same seed.
 #[must_use]
 pub fn random(seed: u64, count: usize) -> Vec<Frame> {
     let mut random = Random(seed);
@@ -65,7 +65,7 @@ pub fn random(seed: u64, count: usize) -> Vec<Frame> {
     (0..count).map(frame).collect()
 }
 
-/// A UDP datagram in IPv4, cut or filled to `length` bytes.
+/// Returns an IPv4 UDP datagram, truncated or padded to `length` bytes.
 #[must_use]
 pub fn ipv4(length: usize) -> BytesMut {
     let mut frame = ethernet(IPV4);
@@ -86,7 +86,7 @@ fn ipv6(length: usize) -> BytesMut {
     frame
 }
 
-/// Headers shorter than a header, fragments, and layers above that end in their own header.
+/// Returns headers with too short a length, fragments, and transport headers that are truncated.
 fn odd_ipv4() -> Vec<Frame> {
     const VERSION: usize = SHORTEST;
     const FRAGMENT: usize = SHORTEST + 6;
@@ -125,7 +125,7 @@ fn odd_ipv4() -> Vec<Frame> {
     frames
 }
 
-/// Extension headers: in every order, one behind the other, and cut in their middle.
+/// Returns extension headers in every order, chained, and truncated.
 fn odd_ipv6() -> Vec<Frame> {
     const NEXT: usize = SHORTEST + 6;
     const UDP: u8 = 17;
@@ -135,7 +135,7 @@ fn odd_ipv6() -> Vec<Frame> {
         frame[NEXT] = *kinds.first().unwrap_or(&end);
         for at in 0..kinds.len() {
             let next = *kinds.get(at + 1).unwrap_or(&end);
-            // Eight bytes each; an authentication header counts in fours.
+            // Eight bytes each; an authentication header counts in units of four.
             frame.put_slice(&[next, 0, 0, 0, 0, 0, 0, 0]);
         }
         frame.put_slice(&[0x6e; 24]);
@@ -191,7 +191,7 @@ fn named(name: String, bytes: BytesMut) -> Frame {
     }
 }
 
-/// xorshift64*: a test that fails once has to fail again.
+/// xorshift64*: a failure must be reproducible.
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 

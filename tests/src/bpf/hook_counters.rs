@@ -1,4 +1,4 @@
-//! netviz's own counting object at every door of a laboratory, at the head and at the tail.
+//! netviz's counting object at every door of a lab, at the head and the tail of the chain.
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -17,16 +17,16 @@ use netviz_ebpf::{
 
 use crate::bpf::test_objects;
 
-/// A hook: whose device, which, and `ingress` or `egress`. Health endpoints are called by their
-/// node: their pods' names are all the same.
+/// A hook: owner of the device, device, and `ingress` or `egress`. Health endpoints are named after
+/// their node, because their pods have the same name.
 pub type Hook = (String, String, &'static str);
 
-/// What one hook saw.
+/// Counts of one hook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// At the head of its chain.
+    /// At the head of the chain.
     pub head: u64,
-    /// At the tail.
+    /// At the tail of the chain.
     pub tail: u64,
 }
 
@@ -39,14 +39,14 @@ struct Counted {
     probe: Ebpf,
 }
 
-/// All doors of a laboratory with their counters. To be dropped after the laboratory: a link whose
-/// device is gone closes at once.
+/// All doors of a lab with their counters. Drop it after the lab: a link whose device is gone
+/// closes at once.
 pub struct HookCounters {
     doors: Vec<Counted>,
 }
 
 impl HookCounters {
-    /// Attaches to every door of both nodes and of every pod.
+    /// Attaches to each door of both nodes and of all pods.
     pub fn attach(lab: &Lab) -> Result<Self> {
         let mut loader = EbpfLoader::new();
         let mut doors = Vec::new();
@@ -74,7 +74,7 @@ impl HookCounters {
         Ok(Self { doors })
     }
 
-    /// What every hook has seen so far.
+    /// Returns the counts of all hooks so far.
     pub fn read(&self) -> Result<Vec<(Hook, Count)>> {
         let mut counts = Vec::new();
         for door in &self.doors {
@@ -93,7 +93,7 @@ impl HookCounters {
         Ok(counts)
     }
 
-    /// What the last packet at a hook carried.
+    /// Returns the fields of the last packet at a hook.
     pub fn seen(&self, (owner, device, hook): &Hook) -> Result<Seen> {
         let mut doors = self.doors.iter();
         let door = doors.find(|door| door.owner == *owner && door.device == *device);

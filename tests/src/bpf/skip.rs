@@ -1,5 +1,5 @@
-//! Tests that a kernel cannot run. The harness knows no skip: it is said in a form that
-//! `cargo xtask` counts, so that no such test passes for one that ran.
+//! Skips tests that a kernel cannot run. The harness cannot skip at run time, so a skip is recorded
+//! in a form that `cargo xtask` counts; a skipped test never looks like one that ran.
 
 use std::{
     fs::OpenOptions,
@@ -10,17 +10,18 @@ use std::{
 
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 
-/// The file in which the ordinary run collects what was skipped, where the harness hides it.
+/// Names the file in which the ordinary run collects skips, because the harness hides output.
 pub const FILE_VARIABLE: &str = "NETVIZ_SKIPPED";
 
-/// Why what is no test by itself does nothing when it is run as one, as `--include-ignored` does.
+/// Reason of a helper process that is marked as a test, when it is run as one by
+/// `--include-ignored`.
 pub const BY_ANOTHER: &str = "run by another test, in a process of its own";
 
-/// Says that this test is skipped, and why; always true, for `if ... { return; }`.
+/// Records that this test is skipped, and why. Always returns true, for `if ... { return; }`.
 pub fn because(reason: &str) -> bool {
     println!("skipped here: {reason}");
     if let Some(path) = std::env::var_os(FILE_VARIABLE) {
-        // A test is named by its thread. Short lines are appended whole.
+        // The thread's name is the name of the test. Short lines are appended atomically.
         let test = thread::current().name().unwrap_or("?").to_owned();
         let file = OpenOptions::new().append(true).create(true).open(path);
         let said =
@@ -30,8 +31,8 @@ pub fn because(reason: &str) -> bool {
     true
 }
 
-/// Whether the kernel has tcx. It is asked by its answer to a question about tcx, not by its
-/// version: whatever else goes wrong lets a test run, and fail.
+/// Returns true if the kernel has tcx. Probes the kernel and does not compare versions: any other
+/// error lets a test run and fail.
 #[must_use]
 pub fn has_tcx() -> bool {
     let refused = |error: &ProgramError| match error {
@@ -42,13 +43,13 @@ pub fn has_tcx() -> bool {
     !asked.is_err_and(|error| refused(&error))
 }
 
-/// Skips the test where the kernel has no tcx.
+/// Skips the test on a kernel without tcx.
 #[must_use]
 pub fn without_tcx() -> bool {
     !has_tcx() && because("this kernel has no tcx")
 }
 
-/// Skips the test where one of these programs is not there.
+/// Skips the test if one of these programs is missing.
 #[must_use]
 pub fn without_programs(names: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -57,21 +58,21 @@ pub fn without_programs(names: &[&str]) -> bool {
     missing.is_some_and(|name| because(&format!("there is no {name}")))
 }
 
-/// Skips the test where the kernel has not got a file, such as a knob under /proc/sys.
+/// Skips the test if the kernel lacks a file, such as a knob below /proc/sys.
 #[must_use]
 pub fn without_file(path: &str) -> bool {
     !Path::new(path).exists() && because(&format!("there is no {path}"))
 }
 
-/// Skips the test on a kernel older than this one: for what no question tells, and the test alone
-/// would show.
+/// Skips the test on a kernel older than `version`, if the feature cannot be probed without running
+/// the test.
 #[must_use]
 pub fn before(version: (u32, u32), reason: &str) -> bool {
     let (major, minor) = version;
     is_before(version) && because(&format!("before Linux {major}.{minor}, {reason}"))
 }
 
-/// Whether the kernel is older than this one.
+/// Returns true if the kernel is older than `version`.
 #[must_use]
 pub fn is_before(version: (u32, u32)) -> bool {
     let release = nix::sys::utsname::uname().unwrap();

@@ -2,7 +2,7 @@
 
 use aya::include_bytes_aligned;
 
-/// netviz's counting programs with the verdict `TC_ACT_PIPE`, which the tests must catch.
+/// netviz's counting programs with the verdict `TC_ACT_PIPE`, a mutant that tests must catch.
 pub static MUTANT_PIPE: &[u8] =
     include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-mutant-pipe"));
 

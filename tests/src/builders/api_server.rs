@@ -1,5 +1,5 @@
-//! A Kubernetes API server, as far as list and watch of nodes and pods go, over TLS. It can be
-//! told to misbehave.
+//! A Kubernetes API server with list and watch of nodes and pods, over TLS. It can be set to
+//! misbehave.
 
 mod answer;
 
@@ -18,42 +18,42 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
 use serde_json::Value;
 
-/// How the server answers.
+/// Behaviour of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Manner {
-    /// As Kubernetes does.
+    /// Like Kubernetes.
     #[default]
     Good,
-    /// With this status and a `Status` object that names a secret.
+    /// Returns this status and a `Status` object that names a secret.
     Refuse(u16),
-    /// With 200 and something else than JSON.
+    /// Returns 200 and a body that is not JSON.
     Garbage,
-    /// With a list that does not end.
+    /// Returns an endless list.
     Huge,
-    /// Not at all.
+    /// Never responds.
     Silent,
 }
 
-/// What the server holds.
+/// Contents of the server.
 #[derive(Debug, Default)]
 pub struct State {
-    /// How it answers.
+    /// How it responds.
     pub manner: Manner,
-    /// Every request line, the method left out.
+    /// All request lines, without the method.
     pub asked: Vec<String>,
-    /// Bytes of endless lists that were taken off it.
+    /// Bytes of endless lists that a client has read.
     pub poured: usize,
     objects: BTreeMap<(String, String), Value>,
     events: Vec<(u64, String, Value)>,
     version: u64,
-    /// Versions before this one are gone.
+    /// Older versions are gone.
     oldest: u64,
-    /// Watches begun before end without a word.
+    /// Watches of an older generation end silently.
     generation: u64,
 }
 
 impl State {
-    /// Puts an object there, new or changed.
+    /// Adds or changes an object.
     pub fn put(&mut self, plural: &str, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
@@ -62,7 +62,7 @@ impl State {
         self.tell(plural, kind, object);
     }
 
-    /// Takes an object away.
+    /// Deletes an object.
     pub fn remove(&mut self, plural: &str, namespace: &str, name: &str) {
         self.version += 1;
         let key = (plural.to_owned(), format!("{namespace}/{name}"));
@@ -81,14 +81,14 @@ impl State {
         self.tell(plural, "BOOKMARK", mark);
     }
 
-    /// Forgets all that was told: who asks for the rest hears 410.
+    /// Discards the history: a watch from an older version gets 410.
     pub fn forget(&mut self) {
         self.version += 1;
         self.events.clear();
         self.oldest = self.version;
     }
 
-    /// Ends all watches without a word.
+    /// Ends all watches silently.
     pub fn disconnect(&mut self) {
         self.generation += 1;
     }
@@ -106,17 +106,17 @@ fn key(plural: &str, object: &Value) -> (String, String) {
     (plural.into(), format!("{namespace}/{name}"))
 }
 
-/// A running server, its authority and a directory for kubeconfigs.
+/// A running server, its certificate authority and a directory for kubeconfigs.
 pub struct ApiServer {
-    /// Where it listens.
+    /// Its port.
     pub port: u16,
-    /// For files; gone with the server.
+    /// For files; deleted with the server.
     pub directory: PathBuf,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl ApiServer {
-    /// Starts one whose certificate is good until the end of `year`.
+    /// Starts a server whose certificate is valid until the end of `year`.
     pub fn start(name: &str, year: i32) -> Result<Self> {
         let directory = std::env::temp_dir().join(format!("netviz-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
@@ -136,7 +136,7 @@ impl ApiServer {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (shared, tls) = (Arc::clone(&for_threads), Arc::clone(&tls));
-                // That a client goes away is no error.
+                // A client that disconnects is no error.
                 thread::spawn(move || serve(stream, tls, &shared));
             }
         });
@@ -147,14 +147,14 @@ impl ApiServer {
         })
     }
 
-    /// What it holds, to be changed; watches hear of it when this is dropped and told.
+    /// Returns the contents for changes; watches are notified when the guard is dropped.
     pub fn state(&self) -> MutexGuard<'_, State> {
         let state = self.shared.0.lock();
         self.shared.1.notify_all();
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over the objects of a `kubectl get -o json`.
+    /// Loads the objects of a `kubectl get -o json`.
     pub fn load(&self, file: &Path) -> Result<()> {
         let list: Value = serde_json::from_slice(&fs::read(file)?)?;
         let items = list["items"].as_array().context("no items")?;
@@ -170,7 +170,7 @@ impl ApiServer {
         Ok(())
     }
 
-    /// A kubeconfig whose user is `user`, in YAML; the authority is named by a relative path.
+    /// Returns a kubeconfig in YAML with the given `user`; the path of the authority is relative.
     pub fn kubeconfig(&self, user: &str) -> String {
         format!(
             "{{apiVersion: v1, kind: Config, current-context: here, \
@@ -181,7 +181,7 @@ impl ApiServer {
         )
     }
 
-    /// Writes a file into the server's directory.
+    /// Writes a file to the server's directory.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.directory.join(name);
         fs::write(&path, content)?;

@@ -1,4 +1,4 @@
-//! Doors with programs as plain data, for the rules and the views of an audit.
+//! Doors with programs as plain data, for audit rules and views.
 
 use netviz::{
     audit::{Attached, AuditedDoor, Chains, FilterPlace, Hook, Owner, Process, Way},
@@ -6,9 +6,7 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
-use super::snapshot_builder::net;
-
-/// A program in tcx.
+/// Returns a program in tcx.
 #[must_use]
 pub fn tcx(id: u32, name: &str) -> Attached {
     Attached {
@@ -27,7 +25,7 @@ pub fn tcx(id: u32, name: &str) -> Attached {
     }
 }
 
-/// A filter in clsact.
+/// Returns a filter in clsact.
 #[must_use]
 pub fn filter(id: u32, name: &str, priority: u16, handle: u32) -> Attached {
     Attached {
@@ -44,7 +42,7 @@ pub fn filter(id: u32, name: &str, priority: u16, handle: u32) -> Attached {
     }
 }
 
-/// The same, held by a process.
+/// Returns the same program, held by a process.
 #[must_use]
 pub fn held(mut program: Attached, pid: u32, command: &str) -> Attached {
     program.held_by.push(Process {
@@ -62,7 +60,7 @@ pub struct ChainBuilder {
 }
 
 impl ChainBuilder {
-    /// Adds a door of a node with Cilium; nodes have one namespace each, and no program stands there.
+    /// Adds a door without programs to a node with Cilium; each node has one namespace.
     pub fn door(&mut self, node: u64, side: Side, role: Role, interface: &str) -> &mut AuditedDoor {
         let ifindex = 2 + self.doors.len() as u32;
         let netns = NetNsId(match side {
@@ -91,7 +89,7 @@ impl ChainBuilder {
         self.doors.last_mut().expect("just added")
     }
 
-    /// A node as it should be, vxlan with legacy host routing: two pods, all of Cilium's devices.
+    /// Adds a correct node, vxlan with legacy host routing: two pods and all of Cilium's devices.
     pub fn node(&mut self, node: u64) {
         for (pod, lxc) in [("busybox-a", "lxcaaaa"), ("netshoot-b", "lxcbbbb")] {
             for (side, interface) in [(Side::Pod, "eth0"), (Side::Node, lxc)] {
@@ -137,10 +135,10 @@ impl ChainBuilder {
         }
     }
 
-    /// A hook of a device in the namespace of a node.
+    /// Returns a hook of a device in a node's namespace.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is no such hook.
     pub fn hook(&mut self, node: u64, interface: &str, direction: Direction) -> &mut Hook {
         let mut doors = self.doors.iter_mut();
         let door =
@@ -156,10 +154,10 @@ fn empty() -> Hook {
     }
 }
 
-/// One hook of a door that was seen.
+/// Returns one hook of an inspected door.
 ///
 /// # Panics
-/// When it was not.
+/// If the door was not inspected.
 pub fn hook(door: &mut AuditedDoor, direction: Direction) -> &mut Hook {
     let chains = door.chains.as_mut().expect("a door that was seen");
     match direction {

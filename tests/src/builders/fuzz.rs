@@ -1,4 +1,4 @@
-//! Bytes of somebody else's, made worse: what a parser is fed that must never end netviz.
+//! Feeds parsers with mutated input, which must never make them panic, hang or use much memory.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,25 +9,24 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::builders::random::Random;
 
-/// How long each parser is fed, in seconds.
+/// Names the time for each parser, in seconds.
 pub const SECONDS_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
-/// Where chance begins: the number that a failure names.
+/// Names the random seed that a failure prints.
 pub const SEED_VARIABLE: &str = "NETVIZ_FUZZ_SEED";
 
-/// A parser is to be done with any input in this time of a processor: it is called between two looks. How
-/// long it waits for a processor says nothing about it.
+/// Limit of processor time between two checks. Waiting for a processor does not count.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// More than all that are fed at the same time ever have, and less than what one has that makes much out
-/// of little; of an input that is not larger than 1 MiB.
+/// Memory limit for inputs of at most 1 MiB: above the total of all parallel tests, and below the
+/// size of a parser that expands its input excessively.
 const MEMORY: u64 = 1 << 30;
-/// So many inputs between two looks at it.
+/// Number of inputs between two checks.
 const LOOK: u64 = 256;
 
-/// Feeds `parse` with mangled `seeds`, for as long as the environment says, or shortly.
+/// Feeds `parse` with mutated `seeds`, for the time in the environment or briefly.
 ///
 /// # Panics
-/// When it panics, takes too long or too much memory; names the seed, and writes the input.
+/// If `parse` panics, or takes too long or too much memory; prints the seed and writes the input.
 pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
     assert!(!seeds.is_empty(), "{what}: nothing to begin with");
     let seed = number(SEED_VARIABLE).unwrap_or(0x6e65_7476_697a);
@@ -64,12 +63,12 @@ pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
     );
 }
 
-/// Of this thread, since it began.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap())
 }
 
-/// The most that this process ever had in memory, in bytes.
+/// Returns the peak memory of this process in bytes.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();
@@ -82,7 +81,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// One of the seeds after one to eight changes.
+/// Returns one of the seeds with one to eight changes.
 fn mangled(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     let pick = |random: &mut Random, below: usize| {
         usize::try_from(random.below(below.max(1) as u64)).unwrap_or(0)
@@ -106,7 +105,7 @@ fn mangled(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
                 let part = other[from..].iter().copied();
                 drop(bytes.splice(at..to, part));
             }
-            // Lengths and numbers at their ends.
+            // Extreme lengths and numbers.
             4 => {
                 const ENDS: [u32; 8] = [0, 1, 3, 0xf, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff];
                 let number = ENDS[pick(random, ENDS.len())].to_ne_bytes();
@@ -145,7 +144,7 @@ fn mangled(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
                 }
             }
         }
-        // Repeats of repeats are no new input.
+        // Longer repetitions are no new input.
         bytes.truncate(1 << 20);
     }
     bytes

@@ -1,10 +1,10 @@
-//! What a pod can call its interfaces, its host and itself, in order to harm whoever looks: one
-//! list, run through every view.
+//! Names that a pod can choose for its interfaces, its host and itself to attack the user: one
+//! list, applied to every view.
 
 pub mod check;
 pub mod world;
 
-/// Names, with what each of them is after.
+/// Names, each with its purpose.
 pub const NAMES: [(&str, &str); 22] = [
     ("clears the screen", "\u{1b}[2J\u{1b}[31m"),
     ("sets the window's title", "\u{1b}]0;root@host\u{7}"),
@@ -43,8 +43,8 @@ pub const NAMES: [(&str, &str); 22] = [
     ),
 ];
 
-/// A character that does something to a terminal instead of being shown, or cannot be seen at all;
-/// ends of lines, which each view writes by itself, excepted.
+/// Returns true for characters that control a terminal or are invisible, except line ends, which
+/// each view writes itself.
 #[must_use]
 pub fn acts(c: char) -> bool {
     (c.is_control() && c != '\n')
@@ -52,7 +52,7 @@ pub fn acts(c: char) -> bool {
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The harmless name as which a view for people is to show a hostile one.
+/// Returns the harmless name that a view for people must show instead of a hostile one.
 #[must_use]
 pub fn defused(name: &str) -> String {
     let harmless = |c: char| if acts(c) || c == '\n' { '\u{fffd}' } else { c };

@@ -1,4 +1,4 @@
-//! Packets that cross doors as plain data: what the judge is given.
+//! Packets that cross doors as plain data: the input of the judge.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use netviz::{
     verify::{Answer, Crossing, Expectation, Observation, Step, Way},
 };
 
-/// A door of which nothing else is known.
+/// Returns a door with default properties.
 #[must_use]
 pub fn door(id: DoorId, node: usize, side: Side, role: Role, interface: &str) -> Door {
     Door {
@@ -30,13 +30,13 @@ pub fn door(id: DoorId, node: usize, side: Side, role: Role, interface: &str) ->
     }
 }
 
-/// Between two doors.
+/// Time between two doors.
 pub const HOP: Duration = Duration::from_micros(2);
-/// Between two packets.
+/// Time between two packets.
 const INTERVAL: Duration = Duration::from_millis(1);
 const ANSWER: Duration = Duration::from_micros(90);
 
-/// One packet at one step, which is the `place`th of its way.
+/// Returns one packet at one step, the `place`th of its way.
 #[must_use]
 pub fn crossing(step: &Step, way: Way, sequence: u32, place: u32) -> Crossing {
     let back = match way {
@@ -55,7 +55,7 @@ pub fn crossing(step: &Step, way: Way, sequence: u32, place: u32) -> Crossing {
     }
 }
 
-/// Packets that cross every door as expected, and are answered.
+/// Returns packets that cross every expected door and are answered.
 #[must_use]
 pub fn walked(expectation: &Expectation, sent: u32) -> Observation {
     let mut observation = Observation {

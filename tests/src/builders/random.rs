@@ -1,11 +1,11 @@
-//! Chance that is the same in every run, so that a failure can be looked at again.
+//! Random data that is the same in every run, so that failures are reproducible.
 
 /// Marsaglia's xorshift.
 #[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
-    /// A number below `below`, which is not 0.
+    /// Returns a number below `below`, which is not 0.
     pub fn below(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -13,12 +13,12 @@ impl Random {
         self.0 % below
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Letters of every width, marks that join, signs that control, and whatever else there is.
+    /// Returns text with characters of every width, combining marks, control characters and others.
     pub fn text(&mut self) -> String {
         const SOME: [char; 16] = [
             'a', '-', '7', '日', '零', '\u{301}', '\u{200d}', '👨', '\u{fe0f}', '\u{1b}', '[',

@@ -1,4 +1,4 @@
-//! The blog's cluster as plain data: what views are drawn from, without a kernel.
+//! The blog's cluster as plain data, for views, without a kernel.
 
 use std::time::Duration;
 
@@ -13,23 +13,14 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
-/// An address with its prefix length.
-///
-/// # Panics
-/// When it is none.
-#[must_use]
-pub fn net(text: &str) -> IpNet {
-    text.parse().expect("an address with its prefix length")
-}
-
-/// A cluster under construction, and what its doors have counted.
+/// A cluster under construction, and the counts of its doors.
 #[derive(Default)]
 pub struct SnapshotBuilder {
-    /// What is there.
+    /// Nodes and doors.
     pub cluster: Cluster,
     /// The earlier reading.
     pub before: Sample,
-    /// The later one.
+    /// The later reading.
     pub now: Sample,
 }
 
@@ -40,7 +31,7 @@ pub struct End {
     interface: &'static str,
 }
 
-/// An interface by namespace, index and name.
+/// Returns an interface by namespace, index and name.
 #[must_use]
 pub fn end(netns: u64, ifindex: u32, interface: &'static str) -> End {
     End {
@@ -56,7 +47,7 @@ impl End {
     }
 }
 
-/// Packets, segments and bytes of a hook.
+/// Returns the counts of a hook: packets, segments and bytes.
 #[must_use]
 pub fn counts(packets: u64, segments: u64, bytes: u64) -> Counts {
     Counts {
@@ -79,7 +70,7 @@ impl SnapshotBuilder {
         self.cluster.nodes.len() - 1
     }
 
-    /// Adds a door; it counts, and has counted nothing.
+    /// Adds a door that counts, with counts of 0.
     pub fn door(&mut self, node: usize, side: Side, role: Role, end: &End) -> &mut Door {
         let [a, b] = end.ifindex.to_be_bytes()[2..] else {
             unreachable!("an index has four bytes")
@@ -115,7 +106,7 @@ impl SnapshotBuilder {
         self.cluster.doors.last_mut().expect("just added")
     }
 
-    /// Adds a veth pair, its far end first as a pod's is shown.
+    /// Adds a veth pair; its far end comes first, as in the output.
     pub fn pair(&mut self, node: usize, role: Role, far_side: Side, far: &End, near: &End) {
         let peer = |end: &End| {
             Some(Peer {
@@ -138,7 +129,7 @@ impl SnapshotBuilder {
         eth0.addresses = vec![net(address)];
     }
 
-    /// Adds a pod in the node's own network.
+    /// Adds a pod with host network.
     pub fn resident(&mut self, node: usize, name: &str) {
         let home = &self.cluster.nodes[node];
         let pod = Pod {
@@ -157,14 +148,14 @@ impl SnapshotBuilder {
         self.cluster.pods.push(pod);
     }
 
-    /// The door of that index in that namespace.
+    /// Returns the door with that index in that namespace.
     pub fn at(&mut self, netns: u64, ifindex: u32) -> &mut Door {
         let id = DoorId::new(NetNsId(netns), ifindex);
         let mut doors = self.cluster.doors.iter_mut();
         doors.find(|door| door.id == id).expect("no such door")
     }
 
-    /// The later reading of a door.
+    /// Returns the later reading of a door.
     pub fn now(&mut self, netns: u64, ifindex: u32) -> &mut DoorSample {
         let id = DoorId::new(NetNsId(netns), ifindex);
         self.now.doors.get_mut(&id).expect("no such door")
@@ -180,7 +171,7 @@ impl SnapshotBuilder {
         (before.egress, now.egress) = (Some(egress[0]), Some(egress[1]));
     }
 
-    /// A packet per count between the two ends of a veth pair, there and back.
+    /// Sets the same counts at both ends of a veth pair, in both directions.
     pub fn flow(&mut self, far: (u64, u32), near: (u64, u32), before: u64, now: u64) {
         let of = |packets| counts(packets, packets, packets * 98);
         let both = [of(before), of(now)];
@@ -188,12 +179,12 @@ impl SnapshotBuilder {
         self.read(near.0, near.1, both, both);
     }
 
-    /// Everything at the later moment, one second after the earlier one.
+    /// Returns the snapshot at the later reading, one second after the earlier one.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut ledger = LossTracker::default();
         let pairs = self.cluster.pairs();
-        // Two readings at the start, then the window.
+        // Two readings at the start, then the interval.
         let mut start = self.before.clone();
         start.at = Duration::ZERO;
         ledger.observe(&pairs, &start, &start);
@@ -211,7 +202,7 @@ impl SnapshotBuilder {
     }
 }
 
-/// When all of them are taken.
+/// Time of all snapshots.
 #[must_use]
 pub fn taken_at() -> jiff::Timestamp {
     "2024-05-06T07:08:09.123456789Z"
@@ -223,9 +214,9 @@ const HOST: u64 = 4_026_531_840;
 const ONE: u64 = 4_026_532_100;
 const TWO: u64 = 4_026_532_200;
 
-/// The blog's cluster with everything that can be said of a door: a bypassed lxc, a loss, a door
-/// that cannot be entered, one with a foreign program ahead, one that went, one that is waited
-/// for, and names that nobody would choose in good faith.
+/// Returns the blog's cluster with every state of a door: a bypassed lxc, a loss, an unreachable
+/// door, one with a foreign program ahead, one that is gone, one that is pending, and hostile
+/// names.
 #[must_use]
 pub fn blog() -> SnapshotBuilder {
     let mut sight = SnapshotBuilder::default();
@@ -238,7 +229,7 @@ pub fn blog() -> SnapshotBuilder {
         &end(ONE, 9, "lxc4a891387ff1a"),
     );
     sight.flow((ONE + 1, 8), (ONE, 9), 1_192, 1_204);
-    // What is sent to this pod reaches it past the lxc device.
+    // Packets to this pod bypass the lxc device.
     sight.pod(
         one,
         "netshoot-7d996d7884-fwt8z",
@@ -275,7 +266,7 @@ pub fn blog() -> SnapshotBuilder {
         counts(1_506, 61_315, 91_234_567),
     ];
     sight.read(ONE, 4, tunnel, tunnel);
-    // eth0 goes out through a device whose namespace is not to be found.
+    // The peer of eth0 is in an unknown namespace.
     let eth0 = sight.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
     eth0.addresses = vec![net("172.18.0.2/16")];
     let outside = DoorId {
@@ -341,7 +332,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
     let packets = |packets| counts(packets, packets, 98 * packets);
     sight.read(TWO + 1, 10, [packets(0), packets(8)], [packets(0); 2]);
     sight.read(TWO, 11, [packets(0); 2], [packets(0), packets(20)]);
-    // 63 bytes, and two of one deployment differ at their end alone.
+    // Names of 63 bytes; two pods of one deployment differ only at the end.
     for (ifindex, name) in [
         (
             13,
@@ -373,7 +364,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
         ahead: vec!["filter_x".into()],
         behind: vec!["cil_from_contai".into()],
     });
-    // Whoever runs a pod chooses its hostname, and the name of its interfaces.
+    // Whoever creates a pod chooses its hostname and the names of its interfaces.
     sight.pod(
         two,
         "evil\u{1b}[2J\u{202e}pod\r\nmycluster-worker  10.0.0.1",
@@ -412,7 +403,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
     sight.cluster.doors.swap(last - 1, last);
     sight.at(TWO, 9).addresses = vec![net("172.18.0.4/16")];
     sight.flow((HOST, 10), (TWO, 9), 0, 250);
-    // A pod that has just been deleted.
+    // A deleted pod.
     sight.pod(
         two,
         "gone-pod",
@@ -428,7 +419,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
     }
 }
 
-/// A cluster of so many nodes with so many pods each; `tunnel` says whether they have one.
+/// Returns a cluster with `nodes` nodes of `pods` pods each, with or without a tunnel.
 #[must_use]
 pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
     let mut sight = SnapshotBuilder::default();
@@ -458,8 +449,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
     sight
 }
 
-/// A cluster of which nothing is known beforehand: sizes, names, what crossed and what is remarked
-/// are left to chance.
+/// Returns a random cluster: sizes, names, counts and states.
 #[must_use]
 pub fn any(random: &mut super::random::Random) -> Snapshot {
     let (nodes, tunnel) = (1 + random.below(4), random.below(2) == 0);

@@ -1,4 +1,4 @@
-//! Verdicts made by hand: one of each kind that a person can meet.
+//! Handmade verdicts, one of each kind.
 
 use netviz::{
     model::{Direction, LinkState, Side, Untrusted},
@@ -10,7 +10,7 @@ use netviz::{
 
 use super::random::Random;
 
-/// Names as deployments give them.
+/// A pod name as deployments generate it.
 pub const A: &str = "networking101/busybox-c8bbbbb84-fmhwc";
 /// On the other node.
 pub const B: &str = "networking101/busybox-c8bbbbb84-t6ggh";
@@ -21,7 +21,7 @@ const OTHER: &str = "mycluster-worker";
 const LXC_A: &str = "lxc174c023046ff";
 const LXC_B: &str = "lxc4a891387ff1a";
 
-/// A door that all ten packets crossed; a name in front of `:` is that of the pod it leads to.
+/// Returns a door that all ten packets crossed; a prefix ending in `:` is the pod behind it.
 fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
     let (sign, interface) = door.split_once(' ').unwrap_or(("<", door));
     let inside = pod.is_some() && interface == "eth0";
@@ -86,7 +86,7 @@ fn there() -> Vec<CrossingRow> {
     ]
 }
 
-/// The same doors the other way.
+/// Returns the same doors in the opposite direction.
 fn back(there: &[CrossingRow]) -> Vec<CrossingRow> {
     let turned = |row: &CrossingRow| CrossingRow {
         direction: match row.direction {
@@ -111,7 +111,7 @@ fn pod(name: &str, node: &str, address: &str) -> Hop {
     }
 }
 
-/// Both ways through the tunnel, nothing wrong.
+/// Across nodes through the tunnel, verified.
 #[must_use]
 pub fn cross_node() -> Verdict {
     let request = there();
@@ -158,7 +158,7 @@ pub fn same_node() -> Verdict {
     verdict
 }
 
-/// Both pods on one node, BPF host routing: a door is passed by.
+/// Both pods on one node, BPF host routing: one door is bypassed.
 #[must_use]
 pub fn host_routing() -> Verdict {
     let mut verdict = same_node();
@@ -205,7 +205,7 @@ pub fn lost_by_policy() -> Verdict {
     verdict
 }
 
-/// Three of ten answers do not come back over the wire.
+/// Three of ten replies are lost between the nodes.
 #[must_use]
 pub fn lost_reply() -> Verdict {
     let mut verdict = cross_node();
@@ -237,7 +237,7 @@ fn queue_full() -> DropReason {
     }
 }
 
-/// No pod has the address any more: round between two doors until the TTL ends.
+/// No pod has the address any more: the packets loop between two doors until the TTL expires.
 #[must_use]
 pub fn circle() -> Verdict {
     let mut verdict = lost_by_policy();
@@ -255,7 +255,7 @@ pub fn circle() -> Verdict {
     verdict
 }
 
-/// Delivered over cilium_host, where a redirect was expected.
+/// Delivered through cilium_host, although a redirect was expected.
 #[must_use]
 pub fn detour() -> Verdict {
     let mut verdict = cross_node();
@@ -275,7 +275,7 @@ pub fn detour() -> Verdict {
     verdict
 }
 
-/// One door that nobody can look through.
+/// One door that netviz cannot observe.
 #[must_use]
 pub fn hidden() -> Verdict {
     let mut verdict = cross_node();
@@ -296,7 +296,7 @@ pub fn hidden() -> Verdict {
     verdict
 }
 
-/// To a service: the pod behind it is another name.
+/// To a service; the pod behind it has another name.
 #[must_use]
 pub fn service() -> Verdict {
     let mut verdict = cross_node();
@@ -309,7 +309,7 @@ pub fn service() -> Verdict {
     verdict
 }
 
-/// To the world: what comes after the uplink is not ours.
+/// To an external address: nothing is observed after the uplink.
 #[must_use]
 pub fn external() -> Verdict {
     let mut verdict = cross_node();
@@ -330,7 +330,7 @@ pub fn external() -> Verdict {
     verdict
 }
 
-/// Nothing sent; of much traffic a part is followed.
+/// Passive: a sample of heavy traffic.
 #[must_use]
 pub fn passive() -> Verdict {
     let mut verdict = cross_node();
@@ -360,7 +360,7 @@ pub fn passive() -> Verdict {
     verdict
 }
 
-/// Nothing sent, and nothing there.
+/// Passive: no traffic.
 #[must_use]
 pub fn passive_nothing() -> Verdict {
     let mut verdict = passive();
@@ -382,7 +382,7 @@ pub fn passive_nothing() -> Verdict {
     verdict
 }
 
-/// All of them, by name.
+/// Returns all of them by name.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Verdict)> {
     vec![
@@ -401,7 +401,7 @@ pub fn all() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// Anything that the types allow.
+/// Returns any verdict that the types allow.
 #[must_use]
 pub fn arbitrary(random: &mut Random) -> Verdict {
     let kinds = [Kind::Verified, Kind::Detour, Kind::Lost, Kind::Unclear];

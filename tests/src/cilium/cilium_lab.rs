@@ -1,9 +1,9 @@
-//! A running Cilium: a cluster that somebody else's scripts bring up.
+//! A running Cilium: a cluster that external scripts start.
 //!
-//! `CILIUM_LAB` names a folder with `up.sh MODE`, `down.sh` and `agent.sh start|stop|restart NODE`.
-//! After `up.sh`, each node has a process that shows its namespaces and its cgroup, whose id is in
-//! `run/NODE.pid`; each pod is a network namespace `/run/netns/pod-NAME` with an echo server on UDP
-//! port 47777, as the nodes have it too; `run/kubeconfig` leads from the nodes to the API server.
+//! `CILIUM_LAB` names a directory with `up.sh MODE`, `down.sh` and `agent.sh start|stop|restart
+//! NODE`. After `up.sh`, `run/NODE.pid` contains for each node the ID of a process in its
+//! namespaces and cgroup. Each pod is a network namespace `/run/netns/pod-NAME`; pods and nodes run
+//! an echo server on UDP port 47777. With `run/kubeconfig`, the nodes reach the API server.
 
 mod send;
 mod watched;
@@ -21,23 +21,22 @@ use netviz::sys::netns::NetNs;
 pub use send::{Sending, Sent, enter_cgroup, send_if_asked};
 pub use watched::{Counts, Watched};
 
-/// Names the folder.
+/// Names the directory.
 pub const VARIABLE: &str = "CILIUM_LAB";
 
-/// How a Cilium can be set up: its letter for `up.sh`, and what it is called where its doors were
-/// counted, in `fixtures/cilium`.
+/// A configuration of Cilium: its letter for `up.sh`, and its name in `fixtures/cilium`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
-    /// For `up.sh`.
+    /// Argument of `up.sh`.
     pub letter: &'static str,
-    /// In `fixtures/cilium`.
+    /// Name in `fixtures/cilium`.
     pub oracle: &'static str,
-    /// How the agent's answers are summed up.
+    /// Summary of the agent's answers.
     pub summary: &'static str,
 }
 
 impl Mode {
-    /// All that were counted.
+    /// All measured modes.
     pub const ALL: [Self; 8] = [
         Self::new("a", "vxlan", "vxlan, legacy host routing"),
         Self::new("al", "vxlan-clsact", "vxlan, legacy host routing"),
@@ -67,7 +66,7 @@ impl Mode {
 pub struct Node {
     /// Its name in Kubernetes.
     pub name: String,
-    /// A process in it.
+    /// ID of a process in it.
     pub pid: i32,
     /// Its network namespace.
     pub netns: NetNs,
@@ -76,17 +75,17 @@ pub struct Node {
 /// A pod of a running Cilium.
 #[derive(Debug)]
 pub struct Pod {
-    /// Its name in Kubernetes, where its namespace is `default`.
+    /// Its name in Kubernetes, in the namespace `default`.
     pub name: String,
     /// Its network namespace.
     pub netns: NetNs,
 }
 
-/// A cluster that is up; it goes down with this value.
+/// A running cluster; stopped on drop.
 #[derive(Debug)]
 pub struct CiliumLab {
     folder: PathBuf,
-    /// How it is set up.
+    /// Its configuration.
     pub mode: Mode,
     /// Its nodes.
     pub nodes: Vec<Node>,
@@ -94,7 +93,7 @@ pub struct CiliumLab {
     pub pods: Vec<Pod>,
 }
 
-/// The folder, where there is one.
+/// Returns the directory, if there is one.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     env::var_os(VARIABLE)
@@ -103,7 +102,7 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 impl CiliumLab {
-    /// Brings it up; what was up before goes down.
+    /// Starts the cluster, after stopping a running one.
     pub fn up(folder: &Path, mode: Mode) -> Result<Self> {
         script(folder, "down.sh", &[])?;
         let up = script(folder, "up.sh", &[mode.letter]).and_then(|()| {
@@ -115,7 +114,7 @@ impl CiliumLab {
             })
         });
         if up.is_err() {
-            // What is half up is in the way of everything that comes after it.
+            // A partly started cluster would break everything after it.
             script(folder, "down.sh", &[])?;
         }
         up
@@ -126,13 +125,13 @@ impl CiliumLab {
         script(&self.folder, "agent.sh", &[action, &node.name])
     }
 
-    /// Leads from the nodes to the API server.
+    /// Returns the kubeconfig with which nodes reach the API server.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("run/kubeconfig")
     }
 
-    /// Runs kubectl in a node's network, with `input` for its standard input.
+    /// Runs kubectl in a node's network, with `input` as stdin.
     pub fn kubectl(&self, words: &[&str], input: &str) -> Result<()> {
         let node = self.nodes.first().context("no node")?;
         let mut command = Command::new("kubectl");
@@ -157,7 +156,7 @@ impl CiliumLab {
         Ok(())
     }
 
-    /// A node by name.
+    /// Returns a node by name.
     pub fn node(&self, name: &str) -> Result<&Node> {
         let mut nodes = self.nodes.iter();
         nodes
@@ -165,14 +164,14 @@ impl CiliumLab {
             .with_context(|| format!("no node {name}"))
     }
 
-    /// A pod by name.
+    /// Returns a pod by name.
     pub fn pod(&self, name: &str) -> Result<&Pod> {
         let mut pods = self.pods.iter();
         pods.find(|pod| pod.name == name)
             .with_context(|| format!("no pod {name}"))
     }
 
-    /// The nodes as `--netns` takes them.
+    /// Returns the nodes as arguments of `--netns`.
     #[must_use]
     pub fn netns(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.pid.to_string()).collect()
@@ -187,7 +186,8 @@ impl Drop for CiliumLab {
     }
 }
 
-/// Runs one to its end. What it starts goes on, and holds what it was given to write to: a file.
+/// Runs a script to its end. Its background processes keep the output open, so the output is a
+/// file.
 fn script(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
     let path = folder.join(name);
     let said = tempfile::NamedTempFile::new().context("a file for what a script says")?;
@@ -210,7 +210,7 @@ fn nodes(run: &Path) -> Result<Vec<Node>> {
     for entry in fs::read_dir(run).with_context(|| run.display().to_string())? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        // Others' ids have two dots: NODE.agent.pid.
+        // Other IDs have two dots: NODE.agent.pid.
         let Some(name) = name.and_then(|name| name.strip_suffix(".pid")) else {
             continue;
         };

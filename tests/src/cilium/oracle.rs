@@ -1,4 +1,4 @@
-//! What a running Cilium's doors counted: `fixtures/cilium/MODE/doors.json`.
+//! The counts of a running Cilium's doors: `fixtures/cilium/MODE/doors.json`.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -11,17 +11,17 @@ use crate::{
     builders::fixtures::fixture,
 };
 
-/// One case, as counted.
+/// One measured case.
 #[derive(Debug, Deserialize)]
 pub struct Case {
-    /// Who sends to whom, in words.
+    /// Description.
     #[serde(rename = "case")]
     pub name: String,
-    /// A pod's or a node's name.
+    /// Name of a pod or node.
     pub sender: String,
     /// An address of that cluster.
     pub destination: String,
-    /// What crossed which doors.
+    /// Doors that the packets crossed.
     pub paths: Vec<Crossed>,
 }
 
@@ -36,28 +36,28 @@ pub struct Crossed {
     pub crossings: Vec<Crossing>,
 }
 
-/// One hook that was crossed.
+/// A crossed hook.
 #[derive(Debug, Deserialize)]
 pub struct Crossing {
     /// Its node.
     pub node: String,
-    /// The pod it leads to.
+    /// The pod at its other end.
     pub pod: Option<String>,
     /// `node` or `pod`.
     pub side: String,
-    /// Name of the interface, `lxc*` for those whose names are made anew each time.
+    /// Name of the interface, or `lxc*` if its name is generated.
     pub interface: String,
     /// `ingress` or `egress`.
     pub hook: String,
-    /// Seen inside of the tunnel's outer packet.
+    /// Seen inside the tunnel's outer packet.
     pub encapsulated: bool,
     /// Of 50 packets.
     pub seen_at_head: u64,
     /// Of 50 packets.
     pub seen_at_tail: u64,
-    /// TTL there.
+    /// TTL at this hook.
     pub ttl: u32,
-    /// The tunnel key there.
+    /// Tunnel key at this hook.
     pub tunnel: Option<Tunnel>,
 }
 
@@ -68,29 +68,29 @@ pub struct Tunnel {
     pub id: u32,
 }
 
-/// How many packets the oracle sent in each case.
+/// Number of packets in each case.
 pub const SENT: u64 = 50;
 
-/// The cases of one mode.
+/// Returns the cases of one mode.
 pub fn cases(mode: &str) -> Result<Vec<Case>> {
     let path = fixture("cilium").join(mode).join("doors.json");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Ok(serde_json::from_str(&text)?)
 }
 
-/// A cluster on which the cases can be played: the laboratory, or a running Cilium.
+/// A cluster that runs the cases: the lab or a running Cilium.
 pub trait Scene {
-    /// Names of the nodes.
+    /// Returns the names of the nodes.
     fn node_names(&self) -> Vec<String>;
-    /// Name of a pod's node; `None`: no such pod.
+    /// Returns the name of a pod's node; `None` for an unknown pod.
     fn home(&self, pod: &str) -> Option<String>;
-    /// Name of the node's end of a pod's veth pair.
+    /// Returns the name of the node's end of a pod's veth pair.
     fn pair(&self, pod: &str) -> Option<String>;
-    /// Where packets to it are sent.
+    /// Returns the address of a place.
     fn address(&self, of: Place<'_>) -> Option<IpAddr>;
 }
 
-/// Who has an address.
+/// Owner of an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
     /// A pod, by name, in IPv4.
@@ -103,16 +103,16 @@ pub enum Place<'a> {
     Router(&'a str),
 }
 
-/// Who sends.
+/// The sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// A node, by its name in the scene.
+    /// A node, by its name in the cluster under test.
     Node(String),
     /// A pod.
     Pod(String),
 }
 
-/// Names of the oracle's nodes, and who stands for them in the scene: whoever has their pods.
+/// Maps the oracle's nodes to the nodes of this cluster with the same pods.
 pub fn nodes(cases: &[Case], scene: &impl Scene) -> BTreeMap<String, String> {
     let crossings = cases
         .iter()
@@ -126,7 +126,7 @@ pub fn nodes(cases: &[Case], scene: &impl Scene) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// How many packets each hook sees when `packets` are sent on these paths.
+/// Returns the expected packets at each hook when `packets` are sent on these paths.
 pub fn expected(
     paths: &[&Crossed],
     packets: u16,
@@ -143,7 +143,7 @@ pub fn expected(
 }
 
 impl Crossing {
-    /// The hook of the scene that this one stands for.
+    /// Returns the corresponding hook of this cluster.
     pub fn hook(&self, scene: &impl Scene, nodes: &BTreeMap<String, String>) -> Result<Hook> {
         let hook = if self.hook == "ingress" {
             "ingress"
@@ -165,13 +165,13 @@ impl Crossing {
 }
 
 impl Case {
-    /// Its paths of one protocol.
+    /// Returns its paths of one protocol.
     pub fn of(&self, protocol: &str) -> Vec<&Crossed> {
         let paths = self.paths.iter();
         paths.filter(|path| path.protocol == protocol).collect()
     }
 
-    /// Who sends in the scene.
+    /// Returns the sender in this cluster.
     pub fn sender(&self, nodes: &BTreeMap<String, String>) -> Sender {
         match nodes.get(&self.sender) {
             Some(node) => Sender::Node(node.clone()),
@@ -179,7 +179,7 @@ impl Case {
         }
     }
 
-    /// The scene's address for what the case is sent to, by a sender on the node `home`.
+    /// Returns the destination address in this cluster, for a sender on the node `home`.
     pub fn destination(&self, scene: &impl Scene, home: &str) -> Result<IpAddr> {
         let nodes = scene.node_names();
         let other = nodes.iter().find(|node| *node != home);
@@ -204,7 +204,7 @@ impl Case {
             .with_context(|| format!("no address of {place:?}"))
     }
 
-    /// The pod at the end of the first path that ends in one.
+    /// Returns the pod at the end of the first path that ends at one.
     fn receiver(&self) -> Option<&str> {
         let mut last = self.paths.iter().flat_map(|path| path.crossings.last());
         last.find_map(|crossing| crossing.pod.as_deref())

@@ -1,4 +1,4 @@
-//! The cluster that the oracle was counted on, as plain data.
+//! The oracle's cluster as plain data.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     cilium::oracle::Case,
 };
 
-/// Folders of the oracle, and the mode of each by its name.
+/// Directories of the oracle, and the name of each mode.
 pub const MODES: [(&str, &str); 8] = [
     ("vxlan", "vxlan"),
     ("vxlan-clsact", "vxlan"),
@@ -26,18 +26,18 @@ pub const MODES: [(&str, &str); 8] = [
     ("native-endpoint-routes", "native-endpoint-routes"),
 ];
 
-/// The oracle's cluster as plain data: made of what its cases name.
+/// The oracle's cluster as plain data, built from the names in its cases.
 pub struct OracleCluster {
     /// Nodes and doors.
     pub cluster: Cluster,
-    /// Cilium's programs, as far as they tell the modes apart.
+    /// Cilium's programs, as far as they distinguish the modes.
     pub hooks: Hooks,
     nodes: BTreeMap<String, usize>,
     pods: BTreeMap<String, (usize, NetNsId)>,
 }
 
 impl OracleCluster {
-    /// All nodes and pods that these cases name, in this mode.
+    /// Returns all nodes and pods that the cases name, in this mode.
     #[must_use]
     pub fn of(cases: &[Case], mode: Mode) -> Self {
         let mut town = Self {
@@ -130,7 +130,7 @@ impl OracleCluster {
         self.cluster.doors.extend([outer, inner]);
     }
 
-    /// What is expected of a case, in the mode that the agents say, or in the one that is asked for.
+    /// Returns the expectation of a case, in the given mode or in that of the agents.
     #[must_use]
     pub fn expectation(&self, case: &Case, asked: Option<Mode>) -> Expectation {
         let route = self.route(case);
@@ -140,7 +140,7 @@ impl OracleCluster {
         all.remove(0)
     }
 
-    /// Who sends to whom in a case.
+    /// Returns sender and receiver of a case.
     #[must_use]
     pub fn route(&self, case: &Case) -> Route {
         let party = |name: &str, place| Party {
@@ -171,7 +171,7 @@ impl OracleCluster {
                 node: other,
                 router: true,
             },
-            // The pod that received it, known after the run: of a service, too.
+            // The pod that received the packets, known after the run; also for a service.
             _ => {
                 let mut requests = case.paths.iter().filter(|path| path.direction == "request");
                 let last = requests.next().unwrap().crossings.last().unwrap();
@@ -197,7 +197,7 @@ impl OracleCluster {
         }
     }
 
-    /// The doors of a path in words, without those that are passed by.
+    /// Formats the doors of a path, without bypassed ones.
     #[must_use]
     pub fn expected(&self, steps: &[Step]) -> Vec<String> {
         let steps = steps.iter().filter(|step| step.skipped_by.is_none());

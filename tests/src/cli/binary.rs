@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The netviz that was built beside this test: `cargo test` puts tests into `deps`.
+/// Returns the netviz that was built beside this test; `cargo test` puts tests into `deps`.
 pub fn netviz() -> Result<PathBuf> {
     let own = std::env::current_exe().context("where is this test?")?;
     let mut directory = own.parent().context("a test in no directory")?;
@@ -23,7 +23,7 @@ pub fn netviz() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// A running netviz, killed with this value if it has not ended before: no test leaves one behind.
+/// A running netviz, killed on drop, so that no test leaves one behind.
 #[derive(Debug)]
 pub struct Running(pub Child);
 
@@ -33,9 +33,9 @@ impl Running {
         Ok(Self(command.spawn().context("starting netviz")?))
     }
 
-    /// SIGKILL, and waits until it has ended.
+    /// Sends SIGKILL and waits for the exit.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

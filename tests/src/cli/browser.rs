@@ -1,4 +1,4 @@
-//! Chromium without a screen, for what only a browser can say of a page.
+//! Headless Chromium, for checks that need a browser.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use crate::cli::netviz::Running;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// The browser, with a profile that goes with it.
+/// The browser, with a temporary profile.
 #[derive(Debug)]
 pub struct Browser {
     program: PathBuf,
@@ -17,10 +17,10 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Finds it.
+    /// Finds the browser.
     ///
     /// # Panics
-    /// Where there is none: it is installed by `cargo xtask test --all`.
+    /// If there is none; `cargo xtask test --all` installs it.
     #[must_use]
     pub fn find() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -33,10 +33,10 @@ impl Browser {
         }
     }
 
-    /// Opens a page, and gives its document as it is after its scripts have run.
+    /// Opens a page and returns its document after its scripts have run.
     ///
     /// # Panics
-    /// When the browser does not come to an end.
+    /// If the browser does not exit.
     #[must_use]
     pub fn document(&self, page: &str) -> String {
         let page = self.keep("page.html", page);
@@ -50,10 +50,10 @@ impl Browser {
         std::fs::read_to_string(out).expect("a document")
     }
 
-    /// Draws a page of so many pixels into `picture`.
+    /// Renders a page of the given size to `picture`.
     ///
     /// # Panics
-    /// When there is no picture afterwards.
+    /// If there is no picture afterwards.
     pub fn picture(&self, page: &str, name: &str, size: (u32, u32), dark: bool, picture: &Path) {
         let page = self.keep(name, page);
         let (width, height) = size;
@@ -61,7 +61,7 @@ impl Browser {
         command
             .arg(format!("--screenshot={}", picture.display()))
             .arg(format!("--window-size={width},{height}"))
-            // As the user's system would say it.
+            // Like the setting of the user's system.
             .arg(format!(
                 "--blink-settings=preferredColorScheme={}",
                 u8::from(!dark)
@@ -83,7 +83,7 @@ impl Browser {
         command
             .args([
                 "--headless",
-                // Root has no sandbox; the pages are our own.
+                // Chromium has no sandbox as root; the pages are our own.
                 "--no-sandbox",
                 "--disable-gpu",
                 "--disable-dev-shm-usage",

@@ -1,5 +1,5 @@
-//! The table of faults: for each, how many packets were sent, how many the other party received, and
-//! how many netviz counted. A test prints its rows; `cargo xtask test` collects them.
+//! The table of faults: the number of packets that were sent, received by the other party, and
+//! counted by netviz. A test prints its rows; `cargo xtask test` collects them.
 
 use std::{
     fmt::{self, Display},
@@ -7,19 +7,18 @@ use std::{
     io::Write as _,
 };
 
-/// The file in which the ordinary run collects the rows, where the harness hides them.
+/// Names the file in which the ordinary run collects the rows, because the harness hides output.
 pub const FILE_VARIABLE: &str = "NETVIZ_FAULTS";
-/// Set where the processor is emulated: everything takes some twenty times as long there.
+/// Set on an emulated processor, where everything takes some twenty times as long.
 pub const EMULATED_VARIABLE: &str = "NETVIZ_EMULATED";
 
-/// Whether the processor is emulated.
+/// Returns true on an emulated processor.
 #[must_use]
 pub fn is_emulated() -> bool {
     std::env::var_os(EMULATED_VARIABLE).is_some()
 }
 
-/// So many packets or rounds, or a hundredth of that, but at least 3, where the processor is
-/// emulated.
+/// Returns `number` of packets or rounds; on an emulated processor a hundredth, but at least 3.
 #[must_use]
 pub fn many(number: u64) -> u64 {
     if is_emulated() {
@@ -29,8 +28,8 @@ pub fn many(number: u64) -> u64 {
     }
 }
 
-/// How many cases of one test run at a time: most of their time is waited, but an emulated processor has
-/// none to spare.
+/// Returns the number of cases that a test runs at a time: they mostly wait, but an emulated
+/// processor has no time to spare.
 #[must_use]
 pub fn side_by_side() -> usize {
     if is_emulated() { 4 } else { 32 }
@@ -39,26 +38,27 @@ pub fn side_by_side() -> usize {
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// What was done.
+    /// Description of the fault.
     pub fault: String,
     /// Packets that were sent.
     pub sent: u64,
-    /// Packets that the other party received: a socket, or somebody else's program.
+    /// Packets that the other party received: a socket, or another program.
     pub received: u64,
     /// Packets that netviz counted.
     pub counted: Counted,
-    /// What was said or measured besides.
+    /// Other reports or measurements.
     pub note: String,
 }
 
-/// What netviz counted.
+/// Counts of netviz.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Counted {
-    /// So many.
+    /// Number of packets.
     Packets(u64),
-    /// So many; the rest crossed while netviz said that it was behind or not there.
+    /// Number of packets; the others crossed while netviz reported that it was displaced or
+    /// detached.
     Partly(u64),
-    /// This is not about counters.
+    /// Not about counters.
     #[default]
     Nothing,
 }
@@ -70,7 +70,7 @@ impl From<u64> for Counted {
 }
 
 impl Row {
-    /// Of packets that were received and counted, or not.
+    /// Returns a row of packets that were received and counted, or not.
     #[must_use]
     pub fn new(fault: impl Display, sent: u64, received: u64, counted: impl Into<Counted>) -> Self {
         Self {
@@ -82,10 +82,11 @@ impl Row {
         }
     }
 
-    /// Of traffic that went on beside a fault, sent and received, and that netviz need not have counted.
+    /// Returns a row of traffic during a fault, sent and received, that netviz need not have
+    /// counted.
     ///
     /// # Panics
-    /// When nothing was sent: that nothing was lost would say nothing.
+    /// If nothing was sent, because then the absence of losses would prove nothing.
     #[must_use]
     pub fn beside(fault: impl Display, (sent, received): (u64, u64)) -> Self {
         let row = Self::new(fault, sent, received, Counted::Nothing);
@@ -93,18 +94,18 @@ impl Row {
         row
     }
 
-    /// With what was said or measured besides.
+    /// Adds other reports or measurements.
     #[must_use]
     pub fn noting(mut self, note: impl Display) -> Self {
         self.note = note.to_string();
         self
     }
 
-    /// Prints the row, then fails unless all that was sent was received and counted, or what was not
-    /// counted was said not to be.
+    /// Prints the row, then fails unless all packets that were sent were received and counted, or
+    /// netviz reported that its count was incomplete.
     ///
     /// # Panics
-    /// When a packet is missing.
+    /// If a packet is missing.
     pub fn holds(self, scenario: &str) {
         self.print(scenario);
         assert_eq!(self.received, self.sent, "{scenario}: {self:?}");
@@ -115,15 +116,15 @@ impl Row {
         }
     }
 
-    /// Prints it alone, where others checked it.
+    /// Only prints the row, if it is checked elsewhere.
     ///
     /// # Panics
-    /// When the file of the ordinary run cannot be written.
+    /// If the file of the ordinary run cannot be written.
     pub fn print(&self, scenario: &str) {
         let line = format!("{scenario:<12} {self}\n");
         print!("{line}");
         if let Some(path) = std::env::var_os(FILE_VARIABLE) {
-            // Short lines are appended whole.
+            // Short lines are appended atomically.
             let file = OpenOptions::new().append(true).create(true).open(path);
             let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
             assert!(written.is_ok(), "{FILE_VARIABLE}: {written:?}");

@@ -1,4 +1,4 @@
-//! The doors of a laboratory as its plan has them, to be compared with those that netviz finds.
+//! The planned doors of a lab, to compare with those that netviz finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
-/// What is compared of a door.
+/// The compared properties of a door.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Known {
     /// Name of the node.
@@ -21,9 +21,9 @@ pub struct Known {
     pub interface: String,
     /// Its MAC.
     pub mac: String,
-    /// Which side of the wall.
+    /// Node's side or pod's side.
     pub side: Side,
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
     /// Namespace, index and name of the other end.
     pub peer: Option<(NetNsId, u32, String)>,
@@ -35,7 +35,7 @@ pub struct Known {
 
 impl From<(&Cluster, &Door)> for Known {
     fn from((cluster, door): (&Cluster, &Door)) -> Self {
-        // A namespace that was not entered is none that is planned.
+        // A namespace that netviz did not enter is not a planned one.
         let netns = |id: netviz::model::DoorId| id.netns.known().unwrap_or(NetNsId(0));
         Self {
             node: cluster.nodes[door.node].name.to_string(),
@@ -55,17 +55,17 @@ impl From<(&Cluster, &Door)> for Known {
     }
 }
 
-/// All doors of a cluster.
+/// Returns all doors of a cluster.
 #[must_use]
 pub fn found(cluster: &Cluster) -> BTreeSet<Known> {
     let doors = cluster.doors.iter();
     doors.map(|door| Known::from((cluster, door))).collect()
 }
 
-/// All doors that a laboratory has; `wire` is the namespace between its nodes.
+/// Returns all doors of a lab; `wire` is the namespace between its nodes.
 ///
 /// # Panics
-/// When a namespace of the laboratory is not there.
+/// If a namespace of the lab does not exist.
 #[must_use]
 pub fn planned(lab: &Lab, wire: NetNsId) -> BTreeSet<Known> {
     let ids: BTreeMap<i32, NetNsId> = lab

@@ -17,25 +17,25 @@ use nix::{
 
 use crate::cli::fault_table::is_emulated;
 
-/// No test waits longer for a program, ...
+/// Time limit of a program.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// ... but for one on an emulated processor.
+/// Time limit of a program on an emulated processor.
 const PATIENCE_EMULATED: Duration = Duration::from_secs(400);
 
-/// A running program that ends with this value, and after a while in any case, together with all
-/// that it has started: a test fails, it does not hang, and it leaves nothing behind.
+/// A running program that is killed on drop or at a time limit, with all its children: a test
+/// fails, but does not hang and leaves nothing behind.
 #[derive(Debug)]
 pub struct Running {
-    /// The program, the leader of a process group of its own.
+    /// The program, leader of its process group.
     pub child: Child,
     _over: mpsc::Sender<()>,
 }
 
 impl Running {
-    /// Starts it.
+    /// Starts a program.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         let child = command
@@ -57,10 +57,10 @@ impl Running {
         Self { child, _over: over }
     }
 
-    /// Sends a signal to the program alone.
+    /// Sends a signal to the program, not to its children.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has ended.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, signal).expect("the program runs");
@@ -69,7 +69,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What it has started may still be there.
+        // Its children may still run.
         let _ = killpg(
             Pid::from_raw(self.child.id().cast_signed()),
             Signal::SIGKILL,
@@ -78,13 +78,13 @@ impl Drop for Running {
     }
 }
 
-/// The binary beside the test programs.
+/// Returns the binary beside the test programs.
 ///
 /// # Panics
-/// When it is not there, or older than its source: a test of yesterday's program says nothing.
+/// If it does not exist, or is older than its source: a test of an outdated program proves nothing.
 #[must_use]
 pub fn binary() -> PathBuf {
-    // Cargo says where it is; in a guest, or where a test program is run by itself, nobody does.
+    // Cargo sets the path. It is not set in a guest or when a test program is run by hand.
     let path = match std::env::var_os("CARGO_BIN_EXE_netviz") {
         Some(_) => assert_cmd::cargo::cargo_bin("netviz"),
         None => crate::cli::binary::netviz().expect("a program beside the tests"),
@@ -114,7 +114,7 @@ fn newest(directory: &Path) -> SystemTime {
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// `netviz` with an environment in which nothing of the tester's own is said to it.
+/// Returns a `netviz` command without the tester's own settings in its environment.
 #[must_use]
 pub fn command(words: &[&str]) -> Command {
     let mut command = Command::new(binary());
@@ -128,7 +128,7 @@ pub fn command(words: &[&str]) -> Command {
     command
 }
 
-/// The nodes of a laboratory as `--netns` takes them.
+/// Returns the nodes of a lab as the argument of `--netns`.
 #[must_use]
 pub fn nodes(lab: &Lab) -> String {
     let pids: Vec<_> = lab
@@ -139,7 +139,7 @@ pub fn nodes(lab: &Lab) -> String {
     pids.join(",")
 }
 
-/// `netviz` that sees the nodes of a laboratory alone.
+/// Returns a `netviz` command that observes only the nodes of a lab.
 #[must_use]
 pub fn looking_at(lab: &Lab, words: &[&str]) -> Command {
     let mut command = command(words);

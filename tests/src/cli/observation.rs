@@ -1,4 +1,4 @@
-//! netviz as its own commands use it: a watch, and a tracer that follows it.
+//! netviz as its commands use it: a watch, and a tracer that follows it.
 
 use std::{
     sync::Arc,
@@ -17,15 +17,15 @@ use tokio::{runtime::Runtime, sync::watch::Receiver};
 
 use crate::cli::wait::patience;
 
-/// A tcx attachment takes 9 ms, on a machine that does other things meanwhile.
+/// A tcx attachment takes 9 ms, on a machine with other load.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 
-/// A running observation; detaches everything when it is dropped.
+/// A running observation; detaches everything on drop.
 pub struct Observation {
     runtime: Runtime,
     tracer: Tracer,
     receiver: Receiver<Arc<Discovered>>,
-    /// What was found last.
+    /// The last discovery.
     pub found: Arc<Discovered>,
     _watch: Watch,
 }
@@ -36,7 +36,7 @@ impl Observation {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
-        // An interface of a room has an address, which without Cilium makes it an uplink.
+        // A test interface has an address; without Cilium, that would make it an uplink.
         let selection = Selection::new(namespaces, false, &["veth*".into()], &[])?;
         let watch = Watch::start(selection).context("looking for interfaces")?;
         let mut receiver = watch.subscribe();
@@ -64,7 +64,7 @@ impl Observation {
         Ok(observation)
     }
 
-    /// Takes in what the attaching thread says until `done`; false when `limit` is over.
+    /// Applies events of the attaching thread until `done` returns true; false at the `limit`.
     pub fn until(
         &mut self,
         limit: Duration,
@@ -92,7 +92,7 @@ impl Observation {
         }
     }
 
-    /// Takes in what was found meanwhile.
+    /// Applies new discoveries.
     fn follow(&mut self) -> Result<()> {
         if self.receiver.has_changed()? {
             self.found = self.receiver.borrow_and_update().clone();
@@ -101,18 +101,18 @@ impl Observation {
         Ok(())
     }
 
-    /// Has netviz find nothing any more, though all is there: as where nodes stop being nodes.
+    /// Makes netviz find no nodes, although they exist.
     pub fn lose_sight(&mut self) {
         self.found = Arc::default();
         self.tracer.want(&self.found);
     }
 
-    /// All counters.
+    /// Returns all counters.
     pub fn sample(&mut self) -> Sample {
         self.tracer.sample()
     }
 
-    /// One door.
+    /// Returns one door.
     pub fn door(&mut self, netns: NetNsId, index: u32) -> DoorSample {
         let id = DoorId::new(netns, index);
         let mut doors = self.tracer.sample().doors;
@@ -121,7 +121,7 @@ impl Observation {
             .unwrap_or_else(|| panic!("netviz has no door {id:?}"))
     }
 
-    /// One door's counters, ingress and egress.
+    /// Returns the counters of one door, ingress and egress.
     pub fn counts(&mut self, netns: NetNsId, index: u32) -> [Counts; 2] {
         let door = self.door(netns, index);
         [door.ingress, door.egress].map(|counts| counts.expect("a door that is counted"))

@@ -1,9 +1,9 @@
-//! Checks JSON against a JSON schema: the keywords that the schemas of netviz consist of. One that
-//! is not known here is an error, so that nothing passes unchecked.
+//! Checks JSON with a JSON schema. Supports the keywords in netviz's schemas; an unknown keyword is
+//! an error, so that nothing passes unchecked.
 
 use serde_json::Value;
 
-/// All that is wrong, each with the place in `value`.
+/// Returns all violations, each with its position in `value`.
 #[must_use]
 pub fn complaints(schema: &Value, value: &Value) -> Vec<String> {
     let mut complaints = Vec::new();

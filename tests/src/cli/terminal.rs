@@ -1,4 +1,4 @@
-//! A pseudo terminal with a program on it, and the screen that a person would see.
+//! A pseudo terminal with a program, and the screen that a user would see.
 
 use std::{
     fs::File,
@@ -17,21 +17,21 @@ use nix::{
 
 use super::wait::until;
 
-/// Comes behind everything that a program wrote; no terminal shows it (an application's command).
+/// Follows all output of the program; no terminal displays it (an application program command).
 const END: &[u8] = b"\x1b_end\x1b\\";
 
-/// The program, the terminal's other side, and everything that was written to it.
+/// The program, the other side of the terminal, and all output.
 #[derive(Debug)]
 pub struct Terminal {
     /// The program.
     pub child: Child,
     master: File,
-    // Held, so that the terminal and its settings outlive the program.
+    // Kept open, so that the terminal and its settings outlive the program.
     slave: File,
     output: Arc<Mutex<Output>>,
 }
 
-/// What was written, and what it looks like.
+/// The output and its rendering.
 struct Output {
     written: Vec<u8>,
     screen: vt100::Parser,
@@ -44,10 +44,10 @@ impl std::fmt::Debug for Output {
 }
 
 impl Terminal {
-    /// Starts a program on a new terminal of its own.
+    /// Starts a program on a new terminal.
     ///
     /// # Panics
-    /// Where there are no pseudo terminals.
+    /// If there are no pseudo terminals.
     #[must_use]
     pub fn start(mut command: Command, columns: u16, rows: u16) -> Self {
         let size = Winsize {
@@ -59,14 +59,14 @@ impl Terminal {
         let pty = openpty(&size, None).expect("a pseudo terminal");
         let (master, slave) = (File::from(pty.master), File::from(pty.slave));
         for end in [&master, &slave] {
-            // SAFETY: a flag on a descriptor that is open.
+            // SAFETY: sets a flag of an open descriptor.
             unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
         }
         let copy = || slave.try_clone().expect("a descriptor");
         command.stdin(copy()).stdout(copy()).stderr(copy());
         let own = || {
             nix::unistd::setsid()?;
-            // SAFETY: standard input is the terminal.
+            // SAFETY: stdin is the terminal.
             match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
@@ -80,7 +80,7 @@ impl Terminal {
             screen: vt100::Parser::new(rows, columns, 0),
         }));
         let (mut reader, written) = (master.try_clone().expect("a descriptor"), output.clone());
-        // Ends when the terminal does.
+        // Ends with the terminal.
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
@@ -97,28 +97,28 @@ impl Terminal {
         }
     }
 
-    /// Everything that was written so far.
+    /// Returns the output so far.
     #[must_use]
     pub fn written(&self) -> String {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&output.written).into_owned()
     }
 
-    /// How many bytes were written so far.
+    /// Returns the length of the output so far, in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         output.written.len()
     }
 
-    /// What stands on the screen now, line by line.
+    /// Returns the current screen, line by line.
     #[must_use]
     pub fn screen(&self) -> String {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         output.screen.screen().contents()
     }
 
-    /// Waits until the screen is as wanted; how long it took.
+    /// Waits until the screen satisfies `wanted`, and returns the time that took.
     pub fn sees(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> Duration {
         let look = || match self.screen() {
             screen if wanted(&screen) => Ok(()),
@@ -127,10 +127,10 @@ impl Terminal {
         until(what, limit, look).1
     }
 
-    /// Gives the terminal another size, as a person does who drags its window.
+    /// Resizes the terminal, as a user does who drags its window.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is gone.
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = Winsize {
             ws_row: rows,
@@ -146,7 +146,7 @@ impl Terminal {
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Waits until `text` has been written; how long it took.
+    /// Waits until `text` has been written, and returns the time that took.
     pub fn shows(&self, text: &str, limit: Duration) -> Duration {
         let look = || match self.written() {
             written if written.contains(text) => Ok(()),
@@ -155,17 +155,17 @@ impl Terminal {
         until(text, limit, look).1
     }
 
-    /// Types.
+    /// Types keys.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is gone.
     pub fn types(&mut self, keys: &str) {
         self.master
             .write_all(keys.as_bytes())
             .expect("the terminal takes keys");
     }
 
-    /// Waits for the program's end, and for the last that it wrote.
+    /// Waits for the exit of the program and the end of its output.
     pub fn ends(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         let look = || child.try_wait().ok().flatten().ok_or("it runs");
@@ -182,7 +182,7 @@ impl Terminal {
         status
     }
 
-    /// What is wrong with the terminal that the program has left.
+    /// Returns the settings of the terminal that the program has not restored.
     #[must_use]
     pub fn complaints(&self) -> Vec<&'static str> {
         let written = self.written();
@@ -208,7 +208,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Already waited for, as a rule.
+        // It has usually been waited for already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! `netviz verify` on a laboratory, and what it says.
+//! Runs `netviz verify` on a lab and parses its output.
 
 use std::process::Output;
 
@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use crate::cli::netviz::looking_at;
 
-/// What a run said.
+/// Result of a run.
 #[derive(Debug)]
 pub struct VerifyOutput {
     /// Exit code.
     pub code: Option<i32>,
     /// Standard error.
     pub stderr: String,
-    /// The verdict; null where it printed none.
+    /// The verdict; null if none was printed.
     pub json: Value,
 }
 
-/// Runs `netviz verify A B` with few, quick probes; `words` are A, B and whatever else.
+/// Runs `netviz verify A B` with few, quick probes; `words` are A, B and further arguments.
 ///
 /// # Panics
-/// When the program cannot be started.
+/// If the program cannot be started.
 #[must_use]
 pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
-    // Attached and detached at once: the same doors, some forty times.
+    // `--fast-attach`, because the tests attach to the same doors some forty times.
     let quick = [
         "--fast-attach",
         "--count",
@@ -37,10 +37,10 @@ pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
     asked(lab, &[&quick[..], words].concat())
 }
 
-/// Runs `netviz verify` with these words and no others than `-o json`.
+/// Runs `netviz verify` with only these arguments and `-o json`.
 ///
 /// # Panics
-/// When the program cannot be started.
+/// If the program cannot be started.
 #[must_use]
 pub fn asked(lab: &Lab, words: &[&str]) -> VerifyOutput {
     let all = [&["verify", "-o", "json"], words].concat();
@@ -48,7 +48,7 @@ pub fn asked(lab: &Lab, words: &[&str]) -> VerifyOutput {
     said(&output)
 }
 
-/// What a run with `-o json` said.
+/// Parses the output of a run with `-o json`.
 #[must_use]
 pub fn said(output: &Output) -> VerifyOutput {
     VerifyOutput {
@@ -59,14 +59,14 @@ pub fn said(output: &Output) -> VerifyOutput {
 }
 
 impl VerifyOutput {
-    /// The verdict in a word.
+    /// Returns the verdict as one word.
     #[must_use]
     pub fn verdict(&self) -> &str {
         self.json["verdict"].as_str().unwrap_or("nothing")
     }
 
-    /// The doors of one way (`request`, `reply`) that were crossed by at least one packet:
-    /// `▲ eth0`.
+    /// Returns the doors of one direction (`request`, `reply`) that at least one packet crossed: `▲
+    /// eth0`.
     #[must_use]
     pub fn crossed(&self, way: &str) -> Vec<String> {
         self.rows(way)
@@ -75,7 +75,7 @@ impl VerifyOutput {
             .collect()
     }
 
-    /// Those that are passed by: `▲ lxc… bpf_redirect_peer`.
+    /// Returns the bypassed doors: `▲ lxc… bpf_redirect_peer`.
     #[must_use]
     pub fn skipped(&self, way: &str) -> Vec<String> {
         self.rows(way)
@@ -83,7 +83,7 @@ impl VerifyOutput {
             .collect()
     }
 
-    /// The door of the first loss at which packets were seen last.
+    /// Returns the last door before the first loss.
     #[must_use]
     pub fn lost_after(&self) -> Option<String> {
         let loss = self.json["losses"].get(0)?;
@@ -92,13 +92,13 @@ impl VerifyOutput {
         Some(format!("{} of the {}", hook(row), loss["way"].as_str()?))
     }
 
-    /// All causes of the first loss.
+    /// Returns all causes of the first loss.
     #[must_use]
     pub fn causes(&self) -> String {
         self.json["losses"][0]["causes"].to_string()
     }
 
-    /// The doors of the circle of the first loss: `mycluster-worker ▼ eth0`.
+    /// Returns the doors of the loop of the first loss: `mycluster-worker ▼ eth0`.
     #[must_use]
     pub fn circle(&self) -> Vec<String> {
         let loss = &self.json["losses"][0];
@@ -112,14 +112,14 @@ impl VerifyOutput {
         rows.collect()
     }
 
-    /// The first row of one way for a hook, `▲ eth0`, outside of pods.
+    /// Returns the first row of one direction for a hook outside pods, `▲ eth0`.
     #[must_use]
     pub fn row(&self, way: &str, wanted: &str) -> Option<&Value> {
         let mut rows = self.rows(way);
         rows.find(|row| row["side"] != "pod" && hook(row) == wanted)
     }
 
-    /// How often packets were seen again, at all doors of one way.
+    /// Returns the number of repeated crossings, at all doors of one direction.
     #[must_use]
     pub fn repeated(&self, way: &str) -> u64 {
         let again = self.rows(way).map(|row| row["repeated"].as_u64());

@@ -1,4 +1,4 @@
-//! Waiting: for a condition and with a limit, never for a time.
+//! Waits for a condition with a limit, never for a fixed time.
 
 use std::{
     thread,
@@ -8,12 +8,12 @@ use std::{
 use crate::cli::fault_table::is_emulated;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// How long something may take that is expected to happen at once.
+/// Limit for events that are expected to happen at once.
 const LIMIT: Duration = Duration::from_secs(10);
-/// What netviz finds out only by looking, every four seconds: never as long as two looks and a half.
+/// Limit for changes that netviz finds only by its scan every four seconds: two and a half scans.
 const LOOKED: Duration = Duration::from_secs(10);
 
-/// Waits until `done`; false when it was still not so after `limit`.
+/// Waits until `done` returns true; false at the `limit`.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience(limit);
     loop {
@@ -27,7 +27,8 @@ pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Asks until the answer is `expected` or `limit` is over; the last answer, for `assert_eq!`.
+/// Repeats `ask` until it returns `expected` or `limit` is over. Returns the last answer, for
+/// `assert_eq!`.
 pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut() -> T) -> T {
     let end = Instant::now() + patience(limit);
     loop {
@@ -39,7 +40,7 @@ pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut()
     }
 }
 
-/// Tries until it succeeds, or for ten seconds; then the last failure.
+/// Repeats until it succeeds, for at most ten seconds; then returns the last error.
 pub fn wait_for<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let until = Instant::now() + LIMIT;
     loop {
@@ -51,16 +52,16 @@ pub fn wait_for<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E>
     }
 }
 
-/// Limits are for a machine that does other things, and longer where the processor is emulated.
+/// Extends a limit, which allows for other load, on an emulated processor.
 #[must_use]
 pub fn patience(limit: Duration) -> Duration {
     if is_emulated() { limit * 6 } else { limit }
 }
 
-/// Looks again and again until `look` has an answer; the answer, and how long it took.
+/// Repeats `look` until it returns a value. Returns the value and the time that took.
 ///
 /// # Panics
-/// When that was longer than `limit`: with what was seen last, and whether it came at all.
+/// If that takes longer than `limit`; prints the last error, and whether the value came at all.
 pub fn until<T, E: std::fmt::Display>(
     what: &str,
     limit: Duration,
@@ -86,9 +87,8 @@ pub fn until<T, E: std::fmt::Display>(
     }
 }
 
-/// The second within which netviz shows what has changed, on a machine that has nothing else to
-/// do; on one that has, as many times longer as there is more to do than it has processors, and twenty times
-/// where it is emulated.
+/// Returns the one second within which netviz shows a change on an idle machine; on a loaded one,
+/// multiplied by load per processor, and twenty times as long on an emulated one.
 #[must_use]
 pub fn second() -> Duration {
     if is_emulated() {
@@ -103,8 +103,8 @@ pub fn second() -> Duration {
     Duration::from_secs(1).mul_f64((load.unwrap_or(0.0) / processors).max(1.0))
 }
 
-/// The five seconds within which netviz shows what nobody tells it of: as long on a busy machine as [`second`]
-/// makes them, but never so long that a netviz which looks seldom would pass.
+/// Returns the five seconds within which netviz shows changes without a notification; extended like
+/// [`second`], but never so long that a netviz which scans too rarely would pass.
 #[must_use]
 pub fn looked() -> Duration {
     let limit = second() * 5;

@@ -1,4 +1,4 @@
-//! Cgroups in which something is scarce.
+//! Cgroups with limits.
 
 use std::{
     fs, io,
@@ -9,27 +9,28 @@ use crate::cli::wait::{second, wait_until};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// A cgroup of a test's own, removed with this value.
+/// A cgroup of one test, removed on drop.
 #[derive(Debug)]
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// One that may have so many bytes of memory; `None` where cgroups do not limit that.
+    /// Creates a cgroup with a memory limit; `None` if cgroups cannot limit memory.
     #[must_use]
     pub fn of_memory(bytes: u64) -> Option<Self> {
         Self::new("memory", &["memory.limit_in_bytes", "memory.max"], bytes)
     }
 
-    /// One that may have so many processes, threads among them; `None` where cgroups do not limit that.
+    /// Creates a cgroup with a limit of processes, including threads; `None` if cgroups cannot
+    /// limit them.
     #[must_use]
     pub fn of_processes(number: u64) -> Option<Self> {
         Self::new("pids", &["pids.max"], number)
     }
 
-    /// `limits` is how the two versions of cgroups call it.
+    /// `limits` are the file names in the two versions of cgroups.
     fn new(controller: &str, limits: &[&str], most: u64) -> Option<Self> {
         let name = format!("netviz-test-{controller}-{}", std::process::id());
-        // The first version has a hierarchy for each controller, the second has one for everything.
+        // Version 1 has a hierarchy for each controller, version 2 has one for all.
         let first = Path::new(ROOT).join(controller);
         let group = if first.exists() {
             first.join(name)
@@ -46,13 +47,13 @@ impl Cgroup {
         Some(group)
     }
 
-    /// Where ids of processes are written that are to be in it; 0 is whoever writes.
+    /// Returns the file to which IDs of processes are written to move them; 0 is the writer.
     #[must_use]
     pub fn processes(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }
 
-    /// Takes a process in.
+    /// Moves a process into the cgroup.
     pub fn take(&self, pid: u32) -> io::Result<()> {
         fs::write(self.processes(), pid.to_string())
     }
@@ -60,7 +61,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Only when the last process is gone.
+        // Only possible when the last process is gone.
         wait_until(second() * 10, || fs::remove_dir(&self.0).is_ok());
     }
 }

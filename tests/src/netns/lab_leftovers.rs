@@ -1,4 +1,4 @@
-//! What a laboratory consists of, by the kernel's own numbers, and what of it is still there.
+//! The parts of a lab by the kernel's own IDs, to find what remains of it.
 
 use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -12,7 +12,7 @@ use netviz::{
 
 use crate::cli::wait::wait_for;
 
-/// Processes, namespaces and programs of one laboratory.
+/// Processes, namespaces and programs of one lab.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LabLeftovers {
     /// Process ids.
@@ -24,7 +24,7 @@ pub struct LabLeftovers {
 }
 
 impl LabLeftovers {
-    /// All of a laboratory that is up.
+    /// Collects all parts of a running lab.
     pub fn of(lab: &Lab) -> Result<Self> {
         let mut all = Self::default();
         for node in lab.nodes() {
@@ -56,7 +56,7 @@ impl LabLeftovers {
         Ok(all)
     }
 
-    /// What is still there.
+    /// Returns the parts that still exist.
     pub fn left(&self) -> Result<Vec<String>> {
         let loaded: BTreeSet<_> = loaded_programs()
             .filter_map(Result::ok)
@@ -75,8 +75,8 @@ impl LabLeftovers {
                 .intersection(&loaded)
                 .map(|it| format!("program {it}")),
         );
-        // Inodes are given away again at once: a namespace counts where one of our processes
-        // would have to hold it, and none is left.
+        // The kernel reuses inodes at once. A namespace only counts if one of our processes would
+        // have to hold it, and none is left.
         if !left.is_empty() {
             let held = namespaces()?;
             left.extend(
@@ -88,7 +88,7 @@ impl LabLeftovers {
         Ok(left)
     }
 
-    /// What of a laboratory can be seen from outside: nothing, if all is well.
+    /// Returns the parts of a lab that are visible on the machine; should be empty.
     pub fn seen_on_the_machine(&self) -> Result<Vec<String>> {
         let links = Netlink::open()?.links()?;
         let names = links
@@ -110,7 +110,7 @@ impl LabLeftovers {
         Ok(seen)
     }
 
-    /// For another process.
+    /// Formats them for another process.
     #[must_use]
     pub fn to_line(&self) -> String {
         let join =
@@ -128,7 +128,7 @@ impl LabLeftovers {
         )
     }
 
-    /// From another process.
+    /// Parses them from another process.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let mut parts = line.strip_prefix("remains ")?.split(' ').map(|ids| {
@@ -148,7 +148,7 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("lxc") || name.starts_with("cilium_") || name.starts_with("veth-worker")
 }
 
-/// Inodes of the network namespaces of all processes, and of those that a mount holds here.
+/// Returns the inodes of the network namespaces of all processes, and of those mounted here.
 pub fn namespaces() -> io::Result<BTreeSet<u64>> {
     let mut inodes = BTreeSet::new();
     for entry in fs::read_dir("/proc")? {
@@ -161,8 +161,9 @@ pub fn namespaces() -> io::Result<BTreeSet<u64>> {
     Ok(inodes)
 }
 
-/// Process ids of this process's children. The kernel lists those of each thread; when one ends meanwhile,
-/// its children are another's, which may have been asked before: then all are asked again.
+/// Returns the IDs of this process's children. The kernel lists them per thread. When a thread ends
+/// meanwhile, its children move to another thread, which may have been read before; then all are
+/// read again.
 pub fn children() -> io::Result<Vec<u64>> {
     wait_for(|| {
         let mut children = Vec::new();
@@ -175,7 +176,7 @@ pub fn children() -> io::Result<Vec<u64>> {
     })
 }
 
-/// Bytes that all links of a namespace received so far.
+/// Returns the bytes that all links of a namespace have received so far.
 pub fn received(netlink: &mut Netlink) -> u64 {
     let dump = netlink.dump(RouteNetlinkMessage::GetLink(Default::default()));
     let links = dump.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A network that delivers packets in another order: every two are swapped.
+//! A link that reorders packets: it swaps every two.
 
 use std::{
     io,
@@ -12,13 +12,13 @@ use std::{
 
 use netviz::sys::netns::NetNs;
 
-/// A packet without a second one is passed on after this time.
+/// Time after which a packet without a successor is passed on.
 const PATIENCE_MS: i32 = 100;
 
-/// Takes what comes in by one link and sends it out of another; ends with this value.
+/// Reads packets from one link and sends them to another; stops on drop.
 ///
-/// It listens before the hooks, so that a program there can keep the kernel from passing the same
-/// packets on.
+/// It reads before the hooks, so that a program there can keep the kernel from forwarding the same
+/// packets.
 #[derive(Debug)]
 pub struct ReorderingLink {
     stop: Arc<AtomicBool>,
@@ -26,7 +26,7 @@ pub struct ReorderingLink {
 }
 
 impl ReorderingLink {
-    /// Between two links of a namespace, by their indexes.
+    /// Starts between two links of a namespace, given by index.
     pub fn start(namespace: &NetNs, from: u32, to: u32) -> io::Result<Self> {
         let (from, to) = namespace.run(|| Ok::<_, io::Error>((open(from)?, open(to)?)))??;
         let stop = Arc::new(AtomicBool::new(false));
@@ -48,7 +48,7 @@ impl Drop for ReorderingLink {
     }
 }
 
-/// Whole frames of one link, its own outgoing ones left out.
+/// Opens a socket for all frames of one link, without its own outgoing ones.
 fn open(index: u32) -> io::Result<OwnedFd> {
     const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
     let every = (libc::ETH_P_ALL as u16).to_be();
@@ -63,7 +63,7 @@ fn open(index: u32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just opened, and nobody else's.
+    // SAFETY: just opened, and not shared.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let on: libc::c_int = 1;
     // SAFETY: integers, for which zero is a value.
@@ -71,7 +71,7 @@ fn open(index: u32) -> io::Result<OwnedFd> {
     place.sll_family = libc::AF_PACKET as u16;
     place.sll_protocol = every;
     place.sll_ifindex = index.cast_signed();
-    // SAFETY: both take as many bytes as they are told there are.
+    // SAFETY: both read as many bytes as the given size.
     let failed = unsafe {
         libc::setsockopt(
             fd,
@@ -116,7 +116,7 @@ fn receive(socket: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one descriptor, and one is said.
+    // SAFETY: one descriptor, as given by the count.
     match unsafe { libc::poll(&raw mut wait, 1, PATIENCE_MS) } {
         0 => return Ok(None),
         ready if ready < 0 => return Err(io::Error::last_os_error()),

@@ -1,4 +1,4 @@
-//! Datagrams, counted by who sends and by who receives them.
+//! Sends and receives counted datagrams.
 
 use std::{
     io,
@@ -11,12 +11,13 @@ use netviz::sys::netns::NetNs;
 
 use crate::cli::wait::wait_until;
 
-/// Ethernet, IPv4 and UDP headers: what a datagram is longer at a door than in a socket.
+/// Ethernet, IPv4 and UDP headers: the difference in length of a datagram between a door and a
+/// socket.
 pub const HEADERS: u64 = 14 + 20 + 8;
-/// Where [`Sink`] listens.
+/// Port of [`Sink`].
 pub const PORT: u16 = 4_477;
 
-/// Sends `count` datagrams of `size` bytes one after the other; how many the kernel took.
+/// Sends `count` datagrams of `size` bytes. Returns the number that the kernel accepted.
 pub fn datagrams(from: &NetNs, to: Ipv4Addr, count: u64, size: usize) -> io::Result<u64> {
     from.run(|| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -33,8 +34,8 @@ pub fn datagrams(from: &NetNs, to: Ipv4Addr, count: u64, size: usize) -> io::Res
     })?
 }
 
-/// Sends whole frames through one interface (`AF_PACKET`); whether the kernel took each of them.
-/// What is shorter than an Ethernet header it refuses (`EINVAL`).
+/// Sends whole frames through one interface (`AF_PACKET`). Returns whether the kernel accepted
+/// each; it refuses frames shorter than an Ethernet header (`EINVAL`).
 pub fn frames<'a>(
     from: &NetNs,
     ifindex: u32,
@@ -58,7 +59,7 @@ pub fn frames<'a>(
             sll_addr: [0; 8],
         };
         let send = |frame: &[u8]| {
-            // SAFETY: a frame and an address of the lengths that are given.
+            // SAFETY: a frame and an address of the given lengths.
             let sent = unsafe {
                 libc::sendto(
                     socket.as_raw_fd(),
@@ -79,21 +80,21 @@ pub fn frames<'a>(
     })?
 }
 
-/// A socket that takes what is sent to it.
+/// A socket that receives datagrams.
 #[derive(Debug)]
 pub struct Sink {
     socket: UdpSocket,
     received: u64,
 }
 
-/// How long a process may take from its start to its program.
+/// Limit of the time between fork and exec of a process.
 const FORKED: Duration = Duration::from_secs(5);
 
 impl Sink {
-    /// Listens in `namespace` on every address, with room for some thousand small datagrams.
+    /// Listens in `namespace` on every address, with a buffer for some thousand small datagrams.
     pub fn open(namespace: &NetNs) -> io::Result<Self> {
-        // A process that another test starts has a copy of the one before until it executes its
-        // program.
+        // A process that another test starts has a copy of the previous socket until it executes
+        // its program.
         let mut bound = Err(io::ErrorKind::AddrInUse.into());
         wait_until(FORKED, || {
             bound = namespace
@@ -111,7 +112,7 @@ impl Sink {
         })
     }
 
-    /// How many datagrams have come so far.
+    /// Returns the number of datagrams so far.
     pub fn received(&mut self) -> u64 {
         let mut datagram = [0; 65_536];
         while self.socket.recv(&mut datagram).is_ok() {
@@ -121,8 +122,8 @@ impl Sink {
     }
 }
 
-/// Sends `count` buffers, each of which the kernel cuts into `segments` datagrams of `size` bytes
-/// as late as it can (`UDP_SEGMENT`).
+/// Sends `count` buffers, each of which the kernel splits into `segments` datagrams of `size` bytes
+/// as late as possible (`UDP_SEGMENT`).
 pub fn segmented(
     from: &NetNs,
     to: Ipv4Addr,
@@ -138,18 +139,19 @@ pub fn segmented(
     })?
 }
 
-/// The kernel cuts what this socket is given into datagrams of `size` bytes (`UDP_SEGMENT`, Linux 4.18).
+/// Makes the kernel split buffers of this socket into datagrams of `size` bytes (`UDP_SEGMENT`,
+/// Linux 4.18).
 pub fn cut_into(socket: &UdpSocket, size: usize) -> io::Result<()> {
     set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, size as i32)
 }
 
-/// What a TCP socket says of itself: segments that it sent and received, acknowledgements included.
+/// Returns the segments that a TCP socket has sent and received, including acknowledgements.
 pub fn tcp_segments(socket: &TcpStream) -> io::Result<(u64, u64)> {
-    /// Where `tcpi_segs_out` and `tcpi_segs_in` are in `struct tcp_info` (Linux 4.2).
+    /// Offset of `tcpi_segs_out` and `tcpi_segs_in` in `struct tcp_info` (Linux 4.2).
     const SEGS_OUT: usize = 136;
     let mut info = [0_u8; 256];
     let mut length = info.len() as libc::socklen_t;
-    // SAFETY: the kernel writes no more than it is told that there is room for.
+    // SAFETY: the kernel writes no more than the given size.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -173,7 +175,7 @@ fn set_option(
     name: libc::c_int,
     value: libc::c_int,
 ) -> io::Result<()> {
-    // SAFETY: an option of type int on a socket of our own.
+    // SAFETY: an option of type int on our own socket.
     let set = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

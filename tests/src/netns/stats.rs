@@ -8,18 +8,18 @@ use netlink_packet_route::{
 };
 use netviz::sys::netlink::Netlink;
 
-/// What one link says of itself.
+/// Statistics of one link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
-    /// Received: what its ingress hook is shown.
+    /// Received: the packets at its ingress hook.
     pub rx_packets: u64,
     /// Bytes received.
     pub rx_bytes: u64,
-    /// Sent: what its egress hook let pass.
+    /// Sent: the packets that passed its egress hook.
     pub tx_packets: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Refused by the driver after the egress hook.
+    /// Dropped by the driver after the egress hook.
     pub tx_dropped: u64,
 }
 
@@ -37,7 +37,7 @@ impl std::ops::Sub for LinkStats {
     }
 }
 
-/// Statistics of every link in the namespace of `netlink`, by index.
+/// Returns the statistics of all links in the namespace of `netlink`, by index.
 pub fn links(netlink: &mut Netlink) -> io::Result<BTreeMap<u32, LinkStats>> {
     let answers = netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
     let links = answers.into_iter().filter_map(|answer| match answer {
@@ -63,8 +63,8 @@ fn stats(attribute: &LinkAttribute) -> Option<LinkStats> {
     })
 }
 
-/// How many packets one link has received, in the namespace of process `pid`. Unlike the answers of
-/// netlink, this waits for nobody who attaches or makes interfaces.
+/// Returns the packets that one link has received, in the namespace of process `pid`. Unlike
+/// netlink, this does not wait for other processes that attach programs or create interfaces.
 pub fn received(pid: &str, link: &str) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev"))?;
     let mut lines = text.lines().filter_map(|line| line.trim().split_once(':'));

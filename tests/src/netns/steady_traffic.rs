@@ -1,4 +1,4 @@
-//! Traffic that goes on while something else happens, and of which not one packet may be lost.
+//! Continuous traffic during a test, of which no packet may be lost.
 
 use std::{
     sync::{
@@ -19,13 +19,13 @@ use crate::{
     },
 };
 
-/// A few at a time: no queue on the way is ever full.
+/// A few at a time, so that no queue on the path fills up.
 const AT_ONCE: u64 = 20;
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// Between one lot and the next, so that the machine has time for what is to be tested.
+/// Pause between batches, to leave time for the tested code.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Datagrams from one room to another until they are asked for.
+/// Sends datagrams from one namespace to another until stopped.
 #[derive(Debug)]
 pub struct SteadyTraffic {
     over: Arc<AtomicBool>,
@@ -33,10 +33,10 @@ pub struct SteadyTraffic {
 }
 
 impl SteadyTraffic {
-    /// Starts to send to `to` in `far`.
+    /// Starts sending to `to` in `far`.
     ///
     /// # Panics
-    /// When the receiver cannot listen.
+    /// If the receiver cannot listen.
     #[must_use]
     pub fn start(near: &TestNetns, far: &TestNetns, to: &End) -> Self {
         let over = Arc::new(AtomicBool::new(false));
@@ -58,10 +58,10 @@ impl SteadyTraffic {
         }
     }
 
-    /// Ends it: how many were sent, how many were received.
+    /// Stops, and returns the number of sent and received datagrams.
     ///
     /// # Panics
-    /// When a datagram could not even be sent.
+    /// If a datagram could not be sent.
     #[must_use]
     pub fn stop(mut self) -> (u64, u64) {
         self.over.store(true, Ordering::Relaxed);

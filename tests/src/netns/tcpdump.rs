@@ -1,5 +1,4 @@
-//! tcpdump as a witness that has nothing in common with netviz: it listens at `AF_PACKET`, not at
-//! the hooks.
+//! tcpdump as an independent counter: it reads from `AF_PACKET`, not at the hooks.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -22,7 +21,7 @@ pub struct Tcpdump {
 }
 
 impl Tcpdump {
-    /// Starts listening in the namespace of process `pid`; it does listen when this returns.
+    /// Starts tcpdump in the namespace of process `pid`, and waits until it captures.
     pub fn start(pid: i32, interface: &str, direction: Direction, filter: &str) -> Result<Self> {
         let direction = match direction {
             Direction::Ingress => "in",
@@ -33,7 +32,7 @@ impl Tcpdump {
             .args([
                 "tcpdump", "-i", interface, "-Q", direction, "-nn", "-q", "-l",
             ])
-            // The ring has room for as many packets as fit at this length: 8 with tcpdump's own.
+            // The ring holds as many packets as fit at this length: 8 with tcpdump's default.
             .args(["--immediate-mode", "-s", "128", filter])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -62,7 +61,7 @@ impl Tcpdump {
         Ok(tap)
     }
 
-    /// How many packets it has seen.
+    /// Returns the number of captured packets.
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
@@ -71,7 +70,7 @@ impl Tcpdump {
 
 impl Drop for Tcpdump {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

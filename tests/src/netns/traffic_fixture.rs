@@ -1,4 +1,5 @@
-//! A place to stand beside somebody else: a sender, a receiver, and where packets may be led astray.
+//! A sender and a receiver for tests with foreign programs, and a third namespace for redirected
+//! packets.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -17,42 +18,42 @@ use crate::{
     },
 };
 
-/// Packets of one try, where few are enough.
+/// Packets of one try, if few are enough.
 pub const SENT: u64 = 100;
 const SIZE: usize = 100;
-/// Sent without waiting. The queue between the two ends of a pair holds 1 000 (`netdev_max_backlog`)
-/// while the processor that is to take them in does other things.
+/// Packets sent without waiting. The queue between the two ends of a pair holds 1 000
+/// (`netdev_max_backlog`) while the receiving processor is busy.
 const AT_ONCE: u64 = 500;
-/// A packet crosses a veth pair in microseconds; this is for a machine that does other things.
+/// A packet crosses a veth pair in microseconds; this allows for other load.
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// Index of the pairs of [`TrafficFixture`] that lead to the third room, at the sender and the receiver.
+/// Index of the pairs of [`TrafficFixture`] to the third namespace, at the sender and the receiver.
 const ASIDE_OF_SENDER: u32 = 12;
 const ASIDE_OF_RECEIVER: u32 = 13;
 
-/// A sender and a receiver, each with another pair to a third room, where redirected packets go.
+/// A sender and a receiver, each with a second pair to a third namespace for redirected packets.
 pub struct TrafficFixture {
-    /// Sends.
+    /// Sending namespace.
     pub sender: TestNetns,
-    /// Is sent to.
+    /// Receiving namespace.
     pub receiver: TestNetns,
     _aside: TestNetns,
     /// The pair between sender and receiver.
     pub ends: [End; 2],
-    /// Programs of the third room's interfaces that see what comes in there. Not the links'
-    /// statistics: what `bpf_redirect_peer` brings is in none before Linux 5.13.
+    /// Programs at the third namespace's interfaces, which count incoming packets. The statistics
+    /// of the links are unsuitable: they omit packets of `bpf_redirect_peer` before Linux 5.13.
     witnesses: [ForeignProgram; 2],
 }
 
-/// What became of packets.
+/// Where packets arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// By the receiver's socket.
+    /// At the receiver's socket.
     pub received: u64,
-    /// Back at the sender's own interface.
+    /// Back at the sender's interface.
     pub returned: u64,
-    /// In the third room.
+    /// In the third namespace.
     pub aside: u64,
-    /// Shown to the foreign program.
+    /// At the foreign program.
     pub seen: u64,
 }
 
@@ -63,7 +64,7 @@ impl Default for TrafficFixture {
 }
 
 impl TrafficFixture {
-    /// Three rooms and three pairs.
+    /// Creates three namespaces and three pairs.
     pub fn new() -> Self {
         let [sender, receiver, aside] = std::array::from_fn(|_| TestNetns::new().unwrap());
         let ends = join(&sender, &receiver, 1).unwrap();
@@ -81,8 +82,8 @@ impl TrafficFixture {
         }
     }
 
-    /// The room and the interface whose hook is looked at: the receiver's ingress, or the sender's
-    /// egress.
+    /// Returns namespace and interface of the hook under test: the receiver's ingress, or the
+    /// sender's egress.
     pub fn place(&self, direction: Direction) -> (&TestNetns, &End) {
         match direction {
             Direction::Ingress => (&self.receiver, &self.ends[1]),
@@ -90,7 +91,7 @@ impl TrafficFixture {
         }
     }
 
-    /// netviz at the door in question.
+    /// Starts netviz at the hook under test.
     pub fn observe(&self, direction: Direction, mode: AttachMode) -> Observation {
         let (room, _) = self.place(direction);
         let options = AttachOptions {
@@ -100,8 +101,8 @@ impl TrafficFixture {
         Observation::start(vec![room.name()], options).unwrap()
     }
 
-    /// What netviz has counted at the door in question since it stands there, in packets; that
-    /// segments and bytes fit them is taken for granted nowhere else.
+    /// Returns the packets that netviz has counted at the hook under test, and checks that segments
+    /// and bytes match.
     pub fn counted(&self, netviz: &mut Observation, direction: Direction) -> u64 {
         let (room, end) = self.place(direction);
         let [ingress, egress] = netviz.counts(room.netns().id(), end.index);
@@ -118,12 +119,12 @@ impl TrafficFixture {
         counts.packets
     }
 
-    /// Sends [`SENT`] packets, and waits for `expected`; what was there in the end.
+    /// Sends [`SENT`] packets and waits for `expected`. Returns the final outcome.
     pub fn fate(&self, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
         self.fate_of(SENT, foreign, expected.of(SENT))
     }
 
-    /// Sends, and waits for `expected`; what was there in the end.
+    /// Sends packets and waits for `expected`. Returns the final outcome.
     pub fn fate_of(&self, sent: u64, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
         let mut sink = Sink::open(self.receiver.netns()).unwrap();
         let mut measure = || Outcome {
@@ -150,7 +151,7 @@ impl TrafficFixture {
 }
 
 impl Outcome {
-    /// The same of another number of packets: of each, all or none.
+    /// Returns the same outcome for another number of packets: each field is all or none.
     #[must_use]
     pub fn of(self, packets: u64) -> Self {
         let all = |number| if number == 0 { 0 } else { packets };
@@ -172,7 +173,7 @@ impl Outcome {
     }
 }
 
-/// Every verdict at every hook, and what it does to [`SENT`] packets.
+/// Returns all verdicts at all hooks, with their effect on [`SENT`] packets.
 pub fn cases() -> Vec<(Direction, Verdict, Outcome)> {
     use Direction::{Egress, Ingress};
     let seen = Outcome {
@@ -192,7 +193,7 @@ pub fn cases() -> Vec<(Direction, Verdict, Outcome)> {
         returned: SENT,
         ..seen
     };
-    // Of the third room, as `join` gives them.
+    // Of the third namespace, as assigned by `join`.
     let [of_sender, of_receiver] = [2, 3].map(|number| Ipv4Addr::new(10, 99, number, 2));
     vec![
         (Ingress, Verdict::Ok, received),
@@ -211,7 +212,7 @@ pub fn cases() -> Vec<(Direction, Verdict, Outcome)> {
         (Egress, Verdict::Next, received),
         (Egress, Verdict::Shot, seen),
         (Egress, Verdict::Redirect(ASIDE_OF_SENDER), aside),
-        // The kernel drops it: a peer is entered from ingress alone.
+        // The kernel drops it: redirecting to a peer works only at ingress.
         (Egress, Verdict::Peer(ASIDE_OF_SENDER), seen),
         (Egress, Verdict::Neigh(ASIDE_OF_SENDER, of_sender), aside),
         (Egress, Verdict::Unknown, received),

@@ -1,5 +1,6 @@
-//! Something that netviz needs is not there: one line with the reason and the remedy within a second,
-//! and an exit code that is not 0; or it goes on and says what is missing. No panic, no silent zero.
+//! netviz lacks something that it needs: it exits within a second, with one line that names the
+//! reason and the remedy and an exit code other than 0, or it continues and reports what is
+//! missing. No panic, no silent zero.
 
 use std::{
     ffi::CStr,
@@ -65,7 +66,7 @@ fn with(
     mut command: Command,
     before: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) -> Command {
-    // SAFETY: system calls alone.
+    // SAFETY: only system calls.
     unsafe { command.pre_exec(before) };
     command
 }
@@ -78,7 +79,7 @@ fn without_capability(number: libc::c_ulong) -> io::Result<()> {
     }
 }
 
-/// One line, exit code 1, nothing on stdout; the line.
+/// Checks for one line, exit code 1 and no stdout. Returns the line.
 fn refused(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -90,7 +91,7 @@ fn refused(output: &Output) -> String {
     said.trim().to_owned()
 }
 
-/// A snapshot, and every door in it counted.
+/// Parses a snapshot and checks that every door in it is counted.
 fn counted(output: &Output) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -127,7 +128,7 @@ fn of_a_capability() {
     }
 }
 
-/// Before Linux 5.11 maps and programs count as locked memory.
+/// Before Linux 5.11, maps and programs count as locked memory.
 #[test]
 fn of_locked_memory() {
     const CAP_SYS_RESOURCE: libc::c_ulong = 24;
@@ -135,7 +136,7 @@ fn of_locked_memory() {
     let limit = || Ok(setrlimit(Resource::RLIMIT_MEMLOCK, 64 << 10, 64 << 10)?);
     counted(&with(once(&room), limit).output().unwrap());
     tell("RLIMIT_MEMLOCK 64 KiB", "raised; all doors counted");
-    // One that may not raise it.
+    // As a user who may not raise the limit.
     let mut netviz = with(once(&room), move || {
         limit()?;
         without_capability(CAP_SYS_RESOURCE)
@@ -184,12 +185,12 @@ fn is_there(path: &CStr) -> bool {
 fn is_bpffs(path: &CStr) -> bool {
     // SAFETY: plain numbers.
     let mut about: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a path that ends in 0, and room for the answer.
+    // SAFETY: a path that ends in 0, and room for the result.
     let asked = unsafe { libc::statfs(path.as_ptr(), &raw mut about) };
     asked == 0 && about.f_type == libc::BPF_FS_MAGIC
 }
 
-/// Neither a file system for pins nor the kernel's type information is needed.
+/// netviz needs neither a file system for pins nor the kernel's BTF.
 #[test]
 fn of_bpffs_and_btf() {
     let room = pairs(1).unwrap();
@@ -197,7 +198,7 @@ fn of_bpffs_and_btf() {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        // There may be none in the first place, or several on top of each other.
+        // There may be none, or several mounted over each other.
         while is_bpffs(c"/sys/fs/bpf") {
             umount2("/sys/fs/bpf", MntFlags::MNT_DETACH)?;
         }
@@ -224,8 +225,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Namespaces go while they are looked through: whoever asks again and again gets an answer each
-/// time, and no door in it is one that counts nothing for want of a look.
+/// Namespaces disappear during scans. Each of repeated runs returns a result, and no door has
+/// counts of 0 because a scan missed it.
 #[test]
 fn of_a_namespace_that_was_just_listed() {
     let near = TestNetns::new().unwrap();
@@ -235,13 +236,13 @@ fn of_a_namespace_that_was_just_listed() {
             let mut number = 0_u64;
             while !over.load(Ordering::Relaxed) {
                 let far = TestNetns::new().unwrap();
-                // The last pair may still be there; it goes with its namespace.
+                // The last pair may still exist; it is deleted with its namespace.
                 let _ = join(&near, &far, 1 + (number % 200) as u8);
                 number += 1;
             }
             number
         });
-        // Whatever happens here, the other thread ends.
+        // End the other thread in any case.
         let _end = Ends(&over);
         let rounds = many(20);
         let look = |_| {
@@ -286,7 +287,7 @@ fn of_a_namespace_that_was_just_listed() {
     );
 }
 
-/// A device that netviz does not attach to as it does to a veth (Linux 6.7): it is counted all the same.
+/// A device to which netviz does not attach as to a veth (Linux 6.7) is counted all the same.
 #[test]
 fn of_a_veth_pair_where_there_is_netkit() {
     const INDEX: u32 = 10;
@@ -317,7 +318,7 @@ fn of_a_veth_pair_where_there_is_netkit() {
         let frames = std::iter::repeat_n(&frame[..], number);
         send::frames(room.netns(), INDEX, frames).unwrap();
     };
-    // Until the kernel gets round to its carrier, all is dropped.
+    // Until the kernel has processed its carrier, all packets are dropped.
     let passes = wait_until(ARRIVAL, || {
         send(1);
         links()[&peer].rx_packets > 0
@@ -341,8 +342,8 @@ fn of_a_veth_pair_where_there_is_netkit() {
     assert_eq!(ingress, Counts::default());
 }
 
-/// Modules are the machine's, and so is its lockdown: both are tried in guests alone, after all else and
-/// in the order of their names.
+/// Modules and lockdown belong to the machine, so both are tested only in guests, after everything
+/// else and in the order of their names.
 fn without_a_guest() -> bool {
     !is_emulated() && skip::because("this changes the machine: it is run in guests")
 }

@@ -1,5 +1,5 @@
-//! Invariant 2, with the real binary on the laboratory: however netviz ends, nothing of it is left,
-//! nothing of anybody else's is touched, and no packet is lost on the way.
+//! Invariant 2, with the real binary on the lab: however netviz ends, nothing of it remains, other
+//! tools' programs are unchanged, and no packet is lost.
 
 use std::{
     collections::BTreeSet,
@@ -25,19 +25,19 @@ use nix::{
     unistd::Pid,
 };
 
-/// Two hooks of each of the doors of the two nodes: a tcx attachment is 9 ms under rtnl_lock, which
-/// other tests want as well.
+/// Time for two hooks of each door of two nodes: a tcx attachment takes 9 ms under rtnl_lock, which
+/// other tests also need.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 const DETACH_LIMIT: Duration = Duration::from_secs(60);
 const SCENARIO: &str = "endings";
 
-/// The nodes of the laboratory, as `--netns` takes them.
+/// Returns the nodes of the lab as the argument of `--netns`.
 fn nodes(lab: &Lab) -> String {
     let nodes = lab.nodes().iter().map(|node| node.pid.to_string());
     nodes.collect::<Vec<_>>().join(",")
 }
 
-/// Without `attach`, the kernel is asked.
+/// Starts netviz; without `attach`, it probes the kernel.
 fn netviz(lab: &Lab, attach: Option<&str>) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
@@ -55,8 +55,8 @@ fn up(attach: Attach) -> Lab {
     Lab::up(&options).unwrap()
 }
 
-/// Datagrams from a pod to another one of its node and to one of the other node, while `work` is done:
-/// how many were sent, and how many of them were answered.
+/// Sends datagrams from a pod to another pod of its node and to one of the other node during
+/// `work`. Returns the number of datagrams and of replies.
 fn amid_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
     let over = AtomicBool::new(false);
     let pods = lab.pods();
@@ -85,13 +85,13 @@ fn amid_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
     })
 }
 
-/// Waits until netviz is at all `hooks`; what it held meanwhile.
+/// Waits until netviz is attached at all `hooks`. Returns what it held in the meantime.
 fn attached(lab: &Lab, running: &Running, hooks: usize) -> HeldObjects {
     let pid = running.0.id();
     let mut held = HeldObjects::default();
     let attached = wait_until(ATTACH_LIMIT, || {
         let there = Attachments::of(lab).netviz();
-        // It opens the laboratory's programs in order to ask for their names: these are ours.
+        // It opens the lab's programs to read their names; those are ours.
         held.add(HeldObjects::by_child(pid));
         there == hooks
     });
@@ -111,7 +111,8 @@ fn end(running: &mut Running, signal: Signal) {
     assert!(ended, "netviz does not end at {signal}");
 }
 
-/// Starts netviz, waits until it is at every door, looks at what stands there, ends it with `signal`.
+/// Starts netviz, waits until it is attached at every door, checks the attachments, and ends it
+/// with `signal`.
 fn come_and_go(
     attach: Attach,
     argument: Option<&str>,
@@ -151,8 +152,8 @@ fn sigkill() {
     come_and_go(Attach::Tcx, Some("tcx"), Signal::SIGKILL, |_| {});
 }
 
-/// Whoever does not say how to attach gets tcx where the kernel has it, at both hooks of each door and
-/// whatever Cilium does: no filter that could outlive netviz.
+/// By default, netviz uses tcx if the kernel has it, at both hooks of each door and whatever Cilium
+/// uses: no filter that could outlive netviz.
 #[test]
 fn default_is_tcx_only() {
     if skip::without_tcx() {
@@ -167,8 +168,8 @@ fn default_is_tcx_only() {
     }
 }
 
-/// The output of a netviz whose reader does not read fills the pipe, and a signal ends it all the
-/// same: `netviz doors | less`, and nobody at the keyboard.
+/// A signal ends netviz even if its reader does not read and the pipe is full, as in `netviz doors
+/// | less` without a user.
 #[test]
 fn sigterm_with_a_blocked_reader() {
     let lab = Lab::up(&Options::default()).unwrap();
@@ -180,7 +181,8 @@ fn sigterm_with_a_blocked_reader() {
         .stdout(Stdio::piped());
     let mut running = Running::start(&mut command).unwrap();
     let task = format!("/proc/{}/task", running.0.id());
-    // Not `wchan`, which before Linux 5.16 wants frame pointers. A thread that runs has no number there.
+    // Not `wchan`, which needs frame pointers before Linux 5.16. A running thread has no number
+    // there.
     let write = format!("{} 0x1 ", libc::SYS_write);
     let stuck = wait_until(ATTACH_LIMIT, || {
         let mut threads = std::fs::read_dir(&task).unwrap().flatten();
@@ -206,8 +208,8 @@ fn sigterm_in_clsact() {
     });
 }
 
-/// Invariant 1, while netviz comes and is killed at ten different moments: every datagram of pods
-/// on one node and across nodes is answered.
+/// Invariant 1, while netviz starts and is killed at ten different moments: every datagram between
+/// pods, on one node and across nodes, is answered.
 #[test]
 fn no_packet_is_lost_while_attaching_and_killed() {
     if skip::without_tcx() {
@@ -238,13 +240,13 @@ fn no_packet_is_lost_while_attaching_and_killed() {
         .holds(SCENARIO);
 }
 
-/// Programs of netviz that stand in clsact.
+/// Returns netviz's programs in clsact.
 fn own(standing: &Attachments) -> BTreeSet<u32> {
     let filters = standing.netviz_filters();
     filters.map(|it| it.program.unwrap()).collect()
 }
 
-/// Starts netviz, and kills it as soon as it has `maps` maps: of so many doors.
+/// Starts netviz, and kills it as soon as it holds `maps` maps, one per door.
 fn killed_with(lab: &Lab, maps: usize) {
     let mut running = netviz(lab, Some("clsact"));
     let pid = running.0.id();
@@ -258,13 +260,13 @@ fn killed_with(lab: &Lab, maps: usize) {
     assert!(came, "{maps} maps: {held:?}, {ended:?}");
 }
 
-/// Filters outlive a netviz that is killed while it attaches, at some of the hooks: the next one that
-/// comes takes away exactly these, and in the end there is what was there before.
+/// Filters outlive a netviz that is killed while it attaches. The next netviz removes exactly
+/// these; at the end, the attachments are as before.
 #[test]
 fn filters_of_a_netviz_killed_while_attaching_are_swept() {
     let lab = up(Attach::Clsact);
-    // Where there was no clsact, one stays: when it comes, the kernel stops the device for a moment
-    // (`dev_deactivate`), and what is sent in that moment is lost. From then on nothing is.
+    // An added clsact qdisc remains. When it is added, the kernel stops the device for a moment
+    // (`dev_deactivate`) and loses packets; later no packet is lost.
     let mut first = netviz(&lab, Some("clsact"));
     attached(&lab, &first, Attachments::of(&lab).hooks());
     end(&mut first, Signal::SIGTERM);
@@ -277,7 +279,7 @@ fn filters_of_a_netviz_killed_while_attaching_are_swept() {
         for round in 0..rounds {
             killed_with(&lab, 1 + 2 * round);
             let now = Attachments::of(&lab);
-            // A hook has one at the most: whoever comes sweeps before it attaches.
+            // A hook has at most one, because netviz sweeps before it attaches.
             assert!(now.netviz() <= hooks, "{now:?}");
             assert_eq!(now.clone().of_others(), before.clone().of_others());
             let new = &own(&now) - &left;
@@ -301,7 +303,7 @@ fn filters_of_a_netviz_killed_while_attaching_are_swept() {
         .holds(SCENARIO);
 }
 
-/// A reader that goes away (`netviz | head`) is an end like any other.
+/// netviz also cleans up when its reader exits (`netviz | head`).
 #[test]
 fn a_closed_pipe() {
     if skip::without_tcx() {

@@ -1,4 +1,4 @@
-//! Invariant 3: the counts are the kernel's own, packet for packet and byte for byte.
+//! Invariant 3: netviz's counts equal the kernel's, packet for packet and byte for byte.
 
 use std::{
     io::{Read as _, Write as _},
@@ -37,21 +37,22 @@ fn exactly(packets: u64, size: u64) -> Counts {
     }
 }
 
-/// The processors on which this test may run.
+/// Returns the processors on which this test may run.
 fn processors() -> Vec<usize> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
     let all = 0..CpuSet::count();
     all.filter(|it| set.is_set(*it).unwrap()).collect()
 }
 
-/// This thread runs on one processor from now on, and so do those that it starts.
+/// Pins this thread, and those that it starts, to one processor.
 fn stay_on(processor: usize) {
     let mut set = CpuSet::new();
     set.set(processor).unwrap();
     sched_setaffinity(Pid::from_raw(0), &set).unwrap();
 }
 
-/// How many packets the first end's egress hook has counted on each processor, out of the program's own map.
+/// Returns the packets that the first end's egress hook has counted on each processor, from the
+/// program's map.
 fn egress_by_processor(pair: &Pair) -> Vec<u64> {
     let (room, end) = (&pair.rooms[0], &pair.ends[0]);
     let chain = foreign_program::tcx_chain(room.netns(), &end.name, Direction::Egress).unwrap();
@@ -69,16 +70,16 @@ fn egress_by_processor(pair: &Pair) -> Vec<u64> {
     values.iter().map(|door| door.egress.packets).collect()
 }
 
-/// A per-CPU counter that is written to by two CPUs, or read while it is written, would lose some
-/// of so many.
+/// A per-CPU counter that two CPUs write, or that is read during a write, would lose some of this
+/// many packets.
 #[test]
 fn a_million_packets() {
     let million = many(1_000_000);
     let mut pair = Pair::new(1_500);
-    // Nobody reads: a full socket drops behind the door.
+    // Nobody reads: a full socket drops packets after the door.
     let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
     let to = pair.ends[1].address;
-    // An emulated machine may have one alone.
+    // An emulated machine may have only one.
     let processors = processors();
     let processors = [processors[0], processors[processors.len() - 1]];
     let halves = thread::scope(|scope| {
@@ -115,7 +116,7 @@ fn a_million_packets() {
     .holds(SCENARIO);
 }
 
-/// Frames that no test run takes.
+/// Frames that the kernel's test run does not accept.
 #[test]
 fn jumbo_frames() {
     let mut pair = Pair::new(9_000);
@@ -130,7 +131,7 @@ fn jumbo_frames() {
     Row::new("udp, frames of 9014 bytes", 1_000, received, far[0].packets).holds(SCENARIO);
 }
 
-/// One buffer of many datagrams is one packet to the kernel's statistics, and many segments.
+/// A buffer of many datagrams is one packet in the kernel's statistics, and many segments.
 #[test]
 fn datagrams_that_the_kernel_segments() {
     let mut pair = Pair::new(1_500);
@@ -149,7 +150,7 @@ fn datagrams_that_the_kernel_segments() {
         arrived == 200 || arrived == 200 * 20
     });
     let (near, far) = if arrived > 200 {
-        // Linux 5.10 cuts them behind the hook, before the interface counts.
+        // Linux 5.10 splits them after the hook, before the interface counts.
         pair.passed().into()
     } else {
         let [near, far] = pair.compare(200);
@@ -167,8 +168,8 @@ fn datagrams_that_the_kernel_segments() {
     .holds(SCENARIO);
 }
 
-/// TCP makes super-packets: packets and bytes are the link's, segments those that both sockets say
-/// they have sent and received.
+/// TCP sends super-packets: packets and bytes equal the link's, segments equal those of both
+/// sockets.
 #[test]
 fn tcp_in_bulk() {
     let bulk = usize::try_from(many(1 << 30)).unwrap();
@@ -198,11 +199,11 @@ fn tcp_in_bulk() {
         reader.join().unwrap()
     });
     assert_eq!(received, bulk);
-    // Still open, all acknowledged in a moment: what the sockets say has to be what was counted.
+    // Still open, and all acknowledged soon: the sockets' numbers must equal the counts.
     let sockets = || {
         let [near, (out, into)] =
             [&sender, &receiver].map(|socket| send::tcp_segments(socket).unwrap());
-        // The SYN-ACK was sent before there was a socket to count it.
+        // The SYN-ACK was sent before a socket existed that counts it.
         [near, (out + 1, into)]
     };
     let segments = |counts: [[Counts; 2]; 2]| {

@@ -1,4 +1,4 @@
-//! netviz runs out of something: memory, descriptors, space on the disk, or its own wits.
+//! netviz exhausts a resource: memory, descriptors, disk space; or it panics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ fn netviz(room: &TestNetns, words: &[&str]) -> Command {
     command
 }
 
-/// Waits until it has ended by itself; what it held meanwhile.
+/// Waits until it ends. Returns what it held in the meantime.
 fn to_its_end(running: &mut Running) -> HeldObjects {
     let (pid, mut held) = (running.0.id(), HeldObjects::default());
     let ended = wait_until(LIMIT, || {
@@ -53,10 +53,10 @@ fn to_its_end(running: &mut Running) -> HeldObjects {
     held
 }
 
-/// Two rooms, and a pair between them over which traffic goes.
+/// Returns two namespaces, and a pair between them with traffic.
 fn two_rooms() -> ([TestNetns; 2], [End; 2], SteadyTraffic) {
     let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
-    // Of a number and an index that no other pair of these rooms has.
+    // A number and an index that no other pair of these namespaces has.
     let ends = join(&rooms[0], &rooms[1], 250).unwrap();
     let flow = SteadyTraffic::start(&rooms[0], &rooms[1], &ends[1]);
     (rooms, ends, flow)
@@ -69,11 +69,11 @@ fn written(file: &mut File) -> String {
     text
 }
 
-/// Three descriptors a door and a limit of 64: the doors beyond are blind and say what to raise, none
-/// of them shows a zero, and the others are counted. Nothing of either is left, and nothing is lost.
+/// A door needs three descriptors, and the limit is 64. The other doors are blind without counts,
+/// and the reason names the limit to raise. Nothing remains of either, and no packet is lost.
 #[test]
 fn of_descriptors() {
-    // As many as `--once` waits for where the processor is emulated.
+    // The number for which `--once` waits on an emulated processor.
     let all = if is_emulated() { 30 } else { 60 };
     let ([near, _far], _, flow) = two_rooms();
     let mut netlink = near.netlink().unwrap();
@@ -82,7 +82,7 @@ fn of_descriptors() {
     }
     let mut command = netviz(&near, &["--once", "--watch", "50ms", "-o", "json"]);
     few_descriptors(&mut command, 64);
-    // Files, which do not run full while it is looked at.
+    // Files, which do not fill up like pipes.
     let mut output = [(); 2].map(|()| tempfile::tempfile().unwrap());
     let [stdout, stderr] = output.each_ref().map(|file| file.try_clone().unwrap());
     let mut running = Running::start(command.stdout(stdout).stderr(stderr)).unwrap();
@@ -92,7 +92,8 @@ fn of_descriptors() {
     let snapshot: Value =
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {status} {said}"));
     assert!(!said.contains("panicked"), "{said}");
-    // Both ends of the pair with the traffic are doors as well: the other room is taken for a pod's.
+    // Both ends of the pair with the traffic are doors too, because netviz takes the other
+    // namespace for a pod.
     let all = all as usize + 2;
     let (counting, blind) = counting_or_blind(&snapshot, all);
     assert!(held.links.len() + held.maps.len() > counting, "{held:?}");
@@ -104,7 +105,8 @@ fn of_descriptors() {
         .holds(SCENARIO);
 }
 
-/// With too few for anything at all: it says so, or goes on without what it cannot have.
+/// With too few descriptors to start, netviz reports that, or continues without what it cannot
+/// open.
 #[test]
 fn of_descriptors_from_the_start() {
     let ([near, _far], ..) = two_rooms();
@@ -137,8 +139,8 @@ fn few_descriptors(command: &mut Command, most: u64) {
     unsafe { command.pre_exec(limit) };
 }
 
-/// Doors take no descriptor that is needed in order to look: what comes and goes afterwards is seen,
-/// and nothing that stays is called gone, however many would have been left by the last door.
+/// Doors leave enough descriptors for scans: later changes are found, and no existing door is
+/// reported as gone, whatever number the last door leaves.
 #[test]
 fn of_descriptors_while_running() {
     let limits = if is_emulated() { 64..66 } else { 60..68 };
@@ -202,7 +204,8 @@ fn sees_on(descriptors: u64) {
     assert!(running.0.try_wait().unwrap().is_none());
 }
 
-/// How many doors are counted, and how many blind, with what to raise and without a figure.
+/// Returns the number of counted doors, and of blind ones, which name the limit to raise and have
+/// no counts.
 fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
     let doors = snapshot["doors"].as_array().unwrap();
     assert_eq!(doors.len(), all);
@@ -222,7 +225,7 @@ fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
     (counting, blind)
 }
 
-/// It takes more and more doors, and the kernel kills it in the middle of that.
+/// netviz attaches more and more doors until the kernel kills it for its memory use.
 #[test]
 fn of_memory() {
     if skip::without_tcx() {
@@ -240,7 +243,7 @@ fn of_memory() {
     let pid = running.0.id();
     let came = wait_until(LIMIT, || HeldObjects::by_child(pid).links.len() >= 4);
     assert!(came, "{:?}", HeldObjects::by_child(pid));
-    // What it has is charged elsewhere; what comes on top is not.
+    // Existing memory is charged elsewhere, new memory here.
     group.take(pid).unwrap();
     let (mut held, mut index) = (HeldObjects::by_child(pid), 1_000);
     let ended = wait_until(LIMIT, || {
@@ -259,7 +262,8 @@ fn of_memory() {
         .holds(SCENARIO);
 }
 
-/// Standard output becomes a file in a file system of 256 KiB at `place` that this process alone sees.
+/// Redirects stdout to a file in a file system of 256 KiB at `place` that is private to this
+/// process.
 fn onto_a_small_disk(place: &Path) -> io::Result<()> {
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS)?;
@@ -274,7 +278,7 @@ fn onto_a_small_disk(place: &Path) -> io::Result<()> {
     }
 }
 
-/// What it prints finds no room any more, in the middle of the work: one line, exit code 1, nothing left.
+/// The disk fills up while netviz prints: one line, exit code 1, nothing remains.
 #[test]
 fn of_space_on_the_disk() {
     if skip::without_tcx() {
@@ -285,11 +289,11 @@ fn of_space_on_the_disk() {
     command.stderr(Stdio::piped());
     let place = tempfile::tempdir().unwrap();
     let path = place.path().to_owned();
-    // SAFETY: system calls, and memory of a process that has one thread.
+    // SAFETY: system calls, and memory of a single-threaded process.
     unsafe { command.pre_exec(move || onto_a_small_disk(&path)) };
     let mut running = Running::start(&mut command).unwrap();
     let held = to_its_end(&mut running);
-    // Before its last words are read, which waits for whoever else could say them.
+    // Before reading its stderr, which waits for all processes that have it open.
     held.assert_gone("its end");
     assert!(held.links.len() >= 4, "it was not attached: {held:?}");
     let mut said = String::new();
@@ -304,10 +308,10 @@ fn of_space_on_the_disk() {
         .holds(SCENARIO);
 }
 
-/// Set in the process that is to panic: the room to stand in.
+/// Set in the process that panics: its network namespace.
 const ROOM: &str = "NETVIZ_TEST_ROOM";
 
-/// Not a test: what [`a_panic`] starts.
+/// Not a test: [`a_panic`] starts it.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn panicking() {
@@ -326,7 +330,7 @@ fn panicking() {
     panic!("on purpose, while attached");
 }
 
-/// A panic unwinds: everything is detached on the way.
+/// A panic unwinds and thereby detaches everything.
 #[test]
 fn a_panic() {
     if skip::without_tcx() {
@@ -365,7 +369,7 @@ fn a_panic() {
         .holds(SCENARIO);
 }
 
-/// The ids of one kind, as [`panicking`] prints them.
+/// Returns the IDs of one kind that [`panicking`] printed.
 fn told(said: &str, kind: &str) -> BTreeSet<u32> {
     let mut lines = said.lines();
     let ids = lines.find_map(|line| line.strip_prefix(kind)?.trim().strip_prefix('{'));

@@ -1,6 +1,6 @@
-//! Pods come and go, one a second, while netviz runs: its memory, its descriptors and its BPF objects
-//! stay as they are. For a minute here; `NETVIZ_CHURN_SECONDS=3600`, as `cargo xtask test --all` has
-//! it, for an hour.
+//! Pods come and go, one per second, while netviz runs: its memory, descriptors and BPF objects
+//! stay constant. For a minute by default; with `NETVIZ_CHURN_SECONDS=3600`, as in `cargo xtask
+//! test --all`, for an hour.
 
 use std::{
     fs,
@@ -18,17 +18,17 @@ use netviz_tests::{
     },
 };
 
-/// How long pods come and go.
+/// Names the duration in seconds.
 const SECONDS_VARIABLE: &str = "NETVIZ_CHURN_SECONDS";
-/// Longer than netviz shows what has gone: from then on there is nothing more to remember.
+/// Longer than netviz shows deleted doors: afterwards, its state no longer grows.
 const WARM_UP: Duration = Duration::from_secs(31);
 const SETTLE: Duration = Duration::from_secs(60);
-/// Of the laboratory.
+/// Doors of the lab.
 const DOORS: usize = 26;
-/// What it holds for so long, it holds at rest: links are looked at every four seconds.
+/// What netviz holds for this long is constant: it scans links every four seconds.
 const UNCHANGED: Duration = Duration::from_secs(2);
 
-/// What a process has at one moment.
+/// Resources of a process at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Has {
     kib: u64,
@@ -53,7 +53,7 @@ impl Has {
         }
     }
 
-    /// Of BPF.
+    /// BPF objects.
     fn objects(self) -> usize {
         self.programs + self.maps + self.links
     }
@@ -63,8 +63,8 @@ impl Has {
     }
 }
 
-/// Waits until it stands at every door: in tcx each is two links, and in clsact programs come and go until
-/// all are filters.
+/// Waits until it is attached at every door: with tcx, a door has two links; with clsact, programs
+/// are loaded until all are filters.
 fn at_its_doors(pid: u32) -> Has {
     let links = if has_tcx() { 2 * DOORS } else { 0 };
     let (mut last, mut since) = (Has::of(pid), Instant::now());
@@ -80,7 +80,8 @@ fn at_its_doors(pid: u32) -> Has {
     last
 }
 
-/// Waits until it holds no more than that: while it looks at a pod that goes, it holds a namespace or two.
+/// Waits until it holds no more than `limit`: while it scans a disappearing pod, it holds a
+/// namespace or two.
 fn at_rest(pid: u32, limit: Has) -> Has {
     let mut now = Has::of(pid);
     wait_until(SETTLE, || {
@@ -90,13 +91,13 @@ fn at_rest(pid: u32, limit: Has) -> Has {
     now
 }
 
-/// One pod comes and goes, in a second.
+/// Adds and removes one pod, in a second.
 fn turn(lab: &mut Lab, number: usize) {
     let start = Instant::now();
     let node = lab.nodes()[number % 2].name.clone();
     let name = format!("turn-{number}");
     lab.add_pod(&node, &name).unwrap();
-    // Pods live for a while; what is tested is that they come one a second.
+    // Pods live for a while; the test is about one per second.
     let left = |of: Duration| of.saturating_sub(start.elapsed());
     std::thread::sleep(left(Duration::from_millis(600)));
     lab.remove_pod(&name).unwrap();

@@ -1,6 +1,6 @@
-//! Frames of every length and kind, and some that none ever should be, through both hooks of a real
-//! pair: as many as were sent are counted, and all come out at the other end. The same through the
-//! programs alone, with every verdict looked at, is in `test_run`.
+//! Frames of every length and kind, valid and invalid, through both hooks of a real pair: all are
+//! counted and arrive at the other end. `test_run` runs the programs on them without a pair, and
+//! checks each verdict.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use netviz_tests::{
 
 const SCENARIO: &str = "frames";
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// As in `site`: less than the queue between the two ends holds.
+/// As in `traffic_fixture`: less than the queue between the two ends holds.
 const AT_ONCE: usize = 500;
-/// Where chance begins.
+/// Random seed.
 const SEED: u64 = 0x6e65_7476_697a_0006;
 
-/// Sends all, and compares both hooks with both links and with the bytes that were sent. The kernel
-/// refuses those that are shorter than an Ethernet header, and no others.
+/// Sends all frames, and compares both hooks with both links and with the sent bytes. The kernel
+/// refuses only frames shorter than an Ethernet header.
 fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
     let ends = join(&rooms[0], &rooms[1], 1).unwrap();
@@ -70,7 +70,7 @@ fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     assert_eq!(egress, sent);
     assert_eq!((near.tx_packets, near.tx_bytes), (sent.packets, sent.bytes));
     assert_eq!((far.rx_packets, far.rx_bytes), (sent.packets, sent.bytes));
-    // A tag is taken off before the ingress hook.
+    // The kernel removes a VLAN tag before the ingress hook.
     sent.bytes -= 4 * untagged;
     assert_eq!(ingress, sent);
     assert_eq!(row.received, row.sent);

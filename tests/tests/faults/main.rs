@@ -1,4 +1,4 @@
-//! What other parties, the kernel and bad luck do to netviz, one file for each kind. Each test says
+//! Faults caused by other tools, the kernel and the machine, one file per kind. Each test reports
 //! how many packets were sent, how many the other party received, and how many netviz counted.
 
 mod deprived;

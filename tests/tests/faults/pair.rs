@@ -1,4 +1,5 @@
-//! Two rooms, a pair of doors between them, and netviz at both ends, beside the kernel's own figures.
+//! Two namespaces, a pair between them, and netviz at both ends, compared with the kernel's
+//! statistics.
 
 use std::time::Duration;
 
@@ -12,15 +13,15 @@ use netviz_tests::{
     },
 };
 
-/// For what was sent to arrive.
+/// Time for sent packets to arrive.
 pub(crate) const ARRIVAL: Duration = Duration::from_secs(20);
 
-/// Two rooms, a pair, netviz at both ends.
+/// Two namespaces, a pair, and netviz at both ends.
 pub(crate) struct Pair {
     pub(crate) rooms: [TestNetns; 2],
     pub(crate) ends: [End; 2],
     pub(crate) netviz: Observation,
-    /// Of both ends, when netviz was there.
+    /// Statistics of both ends when netviz was attached.
     before: [LinkStats; 2],
 }
 
@@ -43,7 +44,7 @@ impl Pair {
         pair
     }
 
-    /// What the kernel says of both ends since netviz is there.
+    /// Returns the kernel's statistics of both ends since netviz was attached.
     pub(crate) fn links(&self) -> [LinkStats; 2] {
         [0, 1].map(|end: usize| {
             let mut netlink = self.rooms[end].netlink().unwrap();
@@ -52,7 +53,7 @@ impl Pair {
         })
     }
 
-    /// Ingress and egress of both ends.
+    /// Returns ingress and egress counts of both ends.
     pub(crate) fn counts(&mut self) -> [[Counts; 2]; 2] {
         [0, 1].map(|end: usize| {
             let id = self.rooms[end].netns().id();
@@ -60,14 +61,14 @@ impl Pair {
         })
     }
 
-    /// What was offered at the first end's egress, and what came in at the second's ingress.
+    /// Returns the counts of the first end's egress and the second end's ingress.
     pub(crate) fn passed(&mut self) -> [Counts; 2] {
         let [[_, offered], [came, _]] = self.counts();
         [offered, came]
     }
 
-    /// Waits until all of `offered` has arrived or was dropped by the driver, and compares all four
-    /// hooks with the kernel's statistics: no packet and no byte off.
+    /// Waits until all of `offered` have arrived or were dropped by the driver, and compares all
+    /// four hooks with the kernel's statistics: every packet and byte.
     pub(crate) fn compare(&mut self, offered: u64) -> [[Counts; 2]; 2] {
         settle(ARRIVAL, &offered, || {
             let [near, far] = self.links();
@@ -80,7 +81,7 @@ impl Pair {
                 (ingress.packets, ingress.bytes),
                 (link.rx_packets, link.rx_bytes)
             );
-            // Egress is what was offered: the driver's drops come after it.
+            // Egress counts packets before the driver drops them.
             assert_eq!(egress.packets, link.tx_packets + link.tx_dropped);
             if link.tx_dropped == 0 {
                 assert_eq!(egress.bytes, link.tx_bytes);

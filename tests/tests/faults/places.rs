@@ -1,6 +1,6 @@
-//! Interfaces go, and others come under the same name, index or namespace id: no count crosses from
-//! one to the other, and what left is let go. Renaming, moving and indexes that are given away again
-//! in a cluster are in `churn`, equal indexes in two namespaces in `attach`.
+//! Interfaces are deleted, and others get the same name, index or namespace ID: no count is carried
+//! over, and netviz releases what is gone. Renaming, moving and reused indexes in a cluster are in
+//! `churn`, equal indexes in two namespaces in `attach`.
 
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ use netviz_tests::{
 const SCENARIO: &str = "places";
 const PACKETS: u64 = 1_000;
 const SOON: Duration = Duration::from_millis(20);
-/// Between two looks, where times are taken.
+/// Interval of measurements of time.
 const STEP: Duration = Duration::from_millis(5);
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// Sends to the far end, and waits until all has come.
+/// Sends to the far end, and waits until all packets have arrived.
 fn exchange(near: &TestNetns, far: &TestNetns, to: &End) -> u64 {
     let sent = many(PACKETS);
     let mut sink = Sink::open(far.netns()).unwrap();
@@ -51,7 +51,7 @@ fn start(rooms: &[&TestNetns]) -> Observation {
     Observation::start(names, AttachOptions::default()).unwrap()
 }
 
-/// What is counted at the door that has this index in this room now.
+/// Returns the counts of the door that has this index in this namespace now.
 fn counted(
     netviz: &mut Observation,
     room: &TestNetns,
@@ -81,8 +81,8 @@ fn wait_for(netviz: &mut Observation, room: &TestNetns, index: u32) -> (DoorId, 
     there.unwrap()
 }
 
-/// The programs of netviz at both ends of a pair, which links alone hold. A filter goes with its device, and nothing
-/// of netviz's holds its program then: in clsact there are none.
+/// Returns netviz's programs at both ends of a pair, which only links hold. With clsact there are
+/// none: the filter ends with its device, and nothing of netviz holds its program.
 fn linked(ends: [(&TestNetns, &End); 2]) -> HeldObjects {
     let hooks = [Direction::Ingress, Direction::Egress];
     let chains = ends.into_iter().flat_map(|(room, end)| {
@@ -100,7 +100,7 @@ fn linked(ends: [(&TestNetns, &End); 2]) -> HeldObjects {
     }
 }
 
-/// Waits until a door is not among the doors any more, and is said to have gone.
+/// Waits until a door is no longer listed and is reported as gone.
 fn wait_until_gone(netviz: &mut Observation, doors: &[DoorId], limit: Duration) -> Duration {
     let ((), took) = until("the doors are gone", limit, || {
         netviz.until(STEP, |_, _| false).unwrap();
@@ -114,7 +114,7 @@ fn wait_until_gone(netviz: &mut Observation, doors: &[DoorId], limit: Duration) 
     took
 }
 
-/// The other side's namespace goes, and one comes that the kernel gives the same id.
+/// The peer's namespace is deleted, and a new namespace gets the same ID.
 #[test]
 fn reused_namespace_id() {
     let near = TestNetns::new().unwrap();
@@ -124,8 +124,8 @@ fn reused_namespace_id() {
     for round in 0..3 {
         let far = TestNetns::new().unwrap();
         let ends = join(&near, &far, 1).unwrap();
-        // Another interface, and so another door. Between the end of the one and what is told of it, the
-        // next may be taken for the same for a moment; its counts are its own even so.
+        // Another interface, and therefore another door. Until netviz has been notified, it may
+        // briefly take the new one for the old; the counts are separate even then.
         let mut there = None;
         let came = wait_until(Duration::from_secs(30), || {
             netviz.until(SOON, |_, _| false).unwrap();
@@ -169,7 +169,7 @@ fn reused_namespace_id() {
     .holds(SCENARIO);
 }
 
-/// With its namespace an interface goes, and its links within a second.
+/// An interface is deleted with its namespace, and its links within a second.
 #[test]
 fn deleted_namespace() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
@@ -180,7 +180,7 @@ fn deleted_namespace() {
     let (far_id, [ingress, _]) = wait_for(&mut netviz, &far, ends[1].index);
     let (near_id, [_, egress]) = wait_for(&mut netviz, &near, ends[0].index);
     drop(far);
-    // The kernel takes its time over a namespace, and the doors are there until then.
+    // The kernel deletes a namespace late; the doors exist until then.
     let took = wait_until_gone(&mut netviz, &[far_id, near_id], second() * 2);
     let ((), closed) = until("the links are closed", second(), || {
         let alive = own.alive().programs;
@@ -197,7 +197,7 @@ fn deleted_namespace() {
         .holds(SCENARIO);
 }
 
-/// What Cilium's agent does to `lxc_health` when it is started again: the same name, another index.
+/// What Cilium's agent does with `lxc_health` when it restarts: same name, other index.
 #[test]
 fn interface_recreated_with_its_name() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
@@ -257,7 +257,7 @@ fn interface_recreated_with_its_name() {
     .holds(SCENARIO);
 }
 
-/// The longest name there is, and one with every byte that the kernel allows, while the pair is up.
+/// The longest possible name, and one with every byte that the kernel allows, while the pair is up.
 #[test]
 fn rename_to_15_bytes_and_back() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
@@ -292,7 +292,7 @@ fn rename_to_15_bytes_and_back() {
         let now = exchange(&near, &far, &ends[1]);
         sent += now;
         received += now;
-        // It is the same door, and goes on counting.
+        // It is the same door, and continues to count.
         let (same, [_, egress]) = counted(&mut netviz, &near, ends[0].index).unwrap();
         assert_eq!((same, egress.packets), (id, sent));
     }

@@ -1,6 +1,5 @@
-//! What is lost behind netviz is not lost by it, and it counts what was offered: a queue that is full,
-//! an end that is down. And what the kernel puts together or takes apart on the way is counted by the
-//! rules.
+//! netviz counts packets that are dropped after its hook (a full queue, a peer that is down), and
+//! counts packets that the kernel merges or splits by the documented rules.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -37,7 +36,8 @@ fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
     const BURST: u16 = 6;
     const ETHERNET: u8 = 1;
     const RATE: u32 = 10_000;
-    // Two `tc_ratespec`, then limit, buffer and MTU; a buffer of 0.2 s in the kernel's ticks of 64 ns.
+    // Two `tc_ratespec`, then limit, buffer and MTU; a buffer of 0.2 s in the kernel's ticks of 64
+    // ns.
     let mut parameters = Vec::new();
     parameters.extend([0, ETHERNET, 0, 0, 0, 0, 0, 0]);
     parameters.extend(RATE.to_ne_bytes());
@@ -63,7 +63,7 @@ fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
         .create(RouteNetlinkMessage::NewQueueDiscipline(message))
 }
 
-/// At egress a packet is counted when it is offered; at the other end, those that came.
+/// Egress counts a packet before the queue; the other end counts those that arrive.
 #[test]
 fn full_queue() {
     let mut pair = Pair::new(1_500);
@@ -78,7 +78,7 @@ fn full_queue() {
         through(&pair) < sent,
         "nothing was dropped: this shows nothing"
     );
-    // What still waits in the queue may come while this is read.
+    // Packets in the queue may arrive during the reading.
     let mut seen = (pair.passed(), pair.links());
     let same = wait_until(ARRIVAL, || {
         let before = pair.links();
@@ -141,9 +141,9 @@ fn feature(room: &TestNetns, name: &str, command: u32, on: bool) -> io::Result<(
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *to = from as libc::c_char;
         }
-        // Handed on as a number: a pointer would not leave this thread.
+        // Passed as a number, because a pointer could not leave this thread.
         request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
-        // SAFETY: the kernel reads the two numbers while they are here.
+        // SAFETY: the kernel reads the two numbers during the call.
         match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -151,18 +151,18 @@ fn feature(room: &TestNetns, name: &str, command: u32, on: bool) -> io::Result<(
     })
 }
 
-/// What each segment of a stream has before its payload: Ethernet, IPv4 and TCP headers, with a time
-/// stamp. Put together they have it once.
+/// Headers of each segment before its payload: Ethernet, IPv4, and TCP with a timestamp. A merged
+/// packet has them once.
 const TCP_HEADERS: u64 = 14 + 20 + 32;
 
-/// Bytes of the same packets, each by itself.
+/// Returns the bytes of the same packets without merging.
 fn taken_apart(counts: Counts) -> u64 {
     counts.bytes + (counts.segments - counts.packets) * TCP_HEADERS
 }
 
-/// GRO at the receiver puts together what came as single segments: as many segments are counted as the
-/// link counts packets, and as many bytes. A link whose packets wait for that (NAPI) counts them without
-/// their Ethernet headers, at both ends.
+/// GRO at the receiver merges segments: netviz counts as many segments as the link counts packets,
+/// and as many bytes. A link that uses NAPI counts them without their Ethernet headers, at both
+/// ends.
 #[test]
 fn segments_merged_by_gro() {
     if skip::before((5, 13), "veth interfaces put nothing together") {

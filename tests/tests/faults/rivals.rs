@@ -1,6 +1,6 @@
-//! Somebody else changes the hook at which netviz stands, as Cilium and other tools do it, or worse.
-//! netviz sees on, or again: within a second where netlink tells, within five where only looking
-//! does. It says that there was a gap and how long, and counts all that crosses afterwards.
+//! Another tool changes netviz's hook, as Cilium and others do, or worse. netviz stays attached or
+//! reattaches: within a second after a notification, within five if only a scan finds the change.
+//! It reports the gap and its length, and counts all packets afterwards.
 
 use std::{
     thread,
@@ -32,35 +32,35 @@ use netviz_tests::{
 
 const SCENARIO: &str = "rivals";
 const PACKETS: u64 = 10_000;
-/// While netviz is not there.
+/// Packets while netviz is detached.
 const FEW: u64 = 100;
-/// What netlink tells of. Looking takes four seconds.
+/// Limit after a notification. A scan takes four seconds.
 const TOLD: Duration = Duration::from_secs(2);
-/// How often netviz looks.
+/// Interval of netviz's scans.
 pub(crate) const LOOKS: Duration = Duration::from_secs(4);
-/// For so long netviz keeps its place before it counts as taken again.
+/// Time for which netviz must keep its position to count as reattached.
 const STEADY: Duration = Duration::from_millis(200);
 
-/// What somebody does; what they have at the hook afterwards.
+/// What another tool does; returns its program at the hook afterwards.
 #[derive(Clone, Copy)]
 enum Deed {
-    /// With what they had there, behind netviz.
+    /// To its program after netviz.
     Beside(fn(&Hook<'_>, ForeignProgram) -> ForeignProgram),
-    /// Where netviz was alone.
+    /// At a hook with only netviz.
     Alone(fn(&Hook<'_>) -> ForeignProgram),
 }
 
-/// Whether netviz keeps its place.
+/// Effect on netviz's position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Kept,
-    /// And taken again, for netlink tells of it, ...
+    /// Reattached after a notification.
     Told,
-    /// ... or because it is looked at every four seconds.
+    /// Reattached after a scan, every four seconds.
     Looked,
 }
 
-/// Where it is done.
+/// The hook under test.
 struct Hook<'a> {
     room: &'a TestNetns,
     end: &'a End,
@@ -81,7 +81,7 @@ impl<'a> Hook<'a> {
         DoorId::new(self.room.netns().id(), self.end.index)
     }
 
-    /// Of somebody who came before netviz.
+    /// Returns a program of a tool that attached before netviz.
     fn first_comer(&self, mode: AttachMode) -> ForeignProgram {
         match mode {
             AttachMode::Tcx => self.tcx(LinkOrder::last()),
@@ -97,7 +97,7 @@ impl<'a> Hook<'a> {
         delete(&mut self.netlink(), self.end.index, self.direction, rank).unwrap();
     }
 
-    /// Takes netviz away, which is first.
+    /// Detaches netviz, which is first.
     fn remove_netviz(&self, mode: AttachMode) {
         assert!(self.is_own_first(mode));
         match mode {
@@ -119,7 +119,7 @@ impl<'a> Hook<'a> {
         ForeignProgram::tcx(self.room.netns(), name, self.direction, Verdict::Ok, order).unwrap()
     }
 
-    /// As the kernel lists them.
+    /// Returns true if netviz is first in the kernel's list.
     fn is_own_first(&self, mode: AttachMode) -> bool {
         let first = match mode {
             AttachMode::Tcx => self.chain().into_iter().map(|(name, _)| name).next(),
@@ -200,7 +200,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
         "adds a filter of a later priority",
         Place::Kept,
         Deed::Beside(|hook, theirs| {
-            // It goes with its device.
+            // It ends with its device.
             drop(hook.filter((2, 1)));
             theirs
         }),
@@ -279,8 +279,8 @@ fn sample(netviz: &mut Observation, id: DoorId) -> DoorSample {
     netviz.sample().doors[&id].clone()
 }
 
-/// The gap is no shorter than netviz was seen to be away from its place, and no longer than from the look before
-/// until it was seen there again.
+/// Checks that the gap is at least the time in which netviz was seen displaced, and at most the
+/// time from the check before until it was seen back.
 pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), what: &str) {
     let length = gap.expect("a gap that is said").length;
     let longest = until + LOOKS + second();
@@ -290,7 +290,7 @@ pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), 
     );
 }
 
-/// All packets are received, seen by the other, and counted.
+/// Checks that all packets are received, seen by the other program, and counted.
 fn check(
     site: &TrafficFixture,
     hook: &Hook<'_>,
@@ -311,14 +311,14 @@ fn check(
     (counted, fate)
 }
 
-/// Nothing is done about it, for as long as it might be.
+/// Checks that netviz does nothing, for as long as it might.
 fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &str) {
     let told = if is_emulated() {
         second()
     } else {
         second().min(TOLD)
     };
-    // tcx is only looked at.
+    // tcx is only scanned.
     let limit = match mode {
         AttachMode::Tcx => LOOKS + told,
         AttachMode::Clsact => told,
@@ -328,7 +328,7 @@ fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &s
     assert!(!moved.unwrap(), "{what}: netviz gave up its place");
 }
 
-/// Waits until netviz has its place again, and keeps it; how long that took, and what is said of the gap.
+/// Waits until netviz is back and stays. Returns the time that took, and the reported gap.
 fn is_taken_again(
     netviz: &mut Observation,
     hook: &Hook<'_>,
@@ -337,12 +337,12 @@ fn is_taken_again(
 ) -> String {
     let limit = match place {
         Place::Looked => looked(),
-        // Before it would have been found by looking, however busy the machine is.
+        // Before a scan would have found it, even on a busy machine.
         _ if is_emulated() => second(),
         _ => second().min(TOLD),
     };
     let (id, since) = (hook.id(), Instant::now());
-    // While the other was still at it, netviz may have been back, and have been overtaken again.
+    // netviz may have been back and been displaced again while the other tool was active.
     let (mut away, mut first) = (Duration::ZERO, None);
     let again = netviz.until(limit, |_, sample| {
         let asked = since.elapsed();
@@ -411,7 +411,7 @@ fn run(mode: AttachMode, direction: Direction, (what, place, deed): (&str, Place
     }
 }
 
-/// In both directions.
+/// Runs all cases in both directions.
 fn run_all(mode: AttachMode, cases: &[(&'static str, Place, Deed)]) {
     let directions = [Direction::Ingress, Direction::Egress].into_iter();
     let all: Vec<_> = directions
@@ -439,8 +439,9 @@ fn at_tcx() {
     run_all(AttachMode::Tcx, &AT_TCX);
 }
 
-/// Three times a minute, then the door is blind and says who does it. At tcx, and what comes after the minute, this
-/// is `attach::a_link_that_is_detached_again_and_again_is_left_for_a_minute`.
+/// netviz reattaches three times a minute; then the door is blind, and the reason names the other
+/// tool. `attach::link_detached_repeatedly_is_retried_after_a_minute` tests this with tcx, and the
+/// time after the minute.
 #[test]
 fn contest_for_a_filter_ends() {
     let site = TrafficFixture::new();

@@ -1,5 +1,5 @@
-//! netviz is ended by signals again and again, at both ends of a pair over which traffic goes on: each
-//! time nothing of it is left, and not one packet is lost.
+//! Signals end netviz repeatedly, at both ends of a pair with traffic: each time nothing remains of
+//! it, and no packet is lost.
 
 use std::{
     collections::BTreeSet,
@@ -33,16 +33,16 @@ const ATTACH: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(60);
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
-/// Two rooms, and a pair between them with somebody else's filters at each hook.
+/// Two namespaces, and a pair between them with foreign filters at each hook.
 struct Place {
     rooms: [TestNetns; 2],
     ends: [End; 2],
     _foreign: Vec<ForeignProgram>,
 }
 
-/// What stands at one hook, and the qdiscs of its interface.
+/// Filters and programs of one hook, and the qdiscs of its interface.
 type Hook = (Vec<Filter>, Vec<(String, u32)>, Vec<Qdisc>);
-/// All four of them.
+/// All four hooks.
 type Standing = Vec<Hook>;
 
 impl Place {
@@ -90,14 +90,14 @@ impl Place {
             unsafe { signal(Signal::SIGQUIT, SigHandler::SigDfl)? };
             Ok(())
         };
-        // A shell has what it runs in the background ignore SIGQUIT, tests and all that they start.
+        // A shell makes background processes ignore SIGQUIT, including tests and their children.
         // SAFETY: one system call, which is safe between fork and exec.
         unsafe { command.pre_exec(heeds) };
         Running::start(&mut command).unwrap()
     }
 }
 
-/// How many filters or programs of netviz stand at all hooks.
+/// Returns the number of netviz's filters and programs at all hooks.
 fn own(standing: &Standing) -> usize {
     let is_own = |name: &str| name.starts_with("netviz_");
     let at = |(filters, programs, _): &Hook| {
@@ -107,7 +107,7 @@ fn own(standing: &Standing) -> usize {
     standing.iter().map(at).sum()
 }
 
-/// By which netviz's filters are told from those of the one before.
+/// Returns the handles that distinguish netviz's filters from those of the previous one.
 fn handles(standing: &Standing) -> BTreeSet<u32> {
     let filters = standing.iter().flat_map(|(filters, ..)| filters);
     filters
@@ -116,7 +116,7 @@ fn handles(standing: &Standing) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Starts netviz, waits until it stands at all four hooks, and ends it.
+/// Starts netviz, waits until it is attached at all four hooks, and ends it.
 fn round(place: &Place, mode: &str, signal: Signal) {
     let left = handles(&place.standing());
     let mut running = place.start(mode);
@@ -143,7 +143,7 @@ fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     for number in 1..=rounds {
         round(&place, mode, signal);
         let now = place.standing();
-        // A filter outlives a process that was killed; the next one to come sweeps it.
+        // A filter outlives a killed process; the next one removes it.
         let left = if mode == "clsact" && signal != Signal::SIGTERM {
             4
         } else {
@@ -178,7 +178,7 @@ fn killed_a_hundred_times() {
     again_and_again("tcx", Signal::SIGKILL, many(100));
 }
 
-/// As a panic that aborts ends it, or somebody who wants a core of it.
+/// Like the end by an aborting panic, or by a user who wants a core dump.
 #[test]
 fn ended_in_other_ways() {
     if skip::without_tcx() {

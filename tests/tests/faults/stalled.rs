@@ -1,5 +1,5 @@
-//! Invariant 5 for a netviz that could not read for a while: notifications are lost then, and what
-//! they would have told has to be found out.
+//! Invariant 5 for a netviz that could not read for a while: the kernel drops notifications, and
+//! netviz must find the changes without them.
 
 use std::{
     collections::BTreeSet,
@@ -23,17 +23,17 @@ use nix::{
 };
 use serde_json::Value;
 
-/// Each is told of some ten times, in messages of 1.5 KiB: a default buffer holds 100 or so.
+/// Each causes some ten notifications of 1.5 KiB; a default buffer holds about 100.
 const PAIRS: u64 = 1_000;
 const GROUP: u32 = 7;
-/// A namespace is read again two seconds after it was first found, when it is next looked for: at the latest
-/// this long after netviz has begun.
+/// netviz reads a namespace again two seconds after it was first found, at the next scan: at the
+/// latest this long after its start.
 const SETTLED: Duration = Duration::from_secs(8);
-/// For so long nobody reads.
+/// Time without reading.
 const STALL: Duration = Duration::from_secs(8);
 const START: Duration = Duration::from_secs(30);
 
-/// Indexes of the doors in a snapshot that have not gone.
+/// Returns the indexes of the doors in a snapshot that are not gone.
 fn shown(line: &str) -> BTreeSet<u64> {
     let snapshot: Value = serde_json::from_str(line).unwrap();
     let doors = snapshot["doors"].as_array().unwrap().iter();
@@ -43,7 +43,7 @@ fn shown(line: &str) -> BTreeSet<u64> {
         .collect()
 }
 
-/// The last set that was shown before the limit, or the expected one as soon as it is.
+/// Returns the expected set as soon as it is shown, or the last one at the limit.
 fn wait_for(
     lines: &mpsc::Receiver<String>,
     limit: Duration,
@@ -75,15 +75,15 @@ fn changes_during_a_stall_are_shown() {
     let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in stdout.lines().map_while(Result::ok) {
-            // Nobody listens any more at the end.
+            // The receiver may be gone at the end.
             let _ = sender.send(line);
         }
     });
     let before = BTreeSet::from([11, 12]);
     assert_eq!(wait_for(&lines, START, &before), before);
 
-    // These eight seconds are part of the fault: nothing is waited for. What is read once more because it is
-    // new has been then, and from now on only a notification tells.
+    // These eight seconds are part of the fault. netviz has then read new namespaces a second time;
+    // from now on, only a notification reports changes.
     let never = BTreeSet::new();
     assert_eq!(wait_for(&lines, SETTLED, &never), before);
     let pid = Pid::from_raw(running.0.id().cast_signed());
@@ -96,14 +96,14 @@ fn changes_during_a_stall_are_shown() {
         set_group(&mut netlink, near, GROUP).unwrap();
     }
     delete_group(&mut netlink, GROUP).unwrap();
-    // The last of all changes, told when there is no room left.
+    // The last of all changes, when the buffer is full.
     netlink.delete_link(11).unwrap();
     add_pair(&mut netlink, 21).unwrap();
-    // That nobody reads for so long is the fault itself.
+    // Not reading for this long is the fault itself.
     std::thread::sleep(STALL.saturating_sub(stopped.elapsed()));
     kill(pid, Signal::SIGCONT).unwrap();
     let awake = Instant::now();
-    // A second as after any other change, and all that was missed in it.
+    // Within a second, as after any other change, netviz shows everything that it missed.
     let after = BTreeSet::from([21, 22]);
     assert_eq!(wait_for(&lines, second(), &after), after);
     let took = awake.elapsed();

@@ -1,6 +1,6 @@
-//! Another program at the same hook, with each verdict that there is, in both directions, behind
-//! netviz and ahead of it. Its own count is what was sent, packets go where they go without netviz,
-//! and netviz counts all, or says that it was behind, or is.
+//! A foreign program at the same hook, with each possible verdict, in both directions, after netviz
+//! and before it. Its own count equals the sent packets, packets go where they go without netviz,
+//! and netviz counts all or reports that it was or is displaced.
 
 use std::{
     thread,
@@ -32,14 +32,14 @@ use crate::rivals::assert_gap;
 
 const SCENARIO: &str = "verdicts";
 const PACKETS: u64 = 100_000;
-/// In which netviz takes its place three times at the most.
+/// Time in which netviz reattaches at most three times.
 const MINUTE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(20);
 const OFTEN: Duration = Duration::from_millis(200);
-/// Of a program's name the kernel keeps so many bytes.
+/// Number of bytes of a program's name that the kernel stores.
 const NAME: usize = 15;
 
-/// One foreign program, at one hook, beside one netviz.
+/// One foreign program at one hook with netviz.
 struct Case {
     mode: AttachMode,
     direction: Direction,
@@ -61,7 +61,7 @@ impl Case {
         format!("{mode:?} {direction} {verdict}, {place}").to_lowercase()
     }
 
-    /// As Cilium comes to a hook, and behind whatever is there in tcx.
+    /// Attaches a foreign program as Cilium does, with tcx after all others.
     fn foreign_behind(&self) -> ForeignProgram {
         let (room, end) = self.site.place(self.direction);
         let (netns, name) = (room.netns(), &end.name);
@@ -76,7 +76,7 @@ impl Case {
         }
     }
 
-    /// One that goes ahead of netviz, for the so manieth time.
+    /// Attaches a foreign program before netviz; `time` counts these.
     fn foreign_ahead(&self, time: u32) -> ForeignProgram {
         let (room, end) = self.site.place(self.direction);
         let (netns, name) = (room.netns(), &end.name);
@@ -85,7 +85,7 @@ impl Case {
                 let order = LinkOrder::first();
                 ForeignProgram::tcx(netns, name, self.direction, self.verdict, order).unwrap()
             }
-            // A later filter of one priority comes first.
+            // A later filter of the same priority runs first.
             AttachMode::Clsact => {
                 let place = (1, 1 + time);
                 ForeignProgram::filter(netns, name, self.direction, self.verdict, place).unwrap()
@@ -93,9 +93,9 @@ impl Case {
         }
     }
 
-    /// Takes away the one that went ahead for the so manieth time, or at first was behind.
+    /// Removes the program with the number `time`; 0 is the one after netviz.
     fn remove(&self, foreign: ForeignProgram, time: u32) {
-        // The link goes with this value, a filter does not.
+        // The link ends with this value, a filter does not.
         drop(foreign);
         if self.mode == AttachMode::Clsact {
             let (room, end) = self.site.place(self.direction);
@@ -110,7 +110,7 @@ impl Case {
         DoorId::new(room.netns().id(), end.index)
     }
 
-    /// The names at the hook, in the order in which they run.
+    /// Returns the names at the hook in run order.
     fn chain(&self) -> Vec<String> {
         let (room, end) = self.site.place(self.direction);
         match self.mode {
@@ -139,7 +139,7 @@ impl Case {
         );
         let mut netviz = self.site.observe(self.direction, self.mode);
         self.behind(&mut netviz, &first, sent);
-        // What it stands in the way of in clsact is another filter's business.
+        // With clsact it may affect filters of other tests.
         self.remove(first, 0);
         let begun = Instant::now();
         let ahead = self.foreign_ahead(1);
@@ -173,7 +173,7 @@ impl Case {
     ) {
         let before = self.site.counted(netviz, self.direction);
         let name = self.name("ahead, until it is noticed");
-        // Until it is, and while netviz takes its place again, nothing is lost.
+        // Until netviz is displaced, and while it reattaches, nothing is lost.
         let (fate, gap) = thread::scope(|scope| {
             let sending = scope.spawn(|| self.site.fate_of(sent, foreign, self.expected));
             let gap = self.wait_until_overtaken(netviz, (1, begun));
@@ -185,7 +185,7 @@ impl Case {
             .noting(format!("gap of up to {gap:.1?}"))
             .holds(SCENARIO);
 
-        // As it was behind, which had them all.
+        // Like the program after netviz, which received all packets.
         let some = sent / 10;
         let before = self.site.counted(netviz, self.direction);
         let name = self.name("ahead, overtaken");
@@ -195,7 +195,8 @@ impl Case {
         assert_eq!(fate, self.expected.of(some), "{name}");
     }
 
-    /// Waits until netviz is ahead of the one that came after `begun`; the gap that it says there was.
+    /// Waits until netviz is before the program attached after `begun`. Returns the gap that it
+    /// reports.
     fn wait_until_overtaken(
         &self,
         netviz: &mut Observation,
@@ -205,7 +206,7 @@ impl Case {
         let (since, mut away) = (Instant::now(), Duration::ZERO);
         let again = netviz.until(limit, |_, sample| {
             let asked = since.elapsed();
-            // Not as often as it is waited: all cases ask at once.
+            // Less often than the waiting loop, because all cases ask at once.
             if asked - away > OFTEN && self.chain()[0] != own {
                 away = asked;
             }
@@ -219,12 +220,12 @@ impl Case {
         gap.map(|gap| gap.length).unwrap_or_default()
     }
 
-    /// The name of netviz's program there.
+    /// Returns the name of netviz's program.
     fn own(&self) -> String {
         format!("netviz_{}", self.direction)
     }
 
-    /// Goes ahead again until netviz leaves it at that; the one that stays there.
+    /// Displaces netviz until it gives up. Returns the program that remains.
     fn until_given_up(
         &self,
         netviz: &mut Observation,
@@ -246,7 +247,8 @@ impl Case {
         ahead
     }
 
-    /// What the one ahead does happens; netviz counts what that one lets through to it, and says that it is not all.
+    /// Checks that the verdict of the program before netviz applies, and that netviz counts what
+    /// that program passes on and reports an incomplete count.
     fn given_up(
         &self,
         netviz: &mut Observation,
@@ -260,11 +262,11 @@ impl Case {
         assert_eq!(fate, self.expected.of(sent), "{name}");
         let row = Row::new(&name, sent, fate.seen, Counted::Partly(counted));
         if begun.elapsed() >= MINUTE {
-            // On a busy machine, netviz may have tried again before the last packet.
+            // On a busy machine, netviz may have reattached before the last packet.
             row.noting("the minute was over").holds(SCENARIO);
             return;
         }
-        // All that was done meanwhile is told.
+        // Apply all notifications so far.
         netviz.until(SOON, |_, _| false).unwrap();
         let door = self.shown(&netviz.found.cluster.clone(), &netviz.sample());
         assert_eq!(door.gaps, 3, "{name}: again within a minute");
@@ -280,8 +282,8 @@ impl Case {
         assert_eq!(counted, let_through, "{name}");
     }
 
-    /// Whether the next program runs: in tcx after `TCX_NEXT` alone, in clsact after a code that the kernel does not
-    /// know as well.
+    /// Returns true if the next program runs: with tcx only after `TCX_NEXT`, with clsact also
+    /// after an unknown code.
     fn is_let_through(&self) -> bool {
         match self.verdict {
             Verdict::Next => true,
@@ -290,7 +292,7 @@ impl Case {
         }
     }
 
-    /// The door as it is shown.
+    /// Returns the displayed state of the door.
     fn shown(&self, cluster: &Cluster, sample: &Sample) -> DoorState {
         let now = "2024-01-01T00:00:00Z".parse().unwrap();
         let snapshot = assemble(cluster, None, sample, &mut LossTracker::default(), now);
@@ -300,7 +302,7 @@ impl Case {
     }
 }
 
-/// All cases side by side: most of their time is waited.
+/// Runs all cases concurrently, because they mostly wait.
 fn run_all(mode: AttachMode) {
     let cases: Vec<_> = cases()
         .into_iter()

@@ -1,4 +1,4 @@
-//! From the start of netviz to the first table, and to the one in which every door counts.
+//! Time from the start of netviz to the first table, and to the table in which every door counts.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -67,7 +67,7 @@ fn measure(
             let label = format!("{what}: all {doors} doors counting{how}");
             let figure = Figure::new(label, elapsed.as_secs_f64(), "s");
             tell(Figure { goal, ..figure });
-            // It ends as it ends for everybody, and puts back what it has changed.
+            // SIGTERM, so that netviz restores what it changed.
             let pid = nix::unistd::Pid::from_raw(running.0.id().cast_signed());
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
             let start = Instant::now();
@@ -84,7 +84,7 @@ fn measure(
     bail!("netviz has ended too early")
 }
 
-/// Doors in a snapshot, and those of them that are counted.
+/// Returns the doors in a snapshot, and the number of counted ones.
 fn doors(line: &str) -> Result<(usize, usize)> {
     let snapshot: serde_json::Value = serde_json::from_str(line)?;
     let doors = snapshot["doors"].as_array().context("no doors")?;

@@ -1,4 +1,4 @@
-//! The counting programs beside one that does nothing, under `BPF_PROG_TEST_RUN`.
+//! Compares the counting programs with an empty program, under `BPF_PROG_TEST_RUN`.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     for direction in DIRECTIONS {
         let counting = counting.program(direction)?;
         let [mut ours, mut nothing] = [Vec::new(), Vec::new()];
-        // In turns, so that whatever else the machine does falls on both.
+        // Alternating, so that other load affects both.
         for _ in 0..ROUNDS {
             ours.push(nanoseconds(counting)?);
             nothing.push(nanoseconds(empty)?);
@@ -48,7 +48,8 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// Time of one run with a frame that is nobody's probe. The kernel's own answer is in whole nanoseconds: too coarse for twenty of them.
+/// Returns the time of one run with a frame that is no probe. The kernel reports whole nanoseconds,
+/// which is too coarse for a program of twenty.
 pub(crate) fn nanoseconds(program: &SchedClassifier) -> Result<f64> {
     let frame = frames::ipv4(100);
     let options = TestRunOptions {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// A figure, with the goal that it has, if any.
+/// A figure, with its goal if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     pub(crate) what: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
-    /// The most that it should be.
+    /// Upper limit.
     pub(crate) goal: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// The middle one.
+/// Returns the median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -1,5 +1,5 @@
-//! The live screen with 400 doors: how soon a key is answered while they are being attached, and
-//! what the screen takes afterwards.
+//! The live screen with 400 doors: response time to a key while doors are being attached, and the
+//! load afterwards.
 
 use std::{
     process::Command,
@@ -20,7 +20,7 @@ const DOORS: usize = 400;
 const WINDOW: Duration = Duration::from_secs(20);
 const ATTACH_LIMIT: Duration = Duration::from_secs(180);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// Between two keys, as somebody types.
+/// Between two keys, as when a person types.
 const PAUSE: Duration = Duration::from_millis(60);
 
 pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -38,7 +38,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         thread::sleep(Duration::from_millis(5));
     }
     let mut answers = Vec::new();
-    // A key that moves the selection is answered when it has moved.
+    // The response to a key that moves the selection is the moved selection.
     while attached() < 2 * DOORS {
         ensure!(start.elapsed() < ATTACH_LIMIT, "not attached to all doors");
         let key = if answers.len() % 2 == 0 { "j" } else { "k" };
@@ -59,7 +59,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     let (keys, worst) = (answers.len(), answers[answers.len() - 1]);
     tell(Figure::new(format!("{what}: median of {keys}"), median, "ms").goal(50.0));
     tell(Figure::new(format!("{what}: the slowest"), worst, "ms").goal(50.0));
-    // What was done for the attaching is over.
+    // Wait for the work of attaching to end.
     thread::sleep(Duration::from_secs(2));
     let (before, start) = (processor_time(pid)?, Instant::now());
     thread::sleep(WINDOW);
@@ -67,12 +67,12 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     let what = format!("{DOORS} doors on the live screen: of one core");
     tell(Figure::new(what, 100.0 * used, "%").goal(2.0));
     terminal.types("q");
-    // A detachment, too, is an RCU grace period.
+    // A detachment also takes an RCU grace period.
     terminal.ends(ATTACH_LIMIT);
     Ok(())
 }
 
-/// The place of the row that is selected.
+/// Returns the position of the selected row.
 fn selected(screen: &str) -> Option<usize> {
     screen.lines().position(|line| line.starts_with("> "))
 }

@@ -1,7 +1,7 @@
-//! What counting costs, always as a ratio or against a goal, one line per figure.
+//! The cost of counting, as a ratio or compared with a goal, one line per figure.
 //!
-//! Ends well whatever comes out: figures depend on what else the machine does. `--strict` makes a
-//! missed goal an error.
+//! Exits with 0 whatever the result, because figures depend on other load. With `--strict`, a
+//! missed goal is an error.
 
 mod attaching;
 mod counting;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use figure::Figure;
 
-/// A benchmark: what it measures, and how.
+/// A benchmark: its title and its function.
 type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
 
 const BENCHES: [Bench; 6] = [

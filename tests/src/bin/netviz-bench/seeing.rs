@@ -1,5 +1,5 @@
-//! What looks for marked packets beside what counts, for packets that are nobody's probes, under
-//! `BPF_PROG_TEST_RUN`: the cost of `netviz verify` for other traffic.
+//! Compares the programs that find marked packets with those that count, for packets that are no
+//! probes, under `BPF_PROG_TEST_RUN`: the cost of `netviz verify` for other traffic.
 
 use anyhow::Result;
 use netviz::sys::objects;
@@ -24,7 +24,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
             let seeing = seeing.program(direction)?;
             let counting = counting.program(direction)?;
             let [mut looks, mut counts] = [Vec::new(), Vec::new()];
-            // In turns, so that whatever else the machine does falls on both.
+            // Alternating, so that other load affects both.
             for _ in 0..ROUNDS {
                 looks.push(nanoseconds(seeing)?);
                 counts.push(nanoseconds(counting)?);

@@ -1,4 +1,4 @@
-//! What netviz takes while nothing happens: 400 doors, refreshed once a second.
+//! The load of an idle netviz: 400 doors, refreshed once a second.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
             ensure!(start.elapsed() < ATTACH_LIMIT, "not attached to all doors");
             thread::sleep(Duration::from_millis(200));
         }
-        // What was done for the attaching is over.
+        // Wait for the work of attaching to end.
         thread::sleep(Duration::from_secs(2));
         let (before, start) = (processor_time(pid)?, Instant::now());
         thread::sleep(WINDOW);
@@ -53,7 +53,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// User and system time so far, in seconds.
+/// Returns user and system time so far, in seconds.
 pub(crate) fn processor_time(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
@@ -62,7 +62,7 @@ pub(crate) fn processor_time(pid: u32) -> Result<f64> {
     let [Some(user), Some(system)] = ticks else {
         anyhow::bail!("/proc/PID/stat: {stat}");
     };
-    // SAFETY: a question without arguments of ours.
+    // SAFETY: sysconf takes no pointer.
     let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Ok((user + system) as f64 / second as f64)
 }

@@ -1,11 +1,11 @@
-//! Packets between two addresses, in every wrapping in which they are followed.
+//! Packets between two addresses, in every encapsulation that netviz follows.
 
 use bytes::{BufMut as _, BytesMut};
 use netviz_ebpf::follow::{self, ASKS, IS_OUTER, IS_REPLY, IS_STREAM};
 
 use super::{IPV4, IPV6, VLAN, ethernet};
 
-/// 10.9.0.1 and 10.9.0.2, as they stand in a packet.
+/// 10.9.0.1 and 10.9.0.2, in packet order.
 pub const A: [u32; 4] = [u32::from_ne_bytes([10, 9, 0, 1]), 0, 0, 0];
 /// See [`A`].
 pub const B: [u32; 4] = [u32::from_ne_bytes([10, 9, 0, 2]), 0, 0, 0];
@@ -18,16 +18,16 @@ const ICMPV6: u8 = 58;
 /// TCP sequence number.
 const NUMBER: u32 = 0xffff_fff0;
 
-/// A frame, what is sought, and what is to be told of it.
+/// A frame, its filter, and the expected event.
 #[derive(Clone, Debug)]
 pub struct Sought {
-    /// For messages.
+    /// Description for messages.
     pub name: String,
     /// The frame.
     pub bytes: BytesMut,
-    /// By what it is found.
+    /// Filter that matches it.
     pub pair: follow::Sought,
-    /// Flags, but for the hook.
+    /// Flags, without the hook.
     pub flags: u32,
     /// First byte of the stream.
     pub start: u32,
@@ -35,7 +35,7 @@ pub struct Sought {
     pub length: u32,
 }
 
-/// A datagram with a number from A to B.
+/// Returns a datagram with a number from A to B.
 #[must_use]
 pub fn datagram(number: u16) -> BytesMut {
     frame(
@@ -45,13 +45,13 @@ pub fn datagram(number: u16) -> BytesMut {
     )
 }
 
-/// The same inside of VXLAN.
+/// Returns the same packet inside VXLAN.
 #[must_use]
 pub fn vxlan(inner: &[u8]) -> BytesMut {
     wrapped(8472, &[8, 0, 0, 0, 0, 0, 1, 0], inner)
 }
 
-/// One of each kind, each way, in each wrapping.
+/// Returns one frame of each kind, in each direction and encapsulation.
 #[must_use]
 pub fn between() -> Vec<Sought> {
     let mut all = Vec::new();
@@ -59,7 +59,7 @@ pub fn between() -> Vec<Sought> {
         let plain = frame(&bytes, protocol, 9);
         let back = turned(&plain);
         for (plain, way) in [(plain, 0), (back, IS_REPLY)] {
-            // What asks is said of packets, whichever way they go.
+            // `ASKS` is set in both directions.
             let flags = flags | way;
             for (wrapping, bytes, outer) in wrappings(&plain) {
                 all.push(Sought {
@@ -99,7 +99,7 @@ fn pair(family: u32) -> follow::Sought {
     }
 }
 
-/// Name, protocol, bytes, flags, bytes of a stream.
+/// Returns name, protocol, bytes, flags, and bytes of the stream.
 fn transports() -> Vec<(&'static str, u8, Vec<u8>, u32, u32)> {
     vec![
         ("echo request", ICMP, echo(8), ASKS, 0),
@@ -118,7 +118,7 @@ fn wrappings(plain: &[u8]) -> Vec<(&'static str, BytesMut, u32)> {
     tagged.put_u16(VLAN);
     tagged.put_u16(7);
     tagged.put_slice(&plain[12..]);
-    // Filled up, as an uplink gets short frames.
+    // Padded, like short frames at an uplink.
     let mut filled = BytesMut::from(plain);
     filled.resize(plain.len().max(70), 0);
     vec![
@@ -148,7 +148,7 @@ fn wrappings(plain: &[u8]) -> Vec<(&'static str, BytesMut, u32)> {
     ]
 }
 
-/// In IPv6, and a fragment of it.
+/// Returns IPv6 packets and a fragment.
 fn sixth() -> Vec<Sought> {
     let mut echo = echo(128);
     let whole = six(ICMPV6, &echo);
@@ -207,7 +207,7 @@ fn ip(frame: &mut BytesMut, transport: &[u8], protocol: u8, id: u16, ends: [[u8;
     frame.put_slice(transport);
 }
 
-/// The same from B to A.
+/// Returns the same packet from B to A.
 fn turned(frame: &[u8]) -> BytesMut {
     let mut turned = BytesMut::from(frame);
     turned[26..30].copy_from_slice(&[10, 9, 0, 2]);

@@ -1,4 +1,4 @@
-//! A copy of the counting object, run on crafted frames (`BPF_PROG_TEST_RUN`).
+//! The counting object, run on crafted frames (`BPF_PROG_TEST_RUN`).
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -11,7 +11,7 @@ use netviz_ebpf::{COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM, T
 
 use crate::bpf::frames::{self, Frame, Random};
 
-/// Size of `struct __sk_buff`, and where `gso_segs` is in it: the kernel's ABI.
+/// Size of `struct __sk_buff` and offset of `gso_segs` in it: the kernel's ABI.
 const CONTEXT: usize = 192;
 const GSO_SEGS: usize = 164;
 
@@ -25,7 +25,7 @@ pub struct CountTest {
 }
 
 impl CountTest {
-    /// Loads one of netviz's counting objects, or a mutant of it.
+    /// Loads one of netviz's counting objects, or a mutant.
     pub fn load(object: &[u8]) -> Result<Self> {
         let mut object = EbpfLoader::new().btf(None).load(object)?;
         let map = object.take_map(COUNTERS_MAP).context("no counters")?;
@@ -38,12 +38,12 @@ impl CountTest {
         })
     }
 
-    /// The loaded program of one direction.
+    /// Returns the loaded program of one direction.
     pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
         program(&mut self.object, direction)
     }
 
-    /// What was counted, ingress and egress.
+    /// Returns the counts of ingress and egress.
     pub fn counts(&self) -> Result<[Counts; 2]> {
         let values = self.counters.get(&0, 0)?;
         let sum = |of: fn(&DoorCounters) -> netviz_ebpf::Counters| {
@@ -58,7 +58,7 @@ impl CountTest {
         Ok([sum(|door| door.ingress), sum(|door| door.egress)])
     }
 
-    /// Runs one direction once on one frame; its verdict.
+    /// Runs one direction once on one frame and returns the verdict.
     pub fn run(&mut self, direction: Direction, frame: &[u8], gso_segs: u32) -> Result<i32> {
         let mut context = [0; CONTEXT];
         context[GSO_SEGS..GSO_SEGS + 4].copy_from_slice(&gso_segs.to_ne_bytes());
@@ -72,7 +72,7 @@ impl CountTest {
     }
 }
 
-/// Whether the kernel said that it does not run frames like this one.
+/// Returns true if the kernel refused to run the frame.
 #[must_use]
 pub fn is_refused(error: &anyhow::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<std::io::Error>();
@@ -87,8 +87,8 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
     Ok(object.program_mut(name).context(name)?.try_into()?)
 }
 
-/// The whole contract of the counting programs: `TCX_NEXT` on every path, each frame counted
-/// exactly, and only in its own direction.
+/// Checks the contract of the counting programs: `TCX_NEXT` on every path, and each frame counted
+/// exactly, only in its own direction.
 pub fn check(object: &[u8]) -> Result<()> {
     let mut counting = CountTest::load(object)?;
     let mut random = Random(0x006e_6574_7669_7a21);

@@ -1,4 +1,4 @@
-//! A copy of the object that follows two addresses, run on crafted frames (`BPF_PROG_TEST_RUN`).
+//! The object that follows two addresses, run on crafted frames (`BPF_PROG_TEST_RUN`).
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -21,10 +21,10 @@ use crate::bpf::{
     prog_test::count::{DIRECTIONS, is_refused},
 };
 
-/// More than the ring buffer has room for.
+/// More than fit into the ring buffer.
 const TOO_MANY: u32 = 5_000;
 
-/// A copy, and what it says.
+/// A loaded copy and its events.
 pub struct FollowTest {
     object: Ebpf,
     ring: RingBuf<MapData>,
@@ -33,7 +33,7 @@ pub struct FollowTest {
     traffic: PerCpuArray<MapData, Traffic>,
 }
 
-/// All packets of the two addresses, as often as they like.
+/// Filter for all packets between the two addresses, without a rate limit.
 #[must_use]
 pub fn everything() -> Sought {
     Sought {
@@ -45,7 +45,7 @@ pub fn everything() -> Sought {
 }
 
 impl FollowTest {
-    /// A copy that looks from now on.
+    /// Loads a copy that is active at once.
     pub fn load(object: &[u8], sought: &Sought) -> Result<Self> {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
@@ -72,12 +72,12 @@ impl FollowTest {
         Ok(following)
     }
 
-    /// Says when to look.
+    /// Sets time limits and sampling level.
     pub fn set(&mut self, pace: Pace) -> Result<()> {
         Ok(self.pace.set(0, pace, 0)?)
     }
 
-    /// Shows it a frame.
+    /// Runs one direction on a frame.
     pub fn run(&mut self, direction: Direction, frame: &[u8], repeat: u32) -> Result<i32> {
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -88,7 +88,7 @@ impl FollowTest {
         Ok(result.return_value.cast_signed())
     }
 
-    /// What was told since the last time.
+    /// Returns the events since the last call.
     pub fn take(&mut self) -> Vec<Passed> {
         let mut told = Vec::new();
         while let Some(entry) = self.ring.next() {
@@ -97,17 +97,17 @@ impl FollowTest {
         told
     }
 
-    /// How many were chosen and could not be told of.
+    /// Returns the number of selected packets that were not reported.
     pub fn untold(&self) -> Result<u64> {
         Ok(self.untold.get(&0, 0)?.iter().sum())
     }
 
-    /// One in two to this power is told of.
+    /// Returns the sampling level.
     pub fn level(&self) -> Result<u64> {
         Ok(self.pace.get(&0, 0)?.level)
     }
 
-    /// Packets of both hooks, there and back.
+    /// Returns the packets of both hooks, by direction.
     pub fn counted(&self) -> Result<[u64; 2]> {
         let each = self.traffic.get(&0, 0)?;
         let of = |way: usize| {
@@ -128,8 +128,8 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
     Ok(object.program_mut(name).context(name)?.try_into()?)
 }
 
-/// The whole contract: `TCX_NEXT` on every path, and of the packets that are sought each is told
-/// of and counted, of others none.
+/// Checks the contract: `TCX_NEXT` on every path; each packet of the pair is reported and counted,
+/// and no other.
 pub fn check(object: &[u8]) -> Result<()> {
     let mut following = FollowTest::load(object, &everything())?;
     for frame in frames::all().iter().chain(&frames::random(0x666f, 100)) {
@@ -155,7 +155,7 @@ pub fn check(object: &[u8]) -> Result<()> {
         .try_for_each(|direction| check_full(object, direction))
 }
 
-/// Frames that are nobody's: 10.0.0.1 and 10.0.0.2, which some of them have, are not sought.
+/// Frames of other pairs: some have 10.0.0.1 and 10.0.0.2, which the filter does not match.
 fn check_other(following: &mut FollowTest, direction: Direction, frame: &Frame) -> Result<()> {
     let verdict = match following.run(direction, &frame.bytes, 1) {
         Err(error) if frame.cut && is_refused(&error) => return Ok(()),
@@ -204,7 +204,7 @@ fn check_sought(
     Ok(())
 }
 
-/// Without room in the ring buffer packets pass on as well, and are counted.
+/// If the ring buffer is full, packets still pass and are counted.
 fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     let mut following = FollowTest::load(object, &everything())?;
     let frame = packets::datagram(1);
@@ -213,7 +213,7 @@ fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     let told = following.take().len() as u64;
     let untold = following.untold()?;
     ensure!(untold > 0, "there was room for all {TOO_MANY}");
-    // Without a step time is never used up: the level stays 0.
+    // A step of 0 never uses up the budget: the level stays 0.
     ensure!(following.level()? == 0, "the level has risen");
     ensure!(
         told + untold == u64::from(TOO_MANY),
@@ -226,10 +226,10 @@ fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     Ok(())
 }
 
-/// As many packets as there are: fewer are told of, and the same ones at every door.
+/// Checks sampling: with many packets, only some are reported, and each door reports the same ones.
 pub fn check_thinned(object: &[u8]) -> Result<()> {
     let sought = Sought {
-        // Nothing is used up by time: 100 at once, and after that 50 for each level.
+        // The budget is not refilled: 100 packets at once, and then 50 for each level.
         step: 1 << 40,
         burst: 100 << 40,
         ..everything()

@@ -1,4 +1,4 @@
-//! A copy of the object that looks for marked packets, run on crafted frames (`BPF_PROG_TEST_RUN`).
+//! The object that finds marked packets, run on crafted frames (`BPF_PROG_TEST_RUN`).
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -23,24 +23,24 @@ use crate::bpf::{
 const COOKIE: [u64; 2] = [0x6e65_7476_697a_0001, 0x6e65_7476_697a_0002];
 const FLOW: u32 = 7;
 const SEQUENCE: u32 = 9;
-/// The sequence number of a marked SYN; its upper half is the run's.
+/// Sequence number of a marked SYN; the upper half is the run's prefix.
 const SYN: u32 = 0x6e76_0005;
 
-/// The longest packet that is looked at: more than any frame here.
+/// Longest packet to compare: longer than any frame here.
 const LONGEST: u32 = 2_000;
-/// More marked packets than the ring buffer has room for.
+/// More marked packets than fit into the ring buffer.
 const TOO_MANY: u32 = 1_000;
 
-/// What stands at the end of a frame.
+/// The last bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Nothing of ours.
+    /// No marker.
     Unmarked,
     /// The marker of another run.
     Another,
     /// The marker of this run.
     Marked,
-    /// The reset that answers a marked SYN.
+    /// A reset in reply to a marked SYN.
     Reset,
 }
 
@@ -59,7 +59,7 @@ impl End {
         }
     }
 
-    /// Flow, sequence and flags that are told, but for the direction.
+    /// Returns the expected flow, sequence and flags, without the direction.
     fn told(self) -> Option<(u32, u32, u32)> {
         match self {
             Self::Unmarked | Self::Another => None,
@@ -86,7 +86,7 @@ fn marker(cookie: [u8; 16]) -> Vec<u8> {
     marker.bytes().to_vec()
 }
 
-/// The programs, loaded with a cookie and lengths that every frame of the tests fits.
+/// The programs, loaded with a cookie and with lengths that include all frames of the tests.
 pub struct SeeTest {
     object: Ebpf,
     ring: RingBuf<MapData>,
@@ -94,7 +94,7 @@ pub struct SeeTest {
 }
 
 impl SeeTest {
-    /// Loads an object; `tcp`: answers to marked SYNs are looked for, too.
+    /// Loads an object; with `tcp`, it also recognises replies to marked SYNs.
     pub fn load(object: &[u8], tcp: bool) -> Result<Self> {
         let tcp = TcpReplies {
             wanted: u32::from(tcp),
@@ -128,12 +128,12 @@ impl SeeTest {
         Ok(result.return_value.cast_signed())
     }
 
-    /// The program of one direction.
+    /// Returns the program of one direction.
     pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier> {
         program(&mut self.object, direction)
     }
 
-    /// What was told since the last time.
+    /// Returns the events since the last call.
     fn take(&mut self) -> Vec<Seen> {
         let mut told = Vec::new();
         while let Some(entry) = self.ring.next() {
@@ -151,7 +151,8 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
     Ok(object.program_mut(name).context(name)?.try_into()?)
 }
 
-/// The whole contract: `TCX_NEXT` on every path, and what is marked is told once, alone.
+/// Checks the contract: `TCX_NEXT` on every path, and exactly the marked packets are reported,
+/// once.
 pub fn check(object: &[u8]) -> Result<()> {
     let mut seeing = SeeTest::load(object, true)?;
     for frame in frames::all().iter().chain(&frames::random(0x7365, 100)) {
@@ -200,7 +201,7 @@ fn check_one(seeing: &mut SeeTest, direction: Direction, frame: &Frame, end: End
     Ok(())
 }
 
-/// Without room in the ring buffer the packet passes on as well, and is counted as missed.
+/// If the ring buffer is full, the packet still passes and is counted as missed.
 fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     let mut seeing = SeeTest::load(object, true)?;
     let bytes = [&frames::ipv4(100)[..], &End::Marked.bytes()].concat();

@@ -1,4 +1,4 @@
-//! The answers.
+//! The responses.
 
 use std::{
     io::{self, Write},
@@ -66,7 +66,7 @@ fn number(query: &str, name: &str) -> Option<u64> {
     parameter(query, name)?.parse().ok()
 }
 
-/// By `spec.nodeName` and `metadata.name`, the two that are asked for.
+/// Applies the two supported field selectors, `spec.nodeName` and `metadata.name`.
 fn selected(object: &Value, query: &str) -> bool {
     let Some((field, value)) = parameter(query, "fieldSelector").and_then(|s| s.split_once("%3D"))
     else {
@@ -150,7 +150,7 @@ fn watch(
     }
 }
 
-/// 100 MB, if they are taken.
+/// Sends up to 100 MB.
 fn pour(out: &mut impl Write, shared: &(Mutex<State>, Condvar)) -> io::Result<()> {
     write!(out, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")?;
     let piece = [b' '; 10_000];

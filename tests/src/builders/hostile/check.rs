@@ -1,17 +1,17 @@
-//! What has to be true of a form, whoever chose the names in it: one check for each form.
+//! Checks that an output format is valid for any name: one check per format.
 
 use netviz::model::Untrusted;
 use serde_json::Value;
 
 use super::acts;
 
-/// Elements of all pictures.
+/// Elements of all drawings.
 pub const PICTURE: &[&str] = &[
     "svg", "title", "desc", "style", "g", "rect", "circle", "text", "line",
 ];
-/// Elements of the page around a picture.
+/// Elements of the page around a drawing.
 pub const PAGE: &[&str] = &["html", "head", "meta", "body", "pre"];
-/// Elements of a report in JUnit's form.
+/// Elements of a JUnit report.
 pub const REPORT: &[&str] = &[
     "testsuites",
     "testsuite",
@@ -20,7 +20,7 @@ pub const REPORT: &[&str] = &[
     "failure",
     "error",
 ];
-/// Attributes that any of them has.
+/// Attributes of any of these elements.
 const ATTRIBUTES: &[&str] = &[
     "viewBox",
     "width",
@@ -56,20 +56,20 @@ const ATTRIBUTES: &[&str] = &[
     "message",
 ];
 
-/// Nothing in it does anything to a terminal.
+/// Checks that the text does not control a terminal.
 ///
 /// # Panics
-/// When something does.
+/// If it does.
 #[track_caller]
 pub fn plain(what: &str, text: &str) {
     assert_eq!(text.chars().find(|&c| acts(c)), None, "{what}: {text:?}");
 }
 
-/// Well-formed XML of these elements, with no attribute, comment or instruction that the drawing
-/// has not put there. A page of netviz is well-formed XML behind its first line.
+/// Checks for well-formed XML of these elements, without attributes, comments or instructions that
+/// the drawing does not write. A page of netviz is well-formed XML after its first line.
 ///
 /// # Panics
-/// When it is not.
+/// If it is not.
 #[track_caller]
 pub fn markup(what: &str, text: &str, elements: &[&[&str]]) {
     plain(what, text);
@@ -88,17 +88,17 @@ pub fn markup(what: &str, text: &str, elements: &[&[&str]]) {
     }
 }
 
-/// A flowchart of one statement per line, each of a kind that the drawing writes; in quotes stand
-/// letters and references alone.
+/// Checks for a flowchart with one statement per line, each of a kind that the drawing writes;
+/// quotes contain only letters and references.
 ///
 /// # Panics
-/// When it is not.
+/// If it is not.
 #[track_caller]
 pub fn mermaid(what: &str, text: &str) {
     plain(what, text);
     for line in text.lines() {
         let parts: Vec<_> = line.split('"').collect();
-        // A pair stands in one line, each end in quotes of its own.
+        // A pair is one line, with each end in quotes.
         assert!([1, 3, 5].contains(&parts.len()), "{what}: {line}");
         let word = line.trim_start().split([' ', '[', '(', ':']).next();
         let word = word.unwrap_or_default();
@@ -125,10 +125,10 @@ pub fn mermaid(what: &str, text: &str) {
     }
 }
 
-/// A graph of one statement per line, of which no quotes are ended by a name.
+/// Checks for a graph with one statement per line, in which no name ends its quotes.
 ///
 /// # Panics
-/// When it is not.
+/// If it is not.
 #[track_caller]
 pub fn dot(what: &str, text: &str) {
     plain(what, text);
@@ -157,10 +157,11 @@ pub fn dot(what: &str, text: &str) {
     }
 }
 
-/// So many rows, a header among them, all of as many columns, and no cell that a sheet would run.
+/// Checks for the given number of rows, including the header, with equal numbers of columns and
+/// without a cell that a spreadsheet would execute.
 ///
 /// # Panics
-/// When it is not.
+/// If it is not.
 #[track_caller]
 pub fn sheet(what: &str, text: &str, rows: usize) {
     plain(what, text);
@@ -178,7 +179,7 @@ pub fn sheet(what: &str, text: &str, rows: usize) {
     }
 }
 
-/// The cells of RFC 4180.
+/// Splits text into cells (RFC 4180).
 fn cells(text: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
     let mut quoted = false;
@@ -205,11 +206,11 @@ fn cells(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// Checks that what was written differs from what is written under a harmless name by the name
-/// alone. Facts carry the name as it is; sentences may carry it as it is shown.
+/// Checks that the output differs from that of a harmless name only in the name. Facts contain the
+/// original name; sentences may contain the escaped name.
 ///
 /// # Panics
-/// When it is not so, or where something acts on a terminal that it is written to.
+/// If it differs elsewhere, or contains characters that control a terminal.
 #[track_caller]
 pub fn json(what: &str, name: &str, write: impl Fn(&str) -> Vec<u8>) -> Value {
     const HARMLESS: &str = "a-name-of-no-harm";
@@ -226,7 +227,7 @@ pub fn json(what: &str, name: &str, write: impl Fn(&str) -> Vec<u8>) -> Value {
     read
 }
 
-/// The fields that hold a sentence.
+/// Fields that contain a sentence.
 const SENTENCES: [&str; 3] = ["text", "message", "remedy"];
 
 fn renamed(key: &str, value: Value, from: &str, to: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Plain data in which everything that has a name has the same one.
+//! Plain data in which all names are the same.
 
 use netviz::{
     audit::{Audit, Severity, judge},
@@ -101,7 +101,7 @@ fn datapath(name: &str) -> Datapath {
     }
 }
 
-/// A verdict of each kind.
+/// Returns a verdict of each kind.
 #[must_use]
 pub fn verdicts(name: &str) -> Vec<Verdict> {
     let all = verdicts::all().into_iter();
@@ -111,7 +111,7 @@ pub fn verdicts(name: &str) -> Vec<Verdict> {
 fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
     for hop in [&mut verdict.from, &mut verdict.to] {
         hop.name = name.into();
-        // Where it is another than the name that was asked for, both are shown.
+        // If it differs from the name on the command line, both are shown.
         hop.pod = Some(format!("x/{name}").into());
         (hop.node, hop.address) = (some(name), some(name));
     }
@@ -186,7 +186,8 @@ fn crossing(row: &mut CrossingRow, name: &str) {
     }
 }
 
-/// Two nodes with Cilium, at whose doors others stand as well: what is found of it says the names too.
+/// Returns an audit of two nodes with Cilium and foreign programs: the findings contain the names
+/// too.
 #[must_use]
 pub fn audit(name: &str) -> Audit {
     let mut building = ChainBuilder::default();

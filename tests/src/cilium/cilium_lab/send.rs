@@ -1,7 +1,7 @@
-//! Packets from a node or a pod of the bed.
+//! Sends packets from a node or a pod of the cluster.
 //!
-//! A service's address is translated in the sender's socket, by programs at the node's cgroup: so
-//! the sender is a process that stands there, this very program run anew.
+//! Programs at the node's cgroup translate a service's address in the sender's socket. The sender
+//! is therefore a process in that cgroup: this program, started again.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CiliumLab, Node};
 
-/// The first argument by which this program knows that it is to send.
+/// First argument that makes this program send.
 const WORD: &str = "send-packets";
 /// Bytes in each datagram.
 const SIZE: usize = 99;
@@ -30,19 +30,19 @@ const SIZE: usize = 99;
 /// What to send.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Sending<'a> {
-    /// `udp`, or `icmp`.
+    /// `udp` or `icmp`.
     pub protocol: &'a str,
-    /// To whom; UDP to the port of the echo servers.
+    /// Destination; for UDP, the port of the echo servers.
     pub to: IpAddr,
-    /// One after the other, each when the one before was answered or is given up.
+    /// Number of packets. Each is sent when the previous one is answered or has timed out.
     pub packets: u16,
 }
 
-/// How many were answered.
+/// Number of replies.
 pub type Sent = u16;
 
 impl CiliumLab {
-    /// Sends from `netns`, on `home`, and waits for the answers.
+    /// Sends from `netns` on the node `home`, and waits for the replies.
     pub fn send(&self, home: &Node, netns: &NetNs, what: Sending<'_>) -> Result<Sent> {
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -57,7 +57,7 @@ impl CiliumLab {
     }
 }
 
-/// Sends and never comes back, if that is what this program was started for.
+/// Sends and exits, if this program was started for that.
 pub fn send_if_asked(arguments: &[OsString]) -> Result<Option<Sent>> {
     let [_, word, what] = arguments else {
         return Ok(None);
@@ -74,7 +74,7 @@ pub fn send_if_asked(arguments: &[OsString]) -> Result<Option<Sent>> {
     Ok(Some(answered))
 }
 
-/// Has a program start in a node's cgroup, as `docker exec` does.
+/// Starts a program in a node's cgroup, like `docker exec`.
 pub fn enter_cgroup(node: &Node, command: &mut Command) -> Result<()> {
     let procs = cgroup(node.pid)?.join("cgroup.procs");
     let place = fs::OpenOptions::new()
@@ -88,7 +88,7 @@ pub fn enter_cgroup(node: &Node, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The directory of a process's cgroup in the unified hierarchy.
+/// Returns the directory of a process's cgroup in the unified hierarchy.
 fn cgroup(pid: i32) -> Result<PathBuf> {
     let own = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"));

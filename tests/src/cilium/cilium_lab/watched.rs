@@ -1,4 +1,4 @@
-//! The bed as the scene of the oracle's cases, and netviz at all of its doors.
+//! A running Cilium that runs the oracle's cases, with netviz at all doors.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -15,23 +15,23 @@ use crate::{
     cli::observation::Observation,
 };
 
-/// Packets that each hook has seen.
+/// Packets at each hook.
 pub type Counts = BTreeMap<Hook, u64>;
 
-/// netviz at all doors of a bed.
+/// netviz at all doors of a cluster.
 pub struct Watched<'a> {
     bed: &'a CiliumLab,
     netviz: Observation,
 }
 
 impl<'a> Watched<'a> {
-    /// Attaches everywhere.
+    /// Attaches to all doors.
     pub fn start(bed: &'a CiliumLab) -> Result<Self> {
         let netviz = Observation::start(bed.netns(), AttachOptions::default())?;
         Ok(Self { bed, netviz })
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub fn counts(&mut self) -> Result<Counts> {
         let doors = self.netviz.sample().doors;
         let mut counts = Counts::new();
@@ -48,7 +48,7 @@ impl<'a> Watched<'a> {
         Ok(counts)
     }
 
-    /// Owner and device as hooks have them; `None`: outside of the nodes.
+    /// Returns owner and device as in hooks; `None` outside the nodes.
     fn name(&self, door: &Door) -> Option<(String, String)> {
         let node = &self
             .bed
@@ -78,7 +78,7 @@ impl<'a> Watched<'a> {
         })
     }
 
-    /// A pod's own door.
+    /// Returns a pod's own door.
     fn room(&self, pod: &str) -> Option<&Door> {
         let mut doors = self.doors();
         doors.find_map(|(door, owner, device)| (owner == pod && device == "eth0").then_some(door))
