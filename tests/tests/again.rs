@@ -1,5 +1,5 @@
-//! netviz is disturbed, and knows by what: by somebody who removes it, by an interface that only looks
-//! otherwise, by a node that is none any more.
+//! netviz reattaches after the right events: another tool detaches it, an interface changes its
+//! attributes, or a node stops being one.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -34,7 +34,7 @@ use serde_json::Value;
 
 const DIRECTION: Direction = Direction::Egress;
 
-/// How netviz is removed: as it stands there.
+/// Returns the attach modes that this kernel supports.
 fn modes() -> Vec<AttachMode> {
     if skip::without_tcx() {
         vec![AttachMode::Clsact]
@@ -43,7 +43,7 @@ fn modes() -> Vec<AttachMode> {
     }
 }
 
-/// Takes netviz's program from the hook; whether it was there.
+/// Detaches netviz's program from the hook. Returns true if it was attached.
 fn remove(site: &TrafficFixture, mode: AttachMode) -> bool {
     let (room, end) = site.place(DIRECTION);
     match mode {
@@ -69,7 +69,7 @@ fn id(site: &TrafficFixture) -> DoorId {
     DoorId::new(room.netns().id(), end.index)
 }
 
-/// Runs `work` while somebody removes netviz as soon as it is there.
+/// Runs `work` while another tool detaches netviz as soon as it is attached.
 fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce() -> T) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
@@ -89,8 +89,8 @@ fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce(
     })
 }
 
-/// An agent that removes the programs it does not know is quicker than netviz can look: that the program
-/// is gone does not mean that the interface is.
+/// An agent that removes unknown programs is faster than netviz's scan. A missing program must not
+/// be taken for a missing interface.
 #[test]
 fn a_tool_that_detaches_at_once_is_named() {
     for mode in modes() {
@@ -113,7 +113,7 @@ fn a_tool_that_detaches_at_once_is_named() {
     }
 }
 
-/// A fight at each door that is shown is no reason to end: it may be over in a minute.
+/// Repeated detaching at all selected doors does not end netviz: it may stop within a minute.
 #[test]
 fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
     for (mode, word) in modes()
@@ -138,7 +138,7 @@ fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
                 .find(|door| door["interface"] == end.name.as_str())?;
             Some((door["state"].clone(), door["reason"].clone()))
         });
-        // From when it counts: before, there is nothing to fight for.
+        // From the first count on; before, nothing is attached.
         let counted = states.by_ref().any(|(state, _)| state == "counting");
         let fought = beside_a_rival(&site, mode, || {
             states
@@ -154,8 +154,8 @@ fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
     }
 }
 
-/// An interface whose hardware address changes is the same interface: what it counted stays, and a gap that
-/// comes later is said.
+/// An interface whose MAC address changes is the same interface: it keeps its counts, and a later
+/// gap is reported.
 #[test]
 fn an_interface_with_changed_attributes_keeps_its_counts() {
     for mode in modes() {
@@ -201,7 +201,7 @@ fn an_interface_with_changed_attributes_keeps_its_counts() {
             door.is_some_and(|door| door.mac.as_deref() == Some(&text))
         });
         assert!(found, "{mode:?}: {:?}", netviz.found.cluster.door(id));
-        // Whoever comes now is seen by a look at that interface.
+        // A program attached now is found by a scan of that interface.
         let _witness = match mode {
             AttachMode::Tcx => foreign(),
             AttachMode::Clsact => {
@@ -220,15 +220,15 @@ fn an_interface_with_changed_attributes_keeps_its_counts() {
         assert!(again.unwrap(), "{mode:?}");
         let gap = netviz.sample().doors[&id].gap;
         assert!(gap.is_some(), "{mode:?}: the gap is not said");
-        // The kernel tells the neighbours of a new address by packets of its own.
+        // The kernel announces a new address to the neighbours with packets of its own.
         assert_eq!(site.fate(&theirs, all).received, SENT, "{mode:?}");
         let [_, egress] = netviz.counts(id.netns.known().unwrap(), id.ifindex);
         assert!(egress.packets >= 2 * SENT, "{mode:?}: {egress:?}");
     }
 }
 
-/// Filters stay when whoever made them ends: where Cilium goes from a node that stands, netviz goes
-/// from all of its doors.
+/// Filters outlive the process that made them: if Cilium is removed from a running node, netviz
+/// detaches from all of its doors.
 #[test]
 fn a_node_that_stops_being_one_is_detached() {
     let site = TrafficFixture::new();

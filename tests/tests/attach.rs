@@ -1,5 +1,4 @@
-//! netviz beside somebody else's programs, at tcx: first in the chain, and without a say in what
-//! becomes of a packet.
+//! netviz with foreign programs in a tcx chain: it is first, and does not affect any packet.
 
 use std::time::{Duration, Instant};
 
@@ -28,17 +27,17 @@ use netviz_tests::{
     },
 };
 
-/// How long after a change netviz may take to see it (it looks every 4 s) and to act.
+/// Returns the time in which netviz must find a change (it scans every 4 s) and react.
 fn notice() -> Duration {
     patience(Duration::from_secs(15))
 }
 
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// How often netviz looks.
+/// Interval of netviz's scans.
 const LOOKS: Duration = Duration::from_secs(4);
-/// In which netviz takes its place three times at the most.
+/// Time in which netviz reattaches at most three times.
 const MINUTE: Duration = Duration::from_secs(60);
-/// So much less of it is watched.
+/// The check ends this much earlier.
 const ALMOST: Duration = Duration::from_secs(2);
 
 fn attach(
@@ -51,15 +50,16 @@ fn attach(
     ForeignProgram::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
 }
 
-/// Names of the programs on the hook in question.
+/// Returns the names of the programs at the hook under test.
 fn chain(site: &TrafficFixture, direction: Direction) -> Vec<String> {
     let (room, end) = site.place(direction);
     let chain = foreign_program::tcx_chain(room.netns(), &end.name, direction).unwrap();
     chain.into_iter().map(|(name, _)| name).collect()
 }
 
-/// Invariant 1 at tcx (`faults::verdicts`) has to notice a netviz that ends the chain: `TC_ACT_PIPE` at the head of tcx
-/// keeps the foreign program from running, though it counts as well as the real one.
+/// The test of invariant 1 with tcx (`faults::verdicts`) must catch a netviz that ends the chain:
+/// `TC_ACT_PIPE` at the head of tcx keeps the foreign program from running, although it counts
+/// correctly.
 #[test]
 fn mutant_at_the_head_is_caught() {
     if skip::without_tcx() {
@@ -82,7 +82,7 @@ fn mutant_at_the_head_is_caught() {
                 anyhow::Ok(program.take_link(id)?)
             })
             .unwrap();
-        // What the kernel does then, so that there is something to wait for: all are received.
+        // The kernel then delivers all packets, which the test can wait for.
         let cut_off = Outcome {
             received: SENT,
             ..Outcome::default()
@@ -95,8 +95,8 @@ fn mutant_at_the_head_is_caught() {
     }
 }
 
-/// Any privileged process may detach netviz's link, and nobody is told: netviz has to find out by
-/// itself, take its place again, and say that there was a gap.
+/// Any privileged process can detach netviz's link, without a notification. netviz must find that
+/// by itself, reattach and report the gap.
 #[test]
 fn link_detached_by_others_is_reattached() {
     if skip::without_tcx() {
@@ -122,13 +122,13 @@ fn link_detached_by_others_is_reattached() {
     assert!(back.unwrap(), "not attached again within {:?}", notice());
     assert_eq!(chain(&site, direction), ["netviz_ingress", "foreign_ok"]);
 
-    // What was counted before is kept, what comes now is added.
+    // Earlier counts are kept, new packets are added.
     assert_eq!(site.fate(&foreign, expected), expected);
     let counts = site.counted(&mut netviz, direction);
     assert_eq!(counts, 2 * SENT);
 }
 
-/// Each door has its turn, however many there are.
+/// Every door is scanned in turn, whatever their number.
 #[test]
 fn displacement_is_noticed_as_soon_among_many_doors() {
     if skip::without_tcx() {
@@ -136,7 +136,7 @@ fn displacement_is_noticed_as_soon_among_many_doors() {
     }
     let room = pairs(if is_emulated() { 20 } else { 200 }).unwrap();
     let mut netviz = Observation::start(vec![room.name()], AttachOptions::default()).unwrap();
-    // The one that was looked at last: its turn comes after those of all others.
+    // The door that was scanned last, whose turn comes after all others.
     let id = DoorId::new(room.netns().id(), 10);
     let chain = foreign_program::tcx_chain(room.netns(), "veth10", Direction::Egress).unwrap();
     assert_eq!(chain[0].0, "netviz_egress");
@@ -146,7 +146,7 @@ fn displacement_is_noticed_as_soon_among_many_doors() {
     assert!(back.unwrap(), "not attached again within {within:?}");
 }
 
-/// netviz leaves the door as it is until just before the minute is over.
+/// Checks that netviz leaves the door alone until just before the minute is over.
 fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
     let before = netviz.sample().doors[&id].clone();
     let rest = (over - ALMOST).saturating_duration_since(Instant::now());
@@ -157,7 +157,8 @@ fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
     assert!(!again.unwrap(), "once more within a minute");
 }
 
-/// Detaches netviz's link as often as netviz comes back, which is so many times, and once more; when that was.
+/// Detaches netviz's link whenever netviz reattaches, until it gives up. Returns the time of the
+/// last detachment.
 fn detach_until_it_is_left(site: &TrafficFixture, netviz: &mut Observation, times: u32) -> Instant {
     let (room, end) = site.place(Direction::Ingress);
     let id = DoorId::new(room.netns().id(), end.index);
@@ -180,8 +181,8 @@ fn detach_until_it_is_left(site: &TrafficFixture, netviz: &mut Observation, time
     last
 }
 
-/// A link that somebody detaches whenever it is there: three times a minute, then the door is blind and says so. A
-/// minute later netviz tries it again, and that is the first of the next three.
+/// If another tool always detaches the link, netviz reattaches three times a minute; then the door
+/// is blind, with the reason. A minute later netviz tries again, as the first of the next three.
 #[test]
 fn link_detached_repeatedly_is_retried_after_a_minute() {
     if skip::without_tcx()
@@ -222,15 +223,15 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
     assert!(back.unwrap(), "not tried again: {now:?}");
     let (gap, longest) = (now.gap.unwrap().length, last.elapsed() + LOOKS + second());
     assert!(gap >= MINUTE && gap <= longest, "{gap:?} and {longest:?}");
-    // Nothing of what crossed meanwhile, all of what crosses now.
+    // Packets in the meantime are not counted, new ones are.
     assert_eq!(now.ingress, left.ingress);
     assert_eq!(site.fate(&foreign, expected), expected);
     assert_eq!(site.counted(&mut netviz, direction), SENT);
     detach_until_it_is_left(&site, &mut netviz, 2);
 }
 
-/// A program that comes later and goes to the head hides packets from netviz: netviz goes to the
-/// head again, but three times a minute at the most, and then says that it is not first.
+/// A program that is attached at the head later hides packets from netviz. netviz moves to the head
+/// again, at most three times a minute, and then reports that it is not first.
 #[test]
 fn program_attached_in_front_is_overtaken_then_reported() {
     if skip::without_tcx() {
@@ -275,7 +276,7 @@ fn program_attached_in_front_is_overtaken_then_reported() {
         .map_or_else(String::new, ToString::to_string);
     assert!(reason.contains("foreign_next"), "{reason}");
 
-    // Left at that until a minute after the first time, and not longer.
+    // netviz waits until a minute after the first time, and no longer.
     is_left_until(&mut netviz, id, began + MINUTE);
     assert!(ahead(&netviz.sample()));
     let over = first.unwrap_or(began) + MINUTE + notice();
@@ -285,7 +286,7 @@ fn program_attached_in_front_is_overtaken_then_reported() {
     assert_eq!(chain(&site, direction)[0], "netviz_ingress");
 }
 
-/// Two doors with the same index in two namespaces are two doors.
+/// Equal indexes in two namespaces are two doors.
 #[test]
 fn equal_ifindexes_in_two_namespaces_are_kept_apart() {
     let site = TrafficFixture::new();
@@ -302,8 +303,8 @@ fn equal_ifindexes_in_two_namespaces_are_kept_apart() {
     assert_eq!(packets(netviz.counts(far.netns().id(), index)), [SENT, 0]);
 }
 
-/// The kernel takes any bytes for a name but a few: such a door is there, counted by whichever way,
-/// and its name is shown escaped. Whoever has an address has the name on its label as well.
+/// The kernel accepts nearly any bytes as a name. Such a door is found and counted in every attach
+/// mode, and its name is escaped, also as the label of its address.
 #[test]
 fn name_that_is_not_utf8_is_escaped() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Command};

@@ -1,5 +1,5 @@
-//! `netviz audit` on the laboratory: silent where all is as it should be, right where it is not, and
-//! nothing is changed by it.
+//! `netviz audit` on the lab: no findings on a correct cluster, the right ones on a faulty one, and
+//! no changes.
 
 use std::{collections::BTreeSet, process::Output};
 
@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use Direction::{Egress, Ingress};
 
-/// The upper half of the handles of netviz's filters, "nv".
+/// Upper half of the handles of netviz's filters, "nv".
 const OWN: u32 = 0x6e76;
 
 fn lab(mode: Mode, attach: Attach) -> Lab {
@@ -45,7 +45,7 @@ fn run(lab: &Lab, words: &[&str]) -> Output {
     looking_at(lab, &words).output().unwrap()
 }
 
-/// The JSON form, which always fits its schema.
+/// Returns the JSON output, after checking it with its schema.
 fn audit(lab: &Lab) -> Value {
     let output = run(lab, &["-o", "json", "--fail-on", "never"]);
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -99,8 +99,8 @@ fn clean_cluster_in_clsact_has_no_findings() {
     assert_eq!(program["filter"]["handle"], 1);
 }
 
-/// Chains, links, programs, filters and qdiscs are the same before and after; the revisions say that
-/// nothing was attached meanwhile.
+/// Chains, links, programs, filters and qdiscs are equal before and after; equal revisions show
+/// that nothing was attached in between.
 #[test]
 fn audit_changes_nothing() {
     let tcx = skip::has_tcx().then_some(Attach::Tcx);
@@ -114,7 +114,7 @@ fn audit_changes_nothing() {
     }
 }
 
-/// One of everything that can be wrong, each at another hook.
+/// One fault of each kind, each at another hook.
 #[test]
 fn each_planted_fault_is_found_at_its_door() {
     if skip::without_tcx() {
@@ -216,7 +216,7 @@ fn each_planted_fault_is_found_at_its_door() {
     let strict = run(&lab, &["--node", one, "--fail-on", "warning"]);
     assert_eq!(strict.status.code(), Some(1));
 
-    // Who holds a foreign program is this process.
+    // This process holds the foreign programs.
     let doors = audit["doors"].as_array().unwrap();
     let door = doors
         .iter()
@@ -226,13 +226,13 @@ fn each_planted_fault_is_found_at_its_door() {
     assert_eq!(programs[0]["held_by"].as_array().unwrap().len(), 1);
     assert_eq!(programs[0]["held_by"][0]["pid"], std::process::id());
     assert!(programs[0]["link_id"].is_u64());
-    // The kernel keeps 15 bytes; the rest is from its type information.
+    // The kernel stores 15 bytes; the rest is from BTF.
     assert_eq!(programs[1]["name"], "cil_from_container");
     assert_eq!(programs[1]["owner"], "cilium");
     drop((first, last, filter, twice, taken, route));
 }
 
-/// The id of a process that was and is not any more.
+/// Returns the ID of a process that has ended.
 fn ended() -> u32 {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let id = child.id();
@@ -266,7 +266,7 @@ fn node_without_cilium_programs_is_one_error() {
     assert_eq!(findings[0]["node"], node.name.as_str());
 }
 
-/// A running netviz is known as such, with its process.
+/// netviz recognises a running netviz and its process.
 #[test]
 fn running_netviz_is_reported_with_its_pid() {
     if skip::without_tcx() {
@@ -287,7 +287,8 @@ fn running_netviz_is_reported_with_its_pid() {
         doors.iter().filter(of_netviz).count() == doors.len()
     });
     assert!(all, "{:#}", audit(&lab));
-    // It changes nothing about the order: no finding but that the last hooks were just attached.
+    // It does not affect the order: the only finding is that the last hooks have just been
+    // attached.
     let rules = found(&audit(&lab)).into_iter().map(|it| it.0);
     let others: Vec<_> = rules
         .filter(|rule| rule != "changed-while-looking")
@@ -329,7 +330,7 @@ fn chain_that_changes_during_the_audit_is_reported() {
     assert!(gone.ingress.changed && gone.ingress.programs.is_empty());
 }
 
-/// As Cilium pins its links. The bpf file system is in a mount namespace of this thread's own.
+/// Like Cilium's pinned links. The bpf file system is in a private mount namespace of this thread.
 #[test]
 fn pins_are_found_below_the_root_of_a_node() {
     if skip::without_tcx() {

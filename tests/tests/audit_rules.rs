@@ -1,4 +1,4 @@
-//! What `netviz audit` makes of plain data, and how it is shown: no kernel, no clock.
+//! Audit rules and views on plain data: no kernel, no clock.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ fn two_nodes() -> ChainBuilder {
     building
 }
 
-/// Rule, node, interface and hook of each finding.
+/// Returns rule, node, interface and hook of each finding.
 fn found(building: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
     let findings = judge(&building.doors);
     let place = |it: &netviz::audit::Finding| {
@@ -58,7 +58,7 @@ fn only(building: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
 #[test]
 fn correct_cluster_has_no_findings() {
     assert_eq!(found(&two_nodes()), []);
-    // All endpoints of a node with endpoint routes, and none of the other's.
+    // One node uses endpoint routes for all endpoints, the other for none.
     let mut building = two_nodes();
     for device in ["lxcaaaa", "lxcbbbb", "lxc_health"] {
         building
@@ -67,7 +67,7 @@ fn correct_cluster_has_no_findings() {
             .push(tcx(50, "cil_to_container"));
     }
     assert_eq!(found(&building), []);
-    // In clsact as well.
+    // Also with clsact.
     for door in &mut building.doors {
         for direction in [Ingress, Egress] {
             for it in &mut hook(door, direction).programs {
@@ -76,7 +76,7 @@ fn correct_cluster_has_no_findings() {
         }
     }
     assert_eq!(found(&building), []);
-    // Somebody else where Cilium is not, and netviz in front of everybody.
+    // A foreign program without Cilium, and netviz before all others.
     building.doors[0]
         .chains
         .as_mut()
@@ -150,7 +150,7 @@ fn same_program_is_recognized_by_its_instructions() {
         Severity::Warning,
         "worker1 eth0▼",
     );
-    // One program by two filters.
+    // One program in two filters.
     let programs = &mut hook(&mut building.doors[0], Ingress).programs;
     *programs = vec![filter(8, "sampler", 1, 2), filter(8, "sampler", 2, 2)];
     only(
@@ -174,7 +174,7 @@ fn missing_programs_are_inferred_from_other_doors() {
         let mut building = two_nodes();
         building.hook(1, device, direction).programs.clear();
         only(&building, "cilium-missing", error, place);
-        // Somebody else in its place makes it no better, netviz no worse.
+        // A foreign program does not replace it, and netviz does not affect it.
         building
             .hook(1, device, direction)
             .programs
@@ -244,7 +244,7 @@ fn positions_kinds_and_invisible_programs() {
     let expected = ["worker1 lxc_health", "worker2 lxc_health"];
     let expected = expected.map(|place| ("netkit", Severity::Info, place.to_owned()));
     assert_eq!(all, expected);
-    // What the device's own program passes on comes to tcx: nothing there is dead.
+    // Packets that the device's own program passes on reach tcx: no program there is unreachable.
     netkit
         .hook(1, "lxcaaaa", Ingress)
         .programs
@@ -259,7 +259,7 @@ fn positions_kinds_and_invisible_programs() {
     assert_eq!((audit.summary.doors, audit.summary.not_seen), (17, 1));
 }
 
-/// Any doors with any programs.
+/// Returns random doors with random programs.
 fn anything(random: &mut Random) -> ChainBuilder {
     const ROLES: [Role; 9] = [
         Role::Pod,
@@ -366,7 +366,7 @@ fn rule_names_are_unique_and_well_formed() {
     assert!(RULES.is_sorted_by_key(|rule| std::cmp::Reverse(rule.severity)));
 }
 
-/// Something of everything, on the first of two nodes.
+/// Returns an audit with every kind of finding, on the first of two nodes.
 fn sight() -> Audit {
     let mut building = two_nodes();
     let theirs = || held(tcx(812, "filter_x"), 4_802, "fieldagent");
@@ -450,7 +450,7 @@ fn help() {
     insta::assert_snapshot!("audit_help", help.join("\n======\n"));
 }
 
-/// What SARIF 2.1.0 requires of those of its objects that are used here, and no property that it has not.
+/// Schema of what SARIF 2.1.0 requires of the objects in use, without unknown properties.
 fn essential() -> Value {
     let text =
         json!({"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}});

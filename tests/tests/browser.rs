@@ -1,5 +1,4 @@
-//! The building as a browser shows it: the picture, the page, and the flowchart by the real
-//! Mermaid.
+//! The map in a browser: the SVG, the HTML page, and the flowchart drawn by Mermaid.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use netviz_tests::{
     cli::browser::Browser,
 };
 
-/// Says what is wrong with the picture in this page, by the sizes that the browser gives texts.
+/// Reports overlapping texts in the drawing, using the text sizes of the browser.
 const LOOK: &str = r#"<pre id="result"></pre><script>
 const wrong = [];
 const svg = document.querySelector("svg");
@@ -43,7 +42,7 @@ fn result(document: &str) -> &str {
     rest.split_once("</pre>").map_or(rest, |(text, _)| text)
 }
 
-/// Where pictures are left for people to look at.
+/// Returns the directory of pictures for people to inspect.
 fn pictures() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
     std::fs::create_dir_all(&directory).expect("a directory");
@@ -69,7 +68,8 @@ fn texts_do_not_overlap() {
     }
 }
 
-/// Not a blank picture: what is bright in one is dark in the other, and neither is of one colour.
+/// The pictures are not blank: bright areas in one are dark in the other, and neither has a single
+/// colour.
 #[test]
 #[ignore = "needs chromium: cargo xtask test --all"]
 fn pictures_in_light_and_dark() {
@@ -108,7 +108,7 @@ fn page_runs_no_script_and_keeps_hostile_names_as_text() {
     }
 }
 
-/// Mermaid itself, of the version that `cargo xtask test --all` brings.
+/// Draws with Mermaid, in the version that `cargo xtask test --all` installs.
 fn mermaid(browser: &Browser, chart: &str) -> String {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/mermaid/mermaid.min.js");
     let library = library
@@ -142,7 +142,7 @@ fn mermaid_draws_every_door() {
     };
     let snapshot = blog().snapshot();
     let (said, _) = drawn(&snapshot);
-    // Every door, the pods in a node's own network, and what is between the nodes.
+    // Every door, the pods with host network, and the network between the nodes.
     let boxes = snapshot.doors.len() + 2;
     let lines = snapshot.pairs.len() + 2;
     let wanted = format!("{boxes} boxes, 2 buildings, {lines} lines: ");
@@ -155,7 +155,7 @@ fn mermaid_draws_every_door() {
     ] {
         assert!(said.contains(text), "{text}: {said}");
     }
-    // All of what the largest nodes have by default.
+    // The default maximum of pods per node.
     let many = snapshot_builder::cluster(3, 110, true).snapshot();
     let (said, chart) = drawn(&many);
     let wanted = format!("{} boxes, 3 buildings, ", many.doors.len() + 1);
@@ -163,7 +163,7 @@ fn mermaid_draws_every_door() {
     assert!(!chart.contains("more pods"));
     let (said, chart) = drawn(&snapshot_builder::cluster(3, 250, true).snapshot());
     assert!(said.contains(" 3 buildings"), "{said}");
-    // Too many for Mermaid, and it says so: nothing is left out in silence.
+    // Too many for Mermaid; the chart reports what it omits.
     assert!(chart.contains("more pods, not busier than these"));
     assert!(said.contains("more pods, not busier than these"), "{said}");
 }

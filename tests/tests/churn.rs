@@ -1,5 +1,5 @@
-//! Pods come, go and change while netviz watches: what it shows is what is there, within a second
-//! where there is nothing to attach.
+//! Pods come, go and change while netviz watches: it shows the current state, within a second if
+//! nothing must be attached.
 
 use std::{
     collections::BTreeSet,
@@ -34,11 +34,11 @@ use tokio::sync::watch::Receiver;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// While doors are attached, each one holds the lock of the kernel's network configuration for a
-/// grace period, and every look into a pod waits for it: a look at many takes longer than a second.
+/// While doors are attached, each attachment holds rtnl_lock for a grace period, and every scan of
+/// a pod waits for it: a scan of many pods takes longer than a second.
 const BUSY: Duration = Duration::from_secs(30);
 
-/// netviz without its views.
+/// netviz without views.
 struct Observer {
     tracer: Tracer,
     receiver: Receiver<Arc<Discovered>>,
@@ -63,7 +63,7 @@ impl Observer {
         }
     }
 
-    /// Takes in what was found and attached meanwhile.
+    /// Applies new discoveries and attachments.
     fn update(&mut self) {
         if self.receiver.has_changed().unwrap() {
             self.found = self.receiver.borrow_and_update().clone();
@@ -80,7 +80,7 @@ impl Observer {
         self.tracer.sample()
     }
 
-    /// Waits until exactly `wanted` is shown; how long it took.
+    /// Waits until exactly `wanted` is shown. Returns the time that took.
     fn shows(
         &mut self,
         what: &str,
@@ -105,7 +105,7 @@ impl Observer {
         took
     }
 
-    /// Waits until every door that is shown is counted.
+    /// Waits until every door is counted.
     fn counts(&mut self, what: &str, limit: Duration) -> Duration {
         let ((), took) = until(what, limit, || {
             self.update();
@@ -152,7 +152,7 @@ impl Observer {
     }
 }
 
-/// One test at a time: descriptors are counted, and times are taken.
+/// Serializes the tests, because they count descriptors and measure times.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,7 +187,7 @@ fn set(index: u32, attributes: Vec<LinkAttribute>, up: Option<bool>) -> RouteNet
     RouteNetlinkMessage::SetLink(message)
 }
 
-/// The two ends of a pod's veth pair, with one of them changed.
+/// Returns the two ends of a pod's veth pair, one of them changed.
 fn with(
     mut all: BTreeSet<Known>,
     netns: NetNsId,
@@ -296,7 +296,7 @@ fn pods_are_added_removed_and_changed() {
         "another MAC: {:?}",
         observer.shows("another MAC", second(), || other.clone())
     );
-    // It was the same door all the time.
+    // It is the same door throughout.
     assert_eq!(observer.id(id, index), before);
     observer.counts("after all changes", second());
     assert_eq!(observer.of(before).epoch, 0);
@@ -320,7 +320,7 @@ fn link(door: &netviz::lab::Door) -> NewLink<'_> {
     }
 }
 
-/// Counters of both hooks, and whether it is the same attachment.
+/// Returns the counters of both hooks, after checking that the attachment is the same.
 fn counted(sample: &DoorSample) -> [Counts; 2] {
     [sample.ingress.unwrap(), sample.egress.unwrap()]
 }
@@ -345,7 +345,7 @@ fn reused_ifindex_starts_at_0() {
     let before = counted(&observer.of(old_lxc));
     assert_eq!(before.map(|counts| counts.packets), [5, 5]);
 
-    // Deleted and made anew at once: same namespaces, names, indexes and MACs.
+    // Deleted and recreated at once: same namespaces, names, indexes and MACs.
     let changed = Instant::now();
     {
         let mut netlink = Netlink::open_in(&outside).unwrap();
@@ -386,7 +386,7 @@ fn reused_ifindex_starts_at_0() {
         assert_eq!(counted(&observer.of(id)), [Counts::default(); 2]);
         assert_eq!(observer.of(id).epoch, 0);
     }
-    // What the old one counted stays with the old one.
+    // The counts of the old door stay with it.
     let old = observer.of(old_lxc);
     assert_eq!(old.meter, AttachState::Gone);
     assert_eq!(counted(&old), before);
@@ -397,7 +397,7 @@ fn reused_ifindex_starts_at_0() {
     lab.down().unwrap();
 }
 
-/// How many programs of netviz stand at the hooks of a device, by whichever way.
+/// Returns the number of netviz's programs at the hooks of a device, in any attach mode.
 fn standing(netns: &NetNs, door: (&str, u32)) -> [usize; 2] {
     let (name, index) = door;
     let mut netlink = Netlink::open_in(netns).unwrap();
@@ -409,7 +409,8 @@ fn standing(netns: &NetNs, door: (&str, u32)) -> [usize; 2] {
     })
 }
 
-/// Waits until an interface passes on what is sent: it drops all until the kernel has seen its peer come up.
+/// Waits until an interface sends packets: it drops all until the kernel has noticed that its peer
+/// is up.
 fn wait_until_up(netns: &NetNs, index: u32) {
     let mut netlink = Netlink::open_in(netns).unwrap();
     let up = LinkAttribute::OperState(State::Up);
@@ -423,7 +424,8 @@ fn wait_until_up(netns: &NetNs, index: u32) {
     });
 }
 
-/// The tcx link goes along and counts on, somewhere else: it must be let go.
+/// The tcx link moves with the device and continues to count on another node: netviz must release
+/// it.
 #[test]
 fn interface_moved_out_of_the_node_is_dropped() {
     let _alone = alone();
@@ -458,7 +460,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
         .change(set(pod.interface.index, vec![target, index], None))
         .unwrap();
     drop((netlink, from));
-    // It stands on the other node now, and so does what it leads to.
+    // It is now on the other node, and so is the pod behind it.
     let moved = || {
         let mut all = planned(&lab, wire);
         let pair: Vec<_> = all
@@ -497,7 +499,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
     let eth0 = observer.id(pod_id, pod.eth0.index);
     assert_eq!(counted(&observer.of(new)), [Counts::default(); 2]);
 
-    // What is sent now is the new door's alone.
+    // Packets sent now count only at the new door.
     Netlink::open_in(&to).unwrap().set_up(at).unwrap();
     wait_until_up(&inside, pod.eth0.index);
     let eth0_before = counted(&observer.of(eth0))[1].packets;
@@ -561,7 +563,7 @@ fn bursts_of_changes_leak_nothing() {
         println!(
             "round {round}: 20 pods added in {added:?}, shown after {shown:?}, gone after {gone:?}"
         );
-        // Detaching takes its time.
+        // Detaching takes time.
         let ((), took) = until("the doors that went are let go", LONG, || {
             observer.update();
             match descriptors() {
@@ -588,7 +590,7 @@ fn hundreds_of_pods() {
         "626 doors counted after {:?}",
         observer.counts("300 pods", Duration::from_secs(120))
     );
-    // One more among so many.
+    // One more among this many.
     let node = lab.nodes()[0].name.clone();
     lab.add_pod(&node, "late").unwrap();
     println!(
@@ -616,7 +618,7 @@ fn hundreds_of_pods() {
     lab.down().unwrap();
 }
 
-/// A watch keeps neither pods nor nodes: what only it could hold is gone.
+/// A watch keeps neither pods nor nodes alive: namespaces that only it could hold are gone.
 #[test]
 fn removed_namespaces_are_not_held() {
     let _alone = alone();
@@ -638,7 +640,7 @@ fn removed_namespaces_are_not_held() {
             .any(|link| link.header.index == pod.interface.index)
     };
     assert!(there(&mut netlink));
-    // The laboratory's own sockets stand in its pods, so it has to go as a whole; but pods go first.
+    // The lab's own sockets are in its pods, so the whole lab is removed, pods first.
     let started = Instant::now();
     let down = std::thread::spawn(move || lab.down());
     let ((), took) = until(
@@ -654,7 +656,7 @@ fn removed_namespaces_are_not_held() {
     );
     println!("the pods' namespaces are gone after {took:?}");
     drop(netlink);
-    // The node's own namespace is only given up once its process is seen to have ended.
+    // The node's namespace is released only after its process is known to have ended.
     down.join().unwrap().unwrap();
     println!("everything is gone after {:?}", started.elapsed());
     observer.shows("nothing", Duration::from_secs(3), BTreeSet::new);

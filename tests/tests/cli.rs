@@ -1,4 +1,4 @@
-//! The command line as a person or a script meets it: the real binary.
+//! The command line, tested with the real binary.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn lab() -> Lab {
     Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Exit code 1, nothing on stdout, and one line on stderr that has all these parts.
+/// Checks for exit code 1, no stdout, and one line of stderr that contains all `parts`.
 fn fails(mut command: Command, parts: &[&str]) {
     let output = command.output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
@@ -89,7 +89,7 @@ fn help_and_version() {
 
 #[test]
 fn without_privileges() {
-    // A clone in root's own home is out of this user's reach; a copy in a public directory is not.
+    // This user cannot access a clone in root's home directory; a copy in a public directory works.
     let public = tempfile::tempdir().unwrap();
     fs::set_permissions(public.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = public.path().join("netviz");
@@ -194,7 +194,7 @@ fn every_output() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        // Nothing is said but, where a period was asked for, when it begins.
+        // Nothing on stderr except, with a duration, the start of the measurement.
         let said = String::from_utf8(output.stderr.clone()).unwrap();
         let begins = said.starts_with("netviz: counting at 26 doors for ");
         assert!(
@@ -271,7 +271,7 @@ fn demo_exits_with_the_code_of_its_command() {
         .assert()
         .code(1)
         .stderr(contains("cannot run no-such-program: No such file"));
-    // All that the blog's traffic crosses is counted.
+    // All doors that the blog's traffic crosses have counts.
     let output = demo(&["netviz", "doors", "--once", "-o", "json"])
         .output()
         .unwrap();
@@ -307,7 +307,7 @@ fn demo_exits_with_the_code_of_its_command() {
 #[test]
 fn closed_pipe_ends_silently() {
     for form in ["jsonl", "json", "csv", "table"] {
-        // The status of netviz itself, and all that it says on stderr.
+        // The exit status and stderr of netviz itself.
         let script = format!(
             "set -o pipefail; {{ netviz doors --watch 50ms -o {form}; echo status $? >&2; }} | head -1"
         );
@@ -358,8 +358,8 @@ fn closed_or_full_stdout() {
     lab.down().unwrap();
 }
 
-/// Ids of the programs called netviz_*, which are netviz's own wherever it runs: those of one
-/// namespace are asked for at its hooks.
+/// Returns the IDs of netviz's programs at the hooks of one namespace: programs named netviz_* can
+/// belong to any netviz on the machine.
 fn attached(lab: &Lab) -> usize {
     let pod = &lab.pods()[0];
     let node = lab
@@ -401,7 +401,7 @@ fn lines_in_a_pipe_and_a_signal() {
         let child = &mut running.child;
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = BTreeSet::new();
-        // One line for each door that is counted, and nothing more as long as nothing happens.
+        // One line per counted door, and no other line without a change.
         for line in lines.by_ref().take(26) {
             let line = line.unwrap();
             assert!(line.ends_with("  counting"), "{line}");
@@ -451,7 +451,7 @@ fn demo_ends_its_command_before_the_lab() {
     let mut demo = Running::start(&mut command);
     let mut lines = BufReader::new(demo.child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    // At the first moment at which the command is there.
+    // As soon as the command runs.
     demo.signal(Signal::SIGTERM);
     assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("told"));
     assert_eq!(demo.child.wait().unwrap().code(), Some(3));
@@ -502,7 +502,7 @@ fn terminal_is_restored_after_a_signal() {
         assert_eq!(terminal.ends(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0]);
     }
-    // A name that fits nothing is told on the screen that the person has, not on the one that goes.
+    // An unmatched name is reported on the main screen, not on the alternate screen that closes.
     let mut terminal = Terminal::start(looking_at(&lab, &["doors", "--node", "nowhere"]), 100, 30);
     assert_eq!(terminal.ends(LIMIT).code(), Some(1));
     assert_eq!(terminal.complaints(), [""; 0]);

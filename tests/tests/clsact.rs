@@ -1,5 +1,5 @@
-//! netviz beside somebody else's filters in clsact, as on kernels without tcx: in front of them,
-//! and gone again without a trace, even after it was killed.
+//! netviz with foreign filters in clsact, as on kernels without tcx: it runs first and leaves
+//! nothing behind, even after it was killed.
 
 use std::{
     process::{Command, Stdio},
@@ -38,7 +38,7 @@ use netviz_tests::{
 };
 use nix::sys::signal::Signal;
 
-/// The upper half of netviz's handles, "nv".
+/// Upper half of netviz's handles, "nv".
 const OWN: u32 = 0x6e76;
 const START: Duration = Duration::from_secs(20);
 
@@ -46,7 +46,7 @@ fn filters(room: &TestNetns, end: &End, direction: Direction) -> Vec<Filter> {
     filters::filters(&mut room.netlink().unwrap(), end.index, direction).unwrap()
 }
 
-/// Both hooks' filters and the device's qdiscs.
+/// Returns both hooks' filters and the device's qdiscs.
 fn everything(room: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
     let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(room, end, hook));
     let qdiscs = filters::qdiscs(&mut room.netlink().unwrap(), end.index).unwrap();
@@ -63,7 +63,7 @@ fn foreign(
     ForeignProgram::filter(room.netns(), &end.name, direction, verdict, place).unwrap()
 }
 
-/// The real binary, attaching by clsact.
+/// Starts the real binary with clsact.
 fn netviz(room: &TestNetns) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
@@ -78,11 +78,11 @@ fn is_own(filter: &Filter) -> bool {
     filter.priority == 1 && filter.handle >> 16 == OWN && filter.name.starts_with("netviz_")
 }
 
-/// Invariants 1 and 2 where there is no tcx: netviz's filter is in front of Cilium's at the same
-/// priority, nobody's packets go elsewhere, and afterwards everything is as it was, qdisc included.
+/// Invariants 1 and 2 without tcx: netviz's filter runs before Cilium's of the same priority, no
+/// packet takes another path, and afterwards everything is as before, including the qdisc.
 #[test]
 fn filter_runs_first_and_changes_no_verdict() {
-    // Side by side: most of the time is waited.
+    // In parallel, because the cases mostly wait.
     let step = if is_emulated() { 4 } else { 1 };
     let cases: Vec<_> = cases().into_iter().step_by(step).collect();
     for some in cases.chunks(side_by_side()) {
@@ -119,7 +119,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
     assert_eq!(site.fate(&theirs, expected), expected, "after: {what}");
 }
 
-/// A filter that was added later is in front: netviz finds out, and goes to the front again.
+/// A filter that is added later runs first: netviz finds it, and moves to the front again.
 #[test]
 fn filter_added_later_is_overtaken() {
     let direction = Direction::Ingress;
@@ -138,15 +138,15 @@ fn filter_added_later_is_overtaken() {
     assert_eq!(there.len(), 3);
 }
 
-/// A filter outlives whoever attached it: the next start removes what a killed netviz has left,
-/// and nothing that only looks like it.
+/// A filter outlives the process that attached it: the next start removes the filters of a killed
+/// netviz, and none that only look like them.
 #[test]
 fn only_filters_of_a_killed_netviz_are_swept() {
     let direction = Direction::Ingress;
     let site = TrafficFixture::new();
     let (room, end) = site.place(direction);
     let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
-    // Somebody else may use a handle like ours, at our priority and at another one.
+    // Another tool may use a handle like netviz's, at its priority and at another one.
     let _handle = foreign(&site, direction, Verdict::Ok, (1, OWN << 16 | 7));
     let _priority = foreign(&site, direction, Verdict::Ok, (2, OWN << 16 | 7));
     let before = everything(room, end);
@@ -175,8 +175,8 @@ fn only_filters_of_a_killed_netviz_are_swept() {
     assert_eq!(everything(room, end), before);
 }
 
-/// Two that look at the same door at the same time leave each other's filters alone, though each
-/// takes the front from the other a few times.
+/// Two instances at the same door leave each other's filters alone, although each displaces the
+/// other a few times.
 #[test]
 fn filters_of_a_running_netviz_are_kept() {
     let direction = Direction::Ingress;
@@ -191,7 +191,7 @@ fn filters_of_a_running_netviz_are_kept() {
     let handle = own().first().map(|filter| filter.handle);
     let _second = netviz(room);
     let both = wait_until(START, || own().len() == 2);
-    // Three times a minute each at the most: this is over when both have looked and nobody moved.
+    // Each moves at most three times a minute: this ends when both have scanned and neither moved.
     let kept = !wait_until(Duration::from_secs(6), || own().is_empty())
         && wait_until(START, || {
             let there = own();
@@ -204,7 +204,7 @@ fn filters_of_a_running_netviz_are_kept() {
     );
 }
 
-/// So is one that follows packets, for as long as it stands there.
+/// The same for a netviz that follows packets, as long as it is attached.
 #[test]
 fn filters_of_a_running_verify_are_kept() {
     let options = Options {
@@ -226,7 +226,7 @@ fn filters_of_a_running_verify_are_kept() {
         let mut command = looking_at(&lab, words);
         cli::netviz::Running::start(command.env("NETVIZ_ATTACH", "clsact").stdout(Stdio::null()))
     };
-    // Whoever is killed while he detaches leaves something behind.
+    // A process that is killed while it detaches leaves filters behind.
     let end = |mut running: cli::netviz::Running| {
         running.signal(Signal::SIGTERM);
         let ended = wait_until(START, || running.child.try_wait().unwrap().is_some());
@@ -236,7 +236,7 @@ fn filters_of_a_running_verify_are_kept() {
     let first = start(&passive);
     assert!(wait_until(START, || own().len() == 1), "{:?}", own());
     let handle = own()[0];
-    // The first of them may come while the other still attaches.
+    // The first one may start while the other still attaches.
     for _ in 0..3 {
         let second = start(&["doors", "-o", "jsonl"]);
         let both = wait_until(START, || own().iter().any(|it| *it != handle));
@@ -248,8 +248,8 @@ fn filters_of_a_running_verify_are_kept() {
     assert_eq!(Attachments::of(&lab).netviz(), 0);
 }
 
-/// Two containers, two pid namespaces: neither sees the other's process, nor any id that means the
-/// same to both. They leave each other's filters alone nevertheless.
+/// Two containers, two pid namespaces: neither sees the other's process, or any ID with the same
+/// meaning for both. They still leave each other's filters alone.
 #[test]
 fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     if is_emulated() && skip::because("busybox's unshare does not end with its child") {
@@ -281,14 +281,14 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     assert!(wait_until(START, || own().len() == 1), "{:?}", own());
     let there = own();
 
-    // Sweeps at the start, and attaches beside it.
+    // Sweeps at its start, and attaches beside it.
     let second = site.observe(direction, AttachMode::Clsact);
     assert!(there.iter().all(|handle| own().contains(handle)));
     assert_eq!(own().len(), 2, "{:?}", own());
     drop(second);
     assert_eq!(own(), there);
 
-    // Once it is dead, what it left is swept.
+    // After its end, its filters are swept.
     first.kill();
     let swept = wait_until(START, || {
         drop(site.observe(direction, AttachMode::Clsact));
@@ -297,8 +297,8 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     assert!(swept, "{:?}", own());
 }
 
-/// In a container netviz has the same process id each time, and a predecessor's filter may have any
-/// number: what counts is that nobody who lives has it.
+/// In a container, netviz always has the same process ID, and a predecessor's filter may have any
+/// number: what matters is that no living process has it.
 #[test]
 fn left_over_filter_with_own_pid_is_swept() {
     let direction = Direction::Ingress;

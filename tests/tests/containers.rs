@@ -1,5 +1,5 @@
-//! What containers may put in the way of whoever looks for the namespaces of a machine: each has a
-//! `/run/netns` of its own, and writes there what it likes.
+//! Hostile files that containers can create for a scan of namespaces: each container has its own
+//! `/run/netns` with arbitrary contents.
 
 use std::{
     ffi::CString,
@@ -39,8 +39,8 @@ use nix::{
     unistd::mkfifo,
 };
 
-/// Whatever stands where a namespace was is refused by what it is, and never opened: a FIFO is not
-/// waited for, and no driver is asked for a device.
+/// A file that replaces a namespace is refused by its type and never opened: netviz does not block
+/// on a FIFO, and does not open a device.
 #[test]
 fn only_namespaces_are_opened() {
     let directory = tempfile::tempdir().unwrap();
@@ -62,18 +62,19 @@ fn only_namespaces_are_opened() {
     assert_eq!(NetNs::open(&at("net")).unwrap().id(), own.id());
 }
 
-/// A FIFO that nobody writes to, and a device that no driver has: opened, it is another error.
+/// Creates a FIFO without a writer, and a device without a driver, for which open fails with
+/// another error.
 fn traps(directory: &Path) {
     mkfifo(&directory.join("fifo"), Bits::S_IRWXU).unwrap();
     let device = directory.join("device");
     mknod(&device, SFlag::S_IFCHR, Bits::S_IRWXU, makedev(511, 0)).unwrap();
 }
 
-/// A process with a `/run/netns` of its own, as one in a container has it.
+/// A process with its own `/run/netns`, as in a container.
 struct Stranger(Child);
 
 impl Stranger {
-    /// With this namespace mounted under a name.
+    /// Starts one with this namespace mounted under a name.
     fn new(name: &str, netns: &NetNs) -> Self {
         let file = CString::new(format!("/run/netns/{name}")).unwrap();
         let source = CString::new(format!("/proc/self/fd/{}", netns.as_fd().as_raw_fd())).unwrap();
@@ -90,12 +91,12 @@ impl Stranger {
             let source = Some(&*source);
             Ok(mount(source, &*file, none, MsFlags::MS_BIND, none)?)
         };
-        // SAFETY: system calls, with strings that were made before.
+        // SAFETY: system calls, with strings that were allocated before.
         unsafe { command.pre_exec(begin) };
         Self(command.spawn().unwrap())
     }
 
-    /// Its `/run/netns`, seen from here.
+    /// Returns the path of its `/run/netns` from outside.
     fn directory(&self) -> PathBuf {
         format!("/proc/{}/root/run/netns", self.0.id()).into()
     }
@@ -108,7 +109,7 @@ impl Drop for Stranger {
     }
 }
 
-/// A pair with one end in a room and the other, with the next index, in a namespace.
+/// Creates a pair with one end in a test namespace and the other, with the next index, in `far`.
 fn lead(room: &TestNetns, far: &NetNs, index: u32) {
     let names = [index, index + 1].map(|index| format!("veth{index}"));
     let link = |end: usize| NewLink {
@@ -121,14 +122,14 @@ fn lead(room: &TestNetns, far: &NetNs, index: u32) {
     netlink.create_veth(&link(0), &link(1), Some(far)).unwrap();
 }
 
-/// The other end of a pair that [`lead`] made.
+/// Returns the other end of a pair that [`lead`] created.
 fn far_end(cluster: &Cluster, index: u32) -> &Door {
     let mut doors = cluster.doors.iter();
     let door = doors.find(|door| door.id.ifindex == index + 1);
     door.unwrap_or_else(|| panic!("{cluster:#?}"))
 }
 
-/// All doors of the namespaces of these names.
+/// Selects all doors of the named namespaces.
 fn all_of(name: String) -> Selection {
     Selection::new(vec![name], true, &[], &[]).unwrap()
 }
@@ -137,8 +138,8 @@ fn in_room(room: &TestNetns) -> Selection {
     all_of(room.name())
 }
 
-/// What lies in a container's `/run/netns` is the container's: its links do not lead to what netviz
-/// sees and the container does not, and what is no namespace is left alone.
+/// The container controls its `/run/netns`: its symlinks do not lead to files outside the
+/// container, and files that are no namespaces are ignored.
 #[test]
 fn symlinks_do_not_leave_the_container() {
     if skip::without_programs(&["cat"]) {
@@ -157,7 +158,7 @@ fn symlinks_do_not_leave_the_container() {
     );
     assert!(NetNs::open(Path::new(&secret)).is_ok());
     symlink(&secret, directory.join("secret")).unwrap();
-    // Within it they may lead anywhere.
+    // Inside the container they may point anywhere.
     symlink("/run/netns/mounted", directory.join("same")).unwrap();
     traps(&directory);
     let cluster = scan(&in_room(&room)).unwrap().cluster;
@@ -166,15 +167,15 @@ fn symlinks_do_not_leave_the_container() {
     assert_eq!(found.problem, None);
     let unreached = far_end(&cluster, 21);
     assert!(unreached.problem.is_some(), "{unreached:?}");
-    // Nor is it opened where somebody asks for it by that name.
+    // The file is not opened either when a user passes its name.
     let by_name = directory.join("secret").display().to_string();
     assert!(scan(&all_of(by_name)).is_err());
     let by_name = directory.join("same").display().to_string();
     assert!(scan(&all_of(by_name)).is_ok());
 }
 
-/// However many files somebody makes, the namespaces of others are found, and that not all was
-/// looked at is said.
+/// However many files a container creates, netviz finds the namespaces of others, and reports that
+/// the scan was incomplete.
 #[test]
 fn scan_of_many_files_is_bounded() {
     if skip::without_programs(&["cat"]) {
@@ -209,7 +210,7 @@ fn scan_of_many_files_is_bounded() {
     assert!(note.contains(&own), "{note}");
 }
 
-/// The way into a namespace becomes a FIFO after it was found: whoever looks goes on, and ends.
+/// The path of a namespace becomes a FIFO after it was found: the scan continues and ends.
 #[test]
 fn path_that_becomes_a_fifo_does_not_block() {
     if skip::without_programs(&["cat"]) {
@@ -234,7 +235,7 @@ fn path_that_becomes_a_fifo_does_not_block() {
         doors.iter().any(|door| door.id.ifindex == index)
     };
     let went_on = wait_until(second() * 10, || seen(31));
-    // It ends when whoever looks has ended.
+    // It ends when the scan has ended.
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         drop(watch);

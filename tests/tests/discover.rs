@@ -1,4 +1,4 @@
-//! What is found is what is there: the laboratory's plan, door by door.
+//! Discovery finds exactly the planned doors of the lab.
 
 use std::{
     collections::BTreeSet,
@@ -48,7 +48,7 @@ fn pids(lab: &Lab) -> Vec<String> {
         .collect()
 }
 
-/// The namespace between the nodes, which no plan names: behind both uplinks, and nowhere else.
+/// Returns the namespace between the nodes, which is not in the plan: the peer of both uplinks.
 fn wire(cluster: &Cluster) -> NetNsId {
     let ids: BTreeSet<_> = cluster
         .doors
@@ -74,7 +74,7 @@ fn finds_exactly_the_planned_doors() {
         );
         assert_eq!(found(&cluster), planned(&lab, wire(&cluster)));
         assert_eq!(cluster.doors.len(), if mode.tunnels() { 26 } else { 24 });
-        // All but the tunnels are veth pairs.
+        // All except the tunnels are veth pairs.
         assert_eq!(cluster.pairs().len(), 12);
         let names: Vec<_> = cluster.nodes.iter().map(|node| node.name.raw()).collect();
         assert_eq!(names, ["mycluster-worker", "mycluster-worker2"]);
@@ -115,7 +115,7 @@ fn all_include_exclude() {
     lab.down().unwrap();
 }
 
-/// A door as JSON has it, without what differs between two looks.
+/// Returns the doors in JSON, without fields that differ between two runs.
 fn doors(snapshot: &Value) -> BTreeSet<String> {
     let doors = snapshot["doors"].as_array().unwrap().iter();
     doors
@@ -168,7 +168,7 @@ fn json(mut command: Command) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Has a program start in namespaces of another process.
+/// Makes a program start in namespaces of another process.
 fn enter(command: &mut Command, pid: i32, kinds: &[&str]) {
     let open = |kind| File::open(format!("/proc/{pid}/ns/{kind}")).unwrap();
     let namespaces: Vec<_> = kinds.iter().map(open).collect();
@@ -178,7 +178,7 @@ fn enter(command: &mut Command, pid: i32, kinds: &[&str]) {
         }
         Ok(())
     };
-    // SAFETY: system calls alone, on descriptors that are open.
+    // SAFETY: only system calls, on open descriptors.
     unsafe { command.pre_exec(enter) };
 }
 
@@ -217,13 +217,13 @@ fn node_by_pid_by_path_and_by_both() {
     let by_process = by(&[one]);
     assert_eq!(by_process["doors"].as_array().unwrap().len(), 13);
     assert_eq!(doors(&by(&[&path])), doors(&by_process));
-    // The same namespace by two names is one node.
+    // Two names of one namespace are one node.
     let twice = by(&[&path, one]);
     assert_eq!(twice["nodes"].as_array().unwrap().len(), 1);
     assert_eq!(doors(&twice), doors(&by_process));
     let both = by(&[one, two]);
     assert_eq!(both["doors"].as_array().unwrap().len(), 26);
-    // The same by a file that is mounted, as container runtimes do, seen from here.
+    // Also through a mounted file, as container runtimes create it.
     let pod = lab
         .pods()
         .iter()
@@ -244,12 +244,12 @@ fn node_by_pid_by_path_and_by_both() {
         .iter()
         .map(|door| door["interface"].clone())
         .collect();
-    // The pod's own two, and the other end of eth0.
+    // The pod's own two, and the peer of eth0.
     assert_eq!(names, ["eth0", pod.interface.name.as_str(), "lo"]);
     lab.down().unwrap();
 }
 
-/// Does nothing until it is waited for: that closes its standard input.
+/// Starts a process that idles until its stdin is closed, which `wait` does.
 fn idle(pid: i32, kinds: &[&str]) -> Child {
     let mut command = Command::new("cat");
     command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -257,11 +257,11 @@ fn idle(pid: i32, kinds: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// The last process id that was given: who writes it says where the next one is looked for.
+/// The last assigned process ID; a write determines where the search for the next one starts.
 const LAST_ID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// Idle processes until one has an id as it is wanted: the next that is free behind `last` may go
-/// to somebody else.
+/// Starts idle processes until one has a suitable ID: another process may take the next free one
+/// after `last`.
 fn idle_at(last: i32, wanted: impl Fn(i32) -> bool, pid: i32, kinds: &[&str]) -> Child {
     for _ in 0..20 {
         fs::write(LAST_ID, last.to_string()).unwrap();
@@ -274,8 +274,8 @@ fn idle_at(last: i32, wanted: impl Fn(i32) -> bool, pid: i32, kinds: &[&str]) ->
     panic!("no process has an id that is wanted behind {last}");
 }
 
-/// Ids begin anew when they are used up: then an agent that is restarted has a lower one than its
-/// node, and one that shares the node's network, but not its files, has a higher one.
+/// Process IDs wrap around. Then a restarted agent can have a lower ID than its node, and a process
+/// that shares only the node's network a higher one.
 #[test]
 fn node_is_identified_by_its_oldest_process() {
     if skip::without_file(LAST_ID) || skip::without_programs(&["cat"]) {
@@ -284,7 +284,7 @@ fn node_is_identified_by_its_oldest_process() {
     let lab = lab(Mode::Vxlan);
     let node = &lab.nodes()[0];
     let mut stranger = idle_at(node.pid, |id| id > node.pid, node.pid, &["net"]);
-    // The kernel tells ages in hundredths of a second.
+    // The kernel reports start times in hundredths of a second.
     thread::sleep(Duration::from_millis(20));
     let own = ["mnt", "uts", "net"];
     let mut young = idle_at(1, |id| id < node.pid, node.pid, &own);
@@ -328,7 +328,7 @@ fn wrong_namespace_is_one_line() {
         );
         assert_eq!(output.stdout, b"");
     }
-    // The binary counts everything of the laboratory when nothing is wrong.
+    // Without an error, the binary counts all doors of the lab.
     assert_eq!(
         json(looking_at(&lab, &[]))["doors"]
             .as_array()
@@ -339,7 +339,8 @@ fn wrong_namespace_is_one_line() {
     lab.down().unwrap();
 }
 
-/// A thread that cannot be had, whichever of them it is, is one line with the remedy, and no panic.
+/// If a thread cannot be created, whichever it is, netviz prints one line with the remedy and does
+/// not panic.
 #[test]
 fn thread_limit_is_an_error_of_one_line() {
     if Cgroup::of_processes(1).is_none() {
@@ -353,7 +354,7 @@ fn thread_limit_is_an_error_of_one_line() {
         let group = Cgroup::of_processes(*most).unwrap();
         let mut netviz = command(&["doors", "--once", "--netns", &room.name()]);
         let procs = File::options().write(true).open(group.processes()).unwrap();
-        // SAFETY: one system call, on a descriptor that is open.
+        // SAFETY: one system call, on an open descriptor.
         unsafe { netviz.pre_exec(move || Ok(nix::unistd::write(&procs, b"0").map(drop)?)) };
         let output = netviz.output().unwrap();
         if output.status.success() {
@@ -378,7 +379,7 @@ fn thread_limit_is_an_error_of_one_line() {
     }
 }
 
-/// Of interfaces that have gone nothing is kept: a node has a new one for each pod that ever was.
+/// netviz keeps no state of deleted interfaces: a node gets a new one for each pod.
 #[test]
 fn filter_generations_are_dropped_with_their_interface() {
     let room = TestNetns::new().unwrap();
@@ -396,7 +397,7 @@ fn filter_generations_are_dropped_with_their_interface() {
             doors.iter().any(|door| door.id.ifindex == index)
         });
         assert!(there, "{index}");
-        // With a qdisc its filters go, of which a notification tells.
+        // Deleting a qdisc deletes its filters, with a notification.
         let name = format!("veth{index}");
         room.run(|| qdisc_add_clsact(&name)).unwrap();
         delete_clsact(&mut netlink, index).unwrap();
@@ -404,7 +405,7 @@ fn filter_generations_are_dropped_with_their_interface() {
             wait_until(second() * 10, || told(index).is_some()),
             "{index}"
         );
-        // The number is a new one, though the index is not.
+        // The generation is new, although the index is not.
         assert!(last < told(index));
         last = told(index);
         netlink.delete_link(index).unwrap();

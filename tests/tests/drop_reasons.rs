@@ -1,4 +1,4 @@
-//! Why the kernel threw packets away, in its own words: each test plants one reason.
+//! The kernel's reasons for dropped packets: each test causes one of them.
 
 use std::{collections::BTreeSet, net::UdpSocket};
 
@@ -36,7 +36,7 @@ fn up(mode: Mode) -> Lab {
     Lab::up(&options).unwrap()
 }
 
-/// A pod and one of the other node, with its node.
+/// Returns a pod, and a pod of the other node with its node.
 fn ends(lab: &Lab) -> (&Pod, &Pod, &Node) {
     let a = &lab.pods()[0];
     let c = lab.pods().iter().find(|pod| pod.node != a.node).unwrap();
@@ -49,8 +49,8 @@ fn across(lab: &Lab) -> VerifyOutput {
     verify(lab, &[&a.address.to_string(), &c.address.to_string()])
 }
 
-/// Drop reasons are an addition: where the kernel has none, it is a skip. Where it has BTF, they
-/// are there: whatever else goes wrong lets a test run, and fail.
+/// Skips if the kernel has no drop reasons. With BTF it must have them: any other error lets a test
+/// run and fail.
 fn cannot() -> bool {
     if skip::without_file(VMLINUX) {
         return true;
@@ -68,7 +68,7 @@ fn drops_are_received_where_the_kernel_describes_them() {
         return;
     }
     let drops = Drops::start(&[0; 16]).unwrap();
-    // Its number is 1 on Linux 6.1, and 2 since SKB_CONSUMED stands before it.
+    // Its number is 1 on Linux 6.1, and 2 since SKB_CONSUMED precedes it.
     let unspecified = [1, 2].map(|number| drops.word(number));
     let unspecified = unspecified.iter().flatten();
     assert_eq!(
@@ -77,10 +77,10 @@ fn drops_are_received_where_the_kernel_describes_them() {
     );
 }
 
-/// As many as the ring has room for, and as many again.
+/// Twice as many as fit into the ring buffer.
 const MANY: u32 = 3_000;
 
-/// Sends marked datagrams to a port at which nobody listens.
+/// Sends marked datagrams to a closed port.
 fn to_nobody(room: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
     room.run(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -97,7 +97,8 @@ fn to_nobody(room: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Sen
     });
 }
 
-/// What the ring has no room for is counted, and there is room again once it was taken out.
+/// Drops that do not fit into the ring buffer are counted, and later ones fit after it has been
+/// read.
 #[test]
 fn lost_drop_events_are_counted() {
     if cannot() {
@@ -153,7 +154,7 @@ fn drop_by_a_program_at_a_hook() {
     }
 }
 
-/// Of more packets than the ring has room for, each has its reason.
+/// Each of more drops than fit into the ring buffer has its reason.
 #[test]
 fn each_of_many_drops_has_its_reason() {
     if cannot() || skip::without_tcx() {
@@ -185,7 +186,7 @@ fn each_of_many_drops_has_its_reason() {
     }
 }
 
-/// The node has a neighbour's address of yesterday.
+/// The node has an outdated neighbour address.
 #[test]
 fn drop_of_a_wrong_mac_address() {
     if cannot() {
@@ -212,7 +213,7 @@ fn drop_of_a_wrong_mac_address() {
     assert!(said.causes().contains("MAC"), "{}", said.causes());
 }
 
-/// Nothing that arrived has a reason, though its packets end in the kernel as well.
+/// Delivered packets have no drop reason, although they are also freed in the kernel.
 #[test]
 fn delivered_packets_have_no_drop() {
     if cannot() {
@@ -224,7 +225,7 @@ fn delivered_packets_have_no_drop() {
     assert_eq!(said.json["losses"], Value::Array(Vec::new()));
 }
 
-/// Words of this kernel for what the glossary explains, so that it explains what there is.
+/// The kernel's names for the reasons in the glossary, so that it explains existing ones.
 #[test]
 fn reasons_and_fields_are_read_from_the_kernel() {
     if skip::without_file(VMLINUX) {
@@ -236,7 +237,7 @@ fn reasons_and_fields_are_read_from_the_kernel() {
     assert_eq!(btf.offset("no such structure", "len"), None);
     let len = btf.offset("sk_buff", "len").unwrap();
     assert_eq!(btf.offset("sk_buff", "data_len"), Some(len + 4));
-    // Behind another name (`possible_net_t`), and in a structure without one.
+    // Behind another type (`possible_net_t`), and in an unnamed structure.
     assert!(btf.offset("net_device", "nd_net.net").is_some());
     assert!(btf.offset("sk_buff", "dev").is_some());
     let reasons = btf.names("skb_drop_reason");
@@ -247,7 +248,7 @@ fn reasons_and_fields_are_read_from_the_kernel() {
     }
 }
 
-/// Whatever stands in the file, it is read or refused.
+/// Arbitrary file contents are parsed or refused.
 #[test]
 fn broken_description_is_refused() {
     if skip::without_file(VMLINUX) {

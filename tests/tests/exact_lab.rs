@@ -1,5 +1,5 @@
-//! Invariant 3 in the laboratory: counts at both ends of each veth pair, in each routing mode,
-//! against the sender's own number, the kernel's statistics, and tcpdump.
+//! Invariant 3 in the lab: counts at both ends of each veth pair, in each routing mode, compared
+//! with the sender's number, the kernel's statistics and tcpdump.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -23,13 +23,13 @@ const SENT: u16 = 40;
 const SIZE: usize = 200;
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// A laboratory with netviz at all its doors.
+/// A lab with netviz at all doors.
 struct Watched {
     lab: Lab,
     netviz: Observation,
 }
 
-/// Every hook's counts and every link's statistics.
+/// Counts of every hook and statistics of every link.
 type Measure = BTreeMap<DoorId, ([Counts; 2], LinkStats)>;
 
 impl Watched {
@@ -50,7 +50,7 @@ impl Watched {
         Self { lab, netviz }
     }
 
-    /// A pod, another one on its node, and one on the other node.
+    /// Returns a pod, another pod of its node, and one of the other node.
     fn pods(&self) -> [&Pod; 3] {
         let pods = self.lab.pods();
         let a = &pods[0];
@@ -75,12 +75,12 @@ impl Watched {
             .collect()
     }
 
-    /// What `SENT` datagrams and their answers change.
+    /// Returns the changes that `SENT` datagrams and their replies cause.
     fn exchange(&mut self, from: &Pod, to: &Pod) -> Measure {
         let before = self.measure();
         let namespace = self.lab.netns(from).unwrap();
         let to = SocketAddr::new(to.address.into(), UDP_PORT);
-        // Each is awaited: when this returns, the last answer has crossed its last door.
+        // Each reply is awaited: when this returns, the last one has crossed its last door.
         let answered = traffic::udp(&namespace, to, SENT, SIZE).unwrap();
         assert_eq!(answered, SENT);
         let now = self.measure();
@@ -123,7 +123,7 @@ fn minus(now: Counts, before: Counts) -> Counts {
     }
 }
 
-/// Everything that was sent, or nothing.
+/// Returns the counts of all sent datagrams.
 fn all() -> Counts {
     Counts {
         packets: SENT.into(),
@@ -132,7 +132,8 @@ fn all() -> Counts {
     }
 }
 
-/// The rules by which a hook and its link differ; everything else has to be equal.
+/// Returns the link's expected statistics: equal to the hook's counts, except for known
+/// differences.
 fn by_the_rules(door: &Door, counts: [Counts; 2]) -> LinkStats {
     let [ingress, egress] = counts;
     let mut link = LinkStats {
@@ -147,7 +148,7 @@ fn by_the_rules(door: &Door, counts: [Counts; 2]) -> LinkStats {
         (link.tx_packets, link.tx_bytes) = (0, 0);
     }
     if door.role == Role::Overlay {
-        // The tunnel's device counts what is in the Ethernet header's place without it.
+        // The tunnel device does not count the bytes in place of the Ethernet header.
         link.rx_bytes -= 14 * ingress.packets;
         link.tx_bytes -= 14 * egress.packets;
     }
@@ -184,8 +185,8 @@ fn check_exchange(watched: &mut Watched, what: &str, from: &Pod, to: &Pod) {
         let mut expected = by_the_rules(door, counts);
         let is_silent = skip::is_before((6, 7)) && link.rx_packets == 0;
         if mode.bypasses_stack() && door.side == Side::Pod && is_silent {
-            // Before Linux 6.7, where it was not taken over from there, links do not count what
-            // bpf_redirect_peer delivers; what the hook has to count is compared above.
+            // Before Linux 6.7, unless it was backported, links do not count what bpf_redirect_peer
+            // delivers; the hook's counts are compared above.
             (expected.rx_packets, expected.rx_bytes) = (0, 0);
         }
         assert_eq!(
@@ -237,7 +238,7 @@ fn vxlan_in_clsact() {
     check_mode(Mode::Vxlan, Attach::Clsact);
 }
 
-/// Each node has an lxc 11 and an lxc 13, and only one of the two is crossed.
+/// Each node has an lxc 11 and an lxc 13; the traffic crosses only one of the two.
 #[test]
 fn equal_ifindexes_of_two_nodes_are_kept_apart() {
     let mut watched = Watched::new(Mode::Vxlan, Attach::Auto);
@@ -258,7 +259,7 @@ fn equal_ifindexes_of_two_nodes_are_kept_apart() {
     assert!(twins > 0, "no index is there twice: this shows nothing");
 }
 
-/// tcpdump on every door of a path, in both directions at once: as many packets as netviz counts.
+/// tcpdump at each door of a path, in both directions, counts as many packets as netviz.
 #[test]
 fn tcpdump_counts_the_same() {
     if skip::without_programs(&["tcpdump", "nsenter"]) {

@@ -1,4 +1,4 @@
-//! The machine's RCU switch, whatever becomes of netviz and of the guard that puts it back.
+//! The machine's RCU switch is restored, however netviz and its guard end.
 
 use std::{
     fs::{self, File},
@@ -30,7 +30,7 @@ use nix::{
 
 const SWITCH: &str = "/sys/kernel/rcu_expedited";
 
-/// What the switch says while nobody holds its lock: other tests are in a hurry as well.
+/// Returns the value of the switch while nobody holds its lock: other tests use it too.
 fn at_rest() -> String {
     let switch = File::open(SWITCH).unwrap();
     switch.lock().unwrap();
@@ -41,12 +41,13 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-/// Asks for the switch to be on; what the guard will put back, or a letter where another one has it.
+/// Asks the guard to set the switch. Returns the value that it will restore, or a letter if another
+/// guard has set it.
 fn ask(guard: &mut Running) -> u8 {
     let input = guard.0.stdin.as_mut().unwrap();
     input.write_all(b"1").unwrap();
     let before = answer(guard);
-    // It is on.
+    // It is set.
     answer(guard);
     before
 }
@@ -58,7 +59,7 @@ fn answer(guard: &mut Running) -> u8 {
     byte[0]
 }
 
-/// A guard that has the switch on; when it was another one that had it on at first, after that.
+/// Returns a guard that has set the switch, after any other guard has finished.
 fn holding() -> Running {
     let mut guard = idle();
     let holds = wait_until(second() * 20, || ask(&mut guard).is_ascii_digit());
@@ -85,8 +86,8 @@ fn switch() -> String {
     fs::read_to_string(SWITCH).unwrap()
 }
 
-/// `systemctl stop` sends its signal to all of a service's processes: the guard outlives it, and puts
-/// back what was there.
+/// `systemctl stop` sends its signal to all processes of a service: the guard outlives it, and
+/// restores the value.
 #[test]
 fn guard_survives_a_signal_to_the_process_group() {
     if skip::without_file(SWITCH) {
@@ -99,7 +100,7 @@ fn guard_survives_a_signal_to_the_process_group() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         kill(own, signal).unwrap();
         kill(group, signal).unwrap();
-        // It answers, so it is there.
+        // It answers, so it runs.
         ask(&mut guard);
     }
     assert_eq!(switch().trim(), "1");
@@ -107,8 +108,7 @@ fn guard_survives_a_signal_to_the_process_group() {
     assert_eq!(at_rest(), before);
 }
 
-/// The second to come must not take what the first has set for what was there before, whichever of them
-/// goes first.
+/// The second user must not take the value of the first for the original one, whichever ends first.
 #[test]
 fn two_users_restore_the_switch() {
     if skip::without_file(SWITCH) {
@@ -131,7 +131,7 @@ fn two_users_restore_the_switch() {
     }
 }
 
-/// The guard of a running netviz.
+/// Returns the guard of a running netviz.
 fn guard_of(netviz: &Running) -> Option<Pid> {
     let own = netviz.0.id();
     let children = format!("/proc/{own}/task/{own}/children");
@@ -145,8 +145,7 @@ fn guard_of(netviz: &Running) -> Option<Pid> {
     all.find_map(|id| id.trim().parse().ok()).map(Pid::from_raw)
 }
 
-/// Whether this guard has the lock under which the switch is changed: it may be on because of another
-/// netviz.
+/// Returns true if this guard holds the lock of the switch: another netviz may have set the switch.
 fn holds_the_switch(guard: Pid) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap();
     let inode = format!(":{}", fs::metadata(SWITCH).unwrap().ino());
@@ -159,16 +158,16 @@ fn holds_the_switch(guard: Pid) -> bool {
     })
 }
 
-/// Whether something was said to the guard that it has not read.
+/// Returns true if the guard has an unread request.
 fn is_asked(guard: Pid) -> bool {
     let input = File::open(format!("/proc/{guard}/fd/0")).unwrap();
     let mut inputs = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
     poll(&mut inputs, PollTimeout::ZERO).unwrap() > 0
 }
 
-/// Leads the guard from one system call to the next until it holds the switch and has it on, and kills it
-/// there; false when it does not come to that. However little of a processor it and this test get, and
-/// however short it is on, it is not missed. Meanwhile `other` has the switch on until the guard is asked.
+/// Steps the guard from one system call to the next until it holds the lock and has set the switch,
+/// and kills it there; false if it does not get there. This works however little processor time
+/// both get. In the meantime, `other` has set the switch until the guard gets its request.
 fn kill_at_the_switch(guard: Pid, other: Option<Running>) -> bool {
     ptrace::seize(guard, ptrace::Options::empty()).unwrap();
     ptrace::interrupt(guard).unwrap();
@@ -187,13 +186,13 @@ fn kill_at_the_switch(guard: Pid, other: Option<Running>) -> bool {
         }
     });
     kill(guard, Signal::SIGKILL).unwrap();
-    // Its parent sees the end of it only after this one has.
+    // Its parent is notified of its end only after this process.
     waitpid(guard, Some(WaitPidFlag::__WALL)).unwrap();
     there
 }
 
-/// A netviz whose guard was killed while the switch was on; none where it never had it. Whether another
-/// one had the switch on when netviz asked for it.
+/// Returns a netviz whose guard was killed while the switch was set, if the guard ever set it;
+/// `another_has_it` chooses whether another one had set the switch before.
 fn without_a_guard(command: &mut Command, another_has_it: bool) -> Option<Running> {
     let other = another_has_it.then(holding);
     let netviz = Running::start(command).unwrap();
@@ -205,7 +204,7 @@ fn without_a_guard(command: &mut Command, another_has_it: bool) -> Option<Runnin
     kill_at_the_switch(guard.expect("no guard"), other).then_some(netviz)
 }
 
-/// Puts the switch back for all others on this machine, should the test fail.
+/// Restores the switch for the machine if the test fails.
 struct Restored(String);
 
 impl Drop for Restored {
@@ -216,7 +215,8 @@ impl Drop for Restored {
     }
 }
 
-/// A guard that was killed while the switch was on does not put it back: netviz does, and goes on.
+/// A guard that was killed while the switch was set does not restore it: netviz does, and
+/// continues.
 #[test]
 fn switch_left_by_a_killed_guard_is_restored() {
     if skip::without_file(SWITCH) || skip::without_tcx() {

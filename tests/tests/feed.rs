@@ -1,4 +1,4 @@
-//! Sinks read a feed and nothing else: recorded snapshots drive them as a live node does.
+//! Sinks read only a feed: recorded snapshots drive them like a live node.
 
 use std::{
     collections::VecDeque,
@@ -30,10 +30,10 @@ use netviz_tests::builders::snapshot_builder::blog;
 use ratatui::{Terminal, backend::TestBackend};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Snapshots that were taken earlier.
+/// A feed of recorded snapshots.
 struct Recorded {
     snapshots: VecDeque<Arc<Snapshot>>,
-    /// Waits at the end, as a live feed does between two readings.
+    /// Blocks at the end, like a live feed between two readings.
     waits: bool,
 }
 
@@ -46,7 +46,7 @@ impl Feed for Recorded {
     }
 }
 
-/// Two snapshots; packets crossed a pod's door in between.
+/// Returns two snapshots; packets crossed a pod's door in between.
 fn recorded() -> Recorded {
     let mut node = blog();
     let first = node.snapshot();
@@ -78,7 +78,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(work)
 }
 
-/// Keeps what is written.
+/// Stores what is written.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -92,7 +92,7 @@ impl Write for Written {
     }
 }
 
-/// What `netviz doors` prints of the recorded snapshots in this form.
+/// Returns what `netviz doors` prints for the recorded snapshots in this form.
 fn printed(form: Form, shown: Shown) -> String {
     let written = Written::default();
     let output = Output::to(written.clone()).expect("a thread");
@@ -178,7 +178,7 @@ fn a_key_ends_a_feed_that_would_go_on() {
     .expect("it ends");
 }
 
-/// Blocks until the test is over.
+/// Blocks until the test ends.
 struct Stalled(mpsc::Receiver<()>);
 
 impl Write for Stalled {

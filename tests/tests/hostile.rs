@@ -1,4 +1,4 @@
-//! Every view of everything that netviz shows, in which all that others can name has a hostile name.
+//! Every view of all data, with a hostile name wherever others choose the name.
 
 use std::time::Duration;
 
@@ -27,14 +27,13 @@ use netviz_tests::builders::hostile::{
 use ratatui::{Terminal, backend::TestBackend};
 use serde_json::Value;
 
-/// A form for people: everything, under that name.
+/// A view for people, of all data with that name.
 type View = (&'static str, fn(&str) -> String);
-/// A form for programs.
+/// An output for programs.
 type Form = (&'static str, fn(&str) -> Vec<u8>);
 
-/// What each of them makes of each name, and of which. A hostile name looks as the harmless one that
-/// it is made into: whatever a view forgets to defuse makes a difference, also where what it draws
-/// with takes the worst away.
+/// Runs each view with each name. The output of a hostile name must equal that of its escaped form:
+/// any escape that a view omits makes a difference, even if the drawing library removes the worst.
 fn each(views: &[View], check: impl Fn(&str, &str)) {
     for (aim, name) in NAMES {
         let harmless = defused(name);
@@ -64,8 +63,8 @@ fn map_as_text(name: &str, ascii: bool) -> String {
     text::draw(&Map::new(&cluster(name)), style)
 }
 
-/// The screen, with the details of a node, of each kind of room, and of their doors; and while one is
-/// looked for by its name. Nearly all of them fit into one so long.
+/// Returns the live screen with the details of a node, of each kind of pod and of their doors, and
+/// during a search by name. Nearly all of them fit into one this tall.
 fn screens(name: &str) -> String {
     let options = tui::Options {
         colour: false,
@@ -81,7 +80,7 @@ fn screens(name: &str) -> String {
         terminal.backend().to_string()
     };
     let mut screens = String::new();
-    // A node and its first rooms: with the other ones it is the same.
+    // A node and its first pods; the others look the same.
     for _ in 0..16 {
         screens += &draw(&state);
         press(&mut state, KeyCode::Down);
@@ -106,7 +105,7 @@ fn ladders(name: &str, full: bool) -> String {
     ladders.map(|it| ladder::draw(&it, style) + "\n").collect()
 }
 
-/// As of `netviz verify --all`: between two ends, and among so many that they are a matrix.
+/// Returns views of `netviz verify --all`: of two ends, and of enough for a matrix.
 fn matrices(name: &str) -> String {
     let style = matrix::Style::default();
     let (alike, mut apart) = (verdicts(name), verdicts(name));
@@ -127,7 +126,7 @@ fn audits(name: &str, width: Option<usize>, full: bool) -> String {
     audit::text::draw(&world::audit(name), style)
 }
 
-/// What goes to a terminal does nothing there, and no name makes a line of its own.
+/// Output to a terminal does not control it, and no name adds a line.
 #[test]
 fn in_a_terminal() {
     let views: [View; 11] = [
@@ -155,15 +154,15 @@ fn drawn(name: &str, draw: fn(&Map<'_>) -> String) -> String {
 fn reports(name: &str) -> String {
     let verdicts = verdicts(name);
     let mut cases: Vec<_> = verdicts.iter().map(Case::new).collect();
-    // What was wanted of it is said in words that may be somebody's.
+    // The reason of a failed expectation may contain a foreign name.
     cases[0].why = Some(name.into());
     let mut out = Vec::new();
     junit::write(&cases, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-/// A page, a picture and a report are well formed, and have no element and no attribute that the
-/// drawing has not put there.
+/// Pages, drawings and reports are well-formed, and contain only elements and attributes of the
+/// drawing.
 #[test]
 fn in_markup() {
     let elements = [check::PICTURE, check::PAGE, check::REPORT];
@@ -182,7 +181,7 @@ fn in_markup() {
     }
 }
 
-/// In Mermaid and DOT no name ends the quotes that it stands in.
+/// In Mermaid and DOT, no name ends its quotes.
 #[test]
 fn in_a_graph() {
     let views: [View; 2] = [
@@ -196,7 +195,7 @@ fn in_a_graph() {
     each(&[view], check::dot);
 }
 
-/// CSV keeps its columns and its rows, and no cell is a formula.
+/// CSV keeps its columns and rows, and no cell is a formula.
 #[test]
 fn in_a_sheet() {
     let view: View = ("doors", |name| {
@@ -208,7 +207,7 @@ fn in_a_sheet() {
     each(&[view], |what, text| check::sheet(what, text, rows));
 }
 
-/// What is written with a writer, in bytes.
+/// Returns the bytes that a writer writes.
 fn written<T>(of: T, write: fn(&T, &mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
     let mut out = Vec::new();
     write(&of, &mut out).unwrap();
@@ -245,8 +244,8 @@ const FORMS: [Form; 7] = [
     }),
 ];
 
-/// JSON keeps every name as it is: who reads it decides what to do with it. It is one line where it
-/// is to be one, and written to a terminal it does as little there as any other form.
+/// JSON keeps every name unchanged, and the reader decides what to do with it. JSON lines stay one
+/// line each, and the output does not control a terminal.
 #[test]
 fn in_json() {
     for (form, write) in FORMS {
@@ -261,15 +260,12 @@ fn in_json() {
     }
 }
 
-/// Everything that somebody can name does have that name in what the views are given.
+/// Everything that others can name has the hostile name in the test data.
 #[test]
 fn every_view_is_covered() {
     const NAME: &str = "a-name-for-all";
-    // Words of netviz, numbers and times in words.
-    const OWN: [&str; 23] = [
-        "link_state",
-        "addresses",
-        "pod_cidrs",
+    // netviz's own words, numbers and durations.
+    const OWN: [&str; 20] = [
         "schema",
         "code",
         "protocol",
@@ -295,7 +291,8 @@ fn every_view_is_covered() {
         match value {
             Value::String(text) => {
                 let named = text.contains(NAME) || OWN.contains(&key);
-                // Programs of Cilium, by whose names it is known; what is found of those it misses.
+                // Cilium's programs, which are known by their names; findings name those that are
+                // missing.
                 let cilium = text.starts_with("cil_") || key == "message";
                 assert!(named || cilium, "{form}: {key} is {text:?}");
             }

@@ -1,4 +1,4 @@
-//! Names from a Kubernetes API that is well, ill, or hostile.
+//! Names from a Kubernetes API that works, fails or is hostile.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +40,7 @@ use tokio::sync::watch;
 const LIMIT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "{token: very-secret}";
 
-/// The source of names alone, and what it looks at.
+/// Only this source of names, and the cluster that it names.
 struct Asking {
     names: Names,
     _found: watch::Sender<Arc<Discovered>>,
@@ -87,7 +87,7 @@ impl Asking {
             Some(Status::Failed { reason: text }) => text,
             other => format!("{other:?}"),
         };
-        // What is said may change while it is asked again: the text that fitted is judged.
+        // The status may change between two reads, so check the text that matched.
         let mut text = String::new();
         wait_until(LIMIT, || {
             text = trouble();
@@ -198,7 +198,7 @@ fn services_are_reported_and_names_do_not_wait_for_them() -> Result<()> {
     Ok(())
 }
 
-/// netviz as it runs in a pod: with a service account's files where Kubernetes mounts them.
+/// netviz in a pod, with a service account's files where Kubernetes mounts them.
 #[test]
 fn service_account_of_a_pod_suffices() -> Result<()> {
     let server = server("account")?;
@@ -212,7 +212,7 @@ fn service_account_of_a_pod_suffices() -> Result<()> {
         .env("KUBERNETES_SERVICE_PORT", server.port.to_string())
         .stdout(Stdio::piped());
     let authority = fs::read(server.directory.join("ca.pem"))?;
-    // On a thread with mounts of its own, which the program inherits.
+    // On a thread with private mounts, which the program inherits.
     let started = thread::spawn(move || -> Result<Running> {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let none: Option<&str> = None;
@@ -252,7 +252,7 @@ fn pods_start_end_and_are_deleted() -> Result<()> {
     server.state().put("pods", pod("b", "10.0.0.2"));
     asking.expect_pods(&["default/a", "default/b"]);
     server.state().bookmark("pods");
-    // Its address may be another pod's already.
+    // Its address may belong to another pod already.
     let mut done = pod("b", "10.0.0.2");
     done["status"]["phase"] = "Succeeded".into();
     server.state().put("pods", done);
@@ -285,7 +285,7 @@ fn broken_or_expired_watch_loses_nothing() -> Result<()> {
     {
         let mut state = server.state();
         state.remove("pods", "default", "a");
-        // Nobody is told that it went.
+        // Without a notification of the deletion.
         state.forget();
     }
     asking.expect_pods(&["default/b"]);
@@ -316,7 +316,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
             state.disconnect();
         }
         asking.expect_trouble(words);
-        // What was known is still the best that is known.
+        // The last known state is still the best one.
         asking.expect_pods(&["default/a"]);
     }
     server.state().manner = Manner::Good;
@@ -337,7 +337,7 @@ fn endless_response_is_cut_off() -> Result<()> {
     let server = server("huge")?;
     server.state().manner = Manner::Huge;
     Asking::of(&server)?.expect_trouble("more than 8 MiB in one answer");
-    // Two kinds, and what lies in the sockets' buffers; a second attempt may have begun.
+    // Two resources, and the contents of the sockets' buffers; a second attempt may have begun.
     let poured = server.state().poured;
     assert!(poured < 64_000_000, "{poured} bytes were taken");
     Ok(())
@@ -388,7 +388,7 @@ fn server_without_tls() -> Result<()> {
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // Whoever has gone already is not told.
+            // The client may have disconnected.
             let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
@@ -480,7 +480,7 @@ fn kubelet_credentials_list_only_own_pods() -> Result<()> {
     let file = server.write("config", &server.kubeconfig(user))?;
     let asking = Asking::start(&file);
     asking.expect_pods(&["default/mine"]);
-    // It is renewed every now and then; this one was not.
+    // It is renewed regularly; this one was not.
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     fs::write(server.directory.join("kubelet.pem"), both(&params)?)?;
     asking.expect_trouble("the certificate has expired: that in");

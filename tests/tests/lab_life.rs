@@ -1,4 +1,4 @@
-//! The laboratory comes, works and goes, and leaves nothing.
+//! The lab starts, works and ends, and leaves nothing behind.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -27,7 +27,7 @@ fn up(mode: Mode, change: impl FnOnce(&mut Options)) -> Lab {
     Lab::up(&options).unwrap_or_else(|error| panic!("{mode}: {error:#}"))
 }
 
-/// What went wrong between any two pods, in both families and all protocols.
+/// Returns the failed transfers between any two pods, in both families and all protocols.
 fn lost(lab: &Lab) -> Vec<String> {
     let mut lost = Vec::new();
     for from in lab.pods() {
@@ -122,14 +122,14 @@ fn two_labs_run_at_once() {
     two.down().unwrap();
 }
 
-/// Set in the process that is to be the owner.
+/// Set in the process that owns the lab.
 const OWNER: &str = "NETVIZ_TEST_OWNER";
 
 /// Not a test: the owner that [`killed_owner_leaves_nothing_behind`] kills.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn owner() {
-    // Not for `--include-ignored`, which would wait for ever.
+    // `--include-ignored` would wait for ever.
     if std::env::var_os(OWNER).is_none() {
         skip::because(skip::BY_ANOTHER);
         return;
@@ -137,7 +137,7 @@ fn owner() {
     let lab = up(Mode::Vxlan, |_| {});
     let _traffic = Traffic::start(&lab).unwrap();
     let mut remains = LabLeftovers::of(&lab).unwrap();
-    // With the wire's process, which belongs to no node and no pod.
+    // Including the wire's process, which belongs to no node or pod.
     remains.processes.extend(lab_leftovers::children().unwrap());
     println!("\n{}", remains.to_line());
     loop {
@@ -179,7 +179,7 @@ fn pods_are_added_and_removed() {
     assert_eq!(lost(&lab), Vec::<String>::new());
     assert!(lab.add_pod(&node, "late-comer").is_err());
     let node = lab.nodes()[1].clone();
-    // Held: the number of a namespace that is gone is the next one's, of whichever laboratory.
+    // Held open, because the kernel reuses the inode of a deleted namespace, also in other labs.
     let inside = lab.netns(&pod).unwrap();
     lab.remove_pod("late-comer").unwrap();
     assert!(lab.remove_pod("late-comer").is_err());

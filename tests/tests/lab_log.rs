@@ -1,5 +1,5 @@
-//! What the forwarding programs say about packets for nobody. Alone in its binary: the `log` crate
-//! has one logger for all.
+//! Log messages of the forwarding programs about packets to unknown pods. A separate binary,
+//! because the `log` crate has one logger per process.
 
 use std::{
     net::Ipv4Addr,

@@ -1,6 +1,6 @@
-//! The laboratory's doors are a running Cilium's doors: same hooks, same counts at the head and at
-//! the tail, same TTL, a tunnel key where there is one. Every door of both nodes and of every pod
-//! is counted, those that nothing may cross too.
+//! The lab's doors equal a running Cilium's doors: same hooks, same counts at head and tail, same
+//! TTL, and a tunnel key at the same hooks. Every door of both nodes and of every pod is counted,
+//! including those that no packet may cross.
 
 use std::{
     collections::BTreeMap,
@@ -70,17 +70,17 @@ fn vxlan_clsact() {
     compare("vxlan-clsact", Mode::Vxlan, Attach::Clsact);
 }
 
-/// A laboratory, its counters, and what they are compared with.
+/// A lab, its counters, and the expected counts.
 struct Bench<'a> {
     lab: &'a Lab,
     counting: &'a HookCounters,
     nodes: BTreeMap<String, String>,
-    /// A tcx tail stands before every filter, and sees what it sees.
+    /// The tail of tcx precedes every filter, and counts the same packets.
     clsact: bool,
 }
 
 fn compare(oracle: &str, mode: Mode, attach: Attach) {
-    // What is compared is counted at the tail of a tcx chain too.
+    // The compared counts need the tail of a tcx chain.
     if skip::without_tcx() {
         return;
     }
@@ -164,8 +164,8 @@ impl Bench<'_> {
         traffic::udp(from, to, PACKETS, 99).unwrap()
     }
 
-    /// TTL, and whether there is a tunnel key; in requests, whose. Identities of pods differ from
-    /// cluster to cluster, those of nodes do not.
+    /// Compares TTL and presence of a tunnel key; in requests also the identity. Identities of pods
+    /// differ between clusters, those of nodes do not.
     fn compare_contents(&self, path: &Crossed, sender: u32, wrong: &mut impl FnMut(String)) {
         for crossing in &path.crossings {
             let hook = crossing.hook(self.lab, &self.nodes).unwrap();

@@ -1,4 +1,4 @@
-//! The live building, driven as a person does: the real binary on a terminal, over a laboratory.
+//! The live screen, driven like a user does: the real binary on a terminal, with a lab.
 
 use std::{process::Command, time::Duration};
 
@@ -22,7 +22,7 @@ use nix::{
 use tokio::signal::unix::SignalKind;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// For what a key does: far more than it takes, for a machine that is busy.
+/// Time for the effect of a key: generous, for a busy machine.
 const SOON: Duration = Duration::from_secs(10);
 const NODE: &str = "mycluster-worker";
 
@@ -30,7 +30,7 @@ fn lab() -> Lab {
     Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// The screen, once everything is counted.
+/// Starts the live screen and waits until every door is counted.
 fn live(lab: &Lab, size: (u16, u16), variables: &[(&str, &str)]) -> Terminal {
     let mut netviz = looking_at(lab, &[]);
     netviz.envs(variables.iter().copied());
@@ -45,7 +45,7 @@ fn row_of(screen: &str, text: &str) -> Option<usize> {
     screen.lines().position(|line| line.contains(text))
 }
 
-/// The line that is selected.
+/// Returns the selected line.
 fn selected(screen: &str) -> &str {
     let mut lines = screen.lines();
     lines
@@ -74,7 +74,7 @@ fn keys_do_what_the_help_says() {
         !it.contains("any key closes this")
     });
     assert!(selected(&terminal.screen()).contains(NODE));
-    // Arrows and letters are the same keys.
+    // Arrows and letters have the same effect.
     press(&mut terminal, "\u{1b}[B", "a row down", &|it| {
         selected(it).contains("busybox")
     });
@@ -87,7 +87,7 @@ fn keys_do_what_the_help_says() {
     press(&mut terminal, "\u{1b}[C", "inside", &|it| {
         selected(it).contains("eth0")
     });
-    // What ip -d link and bpftool say, on the other side.
+    // Output of ip -d link and bpftool, on the other side.
     for fact in [
         "kind       veth",
         "peer       lxc4a891387ff1a 9",
@@ -134,13 +134,9 @@ fn keys_do_what_the_help_says() {
     press(&mut terminal, "s", "by rate", &|it| it.contains("by rate"));
     press(&mut terminal, "p", "paused", &|it| it.contains("PAUSED"));
     press(&mut terminal, "p", "goes on", &|it| !it.contains("PAUSED"));
-    press(&mut terminal, "\r", "no details", &|it| {
-        !it.contains("┌ mycluster")
-    });
-    press(&mut terminal, "\r", "details", &|it| {
-        it.contains("┌ mycluster")
-    });
-    // A click at the row of a pod, counted from 1.
+    press(&mut terminal, "\r", "no details", &|it| !it.contains("┌─ "));
+    press(&mut terminal, "\r", "details", &|it| it.contains("┌─ "));
+    // A click on the row of a pod, counted from 1.
     let row = row_of(&terminal.screen(), "netshoot-7d996d7884-fwt8z").expect("a row");
     let click = format!("\u{1b}[<0;8;{}M\u{1b}[<0;8;{}m", row + 1, row + 1);
     press(&mut terminal, &click, "selected by the mouse", &|it| {
@@ -213,7 +209,7 @@ fn terminal_is_restored_after_a_signal() {
         assert_eq!(terminal.ends(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0], "{signal}");
         let written = terminal.written();
-        // The mouse is the terminal's again.
+        // The terminal handles the mouse again.
         assert!(
             written.rfind("\u{1b}[?1000l") > written.rfind("\u{1b}[?1000h"),
             "{signal}"
@@ -224,10 +220,10 @@ fn terminal_is_restored_after_a_signal() {
 
 /// Set in the process that panics.
 const PANICS: &str = "NETVIZ_TEST_PANICS";
-/// The signal on which another thread panics, and the one on which the screen's own thread does.
+/// The signals on which another thread and the screen's own thread panic.
 const PANICS_ON: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// Not a test: the live screen in a process that panics when a signal tells it to.
+/// Not a test: the live screen in a process that panics on a signal.
 #[test]
 #[ignore = "a process that panic_restores_the_terminal_and_is_printed starts"]
 fn panicking() {
@@ -252,7 +248,7 @@ fn panicking() {
     runtime.enable_all().build().unwrap().block_on(netviz);
 }
 
-/// A screen over `lab` that is attached, in a process that panics on [`PANICS_ON`].
+/// Starts an attached live screen for `lab`, in a process that panics on [`PANICS_ON`].
 fn live_that_panics(lab: &Lab) -> Terminal {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -287,7 +283,7 @@ fn panic_restores_the_terminal_and_is_printed() {
         kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
     };
     let [other, own] = PANICS_ON;
-    // The screen goes on without another thread, and is not overwritten.
+    // The screen continues without the other thread, and is not overwritten.
     let mut terminal = live_that_panics(&lab);
     panic_on(&terminal, other);
     terminal.types("?");
@@ -317,13 +313,13 @@ fn colours_can_be_disabled() {
         terminal.sees("a new pod", LIMIT, |it| it.contains("  new"));
         let written = terminal.written();
         assert!(!written.contains("\u{1b}[38;2;"), "more than 256 colours");
-        // New ones are green, whatever the background that is set together with it.
+        // New doors are green, whatever background is set in the same sequence.
         let green = written.contains("\u{1b}[38;5;2m") || written.contains("\u{1b}[38;5;2;");
         assert_eq!(green, coloured, "{written:?}");
         lab.remove_pod("newcomer").unwrap();
         leave(terminal);
     }
-    // A terminal that can do nothing gets lines.
+    // A terminal without capabilities gets lines.
     let mut netviz = looking_at(&lab, &[]);
     netviz.env("TERM", "dumb");
     let mut terminal = Terminal::start(netviz, 120, 40);

@@ -1,4 +1,4 @@
-//! The building, drawn: the layout that all drawings share, and each of them.
+//! The map: the layout that all drawings share, and each drawing.
 
 use netviz::{
     model::{Reason, Snapshot},
@@ -71,7 +71,7 @@ fn layout_is_independent_of_input_order() {
         let mut doors: Vec<_> = snapshot.doors.iter().map(|door| door.id).collect();
         doors.sort();
         assert_eq!(doors_of(&Layout::new(&snapshot)), doors);
-        // The page has the table in it, which is in the order of the snapshot.
+        // The page contains the table, which is in the order of the snapshot.
         let without_page = |snapshot: &Snapshot| {
             let mut drawn = drawings(snapshot);
             drawn.remove(2);
@@ -99,7 +99,7 @@ fn every_door_is_in_every_drawing() {
     }
 }
 
-/// Boxes of a class in the picture: left, top, right, bottom.
+/// Returns the boxes of a class in the SVG: left, top, right, bottom.
 fn boxes(tree: &roxmltree::Document<'_>, class: &str) -> Vec<[u32; 4]> {
     tree.descendants()
         .filter(|node| node.has_tag_name("rect") && node.attribute("class") == Some(class))
@@ -134,13 +134,13 @@ fn rooms_and_doors_do_not_overlap_in_the_picture() {
                 assert!(!all[place + 1..].iter().any(|other| overlap(one, other)));
             }
         }
-        // Each room is inside of one building.
+        // Each pod is inside one node.
         let inside =
             |a: &[u32; 4], b: &[u32; 4]| a[0] > b[0] && a[1] > b[1] && a[2] < b[2] && a[3] < b[3];
         for room in &rooms {
             assert!(houses.iter().any(|house| inside(room, house)), "{room:?}");
         }
-        // No two texts begin at one place.
+        // No two texts start at one position.
         let texts = tree.descendants().filter(|node| node.has_tag_name("text"));
         let mut places: Vec<_> = texts
             .map(|node| ["x", "y", "text-anchor"].map(|name| node.attribute(name)))
@@ -176,7 +176,7 @@ fn no_line_is_wider_than_the_drawing() {
     }
 }
 
-/// The walls of the left buildings, and of the right ones, stand in line.
+/// The walls of the nodes on the left, and of those on the right, are aligned.
 #[test]
 fn walls_are_aligned() {
     let mut random = Random(23);
@@ -217,7 +217,7 @@ fn walls_are_aligned() {
     }
 }
 
-/// Every end of the way is joined to the one line that leads from the first to the last.
+/// Every node is joined to the one line from the first node to the last.
 #[test]
 fn tunnel_connects_nodes() {
     for (nodes, tunnel) in [(1, true), (2, true), (3, true), (5, true), (3, false)] {
@@ -245,7 +245,7 @@ fn tunnel_connects_nodes() {
             let wanted = match (nodes, width) {
                 (1, _) => "",
                 (2, 80) => "╗╝",
-                // Straight across.
+                // A straight crossing.
                 (2, _) => "",
                 (3, 80) => "╗╣╝",
                 (3, _) => "╦╝",
@@ -266,16 +266,16 @@ fn cilium_host_is_off_the_path_only_with_pod_traffic() {
     let drawn = |sight: &snapshot_builder::SnapshotBuilder| drawings(&sight.snapshot());
     let said = "not on this path";
     let mut sight = snapshot_builder::cluster(1, 1, true);
-    // Nothing crossed anything.
+    // Without any traffic.
     assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
     sight.flow((1001, 10), (1000, 11), 0, 5);
     for text in drawn(&sight) {
         assert!(text.contains(said), "{text}");
     }
-    // One packet of a pod, or nobody's.
+    // One packet between a pod and its node, but no others.
     sight.flow((1000, 2), (1000, 3), 0, 1);
     assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
-    // Not known.
+    // Unknown.
     sight.flow((1000, 2), (1000, 3), 0, 0);
     sight.now(1000, 3).ingress = None;
     assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
@@ -295,7 +295,7 @@ fn notes_are_in_every_drawing() {
         assert!(text.contains("too few file descriptors left"), "{text}");
         assert!(text.contains("cannot be found from here"), "{text}");
     }
-    // Of 40 doors it is said once.
+    // For 40 doors, the note appears once.
     assert_eq!(shown[0].matches("cannot be found from here").count(), 1);
     assert!(
         shown[0].contains("at 40 doors: blind: its network namespace cannot be found from here"),
@@ -372,7 +372,7 @@ fn maps_match_the_schema() {
     for snapshot in &snapshots {
         assert_eq!(complaints(&schema, &written(snapshot)), [""; 0]);
     }
-    // And the schema says no where a field is absent, unknown or of another type.
+    // The schema refuses an absent field, an unknown field and a field of another type.
     let mut wrong = written(&blog().snapshot());
     let building = &mut wrong["layout"]["buildings"][0];
     building.as_object_mut().expect("an object").remove("rooms");
@@ -403,7 +403,7 @@ fn host_network_pods_are_in_every_drawing() {
             assert!(text.contains(&name), "{text}");
         }
     }
-    // However many there are, a drawing stays one, and says what it leaves out.
+    // However many there are, the drawing stays complete and reports what it omits.
     for pod in 12..5_000 {
         sight.resident(1, &format!("agent-{pod:04}"));
     }
@@ -423,7 +423,7 @@ fn truncated_name_is_marked() {
     let [text, picture] = &drawings(&snapshot)[..2] else {
         unreachable!("there are more")
     };
-    // Pointing at a room says all of it.
+    // The tooltip of a pod has the full text.
     let title = format!("<title>{long}</title>");
     assert!(picture.contains(&title));
     for drawn in [text, &picture.replace(&title, "")] {

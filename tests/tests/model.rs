@@ -1,4 +1,4 @@
-//! Nothing is ever called lost that was not lost, however readings and packets interleave.
+//! Losses are never overstated, however readings and packets interleave.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ const CORRIDOR: [Pair; 1] = [Pair {
     second: TO,
 }];
 
-/// A veth pair on which packets are, and the counters at both of its ends.
+/// A veth pair with packets in flight, and the counters at both ends.
 #[derive(Default)]
 struct Wire {
-    /// Counted going out, counted coming in.
+    /// Counts of outgoing and incoming packets.
     counted: [u64; 2],
     epochs: [u32; 2],
     flying: u64,
@@ -28,7 +28,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// Packets go out, come in, or are lost, a few of each.
+    /// Sends, delivers or loses a few packets each.
     fn pass(&mut self, random: &mut Random, loses: bool) {
         for _ in 0..random.below(20) {
             match random.below(5) {
@@ -54,7 +54,7 @@ impl Wire {
         self.flying = 0;
     }
 
-    /// netviz is not there for a while, and takes its place again.
+    /// Displaces netviz for a while.
     fn displaced(&mut self, random: &mut Random, end: usize) {
         let before = self.counted[end];
         self.pass(random, false);
@@ -114,7 +114,7 @@ fn lossless_pair_has_no_loss() {
                 let end = usize::from(random.once_in(2));
                 wire.displaced(&mut random, end);
             }
-            // A packet is on its way for less time than there is between two readings.
+            // A packet is in flight for less time than between two readings.
             wire.land();
             let now = wire.read(&mut random, false);
             let flows = ledger.observe(&CORRIDOR, &before, &now);
@@ -163,7 +163,7 @@ fn loss_is_never_overstated_and_exact_in_the_end() {
     assert!(lost > 10_000, "{lost}");
 }
 
-/// Counters that fall, doors that are not there, epochs in any order: nonsense, and no panic.
+/// Decreasing counters, missing doors, epochs in any order: no panic.
 #[test]
 fn arbitrary_readings() {
     let mut random = Random(3);
@@ -215,7 +215,7 @@ fn rates_of_falling_counters_are_0_and_of_no_interval_unknown() {
     assert_eq!(instant.window_seconds, Some(0.0));
 }
 
-/// A door that netviz cannot see through is never a silent zero.
+/// A door that netviz cannot observe never shows a silent zero.
 #[test]
 fn uncounted_door_is_blind_with_a_reason() {
     let mut sight = snapshot_builder::blog();
@@ -243,7 +243,7 @@ fn uncounted_door_is_blind_with_a_reason() {
                 (None, None)
             );
         }
-        // Found, and never heard of from the attaching thread.
+        // Found, but not reported by the attaching thread.
         sight.now.doors.remove(&door.id);
         let snapshot = sight.snapshot();
         let shown = snapshot

@@ -1,4 +1,4 @@
-//! Names and routing from the Cilium agent: captured answers, replayed over a unix socket.
+//! Names and routing from the Cilium agent: captured responses, replayed over a unix socket.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-/// What an agent answers to a path.
+/// The agent's response to a path.
 type Answer = Box<dyn Fn(&str) -> (u16, Vec<u8>) + Send + Sync>;
 
 fn captured(folder: &'static str) -> Answer {
@@ -43,7 +43,7 @@ fn with(status: u16, body: &'static [u8]) -> Answer {
     Box::new(move |_| (status, body.to_vec()))
 }
 
-/// A node's root directory with an agent's socket in it.
+/// A node's root directory with an agent's socket.
 struct Agent {
     root: TempDir,
 }
@@ -60,7 +60,7 @@ impl Agent {
     }
 }
 
-/// Asks an agent that answers so; `None`: one that accepts and never answers.
+/// Queries an agent with these responses; `None`: one that accepts and never answers.
 fn asked(answer: Option<Answer>) -> Report {
     runtime().block_on(async {
         let agent = Agent::new();
@@ -111,7 +111,7 @@ async fn serve(mut stream: UnixStream, answer: &Answer) {
         "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    // Whoever asked may have had enough.
+    // The client may have disconnected.
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = stream.write_all(&body).await;
 }
@@ -146,7 +146,7 @@ fn agent_names_its_endpoints() {
     assert_eq!(busybox.mac.as_deref(), Some("3a:33:28:c7:4d:61"));
     assert!(busybox.labels.contains(&"k8s:app=busybox".into()));
     assert_eq!(busybox.condition, None);
-    // The node itself is an endpoint, and no pod.
+    // The node itself is an endpoint, but no pod.
     let own = report.pods.iter().filter(|pod| pod.host_network);
     assert_eq!(own.count(), 1);
     let ranges: Vec<_> = report
@@ -178,7 +178,7 @@ fn every_version_reports_its_routing_mode() {
         ),
         ("vxlan-host-routing-ipv6", "vxlan, BPF host routing"),
         ("1.14-vxlan", "vxlan, legacy host routing"),
-        // It does not say which tunnel.
+        // It does not report the kind of tunnel.
         ("1.15-vxlan-host-routing", "tunnel, BPF host routing"),
         ("1.18-vxlan", "vxlan, legacy host routing"),
     ] {
@@ -194,7 +194,7 @@ fn every_version_reports_its_routing_mode() {
     }
 }
 
-/// As the agent of the oracle answers, with a frontend more.
+/// The response of the oracle's agent, with one more frontend.
 const SERVED: &str = r#"[
     {"spec": {"backend-addresses": [{"ip": "10.10.2.119", "nodeName": "w", "port": 47777, "state": "active"}],
         "flags": {"name": "netshoot", "namespace": "default", "type": "ClusterIP"},
@@ -228,7 +228,7 @@ fn services_are_optional() {
         .collect();
     assert_eq!(ports, [(47_777, "UDP"), (80, "")]);
     assert_eq!(service.backends, ["10.10.2.119:47777".parse().unwrap()]);
-    // None that are told of is another thing than none.
+    // Unknown services differ from an empty list.
     assert_eq!(asked(Some(captured("vxlan"))).services, None);
 }
 
@@ -274,7 +274,7 @@ fn socket_without_permission() {
         fs::set_permissions(&path, closed).expect("its mode");
         let status = thread::scope(|scope| {
             let asked = scope.spawn(|| {
-                // Root may do everything by privileges alone.
+                // With its capabilities, root may access everything.
                 privileges::keep_only(&[]);
                 runtime().block_on(report(&agent)).status
             });
@@ -291,7 +291,7 @@ fn root_with_a_long_path() {
     let root = tempfile::tempdir().expect("a directory");
     let long = root.path().join("n".repeat(200));
     fs::create_dir_all(long.join("run/cilium")).expect("a directory");
-    // The socket is made under a short name, for its address has 108 bytes.
+    // The socket is created under a short path, because its address is limited to 108 bytes.
     let short = root.path().join("s");
     let report = runtime().block_on(async {
         let listener = UnixListener::bind(&short).expect("a socket");
@@ -333,7 +333,7 @@ fn invalid_responses() {
         );
         assert!(!why.contains('\x1b'), "{why:?}");
     }
-    // One MiB more than is read: a busy machine needs a part of the 2 s for it.
+    // One MiB more than netviz reads: a busy machine needs part of the 2 s for it.
     let large: Answer = Box::new(|_| (200, vec![b' '; 9 * 1024 * 1024]));
     let why = failed(large);
     assert_eq!(why, "no answer to /v1/endpoint: length limit exceeded");

@@ -1,4 +1,4 @@
-//! Pods' names from libcni's result cache, as a running containerd left it.
+//! Pod names from libcni's result cache, as written by a running containerd.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,7 +33,7 @@ fn attachments(name: &str) -> Vec<Attachment> {
     read.collect()
 }
 
-/// What was mounted: path on the node, inode.
+/// Returns the mounted namespaces: path on the node, inode.
 fn mounted(name: &str) -> HashMap<PathBuf, NetNsId> {
     let text = fs::read_to_string(fixture(name).join("netns.stat.node.txt")).expect("a fixture");
     let line = |line: &str| {
@@ -44,7 +44,7 @@ fn mounted(name: &str) -> HashMap<PathBuf, NetNsId> {
     text.lines().filter_map(line).collect()
 }
 
-/// Namespace to pod, of those that are alive.
+/// Returns namespace and pod of the running pods.
 fn named(name: &str) -> BTreeMap<u64, String> {
     let mounted = mounted(name);
     assert!(!mounted.is_empty(), "the fixture has no namespace");
@@ -78,7 +78,7 @@ fn recreated_pod_has_two_namespaces() {
 
 #[test]
 fn after_a_power_cut_nothing_is_named() {
-    // The cache is on disk, /run/netns was not.
+    // The cache is on disk, /run/netns is not.
     let left = attachments("live");
     assert_eq!(left.len(), 4);
     assert_eq!(living(left, |_| None), []);
@@ -125,7 +125,7 @@ fn paths_out_of_the_root_are_refused() {
     }
 }
 
-/// A root directory with a cache in it.
+/// A root directory with a cache.
 struct Node {
     root: TempDir,
 }
@@ -190,7 +190,7 @@ fn missing_cache_is_no_error() {
 
 #[test]
 fn mounted_namespace_is_named_while_it_exists() {
-    // Mounted where nobody else sees it: on a thread with mounts of its own.
+    // Mounted on a thread with private mounts.
     let test = || {
         unshare(CloneFlags::CLONE_NEWNS).expect("needs root");
         let none: Option<&str> = None;
@@ -199,7 +199,7 @@ fn mounted_namespace_is_named_while_it_exists() {
         let file = node.root.path().join("run/netns/cni-a");
         node.entry("a", "hostile\u{1b}[31m", "/var/run/netns/cni-a");
         let mut cache = Cache::default();
-        // A namespace that is being made is an ordinary file.
+        // While a namespace is being created, its path is an ordinary file.
         fs::write(&file, "").expect("a file");
         assert_eq!(node.read(&mut cache).1, []);
         let own = "/proc/thread-self/ns/net";
@@ -209,7 +209,7 @@ fn mounted_namespace_is_named_while_it_exists() {
         let inode = fs::metadata(own).expect("a namespace").ino();
         assert_eq!(pods[0].netns, Some(NetNsId(inode)));
         assert_eq!(pods[0].name.as_deref(), Some("hostile\u{1b}[31m"));
-        // Written again in place, as libcni does: the new name, not the remembered one.
+        // Rewritten in place, as libcni does: netviz must read the new name.
         node.entry("a", "renamed-pod", "/run/netns/cni-a");
         assert_eq!(
             node.read(&mut cache).1,

@@ -1,4 +1,5 @@
-//! Sources of names that hang, lie or pour: the doors are counted, and each is said in a line.
+//! Sources of names that hang, return invalid data or never stop sending: the doors are counted,
+//! and each source is reported in one line.
 
 use std::{
     fs,
@@ -15,10 +16,10 @@ use netviz_tests::{
 };
 use serde_json::{Value, json};
 
-/// Far more than netviz takes for itself; a list of which 100 MB were kept would be beyond it.
+/// Far more than netviz needs, and less than with a stored list of 100 MB.
 const MOST_MEMORY: u64 = 100 << 20;
 
-/// The statuses of a source, one for each node.
+/// Returns the statuses of a source, one for each node.
 fn statuses<'a>(snapshot: &'a Value, source: &str) -> Vec<(Option<&'a str>, &'a Value)> {
     let sources = snapshot["sources"].as_array().expect("sources").iter();
     sources
@@ -27,7 +28,7 @@ fn statuses<'a>(snapshot: &'a Value, source: &str) -> Vec<(Option<&'a str>, &'a 
         .collect()
 }
 
-/// The reason of its first failure.
+/// Returns the error of its first failure.
 fn failure<'a>(snapshot: &'a Value, source: &str) -> &'a str {
     let mut reasons = statuses(snapshot, source)
         .into_iter()
@@ -47,7 +48,7 @@ fn names(snapshot: &Value) -> usize {
         .count()
 }
 
-/// What netviz took at the most, in bytes.
+/// Returns netviz's peak memory in bytes.
 fn memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -55,14 +56,14 @@ fn memory(process: u32) -> u64 {
     number.map_or(0, |kilobytes: u64| kilobytes << 10)
 }
 
-/// Two agents, one that never answers and one that has left its socket behind; a file in the
-/// middle of being written.
+/// Breaks the sources: two agents, one that never answers and one that has left its socket behind;
+/// and a half-written file.
 fn make_ill(lab: &Lab) -> [UnixListener; 1] {
     let root = |node: usize| PathBuf::from(format!("/proc/{}/root", lab.nodes()[node].pid));
     let listener = |node| {
         let directory = root(node).join("run/cilium");
         fs::create_dir_all(&directory).expect("a directory");
-        // An address has 108 bytes, and may not lead through another process's root.
+        // An address has at most 108 bytes, and must not lead through another process's root.
         let own = fs::File::open(&directory).expect("a directory");
         let fd = std::os::fd::AsRawFd::as_raw_fd(&own);
         UnixListener::bind(format!("/proc/self/fd/{fd}/cilium.sock")).expect("a socket")
@@ -103,7 +104,7 @@ fn counting_does_not_wait_for_sources() {
             (both && all_count(&snapshot)).then_some(snapshot)
         });
         let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never said"));
-        // While the one is asked, the others and the doors are shown.
+        // While netviz waits for that source, it shows the others and the doors.
         assert!(
             before > 0,
             "{words}: the first reading waited for all sources"

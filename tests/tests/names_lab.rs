@@ -1,5 +1,5 @@
-//! Names end to end: the laboratory's nodes have the files of a Kind node, and the real binary finds
-//! in them who lives behind which door.
+//! Names end to end: the lab's nodes have the files of a Kind node, and the real binary derives the
+//! pods' names from them.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ fn lab() -> Lab {
     Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Namespace, name and source of every door that leads to a pod, by the node's end of the veth pair.
+/// Returns namespace, name and source of every door to a pod, by the node's end of the veth pair.
 fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
     let doors = snapshot["doors"].as_array().expect("doors");
     let ends = doors
@@ -49,7 +49,7 @@ fn pods_have_their_kubernetes_names() {
         ("lxce84a702bb02c", "networking101/netshoot-7d996d7884-gcxrm"),
     ];
     let files = |(interface, pod): (&str, &str)| (interface.into(), format!("{pod} by cni_cache"));
-    // The blog does not say who they are, so no file does.
+    // The blog does not name these pods, so no file does.
     let nameless = [
         ("lxc5b7b34955e61", "-/unnamed-0b438679 by kernel"),
         ("lxcdc5fb9751595", "-/unnamed-c0d4bea2 by kernel"),
@@ -97,7 +97,7 @@ fn source_lines_name_their_files() {
     );
 }
 
-/// Snapshots of a running netviz, one a line.
+/// Snapshots of a running netviz, one per line.
 struct Stream {
     lines: std::io::Lines<BufReader<ChildStdout>>,
     _running: Running,
@@ -114,8 +114,8 @@ impl Stream {
         }
     }
 
-    /// The first snapshot from now on for which `is` has an answer; it ends, at the latest, with
-    /// the program's own limit.
+    /// Returns the first result of `is` for a new snapshot; ends at the latest with the program's
+    /// time limit.
     fn until<T>(&mut self, what: &str, is: impl Fn(&Value) -> Option<T>) -> T {
         let mut last = Value::Null;
         for line in &mut self.lines {
@@ -128,7 +128,7 @@ impl Stream {
     }
 }
 
-/// What is said of the door of a pod in the namespace `netns`.
+/// Returns name and source of a pod's door in the namespace `netns`.
 fn inside(snapshot: &Value, netns: u64) -> Option<(String, String)> {
     let mut doors = snapshot["doors"].as_array()?.iter();
     let door = doors.find(|door| door["netns"] == netns && door["state"] != "gone")?;
@@ -153,7 +153,7 @@ fn recreated_pod_is_named_at_its_new_namespace() {
             let said = inside(snapshot, netns.0)?;
             (said == ("default/moving".into(), "cni_cache".into())).then_some(())
         });
-        // Its name is asked for at once, and no look at the clock is waited for.
+        // netviz reads its name at once, without waiting for the next interval.
         assert!(made.elapsed() < second() * 3, "{:?}", made.elapsed());
         seen.insert((netns, pod.pid));
         assert_eq!(seen.len(), round);
@@ -206,11 +206,11 @@ fn lab_node_has_the_files_of_a_kind_node() {
     lab.down().expect("the laboratory goes");
 }
 
-/// A cgroup that goes with this value, once its process has.
+/// A cgroup, removed on drop after its process has ended.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Where cgroups are on this machine, the path as kubelet makes it, with a process in it.
+    /// Creates a cgroup like kubelet's in this machine's hierarchy, with a process.
     fn with(uid: &str, pid: i32) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc");
         let mount = mounts.lines().find_map(|line| {
@@ -219,7 +219,7 @@ impl Cgroup {
             (words.next()? == "cgroup2").then(|| PathBuf::from(path))
         });
         let id = format!("{pid:064x}");
-        // One level: what a test leaves behind is one empty directory at the most.
+        // One level, so that a test leaves at most one empty directory behind.
         let name = format!("netviz-test-pod{uid}.slice:cri-containerd:{id}");
         let path = mount.expect("cgroups, version 2").join(name);
         std::fs::create_dir(&path).expect("a cgroup");
@@ -235,7 +235,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// What the sources say of a pod in the network of `node`.
+/// Returns what the sources report about a host-network pod of `node`.
 fn resident<'a>(snapshot: &'a Value, node: u64, name: &str) -> Option<&'a Value> {
     let mut pods = snapshot["pods"].as_array()?.iter();
     pods.find(|pod| pod["name"] == name && pod["netns"] == node)

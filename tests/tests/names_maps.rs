@@ -1,5 +1,5 @@
-//! What Cilium's maps say: real maps with the bytes of a running Cilium's, pinned on a bpffs that
-//! nobody else sees.
+//! Names from Cilium's maps: real maps with the bytes of a running Cilium's, pinned on a private
+//! bpffs.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ fn fixture(path: &str) -> Value {
     serde_json::from_slice(&fs::read(fixtures::fixture(path)).expect("a fixture")).expect("JSON")
 }
 
-/// Keys and values of a map as bpftool printed them.
+/// Parses keys and values of a map as printed by bpftool.
 fn dump<const K: usize, const V: usize>(path: &str) -> Vec<([u8; K], [u8; V])> {
     fn bytes<const N: usize>(list: &Value) -> [u8; N] {
         let list = list.as_array().expect("a list").iter().map(|byte| {
@@ -52,13 +52,13 @@ fn dump<const K: usize, const V: usize>(path: &str) -> Vec<([u8; K], [u8; V])> {
         .collect()
 }
 
-/// A node whose maps are pinned where nobody else sees it.
+/// A node with privately pinned maps.
 struct Node {
     root: TempDir,
 }
 
 impl Node {
-    /// Does `work` beside a bpffs, on a thread with mounts of its own.
+    /// Runs `work` with a bpffs, on a thread with private mounts.
     fn with<T: Send>(work: impl FnOnce(&Self) -> T + Send) -> T {
         thread::scope(|scope| {
             let work = scope.spawn(|| {
@@ -119,7 +119,7 @@ fn lookup(address: &str, identity: u32, tunnel: Option<&str>) -> Lookup {
 }
 
 fn sorted(mut facts: Vec<PodFact>) -> Vec<PodFact> {
-    // The node's own endpoint has an address in neither.
+    // Neither has an address of the node's own endpoint.
     facts.retain(|fact| !fact.addresses.is_empty());
     facts.sort_by_key(|fact| fact.endpoint);
     facts
@@ -146,7 +146,7 @@ fn maps_and_agent_agree() {
             .expect("endpoints"),
             ..Answers::default()
         };
-        // Names and labels are the agent's alone; 1.14 keeps no identity in the map.
+        // Only the agent knows names and labels; 1.14 has no identity in the map.
         let known = mode != "1.14-vxlan";
         let told = sorted(answers.pods()).into_iter().map(|fact| {
             let mut addresses = fact.addresses;
@@ -176,7 +176,7 @@ fn addresses_are_looked_up_as_the_datapath_does() {
         "8.8.8.8",
     ]
     .map(ip);
-    // A neighbour's pod, an address of the neighbour's range that nobody has, the world.
+    // A pod of the other node, an unassigned address of its range, the world.
     let expected = vec![
         lookup("10.10.1.30", 2847, None),
         lookup("10.10.2.100", 10_429, Some("172.18.0.4")),
@@ -235,7 +235,7 @@ fn maps_of_another_layout_are_ignored() {
     let why =
         "cilium_ipcache_v2 is left alone: its keys of 20 and values of 24 bytes are not known";
     assert_eq!(shorter, failed(why));
-    // The right sizes, and no hash.
+    // The right sizes, but not a hash.
     let kind = status(|node| {
         let map = Array::<MapData, [u8; 48]>::create(8, 0)?;
         map.pin(node.pin("cilium_lxc")).expect("a pin");
@@ -286,13 +286,13 @@ fn maps_of_another_mount_namespace_are_opened_read_only() {
     let holder = thread::spawn(move || {
         Node::with(move |node| {
             node.endpoints(&dump("cilium_maps/vxlan/map-cilium_lxc.dump.json"));
-            // To write, one would need a privilege that the reader gives up.
+            // Writing would need a privilege that the reader drops.
             let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o400);
             fs::set_permissions(node.pin("cilium_lxc"), read_only).expect("its mode");
             let root = node.root.path().strip_prefix("/").expect("a path");
             let root = Path::new(&format!("/proc/{}/root", nix::unistd::gettid())).join(root);
             tell.send(root).expect("the reader");
-            // It ends when the reader has.
+            // It ends after the reader.
             let _ = ended.recv();
         });
     });
@@ -334,7 +334,7 @@ fn ten_thousand_endpoints_are_fast() {
     assert!(took < second(), "{took:?}");
     match report.status {
         Status::OK => assert_eq!(report.pods.len(), 10_000),
-        // On a machine that is as slow as that, what was left out is said.
+        // On a machine this slow, the status reports what was left out.
         Status::Ok { detail: Some(why) } => {
             let first = format!("cilium_lxc: its first {} entries", report.pods.len());
             assert_eq!(why, first);

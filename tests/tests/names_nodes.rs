@@ -1,5 +1,5 @@
-//! Six nodes as a running containerd left them: each source alone names every namespace right, or
-//! says that it does not know it.
+//! Files of six nodes with a running containerd: each source by itself names every namespace
+//! correctly or not at all.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -54,7 +54,7 @@ fn names(pods: &[PodFact]) -> Names {
         .collect()
 }
 
-/// What was mounted: path on the node, inode.
+/// Returns the mounted namespaces: path on the node, inode.
 fn mounted(node: &str) -> HashMap<PathBuf, NetNsId> {
     let line = |line: &str| {
         let path = line.split(' ').next()?.strip_prefix('/')?;
@@ -86,7 +86,7 @@ fn by_bundles(node: &str, mounted: &HashMap<PathBuf, NetNsId>) -> (Names, Vec<Po
     (names(&pods), pods)
 }
 
-/// The pods' processes, as seen from the node or from its host.
+/// Returns the pods' processes, as seen from the node or from its host.
 fn processes(node: &str, seen_from: &str, mounted: &HashMap<PathBuf, NetNsId>) -> Vec<Living> {
     let living = entries(&format!("{node}/proc")).into_iter().map(|process| {
         let read = |file: &str| fs::read_to_string(process.join(file)).expect("a fixture");
@@ -99,14 +99,14 @@ fn processes(node: &str, seen_from: &str, mounted: &HashMap<PathBuf, NetNsId>) -
         let member = cgroup::member(&read(&format!("cgroup.seen-from-{seen_from}")));
         let member = member.expect("only pods' processes are in the fixture");
         assert!(member.container.is_some_and(|id| id.len() == 64));
-        // The node's own network is no file in its /run/netns.
+        // The node's own network is not in its /run/netns.
         let inside = mounted.values().any(|id| *id == netns);
         (if inside { netns } else { NODE }, member.uid)
     });
     living.collect()
 }
 
-/// By the pods' processes, and the directories that lay in `/var/log/pods`.
+/// Returns names from the pods' processes and the directories in `/var/log/pods`.
 fn by_kubelet(node: &str, living: &[Living]) -> (Names, Vec<PodFact>) {
     let root = tempfile::tempdir().expect("a directory");
     let listing = text(&format!("{node}/var-log-pods.ls-lR.txt"));
@@ -127,7 +127,7 @@ fn expected(pairs: &[(u64, &str)]) -> Names {
         .collect()
 }
 
-/// Each source alone, from either side of the node's wall.
+/// Checks each source by itself, as seen from the node and from its host.
 fn all_agree(node: &str, expected: &Names) {
     let mounted = mounted(node);
     assert_eq!(mounted.len(), expected.len(), "{node}");
@@ -208,7 +208,7 @@ fn orphan_is_known_only_to_the_cache() {
         (4_026_533_565, CRASH),
     ]);
     assert_eq!(by_cache(REPEATED, &mounted), names);
-    // Its record was lost: no bundle and no process say that anybody is there.
+    // Its record was lost: neither a bundle nor a process exists.
     let mut running = names;
     running.remove(&4_026_533_494);
     assert_eq!(by_bundles(REPEATED, &mounted).0, running);
@@ -226,7 +226,7 @@ fn recreated_pod_is_at_its_new_namespace() {
     };
     assert_eq!(at(&running), [4_026_533_565]);
     assert_eq!(at(&by_cache(REPEATED, &mounted)).len(), 2);
-    // One directory of logs, one uid: only the process says which namespace is meant.
+    // One log directory, one UID: only the process determines the namespace.
     let uids = pods
         .iter()
         .filter(|pod| pod.label().as_deref() == Some(CRASH));
@@ -235,7 +235,7 @@ fn recreated_pod_is_at_its_new_namespace() {
 
 #[test]
 fn after_a_power_cut_nothing_is_named() {
-    // What was left: the cache, the directories of logs. /run was empty, no process was there.
+    // What remained: the cache and the log directories. /run was empty, without processes.
     let nothing = HashMap::new();
     assert!(by_cache(REPEATED, &nothing).is_empty());
     assert!(by_bundles(REPEATED, &nothing).0.is_empty());
@@ -327,7 +327,7 @@ fn hostile_directories_name_nothing() {
     );
     let right = logs.join(format!("a_b_{uid}"));
     std::os::unix::fs::symlink("/etc", &right).expect("a link");
-    // A link is translated, for it has the name; that it leads out of the node is not followed.
+    // The name of a symlink is used, but its target outside the node is not followed.
     let (_, pods) = Logs::default().read(NODE, &roots, &living);
     assert_eq!(pods[0].label().as_deref(), Some("a/b"));
     assert_eq!(pods[0].containers, [""; 0]);
@@ -367,7 +367,7 @@ fn unreadable_files_are_reported() {
         mode(0);
         let path = root.path().to_owned();
         let read = std::thread::spawn(move || {
-            // Root may do everything by privileges alone.
+            // With its capabilities, root may access everything.
             netviz::sys::privileges::keep_only(&[]);
             cni::Cache::default().read(&[path.join(".")]).0
         });

@@ -1,4 +1,4 @@
-//! What the sources say is put together without hiding where they disagree.
+//! Names of several sources are reconciled, and disagreements are reported.
 
 use netviz::{
     model::{Cluster, Datapath, Reason, Role, Side, Source, SourceStatus, Status},
@@ -15,7 +15,7 @@ const NODE: u64 = 100;
 const POD: u64 = 101;
 const OTHER: u64 = 102;
 
-/// One node with two pods, which the kernel knows by hostnames.
+/// Returns one node with two pods, whose hostnames the kernel knows.
 fn cluster() -> Cluster {
     let mut sight = SnapshotBuilder::default();
     let node = sight.node("worker", NODE, &["172.18.0.2/16"]);
@@ -194,7 +194,7 @@ fn endpoint_unknown_to_the_kernel() {
     let ghost =
         "default/ghost: cilium has the endpoint 550 at lxcgone, the kernel has no such interface";
     assert_eq!(said(&applied(&reports)), [ghost]);
-    // Left out on request: it may well be there.
+    // Excluded on request: it may exist.
     let mut partial = cluster();
     partial.partial = true;
     reconcile::apply(&mut partial, &reports);
@@ -209,7 +209,7 @@ fn interface_unknown_to_cilium() {
         said(&applied(&reports)),
         ["host-b: the kernel has lxcbbb, cilium has no endpoint for it"]
     );
-    // An agent that did not answer says nothing about what it knows.
+    // An agent without a response knows nothing.
     let silent = Report {
         status: Status::Failed {
             reason: "no answer in 2 s".into(),
@@ -255,7 +255,7 @@ fn kubernetes_pod_without_a_door() {
     );
     let hosted: Vec<_> = cluster.pods.iter().map(|pod| pod.name.raw()).collect();
     assert_eq!(hosted, ["proxy"]);
-    // Where a far end is out of reach, its addresses are as well.
+    // The addresses of an unreachable far end are unknown.
     let mut hidden = self::cluster();
     hidden.doors[0].problem = Some(Reason::Unreachable { nsid: 1 });
     reconcile::apply(&mut hidden, &[report(Source::Kubernetes, pods)]);
@@ -337,7 +337,7 @@ fn each_source_has_a_status_for_each_node() {
     );
 }
 
-/// An endpoint as Cilium's maps have it: no name, an index.
+/// Returns an endpoint as in Cilium's maps: an index without a name.
 fn mapped(ifindex: u32, address: &str, identity: u32) -> PodFact {
     PodFact {
         ifindex: Some(ifindex),
@@ -355,7 +355,7 @@ fn maps_and_agent_are_compared() {
             Source::CiliumMaps,
             vec![
                 mapped(9, "10.0.0.1", 7),
-                // Left behind by a pod that has gone, and by one whose index another one has now.
+                // Left behind by a deleted pod, and by one whose index is in use again.
                 mapped(33, "10.0.0.9", 8),
                 mapped(11, "10.0.0.8", 9),
             ],
@@ -379,7 +379,7 @@ fn maps_and_agent_are_compared() {
     );
     let pod = &cluster.pods[0];
     assert_eq!((pod.identity, pod.sources.len()), (Some(7), 2));
-    // A map that knows one pod, and not the other.
+    // A map with one of the two pods.
     let cluster = applied(&[report(Source::CiliumMaps, vec![mapped(9, "10.0.0.1", 7)])]);
     assert_eq!(
         said(&cluster),
@@ -387,7 +387,8 @@ fn maps_and_agent_are_compared() {
     );
 }
 
-/// A second node beside [`cluster`]'s, which takes these addresses for somebody's.
+/// Adds a second node beside [`cluster`]'s, which maps these addresses to identities; returns the
+/// disagreements.
 fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
     let mut cluster = cluster();
     let mut sight = SnapshotBuilder::default();
@@ -427,9 +428,9 @@ fn another_identity_on_another_node_is_reported() {
         looked_up(6, (7, "172.18.0.3")),
         ["default/a: cilium's ipcache here sends 10.0.0.1 to worker2, it is on worker"]
     );
-    // Perhaps another address of the right node.
+    // Possibly another address of the right node.
     assert_eq!(looked_up(6, (7, "192.168.7.7")), [""; 0]);
-    // A node of another cluster knows nothing of this one.
+    // A node of another cluster does not know this one.
     assert_eq!(looked_up(2, (2, "172.18.0.3")), [""; 0]);
 }
 
@@ -438,7 +439,7 @@ fn another_identity_on_another_node_is_reported() {
 fn ten_thousand_pods_are_fast() {
     let number = |number: u32| std::net::Ipv4Addr::from_bits(0x0b00_0000 + number).to_string();
     let pod = |place: u32| PodFact {
-        // Some of them share the node's network, of some there is no trace here.
+        // Some of them share the node's network, others are unknown to the kernel.
         host_network: place.is_multiple_of(2),
         ..on_worker(&number(place), named("default", &format!("pod-{place}")))
     };

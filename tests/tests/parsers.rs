@@ -1,8 +1,8 @@
-//! Whatever netviz reads that somebody else has written: files of a node, answers of an agent and of an API,
-//! netlink, maps. Mangled, it may be refused, but never ends netviz, and never takes long.
+//! Fuzz tests of all parsers of foreign data: files of a node, responses of agents and APIs,
+//! netlink, maps. A parser may refuse mutated input, but must never panic or take long.
 //!
-//! `NETVIZ_FUZZ_SECONDS=600` feeds each for ten minutes, as `cargo xtask test --all` does; a failure
-//! names the `NETVIZ_FUZZ_SEED` that shows it again.
+//! With `NETVIZ_FUZZ_SECONDS=600`, each runs for ten minutes, as in `cargo xtask test --all`; a
+//! failure prints the `NETVIZ_FUZZ_SEED` to reproduce it.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -34,7 +34,7 @@ use netviz_tests::{
 };
 use serde_json::{Value, json};
 
-/// Every file under a directory of fixtures whose name ends so.
+/// Returns all files below a directory of fixtures whose name ends with `end`.
 fn fixtures(directory: &str, end: &str) -> Vec<Vec<u8>> {
     fn collect(directory: &Path, end: &str, found: &mut Vec<Vec<u8>>) {
         for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
@@ -48,7 +48,7 @@ fn fixtures(directory: &str, end: &str) -> Vec<Vec<u8>> {
     }
     let mut found = Vec::new();
     collect(&fixture(directory), end, &mut found);
-    // The order of a directory is chance as well.
+    // The order of a directory is random.
     found.sort();
     found
 }
@@ -106,20 +106,20 @@ fn agent_responses() {
     });
 }
 
-/// Kinds of questions to rtnetlink, which the kernel answers with all that there is.
+/// Kinds of rtnetlink dump requests.
 const LINKS: u16 = libc::RTM_GETLINK;
 const ADDRESSES: u16 = libc::RTM_GETADDR;
 const QDISCS: u16 = libc::RTM_GETQDISC;
 const FILTERS: u16 = libc::RTM_GETTFILTER;
 const NAMESPACES: u16 = libc::RTM_GETNSID;
 
-/// What the kernel says of this machine's own links, addresses and qdiscs, byte by byte.
+/// Returns the kernel's dumps of this machine's links, addresses and qdiscs.
 fn dumps() -> Vec<Vec<u8>> {
     let each = [LINKS, ADDRESSES, QDISCS].map(|kind| dump(kind, [0; 20]));
     each.concat()
 }
 
-/// All that the kernel answers to one question, datagram by datagram.
+/// Returns the datagrams of one dump.
 fn dump(kind: u16, body: [u8; 20]) -> Vec<Vec<u8>> {
     use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
     const REQUEST_DUMP: u16 = 0x301;
@@ -169,7 +169,7 @@ fn netlink_notifications() {
     });
 }
 
-/// Whether the end of an answer, or an error, is among the messages of a datagram.
+/// Returns true if a datagram contains the end of a dump, or an error.
 fn is_last(mut datagram: &[u8]) -> bool {
     while let Some((length, rest)) = datagram.split_first_chunk() {
         if let [3 | 2, 0, ..] = rest {
@@ -181,12 +181,12 @@ fn is_last(mut datagram: &[u8]) -> bool {
     false
 }
 
-/// Links, their addresses, and what joins the two, of a namespace that knows others by their ids.
+/// Links with their addresses and peers, in a namespace with IDs for others.
 #[test]
 fn interfaces() {
     let (near, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     netns::join(&near, &far, 1).unwrap();
-    // Of both in one datagram.
+    // Both in one datagram.
     let both = near.run(|| {
         [LINKS, ADDRESSES]
             .map(|kind| dump(kind, [0; 20]).swap_remove(0))
@@ -216,7 +216,7 @@ fn namespace_ids() {
     });
 }
 
-/// Filters of others, and one of netviz.
+/// Foreign filters, and one of netviz.
 #[test]
 fn filters_of_others() {
     let room = netns::pairs(1).unwrap();
@@ -237,7 +237,7 @@ fn filters_of_others() {
         };
         attached_program::filter(object, name, spot, place).unwrap();
     }
-    // Of a device, at the ingress hook of its clsact.
+    // At the ingress hook of a device's clsact.
     let mut body = [0; 20];
     body[4..8].copy_from_slice(&10_i32.to_ne_bytes());
     body[12..16].copy_from_slice(&0xffff_fff2_u32.to_ne_bytes());
@@ -249,7 +249,7 @@ fn filters_of_others() {
     });
 }
 
-/// Cilium's maps, entry by entry: an endpoint with an IPv4 address, one with an IPv6 address, the node.
+/// Entries of Cilium's maps: an endpoint with IPv4, one with IPv6, the node.
 #[test]
 fn cilium_maps() {
     const KEY: usize = layout::ENDPOINT.0;
@@ -291,7 +291,7 @@ fn cilium_maps() {
     });
 }
 
-/// What Cilium has dropped: entries of its map with a value for each of two CPUs.
+/// Cilium's drop counters: entries with a value for each of two CPUs.
 #[test]
 fn cilium_metrics() {
     let entry = |reason: u8, direction: u8, packets: [u64; 2]| {
@@ -323,7 +323,7 @@ fn cilium_metrics() {
             "policy denied, egress: 5 packets"
         ]
     );
-    // More than there are numbers for, on each of the CPUs and in each of the readings.
+    // Counters that overflow, on each CPU and in each reading.
     let endless = [
         entry(133, 1, [u64::MAX / 98; 2]),
         entry(133, 1, [u64::MAX / 98; 2]),
@@ -339,7 +339,7 @@ fn cilium_metrics() {
     );
 }
 
-/// What the kernel says of the cgroup that a process is in, which whoever made it has named.
+/// The cgroup of a process in /proc, whose name is chosen by its creator.
 #[test]
 fn cgroups_of_processes() {
     let (uid, id) = ("0f9c1c9a-3a52-4a4b-9a39-1f6f4f2e8c11", "7f".repeat(32));
@@ -366,7 +366,7 @@ fn cgroups_of_processes() {
     });
 }
 
-/// What the Kubernetes API lists, and a line of a watch for each object.
+/// Lists of the Kubernetes API, and a line of a watch for each object.
 #[test]
 fn kubernetes_objects() {
     let mut seeds = Vec::new();
@@ -401,7 +401,7 @@ fn kubernetes_objects() {
     });
 }
 
-/// A client certificate and its key.
+/// Returns a client certificate and its key.
 fn credentials() -> (rcgen::Certificate, rcgen::KeyPair) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["worker".into()]).unwrap();
@@ -444,7 +444,7 @@ fn kubeconfigs() {
     for seed in &seeds {
         assert!(read(seed), "{}", String::from_utf8_lossy(seed));
     }
-    // What fits into no header of HTTP, kube panics over.
+    // kube panics on a token that is no valid HTTP header.
     assert!(!read(&of("https://worker", r#"{token: "a\u0001b"}"#)));
     feed("kubeconfigs", &seeds, |data| {
         read(data);
@@ -471,7 +471,7 @@ fn marker() -> Vec<u8> {
     marker.bytes().to_vec()
 }
 
-/// What the kernel tells of marked packets: a structure, and the packet's beginning in it.
+/// Events of marked packets: a structure with the packet's beginning.
 #[test]
 fn marked_packet_events() {
     let seeds: Vec<_> = netviz_tests::bpf::frames::all()
@@ -481,7 +481,7 @@ fn marked_packet_events() {
             let head = &mut bytes[SEEN_SIZE - netviz_ebpf::crossing::HEAD_SIZE..];
             let length = frame.bytes.len().min(head.len());
             head[..length].copy_from_slice(&frame.bytes[..length]);
-            // Behind the time: flow, sequence, flags, and five more numbers up to the head's length.
+            // After the time: flow, sequence, flags, and five more numbers up to the head's length.
             bytes[8] = 1;
             bytes[12] = 3;
             bytes[36..40].copy_from_slice(&(length as u32).to_ne_bytes());
@@ -518,13 +518,13 @@ fn marked_packet_events() {
     });
 }
 
-/// What the kernel tells of packets that are followed: a segment of a stream and its echo, an echo request
-/// and what answers it, at three doors each.
+/// Events of followed packets: a segment of a stream and its echo, an echo request and its reply,
+/// at three doors each.
 #[test]
 fn followed_packet_events() {
     let record = |at: u64, identity: u64, flags: u32, length: u32| {
         let mut bytes = [at, identity].map(u64::to_ne_bytes).concat();
-        // Flags, the tunnel's key and its ends, the first byte and how many, TTL.
+        // Flags, tunnel key with its ends, first byte and length, TTL.
         let rest = [flags, 7, 0x0a0a_0001, 0, 2048 * 9 + 100, length, 64, 0];
         bytes.extend(rest.iter().flat_map(|it| it.to_ne_bytes()));
         bytes
@@ -574,7 +574,7 @@ fn followed_packet_events() {
     });
 }
 
-/// What comes back to the socket that probes were sent from.
+/// Packets that the probes' socket receives.
 #[test]
 fn probe_replies() {
     let mut seeds = vec![marker(), [vec![0; 8], marker()].concat()];
@@ -591,7 +591,7 @@ fn probe_replies() {
     });
 }
 
-/// Path tests that somebody wrote.
+/// Path tests.
 #[test]
 fn path_test_files() {
     let seeds = [

@@ -1,4 +1,5 @@
-//! Two nodes of one name, as two clusters on one machine have them: told apart everywhere.
+//! Two nodes with the same name, as in two clusters on one machine, are distinguished in every
+//! view.
 
 use std::time::Duration;
 

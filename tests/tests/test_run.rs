@@ -11,39 +11,40 @@ use netviz_tests::bpf::{
     test_objects,
 };
 
-/// What a packet's fate rests on, and what every other test takes for granted.
+/// All other tests rely on this.
 #[test]
 fn count_counts_every_frame_and_passes_it_on() {
     count::check(objects::COUNT).unwrap();
 }
 
-/// The same check has to tell the mutant apart: at the head of a tcx chain it would cut Cilium off.
+/// The same check must catch the mutant, which would skip Cilium's programs at the head of a tcx
+/// chain.
 #[test]
 fn check_catches_a_wrong_verdict() {
     let error = count::check(test_objects::MUTANT_PIPE).expect_err("TC_ACT_PIPE must be caught");
     assert_eq!(error.root_cause().to_string(), "the verdict is 3");
 }
 
-/// The same rests on the programs that stand at the hooks while a check runs: marked or not, with
-/// room in the ring buffer or without.
+/// The same for the programs that are attached while a check runs: with and without marker, with a
+/// free and with a full ring buffer.
 #[test]
 fn see_passes_every_frame_on() {
     see::check(objects::SEE).unwrap();
 }
 
-/// And on those that follow what is there anyway.
+/// And for the programs that follow existing traffic.
 #[test]
 fn follow_passes_every_frame_on() {
     follow::check(objects::FOLLOW).unwrap();
 }
 
-/// However many there are, a door tells of few, and each door of the same.
+/// Under heavy traffic, a door reports a sample, and each door reports the same packets.
 #[test]
 fn follow_samples_the_same_packets_at_every_door() {
     follow::check_thinned(objects::FOLLOW).unwrap();
 }
 
-/// `repeat` is how the benchmark runs a program: a run is one crossing there, too.
+/// The benchmark runs a program with `repeat`: each run is one crossing.
 #[test]
 fn repeated_run_is_counted_each_time() {
     use aya::{TestRun as _, programs::TestRunOptions};
@@ -65,8 +66,8 @@ fn repeated_run_is_counted_each_time() {
     );
 }
 
-/// Up to Linux 6.18 a test run takes less than a page: jumbo frames are sent through a door in
-/// `exact.rs`, and run here where the kernel can.
+/// Up to Linux 6.18, a test run accepts less than a page. `exact.rs` sends jumbo frames through a
+/// door; this test runs them where the kernel can.
 #[test]
 fn jumbo_frames_where_the_kernel_runs_them() {
     let mut counting = CountTest::load(objects::COUNT).unwrap();

@@ -1,5 +1,5 @@
-//! A thousand veth pairs come and go at full speed: in the end the set that is shown is the set that
-//! the kernel lists, and nothing is held that is not needed.
+//! A thousand veth pairs come and go at full speed: at the end, netviz shows exactly the kernel's
+//! list, and holds nothing that it does not need.
 
 use std::{
     collections::BTreeSet,
@@ -21,12 +21,12 @@ use tokio::sync::watch::Receiver;
 
 const SCENARIO: &str = "thousand";
 const LIMIT: Duration = Duration::from_secs(10);
-/// Half of the rounds' pairs are in each.
+/// Each group has half of a round's pairs.
 const GROUPS: [u32; 2] = [7, 8];
 /// Names of the interfaces, by index.
 type Set = BTreeSet<(u32, String)>;
 
-/// One at a time: descriptors are counted.
+/// Serializes the tests, because they count descriptors.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -46,7 +46,7 @@ impl Place {
     fn new() -> Self {
         let room = TestNetns::new().unwrap();
         let mut netlink = room.netlink().unwrap();
-        // One that stays.
+        // A permanent one.
         add_pair(&mut netlink, 10).unwrap();
         let selection = Selection::new(vec![room.name()], false, &["veth*".into()], &[]).unwrap();
         let watch = Watch::start(selection).unwrap();
@@ -92,7 +92,7 @@ impl Place {
             .collect()
     }
 
-    /// Waits until what is shown is what the kernel lists; how long that took.
+    /// Waits until netviz shows the kernel's list. Returns the time that took.
     fn same(&self, what: &str) -> Duration {
         let listed = self.listed();
         let ((), took) = until(what, second() * 2, || {
@@ -110,7 +110,8 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Adds, deletes, and does both at once, so many times; the longest time until the set was right.
+/// Adds, deletes, and does both at once, for some rounds. Returns the longest time until the list
+/// was right.
 fn rounds(place: &Place, rounds: u32) -> (Duration, f64) {
     let (mut longest, mut speed, mut before) = (Duration::ZERO, 0.0_f64, 0);
     for round in 0..rounds {
@@ -133,12 +134,12 @@ fn rounds(place: &Place, rounds: u32) -> (Duration, f64) {
         place.delete(0);
         longest = longest.max(place.same("all go"));
         assert_eq!(place.listed().len(), 2);
-        // What the first round has opened may stay.
+        // Descriptors opened in the first round may remain open.
         if round == 0 {
             before = descriptors();
         }
     }
-    // A look that is going on has one more open for a moment.
+    // A running scan has one more open for a moment.
     assert!(
         wait_until(LIMIT, || descriptors() <= before),
         "{} descriptors, {before} after one round",
@@ -147,7 +148,7 @@ fn rounds(place: &Place, rounds: u32) -> (Duration, f64) {
     (longest, speed)
 }
 
-/// `buffer`: the size of the receive buffer for notifications, in place of the usual one.
+/// Runs the test; `buffer` sets the receive buffer for notifications.
 fn report(fault: &str, number: u32, buffer: Option<usize>) {
     let place = Place::new();
     if let Some(bytes) = buffer {
@@ -170,7 +171,7 @@ fn at_full_speed() {
     report("added, deleted, both at once", 10, None);
 }
 
-/// Nearly every notification is lost.
+/// Nearly all notifications are lost.
 #[test]
 fn with_a_receive_buffer_of_4_kib() {
     let _alone = alone();

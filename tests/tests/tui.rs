@@ -1,4 +1,4 @@
-//! The live building, drawn from snapshots that were built by hand: no kernel, no terminal.
+//! The live screen, drawn from handmade snapshots: no kernel, no terminal.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn types(state: &mut State, keys: &str) {
     }
 }
 
-/// Doors that a pod has, and the node's ends of their veth pairs.
+/// Returns a cluster with pods, their doors, and the node's ends of their veth pairs.
 fn pods(count: u32) -> SnapshotBuilder {
     let mut sight = SnapshotBuilder::default();
     let node = sight.node("node", 1, &["172.18.0.2/16"]);
@@ -111,7 +111,7 @@ fn filter_keeps_matching_doors() {
         shown.contains("fmhwc") && !shown.contains("x2x4k"),
         "{shown}"
     );
-    // Not a command while it is typed.
+    // No command while it is typed.
     types(&mut state, "q");
     assert!(text(&state, 120, 60).contains("nothing fits \"FMHWCq\""));
     press(&mut state, KeyCode::Esc);
@@ -156,7 +156,7 @@ fn pause_freezes_the_screen() {
 #[test]
 fn selection_follows_its_door() {
     let mut state = showing(pods(3).snapshot(), 120, 30);
-    // node, room, two doors, room, its first door
+    // Node, pod, two doors, pod, its first door.
     for _ in 0..5 {
         press(&mut state, KeyCode::Char('j'));
     }
@@ -169,7 +169,7 @@ fn selection_follows_its_door() {
     let shown = text(&state, 120, 30);
     let selected = shown.lines().find(|line| line.contains("> ")).unwrap();
     assert!(selected.contains("eth0"), "{shown}");
-    // Gone as well: what stands in its place.
+    // Also gone: select what is at its position.
     fewer.cluster.doors.drain(..2);
     state.take(fewer.snapshot(), 3 * SECOND);
     assert!(state.selected().is_some_and(|key| *key != door));
@@ -217,7 +217,7 @@ fn crossed_door_flashes_once() {
     assert_eq!(flashing(&state), 0);
 }
 
-/// What a name says is shown, and everything else stands where it stood: that no more comes of it is in `hostile`.
+/// The name is shown, and everything else keeps its position; `hostile` checks everything else.
 #[test]
 fn hostile_names_do_not_move_the_layout() {
     for (aim, name) in NAMES {
@@ -233,7 +233,7 @@ fn hostile_names_do_not_move_the_layout() {
         check::plain(aim, &shown);
         let begin = defused(name).chars().take(5).collect::<String>();
         assert!(shown.contains(&begin), "{aim}: {shown}");
-        // What the picture tells of wide letters, it tells behind the row.
+        // The screen library draws wide letters differently, behind the row.
         let row = |row: &str| visible_width(row.split(" Hidden by").next().unwrap_or(row));
         let rows = |text: &str| text.lines().map(row).collect::<Vec<_>>();
         assert_eq!(rows(&shown), rows(&harmless), "{aim}: {shown}");
@@ -277,7 +277,7 @@ fn four_hundred_doors() {
         state.selected(),
         Some(&Key::Door(DoorId::new(NetNsId(1), 10)))
     );
-    // The third row of the building, under the header.
+    // The third row of the map, below the header.
     state.mouse(wheel(MouseEventKind::Down(MouseButton::Left)));
     assert_eq!(
         state.selected(),

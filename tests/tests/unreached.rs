@@ -8,12 +8,12 @@ use std::{
 use netviz::sys::netlink::NewLink;
 use netviz_tests::{cli::binary, netns::TestNetns};
 
-/// netviz waits for doors that are still being attached; for this one it would wait in vain, and
-/// whoever asked once would wait for a minute.
+/// netviz waits for doors that are still being attached. For this one it would wait in vain, and
+/// `--once` would take a minute.
 #[test]
 fn unreachable_door_is_blind_at_once() {
     let room = TestNetns::new().unwrap();
-    // Behind a process id that nobody can see there is a namespace, kept by a descriptor alone.
+    // A namespace without a visible process, kept alive only by a descriptor.
     let far = netviz_tests::netns::hidden().unwrap();
     let link = |name, index| NewLink {
         name,

@@ -1,7 +1,7 @@
-//! Every form of verdicts that were made by hand: no kernel, no clock.
+//! Every view of handmade verdicts: no kernel, no clock.
 //!
-//! After a wanted change: `INSTA_UPDATE=always cargo test -p netviz-tests --test verdict_views`,
-//! and read the difference before it is committed.
+//! After an intended change, run `INSTA_UPDATE=always cargo test -p netviz-tests --test
+//! verdict_views`, and review the difference before the commit.
 
 use netviz::{
     verify::{Kind, Verdict},
@@ -89,7 +89,7 @@ fn loss_is_shown_at_its_door() {
     }
 }
 
-/// To an address that nobody has.
+/// To an unassigned address.
 #[test]
 fn without_an_expected_path_no_door_is_unexpected() {
     let mut verdict = lost_by_policy();
@@ -287,7 +287,7 @@ fn junit_names_failed_tests() {
     };
     assert_eq!(number("testcase"), verdicts.len());
     assert_eq!((number("failure"), number("error")), (4, 2));
-    // What was expected to be lost has passed.
+    // A path test expected a loss, but the packets arrived.
     let lost = lost_by_policy();
     let case = Case {
         verdict: &lost,
@@ -307,7 +307,7 @@ fn matrix_of_many_pairs() {
     };
     insta::assert_snapshot!("matrix", matrix::draw(&verdicts, style));
     assert_eq!(matrix::draw(&[], style), "0 pairs");
-    // Too many for a matrix: a list, and how many there are.
+    // Too many for a matrix: a list with the total.
     let mut many = Vec::new();
     for number in 0..300 {
         let mut verdict = if number % 3 == 0 {
@@ -328,7 +328,7 @@ fn matrix_of_many_pairs() {
     assert!(!text.contains("from, to"), "{text}");
 }
 
-/// All forms of one verdict, and what must be true of each of them.
+/// Checks all views of one verdict.
 fn check_all(verdict: &Verdict) {
     for width in [0, 1, 80, 97, 200] {
         for full in [false, true] {

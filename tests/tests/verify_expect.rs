@@ -1,5 +1,5 @@
-//! The expected doors are those that a running Cilium's packets crossed: every case of every mode,
-//! in order, both ways.
+//! The expected doors equal those that a running Cilium's packets crossed: every case of every
+//! mode, in order, in both directions.
 
 use netviz::verify::{
     Expectation, Kind, Mode, ModeSource, Probes, candidates, expectations, judge,
@@ -9,7 +9,7 @@ use netviz_tests::cilium::{
     oracle_cluster::{MODES, OracleCluster},
 };
 
-/// How many cases the fixtures hold: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
+/// Number of cases in the fixtures: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
 const CASES: usize = 76;
 
 #[test]

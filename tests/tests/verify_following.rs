@@ -1,4 +1,4 @@
-//! Which packet is which, from door to door, where none is marked: plain data.
+//! Identifies unmarked packets from door to door: plain data.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const HOP: u64 = 2_000;
 const BEGIN: Duration = Duration::from_millis(100);
 const END: Duration = Duration::from_secs(10);
 
-/// The `n`th door of the way there; every second is crossed inwards.
+/// Returns the `n`th door of the request; every second is an ingress hook.
 fn hook(n: u32) -> Hook {
     let direction = if n.is_multiple_of(2) {
         Direction::Egress
@@ -71,7 +71,7 @@ fn segment(start: u32, length: u32) -> Passed {
     }
 }
 
-/// Of a pod whose own door is the first.
+/// Returns facts about a pod whose own door is the first.
 fn known(level: u64) -> Known {
     Known {
         origins: [vec![hook(0)], vec![hook(9)]],
@@ -83,14 +83,14 @@ fn known(level: u64) -> Known {
     }
 }
 
-/// A packet at each of the first `doors` doors, from this time on.
+/// Returns a packet at each of the first `doors` doors, from a start time on.
 fn walk(passed: Passed, at: u64, doors: u32) -> Vec<Sighting<Passed>> {
     (0..doors)
         .map(|n| sighting(hook(n), at + HOP * u64::from(n), passed))
         .collect()
 }
 
-/// How many different packets each door of the way there saw.
+/// Returns the number of different packets at a door of the request.
 fn seen(following: &Following, n: u32) -> usize {
     let crossings = following.crossings.iter();
     let here = crossings.filter(|c| (c.door, c.direction) == hook(n) && c.way == Way::Request);
@@ -123,7 +123,7 @@ fn packets_are_numbered_in_send_order() {
 fn identical_packets_are_counted() {
     let mut all = Vec::new();
     for n in 0..50 {
-        // The tenth is lost behind the second door.
+        // The tenth is lost after the second door.
         let doors = if n == 10 { 2 } else { 4 };
         all.extend(walk(packet(1), n * 500, doors));
     }
@@ -147,7 +147,7 @@ fn looping_packet_is_one_packet() {
     let following = follow(&all, &known(0));
     assert_eq!(following.left, [1, 0]);
     assert_eq!(following.crossings.len(), 3 + 39 * 2);
-    // Even where it comes round to the door by which it left.
+    // Even if it returns to the door by which it left.
     let again = (1..20_u64).map(|round| {
         let mut again = packet(2);
         again.ttl = 64 - u32::try_from(round).unwrap();
@@ -165,7 +165,7 @@ fn packets_not_seen_leaving_are_reported() {
     assert_eq!(following.left, [1, 0]);
     let strays: Vec<_> = following.strays.into_iter().collect();
     assert_eq!(strays, [((Way::Request, hook(2)), 1)]);
-    // Of whom it is not known where he leaves, it is where he is seen first.
+    // Without a known first door, the packet starts where it is seen first.
     let mut known = known(0);
     known.origins[0].clear();
     assert_eq!(follow(&all, &known).left, [2, 0]);
@@ -199,12 +199,12 @@ fn only_requests_with_time_for_a_reply_need_one() {
     assert_eq!((following.left, following.asked), ([3, 1], 1));
 }
 
-/// One super-packet is cut into segments, some of which are merged again: none is lost.
+/// One super-packet is split into segments, some of which are merged again: none is lost.
 #[test]
 fn stream_is_followed_by_bytes_across_segmentation() {
     let mut rng = Rng::with_seed(9);
     for level in [0, 1, 4] {
-        // Over the end of the numbers.
+        // Across the wrap-around of sequence numbers.
         let begin = u32::MAX - 300_000;
         let mut all = Vec::new();
         let mut start = begin;
@@ -223,7 +223,7 @@ fn stream_is_followed_by_bytes_across_segmentation() {
             }
             start = start.wrapping_add(length);
         }
-        // And at the third door everything is one.
+        // At the third door, all are merged.
         let whole = segment(begin, start.wrapping_sub(begin));
         all.push(sighting(hook(2), 39 * 100_000 + 2 * HOP, whole));
         let following = follow(&all, &known(level));
@@ -244,7 +244,7 @@ fn retransmission_is_another_packet() {
     assert_eq!([0, 1, 2, 3].map(|n| seen(&following, n)), [2, 2, 1, 1]);
 }
 
-/// A door that was thinned out more than the others takes nothing from what they have in common.
+/// A door at a higher sampling level does not remove packets that all doors report.
 #[test]
 fn doors_at_different_sampling_levels_use_the_highest() {
     let mut rng = Rng::with_seed(11);

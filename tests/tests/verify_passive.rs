@@ -1,5 +1,5 @@
-//! `netviz verify --passive` on the laboratory, in each routing mode: what is there is followed, and
-//! nothing is sent.
+//! `netviz verify --passive` on the lab, in each routing mode: it follows existing traffic and
+//! sends nothing.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -34,14 +34,14 @@ use netviz_tests::{
 use nix::sys::signal::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long it is looked at what is sent, where little comes of it in the ordinary time.
+/// Observation time when traffic is sparse.
 const LONG: &str = "4s";
 
 struct Site {
     lab: Lab,
 }
 
-/// Ends whoever sends until then, when a check fails too.
+/// Stops the senders on drop, also when a check fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -63,7 +63,7 @@ impl Site {
         }
     }
 
-    /// A pod, another one of its node, and one of the other node.
+    /// Returns a pod, another pod of its node, and one of the other node.
     fn pods(&self) -> [&Pod; 3] {
         let pods = self.lab.pods();
         let a = &pods[0];
@@ -81,7 +81,7 @@ impl Site {
         self.lab.netns(pod).unwrap()
     }
 
-    /// Looks at what `send` sends again and again meanwhile.
+    /// Runs verify while `send` is repeated.
     fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
         let window = if is_emulated() { LONG } else { "600ms" };
         self.passive_for(window, words, send)
@@ -114,7 +114,7 @@ impl Site {
     }
 }
 
-/// One packet that is answered; not so many that a part of them is followed.
+/// Sends one packet and waits for its reply; few enough that netviz does not sample.
 fn ping(netns: &NetNs, to: IpAddr) {
     traffic::ping(netns, to, 1).unwrap();
     thread::sleep(Duration::from_millis(2));
@@ -134,7 +134,7 @@ fn number(said: &VerifyOutput, name: &str) -> u64 {
     said.json[name].as_u64().unwrap_or_default()
 }
 
-/// As many at each door as left.
+/// Checks that each door has as many packets as were sent.
 fn whole(said: &VerifyOutput) {
     expect(said, "verified", 0);
     let (sent, delivered) = (number(said, "sent"), number(said, "delivered"));
@@ -184,7 +184,7 @@ macro_rules! in_each_mode {
 in_each_mode!(what_is_there_is_followed);
 in_each_mode!(what_somebody_ends_is_lost_there);
 
-/// Neighbours are found, and whatever else is slow the first time.
+/// Resolves neighbours and does other slow first steps.
 fn warm(netns: &NetNs, to: &Pod) {
     let answered = || traffic::ping(netns, to.address.into(), 1).unwrap() == 1;
     assert!(wait_until(Duration::from_secs(20), answered));
@@ -201,7 +201,8 @@ fn what_is_there_is_followed(mode: Mode) {
     echoes(&site, &netns, [&from, &same], b);
     streams(&site, &netns, [&from, &other], c);
     sixth(&site, &netns, a, c);
-    // The same in each mode: packets are told apart by what no door changes, and none is none.
+    // Independent of the mode: packets are identified by fields that no door changes, and no
+    // traffic is no packet.
     if mode == Mode::VxlanHostRouting {
         backwards(&site, &netns, [&other, &from], c);
         datagrams(&site, &netns, [&from, &other], c);
@@ -218,7 +219,7 @@ fn echoes(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     assert_eq!(said.json["traffic"]["followed_one_in"], 1);
 }
 
-/// Asked for from the other end, it is the other way round.
+/// With A and B swapped, the directions are swapped.
 fn backwards(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let said = site.passive(&[ends[0], ends[1], "--proto", "icmp"], || {
         ping(netns, to.address.into());
@@ -226,7 +227,7 @@ fn backwards(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     whole(&said);
 }
 
-/// Each the same, but for what is not looked at: they are told apart by their order.
+/// Identical datagrams, except for fields outside the hash: distinguished by their order.
 fn datagrams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let port = UDP_PORT.to_string();
     let words = [ends[0], ends[1], "--proto", "udp", "--port", &port];
@@ -236,7 +237,7 @@ fn datagrams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     whole(&said);
 }
 
-/// In super-packets that are cut and merged.
+/// In super-packets that are split and merged.
 fn streams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let said = site.passive(&[ends[0], ends[1], "--proto", "tcp"], || {
         let to = SocketAddr::from((to.address, TCP_PORT));
@@ -270,9 +271,9 @@ fn nothing(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     assert_eq!(said.json["sent"], 0);
 }
 
-/// A program of somebody else ends what comes to the other node; then what comes back alone.
+/// A foreign program drops packets to the other node; then only replies.
 fn what_somebody_ends_is_lost_there(mode: Mode) {
-    // In clsact nothing comes after the laboratory's own filters.
+    // With clsact, no filter runs after the lab's own.
     if skip::without_tcx() {
         return;
     }
@@ -312,7 +313,7 @@ fn what_somebody_ends_is_lost_there(mode: Mode) {
     assert_eq!(number(&said, "delivered"), number(&said, "sent"));
 }
 
-/// As many packets of others as one thread can send beside them change nothing in those of the two.
+/// The traffic of others, as fast as one thread can send, does not affect the pair's packets.
 #[test]
 fn heavy_traffic_of_others_is_not_reported() {
     let site = Site::up(Mode::Vxlan, false);
@@ -341,7 +342,7 @@ fn heavy_traffic_of_others_is_not_reported() {
     });
 }
 
-/// Of the pair's own a part is followed, the same at each door, and all are counted.
+/// netviz samples the pair's own traffic, with the same packets at each door, and counts all.
 #[test]
 fn heavy_traffic_of_the_pair_is_sampled() {
     if is_emulated() && skip::because("an emulated processor cannot send heavy traffic") {
@@ -352,7 +353,7 @@ fn heavy_traffic_of_the_pair_is_sampled() {
     let netns = site.netns(a);
     let mut sink = send::Sink::open(&site.netns(c)).unwrap();
     let (from, to) = (a.address.to_string(), c.address.to_string());
-    // However little of a processor the sender gets.
+    // However little processor time the sender gets.
     let said = site.passive_for(LONG, &[&from, &to], || {
         send::datagrams(&netns, c.address, 1_000, 60).unwrap();
     });
@@ -369,7 +370,7 @@ fn heavy_traffic_of_the_pair_is_sampled() {
         "{:#}",
         said.json
     );
-    // A queue on the way may be too short for them: then that is what it says.
+    // A queue on the path may be too short; then netviz reports that.
     match said.verdict() {
         "verified" => whole(&said),
         "lost" => assert!(number(&said, "delivered") > 0, "{:#}", said.json),
@@ -380,7 +381,7 @@ fn heavy_traffic_of_the_pair_is_sampled() {
     }
 }
 
-/// Names of a service: the packets are known until their address is translated, and no longer.
+/// Names of a service: packets are recognised until their address is translated.
 #[test]
 fn translated_traffic_is_unclear() {
     if skip::without_tcx() {
@@ -412,7 +413,7 @@ fn translated_traffic_is_unclear() {
     );
 }
 
-/// Ctrl-C is enough of it, not an error: what was seen so far is judged.
+/// Ctrl-C ends the observation without an error: netviz judges what it has.
 #[test]
 fn ctrl_c_ends_with_a_verdict() {
     let site = Site::up(Mode::Native, false);
@@ -464,11 +465,11 @@ fn ctrl_c_ends_with_a_verdict() {
     }));
 }
 
-/// Whoever ends it, in whichever way, finds nothing of it and has lost nothing.
+/// However netviz ends, nothing of it remains and no packet is lost.
 #[test]
 fn every_ending_leaves_nothing_behind() {
-    // In clsact a filter outlives whoever is killed, and a pod's end that gets its clsact may lose a packet:
-    // `clsact::a_netviz_that_verifies_is_not_swept`.
+    // With clsact, a filter outlives a killed process, and a pod's end that gets a clsact qdisc may
+    // lose a packet: `clsact::filters_of_a_running_verify_are_kept`.
     if skip::without_tcx() {
         return;
     }
@@ -503,8 +504,8 @@ fn every_ending_leaves_nothing_behind() {
     }
 }
 
-/// Starts to follow what these two send, and ends that by `signal`: of its programs, maps and links
-/// none is left.
+/// Starts to follow the packets of two pods, and ends netviz by `signal`: none of its programs,
+/// maps and links remains.
 fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
     let [from, to] = ends.map(|pod| pod.address.to_string());
     let words = ["verify", "--passive", &from, &to, "--for", "1h"];
@@ -516,7 +517,7 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
     let mut lines = stderr.by_ref().lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("following from now on")));
     let held = HeldObjects::by_child(running.child.id());
-    // Both hooks of the doors of both pods at the least.
+    // At least both hooks of the doors of both pods.
     let all = held.programs.len() >= 8 && held.links.len() >= 8 && !held.maps.is_empty();
     assert!(all, "{held:?}");
     assert!(Attachments::of(&site.lab).netviz() >= 8);
@@ -547,7 +548,7 @@ fn invalid_options_are_refused_in_one_line() {
     }
 }
 
-/// A connection that is there already.
+/// A connection that existed before.
 #[test]
 fn established_connection_is_followed() {
     let site = Site::up(Mode::NativeHostRouting, false);

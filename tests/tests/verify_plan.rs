@@ -1,4 +1,4 @@
-//! Path tests as code: files good, bad and hostile, and the pairs that come of them.
+//! Path tests as code: valid, invalid and hostile files, and their pairs.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ fn selectors_and_names_expand_in_order() {
             "shop/web-2 shop/db-0 10.0.2.1",
         ]
     );
-    // Each to each, and nobody to himself; no address meets one of another family.
+    // All ordered pairs without a pod to itself; both addresses are of one family.
     let found = pairs("tests:\n- {from: {labels: app=web}, to: {labels: app=web}}\n");
     assert_eq!(found.len(), 6);
     assert!(found.iter().all(|pair| pair.from != pair.to));
@@ -193,7 +193,7 @@ fn unmatched_selector_suggests_similar_pods() {
             .to_string()
             .contains("no pair is left")
     );
-    // A pod of a node that is elsewhere can be sent to, and not from.
+    // A pod of a remote node can be a destination, but not a source.
     let mut far = pods();
     far[2].netns = None;
     let plan = yaml("tests:\n- {from: {labels: app=db}, to: a}\n").unwrap();
@@ -211,7 +211,7 @@ fn unmatched_selector_suggests_similar_pods() {
 fn all_pairs() {
     let test = Test::usual(Protocol::Icmp, None, 10, None);
     let found = all(&pods(), &test).unwrap();
-    // 4 x 3 by IPv4, 2 by IPv6.
+    // 4 x 3 over IPv4, 2 over IPv6.
     assert_eq!(found.len(), 14);
     assert!(all(&[], &test).unwrap().is_empty());
 }
@@ -245,7 +245,7 @@ fn too_many_pairs_are_refused_at_once() {
         error.starts_with("paths.yaml: test 1: more than"),
         "{error}"
     );
-    // Aliases that unfold to a thousand million, and a nesting without end.
+    // Aliases that expand to a billion nodes, and unlimited nesting.
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
     for n in 1..10 {
         let before = format!("*a{},", n - 1).repeat(9);
@@ -282,7 +282,7 @@ fn files_are_bounded() {
     assert!(error.contains("cannot open the file"), "{error}");
 }
 
-/// Text without meaning is refused in one clean line, whatever it is.
+/// Arbitrary text is refused in one line.
 #[test]
 fn arbitrary_text_does_not_panic() {
     let mut random = Random(0x5EED);
@@ -338,7 +338,7 @@ fn doors_are_compared_in_order() {
         said,
         "door 3: expected no more door, ▲ cilium_vxlan on mycluster-worker2 was crossed"
     );
-    // What is passed by is not crossed.
+    // A bypassed door is not crossed.
     assert_eq!(
         why("  doors: [▲ eth0, ▼ lxc*, ▼ eth0]\n", &host_routing()),
         None
@@ -348,7 +348,7 @@ fn doors_are_compared_in_order() {
         why(longer, &host_routing()).unwrap(),
         "door 4: expected ▲ eth0, no more door was crossed"
     );
-    // A detour that the list names is right; a loss is not, unless it is wanted.
+    // A detour along the listed doors is correct; a loss is not, unless it is expected.
     let list = "  doors: [▲ eth0, ▼ lxc*, ▲ eth0, ▼ eth0, ▼ cilium_vxlan, ▲ cilium_host, ▲ lxc*, ▼ eth0]\n";
     assert_eq!(why(list, &detour()), None);
     let first = "  doors: [▲ eth0, ▼ lxc*, ▲ cilium_vxlan, ▲ eth0, ▼ eth0, ▼ cilium_vxlan]\n";

@@ -1,7 +1,7 @@
-//! Every view of one snapshot that was built by hand: no kernel, no clock.
+//! Every view of one handmade snapshot: no kernel, no clock.
 //!
-//! After a wanted change: `INSTA_UPDATE=always cargo test -p netviz-tests --test views`, and read
-//! the difference before it is committed.
+//! After an intended change, run `INSTA_UPDATE=always cargo test -p netviz-tests --test views`, and
+//! review the difference before the commit.
 
 use clap::CommandFactory as _;
 use netviz::{
@@ -78,7 +78,7 @@ fn text_is_the_same_without_colours() {
     assert!(draw(&snapshot, None, true).contains("\u{1b}["));
 }
 
-/// From 80 columns on, both ends can be told from every other, and numbers stand under each other.
+/// From 80 columns on, both ends are unambiguous, and numbers are aligned.
 #[test]
 fn names_stay_unambiguous_and_numbers_aligned() {
     let snapshot = blog().snapshot();
@@ -99,10 +99,10 @@ fn names_stay_unambiguous_and_numbers_aligned() {
         }
         let lines: Vec<_> = text.lines().collect();
         let header = lines.iter().find(|line| line.contains("pkt/s")).unwrap();
-        // Where the title of a number ends, there ends a number or its sign in every row.
+        // In every row, a number or its sign ends where the column's title ends.
         let column = header.find("pkt/s").unwrap() + "pkt/s".len();
         let column = header[..column].width();
-        // Under the last door, reasons are told in full.
+        // Below the last door, the full reasons follow.
         let last = lines
             .iter()
             .position(|line| line.contains("lxcbbbbbbbbbbbb"));
@@ -164,7 +164,7 @@ fn hostile_names_reach_no_view() {
         String::from_utf8(records).unwrap(),
         lines.next(&snapshot).join("\n"),
     ];
-    // A loss in front of an interface with such a name: the name stands in the reason.
+    // A loss before an interface with such a name: the reason contains the name.
     let mut sight = blog();
     let (pod, lxc) = ((4_026_532_204, 16), (4_026_532_200, 17));
     for (netns, index) in [pod, lxc] {
@@ -220,7 +220,7 @@ fn sorted_and_filtered() {
     let one = filter(&[], &["busybox-*-fmhwc"], &[]).unwrap();
     assert_eq!(one.doors.len(), 2);
     assert_eq!(one.nodes.len(), 1);
-    // Every pod has an eth0, and only one of them was asked for.
+    // Every pod has an eth0, and the filter selects only one.
     assert_eq!(one.pairs.len(), 1);
     assert_eq!(one.pairs[0].pod, Some("busybox-c8bbbbb84-fmhwc".into()));
     assert_eq!(
@@ -303,7 +303,7 @@ fn as_json(snapshot: &Snapshot) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-/// The names that programs out there rely on.
+/// Field names that other programs rely on.
 #[test]
 fn json_names() {
     let value = as_json(&blog().snapshot());
@@ -356,7 +356,7 @@ fn json_names() {
         "packets_per_second": 12.0, "bytes_per_second": 1176.0});
     assert_eq!(value["doors"][1]["ingress"], count);
     assert_eq!(value["doors"][1]["egress"], count);
-    // What is not known is there, and null.
+    // Unknown values are present as null.
     let names: Vec<_> = keys(&value["doors"][0]);
     for door in value["doors"].as_array().unwrap() {
         assert_eq!(keys(door), names);
@@ -387,7 +387,7 @@ fn json_names() {
     );
 }
 
-/// A first reading has no window, and no rate.
+/// A first reading has no interval, and no rate.
 #[test]
 fn json_of_a_first_sample() {
     let sight = blog();
@@ -444,7 +444,7 @@ fn snapshots_match_the_schema() {
         complaints(&schema, &as_json(&SnapshotBuilder::default().snapshot())),
         [""; 0]
     );
-    // And the schema says no where a field is absent, unknown or of another type.
+    // The schema refuses an absent field, an unknown field and a field of another type.
     let mut wrong = value.clone();
     wrong["doors"][0].as_object_mut().unwrap().remove("reason");
     wrong["doors"][1]["ifindex"] = json!("9");
@@ -471,7 +471,7 @@ fn lines_print_only_changes() {
     );
     let (pod, lxc) = ((4_026_532_101, 8), (4_026_532_100, 9));
     sight.flow(pod, lxc, 1_204, 1_216);
-    // Attached by now: what was waited for counts, and what was there is gone.
+    // In the later snapshot, pending doors count, and the others are gone.
     for (netns, index) in [(4_026_532_206, 20), (4_026_532_200, 21)] {
         *sight.now(netns, index) = DoorSample {
             meter: AttachState::Counting,
@@ -514,7 +514,7 @@ fn truncated_text_fits_the_width() {
                 "{cut:?} {name:?}"
             );
         }
-        // Colours: never wider, whatever is inside.
+        // With colours, never wider, whatever the contents.
         let cut = cut_end(&text, width);
         assert!(
             visible_width(&cut) <= width,

@@ -1,4 +1,4 @@
-//! Cases by name, most of them between pods of two nodes in vxlan mode.
+//! Named cases, most of them between pods of two nodes in vxlan mode.
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
@@ -25,7 +25,7 @@ use netviz_tests::{
 
 pub(super) const SENT: u32 = 10;
 
-/// A case, what is expected of it, and what was observed: to be changed before it is judged.
+/// A case with expectation and observation, which tests change before it is judged.
 pub(super) struct Scene {
     pub(super) cluster: Cluster,
     pub(super) hooks: Hooks,
@@ -36,7 +36,8 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// The first case of this name in a mode of the oracle, walked as expected.
+    /// Returns the first case of this name in a mode of the oracle, with all packets on the
+    /// expected path.
     pub(super) fn new(mode: &str, name: &str) -> Self {
         let cases = oracle::cases(mode).unwrap();
         let town = OracleCluster::of(&cases, mode.parse().unwrap());
@@ -56,7 +57,7 @@ impl Scene {
         Self::new("vxlan", "pod -> pod, other node")
     }
 
-    /// Expects anew, after cluster or route have changed, and walks by the first expectation.
+    /// Computes the expectation again after changes to cluster or route, with all packets on it.
     pub(super) fn again(&mut self) {
         let modes = candidates(&self.cluster, &self.route, &self.hooks, None);
         self.expect(&modes);
@@ -85,14 +86,14 @@ impl Scene {
         self.observation.answers = answers.collect();
     }
 
-    /// Nothing was sent: so many packets of B were found.
+    /// Makes the case passive, with `back` packets from B.
     fn find(&mut self, back: u32) {
         self.observation.answers.clear();
         self.probes.protocol = None;
         self.observation.found = Some(Found { back, asked: SENT });
     }
 
-    /// Packets of B are numbered for themselves, those that are there.
+    /// Numbers the remaining packets of B.
     fn renumber_replies(&mut self) {
         let replies = self.observation.crossings.iter();
         let replies = replies.filter(|c| c.way == Way::Reply).map(|c| c.sequence);
@@ -111,7 +112,7 @@ impl Scene {
         self.observation.crossings.retain(keep);
     }
 
-    /// Nothing of these packets is seen behind the `k`th door of the way there, and nothing answers.
+    /// Removes these packets after the `k`th door of the request, and their replies.
     pub(super) fn end_behind(&mut self, k: usize, lost: std::ops::Range<u32>) {
         let kept: Vec<_> = self.expectations[0].request[..=k]
             .iter()
@@ -432,7 +433,7 @@ fn endpoint_route_is_inferred_from_the_lxc_program() {
             .iter()
             .all(|row| row.interface != "cilium_host")
     );
-    // The sender keeps the route that it was made with.
+    // The sender keeps its original route.
     assert!(
         verdict
             .reply
@@ -510,7 +511,7 @@ fn node_without_cilium_has_no_expectation() {
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Unclear, SENT));
     assert_eq!((verdict.mode.as_deref(), verdict.request.len()), (None, 8));
     assert!(words(&unclear(&verdict), "has no cilium_host"));
-    // The two pairs of pods of one node are the same whoever made them.
+    // Equal for any pair of pods on one node.
     let mut scene = Scene::new("vxlan", "pod -> pod, same node");
     scene
         .cluster
@@ -546,7 +547,7 @@ fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
     scene.find(SENT);
     assert_eq!(scene.judge().verdict, Kind::Unclear);
     scene.observation.missed = 0;
-    // Of the way back the two that were lost were never there.
+    // The two lost packets have no reply.
     scene.renumber_replies();
     let verdict = scene.judge();
     assert_eq!(
@@ -576,7 +577,7 @@ fn nothing_sent_is_unclear() {
 fn reordering_is_no_loss() {
     let mut scene = Scene::far();
     for crossing in &mut scene.observation.crossings {
-        // The later it was sent, the earlier it comes.
+        // The later a packet is sent, the earlier it arrives.
         crossing.at += Duration::from_millis(2) * (SENT - crossing.sequence);
     }
     assert_eq!(scene.judge().verdict, Kind::Verified);
@@ -799,7 +800,7 @@ fn a_reply_proves_delivery_at_a_hidden_door() {
     let reason = not_attached("its namespace cannot be entered");
     scene.observation.hidden.push(Hidden { door: last, reason });
     scene.observation.answers.clear();
-    // It spoke, as its lxc shows, and the tunnel ended it.
+    // B replied, as its lxc shows, and the tunnel dropped the reply.
     let kept: Vec<_> = scene.expectations[0].reply[..2]
         .iter()
         .map(|step| step.door)
@@ -812,7 +813,7 @@ fn a_reply_proves_delivery_at_a_hidden_door() {
         (loss.way, loss.after, loss.before),
         (Way::Reply, Some(1), Some(2))
     );
-    // The same doors under an error of a router that speaks for it: B never had them.
+    // The same doors, with an error from a router on B's behalf: B never received them.
     scene.answer(|time| Answer::Unreachable(time, "prohibited".into(), None));
     let verdict = scene.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
@@ -844,7 +845,7 @@ fn directions_are_judged_separately() {
         (Kind::Verified, SENT, SENT),
         "{verdict:#?}"
     );
-    // Half as many come back as went there, as TCP acknowledges: none is missed.
+    // Half as many packets return, as with TCP acknowledgements: none is missing.
     scene.keep(|c| c.way == Way::Request || c.sequence < SENT / 2);
     scene.find(SENT / 2);
     let verdict = scene.judge();
@@ -852,7 +853,7 @@ fn directions_are_judged_separately() {
         (verdict.verdict, verdict.delivered, verdict.replied),
         (Kind::Verified, SENT, SENT / 2)
     );
-    // One of them ends on its way.
+    // One of them is lost on its way.
     let last = scene.expectations[0].reply.last().unwrap().door;
     scene.keep(|c| c.way == Way::Request || c.sequence != 2 || c.door != last);
     let verdict = scene.judge();
@@ -903,7 +904,7 @@ fn reply_direction_can_be_judged_by_itself() {
     );
 }
 
-/// A service's address ends where it is translated: that is no loss.
+/// A service's address ends where it is translated; that is no loss.
 #[test]
 fn possibly_translated_addresses_are_unclear_without_traffic() {
     let mut scene = Scene::far();
@@ -947,7 +948,7 @@ fn kernel_drop_reason_is_the_first_cause() {
         dropping(0, late, "NEIGH_FAILED"),
         dropping(1, late, "NEIGH_FAILED"),
         dropping(2, late, "PKT_TOO_BIG"),
-        // A copy that ended before the packet was seen last, and one of a packet that arrived.
+        // A copy that was dropped before the packet was seen last, and one of a delivered packet.
         dropping(3, Duration::ZERO, "TC_INGRESS"),
         dropping(9, late, "NO_SOCKET"),
     ];

@@ -1,5 +1,4 @@
-//! B is nobody that is here: an address among pods that none has, or a service's. And packets that
-//! came in another order.
+//! B is unknown: an unassigned pod address or a service. And packets that arrive out of order.
 
 use netviz::{
     model::Pod,
@@ -11,7 +10,7 @@ use netviz_tests::builders::snapshot_builder::net;
 
 use super::cases::{SENT, Scene, words};
 
-/// Sends to this address, of which nothing is known.
+/// Returns a case that sends to this unknown address.
 fn towards(address: &str) -> Scene {
     let mut scene = Scene::far();
     let host = scene.device("cilium_host", 1);
@@ -36,8 +35,8 @@ fn unassigned_address_in_a_pod_range() {
         other => panic!("{other:?}"),
     };
     assert!(!is_listed(&scene));
-    // Where a source tells the range, it is that.
-    scene.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.64/26")];
+    // If a source reports the range, it is used.
+    scene.cluster.nodes[1].pod_cidrs = vec!["10.10.2.64/26".into()];
     assert!(is_listed(&scene));
     scene.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.0/26")];
     assert_eq!(unassigned(&scene.cluster, &scene.route.to), None);
@@ -86,7 +85,7 @@ fn translated() -> Doubt {
     }
 }
 
-/// What netviz loses on its way to a service need not be lost for others.
+/// A loss on the way to a service need not affect other packets.
 #[test]
 fn loss_not_shared_by_other_packets_is_unclear() {
     let mut scene = towards("10.96.0.100");
@@ -98,7 +97,7 @@ fn loss_not_shared_by_other_packets_is_unclear() {
     let verdict = scene.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert!(verdict.unclear.contains(&translated()));
-    // Who got an answer need not be told.
+    // A reply proves delivery without that report.
     let mut scene = Scene::far();
     scene.observation.doubts = vec![translated()];
     assert_eq!(scene.judge().verdict, Kind::Verified);
@@ -113,7 +112,7 @@ fn reordering_is_noted_at_its_door() {
         .iter()
         .map(|step| step.door)
         .collect();
-    // The first packet is held up for so long that all others overtake it.
+    // The first packet is delayed until all others have overtaken it.
     for crossing in &mut scene.observation.crossings {
         if crossing.sequence == 0 && (behind.contains(&crossing.door) || crossing.way == Way::Reply)
         {
@@ -125,7 +124,7 @@ fn reordering_is_noted_at_its_door() {
     let name = &scene.cluster.door(door).unwrap().interface;
     let note = format!("request: 1 of {SENT} arrived at {name}");
     assert!(words(&notes(&verdict), &note), "{:?}", verdict.notes);
-    // Said once for each way, where it is seen first.
+    // Noted once per direction, at the first door.
     let said = notes(&verdict).into_iter();
     let said = said.filter(|note| note.contains("sent later"));
     assert_eq!(said.count(), 2);

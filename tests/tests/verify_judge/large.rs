@@ -1,4 +1,4 @@
-//! Packets that are too large for a link, and so in fragments.
+//! Packets larger than the MTU of a link, and therefore fragmented.
 
 use netviz::{
     model::{Direction, Role, Side},
@@ -8,7 +8,7 @@ use netviz::{
 
 use super::cases::{Scene, words};
 
-/// All links carry as much as Ethernet does.
+/// Returns a case in which all links have Ethernet's MTU.
 fn scene(mode: &str, size: u32, whole: bool) -> Scene {
     let mut scene = Scene::new(mode, "pod -> pod, other node");
     for door in &mut scene.cluster.doors {
@@ -29,7 +29,7 @@ fn hide_from(scene: &mut Scene, size: u32, whole: bool) {
     }
 }
 
-/// Nothing is recognised at the uplinks.
+/// Hides the packets at the uplinks.
 fn unseen_outside(scene: &mut Scene) {
     let uplinks: Vec<_> = scene
         .cluster
@@ -60,7 +60,7 @@ fn doors_with_fragments_are_hidden_not_skipped() {
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.detours, []);
     assert!(words(&unclear(&verdict), "send --size 1450 or less"));
-    // One sentence for each way, not one for each door.
+    // One sentence per direction, not per door.
     assert_eq!(verdict.unclear.len(), 2, "{:?}", verdict.unclear);
     let hidden = verdict.request.iter().filter(|row| row.seen.is_none());
     assert!(hidden.clone().all(|row| row.outer));
@@ -70,7 +70,7 @@ fn doors_with_fragments_are_hidden_not_skipped() {
 #[test]
 fn fragments_with_the_marker_are_seen() {
     let mut scene = scene("vxlan", 1_500, true);
-    // A fragment does not show what it is a piece of.
+    // A fragment does not identify its packet.
     for crossing in &mut scene.observation.crossings {
         crossing.fragment = crossing.outer;
         crossing.outer = false;
@@ -108,7 +108,7 @@ fn lost_fragments_are_a_loss() {
     assert!(words(&unclear(&verdict), "fragments"));
 }
 
-/// Without DF the sender itself fragments, by the room that Cilium leaves for the tunnel.
+/// Without DF the sender fragments, at the MTU that Cilium reserves for the tunnel.
 #[test]
 fn fragmentation_starts_at_the_first_small_mtu() {
     let mut whole = scene("native", 1_400, true);

@@ -1,5 +1,5 @@
-//! What follows from expected and observed doors: cases by name, and properties over all cases that
-//! were counted on a running Cilium.
+//! Verdicts from expected and observed doors: named cases, and properties of all cases measured on
+//! a running Cilium.
 
 mod cases;
 mod elsewhere;

@@ -1,4 +1,4 @@
-//! What holds for every case of every mode, whatever is done to its packets.
+//! Properties of every case of every mode, whatever happens to its packets.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl Case {
         walked(&self.expectation, SENT)
     }
 
-    /// Hooks of this cluster's doors that are not on the expected path of this way.
+    /// Returns hooks of this cluster that are not on the expected path of this direction.
     fn strangers(&self, way: Way) -> Vec<(DoorId, Direction)> {
         let steps = self.expectation.steps(way);
         let on_path = |hook: &(DoorId, Direction)| {
@@ -79,7 +79,7 @@ fn cases() -> Vec<Case> {
     all
 }
 
-/// Crossings of one way behind its `k`th step, and all that came of them, did not happen.
+/// Removes the crossings of one direction after its `k`th step, and all that depend on them.
 fn cut(case: &Case, observation: &mut Observation, way: Way, k: Option<usize>, lost: &[u32]) {
     let steps = case.expectation.steps(way);
     let kept = k.map_or(0, |k| k + 1);
@@ -98,8 +98,8 @@ fn cut(case: &Case, observation: &mut Observation, way: Way, k: Option<usize>, l
         .retain(|sequence, _| !lost.contains(sequence));
 }
 
-/// The places of a way where packets can end: before its first door, and behind each but the last
-/// of the way there, behind which B has them.
+/// Returns the positions at which packets can be lost: before the first door, and after each door
+/// except the last of the request, after which B has them.
 fn ends(expectation: &Expectation, way: Way) -> Vec<Option<usize>> {
     let steps = expectation.steps(way);
     let mut required: Vec<_> = (0..steps.len())
@@ -305,7 +305,7 @@ fn arbitrary_observations_do_not_panic() {
     }
 }
 
-/// Numbers that go together, and places that are there.
+/// Checks that the verdict's numbers are consistent and its doors exist.
 fn assert_sound(verdict: &Verdict, observation: &Observation) {
     let what = format!("{verdict:#?}");
     let found = observation.found;

@@ -1,4 +1,4 @@
-//! Routes, endpoints and links that are not as they should be.
+//! Wrong or missing routes, endpoints and links.
 
 use netviz::{
     lab::{Mode, Node, Pod},
@@ -11,8 +11,8 @@ use netviz_tests::{
 
 use super::site::{Site, arrived, expect, expect_lost};
 
-/// The node's programs lose C, as far as they have to do with it, and a planted route brings its
-/// packets there all the same.
+/// C is removed from the node's programs, as far as they know it, and a route delivers its packets
+/// all the same.
 pub(super) fn detour(mode: Mode) {
     let mut site = Site::up(mode, false);
     let [_, _, c] = site.pods().map(Clone::clone);
@@ -47,7 +47,7 @@ pub(super) fn detour(mode: Mode) {
     assert!(detours.contains(&far.name), "{mode}: {detours}");
 }
 
-/// A route by which the node's stack delivers.
+/// Adds a route by which the node's stack delivers.
 fn past_cilium(site: &Site, far: &Node, c: &Pod) {
     let mut netlink = site.netlink(far);
     let (address, index) = (c.address.into(), c.interface.index);
@@ -55,7 +55,7 @@ fn past_cilium(site: &Site, far: &Node, c: &Pod) {
     netlink.add_neighbour(index, address, c.eth0.mac).unwrap();
 }
 
-/// C's node sends what is for C back to where it came from.
+/// C's node sends the packets for C back.
 pub(super) fn circle(mode: Mode) {
     let mut site = Site::up(mode, false);
     let [_, _, c] = site.pods().map(Clone::clone);
@@ -81,7 +81,7 @@ pub(super) fn circle(mode: Mode) {
     assert!(said.causes().contains("circle"), "{}", said.causes());
 }
 
-/// Addresses among a node's pods that no pod has.
+/// Unassigned addresses of a node's pod range.
 pub(super) fn nobody(mode: Mode) {
     let site = Site::up(mode, false);
     let [a, _, c] = site.pods();
@@ -95,7 +95,7 @@ pub(super) fn nobody(mode: Mode) {
         assert!(unclear.contains(&pod.node), "{mode}: {unclear}");
         said
     };
-    // Where each pod has a route, nobody has none.
+    // With one route per pod, an unassigned address has none.
     let (near, far) = if mode.routes_each_endpoint() {
         (format!("▼ {}", a.interface.name), "▼ eth0")
     } else {
@@ -105,7 +105,8 @@ pub(super) fn nobody(mode: Mode) {
     expect_lost(to_nobody_beside(c), far);
 }
 
-/// A's node loses its routes to the other node: what goes by its stack ends, with a word of its own.
+/// A's node loses its routes to the other node: packets through its stack are lost, with a specific
+/// cause.
 pub(super) fn missing_route(mode: Mode) {
     let site = Site::up(mode, false);
     let [a, ..] = site.pods();
@@ -121,7 +122,7 @@ pub(super) fn missing_route(mode: Mode) {
     let said = site.across(&[]);
     match mode {
         Mode::Vxlan | Mode::VxlanHostRouting => drop(expect_lost(said, "▲ cilium_vxlan")),
-        // Cilium's programs know the way by themselves.
+        // Cilium's programs need no route.
         Mode::NativeHostRouting => drop(expect(said, "verified")),
         Mode::Native | Mode::NativeEndpointRoutes => {
             let said = expect_lost(said, &format!("▼ {}", a.interface.name));
@@ -132,7 +133,7 @@ pub(super) fn missing_route(mode: Mode) {
     no_route_in_the_pod(&site, a);
 }
 
-/// It crosses no door at all.
+/// The packet crosses no door.
 fn no_route_in_the_pod(site: &Site, a: &Pod) {
     delete_route(
         &mut site.netlink(a),

@@ -1,4 +1,4 @@
-//! Packets that come twice or in another order, and those of others beside them.
+//! Duplicated and reordered packets, and packets of others.
 
 use std::{
     io,
@@ -32,11 +32,11 @@ use netviz_tests::{
 
 use super::site::{Site, arrived, expect};
 
-/// Packets a second that others send.
+/// Packets per second of others.
 const CROWD: u64 = 100_000;
-/// On a machine that does other things.
+/// On a machine with other load.
 const ARRIVAL: Duration = Duration::from_secs(10);
-/// They are sent so many at a time: as many as one system call takes.
+/// Packets of others per system call.
 const BURST: u64 = 64;
 
 pub(super) fn doubled_and_swapped(mode: Mode) {
@@ -50,7 +50,7 @@ pub(super) fn doubled_and_swapped(mode: Mode) {
     assert_eq!(said.repeated("request"), 0, "{:#}", said.json);
 }
 
-/// Two of each arrive, and none is lost.
+/// Each packet arrives twice, and none is lost.
 fn doubled(site: &Site) {
     let [own, far] = site.nodes();
     let clone = Verdict::Clone(far.wire.index);
@@ -64,14 +64,14 @@ fn doubled(site: &Site) {
     .unwrap();
     let said = expect(site.across(&[]), "verified");
     assert_eq!(arrived(&said), (Some(4), Some(4)));
-    // Once more at each door behind the clone.
+    // Again at each door after the clone.
     let row = said.row("request", "▼ eth0").unwrap();
     let again = row["repeated"].as_u64();
     assert!(again >= Some(4), "{:#}", said.json);
     assert!(said.json["notes"].to_string().contains("again"));
 }
 
-/// Every two in another order, and none is lost.
+/// Every two packets are swapped, and none is lost.
 fn swapped(site: &Site) {
     let [own, far] = site.nodes();
     let wire = site.lab.wire().unwrap();
@@ -91,8 +91,8 @@ fn swapped(site: &Site) {
     assert!(notes.contains(&words), "{notes}");
 }
 
-/// No probe is missed, and nobody else's packet is taken for one: on the way with most doors, and on
-/// the one with fewest, where most packets a second get through.
+/// No probe is missed, and no foreign packet is taken for one: on the path with most doors, and on
+/// the one with fewest, which has the highest packet rate.
 pub(super) fn others_beside(mode: Mode) {
     let site = Site::up(mode, false);
     let [a, b, c] = site.pods();
@@ -101,15 +101,15 @@ pub(super) fn others_beside(mode: Mode) {
     beside(&site, a, c);
 }
 
-/// From one pod to another, the others' and the probes alike.
+/// Sends both the foreign packets and the probes from one pod to another.
 fn beside(site: &Site, from: &Pod, to: &Pod) {
-    // It takes what it is sent and does not answer.
+    // Receives and does not reply.
     let sink = site.lab.netns(to).unwrap();
     let sink = sink.run(|| UdpSocket::bind((to.address, UDP_PORT - 1)).unwrap());
     let sink = sink.unwrap();
     let address = sink.local_addr().unwrap();
     let netns = site.lab.netns(from).unwrap();
-    // Of the two ends the node's, behind which all others stand.
+    // The node's end of the pair, which all others follow.
     let mut netlink = site.netlink(site.node(from));
     let mut crossed = || stats::links(&mut netlink).unwrap()[&from.interface.index].rx_packets;
     let (said, rate) = thread::scope(|scope| {
@@ -142,7 +142,7 @@ fn beside(site: &Site, from: &Pod, to: &Pod) {
     assert!(rate > 0.0);
 }
 
-/// Ends the crowd when it is dropped, whatever the reason.
+/// Stops the foreign traffic on drop.
 #[derive(Default)]
 struct Over(Arc<AtomicBool>);
 
@@ -152,7 +152,7 @@ impl Drop for Over {
     }
 }
 
-/// Datagrams as long as probes, the half of them marked by another run.
+/// Sends datagrams as long as probes, half of them with the marker of another run.
 fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
     let marker = Marker {
         magic: MAGIC,
@@ -168,7 +168,7 @@ fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
     let begin = Instant::now();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        // What does not fit anywhere is lost, as others' packets are.
+        // Datagrams that do not fit are lost; those are foreign.
         socket.send(&burst).ok();
         number += BURST;
         let due = Duration::from_secs_f64(number as f64 / CROWD as f64);
@@ -177,8 +177,8 @@ fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel cuts large buffers into packets before the device has them, and not behind its other
-/// end: each crosses every door but the first by itself.
+/// Makes the kernel split large buffers before the device, not after its peer: each packet crosses
+/// every door but the first separately.
 fn cut_early(site: &Site, pod: &Pod) {
     let mut message = LinkMessage::default();
     message.header.index = pod.eth0.index;

@@ -1,4 +1,4 @@
-//! Packets that a program of somebody else ends, and doors at which netviz cannot stand.
+//! Packets dropped by a foreign program, and doors at which netviz cannot be attached.
 
 use aya::programs::LinkOrder;
 use netviz::{lab::Mode, model::Direction};
@@ -9,12 +9,12 @@ use netviz_tests::bpf::{
 
 use super::site::{Site, arrived, expect, expect_lost};
 
-/// More programs than any hook holds.
+/// More programs than a hook can hold.
 const TOO_MANY: usize = 100;
 
-/// Each plants one fault, looks, and takes it away again.
+/// Each case adds one fault, runs verify, and removes the fault.
 pub(super) fn programs_that_end_packets(mode: Mode) {
-    // ForeignProgram programs are planted in tcx, from where they can be taken away again.
+    // Foreign programs are attached with tcx, from which they can be detached.
     if skip::without_tcx() {
         return;
     }
@@ -28,7 +28,7 @@ pub(super) fn programs_that_end_packets(mode: Mode) {
     expect(site.across(&[]), "verified");
 }
 
-/// Where a policy of A would end it.
+/// Where a policy of A would drop the packet.
 fn where_the_pod_sends(site: &Site) {
     let [a, ..] = site.pods();
     let device = &a.interface.name;
@@ -38,7 +38,7 @@ fn where_the_pod_sends(site: &Site) {
     assert!(foreign.seen().unwrap() >= 4);
 }
 
-/// Where a policy of B would end it: Cilium's program stands there that hands packets to the pod.
+/// Where a policy of B would drop the packet: at Cilium's program that delivers it to the pod.
 fn at_arrival(site: &Site) {
     let [_, _, c] = site.pods();
     let (device, direction) = match site.mode {
@@ -53,7 +53,7 @@ fn at_arrival(site: &Site) {
     assert_eq!(arrived(&said), (Some(0), Some(0)));
 }
 
-/// At lxcB itself, where that is crossed; elsewhere a program there ends nothing.
+/// At lxcB, in the modes in which packets cross it; in the others, a program there drops nothing.
 fn before_the_pod(site: &Site) {
     let [_, _, c] = site.pods();
     let device = &c.interface.name;
@@ -65,7 +65,7 @@ fn before_the_pod(site: &Site) {
     }
 }
 
-/// In the tunnel's packet, where there is a tunnel.
+/// Inside the tunnel's packet, if there is a tunnel.
 fn on_the_uplink(site: &Site) {
     let [own, _] = site.nodes();
     let _foreign = site.plant(own, "eth0", Direction::Egress, Verdict::Shot);
@@ -83,11 +83,11 @@ fn the_reply_alone(site: &Site) {
     let last = format!("▼ {device} of the reply");
     assert_eq!(said.lost_after(), Some(last), "{:#}", said.json);
     assert_eq!(arrived(&said), (Some(4), Some(0)));
-    // The way there is whole, and that can be all that is asked.
+    // The request is complete, which can be all that is judged.
     expect(site.across(&["--one-way"]), "verified");
 }
 
-/// It comes to the pod's own door, and nothing comes out of it.
+/// The packet reaches the pod's own door, and no reply leaves it.
 fn nobody_who_listens(site: &Site) {
     let [_, _, c] = site.pods();
     let _deaf = site.plant(c, "eth0", Direction::Ingress, Verdict::Shot);
@@ -95,7 +95,7 @@ fn nobody_who_listens(site: &Site) {
     assert_eq!(arrived(&said), (Some(4), Some(0)));
 }
 
-/// A hook that holds as many programs as it can: netviz cannot be attached, and says so.
+/// A hook is full: netviz cannot be attached, and reports that.
 pub(super) fn doors_that_are_hidden(mode: Mode) {
     if skip::without_tcx() {
         return;
@@ -117,8 +117,8 @@ pub(super) fn doors_that_are_hidden(mode: Mode) {
     assert!(row["seen"].is_null(), "{row:#}");
     let unclear = said.json["unclear"].to_string();
     assert!(unclear.contains(device.as_str()), "{unclear}");
-    assert!(unclear.contains("63 programs"), "{unclear}");
-    // What cannot be seen is no place to be lost at, and none to be crossed.
+    assert!(unclear.contains("takes no more"), "{unclear}");
+    // A hidden door is neither the place of a loss nor crossed.
     let _ended = site.plant(node, "eth0", Direction::Egress, Verdict::Shot);
     expect_lost(site.across(&[]), "▲ eth0");
     drop(full);

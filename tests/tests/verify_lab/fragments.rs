@@ -1,16 +1,16 @@
-//! Packets for which a network is too narrow: in fragments, of which one carries the marker or none,
-//! or not at all.
+//! Packets larger than the MTU of a network: fragmented, with the marker in one fragment or in
+//! none, or dropped.
 
 use netviz::lab::Mode;
 use netviz_tests::{cli::verify::VerifyOutput, netns::net_faults::set_mtu};
 
 use super::site::{Site, arrived, expect, expect_lost};
 
-/// What the network between the nodes carries in the second test.
+/// MTU of the network between the nodes in the second test.
 const NARROW: u32 = 1_300;
 
-/// The tunnel's packets of 1 500 bytes are in two pieces, of which the second carries the whole marker;
-/// of 1 460 bytes, in two of which none does.
+/// Tunnel packets of 1 500 bytes are in two fragments, the second of which contains the whole
+/// marker; of 1 460 bytes, in two without the whole marker.
 pub(super) fn in_fragments(mode: Mode) {
     let site = Site::up(mode, false);
     expect(site.across(&["--size", "1500", "--one-way"]), "verified");
@@ -20,7 +20,7 @@ pub(super) fn in_fragments(mode: Mode) {
     } else {
         expect(said, "verified");
     }
-    // The answer may be fragmented by whoever sends it.
+    // The sender of the reply may fragment it.
     expect(site.across(&["--size", "1500"]), "verified");
     let said = site.across(&["--size", "1460"]);
     let wanted = if mode.tunnels() {
@@ -34,7 +34,7 @@ pub(super) fn in_fragments(mode: Mode) {
     assert!(said.causes().contains("too long"), "{}", said.causes());
 }
 
-/// The network carries less than the links to it say: what is whole and does not fit is lost.
+/// The network's MTU is smaller than that of its links: packets without fragmentation are lost.
 pub(super) fn too_narrow(mode: Mode) {
     let site = Site::up(mode, false);
     let wire = site.lab.wire().unwrap();
@@ -56,7 +56,7 @@ pub(super) fn too_narrow(mode: Mode) {
                 "{causes}"
             );
         }
-        // Past the stack nobody looks at a packet's length before it is dropped.
+        // Past the stack, nothing checks a packet's length before it is dropped.
         Mode::NativeHostRouting => drop(expect_lost(site.across(&large), "▲ eth0")),
     }
     without_df(&site);
@@ -65,7 +65,7 @@ pub(super) fn too_narrow(mode: Mode) {
 
 fn without_df(site: &Site) {
     let large = site.across(&["--size", "1400", "--fragment"]);
-    // 1 280 bytes of payload in the first piece, 10 in the second.
+    // 1 280 bytes of payload in the first fragment, 10 in the second.
     let cut = site.across(&["--size", "1310", "--fragment"]);
     match site.mode {
         Mode::Vxlan | Mode::VxlanHostRouting => {
@@ -83,7 +83,8 @@ fn without_df(site: &Site) {
     }
 }
 
-/// All come through, and what cannot be recognised is hidden: not lost there, and not passed by.
+/// Checks that all packets arrive, and that doors at which they are not recognised are hidden:
+/// neither a loss nor bypassed.
 #[track_caller]
 fn expect_hidden(said: VerifyOutput, door: &str, largest: &str) {
     let said = expect(said, "unclear");

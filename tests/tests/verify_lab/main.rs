@@ -1,5 +1,5 @@
-//! `netviz verify` on the laboratory, in each routing mode: whole paths, and packets that are ended,
-//! sent elsewhere, doubled, swapped, cut to pieces or hidden at a door that the test chose.
+//! `netviz verify` on the lab, in each routing mode: complete paths, and packets that are dropped,
+//! redirected, duplicated, swapped, fragmented or hidden at a chosen door.
 
 mod broken;
 mod crowd;

@@ -1,4 +1,4 @@
-//! One laboratory, asked again and again, and many pods, each of which sends to all others.
+//! Repeated runs on one lab, and many pods that each send to all others.
 
 use std::{
     env,
@@ -14,16 +14,17 @@ use serde_json::Value;
 
 use super::site::{Site, arrived, expect};
 
-/// Says how many, where it is not [`RUNS`]; `cargo xtask test --all` has a hundred in each mode.
+/// Names the number of runs, by default [`RUNS`]; `cargo xtask test --all` does a hundred in each
+/// mode.
 const RUNS_VARIABLE: &str = "NETVIZ_VERIFY_RUNS";
 /// A hundred in all modes together.
 const RUNS: u32 = 20;
-/// Says how many, where it is not [`PODS`]; `cargo xtask test --all` has a hundred.
+/// Names the number of pods, by default [`PODS`]; `cargo xtask test --all` has a hundred.
 const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
-/// More pairs than are tried at once.
+/// More pairs than verify tests at once.
 const PODS: usize = 50;
 
-/// A run that is wrong once in a hundred would be no test of a path.
+/// A test that fails once in a hundred runs would be useless.
 pub(super) fn one_after_the_other(mode: Mode) {
     let asked = env::var(RUNS_VARIABLE).map(|runs| runs.parse().expect("a number"));
     let runs = asked.unwrap_or(if is_emulated() { 2 } else { RUNS });
@@ -40,8 +41,8 @@ pub(super) fn one_after_the_other(mode: Mode) {
     println!("{mode}: {runs} runs, all verified, in {took:.1?}; the slowest took {slowest:.2?}");
 }
 
-/// Every pair is tried, side by side: one after the other they would take a quarter of an hour, each
-/// run being as quick as a run can be.
+/// Every pair is tested, in parallel: one after the other they would take a quarter of an hour,
+/// although each run is as fast as possible.
 #[test]
 fn many_pods_to_all_others() {
     if skip::without_tcx() {
@@ -69,9 +70,9 @@ fn many_pods_to_all_others() {
     println!("{pods} pods: {} pairs in {took:.1?}", verdicts.len());
 }
 
-/// A laboratory with so many pods that have a name: of one without, no pair is made.
+/// Returns a lab with this number of named pods: no pair includes an unnamed one.
 fn lab_of(pods: usize) -> Lab {
-    /// Those of the blog post: two pods of each node have a name, and one has none.
+    /// Those of the blog post: each node has two named pods and an unnamed one.
     const NAMED: usize = 4;
     let extra = u16::try_from((pods - NAMED) / 2).unwrap();
     Lab::up(&Options {

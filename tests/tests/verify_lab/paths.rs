@@ -1,11 +1,11 @@
-//! Packets that come to where they should.
+//! Packets that arrive.
 
 use netviz::lab::Mode;
 use netviz_tests::cli::verify::{VerifyOutput, verify};
 
 use super::site::{Site, arrived, expect};
 
-/// Between pods, on one node and on two.
+/// Between pods, on one node and across nodes.
 pub(super) fn whole_paths(mode: Mode) {
     let site = Site::up(mode, true);
     let [a, b, c] = site.pods();
@@ -67,7 +67,7 @@ fn node_to_node(site: &Site, own: &str, far: &str) {
     assert_eq!(hosts, ["▲ eth0", "▼ eth0"]);
 }
 
-/// Who says no is there.
+/// A refusal proves delivery.
 fn closed_ports(site: &Site) {
     for protocol in ["udp", "tcp"] {
         expect(
@@ -89,7 +89,7 @@ pub(super) fn the_mode_is_inferred_and_can_be_wrong(mode: Mode) {
             .all(|door| door.ends_with("bpf_redirect_peer"))
     );
     for other in Mode::ALL {
-        // A pod has a route of its own or not, whatever the node is said to do.
+        // A pod has its own route or not, whatever mode is given.
         let per_endpoint = [Mode::Native, Mode::NativeEndpointRoutes];
         if other != site.mode && per_endpoint.contains(&other) && per_endpoint.contains(&site.mode)
         {
@@ -116,7 +116,7 @@ pub(super) fn names(mode: Mode) {
     };
     unknown("busybox-c8bbbbb84-fmhwd", "busybox-c8bbbbb84-fmhwc");
     unknown("node/mycluster-worker3", "mycluster-worker2");
-    // A pod to itself crosses no door.
+    // A pod's packets to itself cross no door.
     let said = expect(verify(&site.lab, &[&own, &own]), "verified");
     assert!(said.crossed("request").is_empty(), "{:#}", said.json);
     assert!(said.json["notes"].to_string().contains("crosses no door"));

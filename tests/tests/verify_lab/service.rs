@@ -1,4 +1,4 @@
-//! A service, translated at the pod's lxc and back before the pod.
+//! A service, translated at the pod's lxc, and back before the pod.
 
 use netviz::lab::{Mode, Pod, SERVICE, SERVICE_TCP_PORT, UDP_PORT};
 use netviz_tests::{
@@ -20,7 +20,7 @@ pub(super) fn to_a_service(mode: Mode) {
     let by_address = [[udp.as_str(), "--proto", "udp"], [&tcp, "--proto", "tcp"]];
     as_the_backend(&site, a, &by_address);
     as_the_backend(&site, c, &by_address);
-    // An emulated processor does not get through with an API server's handshakes in time.
+    // The TLS handshakes of an API server take too long on an emulated processor.
     if is_emulated() {
         return;
     }
@@ -37,7 +37,7 @@ pub(super) fn to_a_service(mode: Mode) {
     from_the_node(&site, &udp, config);
 }
 
-/// A server that knows the service by a name.
+/// Returns a server that has the service.
 fn api(mode: Mode) -> ApiServer {
     let server = ApiServer::start(&format!("verify-{mode}"), 2100).unwrap();
     let port = json!({"port": UDP_PORT, "protocol": "UDP"});
@@ -51,7 +51,7 @@ fn api(mode: Mode) -> ApiServer {
     server
 }
 
-/// Packets cross the doors that those to the backend itself cross, there and back.
+/// Packets cross the same doors as those to the backend itself, in both directions.
 fn as_the_backend(site: &Site, from: &Pod, asked: &[[&str; 3]]) {
     let from = from.address.to_string();
     let backend = site.lab.backend().unwrap();
@@ -88,8 +88,8 @@ fn unknown(site: &Site, from: &Pod, config: &str) {
     }
 }
 
-/// Nobody translates what the node sends: with kube-proxy's replacement its processes' sockets would,
-/// and otherwise kube-proxy, which the laboratory has not.
+/// A node's packets are not translated: kube-proxy replacement would translate in its processes'
+/// sockets, and otherwise kube-proxy, which the lab does not have.
 fn from_the_node(site: &Site, service: &str, config: &str) {
     let [own, _] = site.nodes();
     let own = format!("node/{}", own.name);

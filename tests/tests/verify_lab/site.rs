@@ -1,4 +1,4 @@
-//! A laboratory, who is in it, and what is said of it.
+//! A lab, its pods, and checks of verdicts.
 
 use aya::programs::LinkOrder;
 use netviz::{
@@ -28,7 +28,7 @@ impl Site {
         Self { lab, mode }
     }
 
-    /// A pod, another one of its node, and one of the other node.
+    /// Returns a pod, another pod of its node, and one of the other node.
     pub(super) fn pods(&self) -> [&Pod; 3] {
         let pods = self.lab.pods();
         let a = &pods[0];
@@ -42,20 +42,20 @@ impl Site {
         nodes.find(|node| node.name == pod.node).unwrap()
     }
 
-    /// A's node and C's.
+    /// Returns A's node and C's node.
     pub(super) fn nodes(&self) -> [&Node; 2] {
         let [a, _, c] = self.pods();
         [self.node(a), self.node(c)]
     }
 
-    /// From pod A to pod C of the other node.
+    /// Runs verify from pod A to pod C of the other node.
     pub(super) fn across(&self, words: &[&str]) -> VerifyOutput {
         let [a, _, c] = self.pods();
         let (a, c) = (a.address.to_string(), c.address.to_string());
         verify(&self.lab, &[&[a.as_str(), c.as_str()], words].concat())
     }
 
-    /// A program of somebody else; behind netviz, which goes first.
+    /// Attaches a foreign program after netviz, which goes first.
     pub(super) fn plant(
         &self,
         place: &impl Place,
@@ -72,7 +72,7 @@ impl Site {
     }
 }
 
-/// Checks the verdict, and gives back the rest.
+/// Checks the verdict, and returns the output.
 #[track_caller]
 pub(super) fn expect(said: VerifyOutput, verdict: &str) -> VerifyOutput {
     let code = match verdict {
@@ -90,7 +90,7 @@ pub(super) fn expect(said: VerifyOutput, verdict: &str) -> VerifyOutput {
     said
 }
 
-/// That packets were last seen at `door` (`▼ eth0`) on the way there.
+/// Checks that the request was lost after `door` (`▼ eth0`).
 #[track_caller]
 pub(super) fn expect_lost(said: VerifyOutput, door: &str) -> VerifyOutput {
     let said = expect(said, "lost");
@@ -105,7 +105,7 @@ pub(super) fn expect_lost(said: VerifyOutput, door: &str) -> VerifyOutput {
     said
 }
 
-/// How many came to B, and how many answers A got.
+/// Returns the packets delivered to B, and the replies delivered to A.
 pub(super) fn arrived(said: &VerifyOutput) -> (Option<u64>, Option<u64>) {
     let number = |name: &str| said.json[name].as_u64();
     (number("delivered"), number("replied"))
