@@ -8,7 +8,7 @@ use netviz_tests::{
     bpf::hook_counters::Hook,
     cilium::{
         cilium_lab::{CiliumLab, Counts, Node, Sending, Watched},
-        oracle::{self, Case, Scene as _, Sender},
+        oracle::{self, Case, Sender, TestCluster as _},
     },
 };
 
@@ -17,9 +17,9 @@ const PACKETS: u16 = 50;
 /// that they add packets in every try.
 const TRIES: usize = 8;
 
-pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
-    let mut watched = Watched::start(bed)?;
-    let cases = oracle::cases(bed.mode.oracle)?;
+pub(crate) fn as_counted(cilium: &CiliumLab) -> Result<()> {
+    let mut watched = Watched::start(cilium)?;
+    let cases = oracle::cases(cilium.mode.oracle)?;
     let nodes = oracle::nodes(&cases, &watched);
     let mut differences = Vec::new();
     for case in &cases {
@@ -27,7 +27,7 @@ pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
             if !case.of(protocol).is_empty() {
                 let name = format!("{} ({protocol})", case.name);
                 let said =
-                    compare(bed, &mut watched, &nodes, case, protocol).context(name.clone())?;
+                    compare(cilium, &mut watched, &nodes, case, protocol).context(name.clone())?;
                 differences.extend(said.map(|said| format!("{name}: {said}")));
             }
         }
@@ -39,14 +39,14 @@ pub(crate) fn as_counted(bed: &CiliumLab) -> Result<()> {
 /// Returns the differences that occurred in every try; a packet missing in one try is not offset by
 /// an extra one in another.
 fn compare(
-    bed: &CiliumLab,
+    cilium: &CiliumLab,
     watched: &mut Watched<'_>,
     nodes: &BTreeMap<String, String>,
     case: &Case,
     protocol: &str,
 ) -> Result<Option<String>> {
     let expected = oracle::expected(&case.of(protocol), PACKETS, watched, nodes)?;
-    let (home, netns) = sender(bed, watched, case, nodes)?;
+    let (home, netns) = sender(cilium, watched, case, nodes)?;
     let what = |packets| {
         let to = case.destination(watched, &home.name)?;
         anyhow::Ok(Sending {
@@ -57,11 +57,11 @@ fn compare(
     };
     // The first packets also resolve neighbours.
     let (first, what) = (what(1)?, what(PACKETS)?);
-    bed.send(home, netns, first)?;
+    cilium.send(home, netns, first)?;
     let mut last = None;
     for _ in 0..TRIES {
         let before = watched.counts()?;
-        let answered = bed.send(home, netns, what)?;
+        let answered = cilium.send(home, netns, what)?;
         let after = watched.counts()?;
         if answered != PACKETS {
             return Ok(Some(format!("{answered} of {PACKETS} answered")));
@@ -97,21 +97,21 @@ fn compare(
 }
 
 fn sender<'a>(
-    bed: &'a CiliumLab,
+    cilium: &'a CiliumLab,
     watched: &Watched<'_>,
     case: &Case,
     nodes: &BTreeMap<String, String>,
 ) -> Result<(&'a Node, &'a NetNs)> {
     match case.sender(nodes) {
         Sender::Node(name) => {
-            let node = bed.node(&name)?;
+            let node = cilium.node(&name)?;
             Ok((node, &node.netns))
         }
         Sender::Pod(name) => {
             let home = watched
                 .home(&name)
                 .with_context(|| format!("no pod {name}"))?;
-            Ok((bed.node(&home)?, &bed.pod(&name)?.netns))
+            Ok((cilium.node(&home)?, &cilium.pod(&name)?.netns))
         }
     }
 }

@@ -98,7 +98,7 @@ impl Cluster {
     fn with(&self, mode: Mode, test: Test) -> Result<()> {
         let folder: &Path = self.folder.as_deref().unwrap_or(Path::new("."));
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
-        if up.as_ref().is_none_or(|bed| bed.mode != mode) {
+        if up.as_ref().is_none_or(|cilium| cilium.mode != mode) {
             *up = None;
             *up = Some(CiliumLab::up(folder, mode)?);
         }

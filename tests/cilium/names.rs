@@ -12,21 +12,21 @@ use serde_json::Value;
 /// netviz waits one second for a source before it prints without it; a starting agent needs longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn from_the_agent(bed: &CiliumLab) -> Result<()> {
-    let seen = look(&mut doors(bed))?;
-    for node in &bed.nodes {
+pub(crate) fn from_the_agent(cilium: &CiliumLab) -> Result<()> {
+    let seen = look(&mut doors(cilium))?;
+    for node in &cilium.nodes {
         let said = find(&seen, "nodes", "netns", &node.netns.id().0.into())?;
         ensure!(said["name"] == node.name.as_str(), "{said}");
-        ensure!(summary(&said["datapath"]) == bed.mode.summary, "{said}");
+        ensure!(summary(&said["datapath"]) == cilium.mode.summary, "{said}");
         let ranges = said["pod_cidrs"].as_array().map_or(0, Vec::len);
-        let families = if bed.mode.letter.starts_with('e') {
+        let families = if cilium.mode.letter.starts_with('e') {
             2
         } else {
             1
         };
         ensure!(ranges == families, "{said}");
     }
-    for pod in &bed.pods {
+    for pod in &cilium.pods {
         named(&seen, pod, "cilium")?;
         let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
         ensure!(said["endpoint"].as_u64() > Some(0), "{said}");
@@ -37,11 +37,11 @@ pub(crate) fn from_the_agent(bed: &CiliumLab) -> Result<()> {
     agreed(&seen)
 }
 
-pub(crate) fn from_the_api(bed: &CiliumLab) -> Result<()> {
+pub(crate) fn from_the_api(cilium: &CiliumLab) -> Result<()> {
     // With running agents, the API reports the same pods.
-    let node = bed.nodes.first().context("no node")?;
-    let seen = look(&mut with_api(bed, node))?;
-    for pod in &bed.pods {
+    let node = cilium.nodes.first().context("no node")?;
+    let seen = look(&mut with_api(cilium, node))?;
+    for pod in &cilium.pods {
         named(&seen, pod, "cilium")?;
         let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
         let sources = said["sources"].to_string();
@@ -49,31 +49,33 @@ pub(crate) fn from_the_api(bed: &CiliumLab) -> Result<()> {
     }
     agreed(&seen)?;
     // Without agents, only the API names the pods.
-    for node in &bed.nodes {
-        bed.agent("stop", node)?;
+    for node in &cilium.nodes {
+        cilium.agent("stop", node)?;
     }
-    let alone = look(&mut with_api(bed, node)).and_then(|seen| {
+    let alone = look(&mut with_api(cilium, node)).and_then(|seen| {
         let of_api = |pod| named(&seen, pod, "kubernetes");
-        bed.pods.iter().try_for_each(of_api)?;
+        cilium.pods.iter().try_for_each(of_api)?;
         agreed(&seen)
     });
-    for node in &bed.nodes {
-        bed.agent("start", node)?;
+    for node in &cilium.nodes {
+        cilium.agent("start", node)?;
     }
-    wait::until("the agents answer again", PATIENCE, || from_the_agent(bed));
+    wait::until("the agents answer again", PATIENCE, || {
+        from_the_agent(cilium)
+    });
     alone
 }
 
-fn doors(bed: &CiliumLab) -> Command {
+fn doors(cilium: &CiliumLab) -> Command {
     let mut command = command(&["doors", "--once", "-o", "json"]);
-    command.env("NETVIZ_NETNS", bed.netns().join(","));
+    command.env("NETVIZ_NETNS", cilium.netns().join(","));
     command
 }
 
 /// Runs in a node's network, because the machine cannot reach the API server.
-fn with_api(bed: &CiliumLab, node: &Node) -> Command {
-    let mut command = doors(bed);
-    command.arg("--kubeconfig").arg(bed.kubeconfig());
+fn with_api(cilium: &CiliumLab, node: &Node) -> Command {
+    let mut command = doors(cilium);
+    command.arg("--kubeconfig").arg(cilium.kubeconfig());
     let netns = std::fs::File::open(format!("/proc/{}/ns/net", node.pid));
     // SAFETY: only setns(2), on a descriptor that was opened before the fork.
     unsafe {

@@ -27,18 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Well below the capacity of a link, and many while an agent starts.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
-    let netviz = Netviz::start(bed)?;
+pub(crate) fn in_mid_run(cilium: &CiliumLab) -> Result<()> {
+    let netviz = Netviz::start(cilium)?;
     let before = netviz.until("all doors are counted", |seen| {
-        is_settled(seen) && health(bed, seen).is_some()
+        is_settled(seen) && health(cilium, seen).is_some()
     })?;
-    let old = health(bed, &before).context("no lxc_health")?;
-    let [from, to] = on_two_nodes(bed, &before)?;
+    let old = health(cilium, &before).context("no lxc_health")?;
+    let [from, to] = on_two_nodes(cilium, &before)?;
     let destination = address(&before, to).context("a pod without an address")?;
     let over = AtomicBool::new(false);
     let (sent, answered, after) = thread::scope(|scope| {
         let pinger = scope.spawn(|| ping(&from.netns, destination, &over));
-        let after = restart(bed, &netviz, &old);
+        let after = restart(cilium, &netviz, &old);
         over.store(true, Ordering::Relaxed);
         let (sent, answered) = pinger
             .join()
@@ -70,13 +70,13 @@ pub(crate) fn in_mid_run(bed: &CiliumLab) -> Result<()> {
 
 /// Restarts both agents, and returns the snapshot in which both have new health endpoints that are
 /// counted.
-fn restart(bed: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
-    for node in &bed.nodes {
-        bed.agent("restart", node)?;
+fn restart(cilium: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
+    for node in &cilium.nodes {
+        cilium.agent("restart", node)?;
     }
     netviz.until("the new health endpoints are counted", |seen| {
         is_settled(seen)
-            && health(bed, seen)
+            && health(cilium, seen)
                 .is_some_and(|new| new.iter().all(|(node, index)| old.get(node) != Some(index)))
     })
 }
@@ -85,7 +85,7 @@ fn restart(bed: &CiliumLab, netviz: &Netviz, old: &Health) -> Result<Value> {
 type Health = BTreeMap<String, u64>;
 
 /// Returns `None` if a node has no counted `lxc_health`, or not both of its ends.
-fn health(bed: &CiliumLab, seen: &Value) -> Option<Health> {
+fn health(cilium: &CiliumLab, seen: &Value) -> Option<Health> {
     let health: Health = doors(seen)
         .filter(|door| door["interface"] == "lxc_health" && door["state"] == "counting")
         .filter_map(|door| {
@@ -99,7 +99,7 @@ fn health(bed: &CiliumLab, seen: &Value) -> Option<Health> {
             Some((door["node"].as_str()?.to_owned(), door["ifindex"].as_u64()?))
         })
         .collect();
-    (health.len() == bed.nodes.len()).then_some(health)
+    (health.len() == cilium.nodes.len()).then_some(health)
 }
 
 fn is_settled(seen: &Value) -> bool {
@@ -120,14 +120,14 @@ fn place(door: &Value) -> (&Value, &Value) {
 }
 
 /// Returns two pods on different nodes.
-fn on_two_nodes<'a>(bed: &'a CiliumLab, seen: &Value) -> Result<[&'a Pod; 2]> {
+fn on_two_nodes<'a>(cilium: &'a CiliumLab, seen: &Value) -> Result<[&'a Pod; 2]> {
     let home = |pod: &Pod| {
         let mut doors = doors(seen);
         let door = doors.find(|door| door["netns"] == pod.netns.id().0)?;
         door["node"].as_str().map(str::to_owned)
     };
-    let one = bed.pods.first().context("no pod")?;
-    let mut others = bed.pods.iter();
+    let one = cilium.pods.first().context("no pod")?;
+    let mut others = cilium.pods.iter();
     let other = others.find(|pod| home(pod) != home(one));
     Ok([one, other.context("all pods are on one node")?])
 }
@@ -157,10 +157,10 @@ struct Netviz {
 }
 
 impl Netviz {
-    fn start(bed: &CiliumLab) -> Result<Self> {
+    fn start(cilium: &CiliumLab) -> Result<Self> {
         let mut command = command(&["doors", "-o", "jsonl", "--watch", "250ms"]);
         command
-            .env("NETVIZ_NETNS", bed.netns().join(","))
+            .env("NETVIZ_NETNS", cilium.netns().join(","))
             .stdout(Stdio::piped());
         let mut running = Running::start(&mut command);
         let output = running.child.stdout.take().context("no stdout")?;

@@ -8,11 +8,11 @@ use netviz::lab::SERVICE;
 use netviz_tests::{
     cilium::{
         cilium_lab::{CiliumLab, Watched, enter_cgroup},
-        oracle::{Place, Scene},
+        oracle::{Place, TestCluster},
     },
     cli::{
         netviz::command,
-        verify::{VerifyOutput, said},
+        verify::{VerifyOutput, parse},
     },
 };
 
@@ -34,28 +34,28 @@ const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Cast {
-    fn of(bed: &CiliumLab) -> Result<Self> {
-        let scene = Watched::start(bed)?;
-        let home_of = |pod: &str| scene.home(pod).with_context(|| format!("no pod {pod}"));
-        let from = &bed.pods.first().context("no pod")?.name;
+    fn of(cilium: &CiliumLab) -> Result<Self> {
+        let cluster = Watched::start(cilium)?;
+        let home_of = |pod: &str| cluster.home(pod).with_context(|| format!("no pod {pod}"));
+        let from = &cilium.pods.first().context("no pod")?.name;
         let home = home_of(from)?;
         let find = |near: bool| {
-            let mut pods = bed.pods.iter().filter(|pod| pod.name != *from);
+            let mut pods = cilium.pods.iter().filter(|pod| pod.name != *from);
             let pod = pods.find(|pod| (home_of(&pod.name).ok().as_ref() == Some(&home)) == near);
             pod.map(|pod| pod.name.clone()).context("too few pods")
         };
         let (same, other) = (find(true)?, find(false)?);
         let away = home_of(&other)?;
         let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
-        let six = [from, &other].map(|pod| text(scene.address(Place::Pod6(pod))));
-        let router = text(scene.address(Place::Router(&away))).context("no router address")?;
+        let six = [from, &other].map(|pod| text(cluster.address(Place::Pod6(pod))));
+        let router = text(cluster.address(Place::Router(&away))).context("no router address")?;
         Ok(Self {
             from: format!("default/{from}"),
             same: format!("default/{same}"),
             other: format!("default/{other}"),
             home: format!("node/{home}"),
             away: format!("node/{away}"),
-            service: bed.mode.summary.contains("BPF"),
+            service: cilium.mode.summary.contains("BPF"),
             six: match six {
                 [Some(one), Some(other)] => Some([one, other]),
                 _ => None,
@@ -85,28 +85,28 @@ impl Cast {
     }
 }
 
-pub(crate) fn whole_paths(bed: &CiliumLab) -> Result<()> {
-    let cast = Cast::of(bed)?;
+pub(crate) fn whole_paths(cilium: &CiliumLab) -> Result<()> {
+    let cast = Cast::of(cilium)?;
     let mut wrong = Vec::new();
-    let mut check = |words: &[&str], said: VerifyOutput| {
-        if (said.verdict(), said.code) != ("verified", Some(0)) {
-            wrong.push(format!("{}: {}", words.join(" "), report(&said)));
+    let mut check = |words: &[&str], result: VerifyOutput| {
+        if (result.verdict(), result.code) != ("verified", Some(0)) {
+            wrong.push(format!("{}: {}", words.join(" "), report(&result)));
         }
     };
     for words in cast.pairs() {
-        check(&words, verify(bed, &words)?);
+        check(&words, verify(cilium, &words)?);
     }
     if cast.service {
         // Programs at the node's cgroup translate the address in the sender's socket.
         let service = SERVICE.to_string();
         let udp = ["--proto", "udp", "--port", "47777"];
         let words = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
-        let mut inside = netviz(bed, &words);
+        let mut inside = netviz(cilium, &words);
         enter_cgroup(
-            bed.node(cast.home.trim_start_matches("node/"))?,
+            cilium.node(cast.home.trim_start_matches("node/"))?,
             &mut inside,
         )?;
-        check(&words, said(&inside.output()?));
+        check(&words, parse(&inside.output()?));
     }
     ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     Ok(())
@@ -114,11 +114,11 @@ pub(crate) fn whole_paths(bed: &CiliumLab) -> Result<()> {
 
 /// Checks a policy that forbids packets to both receivers: the packets end after the first program
 /// of Cilium that knows both ends.
-pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
-    let cast = Cast::of(bed)?;
-    let policy = Policy::apply(bed)?;
+pub(crate) fn a_policy_drops(cilium: &CiliumLab) -> Result<()> {
+    let cast = Cast::of(cilium)?;
+    let policy = Policy::apply(cilium)?;
     // The last door that each packet crosses: the program that enforces the policy runs after it.
-    let (near, far) = match bed.mode.oracle {
+    let (near, far) = match cilium.mode.oracle {
         "native" => ("▼ lxc", "▲ cilium_host"),
         "native-host-routing" => ("▼ lxc", "▼ eth0"),
         // Each endpoint has its own program at its door.
@@ -128,7 +128,7 @@ pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
     let checked = [(&cast.other, far), (&cast.same, near)]
         .into_iter()
         .try_for_each(|(to, door)| {
-            let lost = settled(bed, &[&cast.from, to], "lost")?;
+            let lost = settled(cilium, &[&cast.from, to], "lost")?;
             let after = lost.lost_after().unwrap_or_default();
             ensure!(
                 lost.code == Some(1) && after.starts_with(door) && after.ends_with("request"),
@@ -139,7 +139,7 @@ pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
             let reason = "policy denied, ingress: ";
             ensure!(
                 lost.json["losses"].to_string().contains(reason),
-                "{reason:?} is not said: {}",
+                "{reason:?} is not reported: {}",
                 report(&lost)
             );
             Ok(())
@@ -147,72 +147,76 @@ pub(crate) fn a_policy_drops(bed: &CiliumLab) -> Result<()> {
     drop(policy);
     checked?;
     for to in [&cast.other, &cast.same] {
-        settled(bed, &[&cast.from, to], "verified")?;
+        settled(cilium, &[&cast.from, to], "verified")?;
     }
     Ok(())
 }
 
 /// Restarts both agents while packets are sent from pod to pod.
-pub(crate) fn agents_restart(bed: &CiliumLab) -> Result<()> {
-    let cast = Cast::of(bed)?;
-    for node in &bed.nodes {
-        bed.agent("stop", node)?;
+pub(crate) fn agents_restart(cilium: &CiliumLab) -> Result<()> {
+    let cast = Cast::of(cilium)?;
+    for node in &cilium.nodes {
+        cilium.agent("stop", node)?;
     }
-    let without = long(bed, &cast);
-    for node in &bed.nodes {
-        bed.agent("start", node)?;
+    let without = long(cilium, &cast);
+    for node in &cilium.nodes {
+        cilium.agent("start", node)?;
     }
-    let with = long(bed, &cast);
-    for (when, said) in [
+    let with = long(cilium, &cast);
+    for (when, result) in [
         ("without the agents", without?),
         ("while they start", with?),
     ] {
         ensure!(
-            said.json["delivered"] == 100 && said.json["replied"] == 100,
+            result.json["delivered"] == 100 && result.json["replied"] == 100,
             "{when}: {}",
-            report(&said)
+            report(&result)
         );
         // The agents' report of names and mode may be missing; then netviz infers the mode.
-        ensure!(said.verdict() == "verified", "{when}: {}", report(&said));
+        ensure!(
+            result.verdict() == "verified",
+            "{when}: {}",
+            report(&result)
+        );
     }
-    settled(bed, &[&cast.from, &cast.other], "verified")?;
+    settled(cilium, &[&cast.from, &cast.other], "verified")?;
     Ok(())
 }
 
 /// Runs for five seconds with addresses, which need no agent.
-fn long(bed: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
-    let scene = Watched::start(bed)?;
+fn long(cilium: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
+    let cluster = Watched::start(cilium)?;
     let address = |name: &str| {
         let pod = name.trim_start_matches("default/");
-        let address = scene.address(Place::Pod(pod));
+        let address = cluster.address(Place::Pod(pod));
         address
             .map(|address| address.to_string())
             .context("no address")
     };
     let (from, to) = (address(&cast.from)?, address(&cast.other)?);
     // It counts at every door; verify must be the only netviz there.
-    drop(scene);
-    verify(bed, &[&from, &to, "--count", "100"])
+    drop(cluster);
+    verify(cilium, &[&from, &to, "--count", "100"])
 }
 
 /// Repeats a check until it returns `verdict`.
-fn settled(bed: &CiliumLab, words: &[&str], verdict: &str) -> Result<VerifyOutput> {
-    let mut last = verify(bed, words)?;
+fn settled(cilium: &CiliumLab, words: &[&str], verdict: &str) -> Result<VerifyOutput> {
+    let mut last = verify(cilium, words)?;
     for _ in 0..TRIES {
         if last.verdict() == verdict {
             return Ok(last);
         }
         std::thread::sleep(PAUSE);
-        last = verify(bed, words)?;
+        last = verify(cilium, words)?;
     }
     anyhow::bail!("{} was never {verdict}: {}", words.join(" "), report(&last))
 }
 
-fn verify(bed: &CiliumLab, words: &[&str]) -> Result<VerifyOutput> {
-    Ok(said(&netviz(bed, words).output()?))
+fn verify(cilium: &CiliumLab, words: &[&str]) -> Result<VerifyOutput> {
+    Ok(parse(&netviz(cilium, words).output()?))
 }
 
-fn netviz(bed: &CiliumLab, words: &[&str]) -> Command {
+fn netviz(cilium: &CiliumLab, words: &[&str]) -> Command {
     let fixed = [
         "verify",
         "-o",
@@ -227,25 +231,25 @@ fn netviz(bed: &CiliumLab, words: &[&str]) -> Command {
         &["--count", "5"]
     };
     let mut command = command(&[&fixed[..], few, words].concat());
-    command.env("NETVIZ_NETNS", bed.netns().join(","));
+    command.env("NETVIZ_NETNS", cilium.netns().join(","));
     command
 }
 
-fn report(said: &VerifyOutput) -> String {
-    let json = &said.json;
+fn report(result: &VerifyOutput) -> String {
+    let json = &result.json;
     format!(
         "{} ({:?}) {} of {} delivered, {} answered; request {:?}, reply {:?}; {} {} {} {}",
-        said.verdict(),
-        said.code,
+        result.verdict(),
+        result.code,
         json["delivered"],
         json["sent"],
         json["replied"],
-        said.crossed("request"),
-        said.crossed("reply"),
+        result.crossed("request"),
+        result.crossed("reply"),
         json["detours"],
         json["unclear"],
         json["losses"],
-        said.stderr
+        result.stderr
     )
 }
 
@@ -255,18 +259,18 @@ struct Policy<'a>(&'a CiliumLab);
 const NAME: &str = "netviz-nobody";
 
 impl<'a> Policy<'a> {
-    fn apply(bed: &'a CiliumLab) -> Result<Self> {
+    fn apply(cilium: &'a CiliumLab) -> Result<Self> {
         let policy = serde_json::json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
             "metadata": {"name": NAME, "namespace": "default"},
             "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []},
         });
-        bed.kubectl(
+        cilium.kubectl(
             &["create", "--validate=false", "-f", "-"],
             &policy.to_string(),
         )?;
-        Ok(Self(bed))
+        Ok(Self(cilium))
     }
 }
 

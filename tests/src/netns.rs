@@ -93,16 +93,16 @@ impl Drop for TestNetns {
 
 /// Returns a namespace without a process or a path: only the holder of the handle can find it.
 pub fn hidden() -> io::Result<NetNs> {
-    let room = TestNetns::new()?;
-    NetNs::open(format!("/proc/{}/ns/net", room.name()).as_ref())
+    let namespace = TestNetns::new()?;
+    NetNs::open(format!("/proc/{}/ns/net", namespace.name()).as_ref())
 }
 
 /// Returns a namespace with `number` veth pairs, both ends in it, from index 10 on.
 pub fn pairs(number: u32) -> io::Result<TestNetns> {
-    let room = TestNetns::new()?;
-    let mut netlink = room.netlink()?;
+    let namespace = TestNetns::new()?;
+    let mut netlink = namespace.netlink()?;
     (0..number).try_for_each(|pair| add_pair(&mut netlink, 10 + 2 * pair))?;
-    Ok(room)
+    Ok(namespace)
 }
 
 /// Adds a veth pair with the indexes `near` and `near + 1`, named after them.

@@ -18,7 +18,7 @@ use netviz_tests::{
     cli::{
         fault_table::is_emulated,
         observation::Observation,
-        wait::{looked, patience, second, wait_until},
+        wait::{extended, notify_limit, scan_limit, wait_until},
     },
     netns::{
         pairs,
@@ -29,7 +29,7 @@ use netviz_tests::{
 
 /// Returns the time in which netviz must find a change (it scans every 4 s) and react.
 fn notice() -> Duration {
-    patience(Duration::from_secs(15))
+    extended(Duration::from_secs(15))
 }
 
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -41,23 +41,23 @@ const MINUTE: Duration = Duration::from_secs(60);
 const ALMOST: Duration = Duration::from_secs(2);
 
 fn attach(
-    site: &TrafficFixture,
+    fixture: &TrafficFixture,
     direction: Direction,
     verdict: Verdict,
     order: LinkOrder,
 ) -> ForeignProgram {
-    let (room, end) = site.place(direction);
-    ForeignProgram::tcx(room.netns(), &end.name, direction, verdict, order).unwrap()
+    let (namespace, end) = fixture.place(direction);
+    ForeignProgram::tcx(namespace.netns(), &end.name, direction, verdict, order).unwrap()
 }
 
 /// Returns the names of the programs at the hook under test.
-fn chain(site: &TrafficFixture, direction: Direction) -> Vec<String> {
-    let (room, end) = site.place(direction);
-    let chain = foreign_program::tcx_chain(room.netns(), &end.name, direction).unwrap();
+fn chain(fixture: &TrafficFixture, direction: Direction) -> Vec<String> {
+    let (namespace, end) = fixture.place(direction);
+    let chain = foreign_program::tcx_chain(namespace.netns(), &end.name, direction).unwrap();
     chain.into_iter().map(|(name, _)| name).collect()
 }
 
-/// The test of invariant 1 with tcx (`faults::verdicts`) must catch a netviz that ends the chain:
+/// The test of invariant 1 with tcx (`faults::foreign_verdicts`) must catch a netviz that ends the chain:
 /// `TC_ACT_PIPE` at the head of tcx keeps the foreign program from running, although it counts
 /// correctly.
 #[test]
@@ -65,13 +65,13 @@ fn mutant_at_the_head_is_caught() {
     if skip::without_tcx() {
         return;
     }
-    let site = TrafficFixture::new();
+    let fixture = TrafficFixture::new();
     let step = if is_emulated() { 4 } else { 1 };
     for (direction, verdict, expected) in cases().into_iter().step_by(step) {
-        let foreign = attach(&site, direction, verdict, LinkOrder::default());
-        let (room, end) = site.place(direction);
+        let foreign = attach(&fixture, direction, verdict, LinkOrder::default());
+        let (namespace, end) = fixture.place(direction);
         let mut mutant = CountTest::load(test_objects::MUTANT_PIPE).unwrap();
-        let _link = room
+        let _link = namespace
             .run(|| {
                 let program = mutant.program(direction)?;
                 let id = program.attach_with_options(
@@ -87,9 +87,9 @@ fn mutant_at_the_head_is_caught() {
             received: SENT,
             ..Outcome::default()
         };
-        let fate = site.fate(&foreign, cut_off);
-        assert_ne!(fate, expected, "{direction} {verdict:?} went unnoticed");
-        assert_eq!(fate, cut_off, "{direction} {verdict:?}");
+        let outcome = fixture.outcome(&foreign, cut_off);
+        assert_ne!(outcome, expected, "{direction} {verdict:?} went unnoticed");
+        assert_eq!(outcome, cut_off, "{direction} {verdict:?}");
         let counts = mutant.counts().unwrap()[usize::from(direction == Direction::Egress)];
         assert_eq!(counts.packets, SENT);
     }
@@ -103,28 +103,28 @@ fn link_detached_by_others_is_reattached() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let mut netviz = site.observe(direction, AttachMode::Tcx);
-    let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let mut netviz = fixture.observe(direction, AttachMode::Tcx);
+    let foreign = attach(&fixture, direction, Verdict::Ok, LinkOrder::last());
     let expected = Outcome {
         received: SENT,
         seen: SENT,
         ..Outcome::default()
     };
-    assert_eq!(site.fate(&foreign, expected), expected);
+    assert_eq!(fixture.outcome(&foreign, expected), expected);
 
-    let before = foreign_program::tcx_chain(room.netns(), &end.name, direction).unwrap();
+    let before = foreign_program::tcx_chain(namespace.netns(), &end.name, direction).unwrap();
     foreign_program::detach_link_of(before[0].1).unwrap();
-    assert_eq!(chain(&site, direction), ["foreign_ok"]);
-    let id = DoorId::new(room.netns().id(), end.index);
+    assert_eq!(chain(&fixture, direction), ["foreign_ok"]);
+    let id = DoorId::new(namespace.netns().id(), end.index);
     let back = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == 1);
     assert!(back.unwrap(), "not attached again within {:?}", notice());
-    assert_eq!(chain(&site, direction), ["netviz_ingress", "foreign_ok"]);
+    assert_eq!(chain(&fixture, direction), ["netviz_ingress", "foreign_ok"]);
 
     // Earlier counts are kept, new packets are added.
-    assert_eq!(site.fate(&foreign, expected), expected);
-    let counts = site.counted(&mut netviz, direction);
+    assert_eq!(fixture.outcome(&foreign, expected), expected);
+    let counts = fixture.counted(&mut netviz, direction);
     assert_eq!(counts, 2 * SENT);
 }
 
@@ -134,13 +134,13 @@ fn displacement_is_noticed_as_soon_among_many_doors() {
     if skip::without_tcx() {
         return;
     }
-    let room = pairs(if is_emulated() { 20 } else { 200 }).unwrap();
-    let mut netviz = Observation::start(vec![room.name()], AttachOptions::default()).unwrap();
+    let namespace = pairs(if is_emulated() { 20 } else { 200 }).unwrap();
+    let mut netviz = Observation::start(vec![namespace.name()], AttachOptions::default()).unwrap();
     // The door that was scanned last, whose turn comes after all others.
-    let id = DoorId::new(room.netns().id(), 10);
-    let chain = foreign_program::tcx_chain(room.netns(), "veth10", Direction::Egress).unwrap();
+    let id = DoorId::new(namespace.netns().id(), 10);
+    let chain = foreign_program::tcx_chain(namespace.netns(), "veth10", Direction::Egress).unwrap();
     assert_eq!(chain[0].0, "netviz_egress");
-    let within = looked();
+    let within = scan_limit();
     foreign_program::detach_link_of(chain[0].1).unwrap();
     let back = netviz.until(within, |_, sample| sample.doors[&id].epoch == 1);
     assert!(back.unwrap(), "not attached again within {within:?}");
@@ -159,14 +159,18 @@ fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
 
 /// Detaches netviz's link whenever netviz reattaches, until it gives up. Returns the time of the
 /// last detachment.
-fn detach_until_it_is_left(site: &TrafficFixture, netviz: &mut Observation, times: u32) -> Instant {
-    let (room, end) = site.place(Direction::Ingress);
-    let id = DoorId::new(room.netns().id(), end.index);
+fn detach_until_it_is_left(
+    fixture: &TrafficFixture,
+    netviz: &mut Observation,
+    times: u32,
+) -> Instant {
+    let (namespace, end) = fixture.place(Direction::Ingress);
+    let id = DoorId::new(namespace.netns().id(), end.index);
     let before = netviz.sample().doors[&id].epoch;
     let mut last = Instant::now();
     for round in 1..=times + 1 {
         let chain =
-            foreign_program::tcx_chain(room.netns(), &end.name, Direction::Ingress).unwrap();
+            foreign_program::tcx_chain(namespace.netns(), &end.name, Direction::Ingress).unwrap();
         assert_eq!(chain[0].0, "netviz_ingress", "round {round}");
         last = Instant::now();
         foreign_program::detach_link_of(chain[0].1).unwrap();
@@ -191,12 +195,12 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let foreign = attach(&site, direction, Verdict::Ok, LinkOrder::last());
-    let mut netviz = site.observe(direction, AttachMode::Tcx);
-    let (room, end) = site.place(direction);
-    let id = DoorId::new(room.netns().id(), end.index);
-    let last = detach_until_it_is_left(&site, &mut netviz, 3);
+    let fixture = TrafficFixture::new();
+    let foreign = attach(&fixture, direction, Verdict::Ok, LinkOrder::last());
+    let mut netviz = fixture.observe(direction, AttachMode::Tcx);
+    let (namespace, end) = fixture.place(direction);
+    let id = DoorId::new(namespace.netns().id(), end.index);
+    let last = detach_until_it_is_left(&fixture, &mut netviz, 3);
     let left = netviz.sample().doors[&id].clone();
     let AttachState::Failed(reason) = &left.meter else {
         panic!("not degraded");
@@ -211,7 +215,7 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
         seen: SENT,
         ..Outcome::default()
     };
-    assert_eq!(site.fate(&foreign, expected), expected);
+    assert_eq!(fixture.outcome(&foreign, expected), expected);
     is_left_until(&mut netviz, id, last + MINUTE);
 
     let limit = (last + MINUTE + notice()).saturating_duration_since(Instant::now());
@@ -221,13 +225,16 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
     });
     let now = netviz.sample().doors[&id].clone();
     assert!(back.unwrap(), "not tried again: {now:?}");
-    let (gap, longest) = (now.gap.unwrap().length, last.elapsed() + LOOKS + second());
+    let (gap, longest) = (
+        now.gap.unwrap().length,
+        last.elapsed() + LOOKS + notify_limit(),
+    );
     assert!(gap >= MINUTE && gap <= longest, "{gap:?} and {longest:?}");
     // Packets in the meantime are not counted, new ones are.
     assert_eq!(now.ingress, left.ingress);
-    assert_eq!(site.fate(&foreign, expected), expected);
-    assert_eq!(site.counted(&mut netviz, direction), SENT);
-    detach_until_it_is_left(&site, &mut netviz, 2);
+    assert_eq!(fixture.outcome(&foreign, expected), expected);
+    assert_eq!(fixture.counted(&mut netviz, direction), SENT);
+    detach_until_it_is_left(&fixture, &mut netviz, 2);
 }
 
 /// A program that is attached at the head later hides packets from netviz. netviz moves to the head
@@ -238,21 +245,31 @@ fn program_attached_in_front_is_overtaken_then_reported() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let id = DoorId::new(room.netns().id(), end.index);
-    let mut netviz = site.observe(direction, AttachMode::Tcx);
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let id = DoorId::new(namespace.netns().id(), end.index);
+    let mut netviz = fixture.observe(direction, AttachMode::Tcx);
     let mut others = Vec::new();
     let began = Instant::now();
     let mut first = None;
     for round in 1..=3 {
-        others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
+        others.push(attach(
+            &fixture,
+            direction,
+            Verdict::Next,
+            LinkOrder::first(),
+        ));
         let again = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == round);
         assert!(again.unwrap(), "round {round}: not ahead again");
         first.get_or_insert_with(Instant::now);
-        assert_eq!(chain(&site, direction)[0], "netviz_ingress");
+        assert_eq!(chain(&fixture, direction)[0], "netviz_ingress");
     }
-    others.push(attach(&site, direction, Verdict::Next, LinkOrder::first()));
+    others.push(attach(
+        &fixture,
+        direction,
+        Verdict::Next,
+        LinkOrder::first(),
+    ));
     let ahead = |sample: &Sample| {
         let chain = sample.doors[&id].ingress_chain.clone();
         chain.unwrap_or_default().ahead == ["foreign_next"]
@@ -283,22 +300,22 @@ fn program_attached_in_front_is_overtaken_then_reported() {
     let limit = over.saturating_duration_since(Instant::now());
     let again = netviz.until(limit, |_, sample| sample.doors[&id].epoch == 4);
     assert!(again.unwrap(), "not tried again after a minute");
-    assert_eq!(chain(&site, direction)[0], "netviz_ingress");
+    assert_eq!(chain(&fixture, direction)[0], "netviz_ingress");
 }
 
 /// Equal indexes in two namespaces are two doors.
 #[test]
 fn equal_ifindexes_in_two_namespaces_are_kept_apart() {
-    let site = TrafficFixture::new();
-    let [near, far] = [&site.sender, &site.receiver];
+    let fixture = TrafficFixture::new();
+    let [near, far] = [&fixture.sender, &fixture.receiver];
     let names = vec![near.name(), far.name()];
     let mut netviz = Observation::start(names, AttachOptions::default()).unwrap();
-    assert_eq!(site.ends[0].index, site.ends[1].index);
+    assert_eq!(fixture.ends[0].index, fixture.ends[1].index);
     let mut sink = Sink::open(far.netns()).unwrap();
-    send::datagrams(near.netns(), site.ends[1].address, SENT, 100).unwrap();
+    send::datagrams(near.netns(), fixture.ends[1].address, SENT, 100).unwrap();
     assert!(wait_until(ARRIVAL, || sink.received() == SENT));
     let packets = |counts: [Counts; 2]| counts.map(|counts| counts.packets);
-    let index = site.ends[0].index;
+    let index = fixture.ends[0].index;
     assert_eq!(packets(netviz.counts(near.netns().id(), index)), [0, SENT]);
     assert_eq!(packets(netviz.counts(far.netns().id(), index)), [SENT, 0]);
 }
@@ -308,23 +325,24 @@ fn equal_ifindexes_in_two_namespaces_are_kept_apart() {
 #[test]
 fn name_that_is_not_utf8_is_escaped() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Command};
-    let room = pairs(1).unwrap();
+    let namespace = pairs(1).unwrap();
     let name = OsStr::from_bytes(b"e\xff\xc3th0");
-    let renamed = room.run(|| {
+    let renamed = namespace.run(|| {
         let mut ip = Command::new("ip");
         ip.args(["link", "set", "dev", "veth10", "name"]).arg(name);
         ip.status()
     });
     assert!(renamed.unwrap().success());
     let address = "10.99.7.1".parse().unwrap();
-    room.netlink()
+    namespace
+        .netlink()
         .unwrap()
         .add_address(10, address, 24)
         .unwrap();
     let tcx = skip::has_tcx().then_some("tcx");
     for mode in tcx.into_iter().chain(["clsact"]) {
         let output = Command::new(netviz_tests::cli::binary::netviz().unwrap())
-            .args(["doors", "--netns", &room.name(), "--include", "*"])
+            .args(["doors", "--netns", &namespace.name(), "--include", "*"])
             .env("NETVIZ_ATTACH", mode)
             .args(["--once", "--watch", "50ms", "-o", "json"])
             .output()

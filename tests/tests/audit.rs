@@ -19,7 +19,7 @@ use netviz_tests::{
         skip, test_objects,
     },
     cli::{
-        netviz::{command, looking_at},
+        netviz::{command, command_for},
         schema::complaints,
     },
     netns::{self, TestNetns},
@@ -42,7 +42,7 @@ fn lab(mode: Mode, attach: Attach) -> Lab {
 
 fn run(lab: &Lab, words: &[&str]) -> Output {
     let words = [&["audit"], words].concat();
-    looking_at(lab, &words).output().unwrap()
+    command_for(lab, &words).output().unwrap()
 }
 
 /// Returns the JSON output, after checking it with its schema.
@@ -116,7 +116,7 @@ fn audit_changes_nothing() {
 
 /// One fault of each kind, each at another hook.
 #[test]
-fn each_planted_fault_is_found_at_its_door() {
+fn each_fault_is_found_at_its_door() {
     if skip::without_tcx() {
         return;
     }
@@ -273,7 +273,7 @@ fn running_netviz_is_reported_with_its_pid() {
         return;
     }
     let lab = lab(Mode::Vxlan, Attach::Auto);
-    let mut doors = looking_at(&lab, &["doors", "-o", "jsonl"]);
+    let mut doors = command_for(&lab, &["doors", "-o", "jsonl"]);
     doors.stdout(std::process::Stdio::null());
     let running = netviz_tests::cli::netviz::Running::start(&mut doors);
     let limit = std::time::Duration::from_secs(60);
@@ -296,8 +296,8 @@ fn running_netviz_is_reported_with_its_pid() {
     assert_eq!(others, [""; 0]);
 }
 
-fn doors_of(room: &TestNetns) -> Vec<Door> {
-    let selection = Selection::new(vec![room.name()], true, &[], &[]).unwrap();
+fn doors_of(namespace: &TestNetns) -> Vec<Door> {
+    let selection = Selection::new(vec![namespace.name()], true, &[], &[]).unwrap();
     scan(&selection).unwrap().cluster.doors
 }
 
@@ -306,18 +306,18 @@ fn chain_that_changes_during_the_audit_is_reported() {
     if skip::without_tcx() {
         return;
     }
-    let room = netns::pairs(1).unwrap();
-    let doors = doors_of(&room);
+    let namespace = netns::pairs(1).unwrap();
+    let doors = doors_of(&namespace);
     let door = doors
         .iter()
         .find(|door| door.interface == "veth10")
         .unwrap();
-    let look = || inspect::inspect(door, room.netns()).unwrap();
+    let look = || inspect::inspect(door, namespace.netns()).unwrap();
     let before = look();
     let mut same = look();
     same.compare(&before);
     assert_eq!(same, before);
-    let place = (room.netns(), "veth10", Ingress, Verdict::Next);
+    let place = (namespace.netns(), "veth10", Ingress, Verdict::Next);
     let foreign =
         ForeignProgram::tcx(place.0, place.1, place.2, place.3, LinkOrder::first()).unwrap();
     let mut after = look();
@@ -340,14 +340,14 @@ fn pins_are_found_below_the_root_of_a_node() {
         mount::{MsFlags, mount},
         sched::{CloneFlags, unshare},
     };
-    let room = netns::pairs(1).unwrap();
-    let doors = doors_of(&room);
+    let namespace = netns::pairs(1).unwrap();
+    let doors = doors_of(&namespace);
     let door = doors
         .iter()
         .find(|door| door.interface == "veth10")
         .unwrap();
     let spot = AttachPoint {
-        namespace: room.netns(),
+        namespace: namespace.netns(),
         interface: "veth10",
         direction: Ingress,
     };
@@ -361,7 +361,7 @@ fn pins_are_found_below_the_root_of_a_node() {
     let (id, root) = (planted.id().unwrap(), tempfile::tempdir().unwrap());
     let top = root.path().join("sys/fs/bpf");
     std::fs::create_dir_all(&top).unwrap();
-    let mut chains = inspect::inspect(door, room.netns()).unwrap();
+    let mut chains = inspect::inspect(door, namespace.netns()).unwrap();
     let read = || {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let none = None::<&str>;

@@ -8,7 +8,7 @@ use netviz::{
 };
 use netviz_tests::{
     builders::{
-        hostile::{NAMES, world::cluster},
+        hostile::{NAMES, data::cluster},
         random::Random,
         snapshot_builder::{self, blog},
     },

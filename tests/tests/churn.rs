@@ -26,7 +26,7 @@ use netviz_tests::{
     bpf::{filters::filters, foreign_program::tcx_chain, frames},
     cli::{
         lab_doors::{Known, found, planned},
-        wait::{second, until},
+        wait::{notify_limit, until},
     },
     netns::send,
 };
@@ -226,7 +226,7 @@ fn pods_are_added_removed_and_changed() {
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
     let wire = wire(&observer);
-    observer.shows("the beginning", second(), || planned(&lab, wire));
+    observer.shows("the beginning", notify_limit(), || planned(&lab, wire));
     println!(
         "26 doors counted after {:?}",
         observer.counts("the beginning", LONG)
@@ -235,9 +235,12 @@ fn pods_are_added_removed_and_changed() {
     lab.add_pod("mycluster-worker", "new").unwrap();
     println!(
         "add_pod: {:?}",
-        observer.shows("a pod comes", second(), || planned(&lab, wire))
+        observer.shows("a pod comes", notify_limit(), || planned(&lab, wire))
     );
-    println!("  counted {:?}", observer.counts("a pod comes", second()));
+    println!(
+        "  counted {:?}",
+        observer.counts("a pod comes", notify_limit())
+    );
 
     let pod = lab
         .pods()
@@ -259,7 +262,7 @@ fn pods_are_added_removed_and_changed() {
     });
     println!(
         "rename while up: {:?}",
-        observer.shows("renamed while up", second(), || renamed.clone())
+        observer.shows("renamed while up", notify_limit(), || renamed.clone())
     );
     netlink.change(set(index, vec![], Some(false))).unwrap();
     netlink.change(set(index, name("again"), None)).unwrap();
@@ -268,11 +271,11 @@ fn pods_are_added_removed_and_changed() {
     });
     println!(
         "rename while down: {:?}",
-        observer.shows("renamed while down", second(), || again.clone())
+        observer.shows("renamed while down", notify_limit(), || again.clone())
     );
     netlink.change(set(index, name("eth0"), None)).unwrap();
     netlink.change(set(index, vec![], Some(true))).unwrap();
-    observer.shows("the old name", second(), || planned(&lab, wire));
+    observer.shows("the old name", notify_limit(), || planned(&lab, wire));
 
     netlink
         .add_address(index, "10.99.0.1".parse().unwrap(), 32)
@@ -282,7 +285,7 @@ fn pods_are_added_removed_and_changed() {
     });
     println!(
         "an address inside of the pod: {:?}",
-        observer.shows("an address more", second(), || more.clone())
+        observer.shows("an address more", notify_limit(), || more.clone())
     );
 
     let mac: Mac = [2, 0x6e, 0, 0, 0, 0x99];
@@ -294,18 +297,18 @@ fn pods_are_added_removed_and_changed() {
     });
     println!(
         "another MAC: {:?}",
-        observer.shows("another MAC", second(), || other.clone())
+        observer.shows("another MAC", notify_limit(), || other.clone())
     );
     // It is the same door throughout.
     assert_eq!(observer.id(id, index), before);
-    observer.counts("after all changes", second());
+    observer.counts("after all changes", notify_limit());
     assert_eq!(observer.of(before).epoch, 0);
     drop(netlink);
 
     lab.remove_pod("new").unwrap();
     println!(
         "remove_pod: {:?}",
-        observer.shows("the pod goes", second(), || planned(&lab, wire))
+        observer.shows("the pod goes", notify_limit(), || planned(&lab, wire))
     );
     drop(observer);
     lab.down().unwrap();
@@ -333,7 +336,7 @@ fn reused_ifindex_starts_at_0() {
     let wire = wire(&observer);
     let node = lab.nodes()[0].clone();
     let pod = lab.add_pod(&node.name, "twice").unwrap().clone();
-    observer.shows("a pod comes", second(), || planned(&lab, wire));
+    observer.shows("a pod comes", notify_limit(), || planned(&lab, wire));
     observer.counts("a pod comes", LONG);
     let target = lab.pods()[0].address.into();
     let (inside, outside) = (lab.netns(&pod).unwrap(), lab.netns(&node).unwrap());
@@ -363,7 +366,7 @@ fn reused_ifindex_starts_at_0() {
         (inside.id(), pod.eth0.index),
         (outside.id(), pod.interface.index),
     ];
-    let (ids, took) = until("two new doors are counted", second(), || {
+    let (ids, took) = until("two new doors are counted", notify_limit(), || {
         observer.update();
         let sample = observer.sample();
         let counting = |id: &DoorId| {
@@ -381,7 +384,7 @@ fn reused_ifindex_starts_at_0() {
         }
     });
     println!("counted anew: {took:?}");
-    observer.shows("the new pair", second(), || planned(&lab, wire));
+    observer.shows("the new pair", notify_limit(), || planned(&lab, wire));
     for id in ids {
         assert_eq!(counted(&observer.of(id)), [Counts::default(); 2]);
         assert_eq!(observer.of(id).epoch, 0);
@@ -392,7 +395,7 @@ fn reused_ifindex_starts_at_0() {
     assert_eq!(counted(&old), before);
     drop((inside, outside));
     lab.remove_pod("twice").unwrap();
-    observer.shows("the pod goes", second(), || planned(&lab, wire));
+    observer.shows("the pod goes", notify_limit(), || planned(&lab, wire));
     drop(observer);
     lab.down().unwrap();
 }
@@ -434,7 +437,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
     let wire = wire(&observer);
     let (one, two) = (lab.nodes()[0].clone(), lab.nodes()[1].clone());
     let pod = lab.add_pod(&one.name, "moving").unwrap().clone();
-    observer.shows("a pod comes", second(), || planned(&lab, wire));
+    observer.shows("a pod comes", notify_limit(), || planned(&lab, wire));
     observer.counts("a pod comes", LONG);
     let (from, to) = (lab.netns(&one).unwrap(), lab.netns(&two).unwrap());
     let inside = lab.netns(&pod).unwrap();
@@ -482,18 +485,20 @@ fn interface_moved_out_of_the_node_is_dropped() {
     };
     println!(
         "moved: {:?}",
-        observer.shows("the moved interface", second(), moved)
+        observer.shows("the moved interface", notify_limit(), moved)
     );
     println!(
         "  counted: {:?}",
-        observer.counts("the moved interface", second())
+        observer.counts("the moved interface", notify_limit())
     );
-    let ((), closed) = until("what went along is let go", second(), || {
-        match standing(&to, (&pod.interface.name, at)) {
+    let ((), closed) = until(
+        "what went along is let go",
+        notify_limit(),
+        || match standing(&to, (&pod.interface.name, at)) {
             [1, 1] => Ok(()),
             there => Err(format!("{there:?} programs of netviz")),
-        }
-    });
+        },
+    );
     println!("  let go: {closed:?}");
     let new = observer.id(to_id, at);
     let eth0 = observer.id(pod_id, pod.eth0.index);
@@ -507,7 +512,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
     let five = std::iter::repeat_n(&frame[..], 5);
     let taken = send::frames(&inside, pod.eth0.index, five).unwrap();
     assert_eq!(taken, [true; 5]);
-    until("five packets are counted", second(), || {
+    until("five packets are counted", notify_limit(), || {
         observer.update();
         let there = counted(&observer.of(new)).map(|counts| counts.packets);
         let sent = counted(&observer.of(eth0))[1].packets - eth0_before;
@@ -529,7 +534,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
             .filter(|door| door.pod.as_deref() != Some("moving"))
             .collect()
     };
-    observer.shows("the pair goes", second(), without);
+    observer.shows("the pair goes", notify_limit(), without);
     drop(observer);
     drop(lab);
 }
@@ -595,7 +600,7 @@ fn hundreds_of_pods() {
     lab.add_pod(&node, "late").unwrap();
     println!(
         "one more: {:?}",
-        observer.shows("one more", second(), || planned(&lab, wire))
+        observer.shows("one more", notify_limit(), || planned(&lab, wire))
     );
     println!("  counted: {:?}", observer.counts("one more", BUSY));
     for number in 1..=100 {

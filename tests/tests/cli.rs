@@ -13,7 +13,7 @@ use assert_cmd::assert::OutputAssertExt as _;
 use netviz::lab::{Lab, Options};
 use netviz_tests::cli::{
     binary,
-    netviz::{Running, command, looking_at},
+    netviz::{Running, command, command_for},
     schema::complaints,
     terminal::Terminal,
     wait::until,
@@ -167,7 +167,7 @@ fn unmatched_names_and_invalid_patterns() {
     ] {
         for output in ["table", "json", "jsonl"] {
             fails(
-                looking_at(
+                command_for(
                     &lab,
                     &["doors", "--watch", "50ms", "-o", output, option, name],
                 ),
@@ -188,7 +188,7 @@ fn every_output() {
     let lab = lab();
     let schema = netviz::views::json::schema();
     let run = |words: &[&str]| {
-        let output = looking_at(&lab, words).output().unwrap();
+        let output = command_for(&lab, words).output().unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -330,7 +330,7 @@ fn closed_pipe_ends_silently() {
 fn closed_or_full_stdout() {
     let lab = lab();
     let run = |stdout: Stdio| {
-        looking_at(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"])
+        command_for(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"])
             .stdout(stdout)
             .output()
             .unwrap()
@@ -346,7 +346,7 @@ fn closed_or_full_stdout() {
         complaint.contains("No space left on device") && complaint.lines().count() == 1,
         "{complaint}"
     );
-    let mut closed = looking_at(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"]);
+    let mut closed = command_for(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"]);
     // SAFETY: one system call.
     unsafe {
         closed.pre_exec(|| match libc::close(1) {
@@ -395,7 +395,7 @@ fn attached(lab: &Lab) -> usize {
 fn lines_in_a_pipe_and_a_signal() {
     let lab = lab();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let mut netviz = looking_at(&lab, &["doors", "--watch", "100ms"]);
+        let mut netviz = command_for(&lab, &["doors", "--watch", "100ms"]);
         netviz.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = Running::start(&mut netviz);
         let child = &mut running.child;
@@ -461,20 +461,20 @@ fn demo_ends_its_command_before_the_lab() {
 fn screen_on_a_terminal() {
     let lab = lab();
     for (columns, colour) in [(80, true), (160, false)] {
-        let mut netviz = looking_at(&lab, &["doors"]);
+        let mut netviz = command_for(&lab, &["doors"]);
         if !colour {
             netviz.env("NO_COLOR", "1");
         }
         let mut terminal = Terminal::start(netviz, columns, 50);
-        let drawn = terminal.shows("lxc_health", Duration::from_secs(2));
+        let drawn = terminal.wait_for_text("lxc_health", Duration::from_secs(2));
         println!("drawn after {drawn:?}");
-        let counting = terminal.shows("26 counting, 0 blind", LIMIT);
+        let counting = terminal.wait_for_text("26 counting, 0 blind", LIMIT);
         println!("all doors after {counting:?}");
         let written = terminal.written();
         assert!(written.contains("\u{1b}[?1049h") && written.contains("\u{1b}[?25l"));
         assert_eq!(written.contains("\u{1b}[38;5;"), colour, "{written:?}");
-        terminal.types(if colour { "q" } else { "\u{3}" });
-        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        terminal.type_keys(if colour { "q" } else { "\u{3}" });
+        assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0]);
         assert_eq!(attached(&lab), 0);
     }
@@ -485,8 +485,8 @@ fn screen_on_a_terminal() {
 fn terminal_is_restored_after_a_signal() {
     let lab = lab();
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
-        let mut terminal = Terminal::start(looking_at(&lab, &["doors"]), 100, 30);
-        terminal.shows("q quit", LIMIT);
+        let mut terminal = Terminal::start(command_for(&lab, &["doors"]), 100, 30);
+        terminal.wait_for_text("q quit", LIMIT);
         let taken = terminal.complaints();
         assert_eq!(
             taken,
@@ -499,12 +499,12 @@ fn terminal_is_restored_after_a_signal() {
             ]
         );
         kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
-        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0]);
     }
     // An unmatched name is reported on the main screen, not on the alternate screen that closes.
-    let mut terminal = Terminal::start(looking_at(&lab, &["doors", "--node", "nowhere"]), 100, 30);
-    assert_eq!(terminal.ends(LIMIT).code(), Some(1));
+    let mut terminal = Terminal::start(command_for(&lab, &["doors", "--node", "nowhere"]), 100, 30);
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(1));
     assert_eq!(terminal.complaints(), [""; 0]);
     let written = terminal.written();
     let told = written.rfind("no node").expect("it is told");

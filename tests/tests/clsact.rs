@@ -28,7 +28,7 @@ use netviz_tests::{
         self,
         binary::{self, Running},
         fault_table::{is_emulated, side_by_side},
-        netviz::looking_at,
+        netviz::command_for,
         wait::wait_until,
     },
     netns::{
@@ -42,32 +42,32 @@ use nix::sys::signal::Signal;
 const OWN: u32 = 0x6e76;
 const START: Duration = Duration::from_secs(20);
 
-fn filters(room: &TestNetns, end: &End, direction: Direction) -> Vec<Filter> {
-    filters::filters(&mut room.netlink().unwrap(), end.index, direction).unwrap()
+fn filters(namespace: &TestNetns, end: &End, direction: Direction) -> Vec<Filter> {
+    filters::filters(&mut namespace.netlink().unwrap(), end.index, direction).unwrap()
 }
 
 /// Returns both hooks' filters and the device's qdiscs.
-fn everything(room: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
-    let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(room, end, hook));
-    let qdiscs = filters::qdiscs(&mut room.netlink().unwrap(), end.index).unwrap();
+fn everything(namespace: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
+    let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(namespace, end, hook));
+    let qdiscs = filters::qdiscs(&mut namespace.netlink().unwrap(), end.index).unwrap();
     (hooks, qdiscs)
 }
 
 fn foreign(
-    site: &TrafficFixture,
+    fixture: &TrafficFixture,
     direction: Direction,
     verdict: Verdict,
     place: (u16, u32),
 ) -> ForeignProgram {
-    let (room, end) = site.place(direction);
-    ForeignProgram::filter(room.netns(), &end.name, direction, verdict, place).unwrap()
+    let (namespace, end) = fixture.place(direction);
+    ForeignProgram::filter(namespace.netns(), &end.name, direction, verdict, place).unwrap()
 }
 
 /// Starts the real binary with clsact.
-fn netviz(room: &TestNetns) -> Running {
+fn netviz(namespace: &TestNetns) -> Running {
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &room.name(), "--include", "veth*"])
+        .args(["doors", "--netns", &namespace.name(), "--include", "veth*"])
         .args(["-o", "jsonl"])
         .env("NETVIZ_ATTACH", "clsact")
         .stdout(Stdio::null());
@@ -95,44 +95,48 @@ fn filter_runs_first_and_changes_no_verdict() {
 }
 
 fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
-    let site = TrafficFixture::new();
+    let fixture = TrafficFixture::new();
     let what = format!("{direction} {verdict:?}");
-    let (room, end) = site.place(direction);
-    let theirs = foreign(&site, direction, verdict, (1, 1));
-    let _later = foreign(&site, direction, Verdict::Ok, (2, 1));
-    let before = everything(room, end);
+    let (namespace, end) = fixture.place(direction);
+    let theirs = foreign(&fixture, direction, verdict, (1, 1));
+    let _later = foreign(&fixture, direction, Verdict::Ok, (2, 1));
+    let before = everything(namespace, end);
     assert_eq!(before.1.iter().filter(|it| it.kind == "clsact").count(), 1);
 
-    let mut netviz = site.observe(direction, AttachMode::Clsact);
-    let during = filters(room, end, direction);
+    let mut netviz = fixture.observe(direction, AttachMode::Clsact);
+    let during = filters(namespace, end, direction);
     assert!(is_own(&during[0]), "{what}: {during:?}");
     assert_eq!(
         during[1..],
         before.0[usize::from(direction == Direction::Egress)],
         "{what}"
     );
-    assert_eq!(site.fate(&theirs, expected), expected, "{what}");
-    assert_eq!(site.counted(&mut netviz, direction), SENT, "{what}");
+    assert_eq!(fixture.outcome(&theirs, expected), expected, "{what}");
+    assert_eq!(fixture.counted(&mut netviz, direction), SENT, "{what}");
 
     drop(netviz);
-    assert_eq!(everything(room, end), before, "{what}");
-    assert_eq!(site.fate(&theirs, expected), expected, "after: {what}");
+    assert_eq!(everything(namespace, end), before, "{what}");
+    assert_eq!(
+        fixture.outcome(&theirs, expected),
+        expected,
+        "after: {what}"
+    );
 }
 
 /// A filter that is added later runs first: netviz finds it, and moves to the front again.
 #[test]
 fn filter_added_later_is_overtaken() {
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let _theirs = foreign(&site, direction, Verdict::Ok, (1, 1));
-    let mut netviz = site.observe(direction, AttachMode::Clsact);
-    let _later = foreign(&site, direction, Verdict::Ok, (1, 2));
-    assert!(!is_own(&filters(room, end, direction)[0]));
-    let id = DoorId::new(room.netns().id(), end.index);
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let _theirs = foreign(&fixture, direction, Verdict::Ok, (1, 1));
+    let mut netviz = fixture.observe(direction, AttachMode::Clsact);
+    let _later = foreign(&fixture, direction, Verdict::Ok, (1, 2));
+    assert!(!is_own(&filters(namespace, end, direction)[0]));
+    let id = DoorId::new(namespace.netns().id(), end.index);
     let again = netviz.until(START, |_, sample| sample.doors[&id].epoch == 1);
     assert!(again.unwrap(), "not in front again");
-    let there = filters(room, end, direction);
+    let there = filters(namespace, end, direction);
     assert!(is_own(&there[0]), "{there:?}");
     assert_eq!(there.iter().filter(|filter| is_own(filter)).count(), 1);
     assert_eq!(there.len(), 3);
@@ -143,36 +147,36 @@ fn filter_added_later_is_overtaken() {
 #[test]
 fn only_filters_of_a_killed_netviz_are_swept() {
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let _cilium = foreign(&fixture, direction, Verdict::Ok, (1, 1));
     // Another tool may use a handle like netviz's, at its priority and at another one.
-    let _handle = foreign(&site, direction, Verdict::Ok, (1, OWN << 16 | 7));
-    let _priority = foreign(&site, direction, Verdict::Ok, (2, OWN << 16 | 7));
-    let before = everything(room, end);
+    let _handle = foreign(&fixture, direction, Verdict::Ok, (1, OWN << 16 | 7));
+    let _priority = foreign(&fixture, direction, Verdict::Ok, (2, OWN << 16 | 7));
+    let before = everything(namespace, end);
 
-    let mut killed = netviz(room);
+    let mut killed = netviz(namespace);
     let attached = wait_until(START, || {
-        let [ingress, egress] = everything(room, end).0;
+        let [ingress, egress] = everything(namespace, end).0;
         [ingress, egress].iter().all(|hook| hook.iter().any(is_own))
     });
     killed.kill();
     assert!(attached, "netviz did not attach");
-    let left = everything(room, end);
+    let left = everything(namespace, end);
     assert_ne!(
         left, before,
         "a killed netviz cannot clear away: or is this test wrong?"
     );
 
-    let netviz = site.observe(direction, AttachMode::Clsact);
-    let there = filters(room, end, direction);
+    let netviz = fixture.observe(direction, AttachMode::Clsact);
+    let there = filters(namespace, end, direction);
     assert_eq!(
         there.iter().filter(|filter| is_own(filter)).count(),
         1,
         "{there:?}"
     );
     drop(netviz);
-    assert_eq!(everything(room, end), before);
+    assert_eq!(everything(namespace, end), before);
 }
 
 /// Two instances at the same door leave each other's filters alone, although each displaces the
@@ -180,16 +184,16 @@ fn only_filters_of_a_killed_netviz_are_swept() {
 #[test]
 fn filters_of_a_running_netviz_are_kept() {
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
     let own = || {
-        let there = filters(room, end, direction);
+        let there = filters(namespace, end, direction);
         there.into_iter().filter(is_own).collect::<Vec<_>>()
     };
-    let _first = netviz(room);
+    let _first = netviz(namespace);
     let attached = wait_until(START, || own().len() == 1);
     let handle = own().first().map(|filter| filter.handle);
-    let _second = netviz(room);
+    let _second = netviz(namespace);
     let both = wait_until(START, || own().len() == 2);
     // Each moves at most three times a minute: this ends when both have scanned and neither moved.
     let kept = !wait_until(Duration::from_secs(6), || own().is_empty())
@@ -223,7 +227,7 @@ fn filters_of_a_running_verify_are_kept() {
         handles.collect::<Vec<_>>()
     };
     let start = |words: &[&str]| {
-        let mut command = looking_at(&lab, words);
+        let mut command = command_for(&lab, words);
         cli::netviz::Running::start(command.env("NETVIZ_ATTACH", "clsact").stdout(Stdio::null()))
     };
     // A process that is killed while it detaches leaves filters behind.
@@ -256,9 +260,9 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
         return;
     }
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let path = format!("/proc/{}/ns/net", room.name());
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let path = format!("/proc/{}/ns/net", namespace.name());
     let mut command = Command::new("unshare");
     command
         .args(["--pid", "--fork", "--kill-child"])
@@ -269,7 +273,7 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
         .stdout(Stdio::null());
     let mut first = Running::start(&mut command).unwrap();
     let own = || {
-        let there = filters(room, end, direction);
+        let there = filters(namespace, end, direction);
         let mut handles: Vec<_> = there
             .iter()
             .filter(|filter| is_own(filter))
@@ -282,7 +286,7 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     let there = own();
 
     // Sweeps at its start, and attaches beside it.
-    let second = site.observe(direction, AttachMode::Clsact);
+    let second = fixture.observe(direction, AttachMode::Clsact);
     assert!(there.iter().all(|handle| own().contains(handle)));
     assert_eq!(own().len(), 2, "{:?}", own());
     drop(second);
@@ -291,7 +295,7 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
     // After its end, its filters are swept.
     first.kill();
     let swept = wait_until(START, || {
-        drop(site.observe(direction, AttachMode::Clsact));
+        drop(fixture.observe(direction, AttachMode::Clsact));
         own().is_empty()
     });
     assert!(swept, "{:?}", own());
@@ -302,32 +306,33 @@ fn filters_of_a_netviz_in_another_pid_namespace_are_kept() {
 #[test]
 fn left_over_filter_with_own_pid_is_swept() {
     let direction = Direction::Ingress;
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(direction);
-    let _cilium = foreign(&site, direction, Verdict::Ok, (1, 1));
-    let before = everything(room, end);
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(direction);
+    let _cilium = foreign(&fixture, direction, Verdict::Ok, (1, 1));
+    let before = everything(namespace, end);
     let mut predecessor = CountTest::load(objects::COUNT).unwrap();
     let handle = OWN << 16 | std::process::id() & 0xffff;
-    room.run(|| {
-        let program = predecessor.program(direction)?;
-        let options = NlOptions {
-            priority: 1,
-            handle: TcHandle::from(handle),
-            ..NlOptions::default()
-        };
-        let id = program.attach_with_options(
-            &end.name,
-            TcAttachType::Ingress,
-            TcAttachOptions::Netlink(options),
-        )?;
-        std::mem::forget(program.take_link(id)?);
-        anyhow::Ok(())
-    })
-    .unwrap();
-    assert!(is_own(&filters(room, end, direction)[0]));
+    namespace
+        .run(|| {
+            let program = predecessor.program(direction)?;
+            let options = NlOptions {
+                priority: 1,
+                handle: TcHandle::from(handle),
+                ..NlOptions::default()
+            };
+            let id = program.attach_with_options(
+                &end.name,
+                TcAttachType::Ingress,
+                TcAttachOptions::Netlink(options),
+            )?;
+            std::mem::forget(program.take_link(id)?);
+            anyhow::Ok(())
+        })
+        .unwrap();
+    assert!(is_own(&filters(namespace, end, direction)[0]));
 
-    let mut netviz = site.observe(direction, AttachMode::Clsact);
-    let there = filters(room, end, direction);
+    let mut netviz = fixture.observe(direction, AttachMode::Clsact);
+    let there = filters(namespace, end, direction);
     assert_eq!(
         there.iter().filter(|filter| is_own(filter)).count(),
         1,
@@ -335,5 +340,5 @@ fn left_over_filter_with_own_pid_is_swept() {
     );
     let _ = netviz.sample();
     drop(netviz);
-    assert_eq!(everything(room, end), before);
+    assert_eq!(everything(namespace, end), before);
 }

@@ -21,8 +21,8 @@ use netviz_tests::{
     builders::snapshot_builder::net,
     cli::{
         lab_doors::{Known, found, planned},
-        netviz::{command, looking_at, nodes},
-        wait::{second, wait_until},
+        netviz::{command, command_for, nodes},
+        wait::{notify_limit, wait_until},
     },
     netns::{TestNetns, add_pair, cgroup::Cgroup},
 };
@@ -283,7 +283,7 @@ fn node_is_identified_by_its_oldest_process() {
     }
     let lab = lab(Mode::Vxlan);
     let node = &lab.nodes()[0];
-    let mut stranger = idle_at(node.pid, |id| id > node.pid, node.pid, &["net"]);
+    let mut container = idle_at(node.pid, |id| id > node.pid, node.pid, &["net"]);
     // The kernel reports start times in hundredths of a second.
     thread::sleep(Duration::from_millis(20));
     let own = ["mnt", "uts", "net"];
@@ -291,7 +291,7 @@ fn node_is_identified_by_its_oldest_process() {
     let mut netviz = command(&[]);
     netviz.env("NETVIZ_NETNS", format!("/proc/{}/ns/net", node.pid));
     let snapshot = json(netviz);
-    for child in [&mut stranger, &mut young] {
+    for child in [&mut container, &mut young] {
         child.wait().unwrap();
     }
     assert_eq!(snapshot["nodes"][0]["name"], node.name.as_str());
@@ -330,7 +330,7 @@ fn wrong_namespace_is_one_line() {
     }
     // Without an error, the binary counts all doors of the lab.
     assert_eq!(
-        json(looking_at(&lab, &[]))["doors"]
+        json(command_for(&lab, &[]))["doors"]
             .as_array()
             .unwrap()
             .len(),
@@ -347,12 +347,12 @@ fn thread_limit_is_an_error_of_one_line() {
         skip::because("no cgroup here limits processes");
         return;
     }
-    let room = TestNetns::new().unwrap();
-    add_pair(&mut room.netlink().unwrap(), 11).unwrap();
+    let namespace = TestNetns::new().unwrap();
+    add_pair(&mut namespace.netlink().unwrap(), 11).unwrap();
     let mut lacking = BTreeSet::new();
     let enough = (1..20).find(|most| {
         let group = Cgroup::of_processes(*most).unwrap();
-        let mut netviz = command(&["doors", "--once", "--netns", &room.name()]);
+        let mut netviz = command(&["doors", "--once", "--netns", &namespace.name()]);
         let procs = File::options().write(true).open(group.processes()).unwrap();
         // SAFETY: one system call, on an open descriptor.
         unsafe { netviz.pre_exec(move || Ok(nix::unistd::write(&procs, b"0").map(drop)?)) };
@@ -382,34 +382,34 @@ fn thread_limit_is_an_error_of_one_line() {
 /// netviz keeps no state of deleted interfaces: a node gets a new one for each pod.
 #[test]
 fn filter_generations_are_dropped_with_their_interface() {
-    let room = TestNetns::new().unwrap();
-    let mut netlink = room.netlink().unwrap();
-    let selection = select(&[room.name()], true, &[], &[]);
+    let namespace = TestNetns::new().unwrap();
+    let mut netlink = namespace.netlink().unwrap();
+    let selection = select(&[namespace.name()], true, &[], &[]);
     let watch = Watch::start(selection).unwrap();
     let news = watch.subscribe();
-    let own = |ifindex| (room.netns().id(), ifindex);
+    let own = |ifindex| (namespace.netns().id(), ifindex);
     let told = |ifindex| news.borrow().filters.get(&own(ifindex)).copied();
     let mut last = None;
     for index in [51, 61, 51] {
         add_pair(&mut netlink, index).unwrap();
-        let there = wait_until(second() * 10, || {
+        let there = wait_until(notify_limit() * 10, || {
             let doors = &news.borrow().cluster.doors;
             doors.iter().any(|door| door.id.ifindex == index)
         });
         assert!(there, "{index}");
         // Deleting a qdisc deletes its filters, with a notification.
         let name = format!("veth{index}");
-        room.run(|| qdisc_add_clsact(&name)).unwrap();
+        namespace.run(|| qdisc_add_clsact(&name)).unwrap();
         delete_clsact(&mut netlink, index).unwrap();
         assert!(
-            wait_until(second() * 10, || told(index).is_some()),
+            wait_until(notify_limit() * 10, || told(index).is_some()),
             "{index}"
         );
         // The generation is new, although the index is not.
         assert!(last < told(index));
         last = told(index);
         netlink.delete_link(index).unwrap();
-        let gone = wait_until(second() * 10, || news.borrow().filters.is_empty());
+        let gone = wait_until(notify_limit() * 10, || news.borrow().filters.is_empty());
         assert!(gone, "{:?}", news.borrow().filters);
     }
 }

@@ -21,7 +21,7 @@ use netviz_tests::{
     },
     cli::{
         fault_table::many,
-        verify::{VerifyOutput, asked, verify},
+        verify::{VerifyOutput, run, verify},
     },
     netns::TestNetns,
 };
@@ -81,8 +81,8 @@ fn drops_are_received_where_the_kernel_describes_them() {
 const MANY: u32 = 3_000;
 
 /// Sends marked datagrams to a closed port.
-fn to_nobody(room: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
-    room.run(|| {
+fn to_nobody(namespace: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
+    namespace.run(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         for sequence in 0..MANY {
             let marker = Marker {
@@ -104,26 +104,26 @@ fn lost_drop_events_are_counted() {
     if cannot() {
         return;
     }
-    let room = TestNetns::new().unwrap();
-    room.netlink().unwrap().set_up(1).unwrap();
+    let namespace = TestNetns::new().unwrap();
+    namespace.netlink().unwrap().set_up(1).unwrap();
     let cookie = [7; 16];
     let mut drops = Drops::start(&cookie).unwrap();
     let mut heard = Vec::new();
-    to_nobody(&room, cookie, |sequence| {
+    to_nobody(&namespace, cookie, |sequence| {
         if sequence % 500 == 499 {
             heard.extend(drops.take());
         }
     });
     assert_eq!((heard.len() as u32, drops.unheard()), (MANY, 0));
-    to_nobody(&room, cookie, |_| {});
+    to_nobody(&namespace, cookie, |_| {});
     let (heard, unheard) = (drops.take().len() as u64, drops.unheard());
     assert!(unheard > 0, "{heard} heard");
     assert_eq!(heard + unheard, u64::from(MANY));
 }
 
-fn reason(said: &VerifyOutput) -> &Value {
-    assert_eq!(said.verdict(), "lost", "{:#}", said.json);
-    &said.json["losses"][0]["drop_reason"]
+fn reason(result: &VerifyOutput) -> &Value {
+    assert_eq!(result.verdict(), "lost", "{:#}", result.json);
+    &result.json["losses"][0]["drop_reason"]
 }
 
 fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> ForeignProgram {
@@ -143,14 +143,18 @@ fn drop_by_a_program_at_a_hook() {
         (c.interface.name.as_str(), Direction::Egress, "TC_EGRESS"),
     ] {
         let _foreign = shot(&lab, far, device, direction);
-        let said = across(&lab);
-        let reason = reason(&said);
+        let result = across(&lab);
+        let reason = reason(&result);
         assert_eq!(reason["reason"], word, "{reason:#}");
         assert_eq!(reason["packets"], 4, "{reason:#}");
         assert_eq!(reason["device"], device, "{reason:#}");
         assert_eq!(reason["place"], far.name.as_str(), "{reason:#}");
-        assert!(said.causes().contains(word), "{}", said.causes());
-        assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
+        assert!(result.causes().contains(word), "{}", result.causes());
+        assert!(
+            result.causes().contains("foreign_shot"),
+            "{}",
+            result.causes()
+        );
     }
 }
 
@@ -176,8 +180,8 @@ fn each_of_many_drops_has_its_reason() {
     std::fs::write(file.path(), format!("tests:\n{}", tests.concat())).unwrap();
     let path = file.path().to_str().unwrap();
     let quick = ["--fast-attach", "--interval", "1ms", "--timeout", "300ms"];
-    let said = asked(&lab, &[&["-f", path], &quick[..]].concat());
-    let verdicts = said.json.as_array().expect(&said.stderr);
+    let result = run(&lab, &[&["-f", path], &quick[..]].concat());
+    let verdicts = result.json.as_array().expect(&result.stderr);
     assert_eq!(verdicts.len(), tests.len());
     for verdict in verdicts {
         let reason = &verdict["losses"][0]["drop_reason"];
@@ -204,13 +208,13 @@ fn drop_of_a_wrong_mac_address() {
     netlink
         .add_neighbour(c.interface.index, address, mac)
         .unwrap();
-    let said = across(&lab);
-    let reason = reason(&said);
-    assert_eq!(reason["reason"], "OTHERHOST", "{:#}", said.json);
+    let result = across(&lab);
+    let reason = reason(&result);
+    assert_eq!(reason["reason"], "OTHERHOST", "{:#}", result.json);
     assert_eq!(reason["device"], "eth0", "{reason:#}");
     let place = reason["place"].as_str().unwrap();
     assert!(place.starts_with("pod "), "{reason:#}");
-    assert!(said.causes().contains("MAC"), "{}", said.causes());
+    assert!(result.causes().contains("MAC"), "{}", result.causes());
 }
 
 /// Delivered packets have no drop reason, although they are also freed in the kernel.
@@ -220,9 +224,9 @@ fn delivered_packets_have_no_drop() {
         return;
     }
     let lab = up(Mode::Vxlan);
-    let said = across(&lab);
-    assert_eq!(said.verdict(), "verified", "{:#}", said.json);
-    assert_eq!(said.json["losses"], Value::Array(Vec::new()));
+    let result = across(&lab);
+    assert_eq!(result.verdict(), "verified", "{:#}", result.json);
+    assert_eq!(result.json["losses"], Value::Array(Vec::new()));
 }
 
 /// The kernel's names for the reasons in the glossary, so that it explains existing ones.

@@ -14,7 +14,7 @@ use netviz_tests::{
     bpf::skip,
     cli::{
         binary::{self, Running},
-        wait::{second, wait_until},
+        wait::{notify_limit, wait_until},
     },
     netns,
 };
@@ -62,7 +62,7 @@ fn answer(guard: &mut Running) -> u8 {
 /// Returns a guard that has set the switch, after any other guard has finished.
 fn holding() -> Running {
     let mut guard = idle();
-    let holds = wait_until(second() * 20, || ask(&mut guard).is_ascii_digit());
+    let holds = wait_until(notify_limit() * 20, || ask(&mut guard).is_ascii_digit());
     assert!(holds, "another one has the switch on, and does not end");
     guard
 }
@@ -172,11 +172,11 @@ fn kill_at_the_switch(guard: Pid, other: Option<Running>) -> bool {
     ptrace::seize(guard, ptrace::Options::empty()).unwrap();
     ptrace::interrupt(guard).unwrap();
     if let Some(other) = other {
-        wait_until(second() * 20, || is_asked(guard));
+        wait_until(notify_limit() * 20, || is_asked(guard));
         end(other);
     }
     let on = || switch().trim() == "1" && holds_the_switch(guard);
-    let there = wait_until(second() * 5, || {
+    let there = wait_until(notify_limit() * 5, || {
         loop {
             match waitpid(guard, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)).unwrap() {
                 WaitStatus::StillAlive => return false,
@@ -197,7 +197,7 @@ fn without_a_guard(command: &mut Command, another_has_it: bool) -> Option<Runnin
     let other = another_has_it.then(holding);
     let netviz = Running::start(command).unwrap();
     let mut guard = None;
-    wait_until(second() * 10, || {
+    wait_until(notify_limit() * 10, || {
         guard = guard_of(&netviz);
         guard.is_some()
     });
@@ -237,7 +237,7 @@ fn switch_left_by_a_killed_guard_is_restored() {
     for another_has_it in [false, true] {
         let netviz = (0..20).find_map(|_| without_a_guard(&mut command, another_has_it));
         let mut netviz = netviz.expect("no guard was ever seen to hold the switch");
-        let put_back = wait_until(second() * 20, || at_rest() == before);
+        let put_back = wait_until(notify_limit() * 20, || at_rest() == before);
         assert!(put_back, "{SWITCH}: {}", at_rest());
         assert!(netviz.0.try_wait().unwrap().is_none());
         kill(pid(&netviz.0), Signal::SIGTERM).unwrap();

@@ -127,7 +127,7 @@ fn recorded_snapshots_are_printed_in_every_form() {
 }
 
 #[test]
-fn a_filter_applies_to_recorded_snapshots() {
+fn filter_applies_to_recorded_snapshots() {
     let filter = Filter::new(&[], &[], &["lxc4a891387ff1a".into()]).expect("a pattern");
     let sort = Sort::Place;
     let table = printed(Form::Table, Shown { filter, sort });
@@ -164,7 +164,7 @@ fn recorded_snapshots_are_shown_on_the_live_screen() {
 }
 
 #[test]
-fn a_key_ends_a_feed_that_would_go_on() {
+fn quit_key_ends_the_feed() {
     let (keys, events) = unbounded_channel();
     keys.send(Event::Key(KeyCode::Char('q').into()))
         .expect("a reader");
@@ -193,7 +193,7 @@ impl Write for Stalled {
 }
 
 #[test]
-fn a_reader_that_does_not_read_does_not_delay_the_end() {
+fn blocked_reader_does_not_delay_the_end() {
     let (_release, blocked) = mpsc::channel();
     let output = Output::to(Stalled(blocked)).expect("a thread");
     let mut printer = Printer::new(output, Shown::default(), Form::Table.printer());

@@ -21,8 +21,9 @@ use netviz::{
     },
 };
 use netviz_tests::builders::hostile::{
-    NAMES, check, defused,
-    world::{self, cluster, verdicts},
+    NAMES, check,
+    data::{self, cluster, verdicts},
+    escaped,
 };
 use ratatui::{Terminal, backend::TestBackend};
 use serde_json::Value;
@@ -36,7 +37,7 @@ type Form = (&'static str, fn(&str) -> Vec<u8>);
 /// any escape that a view omits makes a difference, even if the drawing library removes the worst.
 fn each(views: &[View], check: impl Fn(&str, &str)) {
     for (aim, name) in NAMES {
-        let harmless = defused(name);
+        let harmless = escaped(name);
         for (view, draw) in views {
             let (what, drawn) = (format!("{aim}: {view}"), draw(name));
             check(&what, &drawn);
@@ -123,12 +124,12 @@ fn audits(name: &str, width: Option<usize>, full: bool) -> String {
         full,
         colour: false,
     };
-    audit::text::draw(&world::audit(name), style)
+    audit::text::draw(&data::audit(name), style)
 }
 
 /// Output to a terminal does not control it, and no name adds a line.
 #[test]
-fn in_a_terminal() {
+fn terminal_output_is_safe() {
     let views: [View; 11] = [
         ("table", doors_as_table),
         ("lines", |name| {
@@ -164,7 +165,7 @@ fn reports(name: &str) -> String {
 /// Pages, drawings and reports are well-formed, and contain only elements and attributes of the
 /// drawing.
 #[test]
-fn in_markup() {
+fn markup_is_well_formed() {
     let elements = [check::PICTURE, check::PAGE, check::REPORT];
     let views: [View; 3] = [
         ("map", |name| drawn(name, svg::draw)),
@@ -176,14 +177,14 @@ fn in_markup() {
         for (aim, name) in NAMES {
             let picture = |name: &str| verdict::svg::draw(&verdicts(name)[number]);
             check::markup(aim, &picture(name), &[check::PICTURE]);
-            assert_eq!(picture(name), picture(&defused(name)), "{aim}");
+            assert_eq!(picture(name), picture(&escaped(name)), "{aim}");
         }
     }
 }
 
 /// In Mermaid and DOT, no name ends its quotes.
 #[test]
-fn in_a_graph() {
+fn graph_keeps_names_quoted() {
     let views: [View; 2] = [
         ("map", |name| drawn(name, graph::mermaid)),
         ("ladders", |name| {
@@ -197,7 +198,7 @@ fn in_a_graph() {
 
 /// CSV keeps its columns and rows, and no cell is a formula.
 #[test]
-fn in_a_sheet() {
+fn csv_has_no_formulas() {
     let view: View = ("doors", |name| {
         let mut out = Vec::new();
         csv::write(&cluster(name), &mut out).unwrap();
@@ -237,17 +238,17 @@ const FORMS: [Form; 7] = [
         })
     }),
     ("audit", |name| {
-        written(world::audit(name), |it, out| audit::write(it, out))
+        written(data::audit(name), |it, out| audit::write(it, out))
     }),
     ("SARIF", |name| {
-        written(world::audit(name), |it, out| audit::write_sarif(it, out))
+        written(data::audit(name), |it, out| audit::write_sarif(it, out))
     }),
 ];
 
 /// JSON keeps every name unchanged, and the reader decides what to do with it. JSON lines stay one
 /// line each, and the output does not control a terminal.
 #[test]
-fn in_json() {
+fn json_keeps_names() {
     for (form, write) in FORMS {
         for (aim, name) in NAMES {
             let what = format!("{aim}: {form}");

@@ -21,12 +21,9 @@ use netviz::{
     names::{Names, SourceOptions},
 };
 use netviz_tests::{
-    builders::{
-        api_server::{ApiServer, Manner},
-        snapshot_builder::net,
-    },
+    builders::api_server::{ApiServer, Behaviour},
     cli::{
-        netviz::{Running, looking_at},
+        netviz::{Running, command_for},
         wait::{settle, wait_until},
     },
 };
@@ -204,7 +201,7 @@ fn service_account_of_a_pod_suffices() -> Result<()> {
     let server = server("account")?;
     server.load(Path::new("fixtures/kubernetes/vxlan.json"))?;
     let lab = Lab::up(&Options::default())?;
-    let mut netviz = looking_at(&lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
+    let mut netviz = command_for(&lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
     netviz
         .env_remove("KUBECONFIG")
         .env("HOME", "/nowhere")
@@ -303,15 +300,15 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
     server.state().put("pods", pod("a", "10.0.0.1"));
     let asking = Asking::of(&server)?;
     asking.expect_pods(&["default/a"]);
-    for (manner, words) in [
-        (Manner::Refuse(403), "forbidden: needs list and watch of"),
-        (Manner::Refuse(401), "does not accept the credentials"),
-        (Manner::Refuse(503), "answers 503"),
-        (Manner::Garbage, "answer is not what Kubernetes sends"),
+    for (behaviour, words) in [
+        (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
+        (Behaviour::Refuse(401), "does not accept the credentials"),
+        (Behaviour::Refuse(503), "answers 503"),
+        (Behaviour::Garbage, "answer is not what Kubernetes sends"),
     ] {
         {
             let mut state = server.state();
-            state.manner = manner;
+            state.behaviour = behaviour;
             state.forget();
             state.disconnect();
         }
@@ -319,7 +316,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
         // The last known state is still the best one.
         asking.expect_pods(&["default/a"]);
     }
-    server.state().manner = Manner::Good;
+    server.state().behaviour = Behaviour::Good;
     asking.expect_ok();
     Ok(())
 }
@@ -327,7 +324,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
 #[test]
 fn server_that_does_not_answer() -> Result<()> {
     let server = server("silent")?;
-    server.state().manner = Manner::Silent;
+    server.state().behaviour = Behaviour::Silent;
     Asking::of(&server)?.expect_trouble("no answer in 5 s");
     Ok(())
 }
@@ -335,11 +332,11 @@ fn server_that_does_not_answer() -> Result<()> {
 #[test]
 fn endless_response_is_cut_off() -> Result<()> {
     let server = server("huge")?;
-    server.state().manner = Manner::Huge;
+    server.state().behaviour = Behaviour::Huge;
     Asking::of(&server)?.expect_trouble("more than 8 MiB in one answer");
     // Two resources, and the contents of the sockets' buffers; a second attempt may have begun.
-    let poured = server.state().poured;
-    assert!(poured < 64_000_000, "{poured} bytes were taken");
+    let sent_bytes = server.state().sent_bytes;
+    assert!(sent_bytes < 64_000_000, "{sent_bytes} bytes were taken");
     Ok(())
 }
 

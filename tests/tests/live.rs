@@ -10,9 +10,9 @@ use netviz::{
 use netviz_tests::{
     bpf::attachments::Attachments,
     cli::{
-        netviz::{looking_at, nodes},
+        netviz::{command_for, nodes},
         terminal::Terminal,
-        wait::{second, wait_until},
+        wait::{notify_limit, wait_until},
     },
 };
 use nix::{
@@ -32,10 +32,10 @@ fn lab() -> Lab {
 
 /// Starts the live screen and waits until every door is counted.
 fn live(lab: &Lab, size: (u16, u16), variables: &[(&str, &str)]) -> Terminal {
-    let mut netviz = looking_at(lab, &[]);
+    let mut netviz = command_for(lab, &[]);
     netviz.envs(variables.iter().copied());
     let terminal = Terminal::start(netviz, size.0, size.1);
-    terminal.sees("all doors", LIMIT, |screen| {
+    terminal.wait_for_screen("all doors", LIMIT, |screen| {
         screen.contains("26 counting, 0 blind")
     });
     terminal
@@ -54,8 +54,8 @@ fn selected(screen: &str) -> &str {
 }
 
 fn leave(mut terminal: Terminal) {
-    terminal.types("q");
-    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    terminal.type_keys("q");
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
     assert_eq!(terminal.complaints(), [""; 0]);
 }
 
@@ -64,8 +64,8 @@ fn keys_do_what_the_help_says() {
     let lab = lab();
     let mut terminal = live(&lab, (120, 40), &[]);
     let press = |terminal: &mut Terminal, keys: &str, what: &str, wanted: &dyn Fn(&str) -> bool| {
-        terminal.types(keys);
-        terminal.sees(what, SOON, wanted);
+        terminal.type_keys(keys);
+        terminal.wait_for_screen(what, SOON, wanted);
     };
     press(&mut terminal, "?", "help", &|it| {
         it.contains("any key closes this")
@@ -160,7 +160,7 @@ fn every_screen_size_is_filled_exactly() {
             lines.len() == usize::from(rows)
                 && lines.last().is_some_and(|it| it.starts_with("q quit"))
         };
-        terminal.sees(&format!("{columns}x{rows}"), SOON, keys);
+        terminal.wait_for_screen(&format!("{columns}x{rows}"), SOON, keys);
         let first = terminal
             .screen()
             .lines()
@@ -178,16 +178,16 @@ fn pods_appear_and_disappear_live() {
     let mut lab = lab();
     let terminal = live(&lab, (120, 60), &[]);
     lab.add_pod(NODE, "newcomer").unwrap();
-    let took = terminal.sees("a new pod", second() * 3, |screen| {
+    let took = terminal.wait_for_screen("a new pod", notify_limit() * 3, |screen| {
         let mut lines = screen.lines();
         lines.any(|line| line.contains("newcomer") && line.contains("  new"))
     });
     println!("shown after {took:?}");
-    terminal.sees("it is counted", LIMIT, |it| {
+    terminal.wait_for_screen("it is counted", LIMIT, |it| {
         it.contains("28 counting, 0 blind")
     });
     lab.remove_pod("newcomer").unwrap();
-    terminal.sees("a pod that has gone", second() * 3, |screen| {
+    terminal.wait_for_screen("a pod that has gone", notify_limit() * 3, |screen| {
         let mut lines = screen.lines();
         lines.any(|line| line.contains("newcomer") && line.contains("  gone"))
             && screen.contains("26 counting, 0 blind, 2 gone")
@@ -206,7 +206,7 @@ fn terminal_is_restored_after_a_signal() {
             "the terminal was not taken"
         );
         kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
-        assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+        assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0], "{signal}");
         let written = terminal.written();
         // The terminal handles the mouse again.
@@ -259,7 +259,7 @@ fn live_that_panics(lab: &Lab) -> Terminal {
         .env("RUST_BACKTRACE", "0")
         .env("TERM", "xterm-256color");
     let terminal = Terminal::start(command, 100, 30);
-    terminal.sees("all doors", LIMIT, |it| it.contains("26 counting, 0 blind"));
+    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 counting, 0 blind"));
     assert!(Attachments::of(lab).netviz() > 0, "not attached");
     terminal
 }
@@ -276,7 +276,7 @@ fn panic_restores_the_terminal_and_is_printed() {
         assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
     };
     let is_detached = |when: &str| {
-        let detached = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
+        let detached = wait_until(notify_limit(), || Attachments::of(&lab).netviz() == 0);
         assert!(detached, "{when}: {:?}", Attachments::of(&lab));
     };
     let panic_on = |terminal: &Terminal, signal| {
@@ -286,16 +286,16 @@ fn panic_restores_the_terminal_and_is_printed() {
     // The screen continues without the other thread, and is not overwritten.
     let mut terminal = live_that_panics(&lab);
     panic_on(&terminal, other);
-    terminal.types("?");
-    terminal.sees("help", SOON, |it| it.contains("any key closes this"));
+    terminal.type_keys("?");
+    terminal.wait_for_screen("help", SOON, |it| it.contains("any key closes this"));
     assert!(!terminal.written().contains("on purpose"));
-    terminal.types("xq");
-    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    terminal.type_keys("xq");
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
     is_restored(&terminal);
     is_detached("after a panic of another thread");
     let mut terminal = live_that_panics(&lab);
     panic_on(&terminal, own);
-    assert_eq!(terminal.ends(LIMIT).code(), Some(101));
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(101));
     is_restored(&terminal);
     is_detached("after a panic of the screen's thread");
     lab.down().unwrap();
@@ -310,7 +310,7 @@ fn colours_can_be_disabled() {
     ] {
         let terminal = live(&lab, (120, 60), variables);
         lab.add_pod(NODE, "newcomer").unwrap();
-        terminal.sees("a new pod", LIMIT, |it| it.contains("  new"));
+        terminal.wait_for_screen("a new pod", LIMIT, |it| it.contains("  new"));
         let written = terminal.written();
         assert!(!written.contains("\u{1b}[38;2;"), "more than 256 colours");
         // New doors are green, whatever background is set in the same sequence.
@@ -320,10 +320,10 @@ fn colours_can_be_disabled() {
         leave(terminal);
     }
     // A terminal without capabilities gets lines.
-    let mut netviz = looking_at(&lab, &[]);
+    let mut netviz = command_for(&lab, &[]);
     netviz.env("TERM", "dumb");
     let mut terminal = Terminal::start(netviz, 120, 40);
-    terminal.shows("lxc4a891387ff1a", LIMIT);
+    terminal.wait_for_text("lxc4a891387ff1a", LIMIT);
     let written = terminal.written();
     assert!(!written.contains('\u{1b}'), "{written:?}");
     kill(
@@ -331,6 +331,6 @@ fn colours_can_be_disabled() {
         Signal::SIGTERM,
     )
     .unwrap();
-    assert_eq!(terminal.ends(LIMIT).code(), Some(0));
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
     lab.down().unwrap();
 }

@@ -392,7 +392,7 @@ fn maps_match_the_schema() {
 fn host_network_pods_are_in_every_drawing() {
     let mut sight = snapshot_builder::cluster(2, 1, true);
     for pod in 0..12 {
-        sight.resident(1, &format!("agent-{pod:04}"));
+        sight.host_network_pod(1, &format!("agent-{pod:04}"));
     }
     for text in drawings(&sight.snapshot()) {
         let text = text.replace("&#39;", "'");
@@ -405,7 +405,7 @@ fn host_network_pods_are_in_every_drawing() {
     }
     // However many there are, the drawing stays complete and reports what it omits.
     for pod in 12..5_000 {
-        sight.resident(1, &format!("agent-{pod:04}"));
+        sight.host_network_pod(1, &format!("agent-{pod:04}"));
     }
     for text in drawings(&sight.snapshot()) {
         assert!(text.contains("and 4970 more"), "{text}");

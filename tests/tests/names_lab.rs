@@ -11,8 +11,8 @@ use std::{
 use assert_cmd::assert::OutputAssertExt as _;
 use netviz::lab::{Lab, Options, PodKind};
 use netviz_tests::cli::{
-    netviz::{Running, command, looking_at},
-    wait::second,
+    netviz::{Running, command, command_for},
+    wait::notify_limit,
 };
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ struct Stream {
 
 impl Stream {
     fn of(lab: &Lab) -> Self {
-        let mut netviz = looking_at(lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
+        let mut netviz = command_for(lab, &["doors", "-o", "jsonl", "--watch", "100ms"]);
         let mut running = Running::start(netviz.stdout(Stdio::piped()));
         let out = running.child.stdout.take().expect("a pipe");
         Self {
@@ -154,7 +154,7 @@ fn recreated_pod_is_named_at_its_new_namespace() {
             (said == ("default/moving".into(), "cni_cache".into())).then_some(())
         });
         // netviz reads its name at once, without waiting for the next interval.
-        assert!(made.elapsed() < second() * 3, "{:?}", made.elapsed());
+        assert!(made.elapsed() < notify_limit() * 3, "{:?}", made.elapsed());
         seen.insert((netns, pod.pid));
         assert_eq!(seen.len(), round);
         lab.remove_pod("moving").expect("the pod is there");
@@ -236,7 +236,7 @@ impl Drop for Cgroup {
 }
 
 /// Returns what the sources report about a host-network pod of `node`.
-fn resident<'a>(snapshot: &'a Value, node: u64, name: &str) -> Option<&'a Value> {
+fn host_network_pod<'a>(snapshot: &'a Value, node: u64, name: &str) -> Option<&'a Value> {
     let mut pods = snapshot["pods"].as_array()?.iter();
     pods.find(|pod| pod["name"] == name && pod["netns"] == node)
 }
@@ -253,7 +253,7 @@ fn host_network_pod_is_named_without_a_door() {
     let cgroup = Cgroup::with(uid, node.pid);
     let mut stream = Stream::of(&lab);
     stream.until("the pod in the node's network", |snapshot| {
-        let pod = resident(snapshot, netns, "kube-proxy-9vd2t")?;
+        let pod = host_network_pod(snapshot, netns, "kube-proxy-9vd2t")?;
         assert_eq!(pod["namespace"], "kube-system");
         assert_eq!(pod["containers"], serde_json::json!(["kube-proxy"]));
         assert_eq!(pod["sources"], serde_json::json!(["kubelet"]));

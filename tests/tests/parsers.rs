@@ -219,7 +219,7 @@ fn namespace_ids() {
 /// Foreign filters, and one of netviz.
 #[test]
 fn filters_of_others() {
-    let room = netns::pairs(1).unwrap();
+    let namespace = netns::pairs(1).unwrap();
     let places = [
         (test_objects::FOREIGN, "foreign_next", (2, 7)),
         (objects::LAB, "cil_from_host", (1, 1)),
@@ -231,7 +231,7 @@ fn filters_of_others() {
     ];
     for (object, name, place) in places {
         let spot = AttachPoint {
-            namespace: room.netns(),
+            namespace: namespace.netns(),
             interface: "veth10",
             direction: Direction::Ingress,
         };
@@ -241,7 +241,7 @@ fn filters_of_others() {
     let mut body = [0; 20];
     body[4..8].copy_from_slice(&10_i32.to_ne_bytes());
     body[12..16].copy_from_slice(&0xffff_fff2_u32.to_ne_bytes());
-    let seeds = room.run(|| dump(FILTERS, body));
+    let seeds = namespace.run(|| dump(FILTERS, body));
     let read: Vec<_> = seeds.iter().map(|seed| parsers::filters(seed)).collect();
     assert!(read.contains(&(3, 1)), "three, one of netviz: {read:?}");
     feed("filters", &seeds, |data| {

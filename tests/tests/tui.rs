@@ -13,7 +13,7 @@ use netviz::{
     },
 };
 use netviz_tests::builders::{
-    hostile::{NAMES, check, defused},
+    hostile::{NAMES, check, escaped},
     snapshot_builder::{SnapshotBuilder, blog, end},
 };
 use ratatui::{Terminal, backend::TestBackend, style::Modifier};
@@ -231,7 +231,7 @@ fn hostile_names_do_not_move_the_layout() {
         };
         let (shown, harmless) = (text(name), text("harmless"));
         check::plain(aim, &shown);
-        let begin = defused(name).chars().take(5).collect::<String>();
+        let begin = escaped(name).chars().take(5).collect::<String>();
         assert!(shown.contains(&begin), "{aim}: {shown}");
         // The screen library draws wide letters differently, behind the row.
         let row = |row: &str| visible_width(row.split(" Hidden by").next().unwrap_or(row));

@@ -20,15 +20,15 @@ fn expected_doors_match_cilium() {
         let mode: Mode = name.parse().unwrap();
         for case in oracle::cases(folder).unwrap() {
             compared += 1;
-            let town = OracleCluster::of(&oracle::cases(folder).unwrap(), mode);
-            let expectation = town.expectation(&case, None);
+            let oracle = OracleCluster::of(&oracle::cases(folder).unwrap(), mode);
+            let expectation = oracle.expectation(&case, None);
             assert_eq!(expectation.source, ModeSource::Agent);
             for path in &case.paths {
                 let steps = match path.direction.as_str() {
                     "request" => &expectation.request,
                     _ => &expectation.reply,
                 };
-                let (expected, counted) = (town.expected(steps), counted(path));
+                let (expected, counted) = (oracle.expected(steps), counted(path));
                 if expected != counted {
                     differences.push(format!(
                         "{folder}: {} ({} {})\n  expected {}\n  counted  {}",
@@ -51,22 +51,22 @@ fn inferred_modes_include_the_real_one() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();
-        let mut town = OracleCluster::of(&cases, mode);
+        let mut oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
-            let said = town.expectation(case, None);
-            let agents: Vec<_> = town
+            let result = oracle.expectation(case, None);
+            let agents: Vec<_> = oracle
                 .cluster
                 .nodes
                 .iter_mut()
                 .map(|n| n.datapath.take())
                 .collect();
-            let route = town.route(case);
-            let modes = candidates(&town.cluster, &route, &town.hooks, None);
-            let all = expectations(&town.cluster, &route, &modes, &town.hooks);
-            for (node, datapath) in town.cluster.nodes.iter_mut().zip(agents) {
+            let route = oracle.route(case);
+            let modes = candidates(&oracle.cluster, &route, &oracle.hooks, None);
+            let all = expectations(&oracle.cluster, &route, &modes, &oracle.hooks);
+            for (node, datapath) in oracle.cluster.nodes.iter_mut().zip(agents) {
                 node.datapath = datapath;
             }
-            let same = |e: &&Expectation| e.request == said.request && e.reply == said.reply;
+            let same = |e: &&Expectation| e.request == result.request && e.reply == result.reply;
             let found = all.iter().find(same);
             let found = found.unwrap_or_else(|| panic!("{folder}: {}", case.name));
             assert_eq!(found.source, ModeSource::Inferred);
@@ -79,14 +79,14 @@ fn cilium_counts_are_verified_only_in_their_mode() {
     for (folder, name) in MODES {
         let mode: Mode = name.parse().unwrap();
         let cases = oracle::cases(folder).unwrap();
-        let town = OracleCluster::of(&cases, mode);
+        let oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
-            let right = town.expectation(case, None);
+            let right = oracle.expectation(case, None);
             let observation = netviz_tests::builders::paths::walked(&right, 10);
             let verdict = |expectation: Expectation| {
-                let route = town.route(case);
+                let route = oracle.route(case);
                 judge(
-                    &town.cluster,
+                    &oracle.cluster,
                     &route,
                     &[expectation],
                     &observation,
@@ -101,7 +101,7 @@ fn cilium_counts_are_verified_only_in_their_mode() {
                 case.name
             );
             for (_, other) in MODES {
-                let wrong = town.expectation(case, Some(other.parse().unwrap()));
+                let wrong = oracle.expectation(case, Some(other.parse().unwrap()));
                 let same = wrong.request == right.request && wrong.reply == right.reply;
                 let kind = verdict(wrong).verdict;
                 let expected = if same { Kind::Verified } else { Kind::Detour };

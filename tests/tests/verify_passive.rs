@@ -25,9 +25,9 @@ use netviz_tests::{
     },
     cli::{
         fault_table::{Row, is_emulated},
-        netviz::{Running, looking_at},
-        verify::{VerifyOutput, said},
-        wait::{second, wait_until},
+        netviz::{Running, command_for},
+        verify::{VerifyOutput, parse},
+        wait::{notify_limit, wait_until},
     },
     netns::send,
 };
@@ -37,7 +37,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Observation time when traffic is sparse.
 const LONG: &str = "4s";
 
-struct Site {
+struct LabFixture {
     lab: Lab,
 }
 
@@ -50,7 +50,7 @@ impl Drop for Over<'_> {
     }
 }
 
-impl Site {
+impl LabFixture {
     fn up(mode: Mode, ipv6: bool) -> Self {
         let options = Options {
             mode,
@@ -108,8 +108,8 @@ impl Site {
                 words,
             ];
             let _over = Over(&over);
-            let output = looking_at(&self.lab, &all.concat()).output();
-            said(&output.expect("netviz starts"))
+            let output = command_for(&self.lab, &all.concat()).output();
+            parse(&output.expect("netviz starts"))
         })
     }
 }
@@ -120,28 +120,33 @@ fn ping(netns: &NetNs, to: IpAddr) {
     thread::sleep(Duration::from_millis(2));
 }
 
-fn expect(said: &VerifyOutput, verdict: &str, code: i32) {
+fn expect(result: &VerifyOutput, verdict: &str, code: i32) {
     assert_eq!(
-        (said.verdict(), said.code),
+        (result.verdict(), result.code),
         (verdict, Some(code)),
         "{} {:#}",
-        said.stderr,
-        said.json
+        result.stderr,
+        result.json
     );
 }
 
-fn number(said: &VerifyOutput, name: &str) -> u64 {
-    said.json[name].as_u64().unwrap_or_default()
+fn number(result: &VerifyOutput, name: &str) -> u64 {
+    result.json[name].as_u64().unwrap_or_default()
 }
 
 /// Checks that each door has as many packets as were sent.
-fn whole(said: &VerifyOutput) {
-    expect(said, "verified", 0);
-    let (sent, delivered) = (number(said, "sent"), number(said, "delivered"));
-    assert!(sent > 0 && sent == delivered, "{:#}", said.json);
-    let returned = said.json["traffic"]["returned"].as_u64();
-    assert_eq!(returned, said.json["replied"].as_u64(), "{:#}", said.json);
-    for row in said.json["request"].as_array().unwrap() {
+fn whole(result: &VerifyOutput) {
+    expect(result, "verified", 0);
+    let (sent, delivered) = (number(result, "sent"), number(result, "delivered"));
+    assert!(sent > 0 && sent == delivered, "{:#}", result.json);
+    let returned = result.json["traffic"]["returned"].as_u64();
+    assert_eq!(
+        returned,
+        result.json["replied"].as_u64(),
+        "{:#}",
+        result.json
+    );
+    for row in result.json["request"].as_array().unwrap() {
         let skipped = row["skipped_by"].is_string();
         assert!(skipped || row["seen"].as_u64() == Some(sent), "{row:#}");
     }
@@ -191,84 +196,84 @@ fn warm(netns: &NetNs, to: &Pod) {
 }
 
 fn what_is_there_is_followed(mode: Mode) {
-    let site = Site::up(mode, true);
-    let [a, b, c] = site.pods();
+    let fixture = LabFixture::up(mode, true);
+    let [a, b, c] = fixture.pods();
     let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
-    let netns = site.netns(a);
+    let netns = fixture.netns(a);
     warm(&netns, b);
     warm(&netns, c);
-    echoes(&site, &netns, [&from, &other], c);
-    echoes(&site, &netns, [&from, &same], b);
-    streams(&site, &netns, [&from, &other], c);
-    sixth(&site, &netns, a, c);
+    echoes(&fixture, &netns, [&from, &other], c);
+    echoes(&fixture, &netns, [&from, &same], b);
+    streams(&fixture, &netns, [&from, &other], c);
+    sixth(&fixture, &netns, a, c);
     // Independent of the mode: packets are identified by fields that no door changes, and no
     // traffic is no packet.
     if mode == Mode::VxlanHostRouting {
-        backwards(&site, &netns, [&other, &from], c);
-        datagrams(&site, &netns, [&from, &other], c);
-        nothing(&site, &netns, [&from, &other], c);
+        backwards(&fixture, &netns, [&other, &from], c);
+        datagrams(&fixture, &netns, [&from, &other], c);
+        nothing(&fixture, &netns, [&from, &other], c);
     }
 }
 
-fn echoes(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
-    let said = site.passive(&ends, || {
+fn echoes(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let result = fixture.passive(&ends, || {
         ping(netns, to.address.into());
     });
-    whole(&said);
-    assert!(said.json["probes"]["protocol"].is_null());
-    assert_eq!(said.json["traffic"]["followed_one_in"], 1);
+    whole(&result);
+    assert!(result.json["probes"]["protocol"].is_null());
+    assert_eq!(result.json["traffic"]["followed_one_in"], 1);
 }
 
 /// With A and B swapped, the directions are swapped.
-fn backwards(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
-    let said = site.passive(&[ends[0], ends[1], "--proto", "icmp"], || {
+fn backwards(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let result = fixture.passive(&[ends[0], ends[1], "--proto", "icmp"], || {
         ping(netns, to.address.into());
     });
-    whole(&said);
+    whole(&result);
 }
 
 /// Identical datagrams, except for fields outside the hash: distinguished by their order.
-fn datagrams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+fn datagrams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let port = UDP_PORT.to_string();
     let words = [ends[0], ends[1], "--proto", "udp", "--port", &port];
-    let said = site.passive(&words, || {
+    let result = fixture.passive(&words, || {
         traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
     });
-    whole(&said);
+    whole(&result);
 }
 
 /// In super-packets that are split and merged.
-fn streams(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
-    let said = site.passive(&[ends[0], ends[1], "--proto", "tcp"], || {
+fn streams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let result = fixture.passive(&[ends[0], ends[1], "--proto", "tcp"], || {
         let to = SocketAddr::from((to.address, TCP_PORT));
         traffic::tcp(netns, to, 400_000).unwrap();
     });
-    whole(&said);
-    let all = said.json["traffic"]["request_packets"].as_u64();
-    assert!(all > said.json["sent"].as_u64(), "{:#}", said.json);
+    whole(&result);
+    let all = result.json["traffic"]["request_packets"].as_u64();
+    assert!(all > result.json["sent"].as_u64(), "{:#}", result.json);
 }
 
-fn sixth(site: &Site, netns: &NetNs, a: &Pod, c: &Pod) {
+fn sixth(fixture: &LabFixture, netns: &NetNs, a: &Pod, c: &Pod) {
     let (from, to) = (a.address6.to_string(), c.address6.to_string());
-    let said = site.passive(&[&from, &to], || {
+    let result = fixture.passive(&[&from, &to], || {
         ping(netns, c.address6.into());
     });
-    whole(&said);
+    whole(&result);
 }
 
-fn nothing(site: &Site, netns: &NetNs, ends: [&str; 2], to: &Pod) {
-    let said = site.passive(&[ends[0], ends[1], "--port", "9"], || {
+fn nothing(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+    let result = fixture.passive(&[ends[0], ends[1], "--port", "9"], || {
         traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
     });
-    expect(&said, "unclear", 2);
-    let said = site.passive(&ends, || thread::sleep(Duration::from_millis(5)));
-    expect(&said, "unclear", 2);
-    let unclear = said.json["unclear"].as_array().unwrap();
+    expect(&result, "unclear", 2);
+    let result = fixture.passive(&ends, || thread::sleep(Duration::from_millis(5)));
+    expect(&result, "unclear", 2);
+    let unclear = result.json["unclear"].as_array().unwrap();
     assert!(
         unclear.len() == 1 && unclear[0]["text"].as_str().unwrap().contains("--for"),
         "{unclear:?}"
     );
-    assert_eq!(said.json["sent"], 0);
+    assert_eq!(result.json["sent"], 0);
 }
 
 /// A foreign program drops packets to the other node; then only replies.
@@ -277,13 +282,13 @@ fn what_somebody_ends_is_lost_there(mode: Mode) {
     if skip::without_tcx() {
         return;
     }
-    let site = Site::up(mode, false);
-    let [a, _, c] = site.pods();
+    let fixture = LabFixture::up(mode, false);
+    let [a, _, c] = fixture.pods();
     let ends = [a, c].map(|pod| pod.address.to_string());
     let ends = [ends[0].as_str(), &ends[1]];
-    let netns = site.netns(a);
+    let netns = fixture.netns(a);
     warm(&netns, c);
-    let far = site.lab.netns(site.node(c)).unwrap();
+    let far = fixture.lab.netns(fixture.node(c)).unwrap();
     let shot = |device: &str| {
         let first = LinkOrder::first();
         ForeignProgram::tcx(&far, device, Direction::Ingress, Verdict::Shot, first).unwrap()
@@ -299,27 +304,34 @@ fn what_somebody_ends_is_lost_there(mode: Mode) {
         thread::sleep(Duration::from_millis(5));
     };
     let foreign = shot("eth0");
-    let said = site.passive(&ends, send);
-    expect(&said, "lost", 1);
-    assert_eq!(said.lost_after().as_deref(), Some("▼ eth0 of the request"));
-    assert!(said.causes().contains("foreign_shot"), "{}", said.causes());
-    assert_eq!(number(&said, "delivered"), 0);
+    let result = fixture.passive(&ends, send);
+    expect(&result, "lost", 1);
+    assert_eq!(
+        result.lost_after().as_deref(),
+        Some("▼ eth0 of the request")
+    );
+    assert!(
+        result.causes().contains("foreign_shot"),
+        "{}",
+        result.causes()
+    );
+    assert_eq!(number(&result, "delivered"), 0);
     drop(foreign);
     let _foreign = shot(&c.interface.name);
-    let said = site.passive(&ends, send);
-    expect(&said, "lost", 1);
+    let result = fixture.passive(&ends, send);
+    expect(&result, "lost", 1);
     let last = format!("▼ {} of the reply", c.interface.name);
-    assert_eq!(said.lost_after(), Some(last), "{:#}", said.json);
-    assert_eq!(number(&said, "delivered"), number(&said, "sent"));
+    assert_eq!(result.lost_after(), Some(last), "{:#}", result.json);
+    assert_eq!(number(&result, "delivered"), number(&result, "sent"));
 }
 
 /// The traffic of others, as fast as one thread can send, does not affect the pair's packets.
 #[test]
 fn heavy_traffic_of_others_is_not_reported() {
-    let site = Site::up(Mode::Vxlan, false);
-    let [a, b, c] = site.pods();
-    let (netns, others) = (site.netns(a), site.netns(b));
-    let _sink = send::Sink::open(&site.netns(c)).unwrap();
+    let fixture = LabFixture::up(Mode::Vxlan, false);
+    let [a, b, c] = fixture.pods();
+    let (netns, others) = (fixture.netns(a), fixture.netns(b));
+    let _sink = send::Sink::open(&fixture.netns(c)).unwrap();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let others = scope.spawn(|| {
@@ -331,13 +343,13 @@ fn heavy_traffic_of_others_is_not_reported() {
         });
         let ends = Over(&over);
         let (from, to) = (a.address.to_string(), c.address.to_string());
-        let said = site.passive(&[&from, &to], || {
+        let result = fixture.passive(&[&from, &to], || {
             ping(&netns, c.address.into());
         });
         drop(ends);
-        whole(&said);
-        assert_eq!(said.json["traffic"]["followed_one_in"], 1);
-        let all = said.json["traffic"]["request_packets"].as_u64().unwrap();
+        whole(&result);
+        assert_eq!(result.json["traffic"]["followed_one_in"], 1);
+        let all = result.json["traffic"]["request_packets"].as_u64().unwrap();
         assert!(all < others.join().unwrap(), "{all}");
     });
 }
@@ -348,35 +360,35 @@ fn heavy_traffic_of_the_pair_is_sampled() {
     if is_emulated() && skip::because("an emulated processor cannot send heavy traffic") {
         return;
     }
-    let site = Site::up(Mode::Vxlan, false);
-    let [a, _, c] = site.pods();
-    let netns = site.netns(a);
-    let mut sink = send::Sink::open(&site.netns(c)).unwrap();
+    let fixture = LabFixture::up(Mode::Vxlan, false);
+    let [a, _, c] = fixture.pods();
+    let netns = fixture.netns(a);
+    let mut sink = send::Sink::open(&fixture.netns(c)).unwrap();
     let (from, to) = (a.address.to_string(), c.address.to_string());
     // However little processor time the sender gets.
-    let said = site.passive_for(LONG, &[&from, &to], || {
+    let result = fixture.passive_for(LONG, &[&from, &to], || {
         send::datagrams(&netns, c.address, 1_000, 60).unwrap();
     });
     let received = sink.received();
-    let traffic = &said.json["traffic"];
+    let traffic = &result.json["traffic"];
     assert!(
         traffic["followed_one_in"].as_u64() > Some(1),
         "{:#}",
-        said.json
+        result.json
     );
     let all = traffic["request_packets"].as_u64().unwrap();
     assert!(
-        all > 4_000 && all > number(&said, "sent"),
+        all > 4_000 && all > number(&result, "sent"),
         "{:#}",
-        said.json
+        result.json
     );
     // A queue on the path may be too short; then netviz reports that.
-    match said.verdict() {
-        "verified" => whole(&said),
-        "lost" => assert!(number(&said, "delivered") > 0, "{:#}", said.json),
-        other => panic!("{other} {:#}, {received} received", said.json),
+    match result.verdict() {
+        "verified" => whole(&result),
+        "lost" => assert!(number(&result, "delivered") > 0, "{:#}", result.json),
+        other => panic!("{other} {:#}, {received} received", result.json),
     }
-    for row in said.json["request"].as_array().unwrap() {
+    for row in result.json["request"].as_array().unwrap() {
         assert!(row["packets"].as_u64() > Some(1_000), "{row:#}");
     }
 }
@@ -387,16 +399,16 @@ fn translated_traffic_is_unclear() {
     if skip::without_tcx() {
         return;
     }
-    let site = Site::up(Mode::Vxlan, false);
-    let [a, ..] = site.pods();
+    let fixture = LabFixture::up(Mode::Vxlan, false);
+    let [a, ..] = fixture.pods();
     let nobody = Ipv4Addr::new(10, 96, 0, 99);
-    let netns = site.netns(a);
-    let far = site.lab.netns(site.node(a)).unwrap();
+    let netns = fixture.netns(a);
+    let far = fixture.lab.netns(fixture.node(a)).unwrap();
     let lxc = &a.interface.name;
     let first = LinkOrder::first();
     let _shot = ForeignProgram::tcx(&far, lxc, Direction::Ingress, Verdict::Shot, first).unwrap();
     let (from, to) = (a.address.to_string(), nobody.to_string());
-    let said = site.passive(&[&from, &to], || {
+    let result = fixture.passive(&[&from, &to], || {
         netns
             .run(|| {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
@@ -405,20 +417,20 @@ fn translated_traffic_is_unclear() {
             .unwrap();
         thread::sleep(Duration::from_millis(5));
     });
-    expect(&said, "unclear", 2);
+    expect(&result, "unclear", 2);
     assert!(
-        said.json["unclear"].to_string().contains("translated"),
+        result.json["unclear"].to_string().contains("translated"),
         "{:#}",
-        said.json
+        result.json
     );
 }
 
 /// Ctrl-C ends the observation without an error: netviz judges what it has.
 #[test]
 fn ctrl_c_ends_with_a_verdict() {
-    let site = Site::up(Mode::Native, false);
-    let [a, _, c] = site.pods();
-    let netns = site.netns(a);
+    let fixture = LabFixture::up(Mode::Native, false);
+    let [a, _, c] = fixture.pods();
+    let netns = fixture.netns(a);
     let (from, to) = (a.address.to_string(), c.address.to_string());
     let words = [
         "verify",
@@ -431,7 +443,7 @@ fn ctrl_c_ends_with_a_verdict() {
         "-o",
         "json",
     ];
-    let mut command = looking_at(&site.lab, &words);
+    let mut command = command_for(&fixture.lab, &words);
     command.env("NETVIZ_LOG", "info");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command);
@@ -458,7 +470,7 @@ fn ctrl_c_ends_with_a_verdict() {
         pipe.read_to_end(&mut stdout).unwrap();
     });
     let status = running.child.wait().unwrap();
-    whole(&said(&Output {
+    whole(&parse(&Output {
         status,
         stdout,
         stderr: Vec::new(),
@@ -473,11 +485,11 @@ fn every_ending_leaves_nothing_behind() {
     if skip::without_tcx() {
         return;
     }
-    let site = Site::up(Mode::VxlanHostRouting, false);
-    let [a, _, c] = site.pods();
-    let netns = site.netns(a);
+    let fixture = LabFixture::up(Mode::VxlanHostRouting, false);
+    let [a, _, c] = fixture.pods();
+    let netns = fixture.netns(a);
     warm(&netns, c);
-    let before = Attachments::of(&site.lab);
+    let before = Attachments::of(&fixture.lab);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let over = AtomicBool::new(false);
         let traffic = thread::scope(|scope| {
@@ -490,26 +502,28 @@ fn every_ending_leaves_nothing_behind() {
                 (sent, answered)
             });
             let ends = Over(&over);
-            ended_while_it_follows(&site, [a, c], signal);
+            ended_while_it_follows(&fixture, [a, c], signal);
             drop(ends);
             sender.join().unwrap()
         });
-        wait_until(second(), || Attachments::of(&site.lab).netviz() == 0);
-        let after = Attachments::of(&site.lab);
+        wait_until(notify_limit(), || {
+            Attachments::of(&fixture.lab).netviz() == 0
+        });
+        let after = Attachments::of(&fixture.lab);
         assert_eq!(after.netviz(), 0, "left behind after {signal}: {after:?}");
         assert_eq!(after.of_others(), before.clone().of_others());
-        Row::beside(format!("verify --passive, {signal}"), traffic)
-            .noting("nothing left")
-            .holds("endings");
+        Row::during(format!("verify --passive, {signal}"), traffic)
+            .note("nothing left")
+            .check("endings");
     }
 }
 
 /// Starts to follow the packets of two pods, and ends netviz by `signal`: none of its programs,
 /// maps and links remains.
-fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
+fn ended_while_it_follows(fixture: &LabFixture, ends: [&Pod; 2], signal: Signal) {
     let [from, to] = ends.map(|pod| pod.address.to_string());
     let words = ["verify", "--passive", &from, &to, "--for", "1h"];
-    let mut command = looking_at(&site.lab, &words);
+    let mut command = command_for(&fixture.lab, &words);
     command.env("NETVIZ_LOG", "info");
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command);
@@ -520,7 +534,7 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
     // At least both hooks of the doors of both pods.
     let all = held.programs.len() >= 8 && held.links.len() >= 8 && !held.maps.is_empty();
     assert!(all, "{held:?}");
-    assert!(Attachments::of(&site.lab).netviz() >= 8);
+    assert!(Attachments::of(&fixture.lab).netviz() >= 8);
     running.signal(signal);
     let ended = wait_until(LIMIT, || running.child.try_wait().unwrap().is_some());
     assert!(ended, "{signal} does not end it");
@@ -529,8 +543,8 @@ fn ended_while_it_follows(site: &Site, ends: [&Pod; 2], signal: Signal) {
 
 #[test]
 fn invalid_options_are_refused_in_one_line() {
-    let site = Site::up(Mode::Native, false);
-    let [a, _, c] = site.pods();
+    let fixture = LabFixture::up(Mode::Native, false);
+    let [a, _, c] = fixture.pods();
     let (from, to) = (a.address.to_string(), c.address.to_string());
     for words in [
         &[&from, &to, "--watch"][..],
@@ -538,7 +552,7 @@ fn invalid_options_are_refused_in_one_line() {
         &[&from, "fd00::1"],
     ] {
         let all = [&["verify", "--passive"], words].concat();
-        let output = looking_at(&site.lab, &all).output().unwrap();
+        let output = command_for(&fixture.lab, &all).output().unwrap();
         assert_ne!(output.status.code(), Some(0));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -551,16 +565,16 @@ fn invalid_options_are_refused_in_one_line() {
 /// A connection that existed before.
 #[test]
 fn established_connection_is_followed() {
-    let site = Site::up(Mode::NativeHostRouting, false);
-    let [a, _, c] = site.pods();
-    let netns = site.netns(a);
+    let fixture = LabFixture::up(Mode::NativeHostRouting, false);
+    let [a, _, c] = fixture.pods();
+    let netns = fixture.netns(a);
     let to = SocketAddr::from((c.address, TCP_PORT));
     let stream = netns.run(|| TcpStream::connect(to)).unwrap().unwrap();
     stream.set_nodelay(true).unwrap();
     let (from, to) = (a.address.to_string(), c.address.to_string());
-    let said = site.passive(&[&from, &to], || {
+    let result = fixture.passive(&[&from, &to], || {
         (&stream).write_all(b"still here").unwrap();
         thread::sleep(Duration::from_millis(3));
     });
-    whole(&said);
+    whole(&result);
 }

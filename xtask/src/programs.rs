@@ -20,7 +20,7 @@ const LONGEST: [&str; 5] = [
     "verify_lab",
     "faults",
     "churn",
-    "thousand",
+    "thousand_pairs",
     "verify_passive",
 ];
 
@@ -175,13 +175,13 @@ mod tests {
     #[test]
     fn tests_are_found_by_name() {
         assert!(
-            is_test("faults::endings::sigkill")
+            is_test("faults::cleanup::sigkill")
                 && is_test("lib::sys::netlink::tests::interrupted_dump_is_reported")
                 && is_test("verify_judge::properties::hidden_doors_are_never_verified")
         );
         for none in [
-            "faults::endings::netviz",
-            "faults::endings::sig",
+            "faults::cleanup::netviz",
+            "faults::cleanup::sig",
             "nothing::sigkill",
             "verify_judge::hidden_doors_are_never_verified",
             "faults",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::cli::wait::{second, settle};
+use crate::cli::wait::{notify_limit, settle};
 
 /// IDs, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl HeldObjects {
     /// # Panics
     /// If an object remains.
     pub fn assert_gone(&self, ended_by: &str) {
-        let left = settle(second(), &Self::default(), || self.left());
+        let left = settle(notify_limit(), &Self::default(), || self.left());
         assert_eq!(left, Self::default(), "left behind after {ended_by}");
     }
 

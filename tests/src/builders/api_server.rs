@@ -20,7 +20,7 @@ use serde_json::Value;
 
 /// Behaviour of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Manner {
+pub enum Behaviour {
     /// Like Kubernetes.
     #[default]
     Good,
@@ -38,11 +38,11 @@ pub enum Manner {
 #[derive(Debug, Default)]
 pub struct State {
     /// How it responds.
-    pub manner: Manner,
+    pub behaviour: Behaviour,
     /// All request lines, without the method.
     pub asked: Vec<String>,
     /// Bytes of endless lists that a client has read.
-    pub poured: usize,
+    pub sent_bytes: usize,
     objects: BTreeMap<(String, String), Value>,
     events: Vec<(u64, String, Value)>,
     version: u64,

@@ -35,7 +35,7 @@ pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
     let start = Instant::now();
     let mut inputs = 0_u64;
     while start.elapsed() < limit {
-        let input = mangled(&mut random, seeds);
+        let input = mutated(&mut random, seeds);
         let begin = processor_time();
         let outcome = catch_unwind(AssertUnwindSafe(|| parse(&input)));
         let took = processor_time() - begin;
@@ -82,7 +82,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Returns one of the seeds with one to eight changes.
-fn mangled(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     let pick = |random: &mut Random, below: usize| {
         usize::try_from(random.below(below.max(1) as u64)).unwrap_or(0)
     };

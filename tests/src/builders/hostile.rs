@@ -2,7 +2,7 @@
 //! list, applied to every view.
 
 pub mod check;
-pub mod world;
+pub mod data;
 
 /// Names, each with its purpose.
 pub const NAMES: [(&str, &str); 22] = [
@@ -46,7 +46,7 @@ pub const NAMES: [(&str, &str); 22] = [
 /// Returns true for characters that control a terminal or are invisible, except line ends, which
 /// each view writes itself.
 #[must_use]
-pub fn acts(c: char) -> bool {
+pub fn is_harmful(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
@@ -54,7 +54,13 @@ pub fn acts(c: char) -> bool {
 
 /// Returns the harmless name that a view for people must show instead of a hostile one.
 #[must_use]
-pub fn defused(name: &str) -> String {
-    let harmless = |c: char| if acts(c) || c == '\n' { '\u{fffd}' } else { c };
+pub fn escaped(name: &str) -> String {
+    let harmless = |c: char| {
+        if is_harmful(c) || c == '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
     name.chars().map(harmless).collect()
 }

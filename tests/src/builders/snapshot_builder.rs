@@ -130,7 +130,7 @@ impl SnapshotBuilder {
     }
 
     /// Adds a pod with host network.
-    pub fn resident(&mut self, node: usize, name: &str) {
+    pub fn host_network_pod(&mut self, node: usize, name: &str) {
         let home = &self.cluster.nodes[node];
         let pod = Pod {
             node: home.name.clone(),
@@ -295,8 +295,8 @@ pub fn blog() -> SnapshotBuilder {
     wire.problem = Some(Reason::Unreachable { nsid: 4 });
     sight.cluster.doors.push(wire);
     sight.read(ONE, 5, tunnel, tunnel);
-    sight.resident(one, "kube-proxy-9vd2t");
-    sight.resident(one, "cilium-5r2xk");
+    sight.host_network_pod(one, "kube-proxy-9vd2t");
+    sight.host_network_pod(one, "cilium-5r2xk");
     second_node(&mut sight);
     sight.cluster.sources = vec![
         SourceStatus {
@@ -482,7 +482,7 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
     }
     for node in 0..sight.cluster.nodes.len() {
         for _ in 0..pick(6) {
-            sight.resident(node, names[pick(names.len())]);
+            sight.host_network_pod(node, names[pick(names.len())]);
         }
     }
     for sample in sight.now.doors.values_mut() {

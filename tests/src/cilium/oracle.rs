@@ -79,7 +79,7 @@ pub fn cases(mode: &str) -> Result<Vec<Case>> {
 }
 
 /// A cluster that runs the cases: the lab or a running Cilium.
-pub trait Scene {
+pub trait TestCluster {
     /// Returns the names of the nodes.
     fn node_names(&self) -> Vec<String>;
     /// Returns the name of a pod's node; `None` for an unknown pod.
@@ -113,14 +113,14 @@ pub enum Sender {
 }
 
 /// Maps the oracle's nodes to the nodes of this cluster with the same pods.
-pub fn nodes(cases: &[Case], scene: &impl Scene) -> BTreeMap<String, String> {
+pub fn nodes(cases: &[Case], cluster: &impl TestCluster) -> BTreeMap<String, String> {
     let crossings = cases
         .iter()
         .flat_map(|case| &case.paths)
         .flat_map(|path| &path.crossings);
     crossings
         .filter_map(|crossing| {
-            let home = scene.home(crossing.pod.as_ref()?)?;
+            let home = cluster.home(crossing.pod.as_ref()?)?;
             Some((crossing.node.clone(), home))
         })
         .collect()
@@ -130,12 +130,12 @@ pub fn nodes(cases: &[Case], scene: &impl Scene) -> BTreeMap<String, String> {
 pub fn expected(
     paths: &[&Crossed],
     packets: u16,
-    scene: &impl Scene,
+    cluster: &impl TestCluster,
     nodes: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<Hook, Count>> {
     let mut expected = BTreeMap::<_, Count>::new();
     for crossing in paths.iter().flat_map(|path| &path.crossings) {
-        let count = expected.entry(crossing.hook(scene, nodes)?).or_default();
+        let count = expected.entry(crossing.hook(cluster, nodes)?).or_default();
         count.head += crossing.seen_at_head * u64::from(packets) / SENT;
         count.tail += crossing.seen_at_tail * u64::from(packets) / SENT;
     }
@@ -144,7 +144,11 @@ pub fn expected(
 
 impl Crossing {
     /// Returns the corresponding hook of this cluster.
-    pub fn hook(&self, scene: &impl Scene, nodes: &BTreeMap<String, String>) -> Result<Hook> {
+    pub fn hook(
+        &self,
+        cluster: &impl TestCluster,
+        nodes: &BTreeMap<String, String>,
+    ) -> Result<Hook> {
         let hook = if self.hook == "ingress" {
             "ingress"
         } else {
@@ -158,8 +162,8 @@ impl Crossing {
         Ok(if self.side == "pod" {
             (pod.clone(), "eth0".into(), hook)
         } else {
-            let node = scene.home(pod).with_context(unknown)?;
-            (node, scene.pair(pod).with_context(unknown)?, hook)
+            let node = cluster.home(pod).with_context(unknown)?;
+            (node, cluster.pair(pod).with_context(unknown)?, hook)
         })
     }
 }
@@ -180,8 +184,8 @@ impl Case {
     }
 
     /// Returns the destination address in this cluster, for a sender on the node `home`.
-    pub fn destination(&self, scene: &impl Scene, home: &str) -> Result<IpAddr> {
-        let nodes = scene.node_names();
+    pub fn destination(&self, cluster: &impl TestCluster, home: &str) -> Result<IpAddr> {
+        let nodes = cluster.node_names();
         let other = nodes.iter().find(|node| *node != home);
         let other = other.context("one node")?;
         let last = self.receiver();
@@ -199,7 +203,7 @@ impl Case {
                 }
             }
         };
-        scene
+        cluster
             .address(place)
             .with_context(|| format!("no address of {place:?}"))
     }
@@ -211,7 +215,7 @@ impl Case {
     }
 }
 
-impl Scene for Lab {
+impl TestCluster for Lab {
     fn node_names(&self) -> Vec<String> {
         let nodes = self.nodes().iter();
         nodes.map(|node| node.name.clone()).collect()

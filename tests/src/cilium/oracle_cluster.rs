@@ -40,7 +40,7 @@ impl OracleCluster {
     /// Returns all nodes and pods that the cases name, in this mode.
     #[must_use]
     pub fn of(cases: &[Case], mode: Mode) -> Self {
-        let mut town = Self {
+        let mut oracle = Self {
             cluster: Cluster::default(),
             hooks: Hooks::new(),
             nodes: BTreeMap::new(),
@@ -53,20 +53,20 @@ impl OracleCluster {
                 .flat_map(|path| &path.crossings)
         };
         for crossing in crossings() {
-            if !town.nodes.contains_key(&crossing.node) {
-                town.node(&crossing.node, mode);
+            if !oracle.nodes.contains_key(&crossing.node) {
+                oracle.node(&crossing.node, mode);
             }
         }
         for crossing in crossings() {
             if let Some(pod) = crossing
                 .pod
                 .as_ref()
-                .filter(|pod| !town.pods.contains_key(*pod))
+                .filter(|pod| !oracle.pods.contains_key(*pod))
             {
-                town.pod(pod, town.nodes[&crossing.node], mode);
+                oracle.pod(pod, oracle.nodes[&crossing.node], mode);
             }
         }
-        town
+        oracle
     }
 
     fn node(&mut self, name: &str, mode: Mode) {

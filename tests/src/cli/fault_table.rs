@@ -88,7 +88,7 @@ impl Row {
     /// # Panics
     /// If nothing was sent, because then the absence of losses would prove nothing.
     #[must_use]
-    pub fn beside(fault: impl Display, (sent, received): (u64, u64)) -> Self {
+    pub fn during(fault: impl Display, (sent, received): (u64, u64)) -> Self {
         let row = Self::new(fault, sent, received, Counted::Nothing);
         assert!(sent > 0, "no traffic, which shows nothing: {row:?}");
         row
@@ -96,7 +96,7 @@ impl Row {
 
     /// Adds other reports or measurements.
     #[must_use]
-    pub fn noting(mut self, note: impl Display) -> Self {
+    pub fn note(mut self, note: impl Display) -> Self {
         self.note = note.to_string();
         self
     }
@@ -106,7 +106,7 @@ impl Row {
     ///
     /// # Panics
     /// If a packet is missing.
-    pub fn holds(self, scenario: &str) {
+    pub fn check(self, scenario: &str) {
         self.print(scenario);
         assert_eq!(self.received, self.sent, "{scenario}: {self:?}");
         match self.counted {

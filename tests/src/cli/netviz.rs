@@ -44,13 +44,13 @@ impl Running {
             .expect("the program starts");
         let group = Pid::from_raw(child.id().cast_signed());
         let (over, ended) = mpsc::channel::<()>();
-        let patience = if is_emulated() {
+        let extended = if is_emulated() {
             PATIENCE_EMULATED
         } else {
             PATIENCE
         };
         thread::spawn(move || {
-            if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if ended.recv_timeout(extended) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let _ = killpg(group, Signal::SIGKILL);
             }
         });
@@ -141,7 +141,7 @@ pub fn nodes(lab: &Lab) -> String {
 
 /// Returns a `netviz` command that observes only the nodes of a lab.
 #[must_use]
-pub fn looking_at(lab: &Lab, words: &[&str]) -> Command {
+pub fn command_for(lab: &Lab, words: &[&str]) -> Command {
     let mut command = command(words);
     command.env("NETVIZ_NETNS", nodes(lab));
     command

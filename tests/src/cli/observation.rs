@@ -15,7 +15,7 @@ use netviz::{
 };
 use tokio::{runtime::Runtime, sync::watch::Receiver};
 
-use crate::cli::wait::patience;
+use crate::cli::wait::extended;
 
 /// A tcx attachment takes 9 ms, on a machine with other load.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl Observation {
             found,
             _watch: watch,
         };
-        let complete = observation.until(patience(ATTACH_LIMIT), |tracer, _| {
+        let complete = observation.until(extended(ATTACH_LIMIT), |tracer, _| {
             tracer.progress().complete()
         })?;
         ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
@@ -102,7 +102,7 @@ impl Observation {
     }
 
     /// Makes netviz find no nodes, although they exist.
-    pub fn lose_sight(&mut self) {
+    pub fn forget_nodes(&mut self) {
         self.found = Arc::default();
         self.tracer.want(&self.found);
     }

@@ -119,7 +119,12 @@ impl Terminal {
     }
 
     /// Waits until the screen satisfies `wanted`, and returns the time that took.
-    pub fn sees(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> Duration {
+    pub fn wait_for_screen(
+        &self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Duration {
         let look = || match self.screen() {
             screen if wanted(&screen) => Ok(()),
             screen => Err(format!("\n{screen}")),
@@ -147,7 +152,7 @@ impl Terminal {
     }
 
     /// Waits until `text` has been written, and returns the time that took.
-    pub fn shows(&self, text: &str, limit: Duration) -> Duration {
+    pub fn wait_for_text(&self, text: &str, limit: Duration) -> Duration {
         let look = || match self.written() {
             written if written.contains(text) => Ok(()),
             written => Err(format!("{written:?}")),
@@ -159,14 +164,14 @@ impl Terminal {
     ///
     /// # Panics
     /// If the terminal is gone.
-    pub fn types(&mut self, keys: &str) {
+    pub fn type_keys(&mut self, keys: &str) {
         self.master
             .write_all(keys.as_bytes())
             .expect("the terminal takes keys");
     }
 
     /// Waits for the exit of the program and the end of its output.
-    pub fn ends(&mut self, limit: Duration) -> ExitStatus {
+    pub fn wait_for_exit(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         let look = || child.try_wait().ok().flatten().ok_or("it runs");
         let status = until("the program ends", limit, look).0;

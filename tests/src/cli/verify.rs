@@ -5,7 +5,7 @@ use std::process::Output;
 use netviz::lab::Lab;
 use serde_json::Value;
 
-use crate::cli::netviz::looking_at;
+use crate::cli::netviz::command_for;
 
 /// Result of a run.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
         "--timeout",
         "300ms",
     ];
-    asked(lab, &[&quick[..], words].concat())
+    run(lab, &[&quick[..], words].concat())
 }
 
 /// Runs `netviz verify` with only these arguments and `-o json`.
@@ -42,15 +42,15 @@ pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
 /// # Panics
 /// If the program cannot be started.
 #[must_use]
-pub fn asked(lab: &Lab, words: &[&str]) -> VerifyOutput {
+pub fn run(lab: &Lab, words: &[&str]) -> VerifyOutput {
     let all = [&["verify", "-o", "json"], words].concat();
-    let output = looking_at(lab, &all).output().expect("netviz starts");
-    said(&output)
+    let output = command_for(lab, &all).output().expect("netviz starts");
+    parse(&output)
 }
 
 /// Parses the output of a run with `-o json`.
 #[must_use]
-pub fn said(output: &Output) -> VerifyOutput {
+pub fn parse(output: &Output) -> VerifyOutput {
     VerifyOutput {
         code: output.status.code(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

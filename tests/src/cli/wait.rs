@@ -15,7 +15,7 @@ const LOOKED: Duration = Duration::from_secs(10);
 
 /// Waits until `done` returns true; false at the `limit`.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience(limit);
+    let end = Instant::now() + extended(limit);
     loop {
         if done() {
             return true;
@@ -30,7 +30,7 @@ pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 /// Repeats `ask` until it returns `expected` or `limit` is over. Returns the last answer, for
 /// `assert_eq!`.
 pub fn settle<T: PartialEq>(limit: Duration, expected: &T, mut ask: impl FnMut() -> T) -> T {
-    let end = Instant::now() + patience(limit);
+    let end = Instant::now() + extended(limit);
     loop {
         let answer = ask();
         if answer == *expected || Instant::now() > end {
@@ -54,7 +54,7 @@ pub fn wait_for<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E>
 
 /// Extends a limit, which allows for other load, on an emulated processor.
 #[must_use]
-pub fn patience(limit: Duration) -> Duration {
+pub fn extended(limit: Duration) -> Duration {
     if is_emulated() { limit * 6 } else { limit }
 }
 
@@ -90,7 +90,7 @@ pub fn until<T, E: std::fmt::Display>(
 /// Returns the one second within which netviz shows a change on an idle machine; on a loaded one,
 /// multiplied by load per processor, and twenty times as long on an emulated one.
 #[must_use]
-pub fn second() -> Duration {
+pub fn notify_limit() -> Duration {
     if is_emulated() {
         return Duration::from_secs(20);
     }
@@ -104,10 +104,10 @@ pub fn second() -> Duration {
 }
 
 /// Returns the five seconds within which netviz shows changes without a notification; extended like
-/// [`second`], but never so long that a netviz which scans too rarely would pass.
+/// [`notify_limit`], but never so long that a netviz which scans too rarely would pass.
 #[must_use]
-pub fn looked() -> Duration {
-    let limit = second() * 5;
+pub fn scan_limit() -> Duration {
+    let limit = notify_limit() * 5;
     if is_emulated() {
         return limit;
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::cli::wait::{second, wait_until};
+use crate::cli::wait::{notify_limit, wait_until};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -62,6 +62,6 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Only possible when the last process is gone.
-        wait_until(second() * 10, || fs::remove_dir(&self.0).is_ok());
+        wait_until(notify_limit() * 10, || fs::remove_dir(&self.0).is_ok());
     }
 }

@@ -121,7 +121,7 @@ impl LabLeftovers {
             programs,
         } = self;
         format!(
-            "remains {} {} {}",
+            "leftovers {} {} {}",
             join(processes),
             join(namespaces),
             join(programs)
@@ -131,7 +131,7 @@ impl LabLeftovers {
     /// Parses them from another process.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
-        let mut parts = line.strip_prefix("remains ")?.split(' ').map(|ids| {
+        let mut parts = line.strip_prefix("leftovers ")?.split(' ').map(|ids| {
             ids.split(',')
                 .filter_map(|id| id.parse().ok())
                 .collect::<BTreeSet<u64>>()

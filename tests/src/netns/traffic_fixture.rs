@@ -68,8 +68,8 @@ impl TrafficFixture {
     pub fn new() -> Self {
         let [sender, receiver, aside] = std::array::from_fn(|_| TestNetns::new().unwrap());
         let ends = join(&sender, &receiver, 1).unwrap();
-        let witnesses = [(&sender, 2), (&receiver, 3)].map(|(room, number)| {
-            let [_, end] = join(room, &aside, number).unwrap();
+        let witnesses = [(&sender, 2), (&receiver, 3)].map(|(namespace, number)| {
+            let [_, end] = join(namespace, &aside, number).unwrap();
             ForeignProgram::clsact(aside.netns(), &end.name, Direction::Ingress, Verdict::Ok)
                 .unwrap()
         });
@@ -93,19 +93,19 @@ impl TrafficFixture {
 
     /// Starts netviz at the hook under test.
     pub fn observe(&self, direction: Direction, mode: AttachMode) -> Observation {
-        let (room, _) = self.place(direction);
+        let (namespace, _) = self.place(direction);
         let options = AttachOptions {
             fast: false,
             mode: Some(mode),
         };
-        Observation::start(vec![room.name()], options).unwrap()
+        Observation::start(vec![namespace.name()], options).unwrap()
     }
 
     /// Returns the packets that netviz has counted at the hook under test, and checks that segments
     /// and bytes match.
     pub fn counted(&self, netviz: &mut Observation, direction: Direction) -> u64 {
-        let (room, end) = self.place(direction);
-        let [ingress, egress] = netviz.counts(room.netns().id(), end.index);
+        let (namespace, end) = self.place(direction);
+        let [ingress, egress] = netviz.counts(namespace.netns().id(), end.index);
         let counts = match direction {
             Direction::Ingress => ingress,
             Direction::Egress => egress,
@@ -120,12 +120,12 @@ impl TrafficFixture {
     }
 
     /// Sends [`SENT`] packets and waits for `expected`. Returns the final outcome.
-    pub fn fate(&self, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
-        self.fate_of(SENT, foreign, expected.of(SENT))
+    pub fn outcome(&self, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
+        self.outcome_of(SENT, foreign, expected.of(SENT))
     }
 
     /// Sends packets and waits for `expected`. Returns the final outcome.
-    pub fn fate_of(&self, sent: u64, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
+    pub fn outcome_of(&self, sent: u64, foreign: &ForeignProgram, expected: Outcome) -> Outcome {
         let mut sink = Sink::open(self.receiver.netns()).unwrap();
         let mut measure = || Outcome {
             received: sink.received(),
@@ -135,18 +135,18 @@ impl TrafficFixture {
         };
         let before = measure();
         let to = self.ends[1].address;
-        let (mut done, mut fate) = (0, Outcome::default());
+        let (mut done, mut outcome) = (0, Outcome::default());
         while done < sent {
             let count = AT_ONCE.min(sent - done);
             send::datagrams(self.sender.netns(), to, count, SIZE).unwrap();
             done += count;
             let so_far = expected.of(done);
-            fate = settle(ARRIVAL, &so_far, || measure().since(before));
-            if fate != so_far {
+            outcome = settle(ARRIVAL, &so_far, || measure().since(before));
+            if outcome != so_far {
                 break;
             }
         }
-        fate
+        outcome
     }
 }
 

@@ -1,5 +1,5 @@
 //! Frames of every length and kind, valid and invalid, through both hooks of a real pair: all are
-//! counted and arrive at the other end. `test_run` runs the programs on them without a pair, and
+//! counted and arrive at the other end. `prog_test` runs the programs on them without a pair, and
 //! checks each verdict.
 
 use std::time::Duration;
@@ -28,19 +28,22 @@ const SEED: u64 = 0x6e65_7476_697a_0006;
 /// Sends all frames, and compares both hooks with both links and with the sent bytes. The kernel
 /// refuses only frames shorter than an Ethernet header.
 fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
-    let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
-    let ends = join(&rooms[0], &rooms[1], 1).unwrap();
-    let names = rooms.iter().map(TestNetns::name).collect();
+    let namespaces = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
+    let ends = join(&namespaces[0], &namespaces[1], 1).unwrap();
+    let names = namespaces.iter().map(TestNetns::name).collect();
     let options = AttachOptions { fast: false, mode };
     let mut netviz = Observation::start(names, options).unwrap();
-    let mut netlinks = rooms.each_ref().map(|room| room.netlink().unwrap());
+    let mut netlinks = namespaces
+        .each_ref()
+        .map(|namespace| namespace.netlink().unwrap());
     let mut links =
         || [0, 1].map(|end: usize| stats::links(&mut netlinks[end]).unwrap()[&ends[end].index]);
     let before = links();
     let mut sent = Counts::default();
     let mut untagged = 0;
     for some in all.chunks(AT_ONCE) {
-        let taken = send::frames(rooms[0].netns(), ends[0].index, some.iter().copied()).unwrap();
+        let taken =
+            send::frames(namespaces[0].netns(), ends[0].index, some.iter().copied()).unwrap();
         for (frame, taken) in some.iter().zip(taken) {
             assert_eq!(taken, frame.len() >= frames::SHORTEST, "{frame:02x?}");
             if !taken {
@@ -57,12 +60,12 @@ fn through_a_pair(mode: Option<AttachMode>, fault: &str, all: &[&[u8]]) {
     }
     let [near, far] = links();
     let (near, far) = (near - before[0], far - before[1]);
-    let [_, egress] = netviz.counts(rooms[0].netns().id(), ends[0].index);
-    let [ingress, _] = netviz.counts(rooms[1].netns().id(), ends[1].index);
+    let [_, egress] = netviz.counts(namespaces[0].netns().id(), ends[0].index);
+    let [ingress, _] = netviz.counts(namespaces[1].netns().id(), ends[1].index);
     let refused = all.len() as u64 - sent.packets;
     let short = all.iter().filter(|it| it.len() < frames::SHORTEST).count();
     assert_eq!(refused, short as u64);
-    let row = Row::new(fault, sent.packets, far.rx_packets, egress.packets).noting(format!(
+    let row = Row::new(fault, sent.packets, far.rx_packets, egress.packets).note(format!(
         "{} bytes; the kernel refused {refused} that are shorter than a header",
         sent.bytes
     ));
@@ -90,7 +93,7 @@ fn modes() -> Vec<(&'static str, AttachMode)> {
 }
 
 #[test]
-fn of_every_kind() {
+fn every_kind() {
     let short: Vec<_> = (0..frames::SHORTEST)
         .map(|length| vec![0x6e_u8; length])
         .collect();

@@ -1,16 +1,16 @@
 //! Faults caused by other tools, the kernel and the machine, one file per kind. Each test reports
 //! how many packets were sent, how many the other party received, and how many netviz counted.
 
-mod deprived;
-mod endings;
-mod exact;
-mod exhausted;
-mod flat;
+mod cleanup;
+mod exact_counts;
+mod foreign_verdicts;
 mod frames;
+mod hook_conflicts;
+mod interface_identity;
+mod leaks;
+mod missing_features;
 mod pair;
-mod places;
 mod queues;
-mod rivals;
+mod resource_limits;
 mod signals;
-mod stalled;
-mod verdicts;
+mod stalled_reader;

@@ -18,7 +18,7 @@ pub(crate) const ARRIVAL: Duration = Duration::from_secs(20);
 
 /// Two namespaces, a pair, and netviz at both ends.
 pub(crate) struct Pair {
-    pub(crate) rooms: [TestNetns; 2],
+    pub(crate) namespaces: [TestNetns; 2],
     pub(crate) ends: [End; 2],
     pub(crate) netviz: Observation,
     /// Statistics of both ends when netviz was attached.
@@ -27,15 +27,15 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(mtu: u32) -> Self {
-        let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
-        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
-        for (room, end) in rooms.iter().zip(&ends) {
-            set_mtu(&mut room.netlink().unwrap(), end.index, mtu).unwrap();
+        let namespaces = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
+        let ends = join(&namespaces[0], &namespaces[1], 1).unwrap();
+        for (namespace, end) in namespaces.iter().zip(&ends) {
+            set_mtu(&mut namespace.netlink().unwrap(), end.index, mtu).unwrap();
         }
-        let names = rooms.iter().map(TestNetns::name).collect();
+        let names = namespaces.iter().map(TestNetns::name).collect();
         let netviz = Observation::start(names, AttachOptions::default()).unwrap();
         let mut pair = Self {
-            rooms,
+            namespaces,
             ends,
             netviz,
             before: Default::default(),
@@ -47,7 +47,7 @@ impl Pair {
     /// Returns the kernel's statistics of both ends since netviz was attached.
     pub(crate) fn links(&self) -> [LinkStats; 2] {
         [0, 1].map(|end: usize| {
-            let mut netlink = self.rooms[end].netlink().unwrap();
+            let mut netlink = self.namespaces[end].netlink().unwrap();
             let now = stats::links(&mut netlink).unwrap()[&self.ends[end].index];
             now - self.before[end]
         })
@@ -56,7 +56,7 @@ impl Pair {
     /// Returns ingress and egress counts of both ends.
     pub(crate) fn counts(&mut self) -> [[Counts; 2]; 2] {
         [0, 1].map(|end: usize| {
-            let id = self.rooms[end].netns().id();
+            let id = self.namespaces[end].netns().id();
             self.netviz.counts(id, self.ends[end].index)
         })
     }

@@ -31,7 +31,7 @@ use crate::pair::{ARRIVAL, Pair};
 const SCENARIO: &str = "queues";
 
 /// A token bucket of 10 kB/s with room for two packets, by the kernel's ABI (`TCA_TBF_PARMS`).
-fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
+fn slow_down(namespace: &TestNetns, index: u32) -> io::Result<()> {
     const PARAMETERS: u16 = 1;
     const BURST: u16 = 6;
     const ETHERNET: u8 = 1;
@@ -59,7 +59,8 @@ fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
             option(BURST, 2_000_u32.to_ne_bytes().to_vec()),
         ]),
     ];
-    room.netlink()?
+    namespace
+        .netlink()?
         .create(RouteNetlinkMessage::NewQueueDiscipline(message))
 }
 
@@ -67,10 +68,16 @@ fn slow_down(room: &TestNetns, index: u32) -> io::Result<()> {
 #[test]
 fn full_queue() {
     let mut pair = Pair::new(1_500);
-    slow_down(&pair.rooms[0], pair.ends[0].index).unwrap();
+    slow_down(&pair.namespaces[0], pair.ends[0].index).unwrap();
     let (sent, size) = (many(1_000).max(30), 1_000 + HEADERS);
-    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
-    send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 1_000).unwrap();
+    let _sink = Sink::open(pair.namespaces[1].netns()).unwrap();
+    send::datagrams(
+        pair.namespaces[0].netns(),
+        pair.ends[1].address,
+        sent,
+        1_000,
+    )
+    .unwrap();
     let [offered, _] = pair.passed();
     assert_eq!(offered.packets, sent);
     let through = |pair: &Pair| pair.links()[0].tx_packets;
@@ -89,7 +96,7 @@ fn full_queue() {
     assert!(same, "{seen:?}");
     let ([offered, came], [near, far]) = seen;
     Row::new("tbf, full", sent, far.rx_packets, offered.packets)
-        .noting(format!(
+        .note(format!(
             "offered; {} came through, counted at the other end",
             came.packets
         ))
@@ -108,10 +115,10 @@ fn peer_that_is_down() {
     let mut message = LinkMessage::default();
     message.header.index = pair.ends[1].index;
     message.header.change_mask = LinkFlags::Up;
-    let mut far = pair.rooms[1].netlink().unwrap();
+    let mut far = pair.namespaces[1].netlink().unwrap();
     far.change(RouteNetlinkMessage::SetLink(message)).unwrap();
     let sent = many(10_000);
-    send::datagrams(pair.rooms[0].netns(), pair.ends[1].address, sent, 100).unwrap();
+    send::datagrams(pair.namespaces[0].netns(), pair.ends[1].address, sent, 100).unwrap();
     let ([offered, came], [near, far]) = (pair.passed(), pair.links());
     Row::new(
         "the other end is down",
@@ -119,7 +126,7 @@ fn peer_that_is_down() {
         far.rx_packets,
         offered.packets,
     )
-    .noting(format!(
+    .note(format!(
         "offered; {} came, the link says that {} were sent",
         came.packets, near.tx_packets
     ))
@@ -131,9 +138,9 @@ fn peer_that_is_down() {
 }
 
 /// `ETHTOOL_S*` of one feature.
-fn feature(room: &TestNetns, name: &str, command: u32, on: bool) -> io::Result<()> {
+fn feature(namespace: &TestNetns, name: &str, command: u32, on: bool) -> io::Result<()> {
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
-    room.run(|| {
+    namespace.run(|| {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         let mut value = [command, u32::from(on)];
         // SAFETY: plain numbers and bytes.
@@ -174,15 +181,15 @@ fn segments_merged_by_gro() {
     let mut pair = Pair::new(1_500);
     let name = &pair.ends[0].name;
     for command in [STSO, SGSO] {
-        feature(&pair.rooms[0], name, command, false).unwrap();
+        feature(&pair.namespaces[0], name, command, false).unwrap();
     }
-    feature(&pair.rooms[1], &pair.ends[1].name, SGRO, true).unwrap();
+    feature(&pair.namespaces[1], &pair.ends[1].name, SGRO, true).unwrap();
     let bulk = usize::try_from(many(64 << 20)).unwrap();
-    let listener = pair.rooms[1]
+    let listener = pair.namespaces[1]
         .run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, send::PORT)))
         .unwrap();
     let to = (pair.ends[1].address, send::PORT);
-    let mut sender = pair.rooms[0].run(|| TcpStream::connect(to)).unwrap();
+    let mut sender = pair.namespaces[0].run(|| TcpStream::connect(to)).unwrap();
     let (mut receiver, _) = listener.accept().unwrap();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -211,11 +218,11 @@ fn segments_merged_by_gro() {
         far.rx_packets,
         came.segments,
     )
-    .noting(format!(
+    .note(format!(
         "{} segments in {} packets at the hook",
         came.segments, came.packets
     ))
-    .holds(SCENARIO);
+    .check(SCENARIO);
     assert_eq!(out.segments, near.tx_packets + near.tx_dropped);
     assert!(
         came.packets < came.segments,

@@ -35,7 +35,7 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Two namespaces, and a pair between them with foreign filters at each hook.
 struct Place {
-    rooms: [TestNetns; 2],
+    namespaces: [TestNetns; 2],
     ends: [End; 2],
     _foreign: Vec<ForeignProgram>,
 }
@@ -47,29 +47,29 @@ type Standing = Vec<Hook>;
 
 impl Place {
     fn new() -> Self {
-        let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
-        let ends = join(&rooms[0], &rooms[1], 1).unwrap();
-        let foreign = rooms.iter().zip(&ends).flat_map(|(room, end)| {
+        let namespaces = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
+        let ends = join(&namespaces[0], &namespaces[1], 1).unwrap();
+        let foreign = namespaces.iter().zip(&ends).flat_map(|(namespace, end)| {
             DIRECTIONS.map(|hook| {
-                ForeignProgram::clsact(room.netns(), &end.name, hook, Verdict::Ok).unwrap()
+                ForeignProgram::clsact(namespace.netns(), &end.name, hook, Verdict::Ok).unwrap()
             })
         });
         let _foreign = foreign.collect();
         Self {
-            rooms,
+            namespaces,
             ends,
             _foreign,
         }
     }
 
     fn standing(&self) -> Standing {
-        let ends = self.rooms.iter().zip(&self.ends);
-        ends.flat_map(|(room, end)| {
+        let ends = self.namespaces.iter().zip(&self.ends);
+        ends.flat_map(|(namespace, end)| {
             DIRECTIONS.map(|hook| {
-                let mut netlink = room.netlink().unwrap();
+                let mut netlink = namespace.netlink().unwrap();
                 (
                     filters::filters(&mut netlink, end.index, hook).unwrap(),
-                    foreign_program::tcx_chain(room.netns(), &end.name, hook).unwrap(),
+                    foreign_program::tcx_chain(namespace.netns(), &end.name, hook).unwrap(),
                     filters::qdiscs(&mut netlink, end.index).unwrap(),
                 )
             })
@@ -78,7 +78,7 @@ impl Place {
     }
 
     fn start(&self, mode: &str) -> Running {
-        let names = self.rooms.each_ref().map(TestNetns::name);
+        let names = self.namespaces.each_ref().map(TestNetns::name);
         let mut command = Command::new(binary::netviz().unwrap());
         command
             .args(["doors", "--netns", &names.join(","), "--include", "veth*"])
@@ -139,7 +139,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
 fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     let place = Place::new();
     let before = place.standing();
-    let flow = SteadyTraffic::start(&place.rooms[0], &place.rooms[1], &place.ends[1]);
+    let flow = SteadyTraffic::start(&place.namespaces[0], &place.namespaces[1], &place.ends[1]);
     for number in 1..=rounds {
         round(&place, mode, signal);
         let now = place.standing();
@@ -157,9 +157,9 @@ fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     assert_eq!(place.standing(), before);
     let (sent, received) = flow.stop();
     assert!(sent > rounds, "too little was sent to say anything: {sent}");
-    Row::beside(format!("{mode}, {signal}"), (sent, received))
-        .noting(format!("{rounds} times, nothing left"))
-        .holds(SCENARIO);
+    Row::during(format!("{mode}, {signal}"), (sent, received))
+        .note(format!("{rounds} times, nothing left"))
+        .check(SCENARIO);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use netviz_tests::{
 pub(super) const SENT: u32 = 10;
 
 /// A case with expectation and observation, which tests change before it is judged.
-pub(super) struct Scene {
+pub(super) struct Setup {
     pub(super) cluster: Cluster,
     pub(super) hooks: Hooks,
     pub(super) route: Route,
@@ -35,20 +35,20 @@ pub(super) struct Scene {
     pub(super) probes: Probes,
 }
 
-impl Scene {
+impl Setup {
     /// Returns the first case of this name in a mode of the oracle, with all packets on the
     /// expected path.
     pub(super) fn new(mode: &str, name: &str) -> Self {
         let cases = oracle::cases(mode).unwrap();
-        let town = OracleCluster::of(&cases, mode.parse().unwrap());
+        let oracle = OracleCluster::of(&cases, mode.parse().unwrap());
         let case: &Case = cases.iter().find(|case| case.name == name).unwrap();
-        let expectation = town.expectation(case, None);
+        let expectation = oracle.expectation(case, None);
         Self {
             observation: walked(&expectation, SENT),
             expectations: vec![expectation],
-            route: town.route(case),
-            cluster: town.cluster,
-            hooks: town.hooks,
+            route: oracle.route(case),
+            cluster: oracle.cluster,
+            hooks: oracle.hooks,
             probes: Probes::default(),
         }
     }
@@ -152,7 +152,7 @@ pub(super) fn words(sentences: &[String], wanted: &str) -> bool {
 
 #[test]
 fn vxlan_pod_to_pod_skips_cilium_host() {
-    let verdict = Scene::far().judge();
+    let verdict = Setup::far().judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!(
         (verdict.sent, verdict.delivered, verdict.replied),
@@ -163,24 +163,24 @@ fn vxlan_pod_to_pod_skips_cilium_host() {
     assert_eq!(verdict.request.len(), 8);
     assert_eq!(verdict.round_trip_microseconds, Some(90.0));
     assert_eq!(verdict.from.pod, Some("busybox-c8bbbbb84-fmhwc".into()));
-    let native = Scene::new("native", "pod -> pod, other node").judge();
+    let native = Setup::new("native", "pod -> pod, other node").judge();
     assert!(!words(&notes(&native), "was not crossed"));
     assert!(words(&notes(&native), "`ip -s link` does not count"));
 }
 
 #[test]
 fn times_are_relative_to_the_previous_crossing() {
-    let mut scene = Scene::far();
-    let vxlan = scene.expectations[0].request[2].door;
+    let mut setup = Setup::far();
+    let vxlan = setup.expectations[0].request[2].door;
     let late = |c: &&mut Crossing| c.door == vxlan && c.way == Way::Request && c.sequence == 3;
-    scene
+    setup
         .observation
         .crossings
         .iter_mut()
         .find(late)
         .unwrap()
         .at += HOP / 2;
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     let times: Vec<_> = verdict.request[..4]
         .iter()
@@ -198,10 +198,10 @@ fn times_are_relative_to_the_previous_crossing() {
 }
 
 #[test]
-fn a_refusal_proves_delivery() {
-    let mut scene = Scene::far();
-    scene.answer(|time| Answer::Refused(time, "connection refused".into()));
-    let verdict = scene.judge();
+fn refusal_proves_delivery() {
+    let mut setup = Setup::far();
+    setup.answer(|time| Answer::Refused(time, "connection refused".into()));
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!((verdict.delivered, verdict.replied), (SENT, SENT));
     assert!(words(
@@ -212,11 +212,11 @@ fn a_refusal_proves_delivery() {
 
 #[test]
 fn router_error_is_a_cause() {
-    let mut scene = Scene::far();
-    scene.end_behind(3, 0..SENT);
+    let mut setup = Setup::far();
+    setup.end_behind(3, 0..SENT);
     let router = Some(IpAddr::from([10, 10, 1, 55]));
-    scene.answer(|time| Answer::Unreachable(time, "fragmentation needed".into(), router));
-    let verdict = scene.judge();
+    setup.answer(|time| Answer::Unreachable(time, "fragmentation needed".into(), router));
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     assert_eq!((verdict.delivered, verdict.replied), (0, 0));
     assert_eq!(verdict.losses[0].after, Some(3));
@@ -226,10 +226,10 @@ fn router_error_is_a_cause() {
 
 #[test]
 fn unsent_packets_cross_no_door() {
-    let mut scene = Scene::far();
-    scene.observation.crossings.clear();
-    scene.answer(|_| Answer::Unsent("Message too long".into()));
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.observation.crossings.clear();
+    setup.answer(|_| Answer::Unsent("Message too long".into()));
+    let verdict = setup.judge();
     let loss = &verdict.losses[0];
     assert_eq!(verdict.verdict, Kind::Lost);
     assert_eq!(
@@ -242,10 +242,10 @@ fn unsent_packets_cross_no_door() {
 
 #[test]
 fn losses_at_different_doors_are_separate() {
-    let mut scene = Scene::far();
-    scene.end_behind(1, 0..3);
-    scene.end_behind(5, 3..5);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.end_behind(1, 0..3);
+    setup.end_behind(5, 3..5);
+    let verdict = setup.judge();
     let losses: Vec<_> = verdict
         .losses
         .iter()
@@ -268,10 +268,10 @@ fn losses_at_different_doors_are_separate() {
 
 #[test]
 fn without_a_reply_the_request_reached_the_last_door() {
-    let mut scene = Scene::far();
-    scene.keep(|c| c.way == Way::Request);
-    scene.observation.answers.clear();
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.keep(|c| c.way == Way::Request);
+    setup.observation.answers.clear();
+    let verdict = setup.judge();
     let loss = &verdict.losses[0];
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
@@ -288,18 +288,18 @@ fn without_a_reply_the_request_reached_the_last_door() {
 
 #[test]
 fn looping_packet_is_a_circle() {
-    let mut scene = Scene::far();
-    scene.end_behind(1, 0..SENT);
-    let node = scene.node_of_sender();
+    let mut setup = Setup::far();
+    setup.end_behind(1, 0..SENT);
+    let node = setup.node_of_sender();
     let circle = [
         ("cilium_host", Direction::Egress),
         ("cilium_net", Direction::Ingress),
     ];
-    let circle = circle.map(|(name, direction)| (scene.device(name, node), direction));
-    let first = scene.observation.crossings[0];
+    let circle = circle.map(|(name, direction)| (setup.device(name, node), direction));
+    let first = setup.observation.crossings[0];
     for sequence in 0..SENT {
         for (place, hook) in circle.iter().cycle().take(64).enumerate() {
-            scene.observation.crossings.push(Crossing {
+            setup.observation.crossings.push(Crossing {
                 at: Duration::from_millis(sequence.into())
                     + HOP * (5 + u32::try_from(place).unwrap()),
                 door: hook.0,
@@ -309,7 +309,7 @@ fn looping_packet_is_a_circle() {
             });
         }
     }
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     let loss = &verdict.losses[0];
     assert_eq!(loss.circle, [2, 3]);
@@ -326,7 +326,7 @@ fn looping_packet_is_a_circle() {
 
 #[test]
 fn detour_names_crossed_and_skipped_doors() {
-    let mut scene = Scene::far();
+    let mut setup = Setup::far();
     let eth1 = door(
         DoorId::new(NetNsId(1), 77),
         0,
@@ -334,9 +334,9 @@ fn detour_names_crossed_and_skipped_doors() {
         Role::Uplink,
         "eth1",
     );
-    let node = scene.node_of_sender();
-    let eth0 = scene.device("eth0", node);
-    for crossing in &mut scene.observation.crossings {
+    let node = setup.node_of_sender();
+    let eth0 = setup.device("eth0", node);
+    for crossing in &mut setup.observation.crossings {
         if crossing.door == eth0 && crossing.way == Way::Request {
             crossing.door = eth1.id;
         }
@@ -344,10 +344,10 @@ fn detour_names_crossed_and_skipped_doors() {
     let mut eth1 = eth1;
     eth1.addresses = vec![net("192.168.7.1/24")];
     eth1.node = node;
-    scene.cluster.doors.push(eth1);
-    let verdict = scene.judge();
+    setup.cluster.doors.push(eth1);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
-    let name = &scene.cluster.nodes[node].name;
+    let name = &setup.cluster.nodes[node].name;
     assert_eq!(
         detours(&verdict),
         [format!(
@@ -358,10 +358,10 @@ fn detour_names_crossed_and_skipped_doors() {
 
 #[test]
 fn unexpected_lxc_crossing_is_a_detour() {
-    let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, same node");
-    let steps = scene.expectations[0].request.clone();
+    let mut setup = Setup::new("vxlan-host-routing", "pod -> pod, same node");
+    let steps = setup.expectations[0].request.clone();
     assert_eq!(steps[2].skipped_by, Some("bpf_redirect_peer"));
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     assert_eq!(
         verdict.request[2].skipped_by.as_deref(),
         Some("bpf_redirect_peer")
@@ -371,61 +371,61 @@ fn unexpected_lxc_crossing_is_a_detour() {
         (Kind::Verified, Some(0))
     );
     let more = (0..SENT).map(|sequence| crossing(&steps[2], Way::Request, sequence, 2));
-    scene.observation.crossings.extend(more);
-    assert_eq!(scene.judge().verdict, Kind::Detour);
+    setup.observation.crossings.extend(more);
+    assert_eq!(setup.judge().verdict, Kind::Detour);
 }
 
 #[test]
 fn matching_inferred_mode_is_chosen() {
-    let mut scene = Scene::new("vxlan-host-routing", "pod -> pod, other node");
-    for node in &mut scene.cluster.nodes {
+    let mut setup = Setup::new("vxlan-host-routing", "pod -> pod, other node");
+    for node in &mut setup.cluster.nodes {
         node.datapath = None;
     }
     let legacy: Modes = {
-        let modes = candidates(&scene.cluster, &scene.route, &scene.hooks, None);
+        let modes = candidates(&setup.cluster, &setup.route, &setup.hooks, None);
         assert!(modes.len() > 1, "{modes:?}");
-        scene.expect(&modes);
+        setup.expect(&modes);
         modes
             .into_iter()
             .find(|m| m.nodes.values().all(|mode| !mode.host_routing))
             .unwrap()
     };
-    assert_eq!(scene.judge().verdict, Kind::Verified);
+    assert_eq!(setup.judge().verdict, Kind::Verified);
     assert_eq!(
-        scene.judge().mode.as_deref(),
+        setup.judge().mode.as_deref(),
         Some("vxlan, BPF host routing")
     );
-    let by_stack = expectations(&scene.cluster, &scene.route, &[legacy], &scene.hooks);
-    scene.observation = walked(&by_stack[0], SENT);
-    assert_eq!(scene.judge().verdict, Kind::Verified);
+    let by_stack = expectations(&setup.cluster, &setup.route, &[legacy], &setup.hooks);
+    setup.observation = walked(&by_stack[0], SENT);
+    assert_eq!(setup.judge().verdict, Kind::Verified);
     assert_eq!(
-        scene.judge().mode.as_deref(),
+        setup.judge().mode.as_deref(),
         Some("vxlan, legacy host routing")
     );
 }
 
 #[test]
 fn endpoint_route_is_inferred_from_the_lxc_program() {
-    let mut scene = Scene::new("native", "pod -> pod, other node");
-    let verdict = scene.judge();
+    let mut setup = Setup::new("native", "pod -> pod, other node");
+    let verdict = setup.judge();
     assert!(
         verdict
             .request
             .iter()
             .any(|row| row.interface == "cilium_host")
     );
-    let lxc = scene.expectations[0]
+    let lxc = setup.expectations[0]
         .request
         .iter()
         .rev()
         .nth(1)
         .unwrap()
         .door;
-    scene
+    setup
         .hooks
         .insert((lxc, Direction::Egress), vec!["cil_to_containe".into()]);
-    scene.again();
-    let verdict = scene.judge();
+    setup.again();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert!(
         verdict
@@ -444,15 +444,15 @@ fn endpoint_route_is_inferred_from_the_lxc_program() {
 
 #[test]
 fn pod_to_itself_crosses_no_door() {
-    let mut scene = Scene::far();
-    scene.route.to = scene.route.from.clone();
-    scene.again();
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.route.to = setup.route.from.clone();
+    setup.again();
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
     assert!(verdict.request.is_empty() && verdict.reply.is_empty());
     assert!(words(&notes(&verdict), "crosses no door"));
-    scene.observation.answers.clear();
-    assert_eq!(scene.judge().verdict, Kind::Lost);
+    setup.observation.answers.clear();
+    assert_eq!(setup.judge().verdict, Kind::Lost);
 }
 
 fn outside(name: &str, address: &str) -> Party {
@@ -465,10 +465,10 @@ fn outside(name: &str, address: &str) -> Party {
 
 #[test]
 fn external_traffic_uses_the_uplink() {
-    let mut scene = Scene::far();
-    scene.route.to = outside("example.org", "93.184.216.34");
-    scene.again();
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.route.to = outside("example.org", "93.184.216.34");
+    setup.again();
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
     let names = |rows: &[netviz::verify::CrossingRow]| -> Vec<String> {
         rows.iter()
@@ -486,9 +486,9 @@ fn external_traffic_uses_the_uplink() {
         names(&verdict.reply),
         ["eth0▼", "cilium_host▲", "lxc▲", "eth0▼"]
     );
-    scene.keep(|c| c.way == Way::Request);
-    scene.observation.answers.clear();
-    let verdict = scene.judge();
+    setup.keep(|c| c.way == Way::Request);
+    setup.observation.answers.clear();
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
     assert_eq!(
         (verdict.losses[0].after, verdict.losses[0].before),
@@ -499,36 +499,36 @@ fn external_traffic_uses_the_uplink() {
 
 #[test]
 fn node_without_cilium_has_no_expectation() {
-    let mut scene = Scene::far();
-    let walked = scene.observation.clone();
-    for node in &mut scene.cluster.nodes {
+    let mut setup = Setup::far();
+    let walked = setup.observation.clone();
+    for node in &mut setup.cluster.nodes {
         node.cilium = false;
     }
-    scene.again();
-    assert!(scene.expectations.is_empty());
-    scene.observation = walked;
-    let verdict = scene.judge();
+    setup.again();
+    assert!(setup.expectations.is_empty());
+    setup.observation = walked;
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Unclear, SENT));
     assert_eq!((verdict.mode.as_deref(), verdict.request.len()), (None, 8));
     assert!(words(&unclear(&verdict), "has no cilium_host"));
     // Equal for any pair of pods on one node.
-    let mut scene = Scene::new("vxlan", "pod -> pod, same node");
-    scene
+    let mut setup = Setup::new("vxlan", "pod -> pod, same node");
+    setup
         .cluster
         .nodes
         .iter_mut()
         .for_each(|node| node.cilium = false);
-    scene.again();
-    assert_eq!(scene.judge().verdict, Kind::Verified);
+    setup.again();
+    assert_eq!(setup.judge().verdict, Kind::Verified);
 }
 
 #[test]
 fn one_way_needs_no_reply() {
-    let mut scene = Scene::far();
-    scene.keep(|c| c.way == Way::Request);
-    scene.observation.answers.clear();
-    scene.observation.one_way = true;
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.keep(|c| c.way == Way::Request);
+    setup.observation.answers.clear();
+    setup.observation.one_way = true;
+    let verdict = setup.judge();
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
         (Kind::Verified, SENT, 0)
@@ -538,18 +538,18 @@ fn one_way_needs_no_reply() {
 
 #[test]
 fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
-    let mut scene = Scene::far();
-    scene.end_behind(4, 0..2);
-    scene.observation.missed = 3;
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.end_behind(4, 0..2);
+    setup.observation.missed = 3;
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     assert!(words(&unclear(&verdict), "may have got further"));
-    scene.find(SENT);
-    assert_eq!(scene.judge().verdict, Kind::Unclear);
-    scene.observation.missed = 0;
+    setup.find(SENT);
+    assert_eq!(setup.judge().verdict, Kind::Unclear);
+    setup.observation.missed = 0;
     // The two lost packets have no reply.
-    scene.renumber_replies();
-    let verdict = scene.judge();
+    setup.renumber_replies();
+    let verdict = setup.judge();
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
         (Kind::Lost, 8, 8)
@@ -558,9 +558,9 @@ fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
 
 #[test]
 fn unrecognized_replies_are_unclear() {
-    let mut scene = Scene::far();
-    scene.keep(|c| c.way == Way::Request);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.keep(|c| c.way == Way::Request);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert!(words(&unclear(&verdict), "no door recognised them"));
     assert!(verdict.detours.is_empty());
@@ -568,46 +568,46 @@ fn unrecognized_replies_are_unclear() {
 
 #[test]
 fn nothing_sent_is_unclear() {
-    let mut scene = Scene::far();
-    scene.observation = Observation::default();
-    assert_eq!(scene.judge().verdict, Kind::Unclear);
+    let mut setup = Setup::far();
+    setup.observation = Observation::default();
+    assert_eq!(setup.judge().verdict, Kind::Unclear);
 }
 
 #[test]
 fn reordering_is_no_loss() {
-    let mut scene = Scene::far();
-    for crossing in &mut scene.observation.crossings {
+    let mut setup = Setup::far();
+    for crossing in &mut setup.observation.crossings {
         // The later a packet is sent, the earlier it arrives.
         crossing.at += Duration::from_millis(2) * (SENT - crossing.sequence);
     }
-    assert_eq!(scene.judge().verdict, Kind::Verified);
+    assert_eq!(setup.judge().verdict, Kind::Verified);
 }
 
 #[test]
 fn equal_times_keep_the_expected_order() {
-    let mut scene = Scene::far();
-    scene
+    let mut setup = Setup::far();
+    setup
         .observation
         .crossings
         .iter_mut()
         .for_each(|c| c.at = Duration::ZERO);
-    scene.observation.crossings.reverse();
-    let verdict = scene.judge();
+    setup.observation.crossings.reverse();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
-    scene.end_behind(3, 0..SENT);
-    assert_eq!(scene.judge().losses[0].after, Some(3));
+    setup.end_behind(3, 0..SENT);
+    assert_eq!(setup.judge().losses[0].after, Some(3));
 }
 
 #[test]
 fn missing_device_of_the_mode_is_a_detour() {
-    let mut scene = Scene::new("native", "pod -> pod, other node");
-    for node in &mut scene.cluster.nodes {
+    let mut setup = Setup::new("native", "pod -> pod, other node");
+    for node in &mut setup.cluster.nodes {
         node.datapath.as_mut().unwrap().routing = Some("tunnel".into());
     }
-    let walked = scene.observation.clone();
-    scene.again();
-    scene.observation = walked;
-    let verdict = scene.judge();
+    let walked = setup.observation.clone();
+    setup.again();
+    setup.observation = walked;
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
     assert!(
         words(&detours(&verdict), "cilium_vxlan"),
@@ -626,17 +626,17 @@ fn missing_device_of_the_mode_is_a_detour() {
 
 #[test]
 fn visible_uplink_peer_is_on_the_path() {
-    let mut scene = Scene::far();
-    let node = scene.node_of_sender();
+    let mut setup = Setup::far();
+    let node = setup.node_of_sender();
     let far = DoorId::new(NetNsId(9), 500);
     let mut host = door(far, node, Side::Host, Role::Uplink, "veth500");
-    let eth0 = scene.device("eth0", node);
+    let eth0 = setup.device("eth0", node);
     host.peer = Some(Peer {
         id: eth0,
         interface: Some("eth0".into()),
     });
-    scene.cluster.doors.push(host);
-    let own = scene
+    setup.cluster.doors.push(host);
+    let own = setup
         .cluster
         .doors
         .iter_mut()
@@ -646,8 +646,8 @@ fn visible_uplink_peer_is_on_the_path() {
         id: far,
         interface: None,
     });
-    scene.again();
-    let verdict = scene.judge();
+    setup.again();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     let at = |rows: &[netviz::verify::CrossingRow]| {
         rows.iter()
@@ -656,12 +656,12 @@ fn visible_uplink_peer_is_on_the_path() {
     };
     assert_eq!(at(&verdict.request), Some((4, Direction::Ingress, true)));
     assert_eq!(at(&verdict.reply), Some((4, Direction::Egress, true)));
-    scene.observation.hidden.push(Hidden {
+    setup.observation.hidden.push(Hidden {
         door: far,
         reason: not_attached("another namespace"),
     });
-    scene.keep(|c| c.door != far);
-    assert_eq!(scene.judge().verdict, Kind::Unclear);
+    setup.keep(|c| c.door != far);
+    assert_eq!(setup.judge().verdict, Kind::Unclear);
 }
 
 #[test]
@@ -670,9 +670,9 @@ fn routing_table_chooses_among_uplinks() {
         ("192.168.7.1/24", Kind::Detour),
         ("172.18.9.9/16", Kind::Verified),
     ] {
-        let mut scene = Scene::far();
-        let node = scene.node_of_sender();
-        let eth0 = scene.device("eth0", node);
+        let mut setup = Setup::far();
+        let node = setup.node_of_sender();
+        let eth0 = setup.device("eth0", node);
         let mut eth1 = door(
             DoorId::new(NetNsId(1), 78),
             node,
@@ -682,36 +682,36 @@ fn routing_table_chooses_among_uplinks() {
         );
         eth1.addresses = vec![net(network)];
         let other = eth1.id;
-        scene.cluster.doors.push(eth1);
-        scene.again();
-        let crossings = scene.observation.crossings.iter_mut();
+        setup.cluster.doors.push(eth1);
+        setup.again();
+        let crossings = setup.observation.crossings.iter_mut();
         crossings
             .filter(|c| c.door == eth0 && c.sequence % 2 == 0)
             .for_each(|c| c.door = other);
-        let verdict = scene.judge();
+        let verdict = setup.judge();
         assert_eq!(verdict.verdict, expected, "{verdict:#?}");
     }
 }
 
 #[test]
 fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
-    let mut scene = Scene::far();
-    for node in &mut scene.cluster.nodes {
+    let mut setup = Setup::far();
+    for node in &mut setup.cluster.nodes {
         let datapath = node.datapath.get_or_insert_with(Datapath::default);
         datapath.encryption = Some("wireguard".into());
     }
-    scene.again();
-    let verdict = scene.judge();
+    setup.again();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!(verdict.request[3].seen, Some(0));
     let by = "WireGuard".into();
     assert_eq!(verdict.request[3].note, Some(RowNote::Encrypted { by }));
-    let uplink = scene.expectations[0].request[3].clone();
+    let uplink = setup.expectations[0].request[3].clone();
     for place in [3, 4] {
         let more = (0..SENT).map(|sequence| crossing(&uplink, Way::Request, sequence, place));
-        scene.observation.crossings.extend(more);
+        setup.observation.crossings.extend(more);
     }
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!(
         (verdict.request[3].seen, verdict.request[3].repeated),
@@ -722,16 +722,13 @@ fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
 
 #[test]
 fn tunnel_key_names_the_other_node() {
-    let mut scene = Scene::far();
+    let mut setup = Setup::far();
     let (door, node) = (
-        scene.expectations[0].request[5].door,
-        scene.node_of_sender(),
+        setup.expectations[0].request[5].door,
+        setup.node_of_sender(),
     );
-    let address = scene.cluster.nodes[node]
-        .addresses
-        .first()
-        .map(|it| it.addr());
-    for crossing in scene
+    let address = setup.cluster.nodes[node].addresses[0].parse().ok();
+    for crossing in setup
         .observation
         .crossings
         .iter_mut()
@@ -742,19 +739,19 @@ fn tunnel_key_names_the_other_node() {
             node: address,
         });
     }
-    let tunnel = scene.judge().request[5].tunnel.clone().unwrap();
+    let tunnel = setup.judge().request[5].tunnel.clone().unwrap();
     assert_eq!(tunnel.identity, 10429);
-    assert_eq!(tunnel.node.as_ref(), Some(&scene.cluster.nodes[node].name));
+    assert_eq!(tunnel.node.as_ref(), Some(&setup.cluster.nodes[node].name));
 }
 
 #[test]
 fn node_to_node_uses_uplinks() {
-    let mut scene = Scene::new("vxlan", "host -> remote pod");
-    let to = 1 - scene.node_of_sender();
+    let mut setup = Setup::new("vxlan", "host -> remote pod");
+    let to = 1 - setup.node_of_sender();
     for (router, doors) in [(false, 2), (true, 7)] {
-        scene.route.to.place = Place::Node { node: to, router };
-        scene.again();
-        let verdict = scene.judge();
+        setup.route.to.place = Place::Node { node: to, router };
+        setup.again();
+        let verdict = setup.judge();
         assert_eq!(verdict.verdict, Kind::Verified);
         assert_eq!(
             (verdict.request.len(), verdict.reply.len()),
@@ -766,12 +763,12 @@ fn node_to_node_uses_uplinks() {
 
 #[test]
 fn late_copy_does_not_move_a_loss() {
-    let mut scene = Scene::far();
-    scene.end_behind(5, 0..SENT);
-    let step = scene.expectations[0].request[2].clone();
+    let mut setup = Setup::far();
+    setup.end_behind(5, 0..SENT);
+    let step = setup.expectations[0].request[2].clone();
     let lagging = (0..SENT).map(|sequence| crossing(&step, Way::Request, sequence, 9));
-    scene.observation.crossings.extend(lagging);
-    let verdict = scene.judge();
+    setup.observation.crossings.extend(lagging);
+    let verdict = setup.judge();
     assert_eq!(verdict.losses.len(), 1);
     assert_eq!(verdict.losses[0].after, Some(5));
     assert!(verdict.losses[0].circle.is_empty());
@@ -779,34 +776,34 @@ fn late_copy_does_not_move_a_loss() {
 
 #[test]
 fn door_skipped_by_some_is_a_detour_unless_events_were_lost() {
-    let mut scene = Scene::far();
-    let vxlan = scene.expectations[0].request[2].door;
-    scene.keep(|c| c.door != vxlan || c.way == Way::Reply || c.sequence > 1);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    let vxlan = setup.expectations[0].request[2].door;
+    setup.keep(|c| c.door != vxlan || c.way == Way::Reply || c.sequence > 1);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
-    let name = &scene.cluster.nodes[scene.node_of_sender()].name;
+    let name = &setup.cluster.nodes[setup.node_of_sender()].name;
     let sentence = format!("request: cilium_vxlan ▲ ({name}) was not crossed (2 of 10)");
     assert_eq!(detours(&verdict), [sentence]);
-    scene.observation.missed = 2;
-    let verdict = scene.judge();
+    setup.observation.missed = 2;
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert!(words(&unclear(&verdict), "events were lost"));
 }
 
 #[test]
-fn a_reply_proves_delivery_at_a_hidden_door() {
-    let mut scene = Scene::far();
-    let last = scene.expectations[0].request[7].door;
+fn reply_proves_delivery_at_a_hidden_door() {
+    let mut setup = Setup::far();
+    let last = setup.expectations[0].request[7].door;
     let reason = not_attached("its namespace cannot be entered");
-    scene.observation.hidden.push(Hidden { door: last, reason });
-    scene.observation.answers.clear();
+    setup.observation.hidden.push(Hidden { door: last, reason });
+    setup.observation.answers.clear();
     // B replied, as its lxc shows, and the tunnel dropped the reply.
-    let kept: Vec<_> = scene.expectations[0].reply[..2]
+    let kept: Vec<_> = setup.expectations[0].reply[..2]
         .iter()
         .map(|step| step.door)
         .collect();
-    scene.keep(|c| c.door != last && (c.way == Way::Request || kept.contains(&c.door)));
-    let verdict = scene.judge();
+    setup.keep(|c| c.door != last && (c.way == Way::Request || kept.contains(&c.door)));
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, SENT));
     let loss = &verdict.losses[0];
     assert_eq!(
@@ -814,20 +811,20 @@ fn a_reply_proves_delivery_at_a_hidden_door() {
         (Way::Reply, Some(1), Some(2))
     );
     // The same doors, with an error from a router on B's behalf: B never received them.
-    scene.answer(|time| Answer::Unreachable(time, "prohibited".into(), None));
-    let verdict = scene.judge();
+    setup.answer(|time| Answer::Unreachable(time, "prohibited".into(), None));
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
     assert_eq!(verdict.losses[0].way, Way::Request);
 }
 
 #[test]
 fn router_error_is_not_a_reply_of_the_target() {
-    let mut scene = Scene::far();
-    scene.end_behind(5, 0..SENT);
-    let from_node = scene.expectations[0].reply[2].clone();
+    let mut setup = Setup::far();
+    setup.end_behind(5, 0..SENT);
+    let from_node = setup.expectations[0].reply[2].clone();
     let errors = (0..SENT).map(|sequence| crossing(&from_node, Way::Reply, sequence, 2));
-    scene.observation.crossings.extend(errors);
-    let verdict = scene.judge();
+    setup.observation.crossings.extend(errors);
+    let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
     assert_eq!(
         (verdict.losses[0].way, verdict.losses[0].after),
@@ -837,26 +834,26 @@ fn router_error_is_not_a_reply_of_the_target() {
 
 #[test]
 fn directions_are_judged_separately() {
-    let mut scene = Scene::far();
-    scene.find(SENT);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.find(SENT);
+    let verdict = setup.judge();
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
         (Kind::Verified, SENT, SENT),
         "{verdict:#?}"
     );
     // Half as many packets return, as with TCP acknowledgements: none is missing.
-    scene.keep(|c| c.way == Way::Request || c.sequence < SENT / 2);
-    scene.find(SENT / 2);
-    let verdict = scene.judge();
+    setup.keep(|c| c.way == Way::Request || c.sequence < SENT / 2);
+    setup.find(SENT / 2);
+    let verdict = setup.judge();
     assert_eq!(
         (verdict.verdict, verdict.delivered, verdict.replied),
         (Kind::Verified, SENT, SENT / 2)
     );
     // One of them is lost on its way.
-    let last = scene.expectations[0].reply.last().unwrap().door;
-    scene.keep(|c| c.way == Way::Request || c.sequence != 2 || c.door != last);
-    let verdict = scene.judge();
+    let last = setup.expectations[0].reply.last().unwrap().door;
+    setup.keep(|c| c.way == Way::Request || c.sequence != 2 || c.door != last);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     let loss = &verdict.losses[0];
     assert_eq!((loss.way, loss.packets, loss.of), (Way::Reply, 1, SENT / 2));
@@ -865,10 +862,10 @@ fn directions_are_judged_separately() {
 
 #[test]
 fn no_traffic_is_unclear_with_a_hint() {
-    let mut scene = Scene::far();
-    scene.observation = Observation::default();
-    scene.find(0);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.observation = Observation::default();
+    setup.find(0);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.unclear.len(), 1, "{:?}", verdict.unclear);
     assert!(words(&unclear(&verdict), "--for"));
@@ -877,26 +874,26 @@ fn no_traffic_is_unclear_with_a_hint() {
 
 #[test]
 fn only_requests_that_need_a_reply_are_lost_without_one() {
-    let mut scene = Scene::far();
-    scene.keep(|c| c.way == Way::Request);
-    scene.find(0);
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.keep(|c| c.way == Way::Request);
+    setup.find(0);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     let loss = &verdict.losses[0];
     assert_eq!((loss.way, loss.packets, loss.of), (Way::Reply, SENT, SENT));
-    scene.observation.found = Some(Found { back: 0, asked: 0 });
-    let verdict = scene.judge();
+    setup.observation.found = Some(Found { back: 0, asked: 0 });
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified, "{verdict:#?}");
     assert!(verdict.reply.is_empty());
 }
 
 #[test]
 fn reply_direction_can_be_judged_by_itself() {
-    let mut scene = Scene::far();
-    scene.keep(|c| c.way == Way::Reply);
-    scene.find(SENT);
-    scene.observation.sent = 0;
-    let verdict = scene.judge();
+    let mut setup = Setup::far();
+    setup.keep(|c| c.way == Way::Reply);
+    setup.find(SENT);
+    setup.observation.sent = 0;
+    let verdict = setup.judge();
     assert_eq!(
         (verdict.verdict, verdict.sent, verdict.replied),
         (Kind::Verified, 0, SENT),
@@ -907,18 +904,18 @@ fn reply_direction_can_be_judged_by_itself() {
 /// A service's address ends where it is translated; that is no loss.
 #[test]
 fn possibly_translated_addresses_are_unclear_without_traffic() {
-    let mut scene = Scene::far();
-    scene.route.to = Party {
+    let mut setup = Setup::far();
+    setup.route.to = Party {
         name: "10.96.0.100".into(),
         address: Some(IpAddr::from([10, 96, 0, 100])),
         place: Place::Elsewhere,
     };
-    scene.again();
-    let second = scene.expectations[0].request[1].door;
-    let first = scene.expectations[0].request[0].door;
-    scene.keep(|c| c.way == Way::Request && [first, second].contains(&c.door));
-    scene.find(0);
-    let verdict = scene.judge();
+    setup.again();
+    let second = setup.expectations[0].request[1].door;
+    let first = setup.expectations[0].request[0].door;
+    setup.keep(|c| c.way == Way::Request && [first, second].contains(&c.door));
+    setup.find(0);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
     assert!(
         words(&unclear(&verdict), "translated"),
@@ -929,8 +926,8 @@ fn possibly_translated_addresses_are_unclear_without_traffic() {
 
 #[test]
 fn kernel_drop_reason_is_the_first_cause() {
-    let mut scene = Scene::far();
-    scene.end_behind(4, 0..4);
+    let mut setup = Setup::far();
+    setup.end_behind(4, 0..4);
     let reason = |word: &str| DropReason {
         reason: Some(word.into()),
         function: Some("ip_forward".into()),
@@ -944,7 +941,7 @@ fn kernel_drop_reason_is_the_first_cause() {
         sequence,
         reason: reason(word),
     };
-    scene.observation.drops = vec![
+    setup.observation.drops = vec![
         dropping(0, late, "NEIGH_FAILED"),
         dropping(1, late, "NEIGH_FAILED"),
         dropping(2, late, "PKT_TOO_BIG"),
@@ -952,7 +949,7 @@ fn kernel_drop_reason_is_the_first_cause() {
         dropping(3, Duration::ZERO, "TC_INGRESS"),
         dropping(9, late, "NO_SOCKET"),
     ];
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     let loss = &verdict.losses[0];
     let said = loss.drop_reason.as_ref().unwrap();
     assert_eq!(

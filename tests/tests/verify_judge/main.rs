@@ -2,6 +2,6 @@
 //! a running Cilium.
 
 mod cases;
-mod elsewhere;
-mod large;
+mod fragments;
 mod properties;
+mod unknown_targets;

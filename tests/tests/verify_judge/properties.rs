@@ -25,7 +25,7 @@ const WAYS: [Way; 2] = [Way::Request, Way::Reply];
 /// One case of one mode.
 struct Case {
     name: String,
-    town: OracleCluster,
+    oracle: OracleCluster,
     route: Route,
     expectation: Expectation,
 }
@@ -34,7 +34,7 @@ impl Case {
     fn judge(&self, observation: &Observation) -> Verdict {
         let expectations = std::slice::from_ref(&self.expectation);
         judge(
-            &self.town.cluster,
+            &self.oracle.cluster,
             &self.route,
             expectations,
             observation,
@@ -54,7 +54,7 @@ impl Case {
                 .iter()
                 .any(|step| (step.door, step.direction) == *hook)
         };
-        let doors = self.town.cluster.doors.iter();
+        let doors = self.oracle.cluster.doors.iter();
         let hooks =
             doors.flat_map(|door| [(door.id, Direction::Ingress), (door.id, Direction::Egress)]);
         hooks.filter(|hook| !on_path(hook)).collect()
@@ -66,12 +66,12 @@ fn cases() -> Vec<Case> {
     for (folder, mode) in MODES {
         let cases = oracle::cases(folder).unwrap();
         for case in &cases {
-            let town = OracleCluster::of(&cases, mode.parse().unwrap());
+            let oracle = OracleCluster::of(&cases, mode.parse().unwrap());
             all.push(Case {
                 name: format!("{folder}: {}", case.name),
-                expectation: town.expectation(case, None),
-                route: town.route(case),
-                town,
+                expectation: oracle.expectation(case, None),
+                route: oracle.route(case),
+                oracle,
             });
         }
     }
@@ -294,7 +294,7 @@ fn arbitrary_observations_do_not_panic() {
                 ..Probes::default()
             };
             let verdict = judge(
-                &case.town.cluster,
+                &case.oracle.cluster,
                 &case.route,
                 expectations,
                 &observation,
@@ -359,7 +359,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
         asked: rng.u32(..3),
     });
     observation.missed = if rng.bool() { 0 } else { rng.u64(..) };
-    let door = |rng: &mut Rng| match rng.choice(&case.town.cluster.doors) {
+    let door = |rng: &mut Rng| match rng.choice(&case.oracle.cluster.doors) {
         Some(door) if rng.u8(..) > 20 => door.id,
         _ => DoorId::new(NetNsId(rng.u64(..)), rng.u32(..)),
     };

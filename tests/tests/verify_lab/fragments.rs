@@ -4,70 +4,70 @@
 use netviz::lab::Mode;
 use netviz_tests::{cli::verify::VerifyOutput, netns::net_faults::set_mtu};
 
-use super::site::{Site, arrived, expect, expect_lost};
+use super::fixture::{LabFixture, arrived, expect, expect_lost};
 
 /// MTU of the network between the nodes in the second test.
 const NARROW: u32 = 1_300;
 
 /// Tunnel packets of 1 500 bytes are in two fragments, the second of which contains the whole
 /// marker; of 1 460 bytes, in two without the whole marker.
-pub(super) fn in_fragments(mode: Mode) {
-    let site = Site::up(mode, false);
-    expect(site.across(&["--size", "1500", "--one-way"]), "verified");
-    let said = site.across(&["--size", "1460", "--one-way"]);
+pub(super) fn fragmented_packets(mode: Mode) {
+    let fixture = LabFixture::up(mode, false);
+    expect(fixture.across(&["--size", "1500", "--one-way"]), "verified");
+    let result = fixture.across(&["--size", "1460", "--one-way"]);
     if mode.tunnels() {
-        expect_hidden(said, "▲ eth0", "1450");
+        expect_hidden(result, "▲ eth0", "1450");
     } else {
-        expect(said, "verified");
+        expect(result, "verified");
     }
     // The sender of the reply may fragment it.
-    expect(site.across(&["--size", "1500"]), "verified");
-    let said = site.across(&["--size", "1460"]);
+    expect(fixture.across(&["--size", "1500"]), "verified");
+    let result = fixture.across(&["--size", "1460"]);
     let wanted = if mode.tunnels() {
         "unclear"
     } else {
         "verified"
     };
-    expect(said, wanted);
-    let said = site.across(&["--size", "1600"]);
-    let said = expect(said, "lost");
-    assert!(said.causes().contains("too long"), "{}", said.causes());
+    expect(result, wanted);
+    let result = fixture.across(&["--size", "1600"]);
+    let result = expect(result, "lost");
+    assert!(result.causes().contains("too long"), "{}", result.causes());
 }
 
 /// The network's MTU is smaller than that of its links: packets without fragmentation are lost.
-pub(super) fn too_narrow(mode: Mode) {
-    let site = Site::up(mode, false);
-    let wire = site.lab.wire().unwrap();
+pub(super) fn small_mtu(mode: Mode) {
+    let fixture = LabFixture::up(mode, false);
+    let wire = fixture.lab.wire().unwrap();
     let mut outside = netviz::sys::netlink::Netlink::open_in(&wire).unwrap();
-    for node in site.lab.nodes() {
-        set_mtu(&mut site.netlink(node), node.eth0.index, NARROW).unwrap();
+    for node in fixture.lab.nodes() {
+        set_mtu(&mut fixture.netlink(node), node.eth0.index, NARROW).unwrap();
         set_mtu(&mut outside, node.wire.index, NARROW).unwrap();
     }
-    let [a, ..] = site.pods();
+    let [a, ..] = fixture.pods();
     let large = ["--size", "1400"];
     match mode {
         // The tunnel's own packets may be fragmented.
-        Mode::Vxlan | Mode::VxlanHostRouting => drop(expect(site.across(&large), "verified")),
+        Mode::Vxlan | Mode::VxlanHostRouting => drop(expect(fixture.across(&large), "verified")),
         Mode::Native | Mode::NativeEndpointRoutes => {
-            let said = expect_lost(site.across(&large), &format!("▼ {}", a.interface.name));
-            let causes = said.causes();
+            let result = expect_lost(fixture.across(&large), &format!("▼ {}", a.interface.name));
+            let causes = result.causes();
             assert!(
                 causes.contains("fragmentation needed, MTU 1300"),
                 "{causes}"
             );
         }
         // Past the stack, nothing checks a packet's length before it is dropped.
-        Mode::NativeHostRouting => drop(expect_lost(site.across(&large), "▲ eth0")),
+        Mode::NativeHostRouting => drop(expect_lost(fixture.across(&large), "▲ eth0")),
     }
-    without_df(&site);
-    expect(site.across(&["--size", "1200"]), "verified");
+    without_df(&fixture);
+    expect(fixture.across(&["--size", "1200"]), "verified");
 }
 
-fn without_df(site: &Site) {
-    let large = site.across(&["--size", "1400", "--fragment"]);
+fn without_df(fixture: &LabFixture) {
+    let large = fixture.across(&["--size", "1400", "--fragment"]);
     // 1 280 bytes of payload in the first fragment, 10 in the second.
-    let cut = site.across(&["--size", "1310", "--fragment"]);
-    match site.mode {
+    let cut = fixture.across(&["--size", "1310", "--fragment"]);
+    match fixture.mode {
         Mode::Vxlan | Mode::VxlanHostRouting => {
             expect(large, "verified");
             expect(cut, "verified");
@@ -86,14 +86,14 @@ fn without_df(site: &Site) {
 /// Checks that all packets arrive, and that doors at which they are not recognised are hidden:
 /// neither a loss nor bypassed.
 #[track_caller]
-fn expect_hidden(said: VerifyOutput, door: &str, largest: &str) {
-    let said = expect(said, "unclear");
-    assert_eq!(arrived(&said).0, Some(4), "{:#}", said.json);
-    let row = said.row("request", door).unwrap();
+fn expect_hidden(result: VerifyOutput, door: &str, largest: &str) {
+    let result = expect(result, "unclear");
+    assert_eq!(arrived(&result).0, Some(4), "{:#}", result.json);
+    let row = result.row("request", door).unwrap();
     assert!(row["seen"].is_null(), "{row:#}");
-    let unclear = said.json["unclear"].to_string();
+    let unclear = result.json["unclear"].to_string();
     let remedy = format!("send --size {largest} or less");
     assert!(unclear.contains("fragments"), "{unclear}");
     assert!(unclear.contains(&remedy), "{unclear}");
-    assert_eq!(said.json["detours"].as_array().map(Vec::len), Some(0));
+    assert_eq!(result.json["detours"].as_array().map(Vec::len), Some(0));
 }

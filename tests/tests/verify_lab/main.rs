@@ -1,14 +1,14 @@
 //! `netviz verify` on the lab, in each routing mode: complete paths, and packets that are dropped,
 //! redirected, duplicated, swapped, fragmented or hidden at a chosen door.
 
-mod broken;
-mod crowd;
-mod ended;
+mod drops;
+mod fixture;
 mod fragments;
-mod often;
+mod other_traffic;
 mod paths;
+mod repeated_runs;
+mod routing_faults;
 mod service;
-mod site;
 
 use netviz::lab::Mode;
 
@@ -46,21 +46,21 @@ macro_rules! in_each_mode {
     };
 }
 
-in_each_mode!(paths::whole_paths);
+in_each_mode!(paths::verified_paths);
 in_each_mode!(paths::by_protocol);
-in_each_mode!(paths::of_nodes);
-in_each_mode!(paths::the_mode_is_inferred_and_can_be_wrong);
+in_each_mode!(paths::node_paths);
+in_each_mode!(paths::mode_is_inferred_or_given);
 in_each_mode!(paths::names);
-in_each_mode!(ended::programs_that_end_packets);
-in_each_mode!(ended::doors_that_are_hidden);
-in_each_mode!(broken::detour);
-in_each_mode!(broken::circle);
-in_each_mode!(broken::nobody);
-in_each_mode!(broken::missing_route);
-in_each_mode!(broken::destination_down);
-in_each_mode!(fragments::in_fragments);
-in_each_mode!(fragments::too_narrow);
-in_each_mode!(service::to_a_service);
-in_each_mode!(often::one_after_the_other);
-in_each_mode!(crowd::doubled_and_swapped);
-in_each_mode!(crowd::others_beside);
+in_each_mode!(drops::packets_dropped_by_programs);
+in_each_mode!(drops::full_hooks_are_hidden);
+in_each_mode!(routing_faults::detour);
+in_each_mode!(routing_faults::routing_loop);
+in_each_mode!(routing_faults::unassigned_address);
+in_each_mode!(routing_faults::missing_route);
+in_each_mode!(routing_faults::destination_down);
+in_each_mode!(fragments::fragmented_packets);
+in_each_mode!(fragments::small_mtu);
+in_each_mode!(service::service_address);
+in_each_mode!(repeated_runs::repeated_runs_agree);
+in_each_mode!(other_traffic::duplicates_and_reordering);
+in_each_mode!(other_traffic::foreign_traffic);

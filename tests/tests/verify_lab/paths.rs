@@ -3,36 +3,46 @@
 use netviz::lab::Mode;
 use netviz_tests::cli::verify::{VerifyOutput, verify};
 
-use super::site::{Site, arrived, expect};
+use super::fixture::{LabFixture, arrived, expect};
 
 /// Between pods, on one node and across nodes.
-pub(super) fn whole_paths(mode: Mode) {
-    let site = Site::up(mode, true);
-    let [a, b, c] = site.pods();
+pub(super) fn verified_paths(mode: Mode) {
+    let fixture = LabFixture::up(mode, true);
+    let [a, b, c] = fixture.pods();
     let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
     let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
-    whole(&site, &from, &same, &[]);
-    whole(&site, &from, &other, &[]);
-    whole(&site, &from6, &other6, &[]);
+    whole(&fixture, &from, &same, &[]);
+    whole(&fixture, &from, &other, &[]);
+    whole(&fixture, &from6, &other6, &[]);
 }
 
 pub(super) fn by_protocol(mode: Mode) {
-    let site = Site::up(mode, true);
-    let [a, _, c] = site.pods();
+    let fixture = LabFixture::up(mode, true);
+    let [a, _, c] = fixture.pods();
     let [from, other] = [a, c].map(|pod| pod.address.to_string());
     let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
-    whole(&site, &from, &other, &["--proto", "udp", "--port", "47777"]);
-    whole(&site, &from, &other, &["--proto", "tcp", "--port", "47778"]);
+    whole(
+        &fixture,
+        &from,
+        &other,
+        &["--proto", "udp", "--port", "47777"],
+    );
+    whole(
+        &fixture,
+        &from,
+        &other,
+        &["--proto", "tcp", "--port", "47778"],
+    );
     let tcp = ["--proto", "tcp", "--port", "47778"];
-    whole(&site, &from6, &other6, &tcp);
-    closed_ports(&site);
+    whole(&fixture, &from6, &other6, &tcp);
+    closed_ports(&fixture);
 }
 
-pub(super) fn of_nodes(mode: Mode) {
-    let site = Site::up(mode, true);
-    let [a, _, c] = site.pods();
+pub(super) fn node_paths(mode: Mode) {
+    let fixture = LabFixture::up(mode, true);
+    let [a, _, c] = fixture.pods();
     let [from, other] = [a, c].map(|pod| pod.address.to_string());
-    let [own, far] = site.nodes();
+    let [own, far] = fixture.nodes();
     let (own_name, far_name) = (format!("node/{}", own.name), format!("node/{}", far.name));
     let far_router = far.router_address.to_string();
     let pairs = [
@@ -43,46 +53,46 @@ pub(super) fn of_nodes(mode: Mode) {
         (&from, &far_router),
     ];
     for (from, to) in pairs {
-        whole(&site, from, to, &[]);
+        whole(&fixture, from, to, &[]);
     }
-    node_to_node(&site, &own_name, &far_name);
+    node_to_node(&fixture, &own_name, &far_name);
 }
 
-fn whole(site: &Site, from: &str, to: &str, words: &[&str]) {
-    let said = verify(&site.lab, &[&[from, to], words].concat());
+fn whole(fixture: &LabFixture, from: &str, to: &str, words: &[&str]) {
+    let result = verify(&fixture.lab, &[&[from, to], words].concat());
     assert_eq!(
-        (said.verdict(), arrived(&said)),
+        (result.verdict(), arrived(&result)),
         ("verified", (Some(4), Some(4))),
         "{}: {from} to {to} {words:?}: {} {:#}",
-        site.mode,
-        said.stderr,
-        said.json
+        fixture.mode,
+        result.stderr,
+        result.json
     );
 }
 
-fn node_to_node(site: &Site, own: &str, far: &str) {
-    let said = expect(verify(&site.lab, &[own, far]), "verified");
-    let crossed = said.crossed("request").into_iter();
+fn node_to_node(fixture: &LabFixture, own: &str, far: &str) {
+    let result = expect(verify(&fixture.lab, &[own, far]), "verified");
+    let crossed = result.crossed("request").into_iter();
     let hosts: Vec<_> = crossed.filter(|hook| !hook.contains("veth-")).collect();
     assert_eq!(hosts, ["▲ eth0", "▼ eth0"]);
 }
 
 /// A refusal proves delivery.
-fn closed_ports(site: &Site) {
+fn closed_ports(fixture: &LabFixture) {
     for protocol in ["udp", "tcp"] {
         expect(
-            site.across(&["--proto", protocol, "--port", "9"]),
+            fixture.across(&["--proto", protocol, "--port", "9"]),
             "verified",
         );
     }
 }
 
-pub(super) fn the_mode_is_inferred_and_can_be_wrong(mode: Mode) {
-    let site = Site::up(mode, true);
-    let said = site.across(&[]);
-    assert_eq!(said.json["mode_source"], "inferred");
-    let skipped = said.skipped("request");
-    assert_eq!(skipped.len(), usize::from(site.mode.bypasses_stack()));
+pub(super) fn mode_is_inferred_or_given(mode: Mode) {
+    let fixture = LabFixture::up(mode, true);
+    let result = fixture.across(&[]);
+    assert_eq!(result.json["mode_source"], "inferred");
+    let skipped = result.skipped("request");
+    assert_eq!(skipped.len(), usize::from(fixture.mode.bypasses_stack()));
     assert!(
         skipped
             .iter()
@@ -91,34 +101,36 @@ pub(super) fn the_mode_is_inferred_and_can_be_wrong(mode: Mode) {
     for other in Mode::ALL {
         // A pod has its own route or not, whatever mode is given.
         let per_endpoint = [Mode::Native, Mode::NativeEndpointRoutes];
-        if other != site.mode && per_endpoint.contains(&other) && per_endpoint.contains(&site.mode)
+        if other != fixture.mode
+            && per_endpoint.contains(&other)
+            && per_endpoint.contains(&fixture.mode)
         {
             continue;
         }
-        let wanted = if other == site.mode {
+        let wanted = if other == fixture.mode {
             "verified"
         } else {
             "detour"
         };
-        let said = expect(site.across(&["--mode", &other.to_string()]), wanted);
-        assert_eq!(said.json["mode_source"], "asked");
+        let result = expect(fixture.across(&["--mode", &other.to_string()]), wanted);
+        assert_eq!(result.json["mode_source"], "asked");
     }
 }
 
 pub(super) fn names(mode: Mode) {
-    let site = Site::up(mode, false);
-    let [a, ..] = site.pods();
+    let fixture = LabFixture::up(mode, false);
+    let [a, ..] = fixture.pods();
     let own = a.address.to_string();
     let unknown = |from: &str, near: &str| {
-        let said: VerifyOutput = verify(&site.lab, &[from, &own]);
-        assert_eq!(said.code, Some(2));
-        assert!(said.stderr.contains(near), "{}", said.stderr);
+        let result: VerifyOutput = verify(&fixture.lab, &[from, &own]);
+        assert_eq!(result.code, Some(2));
+        assert!(result.stderr.contains(near), "{}", result.stderr);
     };
     unknown("busybox-c8bbbbb84-fmhwd", "busybox-c8bbbbb84-fmhwc");
     unknown("node/mycluster-worker3", "mycluster-worker2");
     // A pod's packets to itself cross no door.
-    let said = expect(verify(&site.lab, &[&own, &own]), "verified");
-    assert!(said.crossed("request").is_empty(), "{:#}", said.json);
-    assert!(said.json["notes"].to_string().contains("crosses no door"));
-    assert_eq!(arrived(&said).1, Some(4));
+    let result = expect(verify(&fixture.lab, &[&own, &own]), "verified");
+    assert!(result.crossed("request").is_empty(), "{:#}", result.json);
+    assert!(result.json["notes"].to_string().contains("crosses no door"));
+    assert_eq!(arrived(&result).1, Some(4));
 }

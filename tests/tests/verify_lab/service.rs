@@ -10,16 +10,16 @@ use netviz_tests::{
 };
 use serde_json::json;
 
-use super::site::{Site, arrived, expect};
+use super::fixture::{LabFixture, arrived, expect};
 
-pub(super) fn to_a_service(mode: Mode) {
-    let site = Site::up(mode, false);
-    let [a, _, c] = site.pods();
+pub(super) fn service_address(mode: Mode) {
+    let fixture = LabFixture::up(mode, false);
+    let [a, _, c] = fixture.pods();
     let udp = format!("{SERVICE}:{UDP_PORT}");
     let tcp = format!("{SERVICE}:{SERVICE_TCP_PORT}");
     let by_address = [[udp.as_str(), "--proto", "udp"], [&tcp, "--proto", "tcp"]];
-    as_the_backend(&site, a, &by_address);
-    as_the_backend(&site, c, &by_address);
+    as_the_backend(&fixture, a, &by_address);
+    as_the_backend(&fixture, c, &by_address);
     // The TLS handshakes of an API server take too long on an emulated processor.
     if is_emulated() {
         return;
@@ -32,9 +32,9 @@ pub(super) fn to_a_service(mode: Mode) {
     let address = SERVICE.to_string();
     let named = |name| [name, "--kubeconfig", config];
     let names = ["web/asked", "asked", "svc/asked", &address].map(named);
-    as_the_backend(&site, a, &names);
-    unknown(&site, a, config);
-    from_the_node(&site, &udp, config);
+    as_the_backend(&fixture, a, &names);
+    unknown(&fixture, a, config);
+    from_the_node(&fixture, &udp, config);
 }
 
 /// Returns a server that has the service.
@@ -52,28 +52,28 @@ fn api(mode: Mode) -> ApiServer {
 }
 
 /// Packets cross the same doors as those to the backend itself, in both directions.
-fn as_the_backend(site: &Site, from: &Pod, asked: &[[&str; 3]]) {
+fn as_the_backend(fixture: &LabFixture, from: &Pod, asked: &[[&str; 3]]) {
     let from = from.address.to_string();
-    let backend = site.lab.backend().unwrap();
-    let straight = verify(&site.lab, &[&from, &backend.address.to_string()]);
+    let backend = fixture.lab.backend().unwrap();
+    let straight = verify(&fixture.lab, &[&from, &backend.address.to_string()]);
     for words in asked {
-        let said = verify(&site.lab, &[&[from.as_str()], &words[..]].concat());
-        let said = expect(said, "verified");
-        assert_eq!(arrived(&said), (Some(4), Some(4)), "{:#}", said.json);
-        let pod = said.json["to"]["pod"].as_str().unwrap_or_default();
-        assert!(pod.ends_with(&backend.name), "{:#}", said.json["to"]);
+        let result = verify(&fixture.lab, &[&[from.as_str()], &words[..]].concat());
+        let result = expect(result, "verified");
+        assert_eq!(arrived(&result), (Some(4), Some(4)), "{:#}", result.json);
+        let pod = result.json["to"]["pod"].as_str().unwrap_or_default();
+        assert!(pod.ends_with(&backend.name), "{:#}", result.json["to"]);
         for way in ["request", "reply"] {
-            assert_eq!(said.crossed(way), straight.crossed(way), "{words:?}");
+            assert_eq!(result.crossed(way), straight.crossed(way), "{words:?}");
         }
     }
 }
 
-fn unknown(site: &Site, from: &Pod, config: &str) {
+fn unknown(fixture: &LabFixture, from: &Pod, config: &str) {
     let from = from.address.to_string();
     let refused = |name: &str, words: &str| {
-        let said: VerifyOutput = verify(&site.lab, &[&from, name, "--kubeconfig", config]);
-        assert_eq!(said.code, Some(2), "{:#}", said.json);
-        assert!(said.stderr.contains(words), "{}", said.stderr);
+        let result: VerifyOutput = verify(&fixture.lab, &[&from, name, "--kubeconfig", config]);
+        assert_eq!(result.code, Some(2), "{:#}", result.json);
+        assert!(result.stderr.contains(words), "{}", result.stderr);
     };
     refused("svc/askes", "near: asked");
     refused("svc/web/askes", "near: web/asked");
@@ -83,26 +83,29 @@ fn unknown(site: &Site, from: &Pod, config: &str) {
         ("svc/asked", "neither"),
         ("asked", "and no source here reports services"),
     ] {
-        let said = verify(&site.lab, &[&from, name]);
-        assert!(said.stderr.contains(words), "{}", said.stderr);
+        let result = verify(&fixture.lab, &[&from, name]);
+        assert!(result.stderr.contains(words), "{}", result.stderr);
     }
 }
 
 /// A node's packets are not translated: kube-proxy replacement would translate in its processes'
 /// sockets, and otherwise kube-proxy, which the lab does not have.
-fn from_the_node(site: &Site, service: &str, config: &str) {
-    let [own, _] = site.nodes();
+fn from_the_node(fixture: &LabFixture, service: &str, config: &str) {
+    let [own, _] = fixture.nodes();
     let own = format!("node/{}", own.name);
     let words = [&own, service, "--proto", "udp"];
-    let unnamed = verify(&site.lab, &words);
-    let named = verify(&site.lab, &[&words[..], &["--kubeconfig", config]].concat());
-    if site.mode.bypasses_stack() {
-        for (said, words) in [
+    let unnamed = verify(&fixture.lab, &words);
+    let named = verify(
+        &fixture.lab,
+        &[&words[..], &["--kubeconfig", config]].concat(),
+    );
+    if fixture.mode.bypasses_stack() {
+        for (result, words) in [
             (unnamed, "10.96.0.100 may be the address of a service"),
             (named, "web/asked is a service"),
         ] {
-            let said = expect(said, "unclear");
-            let unclear = said.json["unclear"].to_string();
+            let result = expect(result, "unclear");
+            let unclear = result.json["unclear"].to_string();
             assert!(unclear.contains(words), "{unclear}");
             assert!(unclear.contains("backend"), "{unclear}");
         }

@@ -59,7 +59,7 @@ lane() {
   number=0
   while read -r name limit command; do
     case "$name" in
-      *::alone_*) lane=2 ;;
+      *::exclusive_*) lane=2 ;;
       *) number=$((number + 1)) lane=$((number % 2)) ;;
     esac
     # $command is a program and its arguments, none with a space in it.

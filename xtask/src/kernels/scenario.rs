@@ -24,12 +24,12 @@ const ELSEWHERE: [&str; 25] = [
     "model",
     "names_cilium",
     "names_cni",
-    "names_ill",
+    "names_failing_sources",
     "names_lab",
     "names_nodes",
-    "naming",
+    "names_reconcile",
     "parsers",
-    "same_name",
+    "duplicate_node_names",
     "tui",
     "verdict_views",
     "verify_expect",
@@ -58,17 +58,17 @@ const OFTEN: [&str; 17] = [
     "clsact::only_filters_of",
     "demo::vxlan-host",
     "exact_lab::vxlan_host",
-    "faults::deprived::alone",
-    "faults::deprived::of_bpffs",
-    "faults::deprived::of_locked",
-    "faults::endings::sigkill",
-    "faults::exact::",
-    "faults::exhausted::",
+    "faults::missing_features::exclusive",
+    "faults::missing_features::bpffs",
+    "faults::missing_features::locked",
+    "faults::cleanup::sigkill",
+    "faults::exact_counts::",
+    "faults::resource_limits::",
     "faults::frames::",
-    "faults::places::",
+    "faults::interface_identity::",
     "faults::queues::",
-    "faults::rivals::contest",
-    "test_run::",
+    "faults::hook_conflicts::contest",
+    "prog_test::",
 ];
 
 /// Values of `netviz demo --mode`.
@@ -208,9 +208,9 @@ mod tests {
             name: name.into(),
             kind: Kind::Demo { mode: "vxlan" },
         };
-        assert!(scenario("verify_lab::circle::native").is_represented());
-        assert!(!scenario("verify_lab::circle::vxlan_host_routing").is_represented());
-        assert!(!scenario("verify_lab::often::many_pods_to_all_others").is_represented());
+        assert!(scenario("verify_lab::routing_loop::native").is_represented());
+        assert!(!scenario("verify_lab::routing_loop::vxlan_host_routing").is_represented());
+        assert!(!scenario("verify_lab::repeated_runs::many_pods_to_all_others").is_represented());
         assert!(!scenario("exact_lab::native").is_represented());
     }
 

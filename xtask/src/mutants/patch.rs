@@ -49,7 +49,7 @@ impl Mutant {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Invariant: 3\nBreaks: bytes are off\nCaught by: exact::jumbo\nCaught by: test_run::all\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\nBreaks: no\n";
+    const TEXT: &str = "Invariant: 3\nBreaks: bytes are off\nCaught by: exact::jumbo\nCaught by: prog_test::all\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\nBreaks: no\n";
 
     #[test]
     fn header_is_read() {
@@ -58,7 +58,7 @@ mod tests {
             (mutant.invariant, mutant.breaks.as_str()),
             (3, "bytes are off")
         );
-        assert_eq!(mutant.tests, ["exact::jumbo", "test_run::all"]);
+        assert_eq!(mutant.tests, ["exact::jumbo", "prog_test::all"]);
     }
 
     #[test]

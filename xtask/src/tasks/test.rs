@@ -17,13 +17,13 @@ use crate::{
 /// Seconds per parser, for `netviz_tests::builders::fuzz`.
 const FUZZ_VARIABLE: &str = "NETVIZ_FUZZ_SECONDS";
 const FUZZ_SECONDS: &str = "600";
-/// Seconds of pod churn, for `faults::flat`.
+/// Seconds of pod churn, for `faults::leaks`.
 const CHURN_VARIABLE: &str = "NETVIZ_CHURN_SECONDS";
 const CHURN_SECONDS: &str = "3600";
-/// Number of runs in each mode, for `verify_lab::often`.
+/// Number of runs in each mode, for `verify_lab::repeated_runs`.
 const RUNS_VARIABLE: &str = "NETVIZ_VERIFY_RUNS";
 const RUNS: &str = "100";
-/// Number of pods that send to all others, for `verify_lab::often`.
+/// Number of pods that send to all others, for `verify_lab::repeated_runs`.
 const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
 const PODS: &str = "100";
 /// Names the file of the fault table, for `netviz_tests::cli::fault_table`.

@@ -17,7 +17,7 @@ use crate::figure::Figure;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-pub(crate) fn laboratory(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+pub(crate) fn lab(report: &mut dyn FnMut(Figure)) -> Result<()> {
     let lab = Lab::up(&Options::default())?;
     let nodes: Vec<_> = lab
         .nodes()
@@ -25,15 +25,15 @@ pub(crate) fn laboratory(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         .map(|node| node.pid.to_string())
         .collect();
     for (fast, goal) in [(false, Some(2.0)), (true, Some(2.0))] {
-        measure(&nodes.join(","), fast, goal, "the laboratory", tell)?;
+        measure(&nodes.join(","), fast, goal, "the lab", report)?;
     }
     Ok(())
 }
 
-pub(crate) fn thousand(tell: &mut dyn FnMut(Figure)) -> Result<()> {
-    let room = pairs(500)?;
+pub(crate) fn thousand(report: &mut dyn FnMut(Figure)) -> Result<()> {
+    let namespace = pairs(500)?;
     for (fast, goal) in [(true, Some(1.0)), (false, None)] {
-        measure(&room.name(), fast, goal, "1 000 doors", tell)?;
+        measure(&namespace.name(), fast, goal, "1 000 doors", report)?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ fn measure(
     fast: bool,
     goal: Option<f64>,
     what: &str,
-    tell: &mut dyn FnMut(Figure),
+    report: &mut dyn FnMut(Figure),
 ) -> Result<()> {
     let mut command = Command::new(binary::netviz()?);
     command
@@ -61,19 +61,19 @@ fn measure(
         ensure!(doors > 0, "netviz has no doors");
         if first.replace(()).is_none() {
             let label = format!("{what}: the first rows{how}");
-            tell(Figure::new(label, elapsed.as_secs_f64(), "s"));
+            report(Figure::new(label, elapsed.as_secs_f64(), "s"));
         }
         if doors == counting {
             let label = format!("{what}: all {doors} doors counting{how}");
             let figure = Figure::new(label, elapsed.as_secs_f64(), "s");
-            tell(Figure { goal, ..figure });
+            report(Figure { goal, ..figure });
             // SIGTERM, so that netviz restores what it changed.
             let pid = nix::unistd::Pid::from_raw(running.0.id().cast_signed());
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
             let start = Instant::now();
             running.0.wait()?;
             let label = format!("{what}: to the end{how}");
-            tell(Figure::new(label, start.elapsed().as_secs_f64(), "s"));
+            report(Figure::new(label, start.elapsed().as_secs_f64(), "s"));
             return Ok(());
         }
         ensure!(

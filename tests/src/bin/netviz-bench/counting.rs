@@ -19,7 +19,7 @@ use crate::figure::{Figure, median};
 const REPEAT: u32 = 1_000_000;
 pub(crate) const ROUNDS: usize = 31;
 
-pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
     let mut lab = EbpfLoader::new().btf(None).load(objects::LAB)?;
     let empty: &mut SchedClassifier = lab
         .program_mut("netviz_empty")
@@ -36,14 +36,14 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
             nothing.push(nanoseconds(empty)?);
         }
         let (ours, nothing) = (median(ours), median(nothing));
-        tell(Figure::new(
+        report(Figure::new(
             format!("an empty program, {direction}"),
             nothing,
             "ns",
         ));
-        tell(Figure::new(format!("counting, {direction}"), ours, "ns"));
+        report(Figure::new(format!("counting, {direction}"), ours, "ns"));
         let what = format!("counting against the empty program, {direction}");
-        tell(Figure::new(what, ours / nothing, "x").goal(1.25));
+        report(Figure::new(what, ours / nothing, "x").goal(1.25));
     }
     Ok(())
 }

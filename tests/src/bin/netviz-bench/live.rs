@@ -23,11 +23,11 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Between two keys, as when a person types.
 const PAUSE: Duration = Duration::from_millis(60);
 
-pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
-    let room = pairs(DOORS as u32 / 2)?;
+pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
+    let namespace = pairs(DOORS as u32 / 2)?;
     let mut command = Command::new(binary::netviz()?);
     command
-        .args(["--netns", &room.name()])
+        .args(["--netns", &namespace.name()])
         .env("TERM", "xterm-256color");
     let mut terminal = Terminal::start(command, 120, 40);
     let pid = terminal.child.id();
@@ -44,7 +44,7 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         let key = if answers.len() % 2 == 0 { "j" } else { "k" };
         let before = selected(&terminal.screen());
         let pressed = Instant::now();
-        terminal.types(key);
+        terminal.type_keys(key);
         while selected(&terminal.screen()) == before {
             ensure!(pressed.elapsed() < ANSWER_LIMIT, "{key} is not answered");
             thread::sleep(Duration::from_micros(500));
@@ -57,18 +57,18 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
     let what = format!("a key answered while {DOORS} doors are attached");
     let median = answers[answers.len() / 2];
     let (keys, worst) = (answers.len(), answers[answers.len() - 1]);
-    tell(Figure::new(format!("{what}: median of {keys}"), median, "ms").goal(50.0));
-    tell(Figure::new(format!("{what}: the slowest"), worst, "ms").goal(50.0));
+    report(Figure::new(format!("{what}: median of {keys}"), median, "ms").goal(50.0));
+    report(Figure::new(format!("{what}: the slowest"), worst, "ms").goal(50.0));
     // Wait for the work of attaching to end.
     thread::sleep(Duration::from_secs(2));
     let (before, start) = (processor_time(pid)?, Instant::now());
     thread::sleep(WINDOW);
     let used = (processor_time(pid)? - before) / start.elapsed().as_secs_f64();
     let what = format!("{DOORS} doors on the live screen: of one core");
-    tell(Figure::new(what, 100.0 * used, "%").goal(2.0));
-    terminal.types("q");
+    report(Figure::new(what, 100.0 * used, "%").goal(2.0));
+    terminal.type_keys("q");
     // A detachment also takes an RCU grace period.
-    terminal.ends(ATTACH_LIMIT);
+    terminal.wait_for_exit(ATTACH_LIMIT);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ mod attaching;
 mod counting;
 mod figure;
 mod live;
-mod seeing;
+mod matching;
 mod steady;
 
 use std::process::ExitCode;
@@ -20,8 +20,8 @@ type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
 
 const BENCHES: [Bench; 6] = [
     ("counting", counting::run),
-    ("seeing", seeing::run),
-    ("lab", attaching::laboratory),
+    ("matching", matching::run),
+    ("lab", attaching::lab),
     ("doors", attaching::thousand),
     ("steady", steady::run),
     ("live", live::run),

@@ -20,12 +20,12 @@ const DOORS: usize = 400;
 const WINDOW: Duration = Duration::from_secs(20);
 const ATTACH_LIMIT: Duration = Duration::from_secs(180);
 
-pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
-    let room = pairs(DOORS as u32 / 2)?;
+pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
+    let namespace = pairs(DOORS as u32 / 2)?;
     for (what, arguments) in [("lines", &[][..]), ("jsonl", &["-o", "jsonl"])] {
         let mut command = Command::new(binary::netviz()?);
         command
-            .args(["doors", "--netns", &room.name(), "--fast-attach"])
+            .args(["doors", "--netns", &namespace.name(), "--fast-attach"])
             .args(arguments)
             .stdout(Stdio::null());
         let running = Running::start(&mut command)?;
@@ -41,10 +41,10 @@ pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
         thread::sleep(WINDOW);
         let used = (processor_time(pid)? - before) / start.elapsed().as_secs_f64();
         let refreshed = format!("{DOORS} doors, refreshed each second, {what}");
-        tell(Figure::new(format!("{refreshed}: of one core"), 100.0 * used, "%").goal(1.0));
+        report(Figure::new(format!("{refreshed}: of one core"), 100.0 * used, "%").goal(1.0));
         let memory = |key| resident(pid, key);
-        tell(Figure::new(format!("{refreshed}: resident"), memory("VmRSS:")?, "MiB").goal(32.0));
-        tell(Figure::new(
+        report(Figure::new(format!("{refreshed}: resident"), memory("VmRSS:")?, "MiB").goal(32.0));
+        report(Figure::new(
             format!("{refreshed}: resident, at the most"),
             memory("VmHWM:")?,
             "MiB",

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Manner, State};
+use super::{Behaviour, State};
 
 const TICK: Duration = Duration::from_millis(20);
 
@@ -19,23 +19,23 @@ pub(super) fn answer(
 ) -> io::Result<()> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let plural = path.rsplit('/').next().unwrap_or_default();
-    let manner = {
+    let behaviour = {
         let mut state = lock(shared);
         state.asked.push(target.into());
-        state.manner
+        state.behaviour
     };
-    match manner {
-        Manner::Good if query.contains("watch=true") => watch(out, plural, query, shared),
-        Manner::Good => list(out, plural, query, shared),
-        Manner::Garbage => whole(out, 200, b"\x1b[31m<html>it works"),
-        Manner::Refuse(code) => {
+    match behaviour {
+        Behaviour::Good if query.contains("watch=true") => watch(out, plural, query, shared),
+        Behaviour::Good => list(out, plural, query, shared),
+        Behaviour::Garbage => whole(out, 200, b"\x1b[31m<html>it works"),
+        Behaviour::Refuse(code) => {
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
                 "message": "the secret \u{1b}[31m", "reason": "Forbidden", "code": code});
             whole(out, code, status.to_string().as_bytes())
         }
-        Manner::Huge => pour(out, shared),
-        Manner::Silent => {
-            while lock(shared).manner == Manner::Silent {
+        Behaviour::Huge => pour(out, shared),
+        Behaviour::Silent => {
+            while lock(shared).behaviour == Behaviour::Silent {
                 std::thread::sleep(TICK);
             }
             Err(io::ErrorKind::ConnectionAborted.into())
@@ -156,7 +156,7 @@ fn pour(out: &mut impl Write, shared: &(Mutex<State>, Condvar)) -> io::Result<()
     let piece = [b' '; 10_000];
     for _ in 0..10_000 {
         out.write_all(&piece)?;
-        lock(shared).poured += piece.len();
+        lock(shared).sent_bytes += piece.len();
     }
     out.flush()
 }

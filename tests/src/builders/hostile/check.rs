@@ -3,7 +3,7 @@
 use netviz::model::Untrusted;
 use serde_json::Value;
 
-use super::acts;
+use super::is_harmful;
 
 /// Elements of all drawings.
 pub const PICTURE: &[&str] = &[
@@ -62,7 +62,11 @@ const ATTRIBUTES: &[&str] = &[
 /// If it does.
 #[track_caller]
 pub fn plain(what: &str, text: &str) {
-    assert_eq!(text.chars().find(|&c| acts(c)), None, "{what}: {text:?}");
+    assert_eq!(
+        text.chars().find(|&c| is_harmful(c)),
+        None,
+        "{what}: {text:?}"
+    );
 }
 
 /// Checks for well-formed XML of these elements, without attributes, comments or instructions that

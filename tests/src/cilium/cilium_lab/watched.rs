@@ -11,7 +11,7 @@ use netviz::{
 use super::CiliumLab;
 use crate::{
     bpf::hook_counters::Hook,
-    cilium::oracle::{Place, Scene},
+    cilium::oracle::{Place, TestCluster},
     cli::observation::Observation,
 };
 
@@ -20,15 +20,15 @@ pub type Counts = BTreeMap<Hook, u64>;
 
 /// netviz at all doors of a cluster.
 pub struct Watched<'a> {
-    bed: &'a CiliumLab,
+    cilium: &'a CiliumLab,
     netviz: Observation,
 }
 
 impl<'a> Watched<'a> {
     /// Attaches to all doors.
-    pub fn start(bed: &'a CiliumLab) -> Result<Self> {
-        let netviz = Observation::start(bed.netns(), AttachOptions::default())?;
-        Ok(Self { bed, netviz })
+    pub fn start(cilium: &'a CiliumLab) -> Result<Self> {
+        let netviz = Observation::start(cilium.netns(), AttachOptions::default())?;
+        Ok(Self { cilium, netviz })
     }
 
     /// Returns the counts so far.
@@ -51,7 +51,7 @@ impl<'a> Watched<'a> {
     /// Returns owner and device as in hooks; `None` outside the nodes.
     fn name(&self, door: &Door) -> Option<(String, String)> {
         let node = &self
-            .bed
+            .cilium
             .nodes
             .iter()
             .find(|node| self.netviz.found.cluster.nodes[door.node].netns == node.netns.id())?;
@@ -63,7 +63,7 @@ impl<'a> Watched<'a> {
             }
             (Side::Pod, _) => {
                 let netns = door.id.netns.known()?;
-                let mut pods = self.bed.pods.iter();
+                let mut pods = self.cilium.pods.iter();
                 let pod = pods.find(|pod| pod.netns.id() == netns)?;
                 Some((pod.name.clone(), door.interface.clone()))
             }
@@ -79,7 +79,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Returns a pod's own door.
-    fn room(&self, pod: &str) -> Option<&Door> {
+    fn pod_door(&self, pod: &str) -> Option<&Door> {
         let mut doors = self.doors();
         doors.find_map(|(door, owner, device)| (owner == pod && device == "eth0").then_some(door))
     }
@@ -105,21 +105,21 @@ fn counted(doors: &BTreeMap<DoorId, DoorSample>, id: DoorId) -> Result<&DoorSamp
     Ok(door)
 }
 
-impl Scene for Watched<'_> {
+impl TestCluster for Watched<'_> {
     fn node_names(&self) -> Vec<String> {
-        let nodes = self.bed.nodes.iter();
+        let nodes = self.cilium.nodes.iter();
         nodes.map(|node| node.name.clone()).collect()
     }
 
     fn home(&self, pod: &str) -> Option<String> {
-        let netns = self.netviz.found.cluster.nodes[self.room(pod)?.node].netns;
-        let mut nodes = self.bed.nodes.iter();
+        let netns = self.netviz.found.cluster.nodes[self.pod_door(pod)?.node].netns;
+        let mut nodes = self.cilium.nodes.iter();
         let node = nodes.find(|node| node.netns.id() == netns)?;
         Some(node.name.clone())
     }
 
     fn pair(&self, pod: &str) -> Option<String> {
-        self.room(pod)?.peer.as_ref()?.interface.clone()
+        self.pod_door(pod)?.peer.as_ref()?.interface.clone()
     }
 
     fn address(&self, of: Place<'_>) -> Option<IpAddr> {

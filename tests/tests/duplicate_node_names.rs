@@ -73,7 +73,7 @@ fn each_node_has_its_own_building_and_heading() {
 }
 
 #[test]
-fn the_live_screen_folds_one_of_them() {
+fn live_screen_folds_one_of_them() {
     let options = Options {
         colour: false,
         interval: SECOND,

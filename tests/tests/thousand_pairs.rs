@@ -13,13 +13,13 @@ use netviz::discover::{Discovered, Selection, Watch};
 use netviz_tests::{
     cli::{
         fault_table::{Row, is_emulated},
-        wait::{second, until, wait_until},
+        wait::{notify_limit, until, wait_until},
     },
     netns::{TestNetns, add_pair, delete_group, net_faults, set_group},
 };
 use tokio::sync::watch::Receiver;
 
-const SCENARIO: &str = "thousand";
+const SCENARIO: &str = "thousand_pairs";
 const LIMIT: Duration = Duration::from_secs(10);
 /// Each group has half of a round's pairs.
 const GROUPS: [u32; 2] = [7, 8];
@@ -37,28 +37,29 @@ fn pairs() -> u32 {
 }
 
 struct Place {
-    room: TestNetns,
+    namespace: TestNetns,
     receiver: Receiver<Arc<Discovered>>,
     _watch: Watch,
 }
 
 impl Place {
     fn new() -> Self {
-        let room = TestNetns::new().unwrap();
-        let mut netlink = room.netlink().unwrap();
+        let namespace = TestNetns::new().unwrap();
+        let mut netlink = namespace.netlink().unwrap();
         // A permanent one.
         add_pair(&mut netlink, 10).unwrap();
-        let selection = Selection::new(vec![room.name()], false, &["veth*".into()], &[]).unwrap();
+        let selection =
+            Selection::new(vec![namespace.name()], false, &["veth*".into()], &[]).unwrap();
         let watch = Watch::start(selection).unwrap();
         Self {
-            room,
+            namespace,
             receiver: watch.subscribe(),
             _watch: watch,
         }
     }
 
     fn add(&self, half: u32) {
-        let mut netlink = self.room.netlink().unwrap();
+        let mut netlink = self.namespace.netlink().unwrap();
         for pair in 0..pairs() / 2 {
             let near = 100 + 2 * (pair + half * pairs());
             add_pair(&mut netlink, near).unwrap();
@@ -67,12 +68,12 @@ impl Place {
     }
 
     fn delete(&self, half: u32) {
-        let mut netlink = self.room.netlink().unwrap();
+        let mut netlink = self.namespace.netlink().unwrap();
         delete_group(&mut netlink, GROUPS[half as usize]).unwrap();
     }
 
     fn listed(&self) -> Set {
-        let links = self.room.netlink().unwrap().links().unwrap();
+        let links = self.namespace.netlink().unwrap().links().unwrap();
         let named = links.iter().filter_map(|link| {
             let name = link.attributes.iter().find_map(|it| match it {
                 LinkAttribute::IfName(name) => Some(name.clone()),
@@ -95,7 +96,7 @@ impl Place {
     /// Waits until netviz shows the kernel's list. Returns the time that took.
     fn same(&self, what: &str) -> Duration {
         let listed = self.listed();
-        let ((), took) = until(what, second() * 2, || {
+        let ((), took) = until(what, notify_limit() * 2, || {
             let shown = self.shown();
             match shown.symmetric_difference(&listed).count() {
                 0 => Ok(()),
@@ -162,18 +163,18 @@ fn report(fault: &str, number: u32, buffer: Option<usize>) {
         ),
         ..Row::default()
     }
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }
 
 #[test]
-fn at_full_speed() {
+fn rapid_changes_end_in_the_right_list() {
     let _alone = alone();
     report("added, deleted, both at once", 10, None);
 }
 
 /// Nearly all notifications are lost.
 #[test]
-fn with_a_receive_buffer_of_4_kib() {
+fn lost_notifications_end_in_the_right_list() {
     let _alone = alone();
     report("the same with a receive buffer of 4 KiB", 3, Some(4_096));
 }

@@ -8,11 +8,11 @@ use std::{
 use netviz::lab::{Lab, Mode, Options};
 use netviz_tests::{
     bpf::skip,
-    cli::{fault_table::is_emulated, netviz::looking_at},
+    cli::{fault_table::is_emulated, netviz::command_for},
 };
 use serde_json::Value;
 
-use super::site::{Site, arrived, expect};
+use super::fixture::{LabFixture, arrived, expect};
 
 /// Names the number of runs, by default [`RUNS`]; `cargo xtask test --all` does a hundred in each
 /// mode.
@@ -25,16 +25,16 @@ const PODS_VARIABLE: &str = "NETVIZ_VERIFY_PODS";
 const PODS: usize = 50;
 
 /// A test that fails once in a hundred runs would be useless.
-pub(super) fn one_after_the_other(mode: Mode) {
+pub(super) fn repeated_runs_agree(mode: Mode) {
     let asked = env::var(RUNS_VARIABLE).map(|runs| runs.parse().expect("a number"));
     let runs = asked.unwrap_or(if is_emulated() { 2 } else { RUNS });
-    let site = Site::up(mode, false);
+    let fixture = LabFixture::up(mode, false);
     let begin = Instant::now();
     let mut slowest = Duration::ZERO;
     for run in 1..=runs {
         let one = Instant::now();
-        let said = expect(site.across(&[]), "verified");
-        assert_eq!(arrived(&said), (Some(4), Some(4)), "run {run}");
+        let result = expect(fixture.across(&[]), "verified");
+        assert_eq!(arrived(&result), (Some(4), Some(4)), "run {run}");
         slowest = slowest.max(one.elapsed());
     }
     let took = begin.elapsed();
@@ -54,10 +54,10 @@ fn many_pods_to_all_others() {
     let begin = Instant::now();
     let words = ["verify", "--all", "--count", "1", "--fast-attach"];
     let words = [&words[..], &["-o", "jsonl"]].concat();
-    let output = looking_at(&lab, &words).output().unwrap();
+    let output = command_for(&lab, &words).output().unwrap();
     let took = begin.elapsed();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let verdicts: Vec<Value> = said
+    let result = String::from_utf8(output.stdout).unwrap();
+    let verdicts: Vec<Value> = result
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();

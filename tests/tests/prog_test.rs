@@ -69,7 +69,7 @@ fn repeated_run_is_counted_each_time() {
 /// Up to Linux 6.18, a test run accepts less than a page. `exact.rs` sends jumbo frames through a
 /// door; this test runs them where the kernel can.
 #[test]
-fn jumbo_frames_where_the_kernel_runs_them() {
+fn jumbo_frames_are_counted() {
     let mut counting = CountTest::load(objects::COUNT).unwrap();
     for direction in count::DIRECTIONS {
         match counting.run(direction, &frames::ipv4(9_000), 0) {

@@ -22,7 +22,7 @@ use netviz_tests::{
     cli::{
         fault_table::{Row, many},
         observation::Observation,
-        wait::{second, settle, until, wait_until},
+        wait::{notify_limit, settle, until, wait_until},
     },
     netns::{
         End, TestNetns, join,
@@ -30,7 +30,7 @@ use netviz_tests::{
     },
 };
 
-const SCENARIO: &str = "places";
+const SCENARIO: &str = "interface_identity";
 const PACKETS: u64 = 1_000;
 const SOON: Duration = Duration::from_millis(20);
 /// Interval of measurements of time.
@@ -46,19 +46,22 @@ fn exchange(near: &TestNetns, far: &TestNetns, to: &End) -> u64 {
     sent
 }
 
-fn start(rooms: &[&TestNetns]) -> Observation {
-    let names = rooms.iter().map(|room| room.name()).collect();
+fn start(namespaces: &[&TestNetns]) -> Observation {
+    let names = namespaces
+        .iter()
+        .map(|namespace| namespace.name())
+        .collect();
     Observation::start(names, AttachOptions::default()).unwrap()
 }
 
 /// Returns the counts of the door that has this index in this namespace now.
 fn counted(
     netviz: &mut Observation,
-    room: &TestNetns,
+    namespace: &TestNetns,
     index: u32,
 ) -> Option<(DoorId, [Counts; 2])> {
     let sample = netviz.sample();
-    let here = Netns::Known(room.netns().id());
+    let here = Netns::Known(namespace.netns().id());
     let doors = sample.doors.into_iter();
     let mut there = doors.filter(|(id, door)| {
         id.netns == here && id.ifindex == index && door.meter == AttachState::Counting
@@ -67,14 +70,14 @@ fn counted(
     Some((id, [door.ingress?, door.egress?]))
 }
 
-fn wait_for(netviz: &mut Observation, room: &TestNetns, index: u32) -> (DoorId, [Counts; 2]) {
+fn wait_for(netviz: &mut Observation, namespace: &TestNetns, index: u32) -> (DoorId, [Counts; 2]) {
     let mut there = None;
     let limit = Duration::from_secs(30);
     let found = netviz.until(limit, |_, _| true).unwrap();
     assert!(found);
     let came = wait_until(limit, || {
         netviz.until(SOON, |_, _| false).unwrap();
-        there = counted(netviz, room, index);
+        there = counted(netviz, namespace, index);
         there.is_some()
     });
     assert!(came, "no counted door {index}");
@@ -85,8 +88,8 @@ fn wait_for(netviz: &mut Observation, room: &TestNetns, index: u32) -> (DoorId, 
 /// none: the filter ends with its device, and nothing of netviz holds its program.
 fn linked(ends: [(&TestNetns, &End); 2]) -> HeldObjects {
     let hooks = [Direction::Ingress, Direction::Egress];
-    let chains = ends.into_iter().flat_map(|(room, end)| {
-        hooks.map(|hook| tcx_chain(room.netns(), &end.name, hook).unwrap())
+    let chains = ends.into_iter().flat_map(|(namespace, end)| {
+        hooks.map(|hook| tcx_chain(namespace.netns(), &end.name, hook).unwrap())
     });
     let programs: Vec<_> = chains.flatten().collect();
     assert_eq!(
@@ -166,7 +169,7 @@ fn reused_namespace_id() {
         rows.1,
         rows.2,
     )
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }
 
 /// An interface is deleted with its namespace, and its links within a second.
@@ -181,8 +184,8 @@ fn deleted_namespace() {
     let (near_id, [_, egress]) = wait_for(&mut netviz, &near, ends[0].index);
     drop(far);
     // The kernel deletes a namespace late; the doors exist until then.
-    let took = wait_until_gone(&mut netviz, &[far_id, near_id], second() * 2);
-    let ((), closed) = until("the links are closed", second(), || {
+    let took = wait_until_gone(&mut netviz, &[far_id, near_id], notify_limit() * 2);
+    let ((), closed) = until("the links are closed", notify_limit(), || {
         let alive = own.alive().programs;
         if alive.is_empty() {
             Ok(())
@@ -191,10 +194,10 @@ fn deleted_namespace() {
         }
     });
     Row::new("namespace deleted", sent, ingress.packets, egress.packets)
-        .noting(format!(
+        .note(format!(
             "both doors gone after {took:.2?}, links closed {closed:.2?} later"
         ))
-        .holds(SCENARIO);
+        .check(SCENARIO);
 }
 
 /// What Cilium's agent does with `lxc_health` when it restarts: same name, other index.
@@ -233,7 +236,7 @@ fn interface_recreated_with_its_name() {
         };
         let hook = netviz::model::Direction::Egress;
         let theirs = ForeignProgram::clsact(near.netns(), &end.name, hook, Verdict::Ok).unwrap();
-        let ((id, before), took) = until("it is counted", second(), || {
+        let ((id, before), took) = until("it is counted", notify_limit(), || {
             netviz.until(STEP, |_, _| false).unwrap();
             counted(&mut netviz, &near, index).ok_or("it is not")
         });
@@ -243,7 +246,7 @@ fn interface_recreated_with_its_name() {
         received += theirs.seen().unwrap();
         seen += counted(&mut netviz, &near, index).unwrap().1[1].packets;
         netlinks[0].delete_link(index).unwrap();
-        longest = longest.max(wait_until_gone(&mut netviz, &[id], second()));
+        longest = longest.max(wait_until_gone(&mut netviz, &[id], notify_limit()));
     }
     Row::new(
         "made anew with its name and another index",
@@ -251,10 +254,10 @@ fn interface_recreated_with_its_name() {
         received,
         seen,
     )
-    .noting(format!(
+    .note(format!(
         "counted after {slowest:.2?}, gone after {longest:.2?}"
     ))
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }
 
 /// The longest possible name, and one with every byte that the kernel allows, while the pair is up.
@@ -281,7 +284,7 @@ fn rename_to_15_bytes_and_back() {
             }
             renamed => renamed.unwrap(),
         }
-        until("the new name", second() * 2, || {
+        until("the new name", notify_limit() * 2, || {
             netviz.until(STEP, |_, _| false).unwrap();
             let doors = netviz.found.cluster.doors.iter();
             let named = doors
@@ -302,5 +305,5 @@ fn rename_to_15_bytes_and_back() {
         received,
         sent,
     )
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }

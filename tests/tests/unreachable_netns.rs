@@ -12,7 +12,7 @@ use netviz_tests::{cli::binary, netns::TestNetns};
 /// `--once` would take a minute.
 #[test]
 fn unreachable_door_is_blind_at_once() {
-    let room = TestNetns::new().unwrap();
+    let namespace = TestNetns::new().unwrap();
     // A namespace without a visible process, kept alive only by a descriptor.
     let far = netviz_tests::netns::hidden().unwrap();
     let link = |name, index| NewLink {
@@ -21,13 +21,21 @@ fn unreachable_door_is_blind_at_once() {
         mac: [2, 0x74, 1, 0, 0, index as u8],
         arp: false,
     };
-    room.netlink()
+    namespace
+        .netlink()
         .unwrap()
         .create_veth(&link("veth1", 11), &link("veth1", 12), Some(&far))
         .unwrap();
     let start = Instant::now();
     let output = Command::new(binary::netviz().unwrap())
-        .args(["doors", "--netns", &room.name(), "--once", "-o", "json"])
+        .args([
+            "doors",
+            "--netns",
+            &namespace.name(),
+            "--once",
+            "-o",
+            "json",
+        ])
         .args(["--watch", "100ms"])
         .stderr(Stdio::inherit())
         .output()

@@ -13,7 +13,7 @@ use netviz_tests::{
     cli::{
         binary::{self, Running},
         fault_table::{Row, many},
-        wait::second,
+        wait::notify_limit,
     },
     netns::{TestNetns, add_pair, delete_group, set_group},
 };
@@ -62,12 +62,12 @@ fn wait_for(
 
 #[test]
 fn changes_during_a_stall_are_shown() {
-    let room = TestNetns::new().unwrap();
-    let mut netlink = room.netlink().unwrap();
+    let namespace = TestNetns::new().unwrap();
+    let mut netlink = namespace.netlink().unwrap();
     add_pair(&mut netlink, 11).unwrap();
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &room.name(), "--include", "veth*"])
+        .args(["doors", "--netns", &namespace.name(), "--include", "veth*"])
         .args(["--watch", "100ms", "-o", "jsonl"])
         .stdout(Stdio::piped());
     let mut running = Running::start(&mut command).unwrap();
@@ -105,12 +105,12 @@ fn changes_during_a_stall_are_shown() {
     let awake = Instant::now();
     // Within a second, as after any other change, netviz shows everything that it missed.
     let after = BTreeSet::from([21, 22]);
-    assert_eq!(wait_for(&lines, second(), &after), after);
+    assert_eq!(wait_for(&lines, notify_limit(), &after), after);
     let took = awake.elapsed();
     Row {
         fault: format!("reader stalled for 8 s, {pairs} pairs come and go"),
         note: format!("right again after {took:.2?}"),
         ..Row::default()
     }
-    .holds("stalled");
+    .check("stalled");
 }

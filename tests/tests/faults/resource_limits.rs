@@ -31,13 +31,13 @@ use nix::{
 };
 use serde_json::Value;
 
-const SCENARIO: &str = "exhausted";
+const SCENARIO: &str = "resource_limits";
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn netviz(room: &TestNetns, words: &[&str]) -> Command {
+fn netviz(namespace: &TestNetns, words: &[&str]) -> Command {
     let mut command = Command::new(binary::netviz().unwrap());
     command
-        .args(["doors", "--netns", &room.name(), "--include", "veth*"])
+        .args(["doors", "--netns", &namespace.name(), "--include", "veth*"])
         .args(words);
     command
 }
@@ -54,12 +54,12 @@ fn to_its_end(running: &mut Running) -> HeldObjects {
 }
 
 /// Returns two namespaces, and a pair between them with traffic.
-fn two_rooms() -> ([TestNetns; 2], [End; 2], SteadyTraffic) {
-    let rooms = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
+fn two_namespaces() -> ([TestNetns; 2], [End; 2], SteadyTraffic) {
+    let namespaces = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
     // A number and an index that no other pair of these namespaces has.
-    let ends = join(&rooms[0], &rooms[1], 250).unwrap();
-    let flow = SteadyTraffic::start(&rooms[0], &rooms[1], &ends[1]);
-    (rooms, ends, flow)
+    let ends = join(&namespaces[0], &namespaces[1], 250).unwrap();
+    let flow = SteadyTraffic::start(&namespaces[0], &namespaces[1], &ends[1]);
+    (namespaces, ends, flow)
 }
 
 fn written(file: &mut File) -> String {
@@ -72,10 +72,10 @@ fn written(file: &mut File) -> String {
 /// A door needs three descriptors, and the limit is 64. The other doors are blind without counts,
 /// and the reason names the limit to raise. Nothing remains of either, and no packet is lost.
 #[test]
-fn of_descriptors() {
+fn doors_beyond_the_descriptor_limit_are_blind() {
     // The number for which `--once` waits on an emulated processor.
     let all = if is_emulated() { 30 } else { 60 };
-    let ([near, _far], _, flow) = two_rooms();
+    let ([near, _far], _, flow) = two_namespaces();
     let mut netlink = near.netlink().unwrap();
     for pair in 0..all / 2 {
         add_pair(&mut netlink, 10 + 2 * pair).unwrap();
@@ -88,28 +88,28 @@ fn of_descriptors() {
     let mut running = Running::start(command.stdout(stdout).stderr(stderr)).unwrap();
     let held = to_its_end(&mut running);
     let status = running.0.wait().unwrap();
-    let [stdout, said] = output.each_mut().map(written);
-    let snapshot: Value =
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {status} {said}"));
-    assert!(!said.contains("panicked"), "{said}");
+    let [stdout, output_text] = output.each_mut().map(written);
+    let snapshot: Value = serde_json::from_str(&stdout)
+        .unwrap_or_else(|error| panic!("{error}: {status} {output_text}"));
+    assert!(!output_text.contains("panicked"), "{output_text}");
     // Both ends of the pair with the traffic are doors too, because netviz takes the other
     // namespace for a pod.
     let all = all as usize + 2;
     let (counting, blind) = counting_or_blind(&snapshot, all);
     assert!(held.links.len() + held.maps.len() > counting, "{held:?}");
     held.assert_gone("its end");
-    Row::beside(format!("64 descriptors, {all} doors"), flow.stop())
-        .noting(format!(
+    Row::during(format!("64 descriptors, {all} doors"), flow.stop())
+        .note(format!(
             "{counting} doors counted, {blind} blind with the remedy; nothing left"
         ))
-        .holds(SCENARIO);
+        .check(SCENARIO);
 }
 
 /// With too few descriptors to start, netviz reports that, or continues without what it cannot
 /// open.
 #[test]
-fn of_descriptors_from_the_start() {
-    let ([near, _far], ..) = two_rooms();
+fn descriptor_limit_at_the_start_is_reported() {
+    let ([near, _far], ..) = two_namespaces();
     let limits = if is_emulated() {
         vec![6, 7, 8, 40, 256]
     } else {
@@ -120,14 +120,14 @@ fn of_descriptors_from_the_start() {
         let mut command = netviz(&near, &["--once", "--watch", "50ms", "-o", "json"]);
         few_descriptors(&mut command, most);
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let output_text = String::from_utf8_lossy(&output.stderr);
         match output.status.code() {
             Some(0) => started += 1,
             Some(1) => assert!(
-                said.contains("; raise the limit of open files"),
-                "{most}: {said}"
+                output_text.contains("; raise the limit of open files"),
+                "{most}: {output_text}"
             ),
-            _ => panic!("{most}: {} {said}", output.status),
+            _ => panic!("{most}: {} {output_text}", output.status),
         }
     }
     assert!(started > 0, "it never started");
@@ -142,7 +142,7 @@ fn few_descriptors(command: &mut Command, most: u64) {
 /// Doors leave enough descriptors for scans: later changes are found, and no existing door is
 /// reported as gone, whatever number the last door leaves.
 #[test]
-fn of_descriptors_while_running() {
+fn descriptors_are_reserved_for_scans() {
     let limits = if is_emulated() { 64..66 } else { 60..68 };
     for most in limits {
         sees_on(most);
@@ -150,13 +150,13 @@ fn of_descriptors_while_running() {
 }
 
 fn sees_on(descriptors: u64) {
-    let (room, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
-    let mut netlink = room.netlink().unwrap();
+    let (namespace, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
+    let mut netlink = namespace.netlink().unwrap();
     let all = if is_emulated() { 30 } else { 60 };
     for pair in 1..=all / 2 {
-        join(&room, &far, pair).unwrap();
+        join(&namespace, &far, pair).unwrap();
     }
-    let mut command = netviz(&room, &["-o", "jsonl", "--watch", "100ms"]);
+    let mut command = netviz(&namespace, &["-o", "jsonl", "--watch", "100ms"]);
     few_descriptors(&mut command, descriptors);
     let mut running = Running::start(command.stdout(Stdio::piped())).unwrap();
     let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
@@ -227,7 +227,7 @@ fn counting_or_blind(snapshot: &Value, all: usize) -> (usize, usize) {
 
 /// netviz attaches more and more doors until the kernel kills it for its memory use.
 #[test]
-fn of_memory() {
+fn process_killed_for_memory_leaves_nothing() {
     if skip::without_tcx() {
         return;
     }
@@ -235,7 +235,7 @@ fn of_memory() {
         skip::because("no cgroup here limits memory");
         return;
     };
-    let ([near, _far], _, flow) = two_rooms();
+    let ([near, _far], _, flow) = two_namespaces();
     let mut netlink = near.netlink().unwrap();
     let mut running =
         Running::start(netviz(&near, &["-o", "jsonl", "--watch", "100ms"]).stdout(Stdio::null()))
@@ -257,9 +257,9 @@ fn of_memory() {
     let status = running.0.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     held.assert_gone("its end");
-    Row::beside("out of memory in a cgroup of 1 MiB", flow.stop())
-        .noting(format!("killed at {added} more doors, nothing left"))
-        .holds(SCENARIO);
+    Row::during("out of memory in a cgroup of 1 MiB", flow.stop())
+        .note(format!("killed at {added} more doors, nothing left"))
+        .check(SCENARIO);
 }
 
 /// Redirects stdout to a file in a file system of 256 KiB at `place` that is private to this
@@ -280,11 +280,11 @@ fn onto_a_small_disk(place: &Path) -> io::Result<()> {
 
 /// The disk fills up while netviz prints: one line, exit code 1, nothing remains.
 #[test]
-fn of_space_on_the_disk() {
+fn full_disk_is_reported() {
     if skip::without_tcx() {
         return;
     }
-    let ([near, _far], _, flow) = two_rooms();
+    let ([near, _far], _, flow) = two_namespaces();
     let mut command = netviz(&near, &["-o", "jsonl", "--watch", "100ms"]);
     command.stderr(Stdio::piped());
     let place = tempfile::tempdir().unwrap();
@@ -296,30 +296,33 @@ fn of_space_on_the_disk() {
     // Before reading its stderr, which waits for all processes that have it open.
     held.assert_gone("its end");
     assert!(held.links.len() >= 4, "it was not attached: {held:?}");
-    let mut said = String::new();
+    let mut output_text = String::new();
     let mut stderr = running.0.stderr.take().unwrap();
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut output_text).unwrap();
     let status = running.0.wait().unwrap();
-    assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("No space left on device"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    Row::beside("the disk is full", flow.stop())
-        .noting(format!("{}; nothing left", said.trim()))
-        .holds(SCENARIO);
+    assert_eq!(status.code(), Some(1), "{output_text}");
+    assert!(
+        output_text.contains("No space left on device"),
+        "{output_text}"
+    );
+    assert_eq!(output_text.lines().count(), 1, "{output_text}");
+    Row::during("the disk is full", flow.stop())
+        .note(format!("{}; nothing left", output_text.trim()))
+        .check(SCENARIO);
 }
 
 /// Set in the process that panics: its network namespace.
 const ROOM: &str = "NETVIZ_TEST_ROOM";
 
-/// Not a test: [`a_panic`] starts it.
+/// Not a test: [`panic_leaves_nothing`] starts it.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn panicking() {
-    let Some(room) = std::env::var_os(ROOM) else {
+    let Some(namespace) = std::env::var_os(ROOM) else {
         skip::because(skip::BY_ANOTHER);
         return;
     };
-    let names = vec![room.into_string().unwrap()];
+    let names = vec![namespace.into_string().unwrap()];
     let _netviz = Observation::start(names, AttachOptions::default()).unwrap();
     let HeldObjects {
         programs,
@@ -332,11 +335,11 @@ fn panicking() {
 
 /// A panic unwinds and thereby detaches everything.
 #[test]
-fn a_panic() {
+fn panic_leaves_nothing() {
     if skip::without_tcx() {
         return;
     }
-    let ([near, far], ends, flow) = two_rooms();
+    let ([near, far], ends, flow) = two_namespaces();
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--ignored",
@@ -347,31 +350,34 @@ fn a_panic() {
         .env(ROOM, near.name())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success(), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{output_text}");
     let held = HeldObjects {
-        programs: told(&said, "programs"),
-        maps: told(&said, "maps"),
-        links: told(&said, "links"),
+        programs: ids(&output_text, "programs"),
+        maps: ids(&output_text, "maps"),
+        links: ids(&output_text, "links"),
     };
     // At both hooks of both ends.
-    assert_eq!(held.links.len(), 4, "{said}");
-    assert!(held.programs.len() >= 4 && held.maps.len() >= 2, "{said}");
+    assert_eq!(held.links.len(), 4, "{output_text}");
+    assert!(
+        held.programs.len() >= 4 && held.maps.len() >= 2,
+        "{output_text}"
+    );
     held.assert_gone("its end");
-    for (room, end) in [near, far].iter().zip(&ends) {
+    for (namespace, end) in [near, far].iter().zip(&ends) {
         for hook in [Direction::Ingress, Direction::Egress] {
-            let left = tcx_chain(room.netns(), &end.name, hook).unwrap();
+            let left = tcx_chain(namespace.netns(), &end.name, hook).unwrap();
             assert!(left.is_empty(), "{hook}: {left:?}");
         }
     }
-    Row::beside("a panic in user space", flow.stop())
-        .noting("nothing left")
-        .holds(SCENARIO);
+    Row::during("a panic in user space", flow.stop())
+        .note("nothing left")
+        .check(SCENARIO);
 }
 
 /// Returns the IDs of one kind that [`panicking`] printed.
-fn told(said: &str, kind: &str) -> BTreeSet<u32> {
-    let mut lines = said.lines();
+fn ids(output_text: &str, kind: &str) -> BTreeSet<u32> {
+    let mut lines = output_text.lines();
     let ids = lines.find_map(|line| line.strip_prefix(kind)?.trim().strip_prefix('{'));
     let ids = ids.unwrap_or_default().trim_end_matches('}').split(", ");
     ids.filter_map(|id| id.parse().ok()).collect()

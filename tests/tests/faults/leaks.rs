@@ -13,7 +13,7 @@ use netviz_tests::{
     bpf::{descriptors::HeldObjects, skip::has_tcx},
     cli::{
         fault_table::{Row, is_emulated},
-        netviz::looking_at,
+        netviz::command_for,
         wait::wait_until,
     },
 };
@@ -105,12 +105,12 @@ fn turn(lab: &mut Lab, number: usize) {
 }
 
 #[test]
-fn while_pods_come_and_go() {
+fn resources_stay_constant_while_pods_change() {
     let seconds = std::env::var(SECONDS_VARIABLE).ok();
     let seconds = seconds.and_then(|text| text.parse().ok());
     let period = Duration::from_secs(seconds.unwrap_or(if is_emulated() { 10 } else { 60 }));
     let mut lab = Lab::up(&Options::default()).unwrap();
-    let mut command = looking_at(&lab, &["doors", "-o", "jsonl", "--watch", "200ms"]);
+    let mut command = command_for(&lab, &["doors", "-o", "jsonl", "--watch", "200ms"]);
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let pid = child.id();
     let _running = netviz_tests::cli::binary::Running(child);

@@ -11,8 +11,8 @@ use std::{
 
 use netviz::lab::{Lab, Options};
 use netviz_tests::{
-    builders::api_server::{ApiServer, Manner},
-    cli::netviz::{Running, looking_at},
+    builders::api_server::{ApiServer, Behaviour},
+    cli::netviz::{Running, command_for},
 };
 use serde_json::{Value, json};
 
@@ -80,18 +80,18 @@ fn counting_does_not_wait_for_sources() {
     let lab = Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"));
     let _hangs = make_ill(&lab);
     let ills = [
-        (Manner::Silent, "no answer in 5 s"),
-        (Manner::Huge, "more than 8 MiB in one answer"),
-        (Manner::Garbage, "answer is not what Kubernetes sends"),
-        (Manner::Refuse(403), "forbidden: needs list and watch of"),
+        (Behaviour::Silent, "no answer in 5 s"),
+        (Behaviour::Huge, "more than 8 MiB in one answer"),
+        (Behaviour::Garbage, "answer is not what Kubernetes sends"),
+        (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
     ];
-    for (place, (manner, words)) in ills.into_iter().enumerate() {
+    for (place, (behaviour, words)) in ills.into_iter().enumerate() {
         let server = ApiServer::start(&format!("ill-{place}"), 2199).expect("a server");
-        server.state().manner = manner;
+        server.state().behaviour = behaviour;
         let config = server.kubeconfig("{token: very-secret}");
         let config = server.write("config", &config).expect("a file");
         let words_of_line = ["doors", "-o", "jsonl", "--watch", "100ms", "--kubeconfig"];
-        let mut netviz = looking_at(&lab, &words_of_line);
+        let mut netviz = command_for(&lab, &words_of_line);
         let mut running = Running::start(netviz.arg(config).stdout(Stdio::piped()));
         let out = running.child.stdout.take().expect("a pipe");
         let mut before = 0;

@@ -28,7 +28,7 @@ use netviz_tests::{
     bpf::skip,
     cli::{
         fault_table::is_emulated,
-        wait::{second, wait_until},
+        wait::{notify_limit, wait_until},
     },
     netns::{TestNetns, add_pair, hidden},
 };
@@ -53,7 +53,7 @@ fn only_namespaces_are_opened() {
         let path = at(name);
         let (tell, told) = mpsc::channel();
         thread::spawn(move || tell.send(NetNs::open(&path)));
-        let answer = told.recv_timeout(second() * 10).expect(name);
+        let answer = told.recv_timeout(notify_limit() * 10).expect(name);
         let error = answer.expect_err(name);
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
     }
@@ -71,9 +71,9 @@ fn traps(directory: &Path) {
 }
 
 /// A process with its own `/run/netns`, as in a container.
-struct Stranger(Child);
+struct Container(Child);
 
-impl Stranger {
+impl Container {
     /// Starts one with this namespace mounted under a name.
     fn new(name: &str, netns: &NetNs) -> Self {
         let file = CString::new(format!("/run/netns/{name}")).unwrap();
@@ -102,7 +102,7 @@ impl Stranger {
     }
 }
 
-impl Drop for Stranger {
+impl Drop for Container {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
@@ -110,7 +110,7 @@ impl Drop for Stranger {
 }
 
 /// Creates a pair with one end in a test namespace and the other, with the next index, in `far`.
-fn lead(room: &TestNetns, far: &NetNs, index: u32) {
+fn lead(namespace: &TestNetns, far: &NetNs, index: u32) {
     let names = [index, index + 1].map(|index| format!("veth{index}"));
     let link = |end: usize| NewLink {
         name: &names[end],
@@ -118,7 +118,7 @@ fn lead(room: &TestNetns, far: &NetNs, index: u32) {
         mac: [2, 0x74, 2, 0, 0, index as u8 + end as u8],
         arp: false,
     };
-    let mut netlink = room.netlink().unwrap();
+    let mut netlink = namespace.netlink().unwrap();
     netlink.create_veth(&link(0), &link(1), Some(far)).unwrap();
 }
 
@@ -134,8 +134,8 @@ fn all_of(name: String) -> Selection {
     Selection::new(vec![name], true, &[], &[]).unwrap()
 }
 
-fn in_room(room: &TestNetns) -> Selection {
-    all_of(room.name())
+fn in_namespace(namespace: &TestNetns) -> Selection {
+    all_of(namespace.name())
 }
 
 /// The container controls its `/run/netns`: its symlinks do not lead to files outside the
@@ -145,12 +145,12 @@ fn symlinks_do_not_leave_the_container() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = TestNetns::new().unwrap();
+    let namespace = TestNetns::new().unwrap();
     let [mounted, secret] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&room, &mounted, 11);
-    lead(&room, &secret, 21);
-    let stranger = Stranger::new("mounted", &mounted);
-    let directory = stranger.directory();
+    lead(&namespace, &mounted, 11);
+    lead(&namespace, &secret, 21);
+    let container = Container::new("mounted", &mounted);
+    let directory = container.directory();
     let secret = format!(
         "/proc/{}/fd/{}",
         std::process::id(),
@@ -161,7 +161,7 @@ fn symlinks_do_not_leave_the_container() {
     // Inside the container they may point anywhere.
     symlink("/run/netns/mounted", directory.join("same")).unwrap();
     traps(&directory);
-    let cluster = scan(&in_room(&room)).unwrap().cluster;
+    let cluster = scan(&in_namespace(&namespace)).unwrap().cluster;
     let found = far_end(&cluster, 11);
     assert_eq!(found.pod.as_deref(), Some("mounted"), "{found:?}");
     assert_eq!(found.problem, None);
@@ -181,28 +181,28 @@ fn scan_of_many_files_is_bounded() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = TestNetns::new().unwrap();
+    let namespace = TestNetns::new().unwrap();
     let [one, other] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&room, &other, 11);
-    let flooding = Stranger::new("one", &one);
-    let _quiet = Stranger::new("other", &other);
+    lead(&namespace, &other, 11);
+    let flooding = Container::new("one", &one);
+    let _quiet = Container::new("other", &other);
     let note = |cluster: &Cluster| {
         let notes = cluster.notes.iter();
         let mut notes = notes.filter(|note| note.contains("/run/netns"));
         notes.next().cloned()
     };
     let own = format!("process {})", flooding.0.id());
-    let before = note(&scan(&in_room(&room)).unwrap().cluster);
+    let before = note(&scan(&in_namespace(&namespace)).unwrap().cluster);
     assert!(!before.is_some_and(|note| note.contains(&own)));
     let files = if is_emulated() { 5_000 } else { 100_000 };
     for number in 0..files {
         File::create(flooding.directory().join(number.to_string())).unwrap();
     }
     let start = Instant::now();
-    let cluster = scan(&in_room(&room)).unwrap().cluster;
+    let cluster = scan(&in_namespace(&namespace)).unwrap().cluster;
     let took = start.elapsed();
     println!("{files} files: {took:?}");
-    assert!(took < second() * 2, "{took:?}");
+    assert!(took < notify_limit() * 2, "{took:?}");
     let found = far_end(&cluster, 11);
     assert_eq!(found.problem, None);
     assert_eq!(found.pod.as_deref(), Some("other"));
@@ -216,31 +216,31 @@ fn path_that_becomes_a_fifo_does_not_block() {
     if skip::without_programs(&["cat"]) {
         return;
     }
-    let room = TestNetns::new().unwrap();
+    let namespace = TestNetns::new().unwrap();
     let far = hidden().unwrap();
-    lead(&room, &far, 11);
-    let stranger = Stranger::new("z", &far);
-    let directory = stranger.directory();
+    lead(&namespace, &far, 11);
+    let container = Container::new("z", &far);
+    let directory = container.directory();
     symlink("z", directory.join("a")).unwrap();
     traps(&directory);
-    let watch = Watch::start(in_room(&room)).unwrap();
+    let watch = Watch::start(in_namespace(&namespace)).unwrap();
     let news = watch.subscribe();
     assert_eq!(far_end(&news.borrow().cluster, 11).problem, None);
     fs::rename(directory.join("fifo"), directory.join("a")).unwrap();
-    add_pair(&mut room.netlink().unwrap(), 31).unwrap();
+    add_pair(&mut namespace.netlink().unwrap(), 31).unwrap();
     let mut netlink = Netlink::open_in(&far).unwrap();
     add_pair(&mut netlink, 41).unwrap();
     let seen = |index| {
         let doors = &news.borrow().cluster.doors;
         doors.iter().any(|door| door.id.ifindex == index)
     };
-    let went_on = wait_until(second() * 10, || seen(31));
+    let went_on = wait_until(notify_limit() * 10, || seen(31));
     // It ends when the scan has ended.
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         drop(watch);
         tell.send(())
     });
-    let ended = told.recv_timeout(second() * 10).is_ok();
+    let ended = told.recv_timeout(notify_limit() * 10).is_ok();
     assert!(went_on && ended, "went on: {went_on}, ended: {ended}");
 }

@@ -7,8 +7,8 @@ use netviz::{
     sys::netns::NetNsId,
 };
 use netviz_tests::{
-    builders::snapshot_builder::{SnapshotBuilder, end, net},
-    cli::wait::second,
+    builders::snapshot_builder::{SnapshotBuilder, end},
+    cli::wait::notify_limit,
 };
 
 const NODE: u64 = 100;
@@ -99,10 +99,9 @@ fn names(cluster: &Cluster, interface: &str) -> (Option<String>, Option<String>,
     (door.namespace.clone(), door.pod.clone(), door.named_by)
 }
 
-fn said(cluster: &Cluster) -> Vec<String> {
-    let said = cluster.disagreements.iter();
-    said.map(|said| format!("{}: {}", said.about, said.what))
-        .collect()
+fn disagreements(cluster: &Cluster) -> Vec<String> {
+    let all = cluster.disagreements.iter();
+    all.map(|it| format!("{}: {}", it.about, it.what)).collect()
 }
 
 #[test]
@@ -139,7 +138,7 @@ fn source_with_highest_precedence_names_both_ends() {
     assert_eq!(names(&cluster, "lxcaaa"), by(Source::CniCache));
     assert_eq!(cluster.doors[0].pod.as_deref(), Some("a"));
     assert_eq!(names(&cluster, "lxcbbb").2, Some(Source::Cilium));
-    assert_eq!(said(&cluster), Vec::<String>::new());
+    assert_eq!(disagreements(&cluster), Vec::<String>::new());
     let pod = &cluster.pods[0];
     assert_eq!(pod.sources, [Source::CniCache, Source::Cilium]);
     assert_eq!((pod.endpoint, pod.identity), (Some(550), Some(10_429)));
@@ -176,7 +175,7 @@ fn two_names_for_one_pod_are_reported() {
         ),
     ];
     assert_eq!(
-        said(&applied(&reports)),
+        disagreements(&applied(&reports)),
         ["default/new: cni cache says default/new, kubernetes says default/old"]
     );
 }
@@ -193,7 +192,7 @@ fn endpoint_unknown_to_the_kernel() {
     )];
     let ghost =
         "default/ghost: cilium has the endpoint 550 at lxcgone, the kernel has no such interface";
-    assert_eq!(said(&applied(&reports)), [ghost]);
+    assert_eq!(disagreements(&applied(&reports)), [ghost]);
     // Excluded on request: it may exist.
     let mut partial = cluster();
     partial.partial = true;
@@ -206,7 +205,7 @@ fn interface_unknown_to_cilium() {
     let known = vec![at("lxcaaa", "10.0.0.1", named("default", "a"))];
     let reports = [report(Source::Cilium, known.clone())];
     assert_eq!(
-        said(&applied(&reports)),
+        disagreements(&applied(&reports)),
         ["host-b: the kernel has lxcbbb, cilium has no endpoint for it"]
     );
     // An agent without a response knows nothing.
@@ -216,7 +215,7 @@ fn interface_unknown_to_cilium() {
         },
         ..report(Source::Cilium, known)
     };
-    assert!(said(&applied(&[silent])).is_empty());
+    assert!(disagreements(&applied(&[silent])).is_empty());
 }
 
 #[test]
@@ -229,7 +228,7 @@ fn address_that_differs_from_the_kernel() {
         ],
     )];
     assert_eq!(
-        said(&applied(&reports)),
+        disagreements(&applied(&reports)),
         ["default/a: cilium says it has 10.0.0.77, the kernel has 10.0.0.1 there"]
     );
 }
@@ -248,7 +247,7 @@ fn kubernetes_pod_without_a_door() {
     let pods = vec![hosted, elsewhere, missing];
     let cluster = applied(&[report(Source::Kubernetes, pods.clone())]);
     assert_eq!(
-        said(&cluster),
+        disagreements(&cluster),
         [
             "default/lost: kubernetes has it running here with 10.0.0.50, no interface has that address"
         ]
@@ -285,7 +284,7 @@ fn nodes_are_matched_by_address() {
     let routing = node.datapath.as_ref().and_then(Datapath::summary);
     assert_eq!(routing.as_deref(), Some("vxlan, legacy host routing"));
     assert_eq!(
-        said(&cluster),
+        disagreements(&cluster),
         [
             "ip-172-18-0-2.internal: cilium says its pods have 10.0.0.0/24, kubernetes says 10.244.1.0/24"
         ]
@@ -369,7 +368,7 @@ fn maps_and_agent_are_compared() {
         ),
     ]);
     assert_eq!(
-        said(&cluster),
+        disagreements(&cluster),
         [
             "an endpoint without a name: cilium's maps deliver 10.0.0.9 to the interface with index 33, no pod's has it",
             "default/a: cilium maps says its identity is 7, cilium says 10429",
@@ -382,7 +381,7 @@ fn maps_and_agent_are_compared() {
     // A map with one of the two pods.
     let cluster = applied(&[report(Source::CiliumMaps, vec![mapped(9, "10.0.0.1", 7)])]);
     assert_eq!(
-        said(&cluster),
+        disagreements(&cluster),
         ["host-b: the kernel has lxcbbb, cilium's maps have no endpoint for it"]
     );
 }
@@ -412,7 +411,7 @@ fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
     );
     let cni = report(Source::CniCache, vec![inside(POD, named("default", "a"))]);
     reconcile::apply(&mut cluster, &[own, other, cni]);
-    said(&cluster)
+    disagreements(&cluster)
 }
 
 #[test]
@@ -452,7 +451,7 @@ fn ten_thousand_pods_are_fast() {
     reconcile::apply(&mut cluster, &reports);
     let took = begun.elapsed();
     println!("10 000 pods were put together in {took:?}");
-    assert!(took < second() * 2, "{took:?}");
+    assert!(took < notify_limit() * 2, "{took:?}");
     assert_eq!(cluster.pods.len(), 5_001);
     assert_eq!(cluster.disagreements.len(), 5_000);
 }

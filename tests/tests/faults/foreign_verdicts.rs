@@ -23,14 +23,14 @@ use netviz_tests::{
     cli::{
         fault_table::{Counted, Row, many, side_by_side},
         observation::Observation,
-        wait::{looked, settle},
+        wait::{scan_limit, settle},
     },
     netns::traffic_fixture::{Outcome, TrafficFixture, cases},
 };
 
-use crate::rivals::assert_gap;
+use crate::hook_conflicts::assert_gap;
 
-const SCENARIO: &str = "verdicts";
+const SCENARIO: &str = "foreign_verdicts";
 const PACKETS: u64 = 100_000;
 /// Time in which netviz reattaches at most three times.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ struct Case {
     direction: Direction,
     verdict: Verdict,
     expected: Outcome,
-    site: TrafficFixture,
+    fixture: TrafficFixture,
 }
 
 impl Case {
@@ -63,8 +63,8 @@ impl Case {
 
     /// Attaches a foreign program as Cilium does, with tcx after all others.
     fn foreign_behind(&self) -> ForeignProgram {
-        let (room, end) = self.site.place(self.direction);
-        let (netns, name) = (room.netns(), &end.name);
+        let (namespace, end) = self.fixture.place(self.direction);
+        let (netns, name) = (namespace.netns(), &end.name);
         match self.mode {
             AttachMode::Tcx => {
                 let order = LinkOrder::last();
@@ -78,8 +78,8 @@ impl Case {
 
     /// Attaches a foreign program before netviz; `time` counts these.
     fn foreign_ahead(&self, time: u32) -> ForeignProgram {
-        let (room, end) = self.site.place(self.direction);
-        let (netns, name) = (room.netns(), &end.name);
+        let (namespace, end) = self.fixture.place(self.direction);
+        let (netns, name) = (namespace.netns(), &end.name);
         match self.mode {
             AttachMode::Tcx => {
                 let order = LinkOrder::first();
@@ -98,28 +98,29 @@ impl Case {
         // The link ends with this value, a filter does not.
         drop(foreign);
         if self.mode == AttachMode::Clsact {
-            let (room, end) = self.site.place(self.direction);
-            let mut netlink = room.netlink().unwrap();
+            let (namespace, end) = self.fixture.place(self.direction);
+            let mut netlink = namespace.netlink().unwrap();
             let place = (1, 1 + time);
             delete(&mut netlink, end.index, self.direction, place).unwrap();
         }
     }
 
     fn id(&self) -> DoorId {
-        let (room, end) = self.site.place(self.direction);
-        DoorId::new(room.netns().id(), end.index)
+        let (namespace, end) = self.fixture.place(self.direction);
+        DoorId::new(namespace.netns().id(), end.index)
     }
 
     /// Returns the names at the hook in run order.
     fn chain(&self) -> Vec<String> {
-        let (room, end) = self.site.place(self.direction);
+        let (namespace, end) = self.fixture.place(self.direction);
         match self.mode {
             AttachMode::Tcx => {
-                let chain = foreign_program::tcx_chain(room.netns(), &end.name, self.direction);
+                let chain =
+                    foreign_program::tcx_chain(namespace.netns(), &end.name, self.direction);
                 chain.unwrap().into_iter().map(|(name, _)| name).collect()
             }
             AttachMode::Clsact => {
-                let mut netlink = room.netlink().unwrap();
+                let mut netlink = namespace.netlink().unwrap();
                 let there = filters(&mut netlink, end.index, self.direction).unwrap();
                 there.into_iter().map(|filter| filter.name).collect()
             }
@@ -134,10 +135,10 @@ impl Case {
         let (sent, few) = (many(PACKETS), 100);
         let first = self.foreign_behind();
         assert_eq!(
-            self.site.fate_of(few, &first, self.expected),
+            self.fixture.outcome_of(few, &first, self.expected),
             self.expected.of(few)
         );
-        let mut netviz = self.site.observe(self.direction, self.mode);
+        let mut netviz = self.fixture.observe(self.direction, self.mode);
         self.behind(&mut netviz, &first, sent);
         // With clsact it may affect filters of other tests.
         self.remove(first, 0);
@@ -147,21 +148,21 @@ impl Case {
         let ahead = self.until_given_up(&mut netviz, ahead);
         self.given_up(&mut netviz, &ahead, (sent, begun));
         drop(netviz);
-        let left = settle(looked(), &1, || self.chain().len());
+        let left = settle(scan_limit(), &1, || self.chain().len());
         assert_eq!(left, 1, "{}", self.name("afterwards"));
         assert_eq!(
-            self.site.fate_of(few, &ahead, self.expected),
+            self.fixture.outcome_of(few, &ahead, self.expected),
             self.expected.of(few)
         );
     }
 
     fn behind(&self, netviz: &mut Observation, foreign: &ForeignProgram, sent: u64) {
         let name = self.name("behind");
-        let fate = self.site.fate_of(sent, foreign, self.expected);
-        let counted = self.site.counted(netviz, self.direction);
+        let outcome = self.fixture.outcome_of(sent, foreign, self.expected);
+        let counted = self.fixture.counted(netviz, self.direction);
         assert_eq!(self.chain()[0], self.own(), "{name}");
-        Row::new(&name, sent, fate.seen, counted).holds(SCENARIO);
-        assert_eq!(fate, self.expected.of(sent), "{name}");
+        Row::new(&name, sent, outcome.seen, counted).check(SCENARIO);
+        assert_eq!(outcome, self.expected.of(sent), "{name}");
         assert_eq!(self.sample(netviz).epoch, 0, "{name}");
     }
 
@@ -171,28 +172,28 @@ impl Case {
         foreign: &ForeignProgram,
         (sent, begun): (u64, Instant),
     ) {
-        let before = self.site.counted(netviz, self.direction);
+        let before = self.fixture.counted(netviz, self.direction);
         let name = self.name("ahead, until it is noticed");
         // Until netviz is displaced, and while it reattaches, nothing is lost.
-        let (fate, gap) = thread::scope(|scope| {
-            let sending = scope.spawn(|| self.site.fate_of(sent, foreign, self.expected));
+        let (outcome, gap) = thread::scope(|scope| {
+            let sending = scope.spawn(|| self.fixture.outcome_of(sent, foreign, self.expected));
             let gap = self.wait_until_overtaken(netviz, (1, begun));
             (sending.join().unwrap(), gap)
         });
-        assert_eq!(fate, self.expected.of(sent), "{name}");
-        let counted = self.site.counted(netviz, self.direction) - before;
-        Row::new(&name, sent, fate.seen, Counted::Partly(counted))
-            .noting(format!("gap of up to {gap:.1?}"))
-            .holds(SCENARIO);
+        assert_eq!(outcome, self.expected.of(sent), "{name}");
+        let counted = self.fixture.counted(netviz, self.direction) - before;
+        Row::new(&name, sent, outcome.seen, Counted::Partly(counted))
+            .note(format!("gap of up to {gap:.1?}"))
+            .check(SCENARIO);
 
         // Like the program after netviz, which received all packets.
         let some = sent / 10;
-        let before = self.site.counted(netviz, self.direction);
+        let before = self.fixture.counted(netviz, self.direction);
         let name = self.name("ahead, overtaken");
-        let fate = self.site.fate_of(some, foreign, self.expected);
-        let counted = self.site.counted(netviz, self.direction) - before;
-        Row::new(&name, some, fate.seen, counted).holds(SCENARIO);
-        assert_eq!(fate, self.expected.of(some), "{name}");
+        let outcome = self.fixture.outcome_of(some, foreign, self.expected);
+        let counted = self.fixture.counted(netviz, self.direction) - before;
+        Row::new(&name, some, outcome.seen, counted).check(SCENARIO);
+        assert_eq!(outcome, self.expected.of(some), "{name}");
     }
 
     /// Waits until netviz is before the program attached after `begun`. Returns the gap that it
@@ -202,7 +203,7 @@ impl Case {
         netviz: &mut Observation,
         (time, begun): (u32, Instant),
     ) -> Duration {
-        let (id, limit, own) = (self.id(), looked(), self.own());
+        let (id, limit, own) = (self.id(), scan_limit(), self.own());
         let (since, mut away) = (Instant::now(), Duration::ZERO);
         let again = netviz.until(limit, |_, sample| {
             let asked = since.elapsed();
@@ -239,7 +240,7 @@ impl Case {
                 self.wait_until_overtaken(netviz, (time, begun));
             }
         }
-        let (limit, found) = (looked(), netviz.found.clone());
+        let (limit, found) = (scan_limit(), netviz.found.clone());
         let is_blind = |sample: &Sample| self.shown(&found.cluster, sample).state == State::Blind;
         let blind = netviz.until(limit, |_, sample| is_blind(sample));
         let name = self.name("ahead, and stays");
@@ -256,14 +257,14 @@ impl Case {
         (sent, begun): (u64, Instant),
     ) {
         let name = self.name("ahead, and stays");
-        let before = self.site.counted(netviz, self.direction);
-        let fate = self.site.fate_of(sent, foreign, self.expected);
-        let counted = self.site.counted(netviz, self.direction) - before;
-        assert_eq!(fate, self.expected.of(sent), "{name}");
-        let row = Row::new(&name, sent, fate.seen, Counted::Partly(counted));
+        let before = self.fixture.counted(netviz, self.direction);
+        let outcome = self.fixture.outcome_of(sent, foreign, self.expected);
+        let counted = self.fixture.counted(netviz, self.direction) - before;
+        assert_eq!(outcome, self.expected.of(sent), "{name}");
+        let row = Row::new(&name, sent, outcome.seen, Counted::Partly(counted));
         if begun.elapsed() >= MINUTE {
             // On a busy machine, netviz may have reattached before the last packet.
-            row.noting("the minute was over").holds(SCENARIO);
+            row.note("the minute was over").check(SCENARIO);
             return;
         }
         // Apply all notifications so far.
@@ -273,7 +274,7 @@ impl Case {
         let reason = door
             .reason
             .map_or_else(String::new, |reason| reason.to_string());
-        row.noting(&reason).holds(SCENARIO);
+        row.note(&reason).check(SCENARIO);
         assert_eq!(door.state, State::Blind, "{name}");
         let program = self.verdict.program();
         let program = &program[..program.len().min(NAME)];
@@ -311,7 +312,7 @@ fn run_all(mode: AttachMode) {
             direction,
             verdict,
             expected,
-            site: TrafficFixture::new(),
+            fixture: TrafficFixture::new(),
         })
         .collect();
     for some in cases.chunks(side_by_side()) {

@@ -26,7 +26,7 @@ use netviz_tests::{
     cli::{
         binary,
         netviz::Running,
-        wait::{second, wait_until},
+        wait::{notify_limit, wait_until},
     },
     netns::traffic_fixture::{Outcome, SENT, TrafficFixture},
 };
@@ -44,16 +44,17 @@ fn modes() -> Vec<AttachMode> {
 }
 
 /// Detaches netviz's program from the hook. Returns true if it was attached.
-fn remove(site: &TrafficFixture, mode: AttachMode) -> bool {
-    let (room, end) = site.place(DIRECTION);
+fn remove(fixture: &TrafficFixture, mode: AttachMode) -> bool {
+    let (namespace, end) = fixture.place(DIRECTION);
     match mode {
         AttachMode::Tcx => {
-            let chain = foreign_program::tcx_chain(room.netns(), &end.name, DIRECTION).unwrap();
+            let chain =
+                foreign_program::tcx_chain(namespace.netns(), &end.name, DIRECTION).unwrap();
             let mut own = chain.iter().filter(|(name, _)| name == "netviz_egress");
             own.any(|(_, id)| foreign_program::detach_link_of(*id).is_ok())
         }
         AttachMode::Clsact => {
-            let mut netlink = room.netlink().unwrap();
+            let mut netlink = namespace.netlink().unwrap();
             let there = filters(&mut netlink, end.index, DIRECTION).unwrap();
             let mut own = there.iter().filter(|it| it.name == "netviz_egress");
             own.any(|it| {
@@ -64,13 +65,13 @@ fn remove(site: &TrafficFixture, mode: AttachMode) -> bool {
     }
 }
 
-fn id(site: &TrafficFixture) -> DoorId {
-    let (room, end) = site.place(DIRECTION);
-    DoorId::new(room.netns().id(), end.index)
+fn id(fixture: &TrafficFixture) -> DoorId {
+    let (namespace, end) = fixture.place(DIRECTION);
+    DoorId::new(namespace.netns().id(), end.index)
 }
 
 /// Runs `work` while another tool detaches netviz as soon as it is attached.
-fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce() -> T) -> T {
+fn beside_a_rival<T>(fixture: &TrafficFixture, mode: AttachMode, work: impl FnOnce() -> T) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -81,7 +82,7 @@ fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce(
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                remove(site, mode);
+                remove(fixture, mode);
             }
         });
         let _over = Over(&over);
@@ -92,14 +93,14 @@ fn beside_a_rival<T>(site: &TrafficFixture, mode: AttachMode, work: impl FnOnce(
 /// An agent that removes unknown programs is faster than netviz's scan. A missing program must not
 /// be taken for a missing interface.
 #[test]
-fn a_tool_that_detaches_at_once_is_named() {
+fn tool_that_detaches_at_once_is_named() {
     for mode in modes() {
-        let site = TrafficFixture::new();
-        let mut netviz = site.observe(DIRECTION, mode);
-        let id = id(&site);
+        let fixture = TrafficFixture::new();
+        let mut netviz = fixture.observe(DIRECTION, mode);
+        let id = id(&fixture);
         let mut gone = false;
-        let blind = beside_a_rival(&site, mode, || {
-            netviz.until(second() * 15, |_, sample| {
+        let blind = beside_a_rival(&fixture, mode, || {
+            netviz.until(notify_limit() * 15, |_, sample| {
                 let meter = &sample.doors[&id].meter;
                 gone |= *meter == AttachState::Gone;
                 matches!(meter, AttachState::Failed(Reason::GivenUp { .. }))
@@ -115,16 +116,22 @@ fn a_tool_that_detaches_at_once_is_named() {
 
 /// Repeated detaching at all selected doors does not end netviz: it may stop within a minute.
 #[test]
-fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
+fn repeated_detaching_does_not_stop_netviz() {
     for (mode, word) in modes()
         .into_iter()
         .map(|mode| (mode, format!("{mode:?}").to_lowercase()))
     {
-        let site = TrafficFixture::new();
-        let (room, end) = site.place(DIRECTION);
+        let fixture = TrafficFixture::new();
+        let (namespace, end) = fixture.place(DIRECTION);
         let mut command = Command::new(binary::netviz().unwrap());
         command
-            .args(["doors", "--netns", &room.name(), "--include", &end.name])
+            .args([
+                "doors",
+                "--netns",
+                &namespace.name(),
+                "--include",
+                &end.name,
+            ])
             .args(["-o", "jsonl", "--watch", "100ms"])
             .env("NETVIZ_ATTACH", &word)
             .stdout(Stdio::piped());
@@ -140,7 +147,7 @@ fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
         });
         // From the first count on; before, nothing is attached.
         let counted = states.by_ref().any(|(state, _)| state == "counting");
-        let fought = beside_a_rival(&site, mode, || {
+        let fought = beside_a_rival(&fixture, mode, || {
             states
                 .by_ref()
                 .any(|(_, reason)| reason["code"] == "given_up")
@@ -157,12 +164,12 @@ fn repeated_detaching_at_the_only_door_does_not_stop_netviz() {
 /// An interface whose MAC address changes is the same interface: it keeps its counts, and a later
 /// gap is reported.
 #[test]
-fn an_interface_with_changed_attributes_keeps_its_counts() {
+fn interface_with_changed_attributes_keeps_its_counts() {
     for mode in modes() {
-        let site = TrafficFixture::new();
-        let (room, end) = site.place(DIRECTION);
+        let fixture = TrafficFixture::new();
+        let (namespace, end) = fixture.place(DIRECTION);
         let foreign = || {
-            let (netns, name) = (room.netns(), &end.name);
+            let (netns, name) = (namespace.netns(), &end.name);
             match mode {
                 AttachMode::Tcx => {
                     let order = aya::programs::LinkOrder::last();
@@ -175,27 +182,27 @@ fn an_interface_with_changed_attributes_keeps_its_counts() {
             .unwrap()
         };
         let theirs = foreign();
-        let mut netviz = site.observe(DIRECTION, mode);
-        let id = id(&site);
+        let mut netviz = fixture.observe(DIRECTION, mode);
+        let id = id(&fixture);
         let all = Outcome {
             received: SENT,
             seen: SENT,
             ..Outcome::default()
         };
-        assert_eq!(site.fate(&theirs, all), all);
-        assert_eq!(site.counted(&mut netviz, DIRECTION), SENT);
+        assert_eq!(fixture.outcome(&theirs, all), all);
+        assert_eq!(fixture.counted(&mut netviz, DIRECTION), SENT);
 
         let mut message = LinkMessage::default();
         message.header.index = end.index;
         let mac = vec![2, 0x74, 0xff, 0xff, 0, 1];
         message.attributes.push(LinkAttribute::Address(mac.clone()));
-        let mut netlink = room.netlink().unwrap();
+        let mut netlink = namespace.netlink().unwrap();
         netlink
             .change(RouteNetlinkMessage::SetLink(message))
             .unwrap();
         let text: Vec<_> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = text.join(":");
-        let found = wait_until(second() * 5, || {
+        let found = wait_until(notify_limit() * 5, || {
             netviz.until(Duration::ZERO, |_, _| true).unwrap();
             let door = netviz.found.cluster.door(id);
             door.is_some_and(|door| door.mac.as_deref() == Some(&text))
@@ -204,24 +211,28 @@ fn an_interface_with_changed_attributes_keeps_its_counts() {
         // A program attached now is found by a scan of that interface.
         let _witness = match mode {
             AttachMode::Tcx => foreign(),
-            AttachMode::Clsact => {
-                ForeignProgram::filter(room.netns(), &end.name, DIRECTION, Verdict::Next, (3, 1))
-                    .unwrap()
-            }
+            AttachMode::Clsact => ForeignProgram::filter(
+                namespace.netns(),
+                &end.name,
+                DIRECTION,
+                Verdict::Next,
+                (3, 1),
+            )
+            .unwrap(),
         };
-        let looked = netviz.until(second() * 6, |_, sample| {
+        let looked = netviz.until(notify_limit() * 6, |_, sample| {
             let chain = sample.doors[&id].egress_chain.as_ref();
             chain.is_some_and(|chain| chain.behind.len() == 2)
         });
         assert!(looked.unwrap(), "{mode:?}");
 
-        assert!(remove(&site, mode), "{mode:?}");
-        let again = netviz.until(second() * 6, |_, sample| sample.doors[&id].epoch == 1);
+        assert!(remove(&fixture, mode), "{mode:?}");
+        let again = netviz.until(notify_limit() * 6, |_, sample| sample.doors[&id].epoch == 1);
         assert!(again.unwrap(), "{mode:?}");
         let gap = netviz.sample().doors[&id].gap;
         assert!(gap.is_some(), "{mode:?}: the gap is not said");
         // The kernel announces a new address to the neighbours with packets of its own.
-        assert_eq!(site.fate(&theirs, all).received, SENT, "{mode:?}");
+        assert_eq!(fixture.outcome(&theirs, all).received, SENT, "{mode:?}");
         let [_, egress] = netviz.counts(id.netns.known().unwrap(), id.ifindex);
         assert!(egress.packets >= 2 * SENT, "{mode:?}: {egress:?}");
     }
@@ -230,13 +241,13 @@ fn an_interface_with_changed_attributes_keeps_its_counts() {
 /// Filters outlive the process that made them: if Cilium is removed from a running node, netviz
 /// detaches from all of its doors.
 #[test]
-fn a_node_that_stops_being_one_is_detached() {
-    let site = TrafficFixture::new();
-    let (room, end) = site.place(DIRECTION);
-    let mut netviz = site.observe(DIRECTION, AttachMode::Clsact);
-    let there = || filters(&mut room.netlink().unwrap(), end.index, DIRECTION).unwrap();
+fn former_node_is_detached() {
+    let fixture = TrafficFixture::new();
+    let (namespace, end) = fixture.place(DIRECTION);
+    let mut netviz = fixture.observe(DIRECTION, AttachMode::Clsact);
+    let there = || filters(&mut namespace.netlink().unwrap(), end.index, DIRECTION).unwrap();
     assert_eq!(there().len(), 1);
-    netviz.lose_sight();
-    let clean = wait_until(second() * 5, || there().is_empty());
+    netviz.forget_nodes();
+    let clean = wait_until(notify_limit() * 5, || there().is_empty());
     assert!(clean, "{:?}", there());
 }

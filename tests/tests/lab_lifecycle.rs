@@ -94,22 +94,29 @@ fn lab_leaves_nothing_behind() {
         (Attach::Clsact, Mode::NativeEndpointRoutes),
     ] {
         let lab = up(mode, |options| options.attach = attach);
-        let remains = LabLeftovers::of(&lab).unwrap();
-        assert_eq!(remains.processes.len(), 10);
-        assert_eq!(remains.programs.is_empty(), attach == Attach::Clsact);
-        assert!(!remains.left().unwrap().is_empty());
-        assert_eq!(remains.seen_on_the_machine().unwrap(), Vec::<String>::new());
+        let leftovers = LabLeftovers::of(&lab).unwrap();
+        assert_eq!(leftovers.processes.len(), 10);
+        assert_eq!(leftovers.programs.is_empty(), attach == Attach::Clsact);
+        assert!(!leftovers.left().unwrap().is_empty());
+        assert_eq!(
+            leftovers.seen_on_the_machine().unwrap(),
+            Vec::<String>::new()
+        );
         lab.down().unwrap();
-        assert_eq!(remains.left().unwrap(), Vec::<String>::new(), "{attach:?}");
+        assert_eq!(
+            leftovers.left().unwrap(),
+            Vec::<String>::new(),
+            "{attach:?}"
+        );
     }
 }
 
 #[test]
 fn drop_removes_the_lab() {
     let lab = up(Mode::Vxlan, |_| {});
-    let remains = LabLeftovers::of(&lab).unwrap();
+    let leftovers = LabLeftovers::of(&lab).unwrap();
     drop(lab);
-    assert_eq!(remains.left().unwrap(), Vec::<String>::new());
+    assert_eq!(leftovers.left().unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -136,10 +143,12 @@ fn owner() {
     }
     let lab = up(Mode::Vxlan, |_| {});
     let _traffic = Traffic::start(&lab).unwrap();
-    let mut remains = LabLeftovers::of(&lab).unwrap();
+    let mut leftovers = LabLeftovers::of(&lab).unwrap();
     // Including the wire's process, which belongs to no node or pod.
-    remains.processes.extend(lab_leftovers::children().unwrap());
-    println!("\n{}", remains.to_line());
+    leftovers
+        .processes
+        .extend(lab_leftovers::children().unwrap());
+    println!("\n{}", leftovers.to_line());
     loop {
         std::thread::park();
     }
@@ -162,10 +171,13 @@ fn killed_owner_leaves_nothing_behind() {
         .find_map(|line| LabLeftovers::from_line(&line));
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let remains = told.expect("the owner ended before its laboratory was up");
-    assert_eq!((remains.processes.len(), remains.programs.len()), (11, 12));
+    let leftovers = told.expect("the owner ended before its laboratory was up");
+    assert_eq!(
+        (leftovers.processes.len(), leftovers.programs.len()),
+        (11, 12)
+    );
     let left = wait_for(|| {
-        let left = remains.left().unwrap();
+        let left = leftovers.left().unwrap();
         left.is_empty().then_some(()).ok_or(left)
     });
     assert_eq!(left, Ok(()));

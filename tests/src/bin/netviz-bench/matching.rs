@@ -13,26 +13,26 @@ use crate::{
     figure::{Figure, median},
 };
 
-pub(crate) fn run(tell: &mut dyn FnMut(Figure)) -> Result<()> {
+pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
     for (tcp, what) in [
         (false, "looking for probes"),
         (true, "looking for SYNs and answers"),
     ] {
-        let mut seeing = SeeTest::load(objects::SEE, tcp)?;
+        let mut see_test = SeeTest::load(objects::SEE, tcp)?;
         let mut counting = CountTest::load(objects::COUNT)?;
         for direction in DIRECTIONS {
-            let seeing = seeing.program(direction)?;
+            let see_test = see_test.program(direction)?;
             let counting = counting.program(direction)?;
-            let [mut looks, mut counts] = [Vec::new(), Vec::new()];
+            let [mut matches, mut counts] = [Vec::new(), Vec::new()];
             // Alternating, so that other load affects both.
             for _ in 0..ROUNDS {
-                looks.push(nanoseconds(seeing)?);
+                matches.push(nanoseconds(see_test)?);
                 counts.push(nanoseconds(counting)?);
             }
-            let (looks, counts) = (median(looks), median(counts));
-            tell(Figure::new(format!("{what}, {direction}"), looks, "ns"));
+            let (matches, counts) = (median(matches), median(counts));
+            report(Figure::new(format!("{what}, {direction}"), matches, "ns"));
             let what = format!("{what} against counting, {direction}");
-            tell(Figure::new(what, looks / counts, "x").goal(2.0));
+            report(Figure::new(what, matches / counts, "x").goal(2.0));
         }
     }
     Ok(())

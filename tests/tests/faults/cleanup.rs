@@ -17,7 +17,7 @@ use netviz_tests::{
     cli::{
         binary::{self, Running},
         fault_table::{Row, is_emulated},
-        wait::{second, wait_until},
+        wait::{notify_limit, wait_until},
     },
 };
 use nix::{
@@ -29,7 +29,7 @@ use nix::{
 /// other tests also need.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 const DETACH_LIMIT: Duration = Duration::from_secs(60);
-const SCENARIO: &str = "endings";
+const SCENARIO: &str = "cleanup";
 
 /// Returns the nodes of the lab as the argument of `--netns`.
 fn nodes(lab: &Lab) -> String {
@@ -230,14 +230,14 @@ fn no_packet_is_lost_while_attaching_and_killed() {
             running.kill();
             assert!(came, "round {round}: {held:?}, {ended:?}");
             held.assert_gone(&format!("round {round}"));
-            let clean = wait_until(second(), || Attachments::of(&lab).netviz() == 0);
+            let clean = wait_until(notify_limit(), || Attachments::of(&lab).netviz() == 0);
             assert!(clean, "round {round}: {:?}", Attachments::of(&lab));
         }
     });
     assert!(sent > 1_000, "too little was sent to say anything: {sent}");
-    Row::beside("tcx: killed while it attaches", (sent, answered))
-        .noting(format!("{rounds} times, nothing left"))
-        .holds(SCENARIO);
+    Row::during("tcx: killed while it attaches", (sent, answered))
+        .note(format!("{rounds} times, nothing left"))
+        .check(SCENARIO);
 }
 
 /// Returns netviz's programs in clsact.
@@ -296,16 +296,16 @@ fn filters_of_a_netviz_killed_while_attaching_are_swept() {
     });
     assert!(halfway > 0, "never killed while it attached: {left:?}");
     assert_eq!(Attachments::of(&lab), before);
-    Row::beside("clsact: killed while it attaches", traffic)
-        .noting(format!(
+    Row::during("clsact: killed while it attaches", traffic)
+        .note(format!(
             "{rounds} times, {halfway} of them at a part of {hooks} hooks; swept by the next"
         ))
-        .holds(SCENARIO);
+        .check(SCENARIO);
 }
 
 /// netviz also cleans up when its reader exits (`netviz | head`).
 #[test]
-fn a_closed_pipe() {
+fn closed_pipe() {
     if skip::without_tcx() {
         return;
     }
@@ -336,9 +336,9 @@ fn a_closed_pipe() {
         assert!(held.maps.len() * 2 > 10, "{held:?}");
         held.assert_gone("a closed pipe");
     });
-    wait_until(second(), || Attachments::of(&lab) == before);
+    wait_until(notify_limit(), || Attachments::of(&lab) == before);
     assert_eq!(Attachments::of(&lab), before);
-    Row::beside("the reader of its output goes away", traffic)
-        .noting("nothing left")
-        .holds(SCENARIO);
+    Row::during("the reader of its output goes away", traffic)
+        .note("nothing left")
+        .check(SCENARIO);
 }

@@ -22,7 +22,7 @@ use netviz_tests::{
     cli::{
         fault_table::{Counted, Row, is_emulated, many, side_by_side},
         observation::Observation,
-        wait::{looked, patience, second},
+        wait::{extended, notify_limit, scan_limit},
     },
     netns::{
         End, TestNetns,
@@ -30,7 +30,7 @@ use netviz_tests::{
     },
 };
 
-const SCENARIO: &str = "rivals";
+const SCENARIO: &str = "hook_conflicts";
 const PACKETS: u64 = 10_000;
 /// Packets while netviz is detached.
 const FEW: u64 = 100;
@@ -43,7 +43,7 @@ const STEADY: Duration = Duration::from_millis(200);
 
 /// What another tool does; returns its program at the hook afterwards.
 #[derive(Clone, Copy)]
-enum Deed {
+enum Action {
     /// To its program after netviz.
     Beside(fn(&Hook<'_>, ForeignProgram) -> ForeignProgram),
     /// At a hook with only netviz.
@@ -62,23 +62,23 @@ enum Place {
 
 /// The hook under test.
 struct Hook<'a> {
-    room: &'a TestNetns,
+    namespace: &'a TestNetns,
     end: &'a End,
     direction: Direction,
 }
 
 impl<'a> Hook<'a> {
-    fn of(site: &'a TrafficFixture, direction: Direction) -> Self {
-        let (room, end) = site.place(direction);
+    fn of(fixture: &'a TrafficFixture, direction: Direction) -> Self {
+        let (namespace, end) = fixture.place(direction);
         Self {
-            room,
+            namespace,
             end,
             direction,
         }
     }
 
     fn id(&self) -> DoorId {
-        DoorId::new(self.room.netns().id(), self.end.index)
+        DoorId::new(self.namespace.netns().id(), self.end.index)
     }
 
     /// Returns a program of a tool that attached before netviz.
@@ -90,7 +90,7 @@ impl<'a> Hook<'a> {
     }
 
     fn netlink(&self) -> Netlink {
-        self.room.netlink().unwrap()
+        self.namespace.netlink().unwrap()
     }
 
     fn delete(&self, rank: (u16, u32)) {
@@ -111,12 +111,26 @@ impl<'a> Hook<'a> {
 
     fn filter(&self, rank: (u16, u32)) -> ForeignProgram {
         let name = &self.end.name;
-        ForeignProgram::filter(self.room.netns(), name, self.direction, Verdict::Ok, rank).unwrap()
+        ForeignProgram::filter(
+            self.namespace.netns(),
+            name,
+            self.direction,
+            Verdict::Ok,
+            rank,
+        )
+        .unwrap()
     }
 
     fn tcx(&self, order: LinkOrder) -> ForeignProgram {
         let name = &self.end.name;
-        ForeignProgram::tcx(self.room.netns(), name, self.direction, Verdict::Ok, order).unwrap()
+        ForeignProgram::tcx(
+            self.namespace.netns(),
+            name,
+            self.direction,
+            Verdict::Ok,
+            order,
+        )
+        .unwrap()
     }
 
     /// Returns true if netviz is first in the kernel's list.
@@ -129,7 +143,7 @@ impl<'a> Hook<'a> {
     }
 
     fn chain(&self) -> Vec<(String, u32)> {
-        foreign_program::tcx_chain(self.room.netns(), &self.end.name, self.direction).unwrap()
+        foreign_program::tcx_chain(self.namespace.netns(), &self.end.name, self.direction).unwrap()
     }
 
     fn filters(&self) -> Vec<filters::Filter> {
@@ -137,19 +151,19 @@ impl<'a> Hook<'a> {
     }
 }
 
-const IN_CLSACT: [(&str, Place, Deed); 9] = [
+const IN_CLSACT: [(&str, Place, Action); 9] = [
     (
         "replaces its filter",
         Place::Kept,
-        Deed::Beside(|hook, _| {
-            let (netns, name) = (hook.room.netns(), &hook.end.name);
+        Action::Beside(|hook, _| {
+            let (netns, name) = (hook.namespace.netns(), &hook.end.name);
             ForeignProgram::replace(netns, name, hook.direction, Verdict::Ok, (1, 1)).unwrap()
         }),
     ),
     (
         "deletes its filter and adds it again",
         Place::Told,
-        Deed::Beside(|hook, _| {
+        Action::Beside(|hook, _| {
             hook.delete((1, 1));
             hook.filter((1, 1))
         }),
@@ -157,7 +171,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     (
         "deletes the whole priority",
         Place::Told,
-        Deed::Beside(|hook, _| {
+        Action::Beside(|hook, _| {
             hook.delete((1, 0));
             hook.filter((1, 1))
         }),
@@ -165,7 +179,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     (
         "deletes all filters of the hook",
         Place::Told,
-        Deed::Beside(|hook, _| {
+        Action::Beside(|hook, _| {
             hook.delete((0, 0));
             hook.filter((1, 1))
         }),
@@ -173,7 +187,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     (
         "deletes netviz's filter alone",
         Place::Told,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             hook.remove_netviz(AttachMode::Clsact);
             theirs
         }),
@@ -181,7 +195,7 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     (
         "deletes the qdisc",
         Place::Told,
-        Deed::Beside(|hook, _| {
+        Action::Beside(|hook, _| {
             delete_clsact(&mut hook.netlink(), hook.end.index).unwrap();
             hook.filter((1, 1))
         }),
@@ -189,17 +203,17 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     (
         "takes handle 1 where it was free",
         Place::Told,
-        Deed::Alone(|hook| hook.filter((1, 1))),
+        Action::Alone(|hook| hook.filter((1, 1))),
     ),
     (
         "adds a filter ahead",
         Place::Told,
-        Deed::Beside(|hook, _| hook.filter((1, 2))),
+        Action::Beside(|hook, _| hook.filter((1, 2))),
     ),
     (
         "adds a filter of a later priority",
         Place::Kept,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             // It ends with its device.
             drop(hook.filter((2, 1)));
             theirs
@@ -207,11 +221,11 @@ const IN_CLSACT: [(&str, Place, Deed); 9] = [
     ),
 ];
 
-const AT_TCX: [(&str, Place, Deed); 7] = [
+const AT_TCX: [(&str, Place, Action); 7] = [
     (
         "updates its link",
         Place::Kept,
-        Deed::Beside(|hook, mut theirs| {
+        Action::Beside(|hook, mut theirs| {
             let before = hook.chain();
             theirs.update(Verdict::Ok).unwrap();
             let after = hook.chain();
@@ -222,7 +236,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "detaches its link and attaches again",
         Place::Kept,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             drop(theirs);
             hook.tcx(LinkOrder::last())
         }),
@@ -230,7 +244,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "adds a program later",
         Place::Kept,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             let later = hook.tcx(LinkOrder::last());
             drop(theirs);
             later
@@ -239,7 +253,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "moves from clsact to tcx",
         Place::Kept,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             drop(theirs);
             let filter = hook.filter((1, 1));
             let link = hook.tcx(LinkOrder::last());
@@ -251,7 +265,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "deletes all filters of the hook",
         Place::Kept,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             drop(hook.filter((1, 1)));
             hook.delete((0, 0));
             theirs
@@ -260,7 +274,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "attaches at the head",
         Place::Looked,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             drop(theirs);
             hook.tcx(LinkOrder::first())
         }),
@@ -268,7 +282,7 @@ const AT_TCX: [(&str, Place, Deed); 7] = [
     (
         "detaches netviz's link",
         Place::Looked,
-        Deed::Beside(|hook, theirs| {
+        Action::Beside(|hook, theirs| {
             hook.remove_netviz(AttachMode::Tcx);
             theirs
         }),
@@ -283,7 +297,7 @@ fn sample(netviz: &mut Observation, id: DoorId) -> DoorSample {
 /// time from the check before until it was seen back.
 pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), what: &str) {
     let length = gap.expect("a gap that is said").length;
-    let longest = until + LOOKS + second();
+    let longest = until + LOOKS + notify_limit();
     assert!(
         length > Duration::ZERO && length >= away && length <= longest,
         "{what}: a gap of {length:?} is said, of at least {away:?} and at most {longest:?}"
@@ -292,7 +306,7 @@ pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), 
 
 /// Checks that all packets are received, seen by the other program, and counted.
 fn check(
-    site: &TrafficFixture,
+    fixture: &TrafficFixture,
     hook: &Hook<'_>,
     theirs: &ForeignProgram,
     netviz: &mut Observation,
@@ -303,20 +317,20 @@ fn check(
         seen: sent,
         ..Outcome::default()
     };
-    let before = site.counted(netviz, hook.direction);
-    let fate = site.fate_of(sent, theirs, expected);
-    assert_eq!(fate, expected);
-    let counted = site.counted(netviz, hook.direction) - before;
+    let before = fixture.counted(netviz, hook.direction);
+    let outcome = fixture.outcome_of(sent, theirs, expected);
+    assert_eq!(outcome, expected);
+    let counted = fixture.counted(netviz, hook.direction) - before;
     assert_eq!(counted, sent);
-    (counted, fate)
+    (counted, outcome)
 }
 
 /// Checks that netviz does nothing, for as long as it might.
 fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &str) {
     let told = if is_emulated() {
-        second()
+        notify_limit()
     } else {
-        second().min(TOLD)
+        notify_limit().min(TOLD)
     };
     // tcx is only scanned.
     let limit = match mode {
@@ -336,10 +350,10 @@ fn is_taken_again(
     what: &str,
 ) -> String {
     let limit = match place {
-        Place::Looked => looked(),
+        Place::Looked => scan_limit(),
         // Before a scan would have found it, even on a busy machine.
-        _ if is_emulated() => second(),
-        _ => second().min(TOLD),
+        _ if is_emulated() => notify_limit(),
+        _ => notify_limit().min(TOLD),
     };
     let (id, since) = (hook.id(), Instant::now());
     // netviz may have been back and been displaced again while the other tool was active.
@@ -357,7 +371,7 @@ fn is_taken_again(
         } else {
             None
         };
-        first.is_some_and(|first| since.elapsed() - first > patience(STEADY))
+        first.is_some_and(|first| since.elapsed() - first > extended(STEADY))
     });
     assert!(again.unwrap(), "{what}: not again within {limit:?}");
     let took = first.unwrap_or_default();
@@ -368,21 +382,21 @@ fn is_taken_again(
     format!("again after {took:.2?}, gap of up to {length:.1?} said")
 }
 
-fn run(mode: AttachMode, direction: Direction, (what, place, deed): (&str, Place, Deed)) {
-    let site = TrafficFixture::new();
-    let hook = Hook::of(&site, direction);
-    let theirs = match deed {
-        Deed::Beside(_) => Some(hook.first_comer(mode)),
-        Deed::Alone(_) => None,
+fn run(mode: AttachMode, direction: Direction, (what, place, action): (&str, Place, Action)) {
+    let fixture = TrafficFixture::new();
+    let hook = Hook::of(&fixture, direction);
+    let theirs = match action {
+        Action::Beside(_) => Some(hook.first_comer(mode)),
+        Action::Alone(_) => None,
     };
-    let mut netviz = site.observe(direction, mode);
+    let mut netviz = fixture.observe(direction, mode);
     if let Some(theirs) = &theirs {
-        check(&site, &hook, theirs, &mut netviz);
+        check(&fixture, &hook, theirs, &mut netviz);
     }
     let begun = Instant::now();
-    let theirs = match (deed, theirs) {
-        (Deed::Beside(deed), Some(theirs)) => deed(&hook, theirs),
-        (Deed::Alone(deed), None) => deed(&hook),
+    let theirs = match (action, theirs) {
+        (Action::Beside(action), Some(theirs)) => action(&hook, theirs),
+        (Action::Alone(action), None) => action(&hook),
         _ => unreachable!("somebody was there, or not"),
     };
     let what = format!("{mode:?} {direction}: other {what}").to_lowercase();
@@ -392,10 +406,10 @@ fn run(mode: AttachMode, direction: Direction, (what, place, deed): (&str, Place
     } else {
         is_taken_again(&mut netviz, &hook, (mode, place, begun), &what)
     };
-    let (counted, fate) = check(&site, &hook, &theirs, &mut netviz);
-    Row::new(&what, many(PACKETS), fate.seen, counted)
-        .noting(note)
-        .holds(SCENARIO);
+    let (counted, outcome) = check(&fixture, &hook, &theirs, &mut netviz);
+    Row::new(&what, many(PACKETS), outcome.seen, counted)
+        .note(note)
+        .check(SCENARIO);
     if place == Place::Kept {
         let door = sample(&mut netviz, hook.id());
         assert_eq!((door.epoch, door.gap), (0, None), "{what}");
@@ -412,7 +426,7 @@ fn run(mode: AttachMode, direction: Direction, (what, place, deed): (&str, Place
 }
 
 /// Runs all cases in both directions.
-fn run_all(mode: AttachMode, cases: &[(&'static str, Place, Deed)]) {
+fn run_all(mode: AttachMode, cases: &[(&'static str, Place, Action)]) {
     let directions = [Direction::Ingress, Direction::Egress].into_iter();
     let all: Vec<_> = directions
         .flat_map(|direction| cases.iter().map(move |case| (direction, *case)))
@@ -444,14 +458,14 @@ fn at_tcx() {
 /// time after the minute.
 #[test]
 fn contest_for_a_filter_ends() {
-    let site = TrafficFixture::new();
-    let hook = Hook::of(&site, Direction::Ingress);
+    let fixture = TrafficFixture::new();
+    let hook = Hook::of(&fixture, Direction::Ingress);
     let theirs = hook.filter((1, 1));
-    let mut netviz = site.observe(hook.direction, AttachMode::Clsact);
+    let mut netviz = fixture.observe(hook.direction, AttachMode::Clsact);
     let id = hook.id();
     for round in 1..=4 {
         hook.remove_netviz(AttachMode::Clsact);
-        let answered = netviz.until(looked(), |_, sample| {
+        let answered = netviz.until(scan_limit(), |_, sample| {
             let door = &sample.doors[&id];
             door.epoch == round.min(3)
                 && (round == 4) == matches!(door.meter, AttachState::Failed(_))
@@ -480,16 +494,16 @@ fn contest_for_a_filter_ends() {
         seen: FEW,
         ..Outcome::default()
     };
-    let fate = site.fate_of(FEW, &theirs, expected);
-    assert_eq!(fate, expected);
+    let outcome = fixture.outcome_of(FEW, &theirs, expected);
+    assert_eq!(outcome, expected);
     let now = sample(&mut netviz, id);
     assert_eq!(now, left, "something was counted, or said to be");
     Row::new(
         "clsact: other deletes netviz's filter four times",
         FEW,
-        fate.seen,
+        outcome.seen,
         Counted::Partly(0),
     )
-    .noting(format!("3 times again, then blind: {reason}"))
-    .holds(SCENARIO);
+    .note(format!("3 times again, then blind: {reason}"))
+    .check(SCENARIO);
 }

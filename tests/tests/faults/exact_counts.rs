@@ -27,7 +27,7 @@ use nix::{
 
 use crate::pair::{ARRIVAL, Pair};
 
-const SCENARIO: &str = "exact";
+const SCENARIO: &str = "exact_counts";
 
 fn exactly(packets: u64, size: u64) -> Counts {
     Counts {
@@ -54,9 +54,10 @@ fn stay_on(processor: usize) {
 /// Returns the packets that the first end's egress hook has counted on each processor, from the
 /// program's map.
 fn egress_by_processor(pair: &Pair) -> Vec<u64> {
-    let (room, end) = (&pair.rooms[0], &pair.ends[0]);
-    let chain = foreign_program::tcx_chain(room.netns(), &end.name, Direction::Egress).unwrap();
-    let mut netlink = room.netlink().unwrap();
+    let (namespace, end) = (&pair.namespaces[0], &pair.ends[0]);
+    let chain =
+        foreign_program::tcx_chain(namespace.netns(), &end.name, Direction::Egress).unwrap();
+    let mut netlink = namespace.netlink().unwrap();
     let filters = filters::filters(&mut netlink, end.index, Direction::Egress).unwrap();
     let filters = filters.into_iter().map(|it| (it.name, it.program.unwrap()));
     let mut own = chain.into_iter().chain(filters);
@@ -73,17 +74,17 @@ fn egress_by_processor(pair: &Pair) -> Vec<u64> {
 /// A per-CPU counter that two CPUs write, or that is read during a write, would lose some of this
 /// many packets.
 #[test]
-fn a_million_packets() {
+fn million_packets_on_several_cpus() {
     let million = many(1_000_000);
     let mut pair = Pair::new(1_500);
     // Nobody reads: a full socket drops packets after the door.
-    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let _sink = Sink::open(pair.namespaces[1].netns()).unwrap();
     let to = pair.ends[1].address;
     // An emulated machine may have only one.
     let processors = processors();
     let processors = [processors[0], processors[processors.len() - 1]];
     let halves = thread::scope(|scope| {
-        let from = pair.rooms[0].netns();
+        let from = pair.namespaces[0].netns();
         processors
             .map(|processor| {
                 scope.spawn(move || {
@@ -110,34 +111,34 @@ fn a_million_packets() {
         received,
         near[1].packets,
     )
-    .noting(format!(
+    .note(format!(
         "{dropped} of them dropped by the full queue of the pair"
     ))
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }
 
 /// Frames that the kernel's test run does not accept.
 #[test]
 fn jumbo_frames() {
     let mut pair = Pair::new(9_000);
-    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let _sink = Sink::open(pair.namespaces[1].netns()).unwrap();
     let size = 9_000 - 28;
     let to = pair.ends[1].address;
-    send::datagrams(pair.rooms[0].netns(), to, 1_000, size).unwrap();
+    send::datagrams(pair.namespaces[0].netns(), to, 1_000, size).unwrap();
     let [near, far] = pair.compare(1_000);
     let whole = exactly(1_000, 9_014);
     assert_eq!([near[1], far[0]], [whole, whole]);
     let received = pair.links()[1].rx_packets;
-    Row::new("udp, frames of 9014 bytes", 1_000, received, far[0].packets).holds(SCENARIO);
+    Row::new("udp, frames of 9014 bytes", 1_000, received, far[0].packets).check(SCENARIO);
 }
 
 /// A buffer of many datagrams is one packet in the kernel's statistics, and many segments.
 #[test]
 fn datagrams_that_the_kernel_segments() {
     let mut pair = Pair::new(1_500);
-    let _sink = Sink::open(pair.rooms[1].netns()).unwrap();
+    let _sink = Sink::open(pair.namespaces[1].netns()).unwrap();
     let to = pair.ends[1].address;
-    send::segmented(pair.rooms[0].netns(), to, 200, (20, 1_000)).unwrap();
+    send::segmented(pair.namespaces[0].netns(), to, 200, (20, 1_000)).unwrap();
     let counts = |packets| Counts {
         packets,
         segments: 200 * 20,
@@ -164,8 +165,8 @@ fn datagrams_that_the_kernel_segments() {
         received,
         far.packets,
     )
-    .noting("4000 segments")
-    .holds(SCENARIO);
+    .note("4000 segments")
+    .check(SCENARIO);
 }
 
 /// TCP sends super-packets: packets and bytes equal the link's, segments equal those of both
@@ -174,11 +175,11 @@ fn datagrams_that_the_kernel_segments() {
 fn tcp_in_bulk() {
     let bulk = usize::try_from(many(1 << 30)).unwrap();
     let mut pair = Pair::new(1_500);
-    let listener = pair.rooms[1]
+    let listener = pair.namespaces[1]
         .run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, send::PORT)))
         .unwrap();
     let to = (pair.ends[1].address, send::PORT);
-    let mut sender = pair.rooms[0].run(|| TcpStream::connect(to)).unwrap();
+    let mut sender = pair.namespaces[0].run(|| TcpStream::connect(to)).unwrap();
     let (mut receiver, _) = listener.accept().unwrap();
     let received = thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -231,9 +232,9 @@ fn tcp_in_bulk() {
         pair.links()[1].rx_packets + link.tx_dropped,
         near[1].packets,
     )
-    .noting(format!(
+    .note(format!(
         "{bulk} bytes in {} segments, as both sockets say",
         near[1].segments
     ))
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }

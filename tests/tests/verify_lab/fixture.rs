@@ -11,12 +11,12 @@ use netviz_tests::{
     cli::verify::{VerifyOutput, verify},
 };
 
-pub(super) struct Site {
+pub(super) struct LabFixture {
     pub(super) lab: Lab,
     pub(super) mode: Mode,
 }
 
-impl Site {
+impl LabFixture {
     pub(super) fn up(mode: Mode, ipv6: bool) -> Self {
         let options = Options {
             mode,
@@ -74,39 +74,39 @@ impl Site {
 
 /// Checks the verdict, and returns the output.
 #[track_caller]
-pub(super) fn expect(said: VerifyOutput, verdict: &str) -> VerifyOutput {
+pub(super) fn expect(result: VerifyOutput, verdict: &str) -> VerifyOutput {
     let code = match verdict {
         "verified" => 0,
         "unclear" => 2,
         _ => 1,
     };
     assert_eq!(
-        (said.verdict(), said.code),
+        (result.verdict(), result.code),
         (verdict, Some(code)),
         "{} {:#}",
-        said.stderr,
-        said.json
+        result.stderr,
+        result.json
     );
-    said
+    result
 }
 
 /// Checks that the request was lost after `door` (`▼ eth0`).
 #[track_caller]
-pub(super) fn expect_lost(said: VerifyOutput, door: &str) -> VerifyOutput {
-    let said = expect(said, "lost");
+pub(super) fn expect_lost(result: VerifyOutput, door: &str) -> VerifyOutput {
+    let result = expect(result, "lost");
     let last = format!("{door} of the request");
     assert_eq!(
-        said.lost_after(),
+        result.lost_after(),
         Some(last),
         "{} {:#}",
-        said.stderr,
-        said.json
+        result.stderr,
+        result.json
     );
-    said
+    result
 }
 
 /// Returns the packets delivered to B, and the replies delivered to A.
-pub(super) fn arrived(said: &VerifyOutput) -> (Option<u64>, Option<u64>) {
-    let number = |name: &str| said.json[name].as_u64();
+pub(super) fn arrived(result: &VerifyOutput) -> (Option<u64>, Option<u64>) {
+    let number = |name: &str| result.json[name].as_u64();
     (number("delivered"), number("replied"))
 }

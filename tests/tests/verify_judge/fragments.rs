@@ -6,23 +6,23 @@ use netviz::{
     views::verdict::unclear,
 };
 
-use super::cases::{Scene, words};
+use super::cases::{Setup, words};
 
 /// Returns a case in which all links have Ethernet's MTU.
-fn scene(mode: &str, size: u32, whole: bool) -> Scene {
-    let mut scene = Scene::new(mode, "pod -> pod, other node");
-    for door in &mut scene.cluster.doors {
+fn setup(mode: &str, size: u32, whole: bool) -> Setup {
+    let mut setup = Setup::new(mode, "pod -> pod, other node");
+    for door in &mut setup.cluster.doors {
         door.mtu = Some(1_500);
     }
-    hide_from(&mut scene, size, whole);
-    scene
+    hide_from(&mut setup, size, whole);
+    setup
 }
 
-fn hide_from(scene: &mut Scene, size: u32, whole: bool) {
-    for expectation in &mut scene.expectations {
+fn hide_from(setup: &mut Setup, size: u32, whole: bool) {
+    for expectation in &mut setup.expectations {
         hide(
-            &scene.cluster,
-            &scene.route,
+            &setup.cluster,
+            &setup.route,
             Shape { size, whole },
             expectation,
         );
@@ -30,23 +30,23 @@ fn hide_from(scene: &mut Scene, size: u32, whole: bool) {
 }
 
 /// Hides the packets at the uplinks.
-fn unseen_outside(scene: &mut Scene) {
-    let uplinks: Vec<_> = scene
+fn unseen_outside(setup: &mut Setup) {
+    let uplinks: Vec<_> = setup
         .cluster
         .doors
         .iter()
         .filter(|door| door.role == Role::Uplink)
         .map(|door| door.id)
         .collect();
-    scene.keep(|crossing| !uplinks.contains(&crossing.door));
+    setup.keep(|crossing| !uplinks.contains(&crossing.door));
 }
 
 #[test]
 fn unfragmented_packets_are_expected_at_every_door() {
     for mode in ["vxlan", "vxlan-host-routing", "native"] {
         let size = if mode == "native" { 1_500 } else { 1_450 };
-        let scene = scene(mode, size, true);
-        let expectation = &scene.expectations[0];
+        let setup = setup(mode, size, true);
+        let expectation = &setup.expectations[0];
         let mut steps = expectation.request.iter().chain(&expectation.reply);
         assert!(steps.all(|step| step.fragmented.is_none()), "{mode}");
     }
@@ -54,9 +54,9 @@ fn unfragmented_packets_are_expected_at_every_door() {
 
 #[test]
 fn doors_with_fragments_are_hidden_not_skipped() {
-    let mut scene = scene("vxlan", 1_460, true);
-    unseen_outside(&mut scene);
-    let verdict = scene.judge();
+    let mut setup = setup("vxlan", 1_460, true);
+    unseen_outside(&mut setup);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.detours, []);
     assert!(words(&unclear(&verdict), "send --size 1450 or less"));
@@ -69,25 +69,25 @@ fn doors_with_fragments_are_hidden_not_skipped() {
 
 #[test]
 fn fragments_with_the_marker_are_seen() {
-    let mut scene = scene("vxlan", 1_500, true);
+    let mut setup = setup("vxlan", 1_500, true);
     // A fragment does not identify its packet.
-    for crossing in &mut scene.observation.crossings {
+    for crossing in &mut setup.observation.crossings {
         crossing.fragment = crossing.outer;
         crossing.outer = false;
     }
-    let verdict = scene.judge();
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified, "{verdict:#?}");
     assert!(verdict.request.iter().all(|row| row.seen.is_some()));
 }
 
 #[test]
 fn other_doors_are_a_detour_despite_hidden_ones() {
-    let mut scene = scene("vxlan", 1_460, true);
-    unseen_outside(&mut scene);
-    let host = scene.device("cilium_host", 0);
+    let mut setup = setup("vxlan", 1_460, true);
+    unseen_outside(&mut setup);
+    let host = setup.device("cilium_host", 0);
     let mut more = Vec::new();
-    for crossing in &scene.observation.crossings {
-        let first = scene.expectations[0].request[0].door;
+    for crossing in &setup.observation.crossings {
+        let first = setup.expectations[0].request[0].door;
         if crossing.way == Way::Request && crossing.door == first {
             let mut other = *crossing;
             (other.door, other.direction) = (host, Direction::Egress);
@@ -95,15 +95,15 @@ fn other_doors_are_a_detour_despite_hidden_ones() {
             more.push(other);
         }
     }
-    scene.observation.crossings.extend(more);
-    assert_eq!(scene.judge().verdict, Kind::Detour);
+    setup.observation.crossings.extend(more);
+    assert_eq!(setup.judge().verdict, Kind::Detour);
 }
 
 #[test]
 fn lost_fragments_are_a_loss() {
-    let mut scene = scene("vxlan", 1_460, true);
-    scene.end_behind(2, 0..super::cases::SENT);
-    let verdict = scene.judge();
+    let mut setup = setup("vxlan", 1_460, true);
+    setup.end_behind(2, 0..super::cases::SENT);
+    let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
     assert!(words(&unclear(&verdict), "fragments"));
 }
@@ -111,11 +111,11 @@ fn lost_fragments_are_a_loss() {
 /// Without DF the sender fragments, at the MTU that Cilium reserves for the tunnel.
 #[test]
 fn fragmentation_starts_at_the_first_small_mtu() {
-    let mut whole = scene("native", 1_400, true);
-    let mut pieces = scene("native", 1_400, false);
-    for scene in [&mut whole, &mut pieces] {
-        let narrow = scene.device("eth0", scene.node_of_sender());
-        for door in &mut scene.cluster.doors {
+    let mut whole = setup("native", 1_400, true);
+    let mut pieces = setup("native", 1_400, false);
+    for setup in [&mut whole, &mut pieces] {
+        let narrow = setup.device("eth0", setup.node_of_sender());
+        for door in &mut setup.cluster.doors {
             if door.id == narrow {
                 door.mtu = Some(1_300);
             }
@@ -123,10 +123,10 @@ fn fragmentation_starts_at_the_first_small_mtu() {
     }
     hide_from(&mut whole, 1_400, true);
     hide_from(&mut pieces, 1_400, false);
-    let hidden = |scene: &Scene| {
-        let steps = scene.expectations[0].request.iter();
+    let hidden = |setup: &Setup| {
+        let steps = setup.expectations[0].request.iter();
         let hidden = steps.filter(|step| step.fragmented.is_some());
-        let doors = hidden.map(|step| scene.cluster.door(step.door).unwrap());
+        let doors = hidden.map(|step| setup.cluster.door(step.door).unwrap());
         doors
             .map(|door| (door.interface.clone(), door.side))
             .collect::<Vec<_>>()
@@ -135,6 +135,6 @@ fn fragmentation_starts_at_the_first_small_mtu() {
     let found = hidden(&pieces);
     assert_eq!(found.first(), Some(&("eth0".to_owned(), Side::Node)));
     assert_eq!(found.last(), Some(&("eth0".to_owned(), Side::Pod)));
-    let reply = &scene("vxlan", 1_460, true).expectations[0].reply;
+    let reply = &setup("vxlan", 1_460, true).expectations[0].reply;
     assert!(reply.iter().all(|step| step.fragmented.is_some()));
 }

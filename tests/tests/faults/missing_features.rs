@@ -23,7 +23,7 @@ use netviz_tests::{
         fault_table::{Row, is_emulated, many},
         netviz::command,
         observation::Observation,
-        wait::{second, settle, wait_until},
+        wait::{notify_limit, settle, wait_until},
     },
     netns::{TestNetns, join, pairs, send, stats},
 };
@@ -34,23 +34,23 @@ use nix::{
 };
 use serde_json::Value;
 
-const SCENARIO: &str = "deprived";
+const SCENARIO: &str = "missing_features";
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-fn tell(fault: &str, note: &str) {
+fn report(fault: &str, note: &str) {
     Row {
         fault: fault.into(),
         note: note.into(),
         ..Row::default()
     }
-    .holds(SCENARIO);
+    .check(SCENARIO);
 }
 
-fn once(room: &TestNetns) -> Command {
+fn once(namespace: &TestNetns) -> Command {
     command(&[
         "doors",
         "--netns",
-        &room.name(),
+        &namespace.name(),
         "--include",
         "*",
         "--once",
@@ -81,20 +81,20 @@ fn without_capability(number: libc::c_ulong) -> io::Result<()> {
 
 /// Checks for one line, exit code 1 and no stdout. Returns the line.
 fn refused(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(
-        said.starts_with("netviz: ") && output.stdout.is_empty(),
-        "{said}"
+        stderr.starts_with("netviz: ") && output.stdout.is_empty(),
+        "{stderr}"
     );
-    said.trim().to_owned()
+    stderr.trim().to_owned()
 }
 
 /// Parses a snapshot and checks that every door in it is counted.
 fn counted(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     let snapshot: Value = serde_json::from_slice(&output.stdout).unwrap();
     for door in snapshot["doors"].as_array().unwrap() {
         assert!(
@@ -106,8 +106,8 @@ fn counted(output: &Output) -> Value {
 }
 
 #[test]
-fn of_a_capability() {
-    let room = pairs(1).unwrap();
+fn missing_capability_is_reported() {
+    let namespace = pairs(1).unwrap();
     for (number, name) in [
         (39, "CAP_BPF"),
         (12, "CAP_NET_ADMIN"),
@@ -115,7 +115,7 @@ fn of_a_capability() {
         (19, "CAP_SYS_PTRACE"),
         (11, "CAP_NET_BROADCAST"),
     ] {
-        let mut netviz = with(once(&room), move || without_capability(number));
+        let mut netviz = with(once(&namespace), move || without_capability(number));
         let start = Instant::now();
         let line = refused(&netviz.output().unwrap());
         let took = start.elapsed();
@@ -123,51 +123,51 @@ fn of_a_capability() {
             line.contains(name) && line.contains("run it as root"),
             "{line}"
         );
-        assert!(took < second(), "{name}: only after {took:?}");
-        tell(&format!("no {name}"), &line);
+        assert!(took < notify_limit(), "{name}: only after {took:?}");
+        report(&format!("no {name}"), &line);
     }
 }
 
 /// Before Linux 5.11, maps and programs count as locked memory.
 #[test]
-fn of_locked_memory() {
+fn locked_memory_limit_is_reported() {
     const CAP_SYS_RESOURCE: libc::c_ulong = 24;
-    let room = pairs(3).unwrap();
+    let namespace = pairs(3).unwrap();
     let limit = || Ok(setrlimit(Resource::RLIMIT_MEMLOCK, 64 << 10, 64 << 10)?);
-    counted(&with(once(&room), limit).output().unwrap());
-    tell("RLIMIT_MEMLOCK 64 KiB", "raised; all doors counted");
+    counted(&with(once(&namespace), limit).output().unwrap());
+    report("RLIMIT_MEMLOCK 64 KiB", "raised; all doors counted");
     // As a user who may not raise the limit.
-    let mut netviz = with(once(&room), move || {
+    let mut netviz = with(once(&namespace), move || {
         limit()?;
         without_capability(CAP_SYS_RESOURCE)
     });
     let start = Instant::now();
     let netviz = netviz.output().unwrap();
     let took = start.elapsed();
-    let said = String::from_utf8_lossy(&netviz.stderr);
+    let stderr = String::from_utf8_lossy(&netviz.stderr);
     let fault = "RLIMIT_MEMLOCK 64 KiB, no CAP_SYS_RESOURCE";
     if !netviz.status.success() {
         let line = refused(&netviz);
         assert!(line.contains("RLIMIT_MEMLOCK"), "{line}");
-        assert!(took < second(), "only after {took:?}");
-        return tell(fault, &line);
+        assert!(took < notify_limit(), "only after {took:?}");
+        return report(fault, &line);
     }
     let snapshot: Value = serde_json::from_slice(&netviz.stdout).unwrap();
     let doors = snapshot["doors"].as_array().unwrap();
     let (counting, blind): (Vec<_>, Vec<_>) =
         doors.iter().partition(|door| door["state"] == "counting");
     let is_charged = skip::is_before((5, 11));
-    assert_eq!(!blind.is_empty(), is_charged, "{blind:?} {said}");
+    assert_eq!(!blind.is_empty(), is_charged, "{blind:?} {stderr}");
     for door in &counting {
         assert!(door["ingress"]["packets"].is_u64(), "{door}");
     }
     for door in &blind {
         assert_eq!(door["state"], "blind", "{door}");
         let reason = door["reason"]["text"].as_str().unwrap_or_default();
-        assert!(reason.contains("RLIMIT_MEMLOCK"), "{reason} {said}");
+        assert!(reason.contains("RLIMIT_MEMLOCK"), "{reason} {stderr}");
         assert!(door["ingress"]["packets"].is_null(), "{door}");
     }
-    tell(
+    report(
         fault,
         &format!(
             "{} of {} doors blind, with the remedy",
@@ -192,9 +192,9 @@ fn is_bpffs(path: &CStr) -> bool {
 
 /// netviz needs neither a file system for pins nor the kernel's BTF.
 #[test]
-fn of_bpffs_and_btf() {
-    let room = pairs(1).unwrap();
-    let netviz = with(once(&room), || {
+fn bpffs_and_btf_are_optional() {
+    let namespace = pairs(1).unwrap();
+    let netviz = with(once(&namespace), || {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
@@ -214,7 +214,7 @@ fn of_bpffs_and_btf() {
     })
     .output();
     counted(&netviz.unwrap());
-    tell("no bpffs, no BTF", "all doors counted");
+    report("no bpffs, no BTF", "all doors counted");
 }
 
 struct Ends<'a>(&'a AtomicBool);
@@ -228,7 +228,7 @@ impl Drop for Ends<'_> {
 /// Namespaces disappear during scans. Each of repeated runs returns a result, and no door has
 /// counts of 0 because a scan missed it.
 #[test]
-fn of_a_namespace_that_was_just_listed() {
+fn namespace_deleted_during_a_scan_is_skipped() {
     let near = TestNetns::new().unwrap();
     let over = AtomicBool::new(false);
     let (answered, longest, rounds, went) = thread::scope(|scope| {
@@ -256,30 +256,30 @@ fn of_a_namespace_that_was_just_listed() {
         let (mut answered, mut longest) = (0, Duration::ZERO);
         for (output, took) in results {
             longest = longest.max(took);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(!said.contains("panicked"), "{said}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(!stderr.contains("panicked"), "{stderr}");
             assert!(
                 matches!(output.status.code(), Some(0 | 1)),
-                "{}: {said}",
+                "{}: {stderr}",
                 output.status
             );
             let Ok(snapshot) = serde_json::from_slice::<Value>(&output.stdout) else {
-                assert_eq!(said.lines().count(), 1, "{said}");
+                assert_eq!(stderr.lines().count(), 1, "{stderr}");
                 continue;
             };
             answered += 1;
             for door in snapshot["doors"].as_array().unwrap() {
                 let known = !door["ingress"]["packets"].is_null();
-                let said = door["reason"]["text"].is_string();
-                assert!(known || said, "a silent nothing: {door}");
+                let has_reason = door["reason"]["text"].is_string();
+                assert!(known || has_reason, "a silent nothing: {door}");
             }
         }
         (answered, longest, rounds, went)
     });
     assert!(went > rounds / 10, "only {went} namespaces went");
     assert!(answered > 0, "not one of {rounds} looks had an answer");
-    assert!(longest < second() * 10, "a look took {longest:?}");
-    tell(
+    assert!(longest < notify_limit() * 10, "a look took {longest:?}");
+    report(
         "namespaces go between the list and the entry",
         &format!(
             "{rounds} looks while {went} namespaces came and went: {answered} answered, the longest after {longest:.1?}"
@@ -289,16 +289,16 @@ fn of_a_namespace_that_was_just_listed() {
 
 /// A device to which netviz does not attach as to a veth (Linux 6.7) is counted all the same.
 #[test]
-fn of_a_veth_pair_where_there_is_netkit() {
+fn netkit_pair_is_counted() {
     const INDEX: u32 = 10;
-    let room = TestNetns::new().unwrap();
+    let namespace = TestNetns::new().unwrap();
     let mut message = LinkMessage::default();
     message.header.index = INDEX;
     message.attributes = vec![
         LinkAttribute::IfName("veth-netkit".into()),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other("netkit".into()))]),
     ];
-    let mut netlink = room.netlink().unwrap();
+    let mut netlink = namespace.netlink().unwrap();
     let made = netlink.create(RouteNetlinkMessage::NewLink(message));
     if made.is_err_and(|error| error.raw_os_error() == Some(libc::EOPNOTSUPP)) {
         skip::because("this kernel has no netkit");
@@ -311,12 +311,12 @@ fn of_a_veth_pair_where_there_is_netkit() {
         .find(|it| ![loopback, INDEX].contains(it));
     let peer = peer.unwrap();
     for index in [INDEX, peer] {
-        room.netlink().unwrap().set_up(index).unwrap();
+        namespace.netlink().unwrap().set_up(index).unwrap();
     }
     let frame = frames::ipv4(100);
     let send = |number| {
         let frames = std::iter::repeat_n(&frame[..], number);
-        send::frames(room.netns(), INDEX, frames).unwrap();
+        send::frames(namespace.netns(), INDEX, frames).unwrap();
     };
     // Until the kernel has processed its carrier, all packets are dropped.
     let passes = wait_until(ARRIVAL, || {
@@ -324,16 +324,16 @@ fn of_a_veth_pair_where_there_is_netkit() {
         links()[&peer].rx_packets > 0
     });
     assert!(passes, "{:?}", links());
-    let mut netviz = Observation::start(vec![room.name()], AttachOptions::default()).unwrap();
+    let mut netviz = Observation::start(vec![namespace.name()], AttachOptions::default()).unwrap();
     let before = links();
     let sent = many(500);
     send(sent as usize);
     let received = settle(ARRIVAL, &sent, || {
         (links()[&peer] - before[&peer]).rx_packets
     });
-    let [ingress, egress] = netviz.counts(room.netns().id(), INDEX);
+    let [ingress, egress] = netviz.counts(namespace.netns().id(), INDEX);
     let link = links()[&INDEX] - before[&INDEX];
-    Row::new("a netkit device", sent, received, egress.packets).holds(SCENARIO);
+    Row::new("a netkit device", sent, received, egress.packets).check(SCENARIO);
     assert_eq!(
         (egress.packets, egress.bytes),
         (link.tx_packets, link.tx_bytes)
@@ -349,7 +349,7 @@ fn without_a_guest() -> bool {
 }
 
 #[test]
-fn alone_of_lockdown() {
+fn exclusive_lockdown_is_no_obstacle() {
     const KNOB: &str = "/sys/kernel/security/lockdown";
     if without_a_guest() {
         return;
@@ -366,17 +366,17 @@ fn alone_of_lockdown() {
         return;
     }
     std::fs::write(KNOB, "confidentiality").unwrap();
-    let room = pairs(1).unwrap();
-    counted(&once(&room).output().unwrap());
-    tell("lockdown: confidentiality", "all doors counted");
+    let namespace = pairs(1).unwrap();
+    counted(&once(&namespace).output().unwrap());
+    report("lockdown: confidentiality", "all doors counted");
 }
 
 #[test]
-fn alone_of_the_modules_of_clsact() {
+fn exclusive_missing_clsact_modules_are_reported() {
     if without_a_guest() {
         return;
     }
-    let room = pairs(1).unwrap();
+    let namespace = pairs(1).unwrap();
     for module in [c"cls_bpf", c"sch_ingress"] {
         // SAFETY: a name that ends in 0.
         let gone = unsafe { libc::syscall(libc::SYS_delete_module, module.as_ptr(), 0) };
@@ -387,14 +387,14 @@ fn alone_of_the_modules_of_clsact() {
         );
     }
     let start = Instant::now();
-    let output = once(&room).output().unwrap();
+    let output = once(&namespace).output().unwrap();
     let took = start.elapsed();
     if skip::has_tcx() {
         counted(&output);
-        return tell("no clsact module, tcx", "all doors counted");
+        return report("no clsact module, tcx", "all doors counted");
     }
     let line = refused(&output);
     assert!(line.contains("neither tcx nor clsact"), "{line}");
     assert!(took < Duration::from_secs(20), "{took:?}");
-    tell("no clsact module, no tcx", &line);
+    report("no clsact module, no tcx", &line);
 }
