@@ -212,7 +212,7 @@ fn each_fault_is_found_at_its_door() {
         "cilium-missing is an error"
     );
     let calm = run(&lab, &["--node", one]);
-    assert_eq!(calm.status.code(), Some(0), "warnings alone on {one}");
+    assert_eq!(calm.status.code(), Some(0), "only warnings on {one}");
     let strict = run(&lab, &["--node", one, "--fail-on", "warning"]);
     assert_eq!(strict.status.code(), Some(1));
 
@@ -312,20 +312,20 @@ fn chain_that_changes_during_the_audit_is_reported() {
         .iter()
         .find(|door| door.interface == "veth10")
         .unwrap();
-    let look = || inspect::inspect(door, namespace.netns()).unwrap();
-    let before = look();
-    let mut same = look();
+    let inspect_door = || inspect::inspect(door, namespace.netns()).unwrap();
+    let before = inspect_door();
+    let mut same = inspect_door();
     same.compare(&before);
     assert_eq!(same, before);
     let place = (namespace.netns(), "veth10", Ingress, Verdict::Next);
     let foreign =
         ForeignProgram::tcx(place.0, place.1, place.2, place.3, LinkOrder::first()).unwrap();
-    let mut after = look();
+    let mut after = inspect_door();
     after.compare(&before);
     assert!(after.ingress.changed && !after.egress.changed, "{after:?}");
     assert!(after.ingress.revision > before.ingress.revision);
     drop(foreign);
-    let mut gone = look();
+    let mut gone = inspect_door();
     gone.compare(&after);
     assert!(gone.ingress.changed && gone.ingress.programs.is_empty());
 }

@@ -30,15 +30,15 @@ use netviz_tests::{
 use serde_json::{Value, json};
 
 fn two_nodes() -> ChainBuilder {
-    let mut building = ChainBuilder::default();
-    building.node(1);
-    building.node(2);
-    building
+    let mut builder = ChainBuilder::default();
+    builder.node(1);
+    builder.node(2);
+    builder
 }
 
 /// Returns rule, node, interface and hook of each finding.
-fn found(building: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
-    let findings = judge(&building.doors);
+fn found(builder: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
+    let findings = judge(&builder.doors);
     let place = |it: &netviz::audit::Finding| {
         let sign = it.direction.map_or("", Direction::sign);
         format!("{} {}{sign}", it.node, it.interface)
@@ -50,54 +50,54 @@ fn found(building: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
 }
 
 #[track_caller]
-fn only(building: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
+fn only(builder: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
     let expected = [(rule, severity, place.to_owned())];
-    assert_eq!(found(building), expected);
+    assert_eq!(found(builder), expected);
 }
 
 #[test]
 fn correct_cluster_has_no_findings() {
     assert_eq!(found(&two_nodes()), []);
     // One node uses endpoint routes for all endpoints, the other for none.
-    let mut building = two_nodes();
+    let mut builder = two_nodes();
     for device in ["lxcaaaa", "lxcbbbb", "lxc_health"] {
-        building
+        builder
             .hook(1, device, Egress)
             .programs
             .push(tcx(50, "cil_to_container"));
     }
-    assert_eq!(found(&building), []);
+    assert_eq!(found(&builder), []);
     // Also with clsact.
-    for door in &mut building.doors {
+    for door in &mut builder.doors {
         for direction in [Ingress, Egress] {
             for it in &mut hook(door, direction).programs {
                 *it = filter(it.program_id.unwrap(), it.name.raw(), 1, 1);
             }
         }
     }
-    assert_eq!(found(&building), []);
+    assert_eq!(found(&builder), []);
     // A foreign program without Cilium, and netviz before all others.
-    building.doors[0]
+    builder.doors[0]
         .chains
         .as_mut()
         .unwrap()
         .egress
         .programs
         .push(tcx(9, "theirs"));
-    for door in &mut building.doors {
+    for door in &mut builder.doors {
         let programs = &mut hook(door, Ingress).programs;
         programs.insert(0, held(tcx(70, "netviz_ingress"), 12, "netviz"));
     }
-    assert_eq!(found(&building), []);
+    assert_eq!(found(&builder), []);
 }
 
 #[test]
 fn program_order_at_a_hook() {
     let place = "worker1 lxcaaaa▼";
     let with = |change: &dyn Fn(&mut Vec<Attached>)| {
-        let mut building = two_nodes();
-        change(&mut building.hook(1, "lxcaaaa", Ingress).programs);
-        building
+        let mut builder = two_nodes();
+        change(&mut builder.hook(1, "lxcaaaa", Ingress).programs);
+        builder
     };
     let warning = Severity::Warning;
     let before = with(&|it| it.insert(0, tcx(9, "theirs")));
@@ -133,28 +133,28 @@ fn program_order_at_a_hook() {
 
 #[test]
 fn same_program_is_recognized_by_its_instructions() {
-    let mut building = two_nodes();
-    let programs = &mut hook(&mut building.doors[0], Ingress).programs;
+    let mut builder = two_nodes();
+    let programs = &mut hook(&mut builder.doors[0], Ingress).programs;
     programs.push(tcx(8, "sampler"));
     programs.push(tcx(9, "sampler"));
     assert_eq!(
-        found(&building),
+        found(&builder),
         [],
         "one name and other instructions are two programs"
     );
-    let programs = &mut hook(&mut building.doors[0], Ingress).programs;
+    let programs = &mut hook(&mut builder.doors[0], Ingress).programs;
     programs[1].tag = programs[0].tag.clone();
     only(
-        &building,
+        &builder,
         "duplicate-program",
         Severity::Warning,
         "worker1 eth0▼",
     );
     // One program in two filters.
-    let programs = &mut hook(&mut building.doors[0], Ingress).programs;
+    let programs = &mut hook(&mut builder.doors[0], Ingress).programs;
     *programs = vec![filter(8, "sampler", 1, 2), filter(8, "sampler", 2, 2)];
     only(
-        &building,
+        &builder,
         "duplicate-program",
         Severity::Warning,
         "worker1 eth0▼",
@@ -171,17 +171,17 @@ fn missing_programs_are_inferred_from_other_doors() {
         ("cilium_host", Egress, "worker1 cilium_host▲"),
         ("cilium_vxlan", Egress, "worker1 cilium_vxlan▲"),
     ] {
-        let mut building = two_nodes();
-        building.hook(1, device, direction).programs.clear();
-        only(&building, "cilium-missing", error, place);
+        let mut builder = two_nodes();
+        builder.hook(1, device, direction).programs.clear();
+        only(&builder, "cilium-missing", error, place);
         // A foreign program does not replace it, and netviz does not affect it.
-        building
+        builder
             .hook(1, device, direction)
             .programs
             .push(tcx(9, "theirs"));
-        only(&building, "cilium-missing", error, place);
-        building.hook(1, device, direction).programs = vec![tcx(9, "netviz_ingress")];
-        only(&building, "cilium-missing", error, place);
+        only(&builder, "cilium-missing", error, place);
+        builder.hook(1, device, direction).programs = vec![tcx(9, "netviz_ingress")];
+        only(&builder, "cilium-missing", error, place);
     }
     let mut uplink = two_nodes();
     uplink.hook(1, "eth0", Ingress).programs.clear();
@@ -281,13 +281,13 @@ fn anything(random: &mut Random) -> ChainBuilder {
     ];
     let names = [&KNOWN[..], &NAMES.map(|(_, name)| name)].concat();
     let pick = |random: &mut Random, number: usize| random.below(number as u64) as usize;
-    let mut building = ChainBuilder::default();
+    let mut builder = ChainBuilder::default();
     for _ in 0..random.below(12) {
         let side = [Side::Node, Side::Node, Side::Pod, Side::Host][pick(random, 4)];
         let role = ROLES[pick(random, ROLES.len())];
         let device = ["eth0", "lxc1", "lxc2", "cilium_net", "cilium_host"][pick(random, 5)];
         let node = random.below(3);
-        let door = building.door(node, side, role, device);
+        let door = builder.door(node, side, role, device);
         door.cilium = !random.once_in(5);
         door.pod = random.once_in(3).then(|| random.text().into());
         if random.once_in(4) {
@@ -317,7 +317,7 @@ fn anything(random: &mut Random) -> ChainBuilder {
             door.chains = None;
         }
     }
-    building
+    builder
 }
 
 #[test]
@@ -367,34 +367,34 @@ fn rule_names_are_unique_and_well_formed() {
 }
 
 /// Returns an audit with every kind of finding, on the first of two nodes.
-fn sight() -> Audit {
-    let mut building = two_nodes();
+fn sample_audit() -> Audit {
+    let mut builder = two_nodes();
     let theirs = || held(tcx(812, "filter_x"), 4_802, "fieldagent");
-    building
+    builder
         .hook(1, "lxcbbbb", Ingress)
         .programs
         .insert(0, theirs());
     let netviz = || held(tcx(900, "netviz_ingress"), 77, "netviz");
-    building
+    builder
         .hook(1, "lxcbbbb", Ingress)
         .programs
         .insert(0, netviz());
-    building.hook(1, "cilium_vxlan", Ingress).programs.clear();
-    building.hook(1, "eth0", Ingress).programs[0].pinned_at =
+    builder.hook(1, "cilium_vxlan", Ingress).programs.clear();
+    builder.hook(1, "eth0", Ingress).programs[0].pinned_at =
         vec!["/sys/fs/bpf/cilium/devices/eth0/links/cil_from_netdev".into()];
     let old = filter(33, "retina_\u{1b}[31m", 1, 7);
-    building.hook(1, "eth0", Ingress).programs.push(old);
-    let gone = building.door(2, Side::Pod, Role::Pod, "");
+    builder.hook(1, "eth0", Ingress).programs.push(old);
+    let gone = builder.door(2, Side::Pod, Role::Pod, "");
     gone.interface = None;
     gone.chains = None;
     gone.problem = Some(Reason::Unreachable { nsid: 1 });
-    let findings = judge(&building.doors);
-    Audit::new("2026-01-02T03:04:05Z".into(), building.doors, findings)
+    let findings = judge(&builder.doors);
+    Audit::new("2026-01-02T03:04:05Z".into(), builder.doors, findings)
 }
 
 #[test]
 fn views() {
-    let audit = sight();
+    let audit = sample_audit();
     insta::assert_snapshot!("audit_text", draw(&audit, Style::default()));
     for width in [80, 120] {
         let style = Style {
@@ -423,7 +423,7 @@ fn views() {
 
 #[test]
 fn text_is_the_same_without_colours() {
-    let audit = sight();
+    let audit = sample_audit();
     let plain = draw(&audit, Style::default());
     let coloured = draw(
         &audit,

@@ -19,8 +19,8 @@ use netviz_tests::{
 const LOOK: &str = r#"<pre id="result"></pre><script>
 const wrong = [];
 const svg = document.querySelector("svg");
-const whole = svg.getBBox(), view = svg.viewBox.baseVal;
-if (whole.x < 0 || whole.y < 0 || whole.x + whole.width > view.width || whole.y + whole.height > view.height)
+const bounds = svg.getBBox(), view = svg.viewBox.baseVal;
+if (bounds.x < 0 || bounds.y < 0 || bounds.x + bounds.width > view.width || bounds.y + bounds.height > view.height)
   wrong.push("the picture is larger than its page");
 const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBBox()]);
 const houses = [...svg.querySelectorAll("rect.n")].map(house => house.getBBox());
@@ -62,9 +62,9 @@ fn texts_do_not_overlap() {
     for snapshot in snapshots {
         let picture = svg::draw(&Map::new(&snapshot));
         let document = browser.document(&format!("<!doctype html><body>{picture}{LOOK}"));
-        let said = result(&document);
-        assert!(said.ends_with("nothing wrong"), "{said}");
-        assert!(!said.starts_with("0 "), "{said}");
+        let report = result(&document);
+        assert!(report.ends_with("nothing wrong"), "{report}");
+        assert!(!report.starts_with("0 "), "{report}");
     }
 }
 
@@ -120,12 +120,12 @@ fn mermaid(browser: &Browser, chart: &str) -> String {
     let page = format!(
         r#"<!doctype html><body><pre id="result"></pre><script src="file://{}"></script><script>
 mermaid.initialize({{ startOnLoad: false, securityLevel: "strict" }});
-const say = text => document.getElementById("result").textContent = text;
+const report = text => document.getElementById("result").textContent = text;
 mermaid.render("chart", {chart}).then(({{ svg }}) => {{
   const drawn = new DOMParser().parseFromString(svg, "text/html");
   const count = what => drawn.querySelectorAll(what).length;
-  say(`${{count(".node")}} boxes, ${{count(".cluster")}} buildings, ${{count("path.flowchart-link")}} lines: ` + [...drawn.querySelectorAll(".nodeLabel, .cluster-label")].map(label => label.textContent).join(" | "));
-}}, error => say("refused: " + error));
+  report(`${{count(".node")}} boxes, ${{count(".cluster")}} buildings, ${{count("path.flowchart-link")}} lines: ` + [...drawn.querySelectorAll(".nodeLabel, .cluster-label")].map(label => label.textContent).join(" | "));
+}}, error => report("refused: " + error));
 </script>"#,
         library.display()
     );
@@ -141,29 +141,32 @@ fn mermaid_draws_every_door() {
         (mermaid(&browser, &chart), chart)
     };
     let snapshot = blog().snapshot();
-    let (said, _) = drawn(&snapshot);
+    let (report, _) = drawn(&snapshot);
     // Every door, the pods with host network, and the network between the nodes.
     let boxes = snapshot.doors.len() + 2;
     let lines = snapshot.pairs.len() + 2;
     let wanted = format!("{boxes} boxes, 2 buildings, {lines} lines: ");
-    assert!(said.starts_with(&wanted), "{wanted}: {said}");
+    assert!(report.starts_with(&wanted), "{wanted}: {report}");
     for text in [
         "busybox-c8bbbbb84-fmhwc",
         "lxc174c023046ff 11",
         "e\u{fffd}[31mth0 16",
         "cilium_host 3",
     ] {
-        assert!(said.contains(text), "{text}: {said}");
+        assert!(report.contains(text), "{text}: {report}");
     }
     // The default maximum of pods per node.
     let many = snapshot_builder::cluster(3, 110, true).snapshot();
-    let (said, chart) = drawn(&many);
+    let (report, chart) = drawn(&many);
     let wanted = format!("{} boxes, 3 buildings, ", many.doors.len() + 1);
-    assert!(said.starts_with(&wanted), "{wanted}: {said}");
+    assert!(report.starts_with(&wanted), "{wanted}: {report}");
     assert!(!chart.contains("more pods"));
-    let (said, chart) = drawn(&snapshot_builder::cluster(3, 250, true).snapshot());
-    assert!(said.contains(" 3 buildings"), "{said}");
+    let (report, chart) = drawn(&snapshot_builder::cluster(3, 250, true).snapshot());
+    assert!(report.contains(" 3 buildings"), "{report}");
     // Too many for Mermaid; the chart reports what it omits.
     assert!(chart.contains("more pods, not busier than these"));
-    assert!(said.contains("more pods, not busier than these"), "{said}");
+    assert!(
+        report.contains("more pods, not busier than these"),
+        "{report}"
+    );
 }

@@ -153,7 +153,7 @@ impl Observer {
 }
 
 /// Serializes the tests, because they count descriptors and measure times.
-fn alone() -> MutexGuard<'static, ()> {
+fn serial() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -222,7 +222,7 @@ fn with(
 
 #[test]
 fn pods_are_added_removed_and_changed() {
-    let _alone = alone();
+    let _serial = serial();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
     let wire = wire(&observer);
@@ -330,7 +330,7 @@ fn counted(sample: &DoorSample) -> [Counts; 2] {
 
 #[test]
 fn reused_ifindex_starts_at_0() {
-    let _alone = alone();
+    let _serial = serial();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
     let wire = wire(&observer);
@@ -401,7 +401,7 @@ fn reused_ifindex_starts_at_0() {
 }
 
 /// Returns the number of netviz's programs at the hooks of a device, in any attach mode.
-fn standing(netns: &NetNs, door: (&str, u32)) -> [usize; 2] {
+fn attached(netns: &NetNs, door: (&str, u32)) -> [usize; 2] {
     let (name, index) = door;
     let mut netlink = Netlink::open_in(netns).unwrap();
     [Direction::Ingress, Direction::Egress].map(|hook| {
@@ -431,7 +431,7 @@ fn wait_until_up(netns: &NetNs, index: u32) {
 /// it.
 #[test]
 fn interface_moved_out_of_the_node_is_dropped() {
-    let _alone = alone();
+    let _serial = serial();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
     let wire = wire(&observer);
@@ -494,7 +494,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
     let ((), closed) = until(
         "what went along is let go",
         notify_limit(),
-        || match standing(&to, (&pod.interface.name, at)) {
+        || match attached(&to, (&pod.interface.name, at)) {
             [1, 1] => Ok(()),
             there => Err(format!("{there:?} programs of netviz")),
         },
@@ -545,7 +545,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn bursts_of_changes_leak_nothing() {
-    let _alone = alone();
+    let _serial = serial();
     let mut lab = lab(0);
     let mut observer = Observer::start(&lab);
     let wire = wire(&observer);
@@ -584,11 +584,11 @@ fn bursts_of_changes_leak_nothing() {
 
 #[test]
 fn hundreds_of_pods() {
-    let _alone = alone();
+    let _serial = serial();
     let mut lab = lab(150);
     let start = Instant::now();
     let mut observer = Observer::start(&lab);
-    println!("first look: {:?}", start.elapsed());
+    println!("first scan: {:?}", start.elapsed());
     let wire = wire(&observer);
     observer.shows("300 pods", BUSY, || planned(&lab, wire));
     println!(
@@ -626,7 +626,7 @@ fn hundreds_of_pods() {
 /// A watch keeps neither pods nor nodes alive: namespaces that only it could hold are gone.
 #[test]
 fn removed_namespaces_are_not_held() {
-    let _alone = alone();
+    let _serial = serial();
     let lab = lab(0);
     let mut observer = Observer::start(&lab);
     observer.counts("the beginning", LONG);
@@ -663,6 +663,6 @@ fn removed_namespaces_are_not_held() {
     drop(netlink);
     // The node's namespace is released only after its process is known to have ended.
     down.join().unwrap().unwrap();
-    println!("everything is gone after {:?}", started.elapsed());
+    println!("all removed after {:?}", started.elapsed());
     observer.shows("nothing", Duration::from_secs(3), BTreeSet::new);
 }

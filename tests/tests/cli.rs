@@ -195,11 +195,11 @@ fn every_output() {
             String::from_utf8_lossy(&output.stderr)
         );
         // Nothing on stderr except, with a duration, the start of the measurement.
-        let said = String::from_utf8(output.stderr.clone()).unwrap();
-        let begins = said.starts_with("netviz: counting at 26 doors for ");
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        let begins = stderr.starts_with("netviz: counting at 26 doors for ");
         assert!(
-            said.is_empty() || begins && said.lines().count() == 1,
-            "{said}"
+            stderr.is_empty() || begins && stderr.lines().count() == 1,
+            "{stderr}"
         );
         output
     };
@@ -313,11 +313,11 @@ fn closed_pipe_ends_silently() {
         );
         let output = demo(&["bash", "-c", &script]).output().unwrap();
         let complaint = String::from_utf8(output.stderr).unwrap();
-        let said: Vec<_> = complaint
+        let lines: Vec<_> = complaint
             .lines()
             .filter(|line| !line.contains("are up after"))
             .collect();
-        assert_eq!(said, ["status 0"], "{form}");
+        assert_eq!(lines, ["status 0"], "{form}");
         assert_eq!(
             String::from_utf8(output.stdout).unwrap().lines().count(),
             1,
@@ -442,7 +442,7 @@ fn lines_in_a_pipe_and_a_signal() {
 
 #[test]
 fn demo_ends_its_command_before_the_lab() {
-    let script = "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'echo stopped; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     let mut command = demo(&["sh", "-c", script]);
     command
         .stdin(Stdio::null())
@@ -453,7 +453,7 @@ fn demo_ends_its_command_before_the_lab() {
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
     // As soon as the command runs.
     demo.signal(Signal::SIGTERM);
-    assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("told"));
+    assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("stopped"));
     assert_eq!(demo.child.wait().unwrap().code(), Some(3));
 }
 
@@ -507,7 +507,7 @@ fn terminal_is_restored_after_a_signal() {
     assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(1));
     assert_eq!(terminal.complaints(), [""; 0]);
     let written = terminal.written();
-    let told = written.rfind("no node").expect("it is told");
-    assert!(Some(told) > written.rfind("\u{1b}[?1049l"), "{written:?}");
+    let error = written.rfind("no node").expect("an error");
+    assert!(Some(error) > written.rfind("\u{1b}[?1049l"), "{written:?}");
     lab.down().unwrap();
 }

@@ -47,7 +47,7 @@ fn filters(namespace: &TestNetns, end: &End, direction: Direction) -> Vec<Filter
 }
 
 /// Returns both hooks' filters and the device's qdiscs.
-fn everything(namespace: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
+fn attachments(namespace: &TestNetns, end: &End) -> ([Vec<Filter>; 2], Vec<Qdisc>) {
     let hooks = [Direction::Ingress, Direction::Egress].map(|hook| filters(namespace, end, hook));
     let qdiscs = filters::qdiscs(&mut namespace.netlink().unwrap(), end.index).unwrap();
     (hooks, qdiscs)
@@ -100,7 +100,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
     let (namespace, end) = fixture.place(direction);
     let theirs = foreign(&fixture, direction, verdict, (1, 1));
     let _later = foreign(&fixture, direction, Verdict::Ok, (2, 1));
-    let before = everything(namespace, end);
+    let before = attachments(namespace, end);
     assert_eq!(before.1.iter().filter(|it| it.kind == "clsact").count(), 1);
 
     let mut netviz = fixture.observe(direction, AttachMode::Clsact);
@@ -115,7 +115,7 @@ fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
     assert_eq!(fixture.counted(&mut netviz, direction), SENT, "{what}");
 
     drop(netviz);
-    assert_eq!(everything(namespace, end), before, "{what}");
+    assert_eq!(attachments(namespace, end), before, "{what}");
     assert_eq!(
         fixture.outcome(&theirs, expected),
         expected,
@@ -153,16 +153,16 @@ fn only_filters_of_a_killed_netviz_are_swept() {
     // Another tool may use a handle like netviz's, at its priority and at another one.
     let _handle = foreign(&fixture, direction, Verdict::Ok, (1, OWN << 16 | 7));
     let _priority = foreign(&fixture, direction, Verdict::Ok, (2, OWN << 16 | 7));
-    let before = everything(namespace, end);
+    let before = attachments(namespace, end);
 
     let mut killed = netviz(namespace);
     let attached = wait_until(START, || {
-        let [ingress, egress] = everything(namespace, end).0;
+        let [ingress, egress] = attachments(namespace, end).0;
         [ingress, egress].iter().all(|hook| hook.iter().any(is_own))
     });
     killed.kill();
     assert!(attached, "netviz did not attach");
-    let left = everything(namespace, end);
+    let left = attachments(namespace, end);
     assert_ne!(
         left, before,
         "a killed netviz cannot clear away: or is this test wrong?"
@@ -176,7 +176,7 @@ fn only_filters_of_a_killed_netviz_are_swept() {
         "{there:?}"
     );
     drop(netviz);
-    assert_eq!(everything(namespace, end), before);
+    assert_eq!(attachments(namespace, end), before);
 }
 
 /// Two instances at the same door leave each other's filters alone, although each displaces the
@@ -309,7 +309,7 @@ fn left_over_filter_with_own_pid_is_swept() {
     let fixture = TrafficFixture::new();
     let (namespace, end) = fixture.place(direction);
     let _cilium = foreign(&fixture, direction, Verdict::Ok, (1, 1));
-    let before = everything(namespace, end);
+    let before = attachments(namespace, end);
     let mut predecessor = CountTest::load(objects::COUNT).unwrap();
     let handle = OWN << 16 | std::process::id() & 0xffff;
     namespace
@@ -340,5 +340,5 @@ fn left_over_filter_with_own_pid_is_swept() {
     );
     let _ = netviz.sample();
     drop(netviz);
-    assert_eq!(everything(namespace, end), before);
+    assert_eq!(attachments(namespace, end), before);
 }

@@ -51,9 +51,9 @@ fn only_namespaces_are_opened() {
     symlink("/proc/self/ns/uts", at("uts")).unwrap();
     for name in ["fifo", "device", "file", "link", "uts", "."] {
         let path = at(name);
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(NetNs::open(&path)));
-        let answer = told.recv_timeout(notify_limit() * 10).expect(name);
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(NetNs::open(&path)));
+        let answer = receiver.recv_timeout(notify_limit() * 10).expect(name);
         let error = answer.expect_err(name);
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
     }
@@ -236,11 +236,11 @@ fn path_that_becomes_a_fifo_does_not_block() {
     };
     let went_on = wait_until(notify_limit() * 10, || seen(31));
     // It ends when the scan has ended.
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         drop(watch);
-        tell.send(())
+        sender.send(())
     });
-    let ended = told.recv_timeout(notify_limit() * 10).is_ok();
+    let ended = receiver.recv_timeout(notify_limit() * 10).is_ok();
     assert!(went_on && ended, "went on: {went_on}, ended: {ended}");
 }

@@ -388,7 +388,7 @@ fn filter_generations_are_dropped_with_their_interface() {
     let watch = Watch::start(selection).unwrap();
     let news = watch.subscribe();
     let own = |ifindex| (namespace.netns().id(), ifindex);
-    let told = |ifindex| news.borrow().filters.get(&own(ifindex)).copied();
+    let generation = |ifindex| news.borrow().filters.get(&own(ifindex)).copied();
     let mut last = None;
     for index in [51, 61, 51] {
         add_pair(&mut netlink, index).unwrap();
@@ -402,12 +402,12 @@ fn filter_generations_are_dropped_with_their_interface() {
         namespace.run(|| qdisc_add_clsact(&name)).unwrap();
         delete_clsact(&mut netlink, index).unwrap();
         assert!(
-            wait_until(notify_limit() * 10, || told(index).is_some()),
+            wait_until(notify_limit() * 10, || generation(index).is_some()),
             "{index}"
         );
         // The generation is new, although the index is not.
-        assert!(last < told(index));
-        last = told(index);
+        assert!(last < generation(index));
+        last = generation(index);
         netlink.delete_link(index).unwrap();
         let gone = wait_until(notify_limit() * 10, || news.borrow().filters.is_empty());
         assert!(gone, "{:?}", news.borrow().filters);

@@ -108,17 +108,17 @@ fn lost_drop_events_are_counted() {
     namespace.netlink().unwrap().set_up(1).unwrap();
     let cookie = [7; 16];
     let mut drops = Drops::start(&cookie).unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     to_nobody(&namespace, cookie, |sequence| {
         if sequence % 500 == 499 {
-            heard.extend(drops.take());
+            received.extend(drops.take());
         }
     });
-    assert_eq!((heard.len() as u32, drops.unheard()), (MANY, 0));
+    assert_eq!((received.len() as u32, drops.unheard()), (MANY, 0));
     to_nobody(&namespace, cookie, |_| {});
-    let (heard, unheard) = (drops.take().len() as u64, drops.unheard());
-    assert!(unheard > 0, "{heard} heard");
-    assert_eq!(heard + unheard, u64::from(MANY));
+    let (received, lost) = (drops.take().len() as u64, drops.unheard());
+    assert!(lost > 0, "{received} received");
+    assert_eq!(received + lost, u64::from(MANY));
 }
 
 fn reason(result: &VerifyOutput) -> &Value {
@@ -258,12 +258,12 @@ fn broken_description_is_refused() {
     if skip::without_file(VMLINUX) {
         return;
     }
-    let whole = std::fs::read(VMLINUX).unwrap();
+    let all = std::fs::read(VMLINUX).unwrap();
     assert!(Btf::parse(Vec::new()).is_none());
     let mut random = fastrand::Rng::with_seed(17);
     for _ in 0..20 {
-        let mut broken = whole.clone();
-        broken.truncate(random.usize(..whole.len()));
+        let mut broken = all.clone();
+        broken.truncate(random.usize(..all.len()));
         for _ in 0..random.usize(..50) {
             let at = random.usize(..broken.len().max(1));
             if let Some(byte) = broken.get_mut(at) {

@@ -19,10 +19,10 @@ use ratatui::{Terminal, backend::TestBackend};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn twins() -> Snapshot {
-    let mut sight = SnapshotBuilder::default();
+    let mut builder = SnapshotBuilder::default();
     for (netns, address) in [(100, "172.18.0.2/16"), (200, "172.19.0.2/16")] {
-        let node = sight.node("worker", netns, &[address]);
-        sight.pod(
+        let node = builder.node("worker", netns, &[address]);
+        builder.pod(
             node,
             "web-0",
             "10.0.0.1/32",
@@ -30,9 +30,9 @@ fn twins() -> Snapshot {
             &end(netns, 9, "lxcaaa"),
         );
         let vxlan = end(netns, 4, "cilium_vxlan");
-        sight.door(node, Side::Node, Role::Overlay, &vxlan);
+        builder.door(node, Side::Node, Role::Overlay, &vxlan);
     }
-    sight.snapshot()
+    builder.snapshot()
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn printed(form: Form, shown: Shown) -> String {
     run(drive(&mut recorded(), &mut printer, async || {
         pending().await
     }))
-    .expect("everything is printed");
+    .expect("all of it printed");
     let bytes = written.0.lock().expect("no panic").clone();
     String::from_utf8(bytes).expect("text")
 }
@@ -155,7 +155,7 @@ fn recorded_snapshots_are_shown_on_the_live_screen() {
     run(drive(&mut recorded(), &mut screen, async || {
         pending().await
     }))
-    .expect("everything is shown");
+    .expect("all of it shown");
     let shown = screen.terminal().backend().to_string();
     assert!(
         shown.contains("lxc4a891387ff1a") && shown.contains("1234"),

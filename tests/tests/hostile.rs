@@ -288,7 +288,7 @@ fn every_view_is_covered() {
         "remedy",
         "explained_by",
     ];
-    fn look(form: &str, key: &str, value: &Value) {
+    fn check_names(form: &str, key: &str, value: &Value) {
         match value {
             Value::String(text) => {
                 let named = text.contains(NAME) || OWN.contains(&key);
@@ -297,8 +297,10 @@ fn every_view_is_covered() {
                 let cilium = text.starts_with("cil_") || key == "message";
                 assert!(named || cilium, "{form}: {key} is {text:?}");
             }
-            Value::Array(values) => values.iter().for_each(|it| look(form, key, it)),
-            Value::Object(fields) => fields.iter().for_each(|(key, it)| look(form, key, it)),
+            Value::Array(values) => values.iter().for_each(|it| check_names(form, key, it)),
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(key, it)| check_names(form, key, it)),
             _ => {}
         }
     }
@@ -306,6 +308,6 @@ fn every_view_is_covered() {
         .into_iter()
         .filter(|(form, _)| !matches!(*form, "SARIF" | "map"))
     {
-        look(form, "", &serde_json::from_slice(&write(NAME)).unwrap());
+        check_names(form, "", &serde_json::from_slice(&write(NAME)).unwrap());
     }
 }

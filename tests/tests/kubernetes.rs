@@ -38,12 +38,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "{token: very-secret}";
 
 /// Only this source of names, and the cluster that it names.
-struct Asking {
+struct Querying {
     names: Names,
     _found: watch::Sender<Arc<Discovered>>,
 }
 
-impl Asking {
+impl Querying {
     fn start(kubeconfig: &Path) -> Self {
         let (sender, found) = watch::channel(Arc::new(Discovered::default()));
         let options = SourceOptions {
@@ -125,7 +125,7 @@ fn server(name: &str) -> Result<ApiServer> {
 fn nodes_and_pods_are_reported() -> Result<()> {
     let server = server("arrive")?;
     server.load(Path::new("fixtures/kubernetes/vxlan-ipv6.json"))?;
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     asking.expect_pods(&[
         "default/busybox-c8bbbbb84-fmhwc",
         "default/busybox-c8bbbbb84-t6ggh",
@@ -175,7 +175,7 @@ fn services_are_reported_and_names_do_not_wait_for_them() -> Result<()> {
     server.state().put("services", service("web", "10.96.0.7"));
     // Headless: nothing is sent to its address.
     server.state().put("services", service("none", "None"));
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     let services = || asking.report().and_then(|report| report.services);
     assert!(wait_until(LIMIT, || services().is_some()));
     let services = services().unwrap_or_default();
@@ -243,7 +243,7 @@ fn service_account_of_a_pod_suffices() -> Result<()> {
 #[test]
 fn pods_start_end_and_are_deleted() -> Result<()> {
     let server = server("change")?;
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     asking.expect_ok();
     server.state().put("pods", pod("a", "10.0.0.1"));
     server.state().put("pods", pod("b", "10.0.0.2"));
@@ -271,7 +271,7 @@ fn pods_start_end_and_are_deleted() -> Result<()> {
 fn broken_or_expired_watch_loses_nothing() -> Result<()> {
     let server = server("broken")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     asking.expect_pods(&["default/a"]);
     {
         let mut state = server.state();
@@ -298,7 +298,7 @@ fn broken_or_expired_watch_loses_nothing() -> Result<()> {
 fn failing_server_is_reported_and_retried() -> Result<()> {
     let server = server("ill")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     asking.expect_pods(&["default/a"]);
     for (behaviour, words) in [
         (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
@@ -325,7 +325,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
 fn server_that_does_not_answer() -> Result<()> {
     let server = server("silent")?;
     server.state().behaviour = Behaviour::Silent;
-    Asking::of(&server)?.expect_trouble("no answer in 5 s");
+    Querying::of(&server)?.expect_trouble("no answer in 5 s");
     Ok(())
 }
 
@@ -333,7 +333,7 @@ fn server_that_does_not_answer() -> Result<()> {
 fn endless_response_is_cut_off() -> Result<()> {
     let server = server("huge")?;
     server.state().behaviour = Behaviour::Huge;
-    Asking::of(&server)?.expect_trouble("more than 8 MiB in one answer");
+    Querying::of(&server)?.expect_trouble("more than 8 MiB in one answer");
     // Two resources, and the contents of the sockets' buffers; a second attempt may have begun.
     let sent_bytes = server.state().sent_bytes;
     assert!(sent_bytes < 64_000_000, "{sent_bytes} bytes were taken");
@@ -348,7 +348,7 @@ fn no_server() -> Result<()> {
     let server = server("nobody")?;
     let config = server.kubeconfig(TOKEN);
     let config = config.replace(&server.port.to_string(), &port.to_string());
-    let asking = Asking::start(&server.write("config", &config)?);
+    let asking = Querying::start(&server.write("config", &config)?);
     asking.expect_trouble(&format!(
         "cannot reach https://127.0.0.1:{port}: connection refused"
     ));
@@ -358,7 +358,7 @@ fn no_server() -> Result<()> {
 #[test]
 fn expired_certificate() -> Result<()> {
     let server = ApiServer::start("expired", 2020)?;
-    Asking::of(&server)?.expect_trouble("the certificate has expired");
+    Querying::of(&server)?.expect_trouble("the certificate has expired");
     Ok(())
 }
 
@@ -371,10 +371,10 @@ fn server_with_another_certificate() -> Result<()> {
         &fs::read_to_string(other.directory.join("ca.pem"))?,
     )?;
     let config = good.replace("ca.pem", "other.pem");
-    Asking::start(&server.write("authority", &config)?)
+    Querying::start(&server.write("authority", &config)?)
         .expect_trouble("not of the authority that the kubeconfig names");
     let config = good.replace("server:", "tls-server-name: elsewhere.example, server:");
-    Asking::start(&server.write("name", &config)?).expect_trouble("is for another name");
+    Querying::start(&server.write("name", &config)?).expect_trouble("is for another name");
     assert_eq!(server.state().asked, Vec::<String>::new());
     Ok(())
 }
@@ -392,7 +392,7 @@ fn server_without_tls() -> Result<()> {
     let server = server("plain")?;
     let config = server.kubeconfig(TOKEN);
     let config = config.replace(&server.port.to_string(), &port.to_string());
-    Asking::start(&server.write("config", &config)?).expect_trouble("does not speak TLS");
+    Querying::start(&server.write("config", &config)?).expect_trouble("does not speak TLS");
     Ok(())
 }
 
@@ -444,9 +444,9 @@ fn unusable_kubeconfigs() -> Result<()> {
         ),
     ] {
         let file = server.write(name, &content)?;
-        Asking::start(&file).expect_trouble(words);
+        Querying::start(&file).expect_trouble(words);
     }
-    Asking::start(&server.directory.join("nothing")).expect_trouble("entity not found");
+    Querying::start(&server.directory.join("nothing")).expect_trouble("entity not found");
     assert!(!mark.exists(), "a command of the kubeconfig was run");
     assert_eq!(server.state().asked, Vec::<String>::new());
     Ok(())
@@ -475,7 +475,7 @@ fn kubelet_credentials_list_only_own_pods() -> Result<()> {
     server.write("kubelet.pem", &both(&params)?)?;
     let user = "{client-certificate: kubelet.pem, client-key: kubelet.pem}";
     let file = server.write("config", &server.kubeconfig(user))?;
-    let asking = Asking::start(&file);
+    let asking = Querying::start(&file);
     asking.expect_pods(&["default/mine"]);
     // It is renewed regularly; this one was not.
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
@@ -493,7 +493,7 @@ fn ten_thousand_pods() -> Result<()> {
             .state()
             .put("pods", pod(&format!("pod-{number}"), &address));
     }
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     assert_eq!(settle(LIMIT, &10_000, || asking.pods().len()), 10_000);
     Ok(())
 }
@@ -505,7 +505,7 @@ fn hostile_names_are_data() -> Result<()> {
     let mut hostile = pod(name, "not an address");
     hostile["metadata"]["labels"] = json!({"\u{1b}[31m": "\r"});
     server.state().put("pods", hostile);
-    let asking = Asking::of(&server)?;
+    let asking = Querying::of(&server)?;
     asking.expect_pods(&[&format!("default/{name}")]);
     let pod = asking
         .report()
@@ -522,7 +522,7 @@ fn hostile_names_are_data() -> Result<()> {
 fn token_that_is_no_valid_header_does_not_panic() -> Result<()> {
     let server = server("unsayable")?;
     let text = server.kubeconfig(r#"{token: "very-secret\u0001"}"#);
-    let asking = Asking::start(&server.write("config", &text)?);
+    let asking = Querying::start(&server.write("config", &text)?);
     asking.expect_trouble("token in");
     Ok(())
 }

@@ -71,7 +71,7 @@ fn vxlan_clsact() {
 }
 
 /// A lab, its counters, and the expected counts.
-struct Bench<'a> {
+struct Comparison<'a> {
     lab: &'a Lab,
     counting: &'a HookCounters,
     nodes: BTreeMap<String, String>,
@@ -93,18 +93,21 @@ fn compare(oracle: &str, mode: Mode, attach: Attach) {
     .unwrap();
     let counting = HookCounters::attach(&lab).unwrap();
     let cases = oracle::cases(oracle).unwrap();
-    let bench = Bench {
+    let comparison = Comparison {
         lab: &lab,
         counting: &counting,
         nodes: oracle::nodes(&cases, &lab),
         clsact: attach == Attach::Clsact,
     };
-    let differences: Vec<_> = cases.iter().flat_map(|case| bench.compare(case)).collect();
+    let differences: Vec<_> = cases
+        .iter()
+        .flat_map(|case| comparison.compare(case))
+        .collect();
     lab.down().unwrap();
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
 }
 
-impl Bench<'_> {
+impl Comparison<'_> {
     fn compare(&self, case: &Case) -> Vec<String> {
         let (home, namespace, identity) = match case.sender(&self.nodes) {
             Sender::Node(name) => {

@@ -253,8 +253,8 @@ fn tunnel_connects_nodes() {
                 _ => "╦╬╝",
             };
             assert_eq!(joints, wanted, "{nodes} nodes, {width} columns:\n{drawn}");
-            let said = drawn.contains("Between the nodes: ");
-            assert_eq!(said, nodes > 1);
+            let has_network = drawn.contains("Between the nodes: ");
+            assert_eq!(has_network, nodes > 1);
             let network = drawn.contains("the network, 172.18.0.0/16");
             assert_eq!(network, nodes > 1 && !tunnel);
         }
@@ -263,34 +263,34 @@ fn tunnel_connects_nodes() {
 
 #[test]
 fn cilium_host_is_off_the_path_only_with_pod_traffic() {
-    let drawn = |sight: &snapshot_builder::SnapshotBuilder| drawings(&sight.snapshot());
-    let said = "not on this path";
-    let mut sight = snapshot_builder::cluster(1, 1, true);
+    let drawn = |builder: &snapshot_builder::SnapshotBuilder| drawings(&builder.snapshot());
+    let note = "not on this path";
+    let mut builder = snapshot_builder::cluster(1, 1, true);
     // Without any traffic.
-    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
-    sight.flow((1001, 10), (1000, 11), 0, 5);
-    for text in drawn(&sight) {
-        assert!(text.contains(said), "{text}");
+    assert!(drawn(&builder).iter().all(|text| !text.contains(note)));
+    builder.flow((1001, 10), (1000, 11), 0, 5);
+    for text in drawn(&builder) {
+        assert!(text.contains(note), "{text}");
     }
     // One packet between a pod and its node, but no others.
-    sight.flow((1000, 2), (1000, 3), 0, 1);
-    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
+    builder.flow((1000, 2), (1000, 3), 0, 1);
+    assert!(drawn(&builder).iter().all(|text| !text.contains(note)));
     // Unknown.
-    sight.flow((1000, 2), (1000, 3), 0, 0);
-    sight.now(1000, 3).ingress = None;
-    assert!(drawn(&sight).iter().all(|text| !text.contains(said)));
+    builder.flow((1000, 2), (1000, 3), 0, 0);
+    builder.now(1000, 3).ingress = None;
+    assert!(drawn(&builder).iter().all(|text| !text.contains(note)));
 }
 
 #[test]
 fn notes_are_in_every_drawing() {
-    let mut sight = snapshot_builder::cluster(2, 40, true);
+    let mut builder = snapshot_builder::cluster(2, 40, true);
     for pod in 0..40 {
-        sight.at(1000, 11 + 2 * pod).problem = Some(Reason::Unreachable {
+        builder.at(1000, 11 + 2 * pod).problem = Some(Reason::Unreachable {
             nsid: i32::try_from(pod).unwrap(),
         });
     }
-    sight.at(2000, 4).problem = Some(Reason::TooFewFiles);
-    let shown = drawings(&sight.snapshot());
+    builder.at(2000, 4).problem = Some(Reason::TooFewFiles);
+    let shown = drawings(&builder.snapshot());
     for text in &shown {
         assert!(text.contains("too few file descriptors left"), "{text}");
         assert!(text.contains("cannot be found from here"), "{text}");
@@ -390,14 +390,14 @@ fn maps_match_the_schema() {
 
 #[test]
 fn host_network_pods_are_in_every_drawing() {
-    let mut sight = snapshot_builder::cluster(2, 1, true);
+    let mut builder = snapshot_builder::cluster(2, 1, true);
     for pod in 0..12 {
-        sight.host_network_pod(1, &format!("agent-{pod:04}"));
+        builder.host_network_pod(1, &format!("agent-{pod:04}"));
     }
-    for text in drawings(&sight.snapshot()) {
+    for text in drawings(&builder.snapshot()) {
         let text = text.replace("&#39;", "'");
-        let said = text.matches("in the node's own network").count();
-        assert_eq!(said, 1, "{text}");
+        let notes = text.matches("in the node's own network").count();
+        assert_eq!(notes, 1, "{text}");
         for pod in 0..12 {
             let name = format!("kube-system/agent-{pod:04}");
             assert!(text.contains(&name), "{text}");
@@ -405,9 +405,9 @@ fn host_network_pods_are_in_every_drawing() {
     }
     // However many there are, the drawing stays complete and reports what it omits.
     for pod in 12..5_000 {
-        sight.host_network_pod(1, &format!("agent-{pod:04}"));
+        builder.host_network_pod(1, &format!("agent-{pod:04}"));
     }
-    for text in drawings(&sight.snapshot()) {
+    for text in drawings(&builder.snapshot()) {
         assert!(text.contains("and 4970 more"), "{text}");
         assert!(!text.contains("agent-0030"), "{text}");
     }

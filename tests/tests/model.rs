@@ -183,9 +183,9 @@ fn arbitrary_readings() {
 
 #[test]
 fn rates_of_falling_counters_are_0_and_of_no_interval_unknown() {
-    let mut sight = snapshot_builder::blog();
-    let id = sight.cluster.doors[0].id;
-    std::mem::swap(&mut sight.before, &mut sight.now);
+    let mut builder = snapshot_builder::blog();
+    let id = builder.cluster.doors[0].id;
+    std::mem::swap(&mut builder.before, &mut builder.now);
     let of = |snapshot: &Snapshot| {
         snapshot
             .doors
@@ -194,18 +194,18 @@ fn rates_of_falling_counters_are_0_and_of_no_interval_unknown() {
             .unwrap()
             .ingress
     };
-    let fallen = of(&sight.snapshot());
+    let fallen = of(&builder.snapshot());
     assert_eq!(
         (fallen.packets, fallen.packets_per_second),
         (Some(1_192), Some(0.0))
     );
     let at = Duration::from_secs(1);
-    let [before, now] = [&sight.now, &sight.before].map(|sample| Sample {
+    let [before, now] = [&builder.now, &builder.before].map(|sample| Sample {
         at,
         ..sample.clone()
     });
     let instant = assemble(
-        &sight.cluster,
+        &builder.cluster,
         Some(&before),
         &now,
         &mut LossTracker::default(),
@@ -218,8 +218,8 @@ fn rates_of_falling_counters_are_0_and_of_no_interval_unknown() {
 /// A door that netviz cannot observe never shows a silent zero.
 #[test]
 fn uncounted_door_is_blind_with_a_reason() {
-    let mut sight = snapshot_builder::blog();
-    let doors = sight.cluster.doors.clone();
+    let mut builder = snapshot_builder::blog();
+    let doors = builder.cluster.doors.clone();
     for door in &doors {
         for meter in [
             AttachState::Pending,
@@ -229,8 +229,8 @@ fn uncounted_door_is_blind_with_a_reason() {
                 meter,
                 ..DoorSample::default()
             };
-            sight.now.doors.insert(door.id, sample);
-            let snapshot = sight.snapshot();
+            builder.now.doors.insert(door.id, sample);
+            let snapshot = builder.snapshot();
             let shown = snapshot
                 .doors
                 .iter()
@@ -244,8 +244,8 @@ fn uncounted_door_is_blind_with_a_reason() {
             );
         }
         // Found, but not reported by the attaching thread.
-        sight.now.doors.remove(&door.id);
-        let snapshot = sight.snapshot();
+        builder.now.doors.remove(&door.id);
+        let snapshot = builder.snapshot();
         let shown = snapshot
             .doors
             .iter()

@@ -213,7 +213,7 @@ fn services_are_optional() {
         "/v1/endpoint" => (200, b"[]".to_vec()),
         _ => (404, Vec::new()),
     })));
-    let services = report.services.expect("it tells of them");
+    let services = report.services.expect("services");
     assert_eq!(services.len(), 1);
     let service = &services[0];
     assert_eq!(service.label(), "default/netshoot");

@@ -58,7 +58,7 @@ fn memory(process: u32) -> u64 {
 
 /// Breaks the sources: two agents, one that never answers and one that has left its socket behind;
 /// and a half-written file.
-fn make_ill(lab: &Lab) -> [UnixListener; 1] {
+fn break_sources(lab: &Lab) -> [UnixListener; 1] {
     let root = |node: usize| PathBuf::from(format!("/proc/{}/root", lab.nodes()[node].pid));
     let listener = |node| {
         let directory = root(node).join("run/cilium");
@@ -78,7 +78,7 @@ fn make_ill(lab: &Lab) -> [UnixListener; 1] {
 #[test]
 fn counting_does_not_wait_for_sources() {
     let lab = Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"));
-    let _hangs = make_ill(&lab);
+    let _hangs = break_sources(&lab);
     let ills = [
         (Behaviour::Silent, "no answer in 5 s"),
         (Behaviour::Huge, "more than 8 MiB in one answer"),
@@ -86,7 +86,7 @@ fn counting_does_not_wait_for_sources() {
         (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
     ];
     for (place, (behaviour, words)) in ills.into_iter().enumerate() {
-        let server = ApiServer::start(&format!("ill-{place}"), 2199).expect("a server");
+        let server = ApiServer::start(&format!("failing-{place}"), 2199).expect("a server");
         server.state().behaviour = behaviour;
         let config = server.kubeconfig("{token: very-secret}");
         let config = server.write("config", &config).expect("a file");
@@ -103,7 +103,7 @@ fn counting_does_not_wait_for_sources() {
                 && failure(&snapshot, "cilium").contains("no answer");
             (both && all_count(&snapshot)).then_some(snapshot)
         });
-        let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never said"));
+        let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never reported"));
         // While netviz waits for that source, it shows the others and the doors.
         assert!(
             before > 0,

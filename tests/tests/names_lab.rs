@@ -27,12 +27,12 @@ fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
         .iter()
         .filter(|door| door["role"] == "pod" && door["side"] == "node");
     let word = |door: &Value, key: &str| door[key].as_str().unwrap_or("-").to_owned();
-    let said = |door: &Value| {
+    let name_and_source = |door: &Value| {
         let (namespace, pod) = (word(door, "namespace"), word(door, "pod"));
         let (interface, by) = (word(door, "interface"), word(door, "named_by"));
         (interface, format!("{namespace}/{pod} by {by}"))
     };
-    ends.map(said).collect()
+    ends.map(name_and_source).collect()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn pods_have_their_kubernetes_names() {
         ("lxc5b7b34955e61", "-/unnamed-0b438679 by kernel"),
         ("lxcdc5fb9751595", "-/unnamed-c0d4bea2 by kernel"),
     ];
-    let kernel = |(interface, said): (&str, &str)| (interface.into(), said.into());
+    let kernel = |(interface, name): (&str, &str)| (interface.into(), name.into());
     let expected: BTreeSet<(String, String)> = expected
         .map(files)
         .into_iter()
@@ -150,8 +150,8 @@ fn recreated_pod_is_named_at_its_new_namespace() {
         let netns = lab.netns(&pod).expect("its namespace").id();
         let made = std::time::Instant::now();
         stream.until("the new pod under its name", |snapshot| {
-            let said = inside(snapshot, netns.0)?;
-            (said == ("default/moving".into(), "cni_cache".into())).then_some(())
+            let found = inside(snapshot, netns.0)?;
+            (found == ("default/moving".into(), "cni_cache".into())).then_some(())
         });
         // netviz reads its name at once, without waiting for the next interval.
         assert!(made.elapsed() < notify_limit() * 3, "{:?}", made.elapsed());

@@ -148,7 +148,7 @@ fn maps_and_agent_agree() {
         };
         // Only the agent knows names and labels; 1.14 has no identity in the map.
         let known = mode != "1.14-vxlan";
-        let told = sorted(answers.pods()).into_iter().map(|fact| {
+        let expected = sorted(answers.pods()).into_iter().map(|fact| {
             let mut addresses = fact.addresses;
             addresses.sort();
             PodFact {
@@ -160,9 +160,12 @@ fn maps_and_agent_agree() {
                 ..PodFact::default()
             }
         });
-        let told: Vec<_> = told.collect();
-        assert_eq!(sorted(report.pods), told, "{mode}");
-        assert!(told.len() >= 3, "{mode}: two pods and a health endpoint");
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(sorted(report.pods), expected, "{mode}");
+        assert!(
+            expected.len() >= 3,
+            "{mode}: two pods and a health endpoint"
+        );
     }
 }
 
@@ -281,7 +284,7 @@ fn missing_map_is_no_error_and_other_file_is_reported() {
 
 #[test]
 fn maps_of_another_mount_namespace_are_opened_read_only() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let holder = thread::spawn(move || {
         Node::with(move |node| {
@@ -291,12 +294,12 @@ fn maps_of_another_mount_namespace_are_opened_read_only() {
             fs::set_permissions(node.pin("cilium_lxc"), read_only).expect("its mode");
             let root = node.root.path().strip_prefix("/").expect("a path");
             let root = Path::new(&format!("/proc/{}/root", nix::unistd::gettid())).join(root);
-            tell.send(root).expect("the reader");
+            sender.send(root).expect("the reader");
             // It ends after the reader.
             let _ = ended.recv();
         });
     });
-    let root: PathBuf = told.recv().expect("a node");
+    let root: PathBuf = receiver.recv().expect("a node");
     let reader = thread::spawn(move || {
         privileges::keep_only(&[Capability::CAP_BPF, Capability::CAP_SYS_PTRACE]);
         let written = fs::OpenOptions::new()

@@ -17,31 +17,31 @@ const OTHER: u64 = 102;
 
 /// Returns one node with two pods, whose hostnames the kernel knows.
 fn cluster() -> Cluster {
-    let mut sight = SnapshotBuilder::default();
-    let node = sight.node("worker", NODE, &["172.18.0.2/16"]);
+    let mut builder = SnapshotBuilder::default();
+    let node = builder.node("worker", NODE, &["172.18.0.2/16"]);
     let lxc = |ifindex, name| end(NODE, ifindex, name);
-    sight.pod(
+    builder.pod(
         node,
         "host-a",
         "10.0.0.1/32",
         &end(POD, 8, "eth0"),
         &lxc(9, "lxcaaa"),
     );
-    sight.pod(
+    builder.pod(
         node,
         "host-b",
         "10.0.0.2/32",
         &end(OTHER, 8, "eth0"),
         &lxc(11, "lxcbbb"),
     );
-    sight.pair(
+    builder.pair(
         node,
         Role::Health,
         Side::Pod,
         &end(103, 6, "eth0"),
         &lxc(7, "lxc_health"),
     );
-    sight.cluster
+    builder.cluster
 }
 
 fn report(source: Source, pods: Vec<PodFact>) -> Report {
@@ -390,9 +390,9 @@ fn maps_and_agent_are_compared() {
 /// disagreements.
 fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
     let mut cluster = cluster();
-    let mut sight = SnapshotBuilder::default();
-    sight.node("worker2", 200, &["172.18.0.3/16"]);
-    cluster.nodes.extend(sight.cluster.nodes);
+    let mut builder = SnapshotBuilder::default();
+    builder.node("worker2", 200, &["172.18.0.3/16"]);
+    cluster.nodes.extend(builder.cluster.nodes);
     let lookup = |address: &str, identity, tunnel: Option<&str>| Lookup {
         address: address.parse().expect("an address"),
         identity,

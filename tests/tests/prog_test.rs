@@ -41,7 +41,7 @@ fn follow_passes_every_frame_on() {
 /// Under heavy traffic, a door reports a sample, and each door reports the same packets.
 #[test]
 fn follow_samples_the_same_packets_at_every_door() {
-    follow::check_thinned(objects::FOLLOW).unwrap();
+    follow::check_sampling(objects::FOLLOW).unwrap();
 }
 
 /// The benchmark runs a program with `repeat`: each run is one crossing.

@@ -71,7 +71,11 @@ fn id(fixture: &TrafficFixture) -> DoorId {
 }
 
 /// Runs `work` while another tool detaches netviz as soon as it is attached.
-fn beside_a_rival<T>(fixture: &TrafficFixture, mode: AttachMode, work: impl FnOnce() -> T) -> T {
+fn with_detaching_tool<T>(
+    fixture: &TrafficFixture,
+    mode: AttachMode,
+    work: impl FnOnce() -> T,
+) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -99,7 +103,7 @@ fn tool_that_detaches_at_once_is_named() {
         let mut netviz = fixture.observe(DIRECTION, mode);
         let id = id(&fixture);
         let mut gone = false;
-        let blind = beside_a_rival(&fixture, mode, || {
+        let blind = with_detaching_tool(&fixture, mode, || {
             netviz.until(notify_limit() * 15, |_, sample| {
                 let meter = &sample.doors[&id].meter;
                 gone |= *meter == AttachState::Gone;
@@ -147,7 +151,7 @@ fn repeated_detaching_does_not_stop_netviz() {
         });
         // From the first count on; before, nothing is attached.
         let counted = states.by_ref().any(|(state, _)| state == "counting");
-        let fought = beside_a_rival(&fixture, mode, || {
+        let fought = with_detaching_tool(&fixture, mode, || {
             states
                 .by_ref()
                 .any(|(_, reason)| reason["code"] == "given_up")
@@ -220,17 +224,17 @@ fn interface_with_changed_attributes_keeps_its_counts() {
             )
             .unwrap(),
         };
-        let looked = netviz.until(notify_limit() * 6, |_, sample| {
+        let scanned = netviz.until(notify_limit() * 6, |_, sample| {
             let chain = sample.doors[&id].egress_chain.as_ref();
             chain.is_some_and(|chain| chain.behind.len() == 2)
         });
-        assert!(looked.unwrap(), "{mode:?}");
+        assert!(scanned.unwrap(), "{mode:?}");
 
         assert!(remove(&fixture, mode), "{mode:?}");
         let again = netviz.until(notify_limit() * 6, |_, sample| sample.doors[&id].epoch == 1);
         assert!(again.unwrap(), "{mode:?}");
         let gap = netviz.sample().doors[&id].gap;
-        assert!(gap.is_some(), "{mode:?}: the gap is not said");
+        assert!(gap.is_some(), "{mode:?}: the gap is not reported");
         // The kernel announces a new address to the neighbours with packets of its own.
         assert_eq!(fixture.outcome(&theirs, all).received, SENT, "{mode:?}");
         let [_, egress] = netviz.counts(id.netns.known().unwrap(), id.ifindex);

@@ -27,7 +27,7 @@ const GROUPS: [u32; 2] = [7, 8];
 type Set = BTreeSet<(u32, String)>;
 
 /// Serializes the tests, because they count descriptors.
-fn alone() -> MutexGuard<'static, ()> {
+fn serial() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -168,13 +168,13 @@ fn report(fault: &str, number: u32, buffer: Option<usize>) {
 
 #[test]
 fn rapid_changes_end_in_the_right_list() {
-    let _alone = alone();
+    let _serial = serial();
     report("added, deleted, both at once", 10, None);
 }
 
 /// Nearly all notifications are lost.
 #[test]
 fn lost_notifications_end_in_the_right_list() {
-    let _alone = alone();
+    let _serial = serial();
     report("the same with a receive buffer of 4 KiB", 3, Some(4_096));
 }

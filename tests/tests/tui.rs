@@ -57,11 +57,11 @@ fn types(state: &mut State, keys: &str) {
 
 /// Returns a cluster with pods, their doors, and the node's ends of their veth pairs.
 fn pods(count: u32) -> SnapshotBuilder {
-    let mut sight = SnapshotBuilder::default();
-    let node = sight.node("node", 1, &["172.18.0.2/16"]);
+    let mut builder = SnapshotBuilder::default();
+    let node = builder.node("node", 1, &["172.18.0.2/16"]);
     for pod in 0..count {
         let netns = 100 + u64::from(pod);
-        sight.pod(
+        builder.pod(
             node,
             &format!("pod-{pod:04}"),
             "10.0.0.1/32",
@@ -69,7 +69,7 @@ fn pods(count: u32) -> SnapshotBuilder {
             &end(1, 10 + pod, "lxc"),
         );
     }
-    sight
+    builder
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn new_pods_are_marked_for_a_while() {
 
 #[test]
 fn crossed_door_flashes_once() {
-    let mut sight = pods(1);
-    let mut state = showing(sight.snapshot(), 120, 30);
+    let mut builder = pods(1);
+    let mut state = showing(builder.snapshot(), 120, 30);
     let flashing = |state: &State| {
         let terminal = drawn(state, 120, 30);
         let cells = terminal.backend().buffer().content().to_vec();
@@ -210,10 +210,10 @@ fn crossed_door_flashes_once() {
         segments: 1,
         bytes: 64,
     };
-    sight.now(100, 2).ingress = Some(one);
-    state.take(sight.snapshot(), 2 * SECOND);
+    builder.now(100, 2).ingress = Some(one);
+    state.take(builder.snapshot(), 2 * SECOND);
     assert!(flashing(&state) > 0);
-    state.take(sight.snapshot(), 3 * SECOND);
+    state.take(builder.snapshot(), 3 * SECOND);
     assert_eq!(flashing(&state), 0);
 }
 
@@ -222,10 +222,10 @@ fn crossed_door_flashes_once() {
 fn hostile_names_do_not_move_the_layout() {
     for (aim, name) in NAMES {
         let text = |name: &'static str| {
-            let mut sight = pods(1);
-            let door = sight.at(100, 2);
+            let mut builder = pods(1);
+            let door = builder.at(100, 2);
             (door.pod, door.interface) = (Some(name.into()), name.into());
-            let mut state = showing(sight.snapshot(), 160, 40);
+            let mut state = showing(builder.snapshot(), 160, 40);
             types(&mut state, "jj");
             text(&state, 160, 40)
         };
@@ -242,12 +242,12 @@ fn hostile_names_do_not_move_the_layout() {
 
 #[test]
 fn programs_are_listed_in_order() {
-    let mut sight = pods(1);
-    sight.now(100, 2).egress_chain = Some(Chain {
+    let mut builder = pods(1);
+    builder.now(100, 2).egress_chain = Some(Chain {
         ahead: vec!["first".into()],
         behind: vec!["cil_to".into(), "last".into()],
     });
-    let mut state = showing(sight.snapshot(), 160, 40);
+    let mut state = showing(builder.snapshot(), 160, 40);
     types(&mut state, "jj");
     let shown = text(&state, 160, 40);
     assert!(
@@ -294,10 +294,10 @@ fn empty_cluster() {
 
 #[test]
 fn folded_node_is_unfolded_by_search() {
-    let mut sight = pods(2);
-    let node = sight.node("other", 2, &[]);
-    sight.door(node, Side::Node, Role::Overlay, &end(2, 4, "cilium_vxlan"));
-    let mut state = showing(sight.snapshot(), 120, 30);
+    let mut builder = pods(2);
+    let node = builder.node("other", 2, &[]);
+    builder.door(node, Side::Node, Role::Overlay, &end(2, 4, "cilium_vxlan"));
+    let mut state = showing(builder.snapshot(), 120, 30);
     press(&mut state, KeyCode::Left);
     let shown = text(&state, 120, 30);
     assert!(

@@ -135,7 +135,7 @@ fn number(result: &VerifyOutput, name: &str) -> u64 {
 }
 
 /// Checks that each door has as many packets as were sent.
-fn whole(result: &VerifyOutput) {
+fn check_complete(result: &VerifyOutput) {
     expect(result, "verified", 0);
     let (sent, delivered) = (number(result, "sent"), number(result, "delivered"));
     assert!(sent > 0 && sent == delivered, "{:#}", result.json);
@@ -219,7 +219,7 @@ fn echoes(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let result = fixture.passive(&ends, || {
         ping(netns, to.address.into());
     });
-    whole(&result);
+    check_complete(&result);
     assert!(result.json["probes"]["protocol"].is_null());
     assert_eq!(result.json["traffic"]["followed_one_in"], 1);
 }
@@ -229,7 +229,7 @@ fn backwards(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let result = fixture.passive(&[ends[0], ends[1], "--proto", "icmp"], || {
         ping(netns, to.address.into());
     });
-    whole(&result);
+    check_complete(&result);
 }
 
 /// Identical datagrams, except for fields outside the hash: distinguished by their order.
@@ -239,7 +239,7 @@ fn datagrams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let result = fixture.passive(&words, || {
         traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
     });
-    whole(&result);
+    check_complete(&result);
 }
 
 /// In super-packets that are split and merged.
@@ -248,7 +248,7 @@ fn streams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
         let to = SocketAddr::from((to.address, TCP_PORT));
         traffic::tcp(netns, to, 400_000).unwrap();
     });
-    whole(&result);
+    check_complete(&result);
     let all = result.json["traffic"]["request_packets"].as_u64();
     assert!(all > result.json["sent"].as_u64(), "{:#}", result.json);
 }
@@ -258,7 +258,7 @@ fn sixth(fixture: &LabFixture, netns: &NetNs, a: &Pod, c: &Pod) {
     let result = fixture.passive(&[&from, &to], || {
         ping(netns, c.address6.into());
     });
-    whole(&result);
+    check_complete(&result);
 }
 
 fn nothing(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
@@ -347,7 +347,7 @@ fn heavy_traffic_of_others_is_not_reported() {
             ping(&netns, c.address.into());
         });
         drop(ends);
-        whole(&result);
+        check_complete(&result);
         assert_eq!(result.json["traffic"]["followed_one_in"], 1);
         let all = result.json["traffic"]["request_packets"].as_u64().unwrap();
         assert!(all < others.join().unwrap(), "{all}");
@@ -384,7 +384,7 @@ fn heavy_traffic_of_the_pair_is_sampled() {
     );
     // A queue on the path may be too short; then netviz reports that.
     match result.verdict() {
-        "verified" => whole(&result),
+        "verified" => check_complete(&result),
         "lost" => assert!(number(&result, "delivered") > 0, "{:#}", result.json),
         other => panic!("{other} {:#}, {received} received", result.json),
     }
@@ -401,18 +401,18 @@ fn translated_traffic_is_unclear() {
     }
     let fixture = LabFixture::up(Mode::Vxlan, false);
     let [a, ..] = fixture.pods();
-    let nobody = Ipv4Addr::new(10, 96, 0, 99);
+    let unassigned = Ipv4Addr::new(10, 96, 0, 99);
     let netns = fixture.netns(a);
     let far = fixture.lab.netns(fixture.node(a)).unwrap();
     let lxc = &a.interface.name;
     let first = LinkOrder::first();
     let _shot = ForeignProgram::tcx(&far, lxc, Direction::Ingress, Verdict::Shot, first).unwrap();
-    let (from, to) = (a.address.to_string(), nobody.to_string());
+    let (from, to) = (a.address.to_string(), unassigned.to_string());
     let result = fixture.passive(&[&from, &to], || {
         netns
             .run(|| {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-                let _ = socket.send_to(&[7; 99], (nobody, 53));
+                let _ = socket.send_to(&[7; 99], (unassigned, 53));
             })
             .unwrap();
         thread::sleep(Duration::from_millis(5));
@@ -470,7 +470,7 @@ fn ctrl_c_ends_with_a_verdict() {
         pipe.read_to_end(&mut stdout).unwrap();
     });
     let status = running.child.wait().unwrap();
-    whole(&parse(&Output {
+    check_complete(&parse(&Output {
         status,
         stdout,
         stderr: Vec::new(),
@@ -576,5 +576,5 @@ fn established_connection_is_followed() {
         (&stream).write_all(b"still here").unwrap();
         thread::sleep(Duration::from_millis(3));
     });
-    whole(&result);
+    check_complete(&result);
 }

@@ -333,9 +333,9 @@ fn doors_are_compared_in_order() {
     let through = "  doors: [▲ eth0, ingress lxc*, out cilium_vxlan, ^ eth0, v eth0, ▼ cilium_vxlan, egress lxc*, in eth0]\n";
     assert_eq!(why(through, &cross_node()), None);
     let shorter = "  doors: [▲ eth0, ingress lxc*]\n";
-    let said = why(shorter, &cross_node()).unwrap();
+    let reason = why(shorter, &cross_node()).unwrap();
     assert_eq!(
-        said,
+        reason,
         "door 3: expected no more door, ▲ cilium_vxlan on mycluster-worker2 was crossed"
     );
     // A bypassed door is not crossed.
@@ -368,9 +368,9 @@ fn round_trips_have_limits() {
         why("  round-trip: {median: 42us, worst: 63us}\n", &cross_node()),
         None
     );
-    let said = why("  round-trip: {median: 41us}\n", &cross_node()).unwrap();
+    let reason = why("  round-trip: {median: 41us}\n", &cross_node()).unwrap();
     assert_eq!(
-        said,
+        reason,
         "the median round trip took 41.3 us; the limit is 41.0 us"
     );
     assert!(
@@ -378,12 +378,12 @@ fn round_trips_have_limits() {
             .unwrap()
             .contains("worst")
     );
-    let said = why(
+    let reason = why(
         "  expect: lost\n  round-trip: {worst: 1s}\n",
         &lost_by_policy(),
     )
     .unwrap();
-    assert!(said.contains("no round trip was measured"), "{said}");
+    assert!(reason.contains("no round trip was measured"), "{reason}");
 }
 
 #[test]

@@ -165,17 +165,17 @@ fn hostile_names_reach_no_view() {
         lines.next(&snapshot).join("\n"),
     ];
     // A loss before an interface with such a name: the reason contains the name.
-    let mut sight = blog();
+    let mut builder = blog();
     let (pod, lxc) = ((4_026_532_204, 16), (4_026_532_200, 17));
     for (netns, index) in [pod, lxc] {
-        sight.now(netns, index).meter = AttachState::Failed(Reason::Displaced {
+        builder.now(netns, index).meter = AttachState::Failed(Reason::Displaced {
             direction: Direction::Ingress,
             programs: vec!["place on e\u{1b}[31mth0".into()],
         });
     }
-    texts.push(lines.next(&sight.snapshot()).join("\n"));
+    texts.push(lines.next(&builder.snapshot()).join("\n"));
     assert!(texts[3].contains("place on e"), "{}", texts[3]);
-    texts.push(draw(&sight.snapshot(), None, false));
+    texts.push(draw(&builder.snapshot(), None, false));
     for text in texts {
         check::plain("view", &text);
     }
@@ -279,12 +279,12 @@ fn csv() {
 
 #[test]
 fn formulas_are_defused() {
-    let mut sight = blog();
-    for door in &mut sight.cluster.doors {
+    let mut builder = blog();
+    for door in &mut builder.cluster.doors {
         door.pod = Some("=HYPERLINK(\"http://x\")".into());
     }
     let mut out = Vec::new();
-    csv::write(&sight.snapshot(), &mut out).unwrap();
+    csv::write(&builder.snapshot(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("'=HYPERLINK") && !text.contains(",=") && !text.contains(",\"="));
 }
@@ -390,11 +390,11 @@ fn json_names() {
 /// A first reading has no interval, and no rate.
 #[test]
 fn json_of_a_first_sample() {
-    let sight = blog();
+    let builder = blog();
     let snapshot = assemble(
-        &sight.cluster,
+        &builder.cluster,
         None,
-        &sight.now,
+        &builder.now,
         &mut LossTracker::default(),
         netviz_tests::builders::snapshot_builder::taken_at(),
     );
@@ -462,24 +462,24 @@ fn snapshots_match_the_schema() {
 #[test]
 fn lines_print_only_changes() {
     let mut lines = Lines::default();
-    let mut sight = blog();
-    let first = lines.next(&sight.snapshot());
+    let mut builder = blog();
+    let first = lines.next(&builder.snapshot());
     assert_eq!(
-        lines.next(&sight.snapshot()),
+        lines.next(&builder.snapshot()),
         [""; 0],
         "nothing has changed"
     );
     let (pod, lxc) = ((4_026_532_101, 8), (4_026_532_100, 9));
-    sight.flow(pod, lxc, 1_204, 1_216);
+    builder.flow(pod, lxc, 1_204, 1_216);
     // In the later snapshot, pending doors count, and the others are gone.
     for (netns, index) in [(4_026_532_206, 20), (4_026_532_200, 21)] {
-        *sight.now(netns, index) = DoorSample {
+        *builder.now(netns, index) = DoorSample {
             meter: AttachState::Counting,
             ..DoorSample::default()
         };
     }
-    sight.now(4_026_532_200, 19).meter = AttachState::Gone;
-    let second = lines.next(&sight.snapshot());
+    builder.now(4_026_532_200, 19).meter = AttachState::Gone;
+    let second = lines.next(&builder.snapshot());
     insta::assert_snapshot!(format!("{}\n---\n{}", first.join("\n"), second.join("\n")));
 }
 

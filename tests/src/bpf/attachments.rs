@@ -30,7 +30,7 @@ impl Attachments {
     /// If a namespace of the lab does not exist.
     #[must_use]
     pub fn of(lab: &Lab) -> Self {
-        let mut standing = Self {
+        let mut all = Self {
             programs: Vec::new(),
             filters: Vec::new(),
             qdiscs: Vec::new(),
@@ -46,17 +46,17 @@ impl Attachments {
             for (name, index) in interfaces(namespace) {
                 let place = format!("{} {name}", namespace.id());
                 let there = qdiscs(&mut netlink, index).unwrap();
-                standing.qdiscs.push((place.clone(), there));
+                all.qdiscs.push((place.clone(), there));
                 for hook in [Direction::Ingress, Direction::Egress] {
                     let place = format!("{place} {hook}");
                     let there = filters(&mut netlink, index, hook).unwrap();
-                    standing.filters.push((place.clone(), there));
+                    all.filters.push((place.clone(), there));
                     let chain = foreign_program::tcx_chain(namespace, &name, hook).unwrap();
-                    standing.programs.push((place, chain));
+                    all.programs.push((place, chain));
                 }
             }
         }
-        standing
+        all
     }
 
     /// Returns the number of netviz's programs and filters.

@@ -47,7 +47,7 @@ pub fn all() -> Vec<Frame> {
     frames.push(named("VLAN".into(), tagged(&[(VLAN, 7)])));
     frames.push(named("QinQ".into(), tagged(&[(QINQ, 100), (VLAN, 7)])));
     for ethertype in [0, IPV4, IPV6, VLAN, QINQ, LLDP, 0xffff] {
-        let name = format!("garbage that says it is {ethertype:#06x}");
+        let name = format!("garbage of type {ethertype:#06x}");
         frames.push(named(name, garbage(ethertype, 100)));
     }
     frames

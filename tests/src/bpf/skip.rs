@@ -15,7 +15,7 @@ pub const FILE_VARIABLE: &str = "NETVIZ_SKIPPED";
 
 /// Reason of a helper process that is marked as a test, when it is run as one by
 /// `--include-ignored`.
-pub const BY_ANOTHER: &str = "run by another test, in a process of its own";
+pub const BY_ANOTHER: &str = "run by another test, in its own process";
 
 /// Records that this test is skipped, and why. Always returns true, for `if ... { return; }`.
 pub fn because(reason: &str) -> bool {
@@ -24,9 +24,9 @@ pub fn because(reason: &str) -> bool {
         // The thread's name is the name of the test. Short lines are appended atomically.
         let test = thread::current().name().unwrap_or("?").to_owned();
         let file = OpenOptions::new().append(true).create(true).open(path);
-        let said =
+        let written =
             file.and_then(|mut file| file.write_all(format!("{test}: {reason}\n").as_bytes()));
-        assert!(said.is_ok(), "{FILE_VARIABLE}: {said:?}");
+        assert!(written.is_ok(), "{FILE_VARIABLE}: {written:?}");
     }
     true
 }

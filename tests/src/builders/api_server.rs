@@ -59,7 +59,7 @@ impl State {
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let known = self.objects.insert(key(plural, &object), object.clone());
         let kind = if known.is_some() { "MODIFIED" } else { "ADDED" };
-        self.tell(plural, kind, object);
+        self.notify(plural, kind, object);
     }
 
     /// Deletes an object.
@@ -68,7 +68,7 @@ impl State {
         let key = (plural.to_owned(), format!("{namespace}/{name}"));
         if let Some(mut object) = self.objects.remove(&key) {
             object["metadata"]["resourceVersion"] = self.version.to_string().into();
-            self.tell(plural, "DELETED", object);
+            self.notify(plural, "DELETED", object);
         }
     }
 
@@ -78,7 +78,7 @@ impl State {
         let version = self.version.to_string();
         let mark = serde_json::json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"resourceVersion": version, "creationTimestamp": null}});
-        self.tell(plural, "BOOKMARK", mark);
+        self.notify(plural, "BOOKMARK", mark);
     }
 
     /// Discards the history: a watch from an older version gets 410.
@@ -93,7 +93,7 @@ impl State {
         self.generation += 1;
     }
 
-    fn tell(&mut self, plural: &str, kind: &str, object: Value) {
+    fn notify(&mut self, plural: &str, kind: &str, object: Value) {
         let event = serde_json::json!({"type": kind, "object": object});
         self.events.push((self.version, plural.into(), event));
     }

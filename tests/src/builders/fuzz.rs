@@ -57,10 +57,7 @@ pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
         "{what}: {inputs} inputs in {:?}, {SEED_VARIABLE}={seed}",
         start.elapsed()
     );
-    assert!(
-        inputs > 100,
-        "{what}: {inputs} inputs are too few to say anything"
-    );
+    assert!(inputs > 100, "{what}: {inputs} inputs are too few");
 }
 
 /// Returns the processor time of this thread.
@@ -74,7 +71,7 @@ fn most_memory() -> u64 {
     let mut lines = status.lines();
     let line = lines.find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.expect("the kernel says it") * 1024
+    kilobytes.expect("VmHWM") * 1024
 }
 
 fn number(variable: &str) -> Option<u64> {

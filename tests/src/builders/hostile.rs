@@ -9,10 +9,7 @@ pub const NAMES: [(&str, &str); 22] = [
     ("clears the screen", "\u{1b}[2J\u{1b}[31m"),
     ("sets the window's title", "\u{1b}]0;root@host\u{7}"),
     ("C1 instead of an escape", "\u{9b}31mred"),
-    (
-        "another line of its own",
-        "a\r\nworker  eth0  0  0  counting",
-    ),
+    ("a line break", "a\r\nworker  eth0  0  0  counting"),
     ("turns the direction of writing", "\u{202e}txt.exe"),
     ("marks a direction", "\u{200f}a\u{61c}b\u{200e}"),
     (

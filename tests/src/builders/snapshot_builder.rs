@@ -219,18 +219,18 @@ const TWO: u64 = 4_026_532_200;
 /// names.
 #[must_use]
 pub fn blog() -> SnapshotBuilder {
-    let mut sight = SnapshotBuilder::default();
-    let one = sight.node("mycluster-worker", ONE, &["172.18.0.2/16"]);
-    sight.pod(
+    let mut builder = SnapshotBuilder::default();
+    let one = builder.node("mycluster-worker", ONE, &["172.18.0.2/16"]);
+    builder.pod(
         one,
         "busybox-c8bbbbb84-t6ggh",
         "10.10.2.117/32",
         &end(ONE + 1, 8, "eth0"),
         &end(ONE, 9, "lxc4a891387ff1a"),
     );
-    sight.flow((ONE + 1, 8), (ONE, 9), 1_192, 1_204);
+    builder.flow((ONE + 1, 8), (ONE, 9), 1_192, 1_204);
     // Packets to this pod bypass the lxc device.
-    sight.pod(
+    builder.pod(
         one,
         "netshoot-7d996d7884-fwt8z",
         "10.10.2.121/32",
@@ -240,35 +240,35 @@ pub fn blog() -> SnapshotBuilder {
     let packets = |packets| counts(packets, packets, 98 * packets);
     let none = [packets(0); 2];
     let came = [packets(297), packets(300)];
-    sight.read(ONE + 2, 12, came, came);
-    sight.read(ONE, 13, came, none);
-    sight.pair(
+    builder.read(ONE + 2, 12, came, came);
+    builder.read(ONE, 13, came, none);
+    builder.pair(
         one,
         Role::Health,
         Side::Pod,
         &end(ONE + 3, 6, "eth0"),
         &end(ONE, 7, "lxc_health"),
     );
-    sight.at(ONE + 3, 6).addresses = vec![net("10.10.2.250/32")];
-    sight.flow((ONE + 3, 6), (ONE, 7), 12, 12);
-    sight.pair(
+    builder.at(ONE + 3, 6).addresses = vec!["10.10.2.250/32".into()];
+    builder.flow((ONE + 3, 6), (ONE, 7), 12, 12);
+    builder.pair(
         one,
         Role::CiliumHost,
         Side::Node,
         &end(ONE, 2, "cilium_net"),
         &end(ONE, 3, "cilium_host"),
     );
-    sight.at(ONE, 3).addresses = vec![net("10.10.2.205/32")];
-    sight.door(one, Side::Node, Role::Overlay, &end(ONE, 4, "cilium_vxlan"));
-    sight.at(ONE, 4).kind = Some("vxlan".into());
+    builder.at(ONE, 3).addresses = vec!["10.10.2.205/32".into()];
+    builder.door(one, Side::Node, Role::Overlay, &end(ONE, 4, "cilium_vxlan"));
+    builder.at(ONE, 4).kind = Some("vxlan".into());
     let tunnel = [
         counts(1_000, 41_000, 61_000_000),
         counts(1_506, 61_315, 91_234_567),
     ];
-    sight.read(ONE, 4, tunnel, tunnel);
+    builder.read(ONE, 4, tunnel, tunnel);
     // The peer of eth0 is in an unknown namespace.
-    let eth0 = sight.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
-    eth0.addresses = vec![net("172.18.0.2/16")];
+    let eth0 = builder.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
+    eth0.addresses = vec!["172.18.0.2/16".into()];
     let outside = DoorId {
         netns: Netns::Unreached {
             node: NetNsId(ONE),
@@ -293,12 +293,12 @@ pub fn blog() -> SnapshotBuilder {
     wire.mtu = None;
     wire.link_state = None;
     wire.problem = Some(Reason::Unreachable { nsid: 4 });
-    sight.cluster.doors.push(wire);
-    sight.read(ONE, 5, tunnel, tunnel);
-    sight.host_network_pod(one, "kube-proxy-9vd2t");
-    sight.host_network_pod(one, "cilium-5r2xk");
-    second_node(&mut sight);
-    sight.cluster.sources = vec![
+    builder.cluster.doors.push(wire);
+    builder.read(ONE, 5, tunnel, tunnel);
+    builder.host_network_pod(one, "kube-proxy-9vd2t");
+    builder.host_network_pod(one, "cilium-5r2xk");
+    second_node(&mut builder);
+    builder.cluster.sources = vec![
         SourceStatus {
             source: Source::Kernel,
             node: None,
@@ -312,17 +312,17 @@ pub fn blog() -> SnapshotBuilder {
             },
         },
     ];
-    sight
+    builder
 }
 
-fn second_node(sight: &mut SnapshotBuilder) {
-    let two = sight.node(
+fn second_node(builder: &mut SnapshotBuilder) {
+    let two = builder.node(
         "mycluster-worker2",
         TWO,
         &["172.18.0.4/16", "fc00:f853:ccd:e793::4/64"],
     );
     // 12 of 20 packets from the lxc device never reach the pod.
-    sight.pod(
+    builder.pod(
         two,
         "busybox-c8bbbbb84-fmhwc",
         "10.10.1.164/32",
@@ -330,8 +330,8 @@ fn second_node(sight: &mut SnapshotBuilder) {
         &end(TWO, 11, "lxc174c023046ff"),
     );
     let packets = |packets| counts(packets, packets, 98 * packets);
-    sight.read(TWO + 1, 10, [packets(0), packets(8)], [packets(0); 2]);
-    sight.read(TWO, 11, [packets(0); 2], [packets(0), packets(20)]);
+    builder.read(TWO + 1, 10, [packets(0), packets(8)], [packets(0); 2]);
+    builder.read(TWO, 11, [packets(0); 2], [packets(0), packets(20)]);
     // Names of 63 bytes; two pods of one deployment differ only at the end.
     for (ifindex, name) in [
         (
@@ -348,7 +348,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
         } else {
             "lxce84a702bb02d"
         };
-        sight.pod(
+        builder.pod(
             two,
             name,
             "10.10.1.155/32",
@@ -357,30 +357,30 @@ fn second_node(sight: &mut SnapshotBuilder) {
         );
         for netns in [TWO, TWO + u64::from(ifindex)] {
             let ifindex = if netns == TWO { ifindex } else { ifindex - 1 };
-            sight.at(netns, ifindex).namespace = Some("networking101".into());
+            builder.at(netns, ifindex).namespace = Some("networking101".into());
         }
     }
-    sight.now(TWO, 13).ingress_chain = Some(Chain {
+    builder.now(TWO, 13).ingress_chain = Some(Chain {
         ahead: vec!["filter_x".into()],
         behind: vec!["cil_from_contai".into()],
     });
     // Whoever creates a pod chooses its hostname and the names of its interfaces.
-    sight.pod(
+    builder.pod(
         two,
         "evil\u{1b}[2J\u{202e}pod\r\nmycluster-worker  10.0.0.1",
         "10.10.1.66/32",
         &end(TWO + 4, 16, "e\u{1b}[31mth0"),
         &end(TWO, 17, "lxc0badc0ffee00"),
     );
-    sight.pod(
+    builder.pod(
         two,
         "観測点-データベース-プライマリ-零壱",
         "10.10.1.77/32",
         &end(TWO + 5, 18, "インタフ"),
         &end(TWO, 19, "lxc0123456789ab"),
     );
-    sight.flow((TWO + 5, 18), (TWO, 19), 1_234_567_000, 1_234_567_890);
-    sight.pod(
+    builder.flow((TWO + 5, 18), (TWO, 19), 1_234_567_000, 1_234_567_890);
+    builder.pod(
         two,
         "new-pod",
         "10.10.1.88/32",
@@ -388,23 +388,23 @@ fn second_node(sight: &mut SnapshotBuilder) {
         &end(TWO, 21, "lxcaaaaaaaaaaaa"),
     );
     for place in [(TWO + 6, 20), (TWO, 21)] {
-        let sample = sight.now(place.0, place.1);
+        let sample = builder.now(place.0, place.1);
         *sample = DoorSample::default();
     }
     let eth0 = end(TWO, 9, "eth0");
-    sight.pair(
+    builder.pair(
         two,
         Role::Uplink,
         Side::Host,
         &end(HOST, 10, "veth-worker2"),
         &eth0,
     );
-    let last = sight.cluster.doors.len() - 1;
-    sight.cluster.doors.swap(last - 1, last);
-    sight.at(TWO, 9).addresses = vec![net("172.18.0.4/16")];
-    sight.flow((HOST, 10), (TWO, 9), 0, 250);
+    let last = builder.cluster.doors.len() - 1;
+    builder.cluster.doors.swap(last - 1, last);
+    builder.at(TWO, 9).addresses = vec!["172.18.0.4/16".into()];
+    builder.flow((HOST, 10), (TWO, 9), 0, 250);
     // A deleted pod.
-    sight.pod(
+    builder.pod(
         two,
         "gone-pod",
         "10.10.1.99/32",
@@ -412,7 +412,7 @@ fn second_node(sight: &mut SnapshotBuilder) {
         &end(TWO, 23, "lxcbbbbbbbbbbbb"),
     );
     for place in [(TWO + 7, 22), (TWO, 23)] {
-        let sample = sight.now(place.0, place.1);
+        let sample = builder.now(place.0, place.1);
         sample.meter = AttachState::Gone;
         sample.ingress = Some(packets(77));
         sample.egress = Some(packets(78));
@@ -422,22 +422,23 @@ fn second_node(sight: &mut SnapshotBuilder) {
 /// Returns a cluster with `nodes` nodes of `pods` pods each, with or without a tunnel.
 #[must_use]
 pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
-    let mut sight = SnapshotBuilder::default();
+    let mut builder = SnapshotBuilder::default();
     for node in 1..=nodes {
         let netns = node * 1_000;
-        let place = sight.node(&format!("worker{node}"), netns, &["172.18.0.2/16"]);
+        let place = builder.node(&format!("worker{node}"), netns, &["172.18.0.2/16"]);
         let (net, host) = (end(netns, 2, "cilium_net"), end(netns, 3, "cilium_host"));
-        sight.pair(place, Role::CiliumHost, Side::Node, &net, &host);
+        builder.pair(place, Role::CiliumHost, Side::Node, &net, &host);
         if tunnel {
             let vxlan = end(netns, 4, "cilium_vxlan");
-            sight.door(place, Side::Node, Role::Overlay, &vxlan).kind = Some("vxlan".into());
+            builder.door(place, Side::Node, Role::Overlay, &vxlan).kind = Some("vxlan".into());
         }
         let eth0 = end(netns, 5, "eth0");
-        sight.door(place, Side::Node, Role::Uplink, &eth0).addresses =
-            vec![self::net(&format!("172.18.0.{}/16", node + 1))];
+        builder
+            .door(place, Side::Node, Role::Uplink, &eth0)
+            .addresses = vec![format!("172.18.0.{}/16", node + 1)];
         for pod in 0..pods {
             let index = 10 + 2 * pod;
-            sight.pod(
+            builder.pod(
                 place,
                 &format!("shop-{pod}-7d996d7884-{node}{pod:04}"),
                 &format!("10.{node}.0.{}/32", pod + 1),
@@ -446,7 +447,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
             );
         }
     }
-    sight
+    builder
 }
 
 /// Returns a random cluster: sizes, names, counts and states.
@@ -454,7 +455,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
 pub fn any(random: &mut super::random::Random) -> Snapshot {
     let (nodes, tunnel) = (1 + random.below(4), random.below(2) == 0);
     let pods = u32::try_from(random.below(9)).unwrap_or(0);
-    let mut sight = cluster(nodes, pods, tunnel);
+    let mut builder = cluster(nodes, pods, tunnel);
     let names = [
         "a",
         "観測点-データベース",
@@ -464,7 +465,7 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
         "x y  z",
     ];
     let mut pick = |many: usize| usize::try_from(random.below(many as u64)).unwrap_or(0);
-    for door in &mut sight.cluster.doors {
+    for door in &mut builder.cluster.doors {
         match pick(8) {
             0 => door.pod = door.pod.is_some().then(|| names[pick(names.len())].into()),
             1 => door.interface = names[pick(names.len())].into(),
@@ -480,12 +481,12 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
             _ => {}
         }
     }
-    for node in 0..sight.cluster.nodes.len() {
+    for node in 0..builder.cluster.nodes.len() {
         for _ in 0..pick(6) {
-            sight.host_network_pod(node, names[pick(names.len())]);
+            builder.host_network_pod(node, names[pick(names.len())]);
         }
     }
-    for sample in sight.now.doors.values_mut() {
+    for sample in builder.now.doors.values_mut() {
         let packets = [0, 1, 12, 99_999_999_999][pick(4)];
         match pick(4) {
             0 => *sample = DoorSample::default(),
@@ -494,5 +495,5 @@ pub fn any(random: &mut super::random::Random) -> Snapshot {
             _ => {}
         }
     }
-    sight.snapshot()
+    builder.snapshot()
 }

@@ -147,10 +147,10 @@ impl CiliumLab {
         stdin.write_all(input.as_bytes())?;
         drop(stdin);
         let output = child.wait_with_output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let text = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
-            "kubectl {}: {said}",
+            "kubectl {}: {text}",
             words.join(" ")
         );
         Ok(())
@@ -190,17 +190,17 @@ impl Drop for CiliumLab {
 /// file.
 fn script(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
     let path = folder.join(name);
-    let said = tempfile::NamedTempFile::new().context("a file for what a script says")?;
+    let text = tempfile::NamedTempFile::new().context("a file for the output")?;
     let status = Command::new(&path)
         .args(words)
         .stdin(Stdio::null())
-        .stdout(said.reopen()?)
-        .stderr(said.reopen()?)
+        .stdout(text.reopen()?)
+        .stderr(text.reopen()?)
         .status()
         .with_context(|| format!("cannot run {}", path.display()))?;
     if !status.success() {
-        let said = fs::read_to_string(said.path()).unwrap_or_default();
-        bail!("{name} {} ended with {status}: {said}", words.join(" "));
+        let text = fs::read_to_string(text.path()).unwrap_or_default();
+        bail!("{name} {} ended with {status}: {text}", words.join(" "));
     }
     Ok(())
 }

@@ -30,8 +30,8 @@ impl ReorderingLink {
     pub fn start(namespace: &NetNs, from: u32, to: u32) -> io::Result<Self> {
         let (from, to) = namespace.run(|| Ok::<_, io::Error>((open(from)?, open(to)?)))??;
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let thread = thread::spawn(move || swap(&from, &to, &told));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || swap(&from, &to, &stopped));
         Ok(Self {
             stop,
             thread: Some(thread),

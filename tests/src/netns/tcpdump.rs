@@ -46,10 +46,10 @@ impl Tcpdump {
             process,
             lines: Arc::clone(&lines),
         };
-        let mut said = String::new();
-        while !said.contains("listening on") {
-            let read = words.read_line(&mut said)?;
-            ensure!(read > 0, "tcpdump at {interface}: {}", said.trim());
+        let mut stderr = String::new();
+        while !stderr.contains("listening on") {
+            let read = words.read_line(&mut stderr)?;
+            ensure!(read > 0, "tcpdump at {interface}: {}", stderr.trim());
         }
         // Both end with the process.
         thread::spawn(move || words.lines().for_each(drop));

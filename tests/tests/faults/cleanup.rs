@@ -117,14 +117,14 @@ fn come_and_go(
     attach: Attach,
     argument: Option<&str>,
     signal: Signal,
-    look: impl FnOnce(&Attachments),
+    inspect: impl FnOnce(&Attachments),
 ) {
     let lab = up(attach);
     let before = Attachments::of(&lab);
     assert_eq!(before.netviz(), 0);
     let mut running = netviz(&lab, argument);
     let held = attached(&lab, &running, before.hooks());
-    look(&Attachments::of(&lab));
+    inspect(&Attachments::of(&lab));
     end(&mut running, signal);
     held.assert_gone(signal.as_str());
     let after = Attachments::of(&lab);
@@ -234,15 +234,15 @@ fn no_packet_is_lost_while_attaching_and_killed() {
             assert!(clean, "round {round}: {:?}", Attachments::of(&lab));
         }
     });
-    assert!(sent > 1_000, "too little was sent to say anything: {sent}");
+    assert!(sent > 1_000, "too few packets: {sent}");
     Row::during("tcx: killed while it attaches", (sent, answered))
         .note(format!("{rounds} times, nothing left"))
         .check(SCENARIO);
 }
 
 /// Returns netviz's programs in clsact.
-fn own(standing: &Attachments) -> BTreeSet<u32> {
-    let filters = standing.netviz_filters();
+fn own(attachments: &Attachments) -> BTreeSet<u32> {
+    let filters = attachments.netviz_filters();
     filters.map(|it| it.program.unwrap()).collect()
 }
 

@@ -126,8 +126,8 @@ fn jumbo_frames() {
     let to = pair.ends[1].address;
     send::datagrams(pair.namespaces[0].netns(), to, 1_000, size).unwrap();
     let [near, far] = pair.compare(1_000);
-    let whole = exactly(1_000, 9_014);
-    assert_eq!([near[1], far[0]], [whole, whole]);
+    let all = exactly(1_000, 9_014);
+    assert_eq!([near[1], far[0]], [all, all]);
     let received = pair.links()[1].rx_packets;
     Row::new("udp, frames of 9014 bytes", 1_000, received, far[0].packets).check(SCENARIO);
 }
@@ -233,7 +233,7 @@ fn tcp_in_bulk() {
         near[1].packets,
     )
     .note(format!(
-        "{bulk} bytes in {} segments, as both sockets say",
+        "{bulk} bytes in {} segments, equal to both sockets",
         near[1].segments
     ))
     .check(SCENARIO);

@@ -185,7 +185,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
         }),
     ),
     (
-        "deletes netviz's filter alone",
+        "deletes only netviz's filter",
         Place::Told,
         Action::Beside(|hook, theirs| {
             hook.remove_netviz(AttachMode::Clsact);
@@ -296,11 +296,11 @@ fn sample(netviz: &mut Observation, id: DoorId) -> DoorSample {
 /// Checks that the gap is at least the time in which netviz was seen displaced, and at most the
 /// time from the check before until it was seen back.
 pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), what: &str) {
-    let length = gap.expect("a gap that is said").length;
+    let length = gap.expect("a reported gap").length;
     let longest = until + LOOKS + notify_limit();
     assert!(
         length > Duration::ZERO && length >= away && length <= longest,
-        "{what}: a gap of {length:?} is said, of at least {away:?} and at most {longest:?}"
+        "{what}: gap of {length:?} instead of {away:?} to {longest:?}"
     );
 }
 
@@ -327,15 +327,15 @@ fn check(
 
 /// Checks that netviz does nothing, for as long as it might.
 fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &str) {
-    let told = if is_emulated() {
+    let notified = if is_emulated() {
         notify_limit()
     } else {
         notify_limit().min(TOLD)
     };
     // tcx is only scanned.
     let limit = match mode {
-        AttachMode::Tcx => LOOKS + told,
-        AttachMode::Clsact => told,
+        AttachMode::Tcx => LOOKS + notified,
+        AttachMode::Clsact => notified,
     };
     let id = hook.id();
     let moved = netviz.until(limit, |_, sample| sample.doors[&id].epoch > 0);
@@ -379,7 +379,7 @@ fn is_taken_again(
     let until = (since - begun) + took;
     assert_gap(gap, (away, until), what);
     let length = gap.map(|gap| gap.length).unwrap_or_default();
-    format!("again after {took:.2?}, gap of up to {length:.1?} said")
+    format!("back after {took:.2?}, reported gap up to {length:.1?}")
 }
 
 fn run(mode: AttachMode, direction: Direction, (what, place, action): (&str, Place, Action)) {
@@ -397,7 +397,7 @@ fn run(mode: AttachMode, direction: Direction, (what, place, action): (&str, Pla
     let theirs = match (action, theirs) {
         (Action::Beside(action), Some(theirs)) => action(&hook, theirs),
         (Action::Alone(action), None) => action(&hook),
-        _ => unreachable!("somebody was there, or not"),
+        _ => unreachable!("covered above"),
     };
     let what = format!("{mode:?} {direction}: other {what}").to_lowercase();
     let note = if place == Place::Kept {
@@ -497,7 +497,7 @@ fn contest_for_a_filter_ends() {
     let outcome = fixture.outcome_of(FEW, &theirs, expected);
     assert_eq!(outcome, expected);
     let now = sample(&mut netviz, id);
-    assert_eq!(now, left, "something was counted, or said to be");
+    assert_eq!(now, left, "counts changed");
     Row::new(
         "clsact: other deletes netviz's filter four times",
         FEW,

@@ -30,7 +30,7 @@ const UNCHANGED: Duration = Duration::from_secs(2);
 
 /// Resources of a process at one moment.
 #[derive(Clone, Copy, Debug)]
-struct Has {
+struct Resources {
     kib: u64,
     descriptors: usize,
     programs: usize,
@@ -38,7 +38,7 @@ struct Has {
     links: usize,
 }
 
-impl Has {
+impl Resources {
     fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -65,37 +65,37 @@ impl Has {
 
 /// Waits until it is attached at every door: with tcx, a door has two links; with clsact, programs
 /// are loaded until all are filters.
-fn at_its_doors(pid: u32) -> Has {
+fn at_its_doors(pid: u32) -> Resources {
     let links = if has_tcx() { 2 * DOORS } else { 0 };
-    let (mut last, mut since) = (Has::of(pid), Instant::now());
-    let stands = wait_until(SETTLE, || {
-        let now = Has::of(pid);
+    let (mut last, mut since) = (Resources::of(pid), Instant::now());
+    let attached = wait_until(SETTLE, || {
+        let now = Resources::of(pid);
         if now.objects() != last.objects() {
             since = Instant::now();
         }
         last = now;
         now.maps >= DOORS && now.links >= links && since.elapsed() >= UNCHANGED
     });
-    assert!(stands, "{last:?}");
+    assert!(attached, "{last:?}");
     last
 }
 
 /// Waits until it holds no more than `limit`: while it scans a disappearing pod, it holds a
 /// namespace or two.
-fn at_rest(pid: u32, limit: Has) -> Has {
-    let mut now = Has::of(pid);
+fn at_rest(pid: u32, limit: Resources) -> Resources {
+    let mut now = Resources::of(pid);
     wait_until(SETTLE, || {
-        now = Has::of(pid);
+        now = Resources::of(pid);
         now.is_within(limit)
     });
     now
 }
 
 /// Adds and removes one pod, in a second.
-fn turn(lab: &mut Lab, number: usize) {
+fn add_and_remove_pod(lab: &mut Lab, number: usize) {
     let start = Instant::now();
     let node = lab.nodes()[number % 2].name.clone();
-    let name = format!("turn-{number}");
+    let name = format!("pod-{number}");
     lab.add_pod(&node, &name).unwrap();
     // Pods live for a while; the test is about one per second.
     let left = |of: Duration| of.saturating_sub(start.elapsed());
@@ -118,14 +118,14 @@ fn resources_stay_constant_while_pods_change() {
     let start = Instant::now();
     let mut number = 0;
     while start.elapsed() < WARM_UP.min(period) {
-        turn(&mut lab, number);
+        add_and_remove_pod(&mut lab, number);
         number += 1;
     }
     let before = at_rest(pid, begun);
     assert!(before.is_within(begun), "{begun:?} {before:?}");
     let start = Instant::now();
     while start.elapsed() < period {
-        turn(&mut lab, number);
+        add_and_remove_pod(&mut lab, number);
         number += 1;
     }
     let after = at_rest(pid, before);

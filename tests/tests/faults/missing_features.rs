@@ -245,12 +245,12 @@ fn namespace_deleted_during_a_scan_is_skipped() {
         // End the other thread in any case.
         let _end = Ends(&over);
         let rounds = many(20);
-        let look = |_| {
+        let scan = |_| {
             let start = Instant::now();
             let output = once(&near).output().unwrap();
             (output, start.elapsed())
         };
-        let results: Vec<_> = (0..rounds).map(look).collect();
+        let results: Vec<_> = (0..rounds).map(scan).collect();
         over.store(true, Ordering::Relaxed);
         let went = coming.join().unwrap();
         let (mut answered, mut longest) = (0, Duration::ZERO);
@@ -271,18 +271,18 @@ fn namespace_deleted_during_a_scan_is_skipped() {
             for door in snapshot["doors"].as_array().unwrap() {
                 let known = !door["ingress"]["packets"].is_null();
                 let has_reason = door["reason"]["text"].is_string();
-                assert!(known || has_reason, "a silent nothing: {door}");
+                assert!(known || has_reason, "neither counts nor a reason: {door}");
             }
         }
         (answered, longest, rounds, went)
     });
-    assert!(went > rounds / 10, "only {went} namespaces went");
-    assert!(answered > 0, "not one of {rounds} looks had an answer");
-    assert!(longest < notify_limit() * 10, "a look took {longest:?}");
+    assert!(went > rounds / 10, "only {went} namespaces were deleted");
+    assert!(answered > 0, "none of {rounds} scans succeeded");
+    assert!(longest < notify_limit() * 10, "a scan took {longest:?}");
     report(
-        "namespaces go between the list and the entry",
+        "namespaces deleted during a scan",
         &format!(
-            "{rounds} looks while {went} namespaces came and went: {answered} answered, the longest after {longest:.1?}"
+            "{rounds} scans, {went} deleted namespaces: {answered} succeeded, the slowest in {longest:.1?}"
         ),
     );
 }

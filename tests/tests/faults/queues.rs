@@ -127,7 +127,7 @@ fn peer_that_is_down() {
         offered.packets,
     )
     .note(format!(
-        "offered; {} came, the link says that {} were sent",
+        "offered; {} arrived, the link counts {} sent",
         came.packets, near.tx_packets
     ))
     .print(SCENARIO);

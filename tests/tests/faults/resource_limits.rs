@@ -316,7 +316,7 @@ const ROOM: &str = "NETVIZ_TEST_ROOM";
 
 /// Not a test: [`panic_leaves_nothing`] starts it.
 #[test]
-#[ignore = "run by another test, in a process of its own"]
+#[ignore = "run by another test, in its own process"]
 fn panicking() {
     let Some(namespace) = std::env::var_os(ROOM) else {
         skip::because(skip::BY_ANOTHER);

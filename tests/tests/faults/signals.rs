@@ -43,7 +43,7 @@ struct Place {
 /// Filters and programs of one hook, and the qdiscs of its interface.
 type Hook = (Vec<Filter>, Vec<(String, u32)>, Vec<Qdisc>);
 /// All four hooks.
-type Standing = Vec<Hook>;
+type HookState = Vec<Hook>;
 
 impl Place {
     fn new() -> Self {
@@ -62,7 +62,7 @@ impl Place {
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn hooks(&self) -> HookState {
         let ends = self.namespaces.iter().zip(&self.ends);
         ends.flat_map(|(namespace, end)| {
             DIRECTIONS.map(|hook| {
@@ -98,18 +98,18 @@ impl Place {
 }
 
 /// Returns the number of netviz's filters and programs at all hooks.
-fn own(standing: &Standing) -> usize {
+fn own(hooks: &HookState) -> usize {
     let is_own = |name: &str| name.starts_with("netviz_");
     let at = |(filters, programs, _): &Hook| {
         filters.iter().filter(|it| is_own(&it.name)).count()
             + programs.iter().filter(|it| is_own(&it.0)).count()
     };
-    standing.iter().map(at).sum()
+    hooks.iter().map(at).sum()
 }
 
 /// Returns the handles that distinguish netviz's filters from those of the previous one.
-fn handles(standing: &Standing) -> BTreeSet<u32> {
-    let filters = standing.iter().flat_map(|(filters, ..)| filters);
+fn handles(hooks: &HookState) -> BTreeSet<u32> {
+    let filters = hooks.iter().flat_map(|(filters, ..)| filters);
     filters
         .filter(|it| it.name.starts_with("netviz_"))
         .map(|it| it.handle)
@@ -118,14 +118,14 @@ fn handles(standing: &Standing) -> BTreeSet<u32> {
 
 /// Starts netviz, waits until it is attached at all four hooks, and ends it.
 fn round(place: &Place, mode: &str, signal: Signal) {
-    let left = handles(&place.standing());
+    let left = handles(&place.hooks());
     let mut running = place.start(mode);
     let pid = running.0.id();
     let attached = wait_until(ATTACH, || {
-        let now = place.standing();
+        let now = place.hooks();
         own(&now) == 4 && handles(&now).is_disjoint(&left)
     });
-    assert!(attached, "{left:?}: {:?}", place.standing());
+    assert!(attached, "{left:?}: {:?}", place.hooks());
     let held = HeldObjects::by_child(pid);
     assert!(held.maps.len() >= 2, "{held:?}");
     kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
@@ -138,11 +138,11 @@ fn round(place: &Place, mode: &str, signal: Signal) {
 
 fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     let place = Place::new();
-    let before = place.standing();
+    let before = place.hooks();
     let flow = SteadyTraffic::start(&place.namespaces[0], &place.namespaces[1], &place.ends[1]);
     for number in 1..=rounds {
         round(&place, mode, signal);
-        let now = place.standing();
+        let now = place.hooks();
         // A filter outlives a killed process; the next one removes it.
         let left = if mode == "clsact" && signal != Signal::SIGTERM {
             4
@@ -154,9 +154,9 @@ fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
     if mode == "clsact" {
         round(&place, mode, Signal::SIGTERM);
     }
-    assert_eq!(place.standing(), before);
+    assert_eq!(place.hooks(), before);
     let (sent, received) = flow.stop();
-    assert!(sent > rounds, "too little was sent to say anything: {sent}");
+    assert!(sent > rounds, "too few packets: {sent}");
     Row::during(format!("{mode}, {signal}"), (sent, received))
         .note(format!("{rounds} times, nothing left"))
         .check(SCENARIO);

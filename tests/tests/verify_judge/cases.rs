@@ -951,9 +951,9 @@ fn kernel_drop_reason_is_the_first_cause() {
     ];
     let verdict = setup.judge();
     let loss = &verdict.losses[0];
-    let said = loss.drop_reason.as_ref().unwrap();
+    let reason = loss.drop_reason.as_ref().unwrap();
     assert_eq!(
-        (said.reason.as_deref(), said.packets),
+        (reason.reason.as_deref(), reason.packets),
         (Some("NEIGH_FAILED"), 2)
     );
     let sentences = causes(&verdict, loss);

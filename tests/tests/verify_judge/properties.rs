@@ -47,7 +47,7 @@ impl Case {
     }
 
     /// Returns hooks of this cluster that are not on the expected path of this direction.
-    fn strangers(&self, way: Way) -> Vec<(DoorId, Direction)> {
+    fn off_path(&self, way: Way) -> Vec<(DoorId, Direction)> {
         let steps = self.expectation.steps(way);
         let on_path = |hook: &(DoorId, Direction)| {
             steps
@@ -155,7 +155,7 @@ fn foreign_door_on_the_path_is_a_detour() {
     for case in cases() {
         for way in WAYS {
             let mut observation = case.walked();
-            let hook = *rng.choice(&case.strangers(way)).unwrap();
+            let hook = *rng.choice(&case.off_path(way)).unwrap();
             let required = case
                 .expectation
                 .steps(way)
@@ -203,7 +203,7 @@ fn event_order_does_not_matter() {
     let mut rng = Rng::with_seed(3);
     for case in cases() {
         let mut observation = case.walked();
-        let hooks = case.strangers(Way::Request);
+        let hooks = case.off_path(Way::Request);
         for _ in 0..4 {
             let mut stray = *rng.choice(&observation.crossings).unwrap();
             (stray.door, stray.direction) = *rng.choice(&hooks).unwrap();
@@ -266,9 +266,9 @@ fn hidden_doors_are_never_verified() {
             let verdict = case.judge(&observation);
             let what = format!("{}: {verdict:#?}", case.name);
             assert_eq!(verdict.verdict, Kind::Unclear, "{what}");
-            let says =
+            let is_reported =
                 |doubt: &Doubt| matches!(doubt, Doubt::Hidden { reason: it, .. } if *it == reason);
-            assert!(verdict.unclear.iter().any(says), "{what}");
+            assert!(verdict.unclear.iter().any(is_reported), "{what}");
             let note = RowNote::Hidden {
                 reason: reason.clone(),
             };

@@ -123,7 +123,7 @@ fn reordering_is_noted_at_its_door() {
     let note = format!("request: 1 of {SENT} arrived at {name}");
     assert!(words(&notes(&verdict), &note), "{:?}", verdict.notes);
     // Noted once per direction, at the first door.
-    let said = notes(&verdict).into_iter();
-    let said = said.filter(|note| note.contains("sent later"));
-    assert_eq!(said.count(), 2);
+    let late = notes(&verdict).into_iter();
+    let late = late.filter(|note| note.contains("sent later"));
+    assert_eq!(late.count(), 2);
 }

@@ -33,7 +33,7 @@ use netviz_tests::{
 use super::fixture::{LabFixture, arrived, expect};
 
 /// Packets per second of others.
-const CROWD: u64 = 100_000;
+const RATE: u64 = 100_000;
 /// On a machine with other load.
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// Packets of others per system call.
@@ -114,8 +114,8 @@ fn beside(fixture: &LabFixture, from: &Pod, to: &Pod) {
     let mut crossed = || stats::links(&mut netlink).unwrap()[&from.interface.index].rx_packets;
     let (result, rate) = thread::scope(|scope| {
         let over = Over::default();
-        let told = Arc::clone(&over.0);
-        scope.spawn(move || netns.run(|| crowd(address, &told)).unwrap().unwrap());
+        let stop = Arc::clone(&over.0);
+        scope.spawn(move || netns.run(|| send_others(address, &stop)).unwrap().unwrap());
         let quiet = crossed();
         let begun = wait_until(ARRIVAL, || crossed() > quiet + BURST);
         assert!(begun, "the others do not send");
@@ -156,7 +156,7 @@ impl Drop for Over {
 }
 
 /// Sends datagrams as long as probes, half of them with the marker of another run.
-fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
+fn send_others(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
     let marker = Marker {
         magic: MAGIC,
         cookie: [1; 16],
@@ -174,7 +174,7 @@ fn crowd(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
         // Datagrams that do not fit are lost; those are foreign.
         socket.send(&burst).ok();
         number += BURST;
-        let due = Duration::from_secs_f64(number as f64 / CROWD as f64);
+        let due = Duration::from_secs_f64(number as f64 / RATE as f64);
         thread::sleep(due.saturating_sub(begin.elapsed()));
     }
     Ok(())

@@ -11,9 +11,9 @@ pub(super) fn verified_paths(mode: Mode) {
     let [a, b, c] = fixture.pods();
     let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
     let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
-    whole(&fixture, &from, &same, &[]);
-    whole(&fixture, &from, &other, &[]);
-    whole(&fixture, &from6, &other6, &[]);
+    check_path(&fixture, &from, &same, &[]);
+    check_path(&fixture, &from, &other, &[]);
+    check_path(&fixture, &from6, &other6, &[]);
 }
 
 pub(super) fn by_protocol(mode: Mode) {
@@ -21,20 +21,20 @@ pub(super) fn by_protocol(mode: Mode) {
     let [a, _, c] = fixture.pods();
     let [from, other] = [a, c].map(|pod| pod.address.to_string());
     let [from6, other6] = [a, c].map(|pod| pod.address6.to_string());
-    whole(
+    check_path(
         &fixture,
         &from,
         &other,
         &["--proto", "udp", "--port", "47777"],
     );
-    whole(
+    check_path(
         &fixture,
         &from,
         &other,
         &["--proto", "tcp", "--port", "47778"],
     );
     let tcp = ["--proto", "tcp", "--port", "47778"];
-    whole(&fixture, &from6, &other6, &tcp);
+    check_path(&fixture, &from6, &other6, &tcp);
     closed_ports(&fixture);
 }
 
@@ -53,12 +53,12 @@ pub(super) fn node_paths(mode: Mode) {
         (&from, &far_router),
     ];
     for (from, to) in pairs {
-        whole(&fixture, from, to, &[]);
+        check_path(&fixture, from, to, &[]);
     }
     node_to_node(&fixture, &own_name, &far_name);
 }
 
-fn whole(fixture: &LabFixture, from: &str, to: &str, words: &[&str]) {
+fn check_path(fixture: &LabFixture, from: &str, to: &str, words: &[&str]) {
     let result = verify(&fixture.lab, &[&[from, to], words].concat());
     assert_eq!(
         (result.verdict(), arrived(&result)),

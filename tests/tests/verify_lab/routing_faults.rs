@@ -89,10 +89,10 @@ pub(super) fn unassigned_address(mode: Mode) {
     let [a, _, c] = fixture.pods();
     let to_nobody_beside = |pod: &Pod| {
         let [x, y, z, _] = pod.address.octets();
-        let nobody = format!("{x}.{y}.{z}.99");
-        let result = verify(&fixture.lab, &[&a.address.to_string(), &nobody]);
+        let unassigned = format!("{x}.{y}.{z}.99");
+        let result = verify(&fixture.lab, &[&a.address.to_string(), &unassigned]);
         let unclear = result.json["unclear"].to_string();
-        let words = format!("no interface has {nobody}");
+        let words = format!("no interface has {unassigned}");
         assert!(unclear.contains(&words), "{mode}: {unclear}");
         assert!(unclear.contains(&pod.node), "{mode}: {unclear}");
         result

@@ -28,14 +28,14 @@ const TOO_MANY: u32 = 5_000;
 pub struct FollowTest {
     object: Ebpf,
     ring: RingBuf<MapData>,
-    untold: PerCpuArray<MapData, u64>,
+    unreported: PerCpuArray<MapData, u64>,
     pace: Array<MapData, Pace>,
     traffic: PerCpuArray<MapData, Traffic>,
 }
 
 /// Filter for all packets between the two addresses, without a rate limit.
 #[must_use]
-pub fn everything() -> Sought {
+pub fn any_packet() -> Sought {
     Sought {
         from: packets::A,
         to: packets::B,
@@ -52,24 +52,24 @@ impl FollowTest {
         loader.override_global(SOUGHT_GLOBAL, sought, true);
         let mut object = loader.load(object)?;
         let mut map = |name| object.take_map(name).context(name);
-        let (ring, untold) = (map(PASSED_MAP)?, map(UNTOLD_MAP)?);
+        let (ring, unreported) = (map(PASSED_MAP)?, map(UNTOLD_MAP)?);
         let (pace, traffic) = (map(PACE_MAP)?, map(TRAFFIC_MAP)?);
         for direction in DIRECTIONS {
             program(&mut object, direction)?.load()?;
         }
-        let mut following = Self {
+        let mut test = Self {
             object,
             ring: RingBuf::try_from(ring)?,
-            untold: PerCpuArray::try_from(untold)?,
+            unreported: PerCpuArray::try_from(unreported)?,
             pace: Array::try_from(pace)?,
             traffic: PerCpuArray::try_from(traffic)?,
         };
-        following.set(Pace {
+        test.set(Pace {
             until: u64::MAX,
             end: u64::MAX,
             ..Pace::default()
         })?;
-        Ok(following)
+        Ok(test)
     }
 
     /// Sets time limits and sampling level.
@@ -89,17 +89,17 @@ impl FollowTest {
     }
 
     /// Returns the events since the last call.
-    pub fn take(&mut self) -> Vec<Passed> {
-        let mut told = Vec::new();
+    pub fn events(&mut self) -> Vec<Passed> {
+        let mut events = Vec::new();
         while let Some(entry) = self.ring.next() {
-            told.extend(Passed::read(&entry));
+            events.extend(Passed::read(&entry));
         }
-        told
+        events
     }
 
     /// Returns the number of selected packets that were not reported.
-    pub fn untold(&self) -> Result<u64> {
-        Ok(self.untold.get(&0, 0)?.iter().sum())
+    pub fn unreported(&self) -> Result<u64> {
+        Ok(self.unreported.get(&0, 0)?.iter().sum())
     }
 
     /// Returns the sampling level.
@@ -131,10 +131,10 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
 /// Checks the contract: `TCX_NEXT` on every path; each packet of the pair is reported and counted,
 /// and no other.
 pub fn check(object: &[u8]) -> Result<()> {
-    let mut following = FollowTest::load(object, &everything())?;
+    let mut test = FollowTest::load(object, &any_packet())?;
     for frame in frames::all().iter().chain(&frames::random(0x666f, 100)) {
         for direction in DIRECTIONS {
-            check_other(&mut following, direction, frame)
+            check_other(&mut test, direction, frame)
                 .with_context(|| format!("{}, {direction}", frame.name))?;
         }
     }
@@ -142,10 +142,10 @@ pub fn check(object: &[u8]) -> Result<()> {
     for family in [4, 6] {
         let mut of = all.iter().filter(|sought| sought.pair.family == family);
         let pair = of.clone().next().context("no packet of a family")?.pair;
-        let mut following = FollowTest::load(object, &pair)?;
+        let mut test = FollowTest::load(object, &pair)?;
         of.try_for_each(|sought| {
             DIRECTIONS.into_iter().try_for_each(|direction| {
-                check_sought(&mut following, direction, sought)
+                check_sought(&mut test, direction, sought)
                     .with_context(|| format!("{}, {direction}", sought.name))
             })
         })?;
@@ -156,29 +156,29 @@ pub fn check(object: &[u8]) -> Result<()> {
 }
 
 /// Frames of other pairs: some have 10.0.0.1 and 10.0.0.2, which the filter does not match.
-fn check_other(following: &mut FollowTest, direction: Direction, frame: &Frame) -> Result<()> {
-    let verdict = match following.run(direction, &frame.bytes, 1) {
+fn check_other(test: &mut FollowTest, direction: Direction, frame: &Frame) -> Result<()> {
+    let verdict = match test.run(direction, &frame.bytes, 1) {
         Err(error) if frame.cut && is_refused(&error) => return Ok(()),
         verdict => verdict?,
     };
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
-    let told = following.take();
-    ensure!(told.is_empty(), "told of {told:?}");
-    ensure!(following.counted()? == [0, 0], "counted");
+    let events = test.events();
+    ensure!(events.is_empty(), "reported {events:?}");
+    ensure!(test.counted()? == [0, 0], "counted");
     Ok(())
 }
 
 fn check_sought(
-    following: &mut FollowTest,
+    test: &mut FollowTest,
     direction: Direction,
     sought: &packets::Sought,
 ) -> Result<()> {
-    let [there, back] = following.counted()?;
-    let verdict = following.run(direction, &sought.bytes, 1)?;
+    let [there, back] = test.counted()?;
+    let verdict = test.run(direction, &sought.bytes, 1)?;
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
-    let told = following.take();
-    let [passed] = told.as_slice() else {
-        anyhow::bail!("told of {told:?}");
+    let events = test.events();
+    let [passed] = events.as_slice() else {
+        anyhow::bail!("reported {events:?}");
     };
     let expected = sought.flags
         | if direction == Direction::Egress {
@@ -200,65 +200,65 @@ fn check_sought(
     } else {
         [there, back + 1]
     };
-    ensure!(following.counted()? == counted, "counted otherwise");
+    ensure!(test.counted()? == counted, "counted otherwise");
     Ok(())
 }
 
 /// If the ring buffer is full, packets still pass and are counted.
 fn check_full(object: &[u8], direction: Direction) -> Result<()> {
-    let mut following = FollowTest::load(object, &everything())?;
+    let mut test = FollowTest::load(object, &any_packet())?;
     let frame = packets::datagram(1);
-    let verdict = following.run(direction, &frame, TOO_MANY)?;
+    let verdict = test.run(direction, &frame, TOO_MANY)?;
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
-    let told = following.take().len() as u64;
-    let untold = following.untold()?;
-    ensure!(untold > 0, "there was room for all {TOO_MANY}");
+    let events = test.events().len() as u64;
+    let unreported = test.unreported()?;
+    ensure!(unreported > 0, "there was room for all {TOO_MANY}");
     // A step of 0 never uses up the budget: the level stays 0.
-    ensure!(following.level()? == 0, "the level has risen");
+    ensure!(test.level()? == 0, "the level has risen");
     ensure!(
-        told + untold == u64::from(TOO_MANY),
-        "{told} were told of and {untold} not"
+        events + unreported == u64::from(TOO_MANY),
+        "{events} reported, {unreported} not"
     );
     ensure!(
-        following.counted()? == [u64::from(TOO_MANY), 0],
+        test.counted()? == [u64::from(TOO_MANY), 0],
         "counted otherwise"
     );
     Ok(())
 }
 
 /// Checks sampling: with many packets, only some are reported, and each door reports the same ones.
-pub fn check_thinned(object: &[u8]) -> Result<()> {
+pub fn check_sampling(object: &[u8]) -> Result<()> {
     let sought = Sought {
         // The budget is not refilled: 100 packets at once, and then 50 for each level.
         step: 1 << 40,
         burst: 100 << 40,
-        ..everything()
+        ..any_packet()
     };
     let mut doors = [
         FollowTest::load(object, &sought)?,
         FollowTest::load(object, &sought)?,
     ];
-    let mut told = [Vec::new(), Vec::new()];
+    let mut events = [Vec::new(), Vec::new()];
     for number in 0..4_000_u16 {
         let plain = packets::datagram(number);
         let outer = packets::vxlan(&plain);
-        for ((door, told), bytes) in doors.iter_mut().zip(&mut told).zip([&plain, &outer]) {
+        for ((door, events), bytes) in doors.iter_mut().zip(&mut events).zip([&plain, &outer]) {
             ensure!(door.run(Direction::Egress, bytes, 1)? == TCX_NEXT);
-            told.extend(door.take());
+            events.extend(door.events());
         }
     }
-    let [one, other] = &told;
+    let [one, other] = &events;
     let level = doors[0].level()?.max(doors[1].level()?);
     ensure!((3..10).contains(&level), "the level is {level}");
-    let chosen = |told: &[Passed]| -> Vec<u64> {
-        let identities = told.iter().map(|passed| passed.identity);
+    let chosen = |events: &[Passed]| -> Vec<u64> {
+        let identities = events.iter().map(|passed| passed.identity);
         identities
             .filter(|identity| is_chosen(*identity, level))
             .collect()
     };
     ensure!(chosen(one) == chosen(other), "the doors differ");
     ensure!(!chosen(one).is_empty(), "nothing is left at level {level}");
-    ensure!(one.len() < 1_200, "{} were told of", one.len());
+    ensure!(one.len() < 1_200, "{} reported", one.len());
     ensure!(other.iter().all(|passed| passed.flags & IS_OUTER != 0));
     ensure!(doors[0].counted()? == [4_000, 0], "not all were counted");
     Ok(())

@@ -60,7 +60,7 @@ impl End {
     }
 
     /// Returns the expected flow, sequence and flags, without the direction.
-    fn told(self) -> Option<(u32, u32, u32)> {
+    fn event(self) -> Option<(u32, u32, u32)> {
         match self {
             Self::Unmarked | Self::Another => None,
             Self::Marked => Some((FLOW, SEQUENCE, 0)),
@@ -134,12 +134,12 @@ impl SeeTest {
     }
 
     /// Returns the events since the last call.
-    fn take(&mut self) -> Vec<Seen> {
-        let mut told = Vec::new();
+    fn events(&mut self) -> Vec<Seen> {
+        let mut events = Vec::new();
         while let Some(entry) = self.ring.next() {
-            told.extend(Seen::read(&entry));
+            events.extend(Seen::read(&entry));
         }
-        told
+        events
     }
 }
 
@@ -154,11 +154,11 @@ fn program(object: &mut Ebpf, direction: Direction) -> Result<&mut SchedClassifi
 /// Checks the contract: `TCX_NEXT` on every path, and exactly the marked packets are reported,
 /// once.
 pub fn check(object: &[u8]) -> Result<()> {
-    let mut seeing = SeeTest::load(object, true)?;
+    let mut test = SeeTest::load(object, true)?;
     for frame in frames::all().iter().chain(&frames::random(0x7365, 100)) {
         for direction in DIRECTIONS {
             for end in End::ALL {
-                check_one(&mut seeing, direction, frame, end)
+                check_one(&mut test, direction, frame, end)
                     .with_context(|| format!("{}, {direction}, {end:?}", frame.name))?;
             }
         }
@@ -168,15 +168,15 @@ pub fn check(object: &[u8]) -> Result<()> {
         .try_for_each(|direction| check_full(object, direction))
 }
 
-fn check_one(seeing: &mut SeeTest, direction: Direction, frame: &Frame, end: End) -> Result<()> {
+fn check_one(test: &mut SeeTest, direction: Direction, frame: &Frame, end: End) -> Result<()> {
     let bytes = [&frame.bytes[..], &end.bytes()].concat();
-    let verdict = match seeing.run(direction, &bytes, 1) {
+    let verdict = match test.run(direction, &bytes, 1) {
         Err(error) if frame.cut && is_refused(&error) => return Ok(()),
         verdict => verdict?,
     };
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
-    let seen = seeing.take();
-    let told: Vec<_> = seen
+    let seen = test.events();
+    let events: Vec<_> = seen
         .iter()
         .map(|seen| (seen.flow, seen.sequence, seen.flags))
         .collect();
@@ -185,34 +185,34 @@ fn check_one(seeing: &mut SeeTest, direction: Direction, frame: &Frame, end: End
         Direction::Egress => IS_EGRESS,
     };
     let expected: Vec<_> = end
-        .told()
+        .event()
         .into_iter()
         .map(|(flow, sequence, flags)| (flow, sequence, flags | side))
         .collect();
     ensure!(
-        told == expected,
-        "told {told:?} in the place of {expected:?}"
+        events == expected,
+        "reported {events:?} instead of {expected:?}"
     );
-    let whole = seen.iter().all(|seen| {
+    let matches = seen.iter().all(|seen| {
         let head = &seen.head[..bytes.len().min(seen.head.len())];
         seen.length as usize == bytes.len() && bytes.starts_with(head)
     });
-    ensure!(whole, "what is told of the packet is not what it is");
+    ensure!(matches, "wrong packet data");
     Ok(())
 }
 
 /// If the ring buffer is full, the packet still passes and is counted as missed.
 fn check_full(object: &[u8], direction: Direction) -> Result<()> {
-    let mut seeing = SeeTest::load(object, true)?;
+    let mut test = SeeTest::load(object, true)?;
     let bytes = [&frames::ipv4(100)[..], &End::Marked.bytes()].concat();
-    let verdict = seeing.run(direction, &bytes, TOO_MANY)?;
+    let verdict = test.run(direction, &bytes, TOO_MANY)?;
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
-    let told = seeing.take().len() as u64;
-    let missed: u64 = seeing.missed.get(&0, 0)?.iter().sum();
+    let events = test.events().len() as u64;
+    let missed: u64 = test.missed.get(&0, 0)?.iter().sum();
     ensure!(missed > 0, "there was room for all {TOO_MANY}");
     ensure!(
-        told + missed == u64::from(TOO_MANY),
-        "{told} were told and {missed} missed"
+        events + missed == u64::from(TOO_MANY),
+        "{events} reported, {missed} missed"
     );
     Ok(())
 }

@@ -27,11 +27,11 @@ pub(super) fn answer(
     match behaviour {
         Behaviour::Good if query.contains("watch=true") => watch(out, plural, query, shared),
         Behaviour::Good => list(out, plural, query, shared),
-        Behaviour::Garbage => whole(out, 200, b"\x1b[31m<html>it works"),
+        Behaviour::Garbage => respond(out, 200, b"\x1b[31m<html>it works"),
         Behaviour::Refuse(code) => {
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
                 "message": "the secret \u{1b}[31m", "reason": "Forbidden", "code": code});
-            whole(out, code, status.to_string().as_bytes())
+            respond(out, code, status.to_string().as_bytes())
         }
         Behaviour::Huge => pour(out, shared),
         Behaviour::Silent => {
@@ -47,7 +47,7 @@ fn lock(shared: &(Mutex<State>, Condvar)) -> MutexGuard<'_, State> {
     shared.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn whole(out: &mut impl Write, code: u16, body: &[u8]) -> io::Result<()> {
+fn respond(out: &mut impl Write, code: u16, body: &[u8]) -> io::Result<()> {
     write!(
         out,
         "HTTP/1.1 {code} X\r\nContent-Length: {}\r\n\r\n",
@@ -101,7 +101,7 @@ fn list(
         json!({"kind": "List", "apiVersion": "v1", "items": page,
             "metadata": {"resourceVersion": state.version.to_string(), "continue": more}})
     };
-    whole(out, 200, body.to_string().as_bytes())
+    respond(out, 200, body.to_string().as_bytes())
 }
 
 fn watch(
