@@ -125,20 +125,20 @@ fn server(name: &str) -> Result<ApiServer> {
 fn nodes_and_pods_are_reported() -> Result<()> {
     let server = server("arrive")?;
     server.load(Path::new("fixtures/kubernetes/vxlan-ipv6.json"))?;
-    let asking = Querying::of(&server)?;
-    asking.expect_pods(&[
+    let querying = Querying::of(&server)?;
+    querying.expect_pods(&[
         "default/busybox-c8bbbbb84-fmhwc",
         "default/busybox-c8bbbbb84-t6ggh",
         "default/netshoot-7d996d7884-fwt8z",
         "default/netshoot-7d996d7884-gcxrm",
     ]);
     let two_nodes = || {
-        asking
+        querying
             .report()
             .is_some_and(|report| report.nodes.len() == 2)
     };
     assert!(wait_until(LIMIT, two_nodes));
-    let report = asking
+    let report = querying
         .report()
         .unwrap_or_else(|| unreachable!("it was there"));
     let url = format!("https://127.0.0.1:{}", server.port);
@@ -175,8 +175,8 @@ fn services_are_reported_and_names_do_not_wait_for_them() -> Result<()> {
     server.state().put("services", service("web", "10.96.0.7"));
     // Headless: nothing is sent to its address.
     server.state().put("services", service("none", "None"));
-    let asking = Querying::of(&server)?;
-    let services = || asking.report().and_then(|report| report.services);
+    let querying = Querying::of(&server)?;
+    let services = || querying.report().and_then(|report| report.services);
     assert!(wait_until(LIMIT, || services().is_some()));
     let services = services().unwrap_or_default();
     assert_eq!(services.len(), 1);
@@ -243,27 +243,27 @@ fn service_account_of_a_pod_suffices() -> Result<()> {
 #[test]
 fn pods_start_end_and_are_deleted() -> Result<()> {
     let server = server("change")?;
-    let asking = Querying::of(&server)?;
-    asking.expect_ok();
+    let querying = Querying::of(&server)?;
+    querying.expect_ok();
     server.state().put("pods", pod("a", "10.0.0.1"));
     server.state().put("pods", pod("b", "10.0.0.2"));
-    asking.expect_pods(&["default/a", "default/b"]);
+    querying.expect_pods(&["default/a", "default/b"]);
     server.state().bookmark("pods");
     // Its address may belong to another pod already.
     let mut done = pod("b", "10.0.0.2");
     done["status"]["phase"] = "Succeeded".into();
     server.state().put("pods", done);
-    asking.expect_pods(&["default/a"]);
+    querying.expect_pods(&["default/a"]);
     let mut ending = pod("a", "10.0.0.1");
     ending["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z".into();
     server.state().put("pods", ending);
     let terminating = || {
-        let report = asking.report();
+        let report = querying.report();
         report.is_some_and(|report| report.pods[0].condition.as_deref() == Some("terminating"))
     };
     assert!(wait_until(LIMIT, terminating));
     server.state().remove("pods", "default", "a");
-    asking.expect_pods(&[]);
+    querying.expect_pods(&[]);
     Ok(())
 }
 
@@ -271,21 +271,21 @@ fn pods_start_end_and_are_deleted() -> Result<()> {
 fn broken_or_expired_watch_loses_nothing() -> Result<()> {
     let server = server("broken")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
-    let asking = Querying::of(&server)?;
-    asking.expect_pods(&["default/a"]);
+    let querying = Querying::of(&server)?;
+    querying.expect_pods(&["default/a"]);
     {
         let mut state = server.state();
         state.disconnect();
         state.put("pods", pod("b", "10.0.0.2"));
     }
-    asking.expect_pods(&["default/a", "default/b"]);
+    querying.expect_pods(&["default/a", "default/b"]);
     {
         let mut state = server.state();
         state.remove("pods", "default", "a");
         // Without a notification of the deletion.
         state.forget();
     }
-    asking.expect_pods(&["default/b"]);
+    querying.expect_pods(&["default/b"]);
     let asked = server.state().asked.clone();
     let lists = asked
         .iter()
@@ -298,8 +298,8 @@ fn broken_or_expired_watch_loses_nothing() -> Result<()> {
 fn failing_server_is_reported_and_retried() -> Result<()> {
     let server = server("ill")?;
     server.state().put("pods", pod("a", "10.0.0.1"));
-    let asking = Querying::of(&server)?;
-    asking.expect_pods(&["default/a"]);
+    let querying = Querying::of(&server)?;
+    querying.expect_pods(&["default/a"]);
     for (behaviour, words) in [
         (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
         (Behaviour::Refuse(401), "does not accept the credentials"),
@@ -312,12 +312,12 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
             state.forget();
             state.disconnect();
         }
-        asking.expect_trouble(words);
+        querying.expect_trouble(words);
         // The last known state is still the best one.
-        asking.expect_pods(&["default/a"]);
+        querying.expect_pods(&["default/a"]);
     }
     server.state().behaviour = Behaviour::Good;
-    asking.expect_ok();
+    querying.expect_ok();
     Ok(())
 }
 
@@ -348,8 +348,8 @@ fn no_server() -> Result<()> {
     let server = server("nobody")?;
     let config = server.kubeconfig(TOKEN);
     let config = config.replace(&server.port.to_string(), &port.to_string());
-    let asking = Querying::start(&server.write("config", &config)?);
-    asking.expect_trouble(&format!(
+    let querying = Querying::start(&server.write("config", &config)?);
+    querying.expect_trouble(&format!(
         "cannot reach https://127.0.0.1:{port}: connection refused"
     ));
     Ok(())
@@ -475,12 +475,12 @@ fn kubelet_credentials_list_only_own_pods() -> Result<()> {
     server.write("kubelet.pem", &both(&params)?)?;
     let user = "{client-certificate: kubelet.pem, client-key: kubelet.pem}";
     let file = server.write("config", &server.kubeconfig(user))?;
-    let asking = Querying::start(&file);
-    asking.expect_pods(&["default/mine"]);
+    let querying = Querying::start(&file);
+    querying.expect_pods(&["default/mine"]);
     // It is renewed regularly; this one was not.
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     fs::write(server.directory.join("kubelet.pem"), both(&params)?)?;
-    asking.expect_trouble("the certificate has expired: that in");
+    querying.expect_trouble("the certificate has expired: that in");
     Ok(())
 }
 
@@ -493,8 +493,8 @@ fn ten_thousand_pods() -> Result<()> {
             .state()
             .put("pods", pod(&format!("pod-{number}"), &address));
     }
-    let asking = Querying::of(&server)?;
-    assert_eq!(settle(LIMIT, &10_000, || asking.pods().len()), 10_000);
+    let querying = Querying::of(&server)?;
+    assert_eq!(settle(LIMIT, &10_000, || querying.pods().len()), 10_000);
     Ok(())
 }
 
@@ -505,9 +505,9 @@ fn hostile_names_are_data() -> Result<()> {
     let mut hostile = pod(name, "not an address");
     hostile["metadata"]["labels"] = json!({"\u{1b}[31m": "\r"});
     server.state().put("pods", hostile);
-    let asking = Querying::of(&server)?;
-    asking.expect_pods(&[&format!("default/{name}")]);
-    let pod = asking
+    let querying = Querying::of(&server)?;
+    querying.expect_pods(&[&format!("default/{name}")]);
+    let pod = querying
         .report()
         .and_then(|report| report.pods.into_iter().next());
     let pod = pod.unwrap_or_default();
@@ -522,7 +522,7 @@ fn hostile_names_are_data() -> Result<()> {
 fn token_that_is_no_valid_header_does_not_panic() -> Result<()> {
     let server = server("unsayable")?;
     let text = server.kubeconfig(r#"{token: "very-secret\u0001"}"#);
-    let asking = Querying::start(&server.write("config", &text)?);
-    asking.expect_trouble("token in");
+    let querying = Querying::start(&server.write("config", &text)?);
+    querying.expect_trouble("token in");
     Ok(())
 }
