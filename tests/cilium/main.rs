@@ -33,8 +33,8 @@ const TESTS: [(&str, Test); 7] = [
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
-    match cilium_lab::send_if_asked(&words) {
+    let args: Vec<_> = std::env::args_os().collect();
+    match cilium_lab::send_if_asked(&args) {
         Ok(None) => {}
         Ok(Some(answered)) => {
             println!("{answered}");

@@ -110,7 +110,11 @@ fn named(seen: &Value, pod: &Pod, source: &str) -> Result<()> {
     let own = find(seen, "doors", "netns", &pod.netns.id().0.into())?;
     let all = seen["doors"].as_array().into_iter().flatten();
     let ends = all.filter(|door| door["pod"] == pod.name.as_str());
-    ensure!(ends.clone().count() == 2, "{} has not two ends", pod.name);
+    ensure!(
+        ends.clone().count() == 2,
+        "{} does not have two ends",
+        pod.name
+    );
     for end in ends.chain([own]) {
         let wanted = (pod.name.as_str(), "default", source);
         let is = (&end["pod"], &end["namespace"], &end["named_by"]);
@@ -130,12 +134,12 @@ fn agreed(seen: &Value) -> Result<()> {
 
 fn summary(datapath: &Value) -> String {
     let text = |key| datapath[key].as_str();
-    let mut words = vec![
+    let mut args = vec![
         text("tunnel").or(text("routing")).unwrap_or("-").to_owned(),
         format!("{} host routing", text("host_routing").unwrap_or("-")),
     ];
     if datapath["endpoint_routes"] == true {
-        words.push("endpoint routes".into());
+        args.push("endpoint routes".into());
     }
-    words.join(", ")
+    args.join(", ")
 }

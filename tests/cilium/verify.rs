@@ -88,25 +88,25 @@ impl Cast {
 pub(crate) fn whole_paths(cilium: &CiliumLab) -> Result<()> {
     let cast = Cast::of(cilium)?;
     let mut wrong = Vec::new();
-    let mut check = |words: &[&str], result: VerifyOutput| {
+    let mut check = |args: &[&str], result: VerifyOutput| {
         if (result.verdict(), result.code) != ("verified", Some(0)) {
-            wrong.push(format!("{}: {}", words.join(" "), report(&result)));
+            wrong.push(format!("{}: {}", args.join(" "), report(&result)));
         }
     };
-    for words in cast.pairs() {
-        check(&words, verify(cilium, &words)?);
+    for args in cast.pairs() {
+        check(&args, verify(cilium, &args)?);
     }
     if cast.service {
         // Programs at the node's cgroup translate the address in the sender's socket.
         let service = SERVICE.to_string();
         let udp = ["--proto", "udp", "--port", "47777"];
-        let words = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
-        let mut inside = netviz(cilium, &words);
+        let args = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
+        let mut inside = netviz(cilium, &args);
         enter_cgroup(
             cilium.node(cast.home.trim_start_matches("node/"))?,
             &mut inside,
         )?;
-        check(&words, parse(&inside.output()?));
+        check(&args, parse(&inside.output()?));
     }
     ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     Ok(())
@@ -200,23 +200,23 @@ fn long(cilium: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
 }
 
 /// Repeats a check until it returns `verdict`.
-fn settled(cilium: &CiliumLab, words: &[&str], verdict: &str) -> Result<VerifyOutput> {
-    let mut last = verify(cilium, words)?;
+fn settled(cilium: &CiliumLab, args: &[&str], verdict: &str) -> Result<VerifyOutput> {
+    let mut last = verify(cilium, args)?;
     for _ in 0..TRIES {
         if last.verdict() == verdict {
             return Ok(last);
         }
         std::thread::sleep(PAUSE);
-        last = verify(cilium, words)?;
+        last = verify(cilium, args)?;
     }
-    anyhow::bail!("{} was never {verdict}: {}", words.join(" "), report(&last))
+    anyhow::bail!("{} was never {verdict}: {}", args.join(" "), report(&last))
 }
 
-fn verify(cilium: &CiliumLab, words: &[&str]) -> Result<VerifyOutput> {
-    Ok(parse(&netviz(cilium, words).output()?))
+fn verify(cilium: &CiliumLab, args: &[&str]) -> Result<VerifyOutput> {
+    Ok(parse(&netviz(cilium, args).output()?))
 }
 
-fn netviz(cilium: &CiliumLab, words: &[&str]) -> Command {
+fn netviz(cilium: &CiliumLab, args: &[&str]) -> Command {
     let fixed = [
         "verify",
         "-o",
@@ -225,12 +225,12 @@ fn netviz(cilium: &CiliumLab, words: &[&str]) -> Command {
         "--timeout",
         "500ms",
     ];
-    let few: &[&str] = if words.contains(&"--count") {
+    let few: &[&str] = if args.contains(&"--count") {
         &[]
     } else {
         &["--count", "5"]
     };
-    let mut command = command(&[&fixed[..], few, words].concat());
+    let mut command = command(&[&fixed[..], few, args].concat());
     command.env("NETVIZ_NETNS", cilium.netns().join(","));
     command
 }

@@ -119,7 +119,7 @@ fn link_detached_by_others_is_reattached() {
     assert_eq!(chain(&fixture, direction), ["foreign_ok"]);
     let id = DoorId::new(namespace.netns().id(), end.index);
     let back = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == 1);
-    assert!(back.unwrap(), "not attached again within {:?}", notice());
+    assert!(back.unwrap(), "not reattached within {:?}", notice());
     assert_eq!(chain(&fixture, direction), ["netviz_ingress", "foreign_ok"]);
 
     // Earlier counts are kept, new packets are added.
@@ -143,7 +143,7 @@ fn displacement_is_noticed_as_soon_among_many_doors() {
     let within = scan_limit();
     foreign_program::detach_link_of(chain[0].1).unwrap();
     let back = netviz.until(within, |_, sample| sample.doors[&id].epoch == 1);
-    assert!(back.unwrap(), "not attached again within {within:?}");
+    assert!(back.unwrap(), "not reattached within {within:?}");
 }
 
 /// Checks that netviz leaves the door alone until just before the minute is over.
@@ -154,7 +154,7 @@ fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
         let now = &sample.doors[&id];
         (now.epoch, &now.meter) != (before.epoch, &before.meter)
     });
-    assert!(!again.unwrap(), "once more within a minute");
+    assert!(!again.unwrap(), "reattached within a minute");
 }
 
 /// Detaches netviz's link whenever netviz reattaches, until it gives up. Returns the time of the
@@ -190,7 +190,7 @@ fn detach_until_it_is_left(
 #[test]
 fn link_detached_repeatedly_is_retried_after_a_minute() {
     if skip::without_tcx()
-        || is_emulated() && skip::because("an emulated processor does not keep its times")
+        || is_emulated() && skip::because("an emulated processor is too slow for its time limits")
     {
         return;
     }
@@ -224,7 +224,7 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
         door.epoch == 4 && door.meter == AttachState::Counting
     });
     let now = netviz.sample().doors[&id].clone();
-    assert!(back.unwrap(), "not tried again: {now:?}");
+    assert!(back.unwrap(), "not retried: {now:?}");
     let (gap, longest) = (
         now.gap.unwrap().length,
         last.elapsed() + LOOKS + notify_limit(),
@@ -260,7 +260,7 @@ fn program_attached_in_front_is_overtaken_then_reported() {
             LinkOrder::first(),
         ));
         let again = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == round);
-        assert!(again.unwrap(), "round {round}: not ahead again");
+        assert!(again.unwrap(), "round {round}: not first again");
         first.get_or_insert_with(Instant::now);
         assert_eq!(chain(&fixture, direction)[0], "netviz_ingress");
     }
@@ -275,7 +275,7 @@ fn program_attached_in_front_is_overtaken_then_reported() {
         chain.unwrap_or_default().ahead == ["foreign_next"]
     };
     let reported = netviz.until(notice(), |_, sample| ahead(sample)).unwrap();
-    assert!(reported, "a program ahead went unnoticed");
+    assert!(reported, "a program before netviz was not reported");
     let sample = netviz.sample();
     assert_eq!(sample.doors[&id].epoch, 3);
     let snapshot = assemble(
@@ -299,7 +299,7 @@ fn program_attached_in_front_is_overtaken_then_reported() {
     let over = first.unwrap_or(began) + MINUTE + notice();
     let limit = over.saturating_duration_since(Instant::now());
     let again = netviz.until(limit, |_, sample| sample.doors[&id].epoch == 4);
-    assert!(again.unwrap(), "not tried again after a minute");
+    assert!(again.unwrap(), "not retried after a minute");
     assert_eq!(chain(&fixture, direction)[0], "netviz_ingress");
 }
 

@@ -40,9 +40,9 @@ fn lab(mode: Mode, attach: Attach) -> Lab {
     Lab::up(&options).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-fn run(lab: &Lab, words: &[&str]) -> Output {
-    let words = [&["audit"], words].concat();
-    command_for(lab, &words).output().unwrap()
+fn run(lab: &Lab, args: &[&str]) -> Output {
+    let args = [&["audit"], args].concat();
+    command_for(lab, &args).output().unwrap()
 }
 
 /// Returns the JSON output, after checking it with its schema.
@@ -388,12 +388,12 @@ fn pins_are_found_below_the_root_of_a_node() {
 
 #[test]
 fn failure_to_audit_exits_with_2() {
-    for (words, part) in [
+    for (args, part) in [
         (&["audit", "--netns", "no-such-node"][..], "no-such-node"),
         (&["audit", "--frobnicate"], "--frobnicate"),
     ] {
-        let output = command(words).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let output = command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(part));
     }
     let lab = lab(Mode::Vxlan, Attach::Auto);

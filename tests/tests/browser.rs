@@ -38,7 +38,7 @@ document.getElementById("result").textContent = `${texts.length} texts; ` + (wro
 fn result(document: &str) -> &str {
     let (_, rest) = document
         .split_once("<pre id=\"result\">")
-        .expect("the script has run");
+        .expect("the script did not run");
     rest.split_once("</pre>").map_or(rest, |(text, _)| text)
 }
 
@@ -113,7 +113,7 @@ fn mermaid(browser: &Browser, chart: &str) -> String {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/mermaid/mermaid.min.js");
     let library = library
         .canonicalize()
-        .expect("mermaid is there: cargo xtask test --all brings it");
+        .expect("no mermaid: cargo xtask test --all installs it");
     let chart = serde_json::to_string(chart)
         .expect("JSON")
         .replace('<', "\\u003c");

@@ -492,7 +492,7 @@ fn interface_moved_out_of_the_node_is_dropped() {
         observer.counts("the moved interface", notify_limit())
     );
     let ((), closed) = until(
-        "what went along is let go",
+        "the moved link is released",
         notify_limit(),
         || match attached(&to, (&pod.interface.name, at)) {
             [1, 1] => Ok(()),
@@ -569,7 +569,7 @@ fn bursts_of_changes_leak_nothing() {
             "round {round}: 20 pods added in {added:?}, shown after {shown:?}, gone after {gone:?}"
         );
         // Detaching takes time.
-        let ((), took) = until("the doors that went are let go", LONG, || {
+        let ((), took) = until("removed doors are released", LONG, || {
             observer.update();
             match descriptors() {
                 now if now <= before => Ok(()),

@@ -39,14 +39,14 @@ fn fails(mut command: Command, parts: &[&str]) {
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.starts_with("netviz: "), "{complaint}");
     for part in parts {
-        assert!(complaint.contains(part), "{part:?} is not in {complaint}");
+        assert!(complaint.contains(part), "no {part:?} in {complaint}");
     }
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
 }
 
 #[test]
 fn wrong_command_line() {
-    for words in [
+    for args in [
         &["frobnicate"][..],
         &["doors", "--no-such-option"],
         &["doors", "-o", "xml"],
@@ -58,7 +58,7 @@ fn wrong_command_line() {
         &["demo", "--pods", "1001"],
         &["demo", "ls"],
     ] {
-        let output = command(words).assert().code(2).stdout("");
+        let output = command(args).assert().code(2).stdout("");
         output.stderr(contains("error: ").and(contains("--help")));
     }
     command(&["doors", "--watch", "1d"])
@@ -94,9 +94,9 @@ fn without_privileges() {
     fs::set_permissions(public.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = public.path().join("netviz");
     fs::copy(binary::netviz().unwrap(), &copy).unwrap();
-    for words in [&["doors", "--once"][..], &["demo"], &[]] {
+    for args in [&["doors", "--once"][..], &["demo"], &[]] {
         let mut netviz = Command::new(&copy);
-        netviz.args(words).uid(65534).gid(65534);
+        netviz.args(args).uid(65534).gid(65534);
         fails(
             netviz,
             &[
@@ -187,8 +187,8 @@ fn json(output: &Output) -> Value {
 fn every_output() {
     let lab = lab();
     let schema = netviz::views::json::schema();
-    let run = |words: &[&str]| {
-        let output = command_for(&lab, words).output().unwrap();
+    let run = |args: &[&str]| {
+        let output = command_for(&lab, args).output().unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -256,9 +256,9 @@ fn complete(snapshot: &Value) {
     assert_eq!(snapshot["pairs"].as_array().unwrap().len(), 12);
 }
 
-fn demo(words: &[&str]) -> Command {
+fn demo(args: &[&str]) -> Command {
     let mut netviz = command(&["demo", "--"]);
-    netviz.args(words);
+    netviz.args(args);
     netviz
 }
 

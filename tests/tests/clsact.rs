@@ -135,7 +135,7 @@ fn filter_added_later_is_overtaken() {
     assert!(!is_own(&filters(namespace, end, direction)[0]));
     let id = DoorId::new(namespace.netns().id(), end.index);
     let again = netviz.until(START, |_, sample| sample.doors[&id].epoch == 1);
-    assert!(again.unwrap(), "not in front again");
+    assert!(again.unwrap(), "not first again");
     let there = filters(namespace, end, direction);
     assert!(is_own(&there[0]), "{there:?}");
     assert_eq!(there.iter().filter(|filter| is_own(filter)).count(), 1);
@@ -165,7 +165,7 @@ fn only_filters_of_a_killed_netviz_are_swept() {
     let left = attachments(namespace, end);
     assert_ne!(
         left, before,
-        "a killed netviz cannot clear away: or is this test wrong?"
+        "a killed netviz cannot remove its filters; is this test wrong?"
     );
 
     let netviz = fixture.observe(direction, AttachMode::Clsact);
@@ -226,15 +226,15 @@ fn filters_of_a_running_verify_are_kept() {
         let handles = there.iter().filter(|it| is_own(it)).map(|it| it.handle);
         handles.collect::<Vec<_>>()
     };
-    let start = |words: &[&str]| {
-        let mut command = command_for(&lab, words);
+    let start = |args: &[&str]| {
+        let mut command = command_for(&lab, args);
         cli::netviz::Running::start(command.env("NETVIZ_ATTACH", "clsact").stdout(Stdio::null()))
     };
     // A process that is killed while it detaches leaves filters behind.
     let end = |mut running: cli::netviz::Running| {
         running.signal(Signal::SIGTERM);
         let ended = wait_until(START, || running.child.try_wait().unwrap().is_some());
-        assert!(ended, "netviz does not end");
+        assert!(ended, "netviz does not exit");
     };
     let passive = ["verify", &pod.name, &other.name, "--passive", "--for", "1h"];
     let first = start(&passive);

@@ -271,7 +271,7 @@ fn idle_at(last: i32, wanted: impl Fn(i32) -> bool, pid: i32, kinds: &[&str]) ->
         }
         child.wait().unwrap();
     }
-    panic!("no process has an id that is wanted behind {last}");
+    panic!("no suitable process id after {last}");
 }
 
 /// Process IDs wrap around. Then a restarted agent can have a lower ID than its node, and a process

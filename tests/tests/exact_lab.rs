@@ -112,7 +112,7 @@ impl Watched {
 
 fn both(sample: &Sample, id: DoorId) -> [Counts; 2] {
     let door = &sample.doors[&id];
-    [door.ingress, door.egress].map(|counts| counts.expect("a door that is counted"))
+    [door.ingress, door.egress].map(|counts| counts.expect("a counted door"))
 }
 
 fn minus(now: Counts, before: Counts) -> Counts {
@@ -256,7 +256,10 @@ fn equal_ifindexes_of_two_nodes_are_kept_apart() {
             }
         }
     }
-    assert!(twins > 0, "no index is there twice: this shows nothing");
+    assert!(
+        twins > 0,
+        "no index exists twice, so the test proves nothing"
+    );
 }
 
 /// tcpdump at each door of a path, in both directions, counts as many packets as netviz.

@@ -63,7 +63,7 @@ fn answer(guard: &mut Running) -> u8 {
 fn holding() -> Running {
     let mut guard = idle();
     let holds = wait_until(notify_limit() * 20, || ask(&mut guard).is_ascii_digit());
-    assert!(holds, "another one has the switch on, and does not end");
+    assert!(holds, "another guard keeps the switch set");
     guard
 }
 
@@ -118,7 +118,7 @@ fn two_users_restore_the_switch() {
     for first_goes_first in [true, false] {
         let (first, mut late) = (holding(), idle());
         let answer = ask(&mut late);
-        assert!(!answer.is_ascii_digit(), "{answer}: both hold it");
+        assert!(!answer.is_ascii_digit(), "{answer}: both hold the lock");
         assert_eq!(switch().trim(), "1");
         let (one, other) = if first_goes_first {
             (first, late)
@@ -224,7 +224,7 @@ fn switch_left_by_a_killed_guard_is_restored() {
     }
     let before = at_rest();
     if before.trim() == "1" {
-        skip::because("the switch is always on here");
+        skip::because("the switch is always set here");
         return;
     }
     let _restored = Restored(before.clone());
@@ -236,7 +236,7 @@ fn switch_left_by_a_killed_guard_is_restored() {
         .stdout(Stdio::null());
     for another_has_it in [false, true] {
         let netviz = (0..20).find_map(|_| without_a_guard(&mut command, another_has_it));
-        let mut netviz = netviz.expect("no guard was ever seen to hold the switch");
+        let mut netviz = netviz.expect("no guard ever held the switch");
         let put_back = wait_until(notify_limit() * 20, || at_rest() == before);
         assert!(put_back, "{SWITCH}: {}", at_rest());
         assert!(netviz.0.try_wait().unwrap().is_none());

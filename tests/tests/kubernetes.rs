@@ -79,7 +79,7 @@ impl Querying {
         assert_eq!(settle(LIMIT, &expected, || self.pods()), expected);
     }
 
-    fn expect_trouble(&self, words: &str) {
+    fn expect_trouble(&self, part: &str) {
         let trouble = || match self.report().map(|report| report.status) {
             Some(Status::Failed { reason: text }) => text,
             other => format!("{other:?}"),
@@ -88,9 +88,9 @@ impl Querying {
         let mut text = String::new();
         wait_until(LIMIT, || {
             text = trouble();
-            text.contains(words)
+            text.contains(part)
         });
-        assert!(text.contains(words), "{text:?} does not say {words:?}");
+        assert!(text.contains(part), "no {part:?} in {text:?}");
         assert!(!text.contains("secret"), "a secret: {text}");
         assert!(
             !text.contains(char::is_control),
@@ -140,7 +140,7 @@ fn nodes_and_pods_are_reported() -> Result<()> {
     assert!(wait_until(LIMIT, two_nodes));
     let report = querying
         .report()
-        .unwrap_or_else(|| unreachable!("it was there"));
+        .unwrap_or_else(|| unreachable!("it existed"));
     let url = format!("https://127.0.0.1:{}", server.port);
     assert_eq!(report.status, Status::Ok { detail: Some(url) });
     let node = &report.nodes[0];
@@ -300,7 +300,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
     server.state().put("pods", pod("a", "10.0.0.1"));
     let querying = Querying::of(&server)?;
     querying.expect_pods(&["default/a"]);
-    for (behaviour, words) in [
+    for (behaviour, part) in [
         (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
         (Behaviour::Refuse(401), "does not accept the credentials"),
         (Behaviour::Refuse(503), "answers 503"),
@@ -312,7 +312,7 @@ fn failing_server_is_reported_and_retried() -> Result<()> {
             state.forget();
             state.disconnect();
         }
-        querying.expect_trouble(words);
+        querying.expect_trouble(part);
         // The last known state is still the best one.
         querying.expect_pods(&["default/a"]);
     }
@@ -336,7 +336,7 @@ fn endless_response_is_cut_off() -> Result<()> {
     Querying::of(&server)?.expect_trouble("more than 8 MiB in one answer");
     // Two resources, and the contents of the sockets' buffers; a second attempt may have begun.
     let sent_bytes = server.state().sent_bytes;
-    assert!(sent_bytes < 64_000_000, "{sent_bytes} bytes were taken");
+    assert!(sent_bytes < 64_000_000, "{sent_bytes} bytes were read");
     Ok(())
 }
 
@@ -405,7 +405,7 @@ fn unusable_kubeconfigs() -> Result<()> {
         "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: touch, args: ['{}']}}}}",
         mark.display()
     );
-    for (name, content, words) in [
+    for (name, content, part) in [
         ("no-yaml", "{very-secret: [".to_owned(), "is no kubeconfig"),
         (
             "no-context",
@@ -444,7 +444,7 @@ fn unusable_kubeconfigs() -> Result<()> {
         ),
     ] {
         let file = server.write(name, &content)?;
-        Querying::start(&file).expect_trouble(words);
+        Querying::start(&file).expect_trouble(part);
     }
     Querying::start(&server.directory.join("nothing")).expect_trouble("entity not found");
     assert!(!mark.exists(), "a command of the kubeconfig was run");

@@ -171,7 +171,7 @@ fn killed_owner_leaves_nothing_behind() {
         .find_map(|line| LabLeftovers::from_line(&line));
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let leftovers = told.expect("the owner ended before its laboratory was up");
+    let leftovers = told.expect("the owner ended before its lab was up");
     assert_eq!(
         (leftovers.processes.len(), leftovers.programs.len()),
         (11, 12)

@@ -203,7 +203,7 @@ fn terminal_is_restored_after_a_signal() {
         let mut terminal = live(&lab, (80, 24), &[]);
         assert!(
             !terminal.complaints().is_empty(),
-            "the terminal was not taken"
+            "the terminal was not in use"
         );
         kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
         assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));

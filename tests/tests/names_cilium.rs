@@ -81,7 +81,7 @@ fn asked(answer: Option<Answer>) -> Report {
         };
         tokio::select! {
             report = report(&agent) => report,
-            () = serve => unreachable!("it serves for ever"),
+            () = serve => unreachable!("the server runs"),
         }
     })
 }
@@ -140,7 +140,7 @@ fn agent_names_its_endpoints() {
     let mut pods = report.pods.iter();
     let busybox = pods
         .find(|pod| pod.endpoint == Some(1735))
-        .expect("the fixture has it");
+        .expect("in the fixture");
     assert_eq!(busybox.identity, Some(10_429));
     assert_eq!(busybox.ifindex, Some(9));
     assert_eq!(busybox.mac.as_deref(), Some("3a:33:28:c7:4d:61"));
@@ -278,7 +278,7 @@ fn socket_without_permission() {
                 privileges::keep_only(&[]);
                 runtime().block_on(report(&agent)).status
             });
-            asked.join().expect("the asking thread")
+            asked.join().expect("the client thread")
         });
         assert_eq!(status, denied, "{}", path.display());
         let open = PermissionsExt::from_mode(0o755);
@@ -305,7 +305,7 @@ fn root_with_a_long_path() {
         };
         tokio::select! {
             report = cilium::report(NetNsId(1), std::slice::from_ref(&long), false) => report,
-            () = serve => unreachable!("it serves for ever"),
+            () = serve => unreachable!("the server runs"),
         }
     });
     assert_eq!(labels(&report).len(), 2);

@@ -90,7 +90,7 @@ fn entry_has_addresses_and_uid() {
     let mut pods = attachments.iter().map(|attachment| &attachment.pod);
     let crash = pods
         .find(|pod| pod.name.as_deref() == Some("crash-5d4f8b7c9d-zz7qk"))
-        .expect("the fixture has it");
+        .expect("in the fixture");
     assert_eq!(
         crash.uid.as_deref(),
         Some("e4a9b1d0-5c2f-4b1e-9c3a-6f7d8e9a0b1c")

@@ -79,13 +79,13 @@ fn break_sources(lab: &Lab) -> [UnixListener; 1] {
 fn counting_does_not_wait_for_sources() {
     let lab = Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"));
     let _hangs = break_sources(&lab);
-    let ills = [
+    let failures = [
         (Behaviour::Silent, "no answer in 5 s"),
         (Behaviour::Huge, "more than 8 MiB in one answer"),
         (Behaviour::Garbage, "answer is not what Kubernetes sends"),
         (Behaviour::Refuse(403), "forbidden: needs list and watch of"),
     ];
-    for (place, (behaviour, words)) in ills.into_iter().enumerate() {
+    for (place, (behaviour, part)) in failures.into_iter().enumerate() {
         let server = ApiServer::start(&format!("failing-{place}"), 2199).expect("a server");
         server.state().behaviour = behaviour;
         let config = server.kubeconfig("{token: very-secret}");
@@ -99,17 +99,17 @@ fn counting_does_not_wait_for_sources() {
             let snapshot: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
             let silent = |source| statuses(&snapshot, source).is_empty();
             before += usize::from(silent("kubernetes") || silent("cilium"));
-            let both = failure(&snapshot, "kubernetes").contains(words)
+            let both = failure(&snapshot, "kubernetes").contains(part)
                 && failure(&snapshot, "cilium").contains("no answer");
             (both && all_count(&snapshot)).then_some(snapshot)
         });
-        let snapshot = all.unwrap_or_else(|| panic!("{words:?} was never reported"));
+        let snapshot = all.unwrap_or_else(|| panic!("{part:?} was never reported"));
         // While netviz waits for that source, it shows the others and the doors.
         assert!(
             before > 0,
-            "{words}: the first reading waited for all sources"
+            "{part}: the first reading waited for all sources"
         );
-        assert_eq!(names(&snapshot), 4, "{words}");
+        assert_eq!(names(&snapshot), 4, "{part}");
         let failed = |reason| json!({"code": "failed", "reason": reason});
         let ok = |detail: Option<&str>| json!({"code": "ok", "detail": detail});
         let expect = |source, one: Value, two: Value| {
@@ -117,7 +117,7 @@ fn counting_does_not_wait_for_sources() {
                 (Some("mycluster-worker"), &one),
                 (Some("mycluster-worker2"), &two),
             ];
-            assert_eq!(statuses(&snapshot, source), both, "{words}");
+            assert_eq!(statuses(&snapshot, source), both, "{part}");
         };
         let refused = failed("nobody listens at its socket");
         expect("cilium", failed("no answer in 2 s"), refused);
@@ -125,8 +125,8 @@ fn counting_does_not_wait_for_sources() {
         expect("runtime", ok(None), ok(None));
         assert!(!snapshot.to_string().contains("very-secret"));
         let memory = memory(running.child.id());
-        println!("{words}: {} MiB at the most", memory >> 20);
-        assert!(memory < MOST_MEMORY, "{words}: {memory} bytes");
+        println!("{part}: {} MiB at the most", memory >> 20);
+        assert!(memory < MOST_MEMORY, "{part}: {memory} bytes");
     }
-    lab.down().expect("the laboratory goes");
+    lab.down().expect("the lab is removed");
 }

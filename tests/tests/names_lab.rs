@@ -37,8 +37,8 @@ fn named(snapshot: &Value) -> BTreeSet<(String, String)> {
 
 #[test]
 fn pods_have_their_kubernetes_names() {
-    let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
-    let output = command(&[&words[..], &["-o", "json"]].concat())
+    let args = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
+    let output = command(&[&args[..], &["-o", "json"]].concat())
         .assert()
         .success();
     let snapshot: Value = serde_json::from_slice(&output.get_output().stdout).expect("JSON");
@@ -87,8 +87,8 @@ fn pods_have_their_kubernetes_names() {
 
 #[test]
 fn source_lines_name_their_files() {
-    let words = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
-    let output = command(&words).assert().success();
+    let args = ["demo", "--quiet", "--", "netviz", "doors", "--once"];
+    let output = command(&args).assert().success();
     let table = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
     let line = table.lines().last().expect("a table");
     assert!(
@@ -157,7 +157,7 @@ fn recreated_pod_is_named_at_its_new_namespace() {
         assert!(made.elapsed() < notify_limit() * 3, "{:?}", made.elapsed());
         seen.insert((netns, pod.pid));
         assert_eq!(seen.len(), round);
-        lab.remove_pod("moving").expect("the pod is there");
+        lab.remove_pod("moving").expect("the pod exists");
         stream.until("the pod's end", |snapshot| {
             let pods = snapshot["pods"].as_array()?;
             let left = pods.iter().any(|pod| pod["name"] == "moving");
@@ -165,7 +165,7 @@ fn recreated_pod_is_named_at_its_new_namespace() {
         });
     }
     drop(stream);
-    lab.down().expect("the laboratory goes");
+    lab.down().expect("the lab is removed");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn lab_node_has_the_files_of_a_kind_node() {
         assert_eq!(list("var/log/pods").len(), listed);
         assert_eq!(list("run/netns").len(), pods.count());
     }
-    lab.down().expect("the laboratory goes");
+    lab.down().expect("the lab is removed");
 }
 
 /// A cgroup, removed on drop after its process has ended.
@@ -262,7 +262,7 @@ fn host_network_pod_is_named_without_a_door() {
         Some(())
     });
     drop(stream);
-    lab.down().expect("the laboratory goes");
+    lab.down().expect("the lab is removed");
     drop(cgroup);
 }
 
@@ -284,7 +284,7 @@ fn pod_without_files_is_named_by_its_process() {
         "var/lib/cni/results",
         "run/containerd/io.containerd.runtime.v2.task/k8s.io",
     ] {
-        std::fs::remove_dir_all(root.join(directory)).expect("it was there");
+        std::fs::remove_dir_all(root.join(directory)).expect("it existed");
     }
     let netns = lab.netns(&pod).expect("its namespace").id();
     let mut stream = Stream::of(&lab);
@@ -293,6 +293,6 @@ fn pod_without_files_is_named_by_its_process() {
         (inside(snapshot, netns.0)? == (label.clone(), "kubelet".into())).then_some(())
     });
     drop(stream);
-    lab.down().expect("the laboratory goes");
+    lab.down().expect("the lab is removed");
     drop(cgroup);
 }

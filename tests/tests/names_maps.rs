@@ -43,7 +43,7 @@ fn dump<const K: usize, const V: usize>(path: &str) -> Vec<([u8; K], [u8; V])> {
             u8::from_str_radix(text, 16).expect("a byte")
         });
         let bytes: Vec<u8> = list.collect();
-        bytes.try_into().expect("as many bytes as the map has")
+        bytes.try_into().expect("the size of the map")
     }
     let entries = fixture(path);
     let entries = entries.as_array().expect("entries").iter();

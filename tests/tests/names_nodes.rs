@@ -169,7 +169,7 @@ fn containers_are_named() {
         let netshoot = pods
             .iter()
             .find(|pod| pod.label().as_deref() == Some(NETSHOOT));
-        netshoot.expect("the fixture has it").containers.clone()
+        netshoot.expect("in the fixture").containers.clone()
     };
     let wanted = ["netshoot", "sidecar"];
     assert_eq!(containers(&by_bundles(LIVE, &mounted).1), wanted);
@@ -256,7 +256,7 @@ fn pod_with_a_slow_plugin_is_not_known_yet() {
     let moment = text
         .split("-- ")
         .find(|part| part.starts_with("1 s after RunPodSandbox"))
-        .expect("the fixture has it");
+        .expect("in the fixture");
     let there: HashMap<PathBuf, NetNsId> = moment
         .lines()
         .skip(1)
@@ -371,7 +371,7 @@ fn unreadable_files_are_reported() {
             netviz::sys::privileges::keep_only(&[]);
             cni::Cache::default().read(&[path.join(".")]).0
         });
-        let status = read.join().expect("the reading thread");
+        let status = read.join().expect("the reader thread");
         mode(0o755);
         match status {
             Status::Failed { reason: why } => why,

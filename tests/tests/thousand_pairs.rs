@@ -158,9 +158,7 @@ fn report(fault: &str, number: u32, buffer: Option<usize>) {
     let (longest, speed) = rounds(&place, number);
     Row {
         fault: format!("{fault}, {} pairs, {number} rounds", pairs()),
-        note: format!(
-            "{speed:.0} pairs/s, set right after {longest:.2?} at the most, no descriptor more"
-        ),
+        note: format!("{speed:.0} pairs/s, list correct within {longest:.2?}, no new descriptors"),
         ..Row::default()
     }
     .check(SCENARIO);

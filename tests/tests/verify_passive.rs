@@ -82,12 +82,12 @@ impl LabFixture {
     }
 
     /// Runs verify while `send` is repeated.
-    fn passive(&self, words: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
+    fn passive(&self, args: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
         let window = if is_emulated() { LONG } else { "600ms" };
-        self.passive_for(window, words, send)
+        self.passive_for(window, args, send)
     }
 
-    fn passive_for(&self, window: &str, words: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
+    fn passive_for(&self, window: &str, args: &[&str], send: impl Fn() + Sync) -> VerifyOutput {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -105,7 +105,7 @@ impl LabFixture {
                     "-o",
                     "json",
                 ],
-                words,
+                args,
             ];
             let _over = Over(&over);
             let output = command_for(&self.lab, &all.concat()).output();
@@ -235,8 +235,8 @@ fn backwards(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
 /// Identical datagrams, except for fields outside the hash: distinguished by their order.
 fn datagrams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let port = UDP_PORT.to_string();
-    let words = [ends[0], ends[1], "--proto", "udp", "--port", &port];
-    let result = fixture.passive(&words, || {
+    let args = [ends[0], ends[1], "--proto", "udp", "--port", &port];
+    let result = fixture.passive(&args, || {
         traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
     });
     check_complete(&result);
@@ -432,7 +432,7 @@ fn ctrl_c_ends_with_a_verdict() {
     let [a, _, c] = fixture.pods();
     let netns = fixture.netns(a);
     let (from, to) = (a.address.to_string(), c.address.to_string());
-    let words = [
+    let args = [
         "verify",
         &from,
         &to,
@@ -443,7 +443,7 @@ fn ctrl_c_ends_with_a_verdict() {
         "-o",
         "json",
     ];
-    let mut command = command_for(&fixture.lab, &words);
+    let mut command = command_for(&fixture.lab, &args);
     command.env("NETVIZ_LOG", "info");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command);
@@ -522,8 +522,8 @@ fn every_ending_leaves_nothing_behind() {
 /// maps and links remains.
 fn ended_while_it_follows(fixture: &LabFixture, ends: [&Pod; 2], signal: Signal) {
     let [from, to] = ends.map(|pod| pod.address.to_string());
-    let words = ["verify", "--passive", &from, &to, "--for", "1h"];
-    let mut command = command_for(&fixture.lab, &words);
+    let args = ["verify", "--passive", &from, &to, "--for", "1h"];
+    let mut command = command_for(&fixture.lab, &args);
     command.env("NETVIZ_LOG", "info");
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command);
@@ -537,7 +537,7 @@ fn ended_while_it_follows(fixture: &LabFixture, ends: [&Pod; 2], signal: Signal)
     assert!(Attachments::of(&fixture.lab).netviz() >= 8);
     running.signal(signal);
     let ended = wait_until(LIMIT, || running.child.try_wait().unwrap().is_some());
-    assert!(ended, "{signal} does not end it");
+    assert!(ended, "it does not exit on {signal}");
     held.assert_gone(signal.as_str());
 }
 
@@ -546,12 +546,12 @@ fn invalid_options_are_refused_in_one_line() {
     let fixture = LabFixture::up(Mode::Native, false);
     let [a, _, c] = fixture.pods();
     let (from, to) = (a.address.to_string(), c.address.to_string());
-    for words in [
+    for args in [
         &[&from, &to, "--watch"][..],
         &[&from, &to, "--count", "3"],
         &[&from, "fd00::1"],
     ] {
-        let all = [&["verify", "--passive"], words].concat();
+        let all = [&["verify", "--passive"], args].concat();
         let output = command_for(&fixture.lab, &all).output().unwrap();
         assert_ne!(output.status.code(), Some(0));
         let stderr = String::from_utf8_lossy(&output.stderr);

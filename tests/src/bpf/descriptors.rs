@@ -78,7 +78,7 @@ impl HeldObjects {
     /// If an object remains.
     pub fn assert_gone(&self, ended_by: &str) {
         let left = settle(notify_limit(), &Self::default(), || self.left());
-        assert_eq!(left, Self::default(), "left behind after {ended_by}");
+        assert_eq!(left, Self::default(), "left behind by {ended_by}");
     }
 
     /// Returns the objects that still exist and that no process holds: another netviz may open a

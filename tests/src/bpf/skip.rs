@@ -55,7 +55,7 @@ pub fn without_programs(names: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     let missing = names.iter().find(|name| !there(name));
-    missing.is_some_and(|name| because(&format!("there is no {name}")))
+    missing.is_some_and(|name| because(&format!("no {name}")))
 }
 
 /// Skips the test if the kernel lacks a file, such as a knob below /proc/sys.

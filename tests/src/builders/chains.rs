@@ -143,7 +143,7 @@ impl ChainBuilder {
         let mut doors = self.doors.iter_mut();
         let door =
             doors.find(|door| door.netns == Some(NetNsId(node)) && door.label() == *interface);
-        hook(door.expect("such a door"), direction)
+        hook(door.expect("no such door"), direction)
     }
 }
 
@@ -159,7 +159,7 @@ fn empty() -> Hook {
 /// # Panics
 /// If the door was not inspected.
 pub fn hook(door: &mut AuditedDoor, direction: Direction) -> &mut Hook {
-    let chains = door.chains.as_mut().expect("a door that was seen");
+    let chains = door.chains.as_mut().expect("an inspected door");
     match direction {
         Direction::Ingress => &mut chains.ingress,
         Direction::Egress => &mut chains.egress,

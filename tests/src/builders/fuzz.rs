@@ -28,7 +28,7 @@ const LOOK: u64 = 256;
 /// # Panics
 /// If `parse` panics, or takes too long or too much memory; prints the seed and writes the input.
 pub fn feed(what: &str, seeds: &[Vec<u8>], mut parse: impl FnMut(&[u8])) {
-    assert!(!seeds.is_empty(), "{what}: nothing to begin with");
+    assert!(!seeds.is_empty(), "{what}: no seeds");
     let seed = number(SEED_VARIABLE).unwrap_or(0x6e65_7476_697a);
     let limit = Duration::from_secs(number(SECONDS_VARIABLE).unwrap_or(2));
     let mut random = Random(seed.max(1));

@@ -132,13 +132,13 @@ impl CiliumLab {
     }
 
     /// Runs kubectl in a node's network, with `input` as stdin.
-    pub fn kubectl(&self, words: &[&str], input: &str) -> Result<()> {
+    pub fn kubectl(&self, args: &[&str], input: &str) -> Result<()> {
         let node = self.nodes.first().context("no node")?;
         let mut command = Command::new("kubectl");
         command
             .arg("--kubeconfig")
             .arg(self.kubeconfig())
-            .args(words)
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -151,7 +151,7 @@ impl CiliumLab {
         ensure!(
             output.status.success(),
             "kubectl {}: {text}",
-            words.join(" ")
+            args.join(" ")
         );
         Ok(())
     }
@@ -188,11 +188,11 @@ impl Drop for CiliumLab {
 
 /// Runs a script to its end. Its background processes keep the output open, so the output is a
 /// file.
-fn script(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
+fn script(folder: &Path, name: &str, args: &[&str]) -> Result<()> {
     let path = folder.join(name);
     let text = tempfile::NamedTempFile::new().context("a file for the output")?;
     let status = Command::new(&path)
-        .args(words)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(text.reopen()?)
         .stderr(text.reopen()?)
@@ -200,7 +200,7 @@ fn script(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
         .with_context(|| format!("cannot run {}", path.display()))?;
     if !status.success() {
         let text = fs::read_to_string(text.path()).unwrap_or_default();
-        bail!("{name} {} ended with {status}: {text}", words.join(" "));
+        bail!("{name} {} ended with {status}: {text}", args.join(" "));
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ impl OracleCluster {
         let from = party(&case.sender, self.place(&case.sender));
         let home = match from.place {
             Place::Pod { node, .. } | Place::Node { node, .. } => node,
-            Place::Elsewhere => unreachable!("senders are known"),
+            Place::Elsewhere => unreachable!("a known sender"),
         };
         let other = 1 - home;
         let to = match case.name.as_str() {

@@ -9,15 +9,15 @@ use anyhow::{Context as _, Result, ensure};
 
 /// Returns the netviz that was built beside this test; `cargo test` puts tests into `deps`.
 pub fn netviz() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("where is this test?")?;
-    let mut directory = own.parent().context("a test in no directory")?;
+    let own = std::env::current_exe().context("no path of this test")?;
+    let mut directory = own.parent().context("test without a directory")?;
     if directory.ends_with("deps") {
-        directory = directory.parent().context("deps in no directory")?;
+        directory = directory.parent().context("deps without a directory")?;
     }
     let binary = directory.join("netviz");
     ensure!(
         binary.is_file(),
-        "{} is not built: run `cargo build -p netviz` first, with --release where this is a release build",
+        "{} is not built: run `cargo build -p netviz`, with --release in a release build",
         binary.display()
     );
     Ok(binary)

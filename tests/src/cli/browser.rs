@@ -28,7 +28,7 @@ impl Browser {
             .flat_map(|directory| NAMES.map(|name| directory.join(name)));
         let program = found.find(|program| program.is_file());
         Self {
-            program: program.expect("chromium is there: cargo xtask test --all installs it"),
+            program: program.expect("no chromium: cargo xtask test --all installs it"),
             directory: tempfile::tempdir().expect("a directory"),
         }
     }

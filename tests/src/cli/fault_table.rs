@@ -90,7 +90,7 @@ impl Row {
     #[must_use]
     pub fn during(fault: impl Display, (sent, received): (u64, u64)) -> Self {
         let row = Self::new(fault, sent, received, Counted::Nothing);
-        assert!(sent > 0, "no traffic, which shows nothing: {row:?}");
+        assert!(sent > 0, "no traffic, so the test proves nothing: {row:?}");
         row
     }
 

@@ -78,7 +78,7 @@ pub fn planned(lab: &Lab, wire: NetNsId) -> BTreeSet<Known> {
                 .chain(lab.pods())
                 .map(|pod| (pod.pid(), lab.netns(pod))),
         )
-        .map(|(pid, netns)| (pid, netns.expect("a laboratory's namespace").id()))
+        .map(|(pid, netns)| (pid, netns.expect("a lab's namespace").id()))
         .collect();
     let mut all = BTreeSet::new();
     for node in lab.nodes() {

@@ -92,10 +92,10 @@ pub fn binary() -> PathBuf {
     let built = path.metadata().and_then(|file| file.modified());
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netviz/src");
     match built {
-        Err(error) => panic!("{}: {error}; first: cargo build -p netviz", path.display()),
+        Err(error) => panic!("{}: {error}: run cargo build -p netviz", path.display()),
         Ok(built) => assert!(
             newest(&source) <= built,
-            "{} is older than its source; first: cargo build -p netviz",
+            "{} is older than its source: run cargo build -p netviz",
             path.display()
         ),
     }
@@ -116,10 +116,10 @@ fn newest(directory: &Path) -> SystemTime {
 
 /// Returns a `netviz` command without the tester's own settings in its environment.
 #[must_use]
-pub fn command(words: &[&str]) -> Command {
+pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command
-        .args(words)
+        .args(args)
         .env_remove("NETVIZ_NETNS")
         .env_remove("NETVIZ_LOG")
         .env_remove("KUBECONFIG")
@@ -141,8 +141,8 @@ pub fn nodes(lab: &Lab) -> String {
 
 /// Returns a `netviz` command that observes only the nodes of a lab.
 #[must_use]
-pub fn command_for(lab: &Lab, words: &[&str]) -> Command {
-    let mut command = command(words);
+pub fn command_for(lab: &Lab, args: &[&str]) -> Command {
+    let mut command = command(args);
     command.env("NETVIZ_NETNS", nodes(lab));
     command
 }

@@ -38,7 +38,7 @@ impl Observation {
             .build()?;
         // A test interface has an address; without Cilium, that would make it an uplink.
         let selection = Selection::new(namespaces, false, &["veth*".into()], &[])?;
-        let watch = Watch::start(selection).context("looking for interfaces")?;
+        let watch = Watch::start(selection).context("finding interfaces")?;
         let mut receiver = watch.subscribe();
         let found = receiver.borrow_and_update().clone();
         let mut tracer = Tracer::start(options)?;
@@ -53,7 +53,7 @@ impl Observation {
         let complete = observation.until(extended(ATTACH_LIMIT), |tracer, _| {
             tracer.progress().complete()
         })?;
-        ensure!(complete, "attaching is not complete after {ATTACH_LIMIT:?}");
+        ensure!(complete, "not attached after {ATTACH_LIMIT:?}");
         for (id, door) in observation.tracer.sample().doors {
             ensure!(
                 door.meter == AttachState::Counting,
@@ -86,7 +86,7 @@ impl Observation {
                 runtime, tracer, ..
             } = self;
             match runtime.block_on(async { tokio::time::timeout(step, tracer.changed()).await }) {
-                Ok(alive) => ensure!(alive, "attaching has ended"),
+                Ok(alive) => ensure!(alive, "the attaching thread ended"),
                 Err(_elapsed) => {}
             }
         }
@@ -124,6 +124,6 @@ impl Observation {
     /// Returns the counters of one door, ingress and egress.
     pub fn counts(&mut self, netns: NetNsId, index: u32) -> [Counts; 2] {
         let door = self.door(netns, index);
-        [door.ingress, door.egress].map(|counts| counts.expect("a door that is counted"))
+        [door.ingress, door.egress].map(|counts| counts.expect("a counted door"))
     }
 }

@@ -14,7 +14,7 @@ pub fn complaints(schema: &Value, value: &Value) -> Vec<String> {
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
     let Some(keywords) = schema.as_object() else {
         if schema != &Value::Bool(true) {
-            wrong.push(format!("{at}: nothing is allowed here"));
+            wrong.push(format!("{at}: no value is allowed here"));
         }
         return;
     };
@@ -76,7 +76,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
             }
             ("enum", Value::Array(values)) => {
                 if !values.contains(value) {
-                    wrong.push(format!("{at}: {value} is not one of them"));
+                    wrong.push(format!("{at}: {value} is no allowed value"));
                 }
             }
             ("anyOf" | "oneOf", Value::Array(schemas)) => {
@@ -90,7 +90,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
                     wrong.push(format!("{at}: {value} fits {fits} of {keyword}"));
                 }
             }
-            _ => wrong.push(format!("{at}: the keyword {keyword} is not known here")),
+            _ => wrong.push(format!("{at}: unknown keyword {keyword}")),
         }
     }
 }
@@ -105,10 +105,7 @@ fn length(
     if let (Some(values), Some(limit)) = (value.as_array(), limit.as_u64())
         && !fits(values.len() as u64, limit)
     {
-        wrong.push(format!(
-            "{at}: {} values, and the limit is {limit}",
-            values.len()
-        ));
+        wrong.push(format!("{at}: {} values, limit {limit}", values.len()));
     }
 }
 

@@ -167,7 +167,7 @@ impl Terminal {
     pub fn type_keys(&mut self, keys: &str) {
         self.master
             .write_all(keys.as_bytes())
-            .expect("the terminal takes keys");
+            .expect("cannot write to the terminal");
     }
 
     /// Waits for the exit of the program and the end of its output.
@@ -175,7 +175,7 @@ impl Terminal {
         let child = &mut self.child;
         let look = || child.try_wait().ok().flatten().ok_or("it runs");
         let status = until("the program ends", limit, look).0;
-        self.slave.write_all(END).expect("the terminal is there");
+        self.slave.write_all(END).expect("the terminal");
         let read = || {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             let before = output.written.strip_suffix(END).map(<[u8]>::len);
@@ -183,7 +183,7 @@ impl Terminal {
             output.written.truncate(before);
             Ok::<(), &str>(())
         };
-        until("everything is read", limit, read);
+        until("all output is read", limit, read);
         status
     }
 

@@ -18,12 +18,12 @@ pub struct VerifyOutput {
     pub json: Value,
 }
 
-/// Runs `netviz verify A B` with few, quick probes; `words` are A, B and further arguments.
+/// Runs `netviz verify A B` with few, quick probes; `args` are A, B and further arguments.
 ///
 /// # Panics
 /// If the program cannot be started.
 #[must_use]
-pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
+pub fn verify(lab: &Lab, args: &[&str]) -> VerifyOutput {
     // `--fast-attach`, because the tests attach to the same doors some forty times.
     let quick = [
         "--fast-attach",
@@ -34,7 +34,7 @@ pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
         "--timeout",
         "300ms",
     ];
-    run(lab, &[&quick[..], words].concat())
+    run(lab, &[&quick[..], args].concat())
 }
 
 /// Runs `netviz verify` with only these arguments and `-o json`.
@@ -42,8 +42,8 @@ pub fn verify(lab: &Lab, words: &[&str]) -> VerifyOutput {
 /// # Panics
 /// If the program cannot be started.
 #[must_use]
-pub fn run(lab: &Lab, words: &[&str]) -> VerifyOutput {
-    let all = [&["verify", "-o", "json"], words].concat();
+pub fn run(lab: &Lab, args: &[&str]) -> VerifyOutput {
+    let all = [&["verify", "-o", "json"], args].concat();
     let output = command_for(lab, &all).output().expect("netviz starts");
     parse(&output)
 }

@@ -75,13 +75,13 @@ pub fn until<T, E: std::fmt::Display>(
         match answer {
             Ok(answer) if took <= limit => return (answer, took),
             Ok(_) => {
-                panic!("{what}: only after {took:?}, and {limit:?} is the limit; before: {seen}")
+                panic!("{what}: took {took:?}, limit {limit:?}; last: {seen}")
             }
             Err(now) => seen = now.to_string(),
         }
         assert!(
             took < limit * 4,
-            "{what}: not even after {took:?}; last: {seen}"
+            "{what}: not within {took:?}; last: {seen}"
         );
         thread::sleep(Duration::from_millis(5));
     }

@@ -39,7 +39,7 @@ impl Tcpdump {
             .stderr(Stdio::piped())
             .spawn()
             .context("starting tcpdump")?;
-        let mut words = BufReader::new(process.stderr.take().context("no stderr")?);
+        let mut stderr_lines = BufReader::new(process.stderr.take().context("no stderr")?);
         let out = process.stdout.take().context("no stdout")?;
         let lines = Arc::new(AtomicU64::new(0));
         let tap = Self {
@@ -48,11 +48,11 @@ impl Tcpdump {
         };
         let mut stderr = String::new();
         while !stderr.contains("listening on") {
-            let read = words.read_line(&mut stderr)?;
+            let read = stderr_lines.read_line(&mut stderr)?;
             ensure!(read > 0, "tcpdump at {interface}: {}", stderr.trim());
         }
         // Both end with the process.
-        thread::spawn(move || words.lines().for_each(drop));
+        thread::spawn(move || stderr_lines.lines().for_each(drop));
         thread::spawn(move || {
             for _ in BufReader::new(out).lines().map_while(Result::ok) {
                 lines.fetch_add(1, Ordering::Relaxed);

@@ -108,7 +108,7 @@ fn attached(lab: &Lab, running: &Running, hooks: usize) -> HeldObjects {
 fn end(running: &mut Running, signal: Signal) {
     kill(Pid::from_raw(running.0.id().cast_signed()), signal).unwrap();
     let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
-    assert!(ended, "netviz does not end at {signal}");
+    assert!(ended, "netviz does not exit on {signal}");
 }
 
 /// Starts netviz, waits until it is attached at every door, checks the attachments, and ends it
@@ -191,7 +191,7 @@ fn sigterm_with_a_blocked_reader() {
             call.is_ok_and(|call| call.starts_with(&write))
         })
     });
-    assert!(stuck, "the pipe does not run full");
+    assert!(stuck, "the pipe does not fill up");
     let pid = Pid::from_raw(running.0.id().cast_signed());
     kill(pid, Signal::SIGTERM).unwrap();
     let ended = wait_until(DETACH_LIMIT, || running.0.try_wait().unwrap().is_some());
@@ -235,7 +235,7 @@ fn no_packet_is_lost_while_attaching_and_killed() {
         }
     });
     assert!(sent > 1_000, "too few packets: {sent}");
-    Row::during("tcx: killed while it attaches", (sent, answered))
+    Row::during("tcx: killed while attaching", (sent, answered))
         .note(format!("{rounds} times, nothing left"))
         .check(SCENARIO);
 }
@@ -294,11 +294,11 @@ fn filters_of_a_netviz_killed_while_attaching_are_swept() {
         assert!(swept, "{left:?}: {:?}", Attachments::of(&lab));
         end(&mut running, Signal::SIGTERM);
     });
-    assert!(halfway > 0, "never killed while it attached: {left:?}");
+    assert!(halfway > 0, "never killed while attaching: {left:?}");
     assert_eq!(Attachments::of(&lab), before);
-    Row::during("clsact: killed while it attaches", traffic)
+    Row::during("clsact: killed while attaching", traffic)
         .note(format!(
-            "{rounds} times, {halfway} of them at a part of {hooks} hooks; swept by the next"
+            "{rounds} times, {halfway} of them at some of {hooks} hooks; swept by the next start"
         ))
         .check(SCENARIO);
 }
@@ -331,14 +331,14 @@ fn closed_pipe() {
             held.add(HeldObjects::by_child(pid));
             running.0.try_wait().unwrap().is_some()
         });
-        assert!(ended, "still there after {:?}", start.elapsed());
+        assert!(ended, "still running after {:?}", start.elapsed());
         assert!(running.0.wait().unwrap().success());
         assert!(held.maps.len() * 2 > 10, "{held:?}");
         held.assert_gone("a closed pipe");
     });
     wait_until(notify_limit(), || Attachments::of(&lab) == before);
     assert_eq!(Attachments::of(&lab), before);
-    Row::during("the reader of its output goes away", traffic)
+    Row::during("the reader of its output exits", traffic)
         .note("nothing left")
         .check(SCENARIO);
 }

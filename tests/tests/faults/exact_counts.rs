@@ -160,7 +160,7 @@ fn datagrams_that_the_kernel_segments() {
     assert_eq!([near, far], [counts(200), counts(arrived)]);
     let received = pair.links()[1].rx_packets;
     Row::new(
-        "udp, cut by the kernel (UDP_SEGMENT)",
+        "udp, split by the kernel (UDP_SEGMENT)",
         arrived,
         received,
         far.packets,

@@ -215,7 +215,7 @@ impl Case {
         });
         let until = begun.elapsed();
         let name = self.name("ahead");
-        assert!(again.unwrap(), "{name}: not noticed within {limit:?}");
+        assert!(again.unwrap(), "{name}: not detected within {limit:?}");
         let gap = self.sample(netviz).gap;
         assert_gap(gap, (away, until), &name);
         gap.map(|gap| gap.length).unwrap_or_default()
@@ -270,7 +270,7 @@ impl Case {
         // Apply all notifications so far.
         netviz.until(SOON, |_, _| false).unwrap();
         let door = self.shown(&netviz.found.cluster.clone(), &netviz.sample());
-        assert_eq!(door.gaps, 3, "{name}: again within a minute");
+        assert_eq!(door.gaps, 3, "{name}: reattached within a minute");
         let reason = door
             .reason
             .map_or_else(String::new, |reason| reason.to_string());

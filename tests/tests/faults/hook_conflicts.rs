@@ -229,7 +229,10 @@ const AT_TCX: [(&str, Place, Action); 7] = [
             let before = hook.chain();
             theirs.update(Verdict::Ok).unwrap();
             let after = hook.chain();
-            assert_ne!(before[1].1, after[1].1, "another program in the same place");
+            assert_ne!(
+                before[1].1, after[1].1,
+                "another program at the same position"
+            );
             theirs
         }),
     ),
@@ -339,7 +342,7 @@ fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &s
     };
     let id = hook.id();
     let moved = netviz.until(limit, |_, sample| sample.doors[&id].epoch > 0);
-    assert!(!moved.unwrap(), "{what}: netviz gave up its place");
+    assert!(!moved.unwrap(), "{what}: netviz was displaced");
 }
 
 /// Waits until netviz is back and stays. Returns the time that took, and the reported gap.
@@ -373,7 +376,7 @@ fn is_taken_again(
         };
         first.is_some_and(|first| since.elapsed() - first > extended(STEADY))
     });
-    assert!(again.unwrap(), "{what}: not again within {limit:?}");
+    assert!(again.unwrap(), "{what}: not back within {limit:?}");
     let took = first.unwrap_or_default();
     let gap = sample(netviz, id).gap;
     let until = (since - begun) + took;
@@ -488,7 +491,7 @@ fn contest_for_a_filter_ends() {
     let again = netviz.until(Duration::from_secs(6), |_, sample| {
         sample.doors[&id].epoch > 3
     });
-    assert!(!again.unwrap(), "a fourth time within a minute");
+    assert!(!again.unwrap(), "reattached a fourth time within a minute");
     let expected = Outcome {
         received: FEW,
         seen: FEW,
@@ -499,7 +502,7 @@ fn contest_for_a_filter_ends() {
     let now = sample(&mut netviz, id);
     assert_eq!(now, left, "counts changed");
     Row::new(
-        "clsact: other deletes netviz's filter four times",
+        "clsact: another tool deletes netviz's filter four times",
         FEW,
         outcome.seen,
         Counted::Partly(0),

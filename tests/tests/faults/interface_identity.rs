@@ -154,7 +154,7 @@ fn reused_namespace_id() {
         assert_eq!(
             nsid,
             Some(0),
-            "the kernel gave another id: this shows nothing"
+            "the kernel assigned another id, so the test proves nothing"
         );
         drop(far);
         let gone = wait_until(Duration::from_secs(30), || {
@@ -163,13 +163,7 @@ fn reused_namespace_id() {
         });
         assert!(gone, "the kernel keeps the pair");
     }
-    Row::new(
-        "namespace id given away again, 3 times",
-        rows.0,
-        rows.1,
-        rows.2,
-    )
-    .check(SCENARIO);
+    Row::new("namespace id reused, 3 times", rows.0, rows.1, rows.2).check(SCENARIO);
 }
 
 /// An interface is deleted with its namespace, and its links within a second.
@@ -249,7 +243,7 @@ fn interface_recreated_with_its_name() {
         longest = longest.max(wait_until_gone(&mut netviz, &[id], notify_limit()));
     }
     Row::new(
-        "made anew with its name and another index",
+        "recreated with its name and another index",
         sent,
         received,
         seen,
@@ -279,7 +273,9 @@ fn rename_to_15_bytes_and_back() {
     for name in ["veth0123456789a", "veth1"] {
         match rename(name) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                netviz_tests::bpf::skip::because("this kernel renames no interface that is up");
+                netviz_tests::bpf::skip::because(
+                    "this kernel cannot rename an interface that is up",
+                );
                 return;
             }
             renamed => renamed.unwrap(),

@@ -130,7 +130,7 @@ fn resources_stay_constant_while_pods_change() {
     }
     let after = at_rest(pid, before);
     Row {
-        fault: format!("{number} pods come and go, one a second"),
+        fault: format!("{number} pods come and go, one per second"),
         note: format!(
             "resident {} -> {} KiB, {} -> {} descriptors, {} -> {} programs, maps and links",
             before.kib,

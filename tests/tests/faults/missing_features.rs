@@ -123,7 +123,7 @@ fn missing_capability_is_reported() {
             line.contains(name) && line.contains("run it as root"),
             "{line}"
         );
-        assert!(took < notify_limit(), "{name}: only after {took:?}");
+        assert!(took < notify_limit(), "{name}: took {took:?}");
         report(&format!("no {name}"), &line);
     }
 }
@@ -149,7 +149,7 @@ fn locked_memory_limit_is_reported() {
     if !netviz.status.success() {
         let line = refused(&netviz);
         assert!(line.contains("RLIMIT_MEMLOCK"), "{line}");
-        assert!(took < notify_limit(), "only after {took:?}");
+        assert!(took < notify_limit(), "took {took:?}");
         return report(fault, &line);
     }
     let snapshot: Value = serde_json::from_slice(&netviz.stdout).unwrap();
@@ -345,7 +345,7 @@ fn netkit_pair_is_counted() {
 /// Modules and lockdown belong to the machine, so both are tested only in guests, after everything
 /// else and in the order of their names.
 fn without_a_guest() -> bool {
-    !is_emulated() && skip::because("this changes the machine: it is run in guests")
+    !is_emulated() && skip::because("this changes the machine, so it runs only in guests")
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn full_queue() {
     let through = |pair: &Pair| pair.links()[0].tx_packets;
     assert!(
         through(&pair) < sent,
-        "nothing was dropped: this shows nothing"
+        "no packet was dropped, so the test proves nothing"
     );
     // Packets in the queue may arrive during the reading.
     let mut seen = (pair.passed(), pair.links());
@@ -97,12 +97,15 @@ fn full_queue() {
     let ([offered, came], [near, far]) = seen;
     Row::new("tbf, full", sent, far.rx_packets, offered.packets)
         .note(format!(
-            "offered; {} came through, counted at the other end",
+            "offered; {} arrived, counted at the other end",
             came.packets
         ))
         .print(SCENARIO);
     assert_eq!((offered.packets, offered.bytes), (sent, sent * size));
-    assert!(came.packets > 0, "nothing came through: this shows little");
+    assert!(
+        came.packets > 0,
+        "no packet arrived, so the test proves nothing"
+    );
     let through = (came.packets, came.packets * size);
     assert_eq!((came.packets, came.bytes), through);
     assert_eq!((far.rx_packets, far.rx_bytes), through);
@@ -213,7 +216,7 @@ fn segments_merged_by_gro() {
     settle(ARRIVAL, &link, || segments(&mut pair));
     let ([near, far], [out, came]) = (pair.links(), pair.passed());
     Row::new(
-        "tcp, put together by GRO",
+        "tcp, merged by GRO",
         out.segments - near.tx_dropped,
         far.rx_packets,
         came.segments,
@@ -226,7 +229,7 @@ fn segments_merged_by_gro() {
     assert_eq!(out.segments, near.tx_packets + near.tx_dropped);
     assert!(
         came.packets < came.segments,
-        "nothing was put together: this shows nothing"
+        "no packet was merged, so the test proves nothing"
     );
     assert_eq!(far.rx_bytes, taken_apart(came) - 14 * came.segments);
     if near.tx_dropped == 0 {

@@ -34,11 +34,11 @@ use serde_json::Value;
 const SCENARIO: &str = "resource_limits";
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn netviz(namespace: &TestNetns, words: &[&str]) -> Command {
+fn netviz(namespace: &TestNetns, args: &[&str]) -> Command {
     let mut command = Command::new(binary::netviz().unwrap());
     command
         .args(["doors", "--netns", &namespace.name(), "--include", "veth*"])
-        .args(words);
+        .args(args);
     command
 }
 
@@ -49,7 +49,7 @@ fn to_its_end(running: &mut Running) -> HeldObjects {
         held.add(HeldObjects::by_child(pid));
         running.0.try_wait().unwrap().is_some()
     });
-    assert!(ended, "it goes on");
+    assert!(ended, "it continues");
     held
 }
 
@@ -253,12 +253,12 @@ fn process_killed_for_memory_leaves_nothing() {
         running.0.try_wait().unwrap().is_some()
     });
     let added = index - 1_000;
-    assert!(ended, "still there with {added} more doors in 1 MiB");
+    assert!(ended, "still running with {added} more doors in 1 MiB");
     let status = running.0.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     held.assert_gone("its end");
     Row::during("out of memory in a cgroup of 1 MiB", flow.stop())
-        .note(format!("killed at {added} more doors, nothing left"))
+        .note(format!("killed after {added} more doors, nothing left"))
         .check(SCENARIO);
 }
 
@@ -295,7 +295,7 @@ fn full_disk_is_reported() {
     let held = to_its_end(&mut running);
     // Before reading its stderr, which waits for all processes that have it open.
     held.assert_gone("its end");
-    assert!(held.links.len() >= 4, "it was not attached: {held:?}");
+    assert!(held.links.len() >= 4, "not attached: {held:?}");
     let mut output_text = String::new();
     let mut stderr = running.0.stderr.take().unwrap();
     stderr.read_to_string(&mut output_text).unwrap();

@@ -130,7 +130,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
     assert!(held.maps.len() >= 2, "{held:?}");
     kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
     let ended = wait_until(END, || running.0.try_wait().unwrap().is_some());
-    assert!(ended, "netviz does not end at {signal}");
+    assert!(ended, "netviz does not exit on {signal}");
     if mode == "tcx" || signal == Signal::SIGTERM {
         held.assert_gone(signal.as_str());
     }

@@ -109,7 +109,7 @@ fn changes_during_a_stall_are_shown() {
     let took = awake.elapsed();
     Row {
         fault: format!("reader stalled for 8 s, {pairs} pairs come and go"),
-        note: format!("right again after {took:.2?}"),
+        note: format!("correct after {took:.2?}"),
         ..Row::default()
     }
     .check("stalled");

@@ -146,7 +146,7 @@ pub(super) fn not_attached(error: &str) -> HiddenReason {
     }
 }
 
-pub(super) fn words(sentences: &[String], wanted: &str) -> bool {
+pub(super) fn mentions(sentences: &[String], wanted: &str) -> bool {
     sentences.iter().any(|sentence| sentence.contains(wanted))
 }
 
@@ -159,13 +159,13 @@ fn vxlan_pod_to_pod_skips_cilium_host() {
         (SENT, SENT, SENT)
     );
     assert_eq!(verdict.mode.as_deref(), Some("vxlan, legacy host routing"));
-    assert!(words(&notes(&verdict), "does not use cilium_host"));
+    assert!(mentions(&notes(&verdict), "does not use cilium_host"));
     assert_eq!(verdict.request.len(), 8);
     assert_eq!(verdict.round_trip_microseconds, Some(90.0));
     assert_eq!(verdict.from.pod, Some("busybox-c8bbbbb84-fmhwc".into()));
     let native = Setup::new("native", "pod -> pod, other node").judge();
-    assert!(!words(&notes(&native), "was not crossed"));
-    assert!(words(&notes(&native), "`ip -s link` does not count"));
+    assert!(!mentions(&notes(&native), "was not crossed"));
+    assert!(mentions(&notes(&native), "`ip -s link` does not count"));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn refusal_proves_delivery() {
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!((verdict.delivered, verdict.replied), (SENT, SENT));
-    assert!(words(
+    assert!(mentions(
         &notes(&verdict),
         "refused 10 of 10: connection refused"
     ));
@@ -450,7 +450,7 @@ fn pod_to_itself_crosses_no_door() {
     let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Verified, SENT));
     assert!(verdict.request.is_empty() && verdict.reply.is_empty());
-    assert!(words(&notes(&verdict), "crosses no door"));
+    assert!(mentions(&notes(&verdict), "crosses no door"));
     setup.observation.answers.clear();
     assert_eq!(setup.judge().verdict, Kind::Lost);
 }
@@ -510,7 +510,7 @@ fn node_without_cilium_has_no_expectation() {
     let verdict = setup.judge();
     assert_eq!((verdict.verdict, verdict.delivered), (Kind::Unclear, SENT));
     assert_eq!((verdict.mode.as_deref(), verdict.request.len()), (None, 8));
-    assert!(words(&unclear(&verdict), "has no cilium_host"));
+    assert!(mentions(&unclear(&verdict), "has no cilium_host"));
     // Equal for any pair of pods on one node.
     let mut setup = Setup::new("vxlan", "pod -> pod, same node");
     setup
@@ -543,7 +543,7 @@ fn lost_events_make_a_loss_unclear_only_without_a_waiting_sender() {
     setup.observation.missed = 3;
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
-    assert!(words(&unclear(&verdict), "may have got further"));
+    assert!(mentions(&unclear(&verdict), "may have got further"));
     setup.find(SENT);
     assert_eq!(setup.judge().verdict, Kind::Unclear);
     setup.observation.missed = 0;
@@ -562,7 +562,7 @@ fn unrecognized_replies_are_unclear() {
     setup.keep(|c| c.way == Way::Request);
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
-    assert!(words(&unclear(&verdict), "no door recognised them"));
+    assert!(mentions(&unclear(&verdict), "no door recognised them"));
     assert!(verdict.detours.is_empty());
 }
 
@@ -610,12 +610,12 @@ fn missing_device_of_the_mode_is_a_detour() {
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Detour);
     assert!(
-        words(&detours(&verdict), "cilium_vxlan"),
+        mentions(&detours(&verdict), "cilium_vxlan"),
         "{:?}",
         verdict.detours
     );
     assert!(
-        words(
+        mentions(
             &detours(&verdict),
             "outside of the tunnel's packets, expected inside"
         ),
@@ -717,7 +717,10 @@ fn encrypted_doors_are_optional_and_may_be_crossed_twice() {
         (verdict.request[3].seen, verdict.request[3].repeated),
         (Some(SENT), SENT)
     );
-    assert!(words(&notes(&verdict), "encryption injects packets again"));
+    assert!(mentions(
+        &notes(&verdict),
+        "encryption injects packets again"
+    ));
 }
 
 #[test]
@@ -787,7 +790,7 @@ fn door_skipped_by_some_is_a_detour_unless_events_were_lost() {
     setup.observation.missed = 2;
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
-    assert!(words(&unclear(&verdict), "events were lost"));
+    assert!(mentions(&unclear(&verdict), "events were lost"));
 }
 
 #[test]
@@ -868,7 +871,7 @@ fn no_traffic_is_unclear_with_a_hint() {
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.unclear.len(), 1, "{:?}", verdict.unclear);
-    assert!(words(&unclear(&verdict), "--for"));
+    assert!(mentions(&unclear(&verdict), "--for"));
     assert!(verdict.losses.is_empty() && verdict.reply.is_empty());
 }
 
@@ -918,7 +921,7 @@ fn possibly_translated_addresses_are_unclear_without_traffic() {
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
     assert!(
-        words(&unclear(&verdict), "translated"),
+        mentions(&unclear(&verdict), "translated"),
         "{:?}",
         verdict.unclear
     );

@@ -6,7 +6,7 @@ use netviz::{
     views::verdict::unclear,
 };
 
-use super::cases::{Setup, words};
+use super::cases::{Setup, mentions};
 
 /// Returns a case in which all links have Ethernet's MTU.
 fn setup(mode: &str, size: u32, whole: bool) -> Setup {
@@ -59,7 +59,7 @@ fn doors_with_fragments_are_hidden_not_skipped() {
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.detours, []);
-    assert!(words(&unclear(&verdict), "send --size 1450 or less"));
+    assert!(mentions(&unclear(&verdict), "send --size 1450 or less"));
     // One sentence per direction, not per door.
     assert_eq!(verdict.unclear.len(), 2, "{:?}", verdict.unclear);
     let hidden = verdict.request.iter().filter(|row| row.seen.is_none());
@@ -105,7 +105,7 @@ fn lost_fragments_are_a_loss() {
     setup.end_behind(2, 0..super::cases::SENT);
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
-    assert!(words(&unclear(&verdict), "fragments"));
+    assert!(mentions(&unclear(&verdict), "fragments"));
 }
 
 /// Without DF the sender fragments, at the MTU that Cilium reserves for the tunnel.

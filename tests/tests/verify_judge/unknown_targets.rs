@@ -6,7 +6,7 @@ use netviz::{
     views::verdict::{causes, notes, unclear},
 };
 
-use super::cases::{SENT, Setup, words};
+use super::cases::{SENT, Setup, mentions};
 
 /// Returns a case that sends to this unknown address.
 fn towards(address: &str) -> Setup {
@@ -69,8 +69,8 @@ fn packets_to_an_unassigned_address_are_lost_without_expected_doors() {
     setup.keep(|crossing| crossing.way == Way::Request);
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Lost);
-    assert!(words(&unclear(&verdict), "no interface has 10.10.2.99"));
-    assert!(words(
+    assert!(mentions(&unclear(&verdict), "no interface has 10.10.2.99"));
+    assert!(mentions(
         &causes(&verdict, &verdict.losses[0]),
         "no interface has the address"
     ));
@@ -104,7 +104,7 @@ fn loss_not_shared_by_other_packets_is_unclear() {
 #[test]
 fn reordering_is_noted_at_its_door() {
     let mut setup = Setup::far();
-    assert!(!words(&notes(&setup.judge()), "sent later"));
+    assert!(!mentions(&notes(&setup.judge()), "sent later"));
     let door = setup.expectations[0].request[3].door;
     let behind: Vec<_> = setup.expectations[0].request[3..]
         .iter()
@@ -121,7 +121,7 @@ fn reordering_is_noted_at_its_door() {
     assert_eq!(verdict.verdict, Kind::Verified);
     let name = &setup.cluster.door(door).unwrap().interface;
     let note = format!("request: 1 of {SENT} arrived at {name}");
-    assert!(words(&notes(&verdict), &note), "{:?}", verdict.notes);
+    assert!(mentions(&notes(&verdict), &note), "{:?}", verdict.notes);
     // Noted once per direction, at the first door.
     let late = notes(&verdict).into_iter();
     let late = late.filter(|note| note.contains("sent later"));

@@ -49,10 +49,10 @@ impl LabFixture {
     }
 
     /// Runs verify from pod A to pod C of the other node.
-    pub(super) fn across(&self, words: &[&str]) -> VerifyOutput {
+    pub(super) fn across(&self, args: &[&str]) -> VerifyOutput {
         let [a, _, c] = self.pods();
         let (a, c) = (a.address.to_string(), c.address.to_string());
-        verify(&self.lab, &[&[a.as_str(), c.as_str()], words].concat())
+        verify(&self.lab, &[&[a.as_str(), c.as_str()], args].concat())
     }
 
     /// Attaches a foreign program after netviz, which goes first.

@@ -87,8 +87,8 @@ fn swapped(fixture: &LabFixture) {
     let result = expect(fixture.across(&[]), "verified");
     assert_eq!(arrived(&result), (Some(4), Some(4)));
     let notes = result.json["notes"].to_string();
-    let words = format!("2 of 4 arrived at {} ▲", far.wire.name);
-    assert!(notes.contains(&words), "{notes}");
+    let note = format!("2 of 4 arrived at {} ▲", far.wire.name);
+    assert!(notes.contains(&note), "{notes}");
 }
 
 /// No probe is missed, and no foreign packet is taken for one: on the path with most doors, and on
@@ -118,7 +118,7 @@ fn beside(fixture: &LabFixture, from: &Pod, to: &Pod) {
         scope.spawn(move || netns.run(|| send_others(address, &stop)).unwrap().unwrap());
         let quiet = crossed();
         let begun = wait_until(ARRIVAL, || crossed() > quiet + BURST);
-        assert!(begun, "the others do not send");
+        assert!(begun, "no foreign packets are sent");
         let (before, begin) = (crossed(), Instant::now());
         let (from, to) = (from.address.to_string(), to.address.to_string());
         let behaviour = ["--fast-attach", "--count", "20", "--interval", "5ms"];
@@ -188,5 +188,5 @@ fn cut_early(fixture: &LabFixture, pod: &Pod) {
     message.attributes = vec![LinkAttribute::GsoMaxSegs(1)];
     let mut netlink = fixture.netlink(pod);
     let changed = netlink.change(RouteNetlinkMessage::SetLink(message));
-    changed.expect("a device takes what it sends in single segments");
+    changed.expect("the device gets single segments");
 }

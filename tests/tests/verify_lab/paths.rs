@@ -58,12 +58,12 @@ pub(super) fn node_paths(mode: Mode) {
     node_to_node(&fixture, &own_name, &far_name);
 }
 
-fn check_path(fixture: &LabFixture, from: &str, to: &str, words: &[&str]) {
-    let result = verify(&fixture.lab, &[&[from, to], words].concat());
+fn check_path(fixture: &LabFixture, from: &str, to: &str, args: &[&str]) {
+    let result = verify(&fixture.lab, &[&[from, to], args].concat());
     assert_eq!(
         (result.verdict(), arrived(&result)),
         ("verified", (Some(4), Some(4))),
-        "{}: {from} to {to} {words:?}: {} {:#}",
+        "{}: {from} to {to} {args:?}: {} {:#}",
         fixture.mode,
         result.stderr,
         result.json

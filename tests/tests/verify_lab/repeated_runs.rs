@@ -52,9 +52,9 @@ fn many_pods_to_all_others() {
     let pods = asked.unwrap_or(if is_emulated() { 10 } else { PODS });
     let lab = lab_of(pods);
     let begin = Instant::now();
-    let words = ["verify", "--all", "--count", "1", "--fast-attach"];
-    let words = [&words[..], &["-o", "jsonl"]].concat();
-    let output = command_for(&lab, &words).output().unwrap();
+    let args = ["verify", "--all", "--count", "1", "--fast-attach"];
+    let args = [&args[..], &["-o", "jsonl"]].concat();
+    let output = command_for(&lab, &args).output().unwrap();
     let took = begin.elapsed();
     let result = String::from_utf8(output.stdout).unwrap();
     let verdicts: Vec<Value> = result

@@ -92,8 +92,8 @@ pub(super) fn unassigned_address(mode: Mode) {
         let unassigned = format!("{x}.{y}.{z}.99");
         let result = verify(&fixture.lab, &[&a.address.to_string(), &unassigned]);
         let unclear = result.json["unclear"].to_string();
-        let words = format!("no interface has {unassigned}");
-        assert!(unclear.contains(&words), "{mode}: {unclear}");
+        let reason = format!("no interface has {unassigned}");
+        assert!(unclear.contains(&reason), "{mode}: {unclear}");
         assert!(unclear.contains(&pod.node), "{mode}: {unclear}");
         result
     };

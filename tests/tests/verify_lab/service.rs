@@ -56,35 +56,35 @@ fn as_the_backend(fixture: &LabFixture, from: &Pod, asked: &[[&str; 3]]) {
     let from = from.address.to_string();
     let backend = fixture.lab.backend().unwrap();
     let straight = verify(&fixture.lab, &[&from, &backend.address.to_string()]);
-    for words in asked {
-        let result = verify(&fixture.lab, &[&[from.as_str()], &words[..]].concat());
+    for args in asked {
+        let result = verify(&fixture.lab, &[&[from.as_str()], &args[..]].concat());
         let result = expect(result, "verified");
         assert_eq!(arrived(&result), (Some(4), Some(4)), "{:#}", result.json);
         let pod = result.json["to"]["pod"].as_str().unwrap_or_default();
         assert!(pod.ends_with(&backend.name), "{:#}", result.json["to"]);
         for way in ["request", "reply"] {
-            assert_eq!(result.crossed(way), straight.crossed(way), "{words:?}");
+            assert_eq!(result.crossed(way), straight.crossed(way), "{args:?}");
         }
     }
 }
 
 fn unknown(fixture: &LabFixture, from: &Pod, config: &str) {
     let from = from.address.to_string();
-    let refused = |name: &str, words: &str| {
+    let refused = |name: &str, part: &str| {
         let result: VerifyOutput = verify(&fixture.lab, &[&from, name, "--kubeconfig", config]);
         assert_eq!(result.code, Some(2), "{:#}", result.json);
-        assert!(result.stderr.contains(words), "{}", result.stderr);
+        assert!(result.stderr.contains(part), "{}", result.stderr);
     };
     refused("svc/askes", "near: asked");
     refused("svc/web/askes", "near: web/asked");
     refused("web/asked:9", "47777/UDP");
     refused("web/askes", "no pod \"web/askes\"; near: web/asked");
-    for (name, words) in [
+    for (name, part) in [
         ("svc/asked", "neither"),
         ("asked", "and no source here reports services"),
     ] {
         let result = verify(&fixture.lab, &[&from, name]);
-        assert!(result.stderr.contains(words), "{}", result.stderr);
+        assert!(result.stderr.contains(part), "{}", result.stderr);
     }
 }
 
@@ -93,20 +93,20 @@ fn unknown(fixture: &LabFixture, from: &Pod, config: &str) {
 fn from_the_node(fixture: &LabFixture, service: &str, config: &str) {
     let [own, _] = fixture.nodes();
     let own = format!("node/{}", own.name);
-    let words = [&own, service, "--proto", "udp"];
-    let unnamed = verify(&fixture.lab, &words);
+    let args = [&own, service, "--proto", "udp"];
+    let unnamed = verify(&fixture.lab, &args);
     let named = verify(
         &fixture.lab,
-        &[&words[..], &["--kubeconfig", config]].concat(),
+        &[&args[..], &["--kubeconfig", config]].concat(),
     );
     if fixture.mode.bypasses_stack() {
-        for (result, words) in [
+        for (result, part) in [
             (unnamed, "10.96.0.100 may be the address of a service"),
             (named, "web/asked is a service"),
         ] {
             let result = expect(result, "unclear");
             let unclear = result.json["unclear"].to_string();
-            assert!(unclear.contains(words), "{unclear}");
+            assert!(unclear.contains(part), "{unclear}");
             assert!(unclear.contains("backend"), "{unclear}");
         }
     } else {

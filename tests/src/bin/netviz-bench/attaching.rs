@@ -72,7 +72,7 @@ fn measure(
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
             let start = Instant::now();
             running.0.wait()?;
-            let label = format!("{what}: to the end{how}");
+            let label = format!("{what}: exit{how}");
             report(Figure::new(label, start.elapsed().as_secs_f64(), "s"));
             return Ok(());
         }
@@ -81,7 +81,7 @@ fn measure(
             "{counting} of {doors} doors after {LIMIT:?}"
         );
     }
-    bail!("netviz has ended too early")
+    bail!("netviz ended too early")
 }
 
 /// Returns the doors in a snapshot, and the number of counted ones.

@@ -42,7 +42,7 @@ pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
             "ns",
         ));
         report(Figure::new(format!("counting, {direction}"), ours, "ns"));
-        let what = format!("counting against the empty program, {direction}");
+        let what = format!("counting / empty program, {direction}");
         report(Figure::new(what, ours / nothing, "x").goal(1.25));
     }
     Ok(())

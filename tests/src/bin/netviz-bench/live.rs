@@ -46,15 +46,15 @@ pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
         let pressed = Instant::now();
         terminal.type_keys(key);
         while selected(&terminal.screen()) == before {
-            ensure!(pressed.elapsed() < ANSWER_LIMIT, "{key} is not answered");
+            ensure!(pressed.elapsed() < ANSWER_LIMIT, "no response to {key}");
             thread::sleep(Duration::from_micros(500));
         }
         answers.push(pressed.elapsed().as_secs_f64() * 1000.0);
         thread::sleep(PAUSE);
     }
-    ensure!(!answers.is_empty(), "attached before a key was pressed");
+    ensure!(!answers.is_empty(), "attached before the first key");
     answers.sort_by(f64::total_cmp);
-    let what = format!("a key answered while {DOORS} doors are attached");
+    let what = format!("response to a key while {DOORS} doors are attached");
     let median = answers[answers.len() / 2];
     let (keys, worst) = (answers.len(), answers[answers.len() - 1]);
     report(Figure::new(format!("{what}: median of {keys}"), median, "ms").goal(50.0));

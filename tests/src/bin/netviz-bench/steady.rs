@@ -45,7 +45,7 @@ pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
         let memory = |key| resident(pid, key);
         report(Figure::new(format!("{refreshed}: resident"), memory("VmRSS:")?, "MiB").goal(32.0));
         report(Figure::new(
-            format!("{refreshed}: resident, at the most"),
+            format!("{refreshed}: peak resident"),
             memory("VmHWM:")?,
             "MiB",
         ));

@@ -125,7 +125,7 @@ fn check_one(
     let counts = counting.counts()?;
     ensure!(
         counts == expected,
-        "counted {counts:?} in the place of {expected:?}"
+        "counted {counts:?} instead of {expected:?}"
     );
     Ok(())
 }

@@ -188,7 +188,7 @@ fn check_sought(
         };
     ensure!(
         passed.flags == expected,
-        "flags {:#x} in the place of {expected:#x}",
+        "flags {:#x} instead of {expected:#x}",
         passed.flags
     );
     ensure!(
@@ -209,12 +209,15 @@ fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     let mut test = FollowTest::load(object, &any_packet())?;
     let frame = packets::datagram(1);
     let verdict = test.run(direction, &frame, TOO_MANY)?;
-    ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
+    ensure!(
+        verdict == TCX_NEXT,
+        "the verdict is {verdict} with a full ring buffer"
+    );
     let events = test.events().len() as u64;
     let unreported = test.unreported()?;
-    ensure!(unreported > 0, "there was room for all {TOO_MANY}");
+    ensure!(unreported > 0, "all {TOO_MANY} fit into the ring buffer");
     // A step of 0 never uses up the budget: the level stays 0.
-    ensure!(test.level()? == 0, "the level has risen");
+    ensure!(test.level()? == 0, "the level rose");
     ensure!(
         events + unreported == u64::from(TOO_MANY),
         "{events} reported, {unreported} not"
@@ -257,7 +260,7 @@ pub fn check_sampling(object: &[u8]) -> Result<()> {
             .collect()
     };
     ensure!(chosen(one) == chosen(other), "the doors differ");
-    ensure!(!chosen(one).is_empty(), "nothing is left at level {level}");
+    ensure!(!chosen(one).is_empty(), "no packet at level {level}");
     ensure!(one.len() < 1_200, "{} reported", one.len());
     ensure!(other.iter().all(|passed| passed.flags & IS_OUTER != 0));
     ensure!(doors[0].counted()? == [4_000, 0], "not all were counted");

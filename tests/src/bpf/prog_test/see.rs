@@ -206,10 +206,13 @@ fn check_full(object: &[u8], direction: Direction) -> Result<()> {
     let mut test = SeeTest::load(object, true)?;
     let bytes = [&frames::ipv4(100)[..], &End::Marked.bytes()].concat();
     let verdict = test.run(direction, &bytes, TOO_MANY)?;
-    ensure!(verdict == TCX_NEXT, "the verdict is {verdict} without room");
+    ensure!(
+        verdict == TCX_NEXT,
+        "the verdict is {verdict} with a full ring buffer"
+    );
     let events = test.events().len() as u64;
     let missed: u64 = test.missed.get(&0, 0)?.iter().sum();
-    ensure!(missed > 0, "there was room for all {TOO_MANY}");
+    ensure!(missed > 0, "all {TOO_MANY} fit into the ring buffer");
     ensure!(
         events + missed == u64::from(TOO_MANY),
         "{events} reported, {missed} missed"
