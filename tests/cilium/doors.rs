@@ -17,7 +17,7 @@ const PACKETS: u16 = 50;
 /// that they add packets in every try.
 const TRIES: usize = 8;
 
-pub(crate) fn as_counted(cilium: &CiliumLab) -> Result<()> {
+pub(crate) fn match_measured_counts(cilium: &CiliumLab) -> Result<()> {
     let mut watched = Watched::start(cilium)?;
     let cases = oracle::cases(cilium.mode.oracle)?;
     let nodes = oracle::nodes(&cases, &watched);

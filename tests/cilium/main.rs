@@ -23,13 +23,13 @@ use netviz_tests::cilium::cilium_lab::{self, CiliumLab, Mode};
 type Test = fn(&CiliumLab) -> Result<()>;
 
 const TESTS: [(&str, Test); 7] = [
-    ("doors_count_what_cilium_counted", doors::as_counted),
-    ("the_agent_gives_names", names::from_the_agent),
-    ("the_api_gives_names", names::from_the_api),
-    ("the_agent_restarts_in_mid_run", restart::in_mid_run),
-    ("verify_whole_paths", verify::whole_paths),
-    ("verify_where_a_policy_drops", verify::a_policy_drops),
-    ("verify_while_agents_restart", verify::agents_restart),
+    ("doors_match_measured_counts", doors::match_measured_counts),
+    ("names_from_the_agent", names::from_the_agent),
+    ("names_from_the_api", names::from_the_api),
+    ("agent_restart_during_a_run", restart::during_a_run),
+    ("verify_complete_paths", verify::complete_paths),
+    ("verify_policy_drop", verify::policy_drop),
+    ("verify_during_agent_restarts", verify::agent_restarts),
 ];
 
 fn main() -> ExitCode {

@@ -13,49 +13,52 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn from_the_agent(cilium: &CiliumLab) -> Result<()> {
-    let seen = look(&mut doors(cilium))?;
+    let seen = run(&mut doors(cilium))?;
     for node in &cilium.nodes {
-        let said = find(&seen, "nodes", "netns", &node.netns.id().0.into())?;
-        ensure!(said["name"] == node.name.as_str(), "{said}");
-        ensure!(summary(&said["datapath"]) == cilium.mode.summary, "{said}");
-        let ranges = said["pod_cidrs"].as_array().map_or(0, Vec::len);
+        let stderr = find(&seen, "nodes", "netns", &node.netns.id().0.into())?;
+        ensure!(stderr["name"] == node.name.as_str(), "{stderr}");
+        ensure!(
+            summary(&stderr["datapath"]) == cilium.mode.summary,
+            "{stderr}"
+        );
+        let ranges = stderr["pod_cidrs"].as_array().map_or(0, Vec::len);
         let families = if cilium.mode.letter.starts_with('e') {
             2
         } else {
             1
         };
-        ensure!(ranges == families, "{said}");
+        ensure!(ranges == families, "{stderr}");
     }
     for pod in &cilium.pods {
         named(&seen, pod, "cilium")?;
-        let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
-        ensure!(said["endpoint"].as_u64() > Some(0), "{said}");
-        ensure!(said["identity"].as_u64() > Some(255), "{said}");
-        let labels = said["labels"].to_string();
-        ensure!(labels.contains("k8s:app="), "{said}");
+        let stderr = find(&seen, "pods", "name", &pod.name.as_str().into())?;
+        ensure!(stderr["endpoint"].as_u64() > Some(0), "{stderr}");
+        ensure!(stderr["identity"].as_u64() > Some(255), "{stderr}");
+        let labels = stderr["labels"].to_string();
+        ensure!(labels.contains("k8s:app="), "{stderr}");
     }
-    agreed(&seen)
+    check_no_disagreements(&seen)
 }
 
 pub(crate) fn from_the_api(cilium: &CiliumLab) -> Result<()> {
     // With running agents, the API reports the same pods.
     let node = cilium.nodes.first().context("no node")?;
-    let seen = look(&mut with_api(cilium, node))?;
+    let seen = run(&mut with_api(cilium, node))?;
     for pod in &cilium.pods {
         named(&seen, pod, "cilium")?;
-        let said = find(&seen, "pods", "name", &pod.name.as_str().into())?;
-        let sources = said["sources"].to_string();
-        ensure!(sources.contains("kubernetes"), "{said}");
+        let stderr = find(&seen, "pods", "name", &pod.name.as_str().into())?;
+        let sources = stderr["sources"].to_string();
+        ensure!(sources.contains("kubernetes"), "{stderr}");
     }
-    agreed(&seen)?;
+    check_no_disagreements(&seen)?;
     // Without agents, only the API names the pods.
     for node in &cilium.nodes {
         cilium.agent("stop", node)?;
     }
-    let alone = look(&mut with_api(cilium, node)).and_then(|seen| {
+    let alone = run(&mut with_api(cilium, node)).and_then(|seen| {
         let of_api = |pod| named(&seen, pod, "kubernetes");
         cilium.pods.iter().try_for_each(of_api)?;
-        agreed(&seen)
+        check_no_disagreements(&seen)
     });
     for node in &cilium.nodes {
         cilium.agent("start", node)?;
@@ -90,10 +93,14 @@ fn with_api(cilium: &CiliumLab, node: &Node) -> Command {
     command
 }
 
-fn look(command: &mut Command) -> Result<Value> {
+fn run(command: &mut Command) -> Result<Value> {
     let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "netviz: {}: {said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "netviz: {}: {stderr}",
+        output.status
+    );
     serde_json::from_slice(&output.stdout).context("netviz printed no JSON")
 }
 
@@ -126,7 +133,7 @@ fn named(seen: &Value, pod: &Pod, source: &str) -> Result<()> {
     Ok(())
 }
 
-fn agreed(seen: &Value) -> Result<()> {
+fn check_no_disagreements(seen: &Value) -> Result<()> {
     let none = seen["disagreements"].as_array().is_some_and(Vec::is_empty);
     ensure!(none, "{}", seen["disagreements"]);
     Ok(())

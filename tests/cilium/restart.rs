@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Well below the capacity of a link, and many while an agent starts.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-pub(crate) fn in_mid_run(cilium: &CiliumLab) -> Result<()> {
+pub(crate) fn during_a_run(cilium: &CiliumLab) -> Result<()> {
     let netviz = Netviz::start(cilium)?;
     let before = netviz.until("all doors are counted", |seen| {
         is_settled(seen) && health(cilium, seen).is_some()

@@ -85,7 +85,7 @@ impl Cast {
     }
 }
 
-pub(crate) fn whole_paths(cilium: &CiliumLab) -> Result<()> {
+pub(crate) fn complete_paths(cilium: &CiliumLab) -> Result<()> {
     let cast = Cast::of(cilium)?;
     let mut wrong = Vec::new();
     let mut check = |args: &[&str], result: VerifyOutput| {
@@ -114,7 +114,7 @@ pub(crate) fn whole_paths(cilium: &CiliumLab) -> Result<()> {
 
 /// Checks a policy that forbids packets to both receivers: the packets end after the first program
 /// of Cilium that knows both ends.
-pub(crate) fn a_policy_drops(cilium: &CiliumLab) -> Result<()> {
+pub(crate) fn policy_drop(cilium: &CiliumLab) -> Result<()> {
     let cast = Cast::of(cilium)?;
     let policy = Policy::apply(cilium)?;
     // The last door that each packet crosses: the program that enforces the policy runs after it.
@@ -128,7 +128,7 @@ pub(crate) fn a_policy_drops(cilium: &CiliumLab) -> Result<()> {
     let checked = [(&cast.other, far), (&cast.same, near)]
         .into_iter()
         .try_for_each(|(to, door)| {
-            let lost = settled(cilium, &[&cast.from, to], "lost")?;
+            let lost = wait_for_verdict(cilium, &[&cast.from, to], "lost")?;
             let after = lost.lost_after().unwrap_or_default();
             ensure!(
                 lost.code == Some(1) && after.starts_with(door) && after.ends_with("request"),
@@ -147,13 +147,13 @@ pub(crate) fn a_policy_drops(cilium: &CiliumLab) -> Result<()> {
     drop(policy);
     checked?;
     for to in [&cast.other, &cast.same] {
-        settled(cilium, &[&cast.from, to], "verified")?;
+        wait_for_verdict(cilium, &[&cast.from, to], "verified")?;
     }
     Ok(())
 }
 
 /// Restarts both agents while packets are sent from pod to pod.
-pub(crate) fn agents_restart(cilium: &CiliumLab) -> Result<()> {
+pub(crate) fn agent_restarts(cilium: &CiliumLab) -> Result<()> {
     let cast = Cast::of(cilium)?;
     for node in &cilium.nodes {
         cilium.agent("stop", node)?;
@@ -179,7 +179,7 @@ pub(crate) fn agents_restart(cilium: &CiliumLab) -> Result<()> {
             report(&result)
         );
     }
-    settled(cilium, &[&cast.from, &cast.other], "verified")?;
+    wait_for_verdict(cilium, &[&cast.from, &cast.other], "verified")?;
     Ok(())
 }
 
@@ -200,7 +200,7 @@ fn long(cilium: &CiliumLab, cast: &Cast) -> Result<VerifyOutput> {
 }
 
 /// Repeats a check until it returns `verdict`.
-fn settled(cilium: &CiliumLab, args: &[&str], verdict: &str) -> Result<VerifyOutput> {
+fn wait_for_verdict(cilium: &CiliumLab, args: &[&str], verdict: &str) -> Result<VerifyOutput> {
     let mut last = verify(cilium, args)?;
     for _ in 0..TRIES {
         if last.verdict() == verdict {

@@ -28,7 +28,7 @@ use netviz_tests::{
 };
 
 /// Returns the time in which netviz must find a change (it scans every 4 s) and react.
-fn notice() -> Duration {
+fn scan_and_react() -> Duration {
     extended(Duration::from_secs(15))
 }
 
@@ -118,8 +118,12 @@ fn link_detached_by_others_is_reattached() {
     foreign_program::detach_link_of(before[0].1).unwrap();
     assert_eq!(chain(&fixture, direction), ["foreign_ok"]);
     let id = DoorId::new(namespace.netns().id(), end.index);
-    let back = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == 1);
-    assert!(back.unwrap(), "not reattached within {:?}", notice());
+    let back = netviz.until(scan_and_react(), |_, sample| sample.doors[&id].epoch == 1);
+    assert!(
+        back.unwrap(),
+        "not reattached within {:?}",
+        scan_and_react()
+    );
     assert_eq!(chain(&fixture, direction), ["netviz_ingress", "foreign_ok"]);
 
     // Earlier counts are kept, new packets are added.
@@ -147,7 +151,7 @@ fn displacement_is_noticed_as_soon_among_many_doors() {
 }
 
 /// Checks that netviz leaves the door alone until just before the minute is over.
-fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
+fn assert_untouched_until(netviz: &mut Observation, id: DoorId, over: Instant) {
     let before = netviz.sample().doors[&id].clone();
     let rest = (over - ALMOST).saturating_duration_since(Instant::now());
     let again = netviz.until(rest, |_, sample| {
@@ -159,7 +163,7 @@ fn is_left_until(netviz: &mut Observation, id: DoorId, over: Instant) {
 
 /// Detaches netviz's link whenever netviz reattaches, until it gives up. Returns the time of the
 /// last detachment.
-fn detach_until_it_is_left(
+fn detach_until_given_up(
     fixture: &TrafficFixture,
     netviz: &mut Observation,
     times: u32,
@@ -174,7 +178,7 @@ fn detach_until_it_is_left(
         assert_eq!(chain[0].0, "netviz_ingress", "round {round}");
         last = Instant::now();
         foreign_program::detach_link_of(chain[0].1).unwrap();
-        let answered = netviz.until(notice(), |_, sample| {
+        let answered = netviz.until(scan_and_react(), |_, sample| {
             let door = &sample.doors[&id];
             let left = matches!(door.meter, AttachState::Failed(_));
             door.epoch == before + round.min(times) && left == (round > times)
@@ -200,7 +204,7 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
     let mut netviz = fixture.observe(direction, AttachMode::Tcx);
     let (namespace, end) = fixture.place(direction);
     let id = DoorId::new(namespace.netns().id(), end.index);
-    let last = detach_until_it_is_left(&fixture, &mut netviz, 3);
+    let last = detach_until_given_up(&fixture, &mut netviz, 3);
     let left = netviz.sample().doors[&id].clone();
     let AttachState::Failed(reason) = &left.meter else {
         panic!("not degraded");
@@ -216,9 +220,9 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
         ..Outcome::default()
     };
     assert_eq!(fixture.outcome(&foreign, expected), expected);
-    is_left_until(&mut netviz, id, last + MINUTE);
+    assert_untouched_until(&mut netviz, id, last + MINUTE);
 
-    let limit = (last + MINUTE + notice()).saturating_duration_since(Instant::now());
+    let limit = (last + MINUTE + scan_and_react()).saturating_duration_since(Instant::now());
     let back = netviz.until(limit, |_, sample| {
         let door = &sample.doors[&id];
         door.epoch == 4 && door.meter == AttachState::Counting
@@ -234,7 +238,7 @@ fn link_detached_repeatedly_is_retried_after_a_minute() {
     assert_eq!(now.ingress, left.ingress);
     assert_eq!(fixture.outcome(&foreign, expected), expected);
     assert_eq!(fixture.counted(&mut netviz, direction), SENT);
-    detach_until_it_is_left(&fixture, &mut netviz, 2);
+    detach_until_given_up(&fixture, &mut netviz, 2);
 }
 
 /// A program that is attached at the head later hides packets from netviz. netviz moves to the head
@@ -259,7 +263,9 @@ fn program_attached_in_front_is_overtaken_then_reported() {
             Verdict::Next,
             LinkOrder::first(),
         ));
-        let again = netviz.until(notice(), |_, sample| sample.doors[&id].epoch == round);
+        let again = netviz.until(scan_and_react(), |_, sample| {
+            sample.doors[&id].epoch == round
+        });
         assert!(again.unwrap(), "round {round}: not first again");
         first.get_or_insert_with(Instant::now);
         assert_eq!(chain(&fixture, direction)[0], "netviz_ingress");
@@ -274,7 +280,9 @@ fn program_attached_in_front_is_overtaken_then_reported() {
         let chain = sample.doors[&id].ingress_chain.clone();
         chain.unwrap_or_default().ahead == ["foreign_next"]
     };
-    let reported = netviz.until(notice(), |_, sample| ahead(sample)).unwrap();
+    let reported = netviz
+        .until(scan_and_react(), |_, sample| ahead(sample))
+        .unwrap();
     assert!(reported, "a program before netviz was not reported");
     let sample = netviz.sample();
     assert_eq!(sample.doors[&id].epoch, 3);
@@ -294,9 +302,9 @@ fn program_attached_in_front_is_overtaken_then_reported() {
     assert!(reason.contains("foreign_next"), "{reason}");
 
     // netviz waits until a minute after the first time, and no longer.
-    is_left_until(&mut netviz, id, began + MINUTE);
+    assert_untouched_until(&mut netviz, id, began + MINUTE);
     assert!(ahead(&netviz.sample()));
-    let over = first.unwrap_or(began) + MINUTE + notice();
+    let over = first.unwrap_or(began) + MINUTE + scan_and_react();
     let limit = over.saturating_duration_since(Instant::now());
     let again = netviz.until(limit, |_, sample| sample.doors[&id].epoch == 4);
     assert!(again.unwrap(), "not retried after a minute");

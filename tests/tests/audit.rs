@@ -155,7 +155,7 @@ fn each_fault_is_found_at_its_door() {
         objects::COUNT,
         "netviz_ingress",
         at(&in_b, "eth0", Ingress),
-        (1, OWN << 16 | ended()),
+        (1, OWN << 16 | ended_process()),
     )
     .unwrap();
     let taken = ForeignProgram::clsact(&node, "eth0", Egress, Verdict::Ok).unwrap();
@@ -233,7 +233,7 @@ fn each_fault_is_found_at_its_door() {
 }
 
 /// Returns the ID of a process that has ended.
-fn ended() -> u32 {
+fn ended_process() -> u32 {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let id = child.id();
     child.wait().unwrap();

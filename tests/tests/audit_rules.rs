@@ -451,7 +451,7 @@ fn help() {
 }
 
 /// Schema of what SARIF 2.1.0 requires of the objects in use, without unknown properties.
-fn essential() -> Value {
+fn sarif_schema() -> Value {
     let text =
         json!({"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}});
     let level = json!({"enum": ["none", "note", "warning", "error"]});
@@ -480,7 +480,7 @@ fn essential() -> Value {
 }
 
 fn check_sarif(log: &Value) {
-    assert_eq!(complaints(&essential(), log), [""; 0]);
+    assert_eq!(complaints(&sarif_schema(), log), [""; 0]);
     let run = &log["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     for result in run["results"].as_array().unwrap() {

@@ -88,13 +88,13 @@ fn filter_runs_first_and_changes_no_verdict() {
     for some in cases.chunks(side_by_side()) {
         std::thread::scope(|scope| {
             for case in some {
-                scope.spawn(|| in_front_of(*case));
+                scope.spawn(|| check_runs_first(*case));
             }
         });
     }
 }
 
-fn in_front_of((direction, verdict, expected): (Direction, Verdict, Outcome)) {
+fn check_runs_first((direction, verdict, expected): (Direction, Verdict, Outcome)) {
     let fixture = TrafficFixture::new();
     let what = format!("{direction} {verdict:?}");
     let (namespace, end) = fixture.place(direction);

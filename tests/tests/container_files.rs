@@ -45,7 +45,7 @@ use nix::{
 fn only_namespaces_are_opened() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    traps(directory.path());
+    add_traps(directory.path());
     fs::write(at("file"), "").unwrap();
     symlink(at("fifo"), at("link")).unwrap();
     symlink("/proc/self/ns/uts", at("uts")).unwrap();
@@ -64,7 +64,7 @@ fn only_namespaces_are_opened() {
 
 /// Creates a FIFO without a writer, and a device without a driver, for which open fails with
 /// another error.
-fn traps(directory: &Path) {
+fn add_traps(directory: &Path) {
     mkfifo(&directory.join("fifo"), Bits::S_IRWXU).unwrap();
     let device = directory.join("device");
     mknod(&device, SFlag::S_IFCHR, Bits::S_IRWXU, makedev(511, 0)).unwrap();
@@ -110,7 +110,7 @@ impl Drop for Container {
 }
 
 /// Creates a pair with one end in a test namespace and the other, with the next index, in `far`.
-fn lead(namespace: &TestNetns, far: &NetNs, index: u32) {
+fn connect(namespace: &TestNetns, far: &NetNs, index: u32) {
     let names = [index, index + 1].map(|index| format!("veth{index}"));
     let link = |end: usize| NewLink {
         name: &names[end],
@@ -122,7 +122,7 @@ fn lead(namespace: &TestNetns, far: &NetNs, index: u32) {
     netlink.create_veth(&link(0), &link(1), Some(far)).unwrap();
 }
 
-/// Returns the other end of a pair that [`lead`] created.
+/// Returns the other end of a pair that [`connect`] created.
 fn far_end(cluster: &Cluster, index: u32) -> &Door {
     let mut doors = cluster.doors.iter();
     let door = doors.find(|door| door.id.ifindex == index + 1);
@@ -147,8 +147,8 @@ fn symlinks_do_not_leave_the_container() {
     }
     let namespace = TestNetns::new().unwrap();
     let [mounted, secret] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&namespace, &mounted, 11);
-    lead(&namespace, &secret, 21);
+    connect(&namespace, &mounted, 11);
+    connect(&namespace, &secret, 21);
     let container = Container::new("mounted", &mounted);
     let directory = container.directory();
     let secret = format!(
@@ -160,7 +160,7 @@ fn symlinks_do_not_leave_the_container() {
     symlink(&secret, directory.join("secret")).unwrap();
     // Inside the container they may point anywhere.
     symlink("/run/netns/mounted", directory.join("same")).unwrap();
-    traps(&directory);
+    add_traps(&directory);
     let cluster = scan(&in_namespace(&namespace)).unwrap().cluster;
     let found = far_end(&cluster, 11);
     assert_eq!(found.pod.as_deref(), Some("mounted"), "{found:?}");
@@ -183,7 +183,7 @@ fn scan_of_many_files_is_bounded() {
     }
     let namespace = TestNetns::new().unwrap();
     let [one, other] = [hidden().unwrap(), hidden().unwrap()];
-    lead(&namespace, &other, 11);
+    connect(&namespace, &other, 11);
     let flooding = Container::new("one", &one);
     let _quiet = Container::new("other", &other);
     let note = |cluster: &Cluster| {
@@ -218,11 +218,11 @@ fn path_that_becomes_a_fifo_does_not_block() {
     }
     let namespace = TestNetns::new().unwrap();
     let far = hidden().unwrap();
-    lead(&namespace, &far, 11);
+    connect(&namespace, &far, 11);
     let container = Container::new("z", &far);
     let directory = container.directory();
     symlink("z", directory.join("a")).unwrap();
-    traps(&directory);
+    add_traps(&directory);
     let watch = Watch::start(in_namespace(&namespace)).unwrap();
     let news = watch.subscribe();
     assert_eq!(far_end(&news.borrow().cluster, 11).problem, None);

@@ -51,7 +51,7 @@ fn across(lab: &Lab) -> VerifyOutput {
 
 /// Skips if the kernel has no drop reasons. With BTF it must have them: any other error lets a test
 /// run and fail.
-fn cannot() -> bool {
+fn skip_without_reasons() -> bool {
     if skip::without_file(VMLINUX) {
         return true;
     }
@@ -64,7 +64,7 @@ fn cannot() -> bool {
 
 #[test]
 fn drops_are_received_where_the_kernel_describes_them() {
-    if cannot() {
+    if skip_without_reasons() {
         return;
     }
     let drops = Drops::start(&[0; 16]).unwrap();
@@ -81,7 +81,7 @@ fn drops_are_received_where_the_kernel_describes_them() {
 const MANY: u32 = 3_000;
 
 /// Sends marked datagrams to a closed port.
-fn to_nobody(namespace: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
+fn send_to_closed_port(namespace: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) + Send) {
     namespace.run(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         for sequence in 0..MANY {
@@ -101,7 +101,7 @@ fn to_nobody(namespace: &TestNetns, cookie: [u8; 16], mut sent: impl FnMut(u32) 
 /// read.
 #[test]
 fn lost_drop_events_are_counted() {
-    if cannot() {
+    if skip_without_reasons() {
         return;
     }
     let namespace = TestNetns::new().unwrap();
@@ -109,13 +109,13 @@ fn lost_drop_events_are_counted() {
     let cookie = [7; 16];
     let mut drops = Drops::start(&cookie).unwrap();
     let mut received = Vec::new();
-    to_nobody(&namespace, cookie, |sequence| {
+    send_to_closed_port(&namespace, cookie, |sequence| {
         if sequence % 500 == 499 {
             received.extend(drops.take());
         }
     });
     assert_eq!((received.len() as u32, drops.unheard()), (MANY, 0));
-    to_nobody(&namespace, cookie, |_| {});
+    send_to_closed_port(&namespace, cookie, |_| {});
     let (received, lost) = (drops.take().len() as u64, drops.unheard());
     assert!(lost > 0, "{received} received");
     assert_eq!(received + lost, u64::from(MANY));
@@ -133,7 +133,7 @@ fn shot(lab: &Lab, node: &Node, device: &str, direction: Direction) -> ForeignPr
 
 #[test]
 fn drop_by_a_program_at_a_hook() {
-    if cannot() || skip::without_tcx() {
+    if skip_without_reasons() || skip::without_tcx() {
         return;
     }
     let lab = up(Mode::Vxlan);
@@ -161,7 +161,7 @@ fn drop_by_a_program_at_a_hook() {
 /// Each of more drops than fit into the ring buffer has its reason.
 #[test]
 fn each_of_many_drops_has_its_reason() {
-    if cannot() || skip::without_tcx() {
+    if skip_without_reasons() || skip::without_tcx() {
         return;
     }
     let lab = up(Mode::Vxlan);
@@ -193,7 +193,7 @@ fn each_of_many_drops_has_its_reason() {
 /// The node has an outdated neighbour address.
 #[test]
 fn drop_of_a_wrong_mac_address() {
-    if cannot() {
+    if skip_without_reasons() {
         return;
     }
     let lab = up(Mode::Native);
@@ -220,7 +220,7 @@ fn drop_of_a_wrong_mac_address() {
 /// Delivered packets have no drop reason, although they are also freed in the kernel.
 #[test]
 fn delivered_packets_have_no_drop() {
-    if cannot() {
+    if skip_without_reasons() {
         return;
     }
     let lab = up(Mode::Vxlan);

@@ -18,7 +18,7 @@ use ratatui::{Terminal, backend::TestBackend};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn twins() -> Snapshot {
+fn nodes_with_one_name() -> Snapshot {
     let mut builder = SnapshotBuilder::default();
     for (netns, address) in [(100, "172.18.0.2/16"), (200, "172.19.0.2/16")] {
         let node = builder.node("worker", netns, &[address]);
@@ -37,7 +37,7 @@ fn twins() -> Snapshot {
 
 #[test]
 fn each_door_names_its_node() {
-    let snapshot = twins();
+    let snapshot = nodes_with_one_name();
     for netns in [100, 200] {
         let doors = snapshot.doors.iter();
         let mut its = doors.filter(|door| door.node_netns == NetNsId(netns));
@@ -50,7 +50,7 @@ fn each_door_names_its_node() {
 
 #[test]
 fn each_node_has_its_own_building_and_heading() {
-    let snapshot = twins();
+    let snapshot = nodes_with_one_name();
     let layout = Layout::new(&snapshot);
     let buildings: Vec<_> = layout
         .buildings
@@ -80,7 +80,7 @@ fn live_screen_folds_one_of_them() {
         sort: Sort::Place,
     };
     let mut state = State::new(options, 160, 40);
-    state.take(twins(), SECOND);
+    state.take(nodes_with_one_name(), SECOND);
     let text = |state: &State| {
         let mut terminal = Terminal::new(TestBackend::new(160, 40)).expect("a terminal");
         terminal.draw(|frame| draw(frame, state)).expect("a frame");

@@ -134,7 +134,7 @@ fn all() -> Counts {
 
 /// Returns the link's expected statistics: equal to the hook's counts, except for known
 /// differences.
-fn by_the_rules(door: &Door, counts: [Counts; 2]) -> LinkStats {
+fn expected_stats(door: &Door, counts: [Counts; 2]) -> LinkStats {
     let [ingress, egress] = counts;
     let mut link = LinkStats {
         rx_packets: ingress.packets,
@@ -182,7 +182,7 @@ fn check_exchange(watched: &mut Watched, what: &str, from: &Pod, to: &Pod) {
     }
     for door in &watched.netviz.found.cluster.doors {
         let (counts, link) = change[&door.id];
-        let mut expected = by_the_rules(door, counts);
+        let mut expected = expected_stats(door, counts);
         let is_silent = skip::is_before((6, 7)) && link.rx_packets == 0;
         if mode.bypasses_stack() && door.side == Side::Pod && is_silent {
             // Before Linux 6.7, unless it was backported, links do not count what bpf_redirect_peer

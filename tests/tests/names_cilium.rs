@@ -61,7 +61,7 @@ impl Agent {
 }
 
 /// Queries an agent with these responses; `None`: one that accepts and never answers.
-fn asked(answer: Option<Answer>) -> Report {
+fn query(answer: Option<Answer>) -> Report {
     runtime().block_on(async {
         let agent = Agent::new();
         let listener = UnixListener::bind(agent.socket()).expect("a socket");
@@ -124,7 +124,7 @@ fn labels(report: &Report) -> BTreeMap<String, Option<String>> {
 
 #[test]
 fn agent_names_its_endpoints() {
-    let report = asked(Some(captured("vxlan")));
+    let report = query(Some(captured("vxlan")));
     assert_eq!(
         report.status,
         Status::Ok {
@@ -182,7 +182,7 @@ fn every_version_reports_its_routing_mode() {
         ("1.15-vxlan-host-routing", "tunnel, BPF host routing"),
         ("1.18-vxlan", "vxlan, legacy host routing"),
     ] {
-        let report = asked(Some(captured(folder)));
+        let report = query(Some(captured(folder)));
         assert!(
             matches!(report.status, Status::Ok { .. }),
             "{folder}: {:?}",
@@ -208,7 +208,7 @@ const SERVED: &str = r#"[
 
 #[test]
 fn services_are_optional() {
-    let report = asked(Some(Box::new(|path| match path {
+    let report = query(Some(Box::new(|path| match path {
         "/v1/service" => (200, SERVED.into()),
         "/v1/endpoint" => (200, b"[]".to_vec()),
         _ => (404, Vec::new()),
@@ -229,13 +229,13 @@ fn services_are_optional() {
     assert_eq!(ports, [(47_777, "UDP"), (80, "")]);
     assert_eq!(service.backends, ["10.10.2.119:47777".parse().unwrap()]);
     // Unknown services differ from an empty list.
-    assert_eq!(asked(Some(captured("vxlan"))).services, None);
+    assert_eq!(query(Some(captured("vxlan"))).services, None);
 }
 
 #[test]
 fn hanging_agent_times_out() {
     let begun = Instant::now();
-    let report = asked(None);
+    let report = query(None);
     assert_eq!(
         report.status,
         Status::Failed {
@@ -313,7 +313,7 @@ fn root_with_a_long_path() {
 
 #[test]
 fn invalid_responses() {
-    let failed = |answer: Answer| match asked(Some(answer)).status {
+    let failed = |answer: Answer| match query(Some(answer)).status {
         Status::Failed { reason: why } => why,
         other => panic!("not failed: {other:?}"),
     };
@@ -360,7 +360,7 @@ fn hostile_endpoints_are_data_and_truncated() {
         }
         _ => (404, Vec::new()),
     });
-    let report = asked(Some(answer));
+    let report = query(Some(answer));
     let pod = &report.pods[0];
     assert_eq!(pod.name.as_ref().map(String::len), Some(512));
     assert_eq!(pod.labels[0].len(), 512);

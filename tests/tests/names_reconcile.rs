@@ -388,7 +388,7 @@ fn maps_and_agent_are_compared() {
 
 /// Adds a second node beside [`cluster`]'s, which maps these addresses to identities; returns the
 /// disagreements.
-fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
+fn disagreements_with_lookups(node: u32, pod: (u32, &str)) -> Vec<String> {
     let mut cluster = cluster();
     let mut builder = SnapshotBuilder::default();
     builder.node("worker2", 200, &["172.18.0.3/16"]);
@@ -416,21 +416,21 @@ fn looked_up(node: u32, pod: (u32, &str)) -> Vec<String> {
 
 #[test]
 fn another_identity_on_another_node_is_reported() {
-    assert_eq!(looked_up(6, (7, "172.18.0.2")), [""; 0]);
+    assert_eq!(disagreements_with_lookups(6, (7, "172.18.0.2")), [""; 0]);
     assert_eq!(
-        looked_up(6, (2, "172.18.0.2")),
+        disagreements_with_lookups(6, (2, "172.18.0.2")),
         [
             "default/a: cilium's ipcache here has the identity 2 for 10.0.0.1, cilium maps on worker says 7"
         ]
     );
     assert_eq!(
-        looked_up(6, (7, "172.18.0.3")),
+        disagreements_with_lookups(6, (7, "172.18.0.3")),
         ["default/a: cilium's ipcache here sends 10.0.0.1 to worker2, it is on worker"]
     );
     // Possibly another address of the right node.
-    assert_eq!(looked_up(6, (7, "192.168.7.7")), [""; 0]);
+    assert_eq!(disagreements_with_lookups(6, (7, "192.168.7.7")), [""; 0]);
     // A node of another cluster does not know this one.
-    assert_eq!(looked_up(2, (2, "172.18.0.3")), [""; 0]);
+    assert_eq!(disagreements_with_lookups(2, (2, "172.18.0.3")), [""; 0]);
 }
 
 /// The screen waits for this.

@@ -29,7 +29,7 @@ fn state(columns: u16, rows: u16) -> State {
     State::new(options, columns, rows)
 }
 
-fn showing(snapshot: Snapshot, columns: u16, rows: u16) -> State {
+fn state_with(snapshot: Snapshot, columns: u16, rows: u16) -> State {
     let mut state = state(columns, rows);
     state.take(snapshot, SECOND);
     state
@@ -75,7 +75,7 @@ fn pods(count: u32) -> SnapshotBuilder {
 #[test]
 fn at_every_size() {
     for (columns, rows) in [(80, 24), (120, 40), (200, 60), (20, 5)] {
-        let mut state = showing(blog().snapshot(), columns, rows);
+        let mut state = state_with(blog().snapshot(), columns, rows);
         for _ in 0..2 {
             press(&mut state, KeyCode::Down);
         }
@@ -85,7 +85,7 @@ fn at_every_size() {
 
 #[test]
 fn no_size_panics() {
-    let mut state = showing(blog().snapshot(), 80, 24);
+    let mut state = state_with(blog().snapshot(), 80, 24);
     for columns in [1, 2, 5, 9, 20, 49, 79, 109, 110, 111, 400] {
         for rows in [1, 2, 3, 4, 9, 10, 13, 14, 15, 100] {
             state.resize(columns, rows);
@@ -104,7 +104,7 @@ fn no_size_panics() {
 
 #[test]
 fn filter_keeps_matching_doors() {
-    let mut state = showing(blog().snapshot(), 120, 60);
+    let mut state = state_with(blog().snapshot(), 120, 60);
     types(&mut state, "/FMHWC");
     let shown = text(&state, 120, 60);
     assert!(
@@ -120,7 +120,7 @@ fn filter_keeps_matching_doors() {
 
 #[test]
 fn quit_keys() {
-    let mut state = showing(blog().snapshot(), 80, 24);
+    let mut state = state_with(blog().snapshot(), 80, 24);
     types(&mut state, "/q");
     let control = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(state.key(control), Action::Quit);
@@ -131,7 +131,7 @@ fn quit_keys() {
 
 #[test]
 fn help_opens_and_closes() {
-    let mut state = showing(blog().snapshot(), 80, 30);
+    let mut state = state_with(blog().snapshot(), 80, 30);
     types(&mut state, "?");
     assert!(text(&state, 80, 30).contains("any key closes this"));
     types(&mut state, "x");
@@ -140,7 +140,7 @@ fn help_opens_and_closes() {
 
 #[test]
 fn pause_freezes_the_screen() {
-    let mut state = showing(pods(1).snapshot(), 120, 30);
+    let mut state = state_with(pods(1).snapshot(), 120, 30);
     types(&mut state, "p");
     state.take(pods(2).snapshot(), 2 * SECOND);
     let shown = text(&state, 120, 30);
@@ -155,7 +155,7 @@ fn pause_freezes_the_screen() {
 
 #[test]
 fn selection_follows_its_door() {
-    let mut state = showing(pods(3).snapshot(), 120, 30);
+    let mut state = state_with(pods(3).snapshot(), 120, 30);
     // Node, pod, two doors, pod, its first door.
     for _ in 0..5 {
         press(&mut state, KeyCode::Char('j'));
@@ -177,7 +177,7 @@ fn selection_follows_its_door() {
 
 #[test]
 fn new_pods_are_marked_for_a_while() {
-    let mut state = showing(pods(1).snapshot(), 120, 30);
+    let mut state = state_with(pods(1).snapshot(), 120, 30);
     assert!(!text(&state, 120, 30).contains("  new"));
     state.take(pods(2).snapshot(), 2 * SECOND);
     let shown = text(&state, 120, 30);
@@ -195,7 +195,7 @@ fn new_pods_are_marked_for_a_while() {
 #[test]
 fn crossed_door_flashes_once() {
     let mut builder = pods(1);
-    let mut state = showing(builder.snapshot(), 120, 30);
+    let mut state = state_with(builder.snapshot(), 120, 30);
     let flashing = |state: &State| {
         let terminal = drawn(state, 120, 30);
         let cells = terminal.backend().buffer().content().to_vec();
@@ -225,7 +225,7 @@ fn hostile_names_do_not_move_the_layout() {
             let mut builder = pods(1);
             let door = builder.at(100, 2);
             (door.pod, door.interface) = (Some(name.into()), name.into());
-            let mut state = showing(builder.snapshot(), 160, 40);
+            let mut state = state_with(builder.snapshot(), 160, 40);
             types(&mut state, "jj");
             text(&state, 160, 40)
         };
@@ -247,7 +247,7 @@ fn programs_are_listed_in_order() {
         ahead: vec!["first".into()],
         behind: vec!["cil_to".into(), "last".into()],
     });
-    let mut state = showing(builder.snapshot(), 160, 40);
+    let mut state = state_with(builder.snapshot(), 160, 40);
     types(&mut state, "jj");
     let shown = text(&state, 160, 40);
     assert!(
@@ -258,7 +258,7 @@ fn programs_are_listed_in_order() {
 
 #[test]
 fn four_hundred_doors() {
-    let mut state = showing(pods(200).snapshot(), 80, 24);
+    let mut state = state_with(pods(200).snapshot(), 80, 24);
     press(&mut state, KeyCode::End);
     let shown = text(&state, 80, 24);
     assert!(
@@ -287,7 +287,7 @@ fn four_hundred_doors() {
 
 #[test]
 fn empty_cluster() {
-    let state = showing(SnapshotBuilder::default().snapshot(), 80, 24);
+    let state = state_with(SnapshotBuilder::default().snapshot(), 80, 24);
     assert!(text(&state, 80, 24).contains("no doors"));
     text(&self::state(80, 24), 80, 24);
 }
@@ -297,7 +297,7 @@ fn folded_node_is_unfolded_by_search() {
     let mut builder = pods(2);
     let node = builder.node("other", 2, &[]);
     builder.door(node, Side::Node, Role::Overlay, &end(2, 4, "cilium_vxlan"));
-    let mut state = showing(builder.snapshot(), 120, 30);
+    let mut state = state_with(builder.snapshot(), 120, 30);
     press(&mut state, KeyCode::Left);
     let shown = text(&state, 120, 30);
     assert!(

@@ -186,8 +186,8 @@ macro_rules! in_each_mode {
     };
 }
 
-in_each_mode!(what_is_there_is_followed);
-in_each_mode!(what_somebody_ends_is_lost_there);
+in_each_mode!(existing_traffic_is_followed);
+in_each_mode!(dropped_packets_are_lost_at_their_door);
 
 /// Resolves neighbours and does other slow first steps.
 fn warm(netns: &NetNs, to: &Pod) {
@@ -195,7 +195,7 @@ fn warm(netns: &NetNs, to: &Pod) {
     assert!(wait_until(Duration::from_secs(20), answered));
 }
 
-fn what_is_there_is_followed(mode: Mode) {
+fn existing_traffic_is_followed(mode: Mode) {
     let fixture = LabFixture::up(mode, true);
     let [a, b, c] = fixture.pods();
     let [from, same, other] = [a, b, c].map(|pod| pod.address.to_string());
@@ -205,13 +205,13 @@ fn what_is_there_is_followed(mode: Mode) {
     echoes(&fixture, &netns, [&from, &other], c);
     echoes(&fixture, &netns, [&from, &same], b);
     streams(&fixture, &netns, [&from, &other], c);
-    sixth(&fixture, &netns, a, c);
+    check_ipv6(&fixture, &netns, a, c);
     // Independent of the mode: packets are identified by fields that no door changes, and no
     // traffic is no packet.
     if mode == Mode::VxlanHostRouting {
-        backwards(&fixture, &netns, [&other, &from], c);
+        check_reversed(&fixture, &netns, [&other, &from], c);
         datagrams(&fixture, &netns, [&from, &other], c);
-        nothing(&fixture, &netns, [&from, &other], c);
+        check_no_traffic(&fixture, &netns, [&from, &other], c);
     }
 }
 
@@ -225,7 +225,7 @@ fn echoes(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
 }
 
 /// With A and B swapped, the directions are swapped.
-fn backwards(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+fn check_reversed(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let result = fixture.passive(&[ends[0], ends[1], "--proto", "icmp"], || {
         ping(netns, to.address.into());
     });
@@ -253,7 +253,7 @@ fn streams(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     assert!(all > result.json["sent"].as_u64(), "{:#}", result.json);
 }
 
-fn sixth(fixture: &LabFixture, netns: &NetNs, a: &Pod, c: &Pod) {
+fn check_ipv6(fixture: &LabFixture, netns: &NetNs, a: &Pod, c: &Pod) {
     let (from, to) = (a.address6.to_string(), c.address6.to_string());
     let result = fixture.passive(&[&from, &to], || {
         ping(netns, c.address6.into());
@@ -261,7 +261,7 @@ fn sixth(fixture: &LabFixture, netns: &NetNs, a: &Pod, c: &Pod) {
     check_complete(&result);
 }
 
-fn nothing(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
+fn check_no_traffic(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
     let result = fixture.passive(&[ends[0], ends[1], "--port", "9"], || {
         traffic::udp(netns, (to.address, UDP_PORT).into(), 1, 700).unwrap();
     });
@@ -277,7 +277,7 @@ fn nothing(fixture: &LabFixture, netns: &NetNs, ends: [&str; 2], to: &Pod) {
 }
 
 /// A foreign program drops packets to the other node; then only replies.
-fn what_somebody_ends_is_lost_there(mode: Mode) {
+fn dropped_packets_are_lost_at_their_door(mode: Mode) {
     // With clsact, no filter runs after the lab's own.
     if skip::without_tcx() {
         return;

@@ -301,13 +301,13 @@ fn arbitrary_text_does_not_panic() {
     }
 }
 
-fn wanting(lines: &str) -> PlannedPair {
+fn planned(lines: &str) -> PlannedPair {
     let text = format!("tests:\n- from: a\n  to: b\n{lines}");
     pairs(&text).remove(0)
 }
 
 fn why(lines: &str, verdict: &Verdict) -> Option<String> {
-    let outcome = check(&wanting(lines), verdict);
+    let outcome = check(&planned(lines), verdict);
     assert_eq!(outcome.passed, outcome.why.is_none());
     outcome.why
 }

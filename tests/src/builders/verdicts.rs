@@ -73,7 +73,7 @@ fn seen(row: &mut CrossingRow, seen: u32) {
     }
 }
 
-fn there() -> Vec<CrossingRow> {
+fn request() -> Vec<CrossingRow> {
     vec![
         first(row(NODE, Some(A), "< eth0")),
         row(NODE, Some(A), &format!("> {LXC_A}")),
@@ -87,7 +87,7 @@ fn there() -> Vec<CrossingRow> {
 }
 
 /// Returns the same doors in the opposite direction.
-fn back(there: &[CrossingRow]) -> Vec<CrossingRow> {
+fn reversed(there: &[CrossingRow]) -> Vec<CrossingRow> {
     let turned = |row: &CrossingRow| CrossingRow {
         direction: match row.direction {
             Direction::Ingress => Direction::Egress,
@@ -114,7 +114,7 @@ fn pod(name: &str, node: &str, address: &str) -> Hop {
 /// Across nodes through the tunnel, verified.
 #[must_use]
 pub fn cross_node() -> Verdict {
-    let request = there();
+    let request = request();
     Verdict {
         schema: SCHEMA.into(),
         verdict: Kind::Verified,
@@ -133,7 +133,7 @@ pub fn cross_node() -> Verdict {
         replied: 10,
         round_trip_microseconds: Some(41.3),
         round_trip_worst_microseconds: Some(63.0),
-        reply: back(&request),
+        reply: reversed(&request),
         request,
         losses: Vec::new(),
         detours: Vec::new(),
@@ -153,7 +153,7 @@ pub fn same_node() -> Verdict {
         row(NODE, Some(C), "< lxce84a702bb02c"),
         row(NODE, Some(C), "> eth0"),
     ];
-    verdict.reply = back(&verdict.request);
+    verdict.reply = reversed(&verdict.request);
     verdict.notes.clear();
     verdict
 }
@@ -325,7 +325,7 @@ pub fn external() -> Verdict {
         row(NODE, Some(A), &format!("> {LXC_A}")),
         row(NODE, None, "< eth0"),
     ];
-    verdict.reply = back(&verdict.request);
+    verdict.reply = reversed(&verdict.request);
     verdict.notes = vec![Note::DoorsNotWatched { doors: 12 }];
     verdict
 }

@@ -57,7 +57,7 @@ fn up(attach: Attach) -> Lab {
 
 /// Sends datagrams from a pod to another pod of its node and to one of the other node during
 /// `work`. Returns the number of datagrams and of replies.
-fn amid_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
+fn during_traffic(lab: &Lab, work: impl FnOnce()) -> (u64, u64) {
     let over = AtomicBool::new(false);
     let pods = lab.pods();
     let from = &pods[0];
@@ -113,7 +113,7 @@ fn end(running: &mut Running, signal: Signal) {
 
 /// Starts netviz, waits until it is attached at every door, checks the attachments, and ends it
 /// with `signal`.
-fn come_and_go(
+fn attach_and_end(
     attach: Attach,
     argument: Option<&str>,
     signal: Signal,
@@ -141,7 +141,7 @@ fn sigterm() {
     if skip::without_tcx() {
         return;
     }
-    come_and_go(Attach::Tcx, Some("tcx"), Signal::SIGTERM, |_| {});
+    attach_and_end(Attach::Tcx, Some("tcx"), Signal::SIGTERM, |_| {});
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn sigkill() {
     if skip::without_tcx() {
         return;
     }
-    come_and_go(Attach::Tcx, Some("tcx"), Signal::SIGKILL, |_| {});
+    attach_and_end(Attach::Tcx, Some("tcx"), Signal::SIGKILL, |_| {});
 }
 
 /// By default, netviz uses tcx if the kernel has it, at both hooks of each door and whatever Cilium
@@ -160,7 +160,7 @@ fn default_is_tcx_only() {
         return;
     }
     for attach in [Attach::Tcx, Attach::Clsact] {
-        come_and_go(attach, None, Signal::SIGTERM, |during| {
+        attach_and_end(attach, None, Signal::SIGTERM, |during| {
             let filters: Vec<_> = during.netviz_filters().collect();
             assert!(filters.is_empty(), "{attach:?}: {filters:?}");
             assert_eq!(during.netviz_in_tcx(), during.hooks(), "{attach:?}");
@@ -203,7 +203,7 @@ fn sigterm_with_a_blocked_reader() {
 
 #[test]
 fn sigterm_in_clsact() {
-    come_and_go(Attach::Clsact, Some("clsact"), Signal::SIGTERM, |during| {
+    attach_and_end(Attach::Clsact, Some("clsact"), Signal::SIGTERM, |during| {
         assert_eq!(during.netviz_in_tcx(), 0);
     });
 }
@@ -217,7 +217,7 @@ fn no_packet_is_lost_while_attaching_and_killed() {
     }
     let lab = up(Attach::Auto);
     let rounds = if is_emulated() { 3 } else { 10 };
-    let (sent, answered) = amid_traffic(&lab, || {
+    let (sent, answered) = during_traffic(&lab, || {
         for round in 0..rounds {
             let mut running = netviz(&lab, Some("tcx"));
             let pid = running.0.id();
@@ -247,7 +247,7 @@ fn own(attachments: &Attachments) -> BTreeSet<u32> {
 }
 
 /// Starts netviz, and kills it as soon as it holds `maps` maps, one per door.
-fn killed_with(lab: &Lab, maps: usize) {
+fn kill_at_maps(lab: &Lab, maps: usize) {
     let mut running = netviz(lab, Some("clsact"));
     let pid = running.0.id();
     let mut held = HeldObjects::default();
@@ -275,9 +275,9 @@ fn filters_of_a_netviz_killed_while_attaching_are_swept() {
     let hooks = before.hooks();
     let rounds = if is_emulated() { 3 } else { 10 };
     let (mut left, mut halfway) = (BTreeSet::new(), 0);
-    let traffic = amid_traffic(&lab, || {
+    let traffic = during_traffic(&lab, || {
         for round in 0..rounds {
-            killed_with(&lab, 1 + 2 * round);
+            kill_at_maps(&lab, 1 + 2 * round);
             let now = Attachments::of(&lab);
             // A hook has at most one, because netviz sweeps before it attaches.
             assert!(now.netviz() <= hooks, "{now:?}");
@@ -311,7 +311,7 @@ fn closed_pipe() {
     }
     let lab = up(Attach::Auto);
     let before = Attachments::of(&lab);
-    let traffic = amid_traffic(&lab, || {
+    let traffic = during_traffic(&lab, || {
         let mut command = Command::new(binary::netviz().unwrap());
         command
             .args(["doors", "--netns", &nodes(&lab), "-o", "jsonl"])

@@ -45,7 +45,7 @@ fn processors() -> Vec<usize> {
 }
 
 /// Pins this thread, and those that it starts, to one processor.
-fn stay_on(processor: usize) {
+fn pin_to(processor: usize) {
     let mut set = CpuSet::new();
     set.set(processor).unwrap();
     sched_setaffinity(Pid::from_raw(0), &set).unwrap();
@@ -88,7 +88,7 @@ fn million_packets_on_several_cpus() {
         processors
             .map(|processor| {
                 scope.spawn(move || {
-                    stay_on(processor);
+                    pin_to(processor);
                     send::datagrams(from, to, million / 2, 64).unwrap()
                 })
             })

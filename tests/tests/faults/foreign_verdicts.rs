@@ -279,13 +279,13 @@ impl Case {
         let program = self.verdict.program();
         let program = &program[..program.len().min(NAME)];
         assert!(reason.contains(program), "{name}: {reason}");
-        let let_through = if self.is_let_through() { sent } else { 0 };
+        let let_through = if self.reaches_next_program() { sent } else { 0 };
         assert_eq!(counted, let_through, "{name}");
     }
 
     /// Returns true if the next program runs: with tcx only after `TCX_NEXT`, with clsact also
     /// after an unknown code.
-    fn is_let_through(&self) -> bool {
+    fn reaches_next_program(&self) -> bool {
         match self.verdict {
             Verdict::Next => true,
             Verdict::Unknown => self.mode == AttachMode::Clsact,

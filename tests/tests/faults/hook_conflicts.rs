@@ -35,9 +35,9 @@ const PACKETS: u64 = 10_000;
 /// Packets while netviz is detached.
 const FEW: u64 = 100;
 /// Limit after a notification. A scan takes four seconds.
-const TOLD: Duration = Duration::from_secs(2);
+const NOTIFY_LIMIT: Duration = Duration::from_secs(2);
 /// Interval of netviz's scans.
-pub(crate) const LOOKS: Duration = Duration::from_secs(4);
+pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(4);
 /// Time for which netviz must keep its position to count as reattached.
 const STEADY: Duration = Duration::from_millis(200);
 
@@ -55,9 +55,9 @@ enum Action {
 enum Place {
     Kept,
     /// Reattached after a notification.
-    Told,
+    Notified,
     /// Reattached after a scan, every four seconds.
-    Looked,
+    Scanned,
 }
 
 /// The hook under test.
@@ -82,7 +82,7 @@ impl<'a> Hook<'a> {
     }
 
     /// Returns a program of a tool that attached before netviz.
-    fn first_comer(&self, mode: AttachMode) -> ForeignProgram {
+    fn earlier_program(&self, mode: AttachMode) -> ForeignProgram {
         match mode {
             AttachMode::Tcx => self.tcx(LinkOrder::last()),
             AttachMode::Clsact => self.filter((1, 1)),
@@ -162,7 +162,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "deletes its filter and adds it again",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, _| {
             hook.delete((1, 1));
             hook.filter((1, 1))
@@ -170,7 +170,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "deletes the whole priority",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, _| {
             hook.delete((1, 0));
             hook.filter((1, 1))
@@ -178,7 +178,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "deletes all filters of the hook",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, _| {
             hook.delete((0, 0));
             hook.filter((1, 1))
@@ -186,7 +186,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "deletes only netviz's filter",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, theirs| {
             hook.remove_netviz(AttachMode::Clsact);
             theirs
@@ -194,7 +194,7 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "deletes the qdisc",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, _| {
             delete_clsact(&mut hook.netlink(), hook.end.index).unwrap();
             hook.filter((1, 1))
@@ -202,12 +202,12 @@ const IN_CLSACT: [(&str, Place, Action); 9] = [
     ),
     (
         "takes handle 1 where it was free",
-        Place::Told,
+        Place::Notified,
         Action::Alone(|hook| hook.filter((1, 1))),
     ),
     (
         "adds a filter ahead",
-        Place::Told,
+        Place::Notified,
         Action::Beside(|hook, _| hook.filter((1, 2))),
     ),
     (
@@ -276,7 +276,7 @@ const AT_TCX: [(&str, Place, Action); 7] = [
     ),
     (
         "attaches at the head",
-        Place::Looked,
+        Place::Scanned,
         Action::Beside(|hook, theirs| {
             drop(theirs);
             hook.tcx(LinkOrder::first())
@@ -284,7 +284,7 @@ const AT_TCX: [(&str, Place, Action); 7] = [
     ),
     (
         "detaches netviz's link",
-        Place::Looked,
+        Place::Scanned,
         Action::Beside(|hook, theirs| {
             hook.remove_netviz(AttachMode::Tcx);
             theirs
@@ -300,7 +300,7 @@ fn sample(netviz: &mut Observation, id: DoorId) -> DoorSample {
 /// time from the check before until it was seen back.
 pub(crate) fn assert_gap(gap: Option<Gap>, (away, until): (Duration, Duration), what: &str) {
     let length = gap.expect("a reported gap").length;
-    let longest = until + LOOKS + notify_limit();
+    let longest = until + SCAN_INTERVAL + notify_limit();
     assert!(
         length > Duration::ZERO && length >= away && length <= longest,
         "{what}: gap of {length:?} instead of {away:?} to {longest:?}"
@@ -333,11 +333,11 @@ fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &s
     let notified = if is_emulated() {
         notify_limit()
     } else {
-        notify_limit().min(TOLD)
+        notify_limit().min(NOTIFY_LIMIT)
     };
     // tcx is only scanned.
     let limit = match mode {
-        AttachMode::Tcx => LOOKS + notified,
+        AttachMode::Tcx => SCAN_INTERVAL + notified,
         AttachMode::Clsact => notified,
     };
     let id = hook.id();
@@ -346,17 +346,17 @@ fn is_kept(netviz: &mut Observation, hook: &Hook<'_>, mode: AttachMode, what: &s
 }
 
 /// Waits until netviz is back and stays. Returns the time that took, and the reported gap.
-fn is_taken_again(
+fn wait_for_reattach(
     netviz: &mut Observation,
     hook: &Hook<'_>,
     (mode, place, begun): (AttachMode, Place, Instant),
     what: &str,
 ) -> String {
     let limit = match place {
-        Place::Looked => scan_limit(),
+        Place::Scanned => scan_limit(),
         // Before a scan would have found it, even on a busy machine.
         _ if is_emulated() => notify_limit(),
-        _ => notify_limit().min(TOLD),
+        _ => notify_limit().min(NOTIFY_LIMIT),
     };
     let (id, since) = (hook.id(), Instant::now());
     // netviz may have been back and been displaced again while the other tool was active.
@@ -389,7 +389,7 @@ fn run(mode: AttachMode, direction: Direction, (what, place, action): (&str, Pla
     let fixture = TrafficFixture::new();
     let hook = Hook::of(&fixture, direction);
     let theirs = match action {
-        Action::Beside(_) => Some(hook.first_comer(mode)),
+        Action::Beside(_) => Some(hook.earlier_program(mode)),
         Action::Alone(_) => None,
     };
     let mut netviz = fixture.observe(direction, mode);
@@ -407,7 +407,7 @@ fn run(mode: AttachMode, direction: Direction, (what, place, action): (&str, Pla
         is_kept(&mut netviz, &hook, mode, &what);
         "never lost its place".to_owned()
     } else {
-        is_taken_again(&mut netviz, &hook, (mode, place, begun), &what)
+        wait_for_reattach(&mut netviz, &hook, (mode, place, begun), &what)
     };
     let (counted, outcome) = check(&fixture, &hook, &theirs, &mut netviz);
     Row::new(&what, many(PACKETS), outcome.seen, counted)

@@ -65,7 +65,7 @@ impl Resources {
 
 /// Waits until it is attached at every door: with tcx, a door has two links; with clsact, programs
 /// are loaded until all are filters.
-fn at_its_doors(pid: u32) -> Resources {
+fn wait_until_attached(pid: u32) -> Resources {
     let links = if has_tcx() { 2 * DOORS } else { 0 };
     let (mut last, mut since) = (Resources::of(pid), Instant::now());
     let attached = wait_until(SETTLE, || {
@@ -114,7 +114,7 @@ fn resources_stay_constant_while_pods_change() {
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let pid = child.id();
     let _running = netviz_tests::cli::binary::Running(child);
-    let begun = at_its_doors(pid);
+    let begun = wait_until_attached(pid);
     let start = Instant::now();
     let mut number = 0;
     while start.elapsed() < WARM_UP.min(period) {

@@ -177,7 +177,7 @@ fn locked_memory_limit_is_reported() {
     );
 }
 
-fn is_there(path: &CStr) -> bool {
+fn path_exists(path: &CStr) -> bool {
     // SAFETY: a path that ends in 0.
     unsafe { libc::access(path.as_ptr(), libc::F_OK) == 0 }
 }
@@ -202,12 +202,12 @@ fn bpffs_and_btf_are_optional() {
         while is_bpffs(c"/sys/fs/bpf") {
             umount2("/sys/fs/bpf", MntFlags::MNT_DETACH)?;
         }
-        if is_there(c"/sys/kernel/btf") {
+        if path_exists(c"/sys/kernel/btf") {
             let empty = Some("tmpfs");
             let flags = MsFlags::empty();
             mount(Some("none"), "/sys/kernel/btf", empty, flags, none)?;
         }
-        match is_there(c"/sys/kernel/btf/vmlinux") {
+        match path_exists(c"/sys/kernel/btf/vmlinux") {
             true => Err(io::ErrorKind::AlreadyExists.into()),
             false => Ok(()),
         }
@@ -344,14 +344,14 @@ fn netkit_pair_is_counted() {
 
 /// Modules and lockdown belong to the machine, so both are tested only in guests, after everything
 /// else and in the order of their names.
-fn without_a_guest() -> bool {
+fn skip_outside_guests() -> bool {
     !is_emulated() && skip::because("this changes the machine, so it runs only in guests")
 }
 
 #[test]
 fn exclusive_lockdown_is_no_obstacle() {
     const KNOB: &str = "/sys/kernel/security/lockdown";
-    if without_a_guest() {
+    if skip_outside_guests() {
         return;
     }
     let none = None::<&str>;
@@ -373,7 +373,7 @@ fn exclusive_lockdown_is_no_obstacle() {
 
 #[test]
 fn exclusive_missing_clsact_modules_are_reported() {
-    if without_a_guest() {
+    if skip_outside_guests() {
         return;
     }
     let namespace = pairs(1).unwrap();

@@ -166,7 +166,7 @@ fn feature(namespace: &TestNetns, name: &str, command: u32, on: bool) -> io::Res
 const TCP_HEADERS: u64 = 14 + 20 + 32;
 
 /// Returns the bytes of the same packets without merging.
-fn taken_apart(counts: Counts) -> u64 {
+fn bytes_as_segments(counts: Counts) -> u64 {
     counts.bytes + (counts.segments - counts.packets) * TCP_HEADERS
 }
 
@@ -231,9 +231,9 @@ fn segments_merged_by_gro() {
         came.packets < came.segments,
         "no packet was merged, so the test proves nothing"
     );
-    assert_eq!(far.rx_bytes, taken_apart(came) - 14 * came.segments);
+    assert_eq!(far.rx_bytes, bytes_as_segments(came) - 14 * came.segments);
     if near.tx_dropped == 0 {
         assert_eq!(near.tx_bytes, far.rx_bytes);
-        assert_eq!(taken_apart(out), taken_apart(came));
+        assert_eq!(bytes_as_segments(out), bytes_as_segments(came));
     }
 }

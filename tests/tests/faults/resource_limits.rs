@@ -43,7 +43,7 @@ fn netviz(namespace: &TestNetns, args: &[&str]) -> Command {
 }
 
 /// Waits until it ends. Returns what it held in the meantime.
-fn to_its_end(running: &mut Running) -> HeldObjects {
+fn wait_for_exit(running: &mut Running) -> HeldObjects {
     let (pid, mut held) = (running.0.id(), HeldObjects::default());
     let ended = wait_until(LIMIT, || {
         held.add(HeldObjects::by_child(pid));
@@ -86,7 +86,7 @@ fn doors_beyond_the_descriptor_limit_are_blind() {
     let mut output = [(); 2].map(|()| tempfile::tempfile().unwrap());
     let [stdout, stderr] = output.each_ref().map(|file| file.try_clone().unwrap());
     let mut running = Running::start(command.stdout(stdout).stderr(stderr)).unwrap();
-    let held = to_its_end(&mut running);
+    let held = wait_for_exit(&mut running);
     let status = running.0.wait().unwrap();
     let [stdout, output_text] = output.each_mut().map(written);
     let snapshot: Value = serde_json::from_str(&stdout)
@@ -145,11 +145,11 @@ fn few_descriptors(command: &mut Command, most: u64) {
 fn descriptors_are_reserved_for_scans() {
     let limits = if is_emulated() { 64..66 } else { 60..68 };
     for most in limits {
-        sees_on(most);
+        check_scans_continue(most);
     }
 }
 
-fn sees_on(descriptors: u64) {
+fn check_scans_continue(descriptors: u64) {
     let (namespace, far) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
     let mut netlink = namespace.netlink().unwrap();
     let all = if is_emulated() { 30 } else { 60 };
@@ -292,7 +292,7 @@ fn full_disk_is_reported() {
     // SAFETY: system calls, and memory of a single-threaded process.
     unsafe { command.pre_exec(move || onto_a_small_disk(&path)) };
     let mut running = Running::start(&mut command).unwrap();
-    let held = to_its_end(&mut running);
+    let held = wait_for_exit(&mut running);
     // Before reading its stderr, which waits for all processes that have it open.
     held.assert_gone("its end");
     assert!(held.links.len() >= 4, "not attached: {held:?}");

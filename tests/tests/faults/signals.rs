@@ -136,7 +136,7 @@ fn round(place: &Place, mode: &str, signal: Signal) {
     }
 }
 
-fn again_and_again(mode: &str, signal: Signal, rounds: u64) {
+fn run_rounds(mode: &str, signal: Signal, rounds: u64) {
     let place = Place::new();
     let before = place.hooks();
     let flow = SteadyTraffic::start(&place.namespaces[0], &place.namespaces[1], &place.ends[1]);
@@ -167,7 +167,7 @@ fn terminated_a_hundred_times() {
     if skip::without_tcx() {
         return;
     }
-    again_and_again("tcx", Signal::SIGTERM, many(100));
+    run_rounds("tcx", Signal::SIGTERM, many(100));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn killed_a_hundred_times() {
     if skip::without_tcx() {
         return;
     }
-    again_and_again("tcx", Signal::SIGKILL, many(100));
+    run_rounds("tcx", Signal::SIGKILL, many(100));
 }
 
 /// Like the end by an aborting panic, or by a user who wants a core dump.
@@ -185,16 +185,16 @@ fn ended_in_other_ways() {
         return;
     }
     for signal in [Signal::SIGABRT, Signal::SIGQUIT] {
-        again_and_again("tcx", signal, 3);
+        run_rounds("tcx", signal, 3);
     }
 }
 
 #[test]
 fn terminated_in_clsact() {
-    again_and_again("clsact", Signal::SIGTERM, many(100));
+    run_rounds("clsact", Signal::SIGTERM, many(100));
 }
 
 #[test]
 fn killed_in_clsact() {
-    again_and_again("clsact", Signal::SIGKILL, many(100));
+    run_rounds("clsact", Signal::SIGKILL, many(100));
 }

@@ -30,7 +30,7 @@ fn hide_from(setup: &mut Setup, size: u32, whole: bool) {
 }
 
 /// Hides the packets at the uplinks.
-fn unseen_outside(setup: &mut Setup) {
+fn hide_at_uplinks(setup: &mut Setup) {
     let uplinks: Vec<_> = setup
         .cluster
         .doors
@@ -55,7 +55,7 @@ fn unfragmented_packets_are_expected_at_every_door() {
 #[test]
 fn doors_with_fragments_are_hidden_not_skipped() {
     let mut setup = setup("vxlan", 1_460, true);
-    unseen_outside(&mut setup);
+    hide_at_uplinks(&mut setup);
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Unclear);
     assert_eq!(verdict.detours, []);
@@ -83,7 +83,7 @@ fn fragments_with_the_marker_are_seen() {
 #[test]
 fn other_doors_are_a_detour_despite_hidden_ones() {
     let mut setup = setup("vxlan", 1_460, true);
-    unseen_outside(&mut setup);
+    hide_at_uplinks(&mut setup);
     let host = setup.device("cilium_host", 0);
     let mut more = Vec::new();
     for crossing in &setup.observation.crossings {

@@ -9,7 +9,7 @@ use netviz::{
 use super::cases::{SENT, Setup, mentions};
 
 /// Returns a case that sends to this unknown address.
-fn towards(address: &str) -> Setup {
+fn setup_to(address: &str) -> Setup {
     let mut setup = Setup::far();
     let host = setup.device("cilium_host", 1);
     for door in &mut setup.cluster.doors {
@@ -27,7 +27,7 @@ fn towards(address: &str) -> Setup {
 
 #[test]
 fn unassigned_address_in_a_pod_range() {
-    let mut setup = towards("10.10.2.99");
+    let mut setup = setup_to("10.10.2.99");
     let is_listed = |setup: &Setup| match unassigned(&setup.cluster, &setup.route.to) {
         Some(Doubt::Unassigned { listed, .. }) => listed,
         other => panic!("{other:?}"),
@@ -38,13 +38,13 @@ fn unassigned_address_in_a_pod_range() {
     assert!(is_listed(&setup));
     setup.cluster.nodes[1].pod_cidrs = vec!["10.10.2.0/26".into()];
     assert_eq!(unassigned(&setup.cluster, &setup.route.to), None);
-    let far = towards("8.8.8.8");
+    let far = setup_to("8.8.8.8");
     assert_eq!(unassigned(&far.cluster, &far.route.to), None);
 }
 
 #[test]
 fn unreachable_pod_owns_its_address() {
-    let mut setup = towards("10.10.2.99");
+    let mut setup = setup_to("10.10.2.99");
     setup.cluster.pods.push(Pod {
         node: "elsewhere".into(),
         namespace: None,
@@ -63,7 +63,7 @@ fn unreachable_pod_owns_its_address() {
 
 #[test]
 fn packets_to_an_unassigned_address_are_lost_without_expected_doors() {
-    let mut setup = towards("10.10.2.99");
+    let mut setup = setup_to("10.10.2.99");
     setup.expectations.clear();
     setup.observation.answers.clear();
     setup.keep(|crossing| crossing.way == Way::Request);
@@ -86,7 +86,7 @@ fn translated() -> Doubt {
 /// A loss on the way to a service need not affect other packets.
 #[test]
 fn loss_not_shared_by_other_packets_is_unclear() {
-    let mut setup = towards("10.96.0.100");
+    let mut setup = setup_to("10.96.0.100");
     setup.again();
     setup.observation.answers.clear();
     setup.keep(|crossing| crossing.way == Way::Request);

@@ -19,20 +19,20 @@ pub(super) fn packets_dropped_by_programs(mode: Mode) {
         return;
     }
     let fixture = LabFixture::up(mode, false);
-    where_the_pod_sends(&fixture);
-    at_arrival(&fixture);
+    at_the_sender(&fixture);
+    at_the_destination_node(&fixture);
     before_the_pod(&fixture);
     on_the_uplink(&fixture);
-    the_reply_alone(&fixture);
-    nobody_who_listens(&fixture);
+    only_the_reply(&fixture);
+    without_a_listener(&fixture);
     expect(fixture.across(&[]), "verified");
 }
 
 /// Where a policy of A would drop the packet.
-fn where_the_pod_sends(fixture: &LabFixture) {
+fn at_the_sender(fixture: &LabFixture) {
     let [a, ..] = fixture.pods();
     let device = &a.interface.name;
-    let foreign = fixture.plant(fixture.node(a), device, Direction::Ingress, Verdict::Shot);
+    let foreign = fixture.attach(fixture.node(a), device, Direction::Ingress, Verdict::Shot);
     let result = expect_lost(fixture.across(&[]), &format!("▼ {device}"));
     assert!(
         result.causes().contains("foreign_shot"),
@@ -43,7 +43,7 @@ fn where_the_pod_sends(fixture: &LabFixture) {
 }
 
 /// Where a policy of B would drop the packet: at Cilium's program that delivers it to the pod.
-fn at_arrival(fixture: &LabFixture) {
+fn at_the_destination_node(fixture: &LabFixture) {
     let [_, _, c] = fixture.pods();
     let (device, direction) = match fixture.mode {
         Mode::Vxlan | Mode::VxlanHostRouting => ("cilium_vxlan", Direction::Ingress),
@@ -51,7 +51,7 @@ fn at_arrival(fixture: &LabFixture) {
         Mode::NativeHostRouting => ("eth0", Direction::Ingress),
         Mode::NativeEndpointRoutes => (c.interface.name.as_str(), Direction::Egress),
     };
-    let _foreign = fixture.plant(fixture.node(c), device, direction, Verdict::Shot);
+    let _foreign = fixture.attach(fixture.node(c), device, direction, Verdict::Shot);
     let door = format!("{} {device}", direction.sign());
     let result = expect_lost(fixture.across(&[]), &door);
     assert_eq!(arrived(&result), (Some(0), Some(0)));
@@ -61,7 +61,7 @@ fn at_arrival(fixture: &LabFixture) {
 fn before_the_pod(fixture: &LabFixture) {
     let [_, _, c] = fixture.pods();
     let device = &c.interface.name;
-    let _foreign = fixture.plant(fixture.node(c), device, Direction::Egress, Verdict::Shot);
+    let _foreign = fixture.attach(fixture.node(c), device, Direction::Egress, Verdict::Shot);
     if fixture.mode.bypasses_stack() {
         expect(fixture.across(&[]), "verified");
     } else {
@@ -72,17 +72,17 @@ fn before_the_pod(fixture: &LabFixture) {
 /// Inside the tunnel's packet, if there is a tunnel.
 fn on_the_uplink(fixture: &LabFixture) {
     let [own, _] = fixture.nodes();
-    let _foreign = fixture.plant(own, "eth0", Direction::Egress, Verdict::Shot);
+    let _foreign = fixture.attach(own, "eth0", Direction::Egress, Verdict::Shot);
     let result = expect_lost(fixture.across(&[]), "▲ eth0");
     let row = result.json["losses"][0]["after"].as_u64().unwrap() as usize;
     assert_eq!(result.json["request"][row]["outer"], fixture.mode.tunnels());
     assert_eq!(result.json["request"][row]["node"], own.name.as_str());
 }
 
-fn the_reply_alone(fixture: &LabFixture) {
+fn only_the_reply(fixture: &LabFixture) {
     let [_, _, c] = fixture.pods();
     let device = &c.interface.name;
-    let _foreign = fixture.plant(fixture.node(c), device, Direction::Ingress, Verdict::Shot);
+    let _foreign = fixture.attach(fixture.node(c), device, Direction::Ingress, Verdict::Shot);
     let result = expect(fixture.across(&[]), "lost");
     let last = format!("▼ {device} of the reply");
     assert_eq!(result.lost_after(), Some(last), "{:#}", result.json);
@@ -92,9 +92,9 @@ fn the_reply_alone(fixture: &LabFixture) {
 }
 
 /// The packet reaches the pod's own door, and no reply leaves it.
-fn nobody_who_listens(fixture: &LabFixture) {
+fn without_a_listener(fixture: &LabFixture) {
     let [_, _, c] = fixture.pods();
-    let _deaf = fixture.plant(c, "eth0", Direction::Ingress, Verdict::Shot);
+    let _deaf = fixture.attach(c, "eth0", Direction::Ingress, Verdict::Shot);
     let result = expect(fixture.across(&[]), "lost");
     assert_eq!(arrived(&result), (Some(4), Some(0)));
 }
@@ -123,7 +123,7 @@ pub(super) fn full_hooks_are_hidden(mode: Mode) {
     assert!(unclear.contains(device.as_str()), "{unclear}");
     assert!(unclear.contains("takes no more"), "{unclear}");
     // A hidden door is neither the place of a loss nor crossed.
-    let _ended = fixture.plant(node, "eth0", Direction::Egress, Verdict::Shot);
+    let _ended = fixture.attach(node, "eth0", Direction::Egress, Verdict::Shot);
     expect_lost(fixture.across(&[]), "▲ eth0");
     drop(full);
 }

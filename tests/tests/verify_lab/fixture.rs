@@ -56,7 +56,7 @@ impl LabFixture {
     }
 
     /// Attaches a foreign program after netviz, which goes first.
-    pub(super) fn plant(
+    pub(super) fn attach(
         &self,
         place: &impl Place,
         device: &str,

@@ -44,14 +44,14 @@ pub(super) fn duplicates_and_reordering(mode: Mode) {
         return;
     }
     let fixture = LabFixture::up(mode, false);
-    doubled(&fixture);
-    swapped(&fixture);
+    check_duplicates(&fixture);
+    check_reordering(&fixture);
     let result = expect(fixture.across(&[]), "verified");
     assert_eq!(result.repeated("request"), 0, "{:#}", result.json);
 }
 
 /// Each packet arrives twice, and none is lost.
-fn doubled(fixture: &LabFixture) {
+fn check_duplicates(fixture: &LabFixture) {
     let [own, far] = fixture.nodes();
     let clone = Verdict::Clone(far.wire.index);
     let _foreign = ForeignProgram::tcx(
@@ -72,7 +72,7 @@ fn doubled(fixture: &LabFixture) {
 }
 
 /// Every two packets are swapped, and none is lost.
-fn swapped(fixture: &LabFixture) {
+fn check_reordering(fixture: &LabFixture) {
     let [own, far] = fixture.nodes();
     let wire = fixture.lab.wire().unwrap();
     let _foreign = ForeignProgram::tcx(
@@ -96,13 +96,13 @@ fn swapped(fixture: &LabFixture) {
 pub(super) fn foreign_traffic(mode: Mode) {
     let fixture = LabFixture::up(mode, false);
     let [a, b, c] = fixture.pods();
-    cut_early(&fixture, a);
-    beside(&fixture, a, b);
-    beside(&fixture, a, c);
+    disable_segmentation_offload(&fixture, a);
+    check_beside_others(&fixture, a, b);
+    check_beside_others(&fixture, a, c);
 }
 
 /// Sends both the foreign packets and the probes from one pod to another.
-fn beside(fixture: &LabFixture, from: &Pod, to: &Pod) {
+fn check_beside_others(fixture: &LabFixture, from: &Pod, to: &Pod) {
     // Receives and does not reply.
     let sink = fixture.lab.netns(to).unwrap();
     let sink = sink.run(|| UdpSocket::bind((to.address, UDP_PORT - 1)).unwrap());
@@ -182,7 +182,7 @@ fn send_others(to: SocketAddr, stop: &AtomicBool) -> io::Result<()> {
 
 /// Makes the kernel split large buffers before the device, not after its peer: each packet crosses
 /// every door but the first separately.
-fn cut_early(fixture: &LabFixture, pod: &Pod) {
+fn disable_segmentation_offload(fixture: &LabFixture, pod: &Pod) {
     let mut message = LinkMessage::default();
     message.header.index = pod.eth0.index;
     message.attributes = vec![LinkAttribute::GsoMaxSegs(1)];

@@ -27,12 +27,12 @@ pub(super) fn detour(mode: Mode) {
             "by cilium_host ▲"
         }
         Mode::Native => {
-            past_cilium(&fixture, &far, &c);
+            add_stack_route(&fixture, &far, &c);
             "cilium_host ▲"
         }
         _ => {
             fixture.lab.forget_endpoint(&c.name).unwrap();
-            past_cilium(&fixture, &far, &c);
+            add_stack_route(&fixture, &far, &c);
             if mode.tunnels() {
                 "by cilium_net ▲"
             } else {
@@ -50,7 +50,7 @@ pub(super) fn detour(mode: Mode) {
 }
 
 /// Adds a route by which the node's stack delivers.
-fn past_cilium(fixture: &LabFixture, far: &Node, c: &Pod) {
+fn add_stack_route(fixture: &LabFixture, far: &Node, c: &Pod) {
     let mut netlink = fixture.netlink(far);
     let (address, index) = (c.address.into(), c.interface.index);
     netlink.add_route(&NewRoute::host(address, index)).unwrap();
@@ -132,11 +132,11 @@ pub(super) fn missing_route(mode: Mode) {
             assert!(causes.contains("network unreachable"), "{causes}");
         }
     }
-    no_route_in_the_pod(&fixture, a);
+    remove_pod_route(&fixture, a);
 }
 
 /// The packet crosses no door.
-fn no_route_in_the_pod(fixture: &LabFixture, a: &Pod) {
+fn remove_pod_route(fixture: &LabFixture, a: &Pod) {
     delete_route(
         &mut fixture.netlink(a),
         std::net::Ipv4Addr::UNSPECIFIED.into(),

@@ -18,8 +18,8 @@ pub(super) fn service_address(mode: Mode) {
     let udp = format!("{SERVICE}:{UDP_PORT}");
     let tcp = format!("{SERVICE}:{SERVICE_TCP_PORT}");
     let by_address = [[udp.as_str(), "--proto", "udp"], [&tcp, "--proto", "tcp"]];
-    as_the_backend(&fixture, a, &by_address);
-    as_the_backend(&fixture, c, &by_address);
+    check_same_doors_as_backend(&fixture, a, &by_address);
+    check_same_doors_as_backend(&fixture, c, &by_address);
     // The TLS handshakes of an API server take too long on an emulated processor.
     if is_emulated() {
         return;
@@ -32,7 +32,7 @@ pub(super) fn service_address(mode: Mode) {
     let address = SERVICE.to_string();
     let named = |name| [name, "--kubeconfig", config];
     let names = ["web/asked", "asked", "svc/asked", &address].map(named);
-    as_the_backend(&fixture, a, &names);
+    check_same_doors_as_backend(&fixture, a, &names);
     unknown(&fixture, a, config);
     from_the_node(&fixture, &udp, config);
 }
@@ -52,7 +52,7 @@ fn api(mode: Mode) -> ApiServer {
 }
 
 /// Packets cross the same doors as those to the backend itself, in both directions.
-fn as_the_backend(fixture: &LabFixture, from: &Pod, asked: &[[&str; 3]]) {
+fn check_same_doors_as_backend(fixture: &LabFixture, from: &Pod, asked: &[[&str; 3]]) {
     let from = from.address.to_string();
     let backend = fixture.lab.backend().unwrap();
     let straight = verify(&fixture.lab, &[&from, &backend.address.to_string()]);

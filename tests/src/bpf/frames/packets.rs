@@ -57,7 +57,7 @@ pub fn between() -> Vec<Sought> {
     let mut all = Vec::new();
     for (name, protocol, bytes, flags, length) in transports() {
         let plain = frame(&bytes, protocol, 9);
-        let back = turned(&plain);
+        let back = reversed(&plain);
         for (plain, way) in [(plain, 0), (back, IS_REPLY)] {
             // `ASKS` is set in both directions.
             let flags = flags | way;
@@ -73,7 +73,7 @@ pub fn between() -> Vec<Sought> {
             }
         }
     }
-    all.extend(sixth());
+    all.extend(ipv6_packets());
     all
 }
 
@@ -149,7 +149,7 @@ fn wrappings(plain: &[u8]) -> Vec<(&'static str, BytesMut, u32)> {
 }
 
 /// Returns IPv6 packets and a fragment.
-fn sixth() -> Vec<Sought> {
+fn ipv6_packets() -> Vec<Sought> {
     let mut echo = echo(128);
     let whole = six(ICMPV6, &echo);
     let mut fragment = vec![ICMPV6, 0, 0, 1, 0, 0, 0, 9];
@@ -208,7 +208,7 @@ fn ip(frame: &mut BytesMut, transport: &[u8], protocol: u8, id: u16, ends: [[u8;
 }
 
 /// Returns the same packet from B to A.
-fn turned(frame: &[u8]) -> BytesMut {
+fn reversed(frame: &[u8]) -> BytesMut {
     let mut turned = BytesMut::from(frame);
     turned[26..30].copy_from_slice(&[10, 9, 0, 2]);
     turned[30..34].copy_from_slice(&[10, 9, 0, 1]);
