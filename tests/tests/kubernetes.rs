@@ -21,7 +21,10 @@ use netviz::{
     names::{Names, SourceOptions},
 };
 use netviz_tests::{
-    builders::api_server::{ApiServer, Behaviour},
+    builders::{
+        api_server::{ApiServer, Behaviour},
+        snapshot_builder::net,
+    },
     cli::{
         netviz::{Running, command_for},
         wait::{settle, wait_until},

@@ -134,8 +134,12 @@ fn keys_do_what_the_help_says() {
     press(&mut terminal, "s", "by rate", &|it| it.contains("by rate"));
     press(&mut terminal, "p", "paused", &|it| it.contains("PAUSED"));
     press(&mut terminal, "p", "goes on", &|it| !it.contains("PAUSED"));
-    press(&mut terminal, "\r", "no details", &|it| !it.contains("┌─ "));
-    press(&mut terminal, "\r", "details", &|it| it.contains("┌─ "));
+    press(&mut terminal, "\r", "no details", &|it| {
+        !it.contains("┌ mycluster")
+    });
+    press(&mut terminal, "\r", "details", &|it| {
+        it.contains("┌ mycluster")
+    });
     // A click on the row of a pod, counted from 1.
     let row = row_of(&terminal.screen(), "netshoot-7d996d7884-fwt8z").expect("a row");
     let click = format!("\u{1b}[<0;8;{}M\u{1b}[<0;8;{}m", row + 1, row + 1);

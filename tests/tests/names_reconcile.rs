@@ -7,7 +7,7 @@ use netviz::{
     sys::netns::NetNsId,
 };
 use netviz_tests::{
-    builders::snapshot_builder::{SnapshotBuilder, end},
+    builders::snapshot_builder::{SnapshotBuilder, end, net},
     cli::wait::notify_limit,
 };
 

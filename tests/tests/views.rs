@@ -20,7 +20,7 @@ use netviz::{
 };
 use netviz_tests::{
     builders::{
-        hostile::{check, world},
+        hostile::{check, data},
         random::Random,
         snapshot_builder::{SnapshotBuilder, any, blog},
     },
@@ -412,7 +412,7 @@ fn json_of_a_first_sample() {
 #[test]
 fn json_is_read_back_as_it_was_written() {
     let random = (0..64).map(|seed| any(&mut Random(seed)));
-    for snapshot in [blog().snapshot(), world::cluster("a\u{1b}[2Jb")]
+    for snapshot in [blog().snapshot(), data::cluster("a\u{1b}[2Jb")]
         .into_iter()
         .chain(random)
     {

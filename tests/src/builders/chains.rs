@@ -6,6 +6,8 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
+use super::snapshot_builder::net;
+
 /// Returns a program in tcx.
 #[must_use]
 pub fn tcx(id: u32, name: &str) -> Attached {

@@ -13,6 +13,15 @@ use netviz::{
     sys::netns::NetNsId,
 };
 
+/// Parses an address with prefix length.
+///
+/// # Panics
+/// If the text is invalid.
+#[must_use]
+pub fn net(text: &str) -> IpNet {
+    text.parse().expect("an address with its prefix length")
+}
+
 /// A cluster under construction, and the counts of its doors.
 #[derive(Default)]
 pub struct SnapshotBuilder {
@@ -249,7 +258,7 @@ pub fn blog() -> SnapshotBuilder {
         &end(ONE + 3, 6, "eth0"),
         &end(ONE, 7, "lxc_health"),
     );
-    builder.at(ONE + 3, 6).addresses = vec!["10.10.2.250/32".into()];
+    builder.at(ONE + 3, 6).addresses = vec![net("10.10.2.250/32")];
     builder.flow((ONE + 3, 6), (ONE, 7), 12, 12);
     builder.pair(
         one,
@@ -258,7 +267,7 @@ pub fn blog() -> SnapshotBuilder {
         &end(ONE, 2, "cilium_net"),
         &end(ONE, 3, "cilium_host"),
     );
-    builder.at(ONE, 3).addresses = vec!["10.10.2.205/32".into()];
+    builder.at(ONE, 3).addresses = vec![net("10.10.2.205/32")];
     builder.door(one, Side::Node, Role::Overlay, &end(ONE, 4, "cilium_vxlan"));
     builder.at(ONE, 4).kind = Some("vxlan".into());
     let tunnel = [
@@ -268,7 +277,7 @@ pub fn blog() -> SnapshotBuilder {
     builder.read(ONE, 4, tunnel, tunnel);
     // The peer of eth0 is in an unknown namespace.
     let eth0 = builder.door(one, Side::Node, Role::Uplink, &end(ONE, 5, "eth0"));
-    eth0.addresses = vec!["172.18.0.2/16".into()];
+    eth0.addresses = vec![net("172.18.0.2/16")];
     let outside = DoorId {
         netns: Netns::Unreached {
             node: NetNsId(ONE),
@@ -401,7 +410,7 @@ fn second_node(builder: &mut SnapshotBuilder) {
     );
     let last = builder.cluster.doors.len() - 1;
     builder.cluster.doors.swap(last - 1, last);
-    builder.at(TWO, 9).addresses = vec!["172.18.0.4/16".into()];
+    builder.at(TWO, 9).addresses = vec![net("172.18.0.4/16")];
     builder.flow((HOST, 10), (TWO, 9), 0, 250);
     // A deleted pod.
     builder.pod(
@@ -435,7 +444,7 @@ pub fn cluster(nodes: u64, pods: u32, tunnel: bool) -> SnapshotBuilder {
         let eth0 = end(netns, 5, "eth0");
         builder
             .door(place, Side::Node, Role::Uplink, &eth0)
-            .addresses = vec![format!("172.18.0.{}/16", node + 1)];
+            .addresses = vec![self::net(&format!("172.18.0.{}/16", node + 1))];
         for pod in 0..pods {
             let index = 10 + 2 * pod;
             builder.pod(

@@ -730,7 +730,10 @@ fn tunnel_key_names_the_other_node() {
         setup.expectations[0].request[5].door,
         setup.node_of_sender(),
     );
-    let address = setup.cluster.nodes[node].addresses[0].parse().ok();
+    let address = setup.cluster.nodes[node]
+        .addresses
+        .first()
+        .map(|it| it.addr());
     for crossing in setup
         .observation
         .crossings

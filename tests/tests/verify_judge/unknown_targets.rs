@@ -6,6 +6,8 @@ use netviz::{
     views::verdict::{causes, notes, unclear},
 };
 
+use netviz_tests::builders::snapshot_builder::net;
+
 use super::cases::{SENT, Setup, mentions};
 
 /// Returns a case that sends to this unknown address.
@@ -34,9 +36,9 @@ fn unassigned_address_in_a_pod_range() {
     };
     assert!(!is_listed(&setup));
     // If a source reports the range, it is used.
-    setup.cluster.nodes[1].pod_cidrs = vec!["10.10.2.64/26".into()];
+    setup.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.64/26")];
     assert!(is_listed(&setup));
-    setup.cluster.nodes[1].pod_cidrs = vec!["10.10.2.0/26".into()];
+    setup.cluster.nodes[1].pod_cidrs = vec![net("10.10.2.0/26")];
     assert_eq!(unassigned(&setup.cluster, &setup.route.to), None);
     let far = setup_to("8.8.8.8");
     assert_eq!(unassigned(&far.cluster, &far.route.to), None);
