@@ -155,14 +155,11 @@ impl Display for Reason {
         match self {
             Self::Pending => f.write_str("not attached yet"),
             Self::Gone => f.write_str("the interface was removed"),
-            Self::Gap { milliseconds } => {
-                let seconds = *milliseconds as f64 / 1000.0;
-                let length = figures(format!(" (up to {seconds:.1} s)"));
-                write!(
-                    f,
-                    "counting again after a gap{length}: another tool detached netviz or attached ahead of it"
-                )
-            }
+            Self::Gap { milliseconds } => write!(
+                f,
+                "counting again after a gap{}: another tool detached netviz or attached ahead of it",
+                figures(format!(" (up to {:.1} s)", *milliseconds as f64 / 1000.0))
+            ),
             Self::Missing {
                 segments,
                 to,
@@ -180,10 +177,8 @@ impl Display for Reason {
                 direction,
                 programs,
             } => {
-                let (sign, runs) = (
-                    direction.sign(),
-                    if programs.len() == 1 { "runs" } else { "run" },
-                );
+                let sign = direction.sign();
+                let runs = if programs.len() == 1 { "runs" } else { "run" };
                 let programs = list(programs);
                 write!(
                     f,
@@ -219,19 +214,28 @@ impl Display for Reason {
                     write!(f, " to {direction}")?;
                 }
                 write!(f, ": {error}")?;
-                if let Some(remedy) = remedy(*operation, *errno) {
-                    write!(f, "; {remedy}")?;
-                }
-                match memlock_kib {
-                    Some(kib) => write!(
-                        f,
-                        "; before Linux 5.11 raise RLIMIT_MEMLOCK too (ulimit -l), {kib} KiB here"
-                    ),
-                    None => Ok(()),
-                }
+                remedies(f, *operation, *errno, *memlock_kib)
             }
         }
     }
+}
+
+fn remedies(
+    f: &mut Formatter<'_>,
+    operation: Operation,
+    errno: Option<i32>,
+    memlock_kib: Option<u64>,
+) -> fmt::Result {
+    if let Some(remedy) = remedy(operation, errno) {
+        write!(f, "; {remedy}")?;
+    }
+    if let Some(kib) = memlock_kib {
+        write!(
+            f,
+            "; before Linux 5.11 raise RLIMIT_MEMLOCK too (ulimit -l), {kib} KiB here"
+        )?;
+    }
+    Ok(())
 }
 
 /// What went out and did not come in, with as much of the cause as is known.
