@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Hostname, or the best that can be said.
     pub name: Untrusted,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{id::NetNsId, source::Source, untrusted::Untrusted};
@@ -16,7 +17,7 @@ pub fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// A pod, by all sources together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pod {
     /// Name of its node, as in [`super::cluster::Node::name`].
     pub node: Untrusted,
@@ -51,9 +52,7 @@ impl Pod {
 }
 
 /// Two sources that disagree.
-#[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Disagreement {
     /// Name of the node.
     pub node: Untrusted,

@@ -1,5 +1,6 @@
 //! The ends of a path, the routing mode, and the doors that are expected.
 
+use schemars::JsonSchema;
 use std::net::IpAddr;
 
 use anyhow::Context as _;
@@ -26,9 +27,7 @@ pub struct Mode {
 }
 
 /// How the mode is known.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeSource {
     /// From the Cilium agents of the nodes.
