@@ -74,7 +74,7 @@ fn check(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
     block_on(work).unwrap_or_else(|error| fail(&error, CHECK_FAILED))
 }
 
-/// Runs a command on this thread; whatever enters a namespace runs on other threads.
+/// Runs a command on this thread; code that enters a namespace runs on other threads.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     descriptors::are_enough_to_start().context("cannot start")?;
     let runtime = descriptors::runtime().context("cannot start the asynchronous runtime")?;

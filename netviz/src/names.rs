@@ -1,4 +1,4 @@
-//! Sources of names, each read on a thread of its own.
+//! Sources of names, each read on its own thread.
 //!
 //! No source is needed, and none delays another one, the counters or the screen.
 

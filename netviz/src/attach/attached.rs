@@ -62,7 +62,7 @@ pub(crate) struct Attached {
     /// As discovery last found it.
     pub(crate) door: Door,
     /// When its hooks were last read.
-    pub(crate) looked: Instant,
+    pub(crate) inspected_at: Instant,
     /// Ids of its programs.
     programs: [u32; 2],
     by: By,
@@ -109,12 +109,12 @@ pub(super) fn attach(
     };
     let mut attached = Attached {
         door: door.clone(),
-        looked: begun,
+        inspected_at: begun,
         programs: [programs[0].id, programs[1].id],
         by,
         chains: [None, None],
     };
-    match attached.look(visit) {
+    match attached.inspect(visit) {
         Ok(_) => Ok(attached),
         Err(error) => {
             attached.detach(visit);
@@ -168,7 +168,7 @@ fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) {
     match clsact::sweep(netlink, ifindex, instance) {
         Ok(0) => {}
         Ok(swept) => log::info!("removed {swept} filters that a killed netviz had left"),
-        Err(error) => log::debug!("cannot look for left-over filters: {error}"),
+        Err(error) => log::debug!("cannot search for left-over filters: {error}"),
     }
 }
 
@@ -186,7 +186,7 @@ impl Attached {
     /// Makes its hooks due to be read.
     pub(super) fn inspect_soon(&mut self) {
         let now = Instant::now();
-        self.looked = now.checked_sub(INSPECT_INTERVAL).unwrap_or(now);
+        self.inspected_at = now.checked_sub(INSPECT_INTERVAL).unwrap_or(now);
     }
 
     pub(crate) fn mode(&self) -> AttachMode {
@@ -196,12 +196,12 @@ impl Attached {
         }
     }
 
-    /// Who else was at the hooks at the last look.
+    /// The other programs at the last inspection.
     pub(crate) fn chains(&self) -> &Chains {
         &self.chains
     }
 
-    /// Whether netviz ran first at both hooks at the last look, other instances of netviz aside: two
+    /// Whether netviz ran first at both hooks at the last inspection, other instances of netviz aside: two
     /// that each insist on being first would do nothing else. `None` if unknown.
     pub(crate) fn is_first(&self) -> Option<bool> {
         let first = |chain: &Chain| chain.foreign_ahead().is_empty();
@@ -218,7 +218,7 @@ impl Attached {
     /// # Errors
     /// [`AttachError::Removed`] when netviz is not there, [`AttachError::Vanished`] when the interface
     /// is not.
-    pub(crate) fn look(&mut self, visit: &mut Visit) -> Result<bool, AttachError> {
+    pub(crate) fn inspect(&mut self, visit: &mut Visit) -> Result<bool, AttachError> {
         let ifindex = self.door.id.ifindex;
         if let By::Tcx(_, others) = &mut self.by {
             others.read_filters(|| clsact::names(visit.netlink()?, ifindex));
@@ -238,7 +238,7 @@ impl Attached {
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
                     return Err(AttachError::Vanished);
                 }
-                // Such as a program that is unloaded between two queries: read at the next look.
+                // Such as a program that is unloaded between two queries: read at the next inspection.
                 Err(_) => None,
             };
         }

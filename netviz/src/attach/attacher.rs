@@ -111,7 +111,7 @@ impl<'a, T: Object> Keeper<'a, T> {
         loop {
             let timeout = if self.queue.is_empty() {
                 self.engine.expedite(0);
-                self.until_next_look()
+                self.until_next_inspection()
             } else {
                 Duration::ZERO
             };
@@ -155,7 +155,7 @@ impl<'a, T: Object> Keeper<'a, T> {
                 attached.door = (*door).clone();
             }
         }
-        self.look_at_changed_filters(&before);
+        self.inspect_changed_filters(&before);
         let queued: Vec<_> = self.queue.iter().map(|door| door.id).collect();
         self.queue.retain(|door| wanted.contains_key(&door.id));
         let given_up = |id| self.past.get(id).is_some_and(Past::is_given_up);
@@ -188,7 +188,7 @@ impl<'a, T: Object> Keeper<'a, T> {
         match self.engine.attach(&door, &namespace) {
             Ok(maps) => self.attached(door, maps, begun),
             Err(AttachError::Vanished) => {
-                // The next interface under this index is another one.
+                // The next interface may reuse this index.
                 self.past(door.id).before = None;
                 self.settle(door.id);
             }
@@ -231,7 +231,7 @@ impl<'a, T: Object> Keeper<'a, T> {
         self.send(door, Change::Gone);
     }
 
-    /// Leaves a door alone for a while.
+    /// Gives up a door for a while.
     fn give_up(&mut self, door: DoorId) {
         self.past(door).rest = Some(Rest::GivenUp(Instant::now()));
         let reason = Reason::GivenUp {

@@ -1,4 +1,4 @@
-//! Attaches copies of an object to doors, looks who else is at their hooks, and detaches them.
+//! Attaches copies of an object to doors, inspections who else is at their hooks, and detaches them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,12 +34,12 @@ pub(crate) struct Engine<'a, T> {
     pub(crate) attached: HashMap<DoorId, Attached>,
 }
 
-/// What a look at an attached door found.
+/// The result of inspecting an attached door.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum Inspection {
     /// Its namespace is gone or cannot be entered; with the error, where it cannot be opened.
     Unreachable(Option<String>),
-    /// netviz is attached; the other programs changed since the last look, or not.
+    /// netviz is attached; the other programs changed since the last inspection, or not.
     Attached { changed: bool },
     /// netviz is not attached any more, or the interface is gone.
     Lost,
@@ -96,23 +96,23 @@ impl<T> Engine<'_, T> {
         }
     }
 
-    /// Looks who else is at the hooks of `doors`.
-    pub(crate) fn look(&mut self, doors: &HashSet<DoorId>) -> Vec<(DoorId, Look)> {
-        // Not afterwards: a gap would look shorter by the time that the looks take.
+    /// Inspections who else is at the hooks of `doors`.
+    pub(crate) fn inspect(&mut self, doors: &HashSet<DoorId>) -> Vec<(DoorId, Inspection)> {
+        // Not afterwards: a gap would appear shorter by the time of the inspections.
         let now = Instant::now();
         let attached = self.attached.values_mut();
         let mut attached: Vec<_> = attached.filter(|it| doors.contains(&it.door.id)).collect();
         attached.sort_unstable_by_key(|attached| attached.door.id);
         for attached in &mut attached {
-            attached.looked = now;
+            attached.inspected_at = now;
         }
-        let (found, mut looks) = (&self.found, Vec::new());
+        let (found, mut inspections) = (&self.found, Vec::new());
         tour(|tour| {
             for here in attached.chunk_by_mut(|a, b| a.door.id.netns == b.door.id.netns) {
-                looks.extend(look(tour, found, here));
+                inspections.extend(inspect(tour, found, here));
             }
         });
-        looks
+        inspections
     }
 
     /// Detaches from a door.
@@ -159,8 +159,12 @@ impl<T> Drop for Engine<'_, T> {
     }
 }
 
-/// Looks at doors of one namespace.
-fn look(tour: &Tour, found: &Discovered, doors: &mut [&mut Attached]) -> Vec<(DoorId, Look)> {
+/// Inspections at doors of one namespace.
+fn inspect(
+    tour: &Tour,
+    found: &Discovered,
+    doors: &mut [&mut Attached],
+) -> Vec<(DoorId, Inspection)> {
     let opened = match doors.first() {
         Some(attached) => found.open_for(attached.door.id),
         None => Ok(None),
@@ -170,13 +174,13 @@ fn look(tour: &Tour, found: &Discovered, doors: &mut [&mut Attached]) -> Vec<(Do
         Err(error) => (false, Some(error.to_string())),
     };
     let mut visit = Visit::default();
-    let look = |attached: &mut &mut Attached| {
-        let look = match entered.then(|| attached.look(&mut visit)) {
-            None => Look::Unreachable(error.clone()),
-            Some(Ok(changed)) => Look::Attached { changed },
-            Some(Err(_)) => Look::Lost,
+    let inspect = |attached: &mut &mut Attached| {
+        let inspection = match entered.then(|| attached.inspect(&mut visit)) {
+            None => Inspection::Unreachable(error.clone()),
+            Some(Ok(changed)) => Inspection::Attached { changed },
+            Some(Err(_)) => Inspection::Lost,
         };
-        (attached.door.id, look)
+        (attached.door.id, inspection)
     };
-    doors.iter_mut().map(look).collect()
+    doors.iter_mut().map(inspect).collect()
 }

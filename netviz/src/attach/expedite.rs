@@ -114,7 +114,7 @@ impl Expedite {
     }
 }
 
-/// Waits for another guard that holds the switch: it took the dead one's value for the previous one, and
+/// Waits for another guard that holds the switch: it saved the dead one's value as the previous one, and
 /// restores that.
 fn write_back(before: u8) -> io::Result<()> {
     let file = fs::OpenOptions::new().write(true).open(SWITCH)?;
@@ -137,7 +137,7 @@ impl Drop for Expedite {
     }
 }
 
-/// The guard: sets the switch as its standard input says, and restores the previous value at the end of
+/// The guard: sets the switch as standard input requests, and restores the previous value at the end of
 /// the input, which comes at the latest with the death of the other process. Signals to a whole service
 /// or terminal do not end it.
 ///
@@ -154,18 +154,18 @@ pub fn guard() -> io::Result<()> {
     output.write_all(b"r").and_then(|()| output.flush())?;
     let mut byte = [0];
     // A killed netviz does not read the answers.
-    let mut tell = |answer| {
+    let mut reply = |answer| {
         let _ = output.write_all(&[answer]).and_then(|()| output.flush());
     };
     while input.read(&mut byte)? == 1 {
         if byte[0] == b'1' {
-            // Told first: should this guard be killed with the switch on, netviz knows what to put back.
-            tell(switch.take()?);
+            // Reported first, so that netviz can restore it if this guard is killed with the switch on.
+            reply(switch.take()?);
             switch.turn_on()?;
         } else {
             switch.put_back()?;
         }
-        tell(DONE);
+        reply(DONE);
     }
     switch.put_back()
 }

@@ -1,6 +1,6 @@
 //! What is attached: an object of which every door gets a copy.
 //!
-//! A copy has maps of its own, so that equal interface indexes of two namespaces cannot be confused.
+//! A copy has its own maps, so that equal interface indexes of two namespaces cannot be confused.
 
 use std::fmt::Debug;
 

@@ -17,7 +17,7 @@ const FILTERS_INTERVAL: Duration = Duration::from_secs(30);
 /// How many names are kept: those of two full hooks.
 const MAX_NAMES: usize = 128;
 
-/// What was read of the other programs, and need not be read at each look.
+/// What was read of the other programs, and need not be read at each inspection.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     /// By program id. A program keeps its name, and one that replaces it has another id.
@@ -38,7 +38,7 @@ impl Others {
 
     /// The programs around the one with the id `own` at a hook; `None` when that one is not there.
     ///
-    /// tcx sends no notifications (kernel 6.18), so this has to be asked for.
+    /// tcx sends no notifications (kernel 6.18), so this has to be queried.
     pub(super) fn chain(
         &mut self,
         (ifindex, direction): (u32, Direction),

@@ -50,7 +50,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Name of the node.
     pub node: Untrusted,
-    /// Pod that the door leads to.
+    /// The door's pod.
     pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
     pub namespace: Option<Untrusted>,

@@ -177,7 +177,7 @@ impl Hook {
 /// A door and the programs at its hooks.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AuditedDoor {
-    /// Identity; not in the JSON form, where `netns` and `ifindex` say the same.
+    /// Identity; not in JSON, where `netns` and `ifindex` have it.
     #[serde(skip)]
     pub id: DoorId,
     /// Name of its node.
@@ -189,7 +189,7 @@ pub struct AuditedDoor {
     pub side: Side,
     /// What it is for.
     pub role: Role,
-    /// Pod that it leads to.
+    /// Its pod.
     pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
     pub namespace: Option<Untrusted>,
@@ -232,7 +232,7 @@ impl AuditedDoor {
         }
     }
 
-    /// `namespace/name` of the pod that it leads to.
+    /// `namespace/name` of its pod.
     #[must_use]
     pub fn pod_label(&self) -> Option<Untrusted> {
         Some(self.pod.as_ref()?.within(self.namespace.as_ref()))

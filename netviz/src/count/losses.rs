@@ -214,7 +214,7 @@ mod tests {
         losses.observe(&pairs, &sample(0, 0), &sample(0, 0));
         let mut later = sample(100, 20);
         later.doors.get_mut(&B).expect("B is there").epoch = 1;
-        // 80 were not counted at B because nobody stood there.
+        // 80 were not counted at B because netviz was not attached.
         assert!(losses.observe(&pairs, &sample(0, 0), &later).is_empty());
         let flows = losses.observe(&pairs, &later, &later.clone());
         assert_eq!(flows[&(A, B)], PairStats::default());

@@ -16,7 +16,7 @@ pub(crate) fn hostname(found: &Found, shared: &[u64]) -> Option<String> {
         return None;
     }
     let file = File::open(path).ok()?;
-    // On a thread of its own, which ends in the foreign UTS namespace.
+    // On its own thread, which ends in the foreign UTS namespace.
     let name = threads::alone("reads a hostname", || {
         setns(file, CloneFlags::CLONE_NEWUTS).ok()?;
         nix::unistd::gethostname().ok()

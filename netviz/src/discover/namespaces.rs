@@ -63,7 +63,7 @@ pub(crate) type Namespaces = BTreeMap<NetNsId, Found>;
 /// namespace: containers such as Kind's nodes have one of their own.
 ///
 /// # Errors
-/// When no file can be opened: an empty result would look as if everything had gone.
+/// When no file can be opened: an empty result would mean that everything had gone.
 pub(crate) fn index() -> io::Result<Index> {
     let mut namespaces = Namespaces::new();
     let mut directories = Directories::new();
@@ -108,7 +108,7 @@ pub(crate) fn namespace(path: &str) -> io::Result<u64> {
     Ok(fs::metadata(path)?.ino())
 }
 
-/// Whether one process is older than another. Ids do not tell: they wrap, and a pod in the node's
+/// Whether one process is older than another. Ids do not decide: they wrap, and a pod in the node's
 /// network may have a lower one than the node.
 fn is_before(one: Option<u64>, other: Option<u64>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one < other)

@@ -7,7 +7,7 @@ use crate::model::{Door, Role};
 /// The doors that the command line selects.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Namespaces that are taken for nodes: a name in `/run/netns`, a path, or a process id.
+    /// Namespaces that count as nodes: a name in `/run/netns`, a path, or a process id.
     /// Empty: those that hold `cilium_host`.
     pub namespaces: Vec<String>,
     /// Every interface, the loopback devices included.

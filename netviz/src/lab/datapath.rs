@@ -43,7 +43,7 @@ pub(super) struct Datapath {
 
 impl Datapath {
     /// Loads the programs of a node and attaches those of its own devices. The calling thread
-    /// stands in the node's namespace.
+    /// is in the node's namespace.
     pub(super) fn of_node(
         loader: &mut EbpfLoader<'_>,
         node: &Node,

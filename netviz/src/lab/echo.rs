@@ -79,7 +79,7 @@ impl Echo {
         })
     }
 
-    /// Answers on `addresses` in the namespace of process `owner`. Each has sockets of its own, so
+    /// Answers on `addresses` in the namespace of process `owner`. Each has its own sockets, so
     /// that an answer comes from where the question went.
     pub(super) fn serve(&self, owner: i32, namespace: &NetNs, addresses: &[IpAddr]) -> Result<()> {
         let sockets = namespace

@@ -132,7 +132,7 @@ impl Lab {
 
     /// Whom a packet to `to` is really sent to: the service's backend, or `to` itself.
     ///
-    /// Under BPF host routing alone, as the replacement of kube-proxy stands in sockets.
+    /// Only under BPF host routing, where the kube-proxy replacement translates in sockets.
     #[must_use]
     pub fn resolve(&self, to: SocketAddr) -> SocketAddr {
         if !self.options.mode.bypasses_stack() || to.ip() != IpAddr::V4(SERVICE) {

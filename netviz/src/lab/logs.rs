@@ -1,4 +1,4 @@
-//! What the forwarding programs say, passed on to the `log` crate.
+//! Passes the log of the forwarding programs on to the `log` crate.
 
 use std::os::fd::AsFd;
 

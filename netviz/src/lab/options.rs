@@ -40,7 +40,7 @@ impl Mode {
         matches!(self, Self::VxlanHostRouting | Self::NativeHostRouting)
     }
 
-    /// Each pod has a route of its own.
+    /// Each pod has its own route.
     #[must_use]
     pub fn routes_each_endpoint(self) -> bool {
         matches!(self, Self::NativeEndpointRoutes)

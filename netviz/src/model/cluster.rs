@@ -17,10 +17,10 @@ use super::{
     untrusted::Untrusted,
 };
 
-/// A node: one network namespace with Cilium's devices in it, or the one that was asked for.
+/// A node: one network namespace with Cilium's devices in it, or the one given with `--netns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
-    /// Hostname, or the best that can be said.
+    /// Hostname, or a substitute if it is unknown.
     pub name: Untrusted,
     /// Its namespace.
     pub netns: NetNsId,
@@ -32,7 +32,7 @@ pub struct Node {
     /// Address ranges of its pods, by the nearest source that has them.
     #[schemars(with = "Vec<String>")]
     pub pod_cidrs: Vec<IpNet>,
-    /// How its packets are routed, as the agent says.
+    /// How its packets are routed, as the agent reports.
     pub datapath: Option<Datapath>,
 }
 
@@ -49,11 +49,11 @@ pub struct Cluster {
     pub sources: Vec<SourceStatus>,
     /// Pods that a source has a name for.
     pub pods: Vec<Pod>,
-    /// Services, where they were asked for; `None`: no source tells of any.
+    /// Services, if requested; `None` if no source lists any.
     pub services: Option<Vec<Service>>,
     /// Where the sources do not agree.
     pub disagreements: Vec<Disagreement>,
-    /// Interfaces of pods were left out because that was asked for: what is not here may be there.
+    /// The options left out interfaces of pods, so a missing one may exist.
     pub partial: bool,
 }
 
@@ -77,13 +77,13 @@ impl Cluster {
         self.pairs_among(&self.places())
     }
 
-    /// As [`Self::pairs`], for whoever has the places already.
+    /// As [`Self::pairs`], with the places at hand.
     pub(crate) fn pairs_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Pair> {
         let far_of = |door: &Door| {
             let peer = door.peer.as_ref()?.id;
             places.get(&peer).copied()
         };
-        let mut taken = vec![false; self.doors.len()];
+        let mut paired = vec![false; self.doors.len()];
         let mut pairs = Vec::with_capacity(self.doors.len() / 2);
         for (near, door) in self.doors.iter().enumerate() {
             let Some(far) = far_of(door).filter(|far| *far != near) else {
@@ -91,8 +91,8 @@ impl Cluster {
             };
             let other = &self.doors[far];
             let names_back = other.peer.as_ref().is_some_and(|peer| peer.id == door.id);
-            if names_back && !taken[near] && !taken[far] {
-                (taken[near], taken[far]) = (true, true);
+            if names_back && !paired[near] && !paired[far] {
+                (paired[near], paired[far]) = (true, true);
                 pairs.push(Pair {
                     first: door.id,
                     second: other.id,

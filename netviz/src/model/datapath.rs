@@ -87,7 +87,7 @@ words! {
     Masquerading {
         /// Nothing.
         Disabled = "disabled",
-        /// The agent does not say what.
+        /// The agent does not report the kind.
         Enabled = "enabled",
         /// BPF programs.
         Bpf = "bpf",
@@ -146,7 +146,7 @@ pub struct Datapath {
     pub tunnel: Option<Tunnel>,
     /// `legacy` or `BPF`.
     pub host_routing: Option<HostRouting>,
-    /// Whether each endpoint has a route of its own.
+    /// Whether each endpoint has its own route.
     pub endpoint_routes: Option<bool>,
     /// `disabled`, `enabled`, `bpf` or `iptables`.
     pub masquerading: Option<Masquerading>,

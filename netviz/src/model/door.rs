@@ -52,7 +52,7 @@ pub enum Role {
     Veth,
     /// A bridge.
     Bridge,
-    /// Anything else, the loopback device included: shown when asked for.
+    /// Anything else, the loopback device included: shown with `--all`.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! Identities: names and indexes repeat, so nothing is ever found by one of them alone.
+//! Identities: names and indexes repeat, so one of them never identifies anything.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

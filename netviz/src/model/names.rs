@@ -39,7 +39,7 @@ pub struct Pod {
     pub labels: Vec<Untrusted>,
     /// What is not as it should be with it.
     pub condition: Option<Untrusted>,
-    /// Who says so, the one that is believed first.
+    /// The sources that know it, in order of precedence.
     pub sources: Vec<Source>,
 }
 

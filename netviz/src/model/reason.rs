@@ -43,7 +43,7 @@ pub enum Reason {
     Skipped {
         /// How many, at least.
         segments: u64,
-        /// The BPF helper that skips the hook, where the role of the door tells.
+        /// The BPF helper that skips the hook, if the role of the door determines it.
         helper: Option<String>,
     },
     /// Another tool's programs run ahead of netviz.

@@ -18,11 +18,11 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
     /// Where it takes what is sent to it.
     pub ports: Vec<ServicePort>,
-    /// Who takes it then, as far as a source says it.
+    /// The backends, as far as a source lists them.
     pub backends: Vec<SocketAddr>,
-    /// Labels of the pods that do, `key=value`, as far as a source says it.
+    /// Labels of the backends' pods, `key=value`, as far as a source lists them.
     pub selector: Vec<String>,
-    /// Who says so, the one that is believed first.
+    /// The sources that know it, in order of precedence.
     pub sources: Vec<Source>,
 }
 
@@ -42,10 +42,10 @@ impl Service {
         super::untrusted::qualified(self.namespace.as_deref(), &self.name)
     }
 
-    /// One service for each name, with what all that were told under it know, in the order of the names.
-    pub(crate) fn together<'a>(told: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
+    /// Merges the services of each name, in the order of the names.
+    pub(crate) fn together<'a>(reported: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
         let mut services: BTreeMap<String, Self> = BTreeMap::new();
-        for service in told {
+        for service in reported {
             services
                 .entry(service.label())
                 .and_modify(|known| known.join(service))

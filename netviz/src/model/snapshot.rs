@@ -27,9 +27,9 @@ pub const SCHEMA: &str = "netviz.snapshot/2";
 pub enum State {
     /// Every packet at both hooks is counted.
     Counting,
-    /// Something crosses it unseen, or might: the reason says what.
+    /// Packets cross it uncounted, or may do so: the reason has the cause.
     Blind,
-    /// Packets reach the other end without crossing one of its hooks: the reason says how many.
+    /// Packets reach the other end without crossing one of its hooks: the reason has the number.
     Bypassed,
     /// The interface has gone; the last counters stay for a while.
     Gone,
@@ -47,7 +47,7 @@ pub struct Rates {
 /// One direction of a door; `null` where nothing is known, which is not the same as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
-    /// Socket buffers since netviz stands there.
+    /// Socket buffers since netviz was attached.
     pub packets: Option<u64>,
     /// Packets on the wire: a GSO super-packet counts as its segments.
     pub segments: Option<u64>,
@@ -59,7 +59,7 @@ pub struct Traffic {
     pub bytes_per_second: Option<f64>,
 }
 
-/// Who else stands at a door's two hooks; `null` where that could not be asked.
+/// The other programs at a door's two hooks; `null` if unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Programs {
     /// At the ingress hook.
@@ -75,17 +75,17 @@ pub struct DoorState {
     pub id: DoorId,
     /// Name of its node. Two nodes may have one name.
     pub node: Untrusted,
-    /// Inode of its node's network namespace, by which nodes are told apart.
+    /// Inode of its node's network namespace, which distinguishes nodes.
     pub node_netns: NetNsId,
     /// On which side of the wall it is.
     pub side: Side,
     /// What it is for.
     pub role: Role,
-    /// Pod that it leads to.
+    /// Its pod.
     pub pod: Option<Untrusted>,
     /// Kubernetes namespace of the pod.
     pub namespace: Option<Untrusted>,
-    /// Who says so.
+    /// The source of the name.
     pub named_by: Option<Source>,
     /// Interface name, `null` where its namespace cannot be entered.
     pub interface: Option<Untrusted>,
@@ -115,7 +115,7 @@ pub struct DoorState {
     /// For how long it has been counted: doors are attached one after another, and one that was
     /// attached later has seen less. `null` where it was never counted.
     pub counted_seconds: Option<f64>,
-    /// How often somebody took netviz's place: what crossed until netviz had it again is not counted.
+    /// How often another tool displaced netviz: packets until the reattachment are not counted.
     pub gaps: u32,
     /// How long the last of these times was, at the most, in seconds.
     pub last_gap_seconds: Option<f64>,
@@ -123,12 +123,12 @@ pub struct DoorState {
     pub ingress: Traffic,
     /// Out of the device.
     pub egress: Traffic,
-    /// Who else stands at its hooks.
+    /// The other programs at its hooks.
     pub programs: Programs,
 }
 
 impl DoorState {
-    /// `namespace/name` of the pod that it leads to.
+    /// `namespace/name` of its pod.
     #[must_use]
     pub fn pod_label(&self) -> Option<Untrusted> {
         Some(self.pod.as_ref()?.within(self.namespace.as_ref()))
@@ -162,7 +162,7 @@ pub struct PairView {
     pub ends: [DoorId; 2],
     /// Name of its node.
     pub node: Untrusted,
-    /// Pod that it leads to.
+    /// Its pod.
     pub pod: Option<Untrusted>,
     /// Both directions.
     pub directions: [PairDirection; 2],
@@ -175,7 +175,7 @@ pub struct Snapshot {
     pub schema: String,
     /// Wall-clock time, UTC.
     pub taken_at: String,
-    /// Over how many seconds the rates were taken; `null` for a first reading.
+    /// Length of the window of the rates in seconds; `null` for a first reading.
     pub window_seconds: Option<f64>,
     /// Nodes.
     pub nodes: Vec<Node>,

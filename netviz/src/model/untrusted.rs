@@ -1,4 +1,4 @@
-//! Names chosen by others: whoever runs a pod names its interfaces, hostname, programs and labels.
+//! Names chosen by others: a pod's owner names its interfaces, hostname, programs and labels.
 
 use std::{borrow::Cow, fmt};
 

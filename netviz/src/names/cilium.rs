@@ -133,8 +133,7 @@ fn optional<T: serde::de::DeserializeOwned + Default>(
 }
 
 fn json<T: serde::de::DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body)
-        .map_err(|error| format!("its answer to {path} is not what an agent says: {error}"))
+    serde_json::from_slice(body).map_err(|error| format!("unexpected answer to {path}: {error}"))
 }
 
 async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {

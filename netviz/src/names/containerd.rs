@@ -37,7 +37,7 @@ pub struct Bundle {
     pub uid: Option<String>,
     /// Name of the container; `None` for the sandbox itself.
     pub container: Option<String>,
-    /// Its network, as far as this file tells.
+    /// Its network, as far as this file has it.
     pub network: Network,
 }
 

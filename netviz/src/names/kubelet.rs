@@ -136,7 +136,7 @@ impl Logs {
         )
     }
 
-    /// Each container has a directory of its own.
+    /// Each container has its own directory.
     fn containers(&mut self, listed: &Listed, path: &PathBuf) -> Vec<String> {
         let Ok(stamp) = listed.root.stamp(path) else {
             return Vec::new();

@@ -1,6 +1,6 @@
 //! Source of names: the Kubernetes API, read only.
 //!
-//! Nodes and pods, and services where they are asked for, are listed, then watched. Nothing is ever
+//! Nodes and pods, and services if requested, are listed, then watched. Nothing is ever
 //! written. What is known is kept while the API cannot be reached.
 
 pub mod access;

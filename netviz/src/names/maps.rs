@@ -128,7 +128,7 @@ fn open(name: &str, file: io::Result<OwnedFd>) -> Result<Pinned, String> {
 
 fn unknown(name: &str, map: &Pinned) -> String {
     let (key, value) = map.sizes;
-    format!("{name} is left alone: its keys of {key} and values of {value} bytes are not known")
+    format!("{name} was not read: unknown layout (keys of {key} bytes, values of {value} bytes)")
 }
 
 fn failed(name: &str) -> impl Fn(io::Error) -> String {

@@ -22,7 +22,7 @@ pub struct Report {
     pub pods: Vec<PodFact>,
     /// Nodes.
     pub nodes: Vec<NodeFact>,
-    /// Services; `None`: not asked for, or the source knows none.
+    /// Services; `None`: not requested, or the source lists none.
     pub services: Option<Vec<Service>>,
     /// How the node's packets are routed.
     pub datapath: Option<Datapath>,
@@ -71,7 +71,7 @@ pub struct PodFact {
     pub containers: Vec<String>,
     /// Its network namespace, which existed when the source was read.
     pub netns: Option<NetNsId>,
-    /// It uses the node's network namespace, and has no door of its own.
+    /// It uses the node's network namespace, and has no door.
     pub host_network: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,

@@ -170,7 +170,7 @@ fn strings(data: &[u8]) -> Option<&[u8]> {
     data.get(start..start.checked_add(length)?)
 }
 
-/// Opens the object that is pinned at a path: a map, a program or a link. Its `fdinfo` says which.
+/// Opens the object that is pinned at a path: a map, a program or a link. Its `fdinfo` has the type.
 ///
 /// # Errors
 /// The kernel's errno.

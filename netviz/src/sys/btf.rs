@@ -2,7 +2,7 @@
 //! `CONFIG_DEBUG_INFO_BTF`): offsets of fields, names of enum values.
 //!
 //! aya reads BTF to relocate programs, and keeps fields to itself; what others offer is of a licence
-//! that does not go into one binary with this. Only what is asked for is read: types are passed over
+//! that does not go into one binary with this. Only what is requested is read: types are passed over
 //! by their sizes (`Documentation/bpf/btf.rst`).
 
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -132,7 +132,7 @@ impl Btf {
         Some(offset)
     }
 
-    /// A type by its number, behind whatever other names it has.
+    /// A type by its number, behind all its aliases.
     fn resolved(&self, mut number: u32) -> Option<Type> {
         for _ in 0..DEEPEST {
             let found = self.read(*self.types.get((number as usize).checked_sub(1)?)?)?;

@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::model::RAISE_FILES;
 
 /// Whether some `wanted` more files may be opened: the kernel gives the lowest number that is free, and
-/// none beyond the limit. Those that were closed in between are not told from those that were not.
+/// none beyond the limit. Closed ones in between are not distinguished.
 pub(crate) fn are_left(wanted: u64) -> bool {
     let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return true;
@@ -21,11 +21,11 @@ pub(crate) fn are_left(wanted: u64) -> bool {
     }
 }
 
-/// Room for what comes before the first door: the runtime, its signals, a look.
+/// Room for what comes before the first door: the runtime, its signals, a scan.
 const TO_START: u64 = 12;
 
-/// Whether netviz can begin at all. Asked before tokio is, which panics where it can open nothing to
-/// hear signals with.
+/// Whether netviz can begin at all. Asked before tokio is, which panics if it cannot open what
+/// it needs for signals.
 ///
 /// # Errors
 /// When too few files may be opened.
@@ -60,7 +60,7 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
 /// What was opened; `None` where it is not there, or not to be had.
 ///
 /// # Errors
-/// When there was no room for anything: that says nothing of what is there.
+/// When no file can be opened: the object may exist.
 pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Option<T>> {
     match opened.map_err(Into::into) {
         Ok(there) => Ok(Some(there)),

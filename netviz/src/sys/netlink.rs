@@ -30,7 +30,7 @@ pub use build::{Mac, NewLink, NewRoute};
 use lossy::HEADER;
 pub use lossy::{attributes, escaped};
 
-/// How often an interrupted dump is asked for again before its answer is taken as it is.
+/// How often an interrupted dump is retried before its answer is used as it is.
 const DUMP_ATTEMPTS: u32 = 5;
 
 /// A rtnetlink socket; it stays in the namespace in which it was opened, and keeps it alive.

@@ -90,7 +90,7 @@ impl NetNs {
         self.id
     }
 
-    /// Runs `work` inside the namespace, on a thread of its own that ends with it: no thread that
+    /// Runs `work` inside the namespace, on its own thread, which ends with it: no thread that
     /// is used for anything else is ever in a foreign namespace. Needs `CAP_SYS_ADMIN`.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
     })
 }
 
-/// Runs `work` on a thread of its own, which may go from namespace to namespace, and ends with it.
+/// Runs `work` on its own thread, which may go from namespace to namespace, and ends with it.
 /// Cheaper than [`NetNs::run`] for each where many are looked at.
 ///
 /// # Errors

@@ -122,7 +122,7 @@ impl Pause {
     }
 }
 
-/// Runs `work` on a thread of its own in another mount namespace.
+/// Runs `work` on its own thread in another mount namespace.
 pub(crate) fn in_mounts<T: Send>(
     mounts: &Mounts,
     work: impl FnOnce() -> io::Result<T> + Send,

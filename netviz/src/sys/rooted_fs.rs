@@ -2,7 +2,7 @@
 //!
 //! A node's root belongs to another process: a file there may be a link, a FIFO or very large, by
 //! accident or on purpose. Paths are resolved within that root (`openat2`, Linux 5.6), so that no link
-//! leads to the files of the machine that netviz runs on.
+//! reaches the files of the machine that netviz runs on.
 
 use std::{
     ffi::OsStr,

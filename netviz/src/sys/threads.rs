@@ -175,7 +175,7 @@ pub(crate) fn start<T: Send + 'static>(
         .map_err(|error| refused(purpose, &error))
 }
 
-/// Runs `work` for a `purpose` on a thread of its own, and waits for it.
+/// Runs `work` for a `purpose` on its own thread, and waits for it.
 ///
 /// # Errors
 /// When the thread cannot be started.

@@ -9,7 +9,7 @@ use super::{Change, Keeper};
 use crate::{
     attach::{
         attached::{AttachMode, Attached, INSPECT_INTERVAL},
-        engine::Look,
+        engine::Inspection,
         object::Object,
     },
     discover::Discovered,
@@ -24,7 +24,7 @@ const INSPECT_SLACK: Duration = Duration::from_millis(500);
 impl<T: Object> Keeper<'_, T> {
     /// Has doors read at once whose filters changed, where netviz is one of them. Filters take no
     /// link's place.
-    pub(super) fn look_at_changed_filters(&mut self, before: &Discovered) {
+    pub(super) fn inspect_changed_filters(&mut self, before: &Discovered) {
         let filters = &self.engine.found.filters;
         for attached in self.engine.attached.values_mut() {
             let DoorId { netns, ifindex, .. } = attached.door.id;
@@ -37,9 +37,14 @@ impl<T: Object> Keeper<'_, T> {
     }
 
     /// How long there is nothing to do but to wait for commands.
-    pub(super) fn until_next_look(&self) -> Duration {
-        let looked = self.engine.attached.values().map(|it| it.looked).min();
-        let since = looked.map_or(Duration::ZERO, |looked| looked.elapsed());
+    pub(super) fn until_next_inspection(&self) -> Duration {
+        let inspected_at = self
+            .engine
+            .attached
+            .values()
+            .map(|it| it.inspected_at)
+            .min();
+        let since = inspected_at.map_or(Duration::ZERO, |inspected_at| inspected_at.elapsed());
         let look = INSPECT_INTERVAL.saturating_sub(since);
         let rests = self.past.values().filter_map(|past| past.rest);
         rests.map(|rest| rest.left()).fold(look, Duration::min)
@@ -65,7 +70,7 @@ impl<T: Object> Keeper<'_, T> {
         if due.is_empty() {
             return;
         }
-        for (door, look) in self.engine.look(&due) {
+        for (door, look) in self.engine.inspect(&due) {
             self.judge(door, &look);
         }
     }
@@ -73,7 +78,7 @@ impl<T: Object> Keeper<'_, T> {
     /// The doors that wait the longest. None before the first of them is due.
     fn due(&self) -> HashSet<DoorId> {
         let now = Instant::now();
-        let since = |attached: &Attached| now.saturating_duration_since(attached.looked);
+        let since = |attached: &Attached| now.saturating_duration_since(attached.inspected_at);
         let mut due: Vec<_> = self
             .engine
             .attached
@@ -90,19 +95,19 @@ impl<T: Object> Keeper<'_, T> {
     }
 
     /// Reports other programs, and attaches again where another one runs first or netviz was detached.
-    fn judge(&mut self, door: DoorId, look: &Look) {
+    fn judge(&mut self, door: DoorId, look: &Inspection) {
         let Some(attached) = self.engine.attached.get(&door) else {
             return;
         };
         let first = attached.is_first();
         let lost = match look {
-            Look::Unreachable(_) => return,
-            Look::Lost => true,
-            Look::Attached { changed } => {
+            Inspection::Unreachable(_) => return,
+            Inspection::Lost => true,
+            Inspection::Attached { changed } => {
                 if let Some(before) = self.past.get_mut(&door).and_then(|it| it.before.as_mut()) {
                     before.door.clone_from(&attached.door);
                     if first == Some(true) {
-                        before.in_place = attached.looked;
+                        before.in_place = attached.inspected_at;
                     }
                 }
                 if *changed {

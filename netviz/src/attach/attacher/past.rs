@@ -17,7 +17,7 @@ pub(super) struct Past {
     pub(super) before: Option<Before>,
     /// Since when netviz waits for Cilium's filter.
     pub(super) waiting: Option<Instant>,
-    /// Since when netviz leaves the door alone.
+    /// Since when the door is given up.
     pub(super) rest: Option<Rest>,
     /// When netviz attached again.
     retries: Vec<Instant>,
@@ -31,7 +31,7 @@ pub(super) struct Before {
     pub(super) in_place: Instant,
 }
 
-/// Why a door is left alone, and since when.
+/// Why a door is given up, and since when.
 #[derive(Clone, Copy)]
 pub(super) enum Rest {
     Failed(Instant),
@@ -40,7 +40,7 @@ pub(super) enum Rest {
 }
 
 impl Rest {
-    /// For how long it is left alone.
+    /// For how long it is given up.
     pub(super) fn left(self) -> Duration {
         let (since, interval) = match self {
             Self::Failed(since) => (since, FAILED_INTERVAL),

@@ -1,6 +1,6 @@
 //! Which instance of netviz a filter belongs to, and whether that instance is alive.
 //!
-//! Process ids do not tell: two instances may be in two pid namespaces, as two containers are. Ids of
+//! Process ids do not distinguish them: two instances may be in two pid namespaces, as two containers are. Ids of
 //! BPF maps are unique on the machine, and a map that nothing else uses ends with its process, however
 //! that ends. So each instance that attaches filters holds such a map, and the lower half of its
 //! filters' handles is the lower half of the map's id.
@@ -56,7 +56,7 @@ impl Instance {
     /// The numbers of all other living instances.
     ///
     /// # Errors
-    /// When the maps cannot be listed: then no filter may be taken for left over.
+    /// When the maps cannot be listed: then no filter counts as left over.
     pub(crate) fn others(&self) -> io::Result<HashSet<u16>> {
         living(self.id)
     }

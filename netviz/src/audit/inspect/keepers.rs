@@ -19,7 +19,7 @@ pub struct Keepers {
     programs: Kept,
     links: Kept,
     /// Numbers of all netviz that live, in whichever pid namespace; `None` where the kernel does not
-    /// say, and then nothing may be taken for left over.
+    /// list, and then nothing counts as left over.
     netviz: Option<HashSet<u16>>,
 }
 
@@ -46,7 +46,7 @@ impl Keepers {
             else {
                 continue;
             };
-            // What this process holds it holds in order to look.
+            // This process holds them only to inspect them.
             if pid != std::process::id() {
                 keepers.process(pid, &entry.path());
             }

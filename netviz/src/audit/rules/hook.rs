@@ -162,7 +162,7 @@ impl At<'_> {
 
     fn duplicate(&self, first: &Attached, again: &Attached) -> Finding {
         let message = format!(
-            "{} is attached twice ({} and {}): whatever it does is done twice, counting included.",
+            "{} is attached twice ({} and {}): it runs twice, so it also counts twice.",
             first.name,
             first.way.name(),
             again.way.name(),

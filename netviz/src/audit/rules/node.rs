@@ -1,4 +1,4 @@
-//! Findings that compare a hook with other doors: Cilium's program is missing, or its place is taken.
+//! Findings that compare a hook with other doors: Cilium's program is missing, or a foreign filter has its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -181,7 +181,7 @@ fn missing_where_it_always_is(door: &AuditedDoor, direction: Direction, hook: &H
             door,
             Some(direction),
             format!("{there}: {what}."),
-            "restart the agent on this node: it attaches its programs again; then find out which tool took it away (a tool that removes filters or the clsact qdisc, a security agent)",
+            "restart the agent on this node: it attaches its programs again; then find the tool that removed it (a tool that removes filters or the clsact qdisc, a security agent)",
         )
         .about(&hook.programs)
 }
@@ -225,7 +225,7 @@ fn place_taken(doors: &[&AuditedDoor]) -> Vec<Finding> {
             "{} has priority 1 and handle 1, which Cilium uses: Cilium replaces it, and when its owner cleans up, it removes Cilium's instead.",
             filter.name
         );
-        let remedy = "its owner should use a handle of its own, and attach after Cilium";
+        let remedy = "its owner should use its own handle, and attach after Cilium";
         Some(CILIUM_PLACE_TAKEN.at(door, Some(direction), message, remedy).about([filter]))
     });
     taken.collect()

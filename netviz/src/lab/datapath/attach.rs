@@ -14,7 +14,7 @@ impl Datapath {
         let tried = match self.attach {
             Attach::Clsact => self.attach_clsact(door, hook, name),
             Attach::Tcx => self.attach_tcx(door, hook, name),
-            // Try TCX: distributions backport it, so the version does not tell.
+            // Try TCX: distributions backport it, so the version does not decide.
             Attach::Auto => match self.attach_tcx(door, hook, name) {
                 Ok(()) => {
                     self.attach = Attach::Tcx;
@@ -39,7 +39,7 @@ impl Datapath {
     }
 
     /// A filter is left to its device, with which it goes: a link's drop would look for the device
-    /// in whatever namespace the dropping thread stands.
+    /// in the namespace of the dropping thread.
     fn attach_clsact(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
         if self.qdiscs.insert(door.index) {
             tc::qdisc_add_clsact(&door.name).context("adding clsact (module sch_ingress)")?;

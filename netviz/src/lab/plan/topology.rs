@@ -99,7 +99,7 @@ pub struct Pod {
     pub netns_name: Option<String>,
 }
 
-/// Whatever has a network namespace of its own.
+/// A node or pod with its own network namespace.
 pub trait Place {
     /// The process that holds it.
     fn pid(&self) -> i32;

@@ -27,7 +27,7 @@ pub struct Answers {
     pub config: Config,
     /// `/v1/cluster/nodes`.
     pub nodes: Nodes,
-    /// `/v1/service`; `None`: not asked for, or not answered.
+    /// `/v1/service`; `None`: not requested, or no answer.
     pub services: Option<Vec<Served>>,
 }
 
@@ -56,13 +56,13 @@ impl Answers {
     /// Services by name, without those that are reached only from outside.
     #[must_use]
     pub fn services(&self) -> Option<Vec<Service>> {
-        let told: Vec<_> = self
+        let reported: Vec<_> = self
             .services
             .as_ref()?
             .iter()
             .filter_map(Served::fact)
             .collect();
-        Some(Service::together(&told))
+        Some(Service::together(&reported))
     }
 
     /// How this node routes. The state that the agent reports comes before its configuration.

@@ -1,4 +1,4 @@
-//! The errors of this source, each in one line that says what to do. Nothing that a server wrote is
+//! The errors of this source, each in one line with the remedy. Nothing that a server wrote is
 //! repeated, and nothing from the credentials.
 
 use std::{error::Error, fmt::Display, io, path::Path};
@@ -99,7 +99,7 @@ fn of_code(url: &str, what: &str, code: u16) -> String {
     match code {
         401 => format!("{url} does not accept the credentials: renew them"),
         403 => format!("forbidden: needs list and watch of {what}: apply docs/rbac.yaml"),
-        400..=599 => format!("{url} answers {code} when asked for {what}"),
+        400..=599 => format!("{url} answers {code} to a request for {what}"),
         _ => format!("{url}: {NOT_KUBERNETES}"),
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn of_causes(url: &str, error: &(dyn Error + 'static)) -> String {
     let why = match refused {
         Some(io::ErrorKind::TimedOut) => "no answer".to_owned(),
         Some(io::ErrorKind::Other) | None => {
-            return format!("cannot reach {url}: look at it with kubectl");
+            return format!("cannot reach {url}: try kubectl");
         }
         Some(kind) => kind.to_string(),
     };
@@ -171,7 +171,7 @@ fn of_tls(error: &rustls::Error) -> &'static str {
             | Alert::UnknownCA
             | Alert::AccessDenied,
         ) => "does not accept the credentials: renew them",
-        _ => "TLS fails: look at it with kubectl",
+        _ => "TLS fails: try kubectl",
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
             // The text of an error is not compared.
             (
                 Tls::General("the certificate has expired".into()),
-                "TLS fails: look at it with kubectl",
+                "TLS fails: try kubectl",
             ),
         ] {
             assert_eq!(text(error), format!("https://here: {words}"));

@@ -125,7 +125,7 @@ struct TooMuch;
 pub(super) struct Watched {
     pods: Mutex<Set<PodSeen>>,
     nodes: Mutex<Set<NodeSeen>>,
-    /// `None`: not asked for.
+    /// `None`: not requested.
     services: Option<Mutex<Set<ServiceSeen>>>,
 }
 

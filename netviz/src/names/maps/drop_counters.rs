@@ -29,7 +29,7 @@ pub(crate) fn read(roots: &[PathBuf]) -> Option<Drops> {
     let (entries, whole) = entries.ok()?;
     if !whole {
         log::warn!(
-            "{METRICS} could not be read within {:?}: what Cilium dropped is not said",
+            "{METRICS} could not be read within {:?}: Cilium's drops are not reported",
             super::LIMIT
         );
         return None;

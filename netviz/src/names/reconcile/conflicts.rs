@@ -65,7 +65,7 @@ impl Conflicts<'_> {
                 ranges.find(|(source, other)| *source != first && other.is_disjoint(&believed));
             if let Some((source, other)) = other {
                 let what = format!(
-                    "{first} says its pods have {}, {source} says {}",
+                    "{first} reports the pod range {}, {source} reports {}",
                     list(believed),
                     list(other)
                 );
@@ -88,7 +88,7 @@ impl Conflicts<'_> {
             {
                 let label = |claim: &Claim<'_>| claim.fact.label().unwrap_or_default();
                 add(format!(
-                    "{} says {}, {source} says {}",
+                    "{} reports {}, {source} reports {}",
                     named.source,
                     label(named),
                     label(claim)
@@ -99,7 +99,7 @@ impl Conflicts<'_> {
                 && !fact.addresses.iter().any(|it| pod.addresses.contains(it))
             {
                 add(format!(
-                    "{source} says it has {}, the kernel has {} there",
+                    "{source} reports {}, the kernel has {}",
                     list(&fact.addresses),
                     list(&pod.addresses)
                 ));
@@ -109,7 +109,7 @@ impl Conflicts<'_> {
                 && other != identity
             {
                 add(format!(
-                    "{first} says its identity is {identity}, {source} says {other}"
+                    "{first} reports the identity {identity}, {source} reports {other}"
                 ));
             }
             if let Some(mac) = &fact.mac
@@ -117,7 +117,7 @@ impl Conflicts<'_> {
                 && !pod.macs.contains(mac)
             {
                 add(format!(
-                    "{source} says its Ethernet address is {mac}, the kernel says {}",
+                    "{source} reports the Ethernet address {mac}, the kernel has {}",
                     pod.macs.join(", ")
                 ));
             }

@@ -43,7 +43,7 @@ pub(super) fn conflicts(
                 && identity != lookup.identity
             {
                 let what = format!(
-                    "cilium's ipcache here has the identity {} for {address}, {source} on {there} says {identity}",
+                    "cilium's ipcache here has the identity {} for {address}, {source} on {there} reports {identity}",
                     lookup.identity
                 );
                 found.push(disagreement(cluster, here, &about, what));

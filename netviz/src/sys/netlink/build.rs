@@ -33,14 +33,14 @@ pub struct NewLink<'a> {
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,
-    /// False: `NOARP`, no neighbour is ever asked for.
+    /// False: `NOARP`, no neighbour is resolved.
     pub arp: bool,
 }
 
 /// A route to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRoute {
-    /// The network that it leads to, with its prefix length.
+    /// Its destination network, with its prefix length.
     pub destination: (IpAddr, u8),
     /// Index of the device that it leads through.
     pub index: u32,
@@ -69,7 +69,7 @@ impl NewLink<'_> {
 }
 
 impl Netlink {
-    /// Makes a veth pair, both ends down (an end alone cannot be up); `peer` stands in `namespace` if one is given.
+    /// Makes a veth pair, both ends down (an end alone cannot be up); `peer` is in `namespace` if one is given.
     pub fn create_veth(
         &mut self,
         link: &NewLink<'_>,
@@ -89,7 +89,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewLink(message))
     }
 
-    /// Makes a VXLAN device that takes its tunnel keys from whoever sends through it.
+    /// Makes a VXLAN device whose senders supply the tunnel keys.
     pub fn create_vxlan(&mut self, link: &NewLink<'_>, port: u16) -> io::Result<()> {
         let mut message = link.message();
         message.attributes.push(LinkAttribute::LinkInfo(vec![
@@ -179,7 +179,7 @@ impl Netlink {
 }
 
 impl NewRoute {
-    /// Everything that no other route leads to.
+    /// The default route.
     #[must_use]
     pub fn default_of(gateway: IpAddr, index: u32, mtu: Option<u32>) -> Self {
         let nowhere = match gateway {

@@ -110,7 +110,7 @@ fn enter(kind: &Kind) -> Result<(), Step> {
 /// Mounts an empty, private `/run` and `/var`.
 ///
 /// # Safety
-/// In a forked child with a mount namespace of its own.
+/// In a forked child with its own mount namespace.
 unsafe fn own_directories() -> Result<(), Step> {
     let none = std::ptr::null();
     let flags = libc::MS_REC | libc::MS_PRIVATE;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     attach::{
         attached::Chains,
-        engine::{Engine, Look},
+        engine::{Engine, Inspection},
         errors::AttachError,
     },
     model::{Chain, Door, DoorId},
@@ -149,15 +149,15 @@ impl<'a, T: Collector> Watcher<'a, T> {
             }
         }
         let doors = self.maps.iter().map(|(door, _)| *door).collect();
-        for (door, look) in self.engine.look(&doors) {
+        for (door, look) in self.engine.inspect(&doors) {
             let chains = self.engine.attached.get(&door).map(|it| it.chains());
             summary.hidden.extend(match look {
-                Look::Attached { .. } => chains.and_then(|chains| displaced(door, chains)),
-                Look::Lost => Some(Hidden {
+                Inspection::Attached { .. } => chains.and_then(|chains| displaced(door, chains)),
+                Inspection::Lost => Some(Hidden {
                     door,
                     reason: HiddenReason::Detached,
                 }),
-                Look::Unreachable(error) => error.map(|error| Hidden {
+                Inspection::Unreachable(error) => error.map(|error| Hidden {
                     door,
                     reason: HiddenReason::Unreadable { error },
                 }),
