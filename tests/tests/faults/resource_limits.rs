@@ -344,7 +344,7 @@ fn panic_leaves_nothing() {
         .args([
             "--ignored",
             "--exact",
-            "exhausted::panicking",
+            "resource_limits::panicking",
             "--nocapture",
         ])
         .env(ROOM, near.name())
