@@ -22,7 +22,7 @@ use netviz::{
 use netviz_tests::{
     builders::{
         chains::{ChainBuilder, filter, held, hook, tcx},
-        hostile::{NAMES, check},
+        hostile::{NAMES, check, data},
         random::Random,
     },
     cli::schema::complaints,
@@ -37,7 +37,7 @@ fn two_nodes() -> ChainBuilder {
 }
 
 /// Returns rule, node, interface and hook of each finding.
-fn found(builder: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
+fn found(builder: &ChainBuilder) -> Vec<(String, Severity, String)> {
     let findings = judge(&builder.doors);
     let place = |it: &netviz::audit::Finding| {
         let sign = it.direction.map_or("", Direction::sign);
@@ -45,13 +45,13 @@ fn found(builder: &ChainBuilder) -> Vec<(&'static str, Severity, String)> {
     };
     findings
         .iter()
-        .map(|it| (it.rule, it.severity, place(it)))
+        .map(|it| (it.rule.clone(), it.severity, place(it)))
         .collect()
 }
 
 #[track_caller]
 fn only(builder: &ChainBuilder, rule: &str, severity: Severity, place: &str) {
-    let expected = [(rule, severity, place.to_owned())];
+    let expected = [(rule.to_owned(), severity, place.to_owned())];
     assert_eq!(found(builder), expected);
 }
 
@@ -242,7 +242,7 @@ fn positions_kinds_and_invisible_programs() {
     }
     let all = found(&netkit);
     let expected = ["worker1 lxc_health", "worker2 lxc_health"];
-    let expected = expected.map(|place| ("netkit", Severity::Info, place.to_owned()));
+    let expected = expected.map(|place| ("netkit".to_owned(), Severity::Info, place.to_owned()));
     assert_eq!(all, expected);
     // Packets that the device's own program passes on reach tcx: no program there is unreachable.
     netkit
@@ -488,6 +488,14 @@ fn check_sarif(log: &Value) {
         assert_eq!(rules[index]["id"], result["ruleId"]);
         assert_ne!(result["message"]["text"], "");
     }
+}
+
+#[test]
+fn json_is_read_back_as_it_was_written() {
+    let audit = data::audit("a\u{1b}[2Jb");
+    let mut text = Vec::new();
+    audit::write(&audit, &mut text).unwrap();
+    assert_eq!(serde_json::from_slice::<Audit>(&text).unwrap(), audit);
 }
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/audit.schema.json");

@@ -1,9 +1,9 @@
-//! Plain data: what was found at the doors, and all of it together.
+//! Plain data: findings about doors, and a whole audit.
 
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{AuditedDoor, Chains};
 use crate::{
@@ -14,20 +14,22 @@ use crate::{
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.audit/2";
 
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+/// Severity of a finding.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,
-    /// Something does not do what it is there for, or may take packets away.
+    /// A program has no effect, or may consume packets.
     Warning,
-    /// Packets go where they should not, or nowhere.
+    /// Packets take a wrong path, or none.
     Error,
 }
 
 impl Severity {
-    /// As it is shown.
+    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,15 +40,14 @@ impl Severity {
     }
 }
 
-/// Something that was found.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// Identity of the door; not in the JSON form.
-    #[serde(skip)]
+    /// Identity of the door.
     pub door: DoorId,
-    /// Which rule: a name that stays what it is.
-    pub rule: &'static str,
-    /// How much it matters.
+    /// Name of the rule, which never changes.
+    pub rule: String,
+    /// Its severity.
     pub severity: Severity,
     /// Name of the node.
     pub node: Untrusted,
@@ -60,24 +61,24 @@ pub struct Finding {
     pub ifindex: u32,
     /// Inode of its network namespace.
     pub netns: Option<NetNsId>,
-    /// Which hook; `null` where it is about the door as a whole.
+    /// Which hook; `null` for the whole door.
     pub direction: Option<Direction>,
-    /// Ids of the programs that it is about.
+    /// IDs of the programs concerned.
     pub program_ids: Vec<u32>,
-    /// What was found, in a sentence.
+    /// The finding in one sentence.
     pub message: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
-    /// Threads and documents that explain it.
+    /// Issues and documents that explain it.
     pub explained_by: Vec<String>,
 }
 
-/// How much there is of what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+/// Numbers of doors and findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Doors that were looked at.
+    /// Inspected doors.
     pub doors: usize,
-    /// Doors that could not be looked at.
+    /// Doors that could not be inspected.
     pub not_seen: usize,
     /// Findings of severity `error`.
     pub errors: usize,
@@ -87,22 +88,22 @@ pub struct Summary {
     pub infos: usize,
 }
 
-/// All of it: the one input of the views.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// A whole audit: the input of the views.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// `netviz.audit/2`.
     pub schema: String,
     /// Wall-clock time, UTC.
     pub taken_at: String,
-    /// How much there is of what.
+    /// Numbers of doors and findings.
     pub summary: Summary,
-    /// What was found, the worst first.
+    /// Findings, the worst first.
     pub findings: Vec<Finding>,
     /// Doors, with the programs at their hooks.
     pub doors: Vec<AuditedDoor>,
-    /// What the reader should know about the set as a whole.
+    /// Remarks about the whole.
     pub notes: Vec<String>,
-    /// Where the names come from.
+    /// The sources of the names.
     pub sources: Vec<SourceStatus>,
 }
 

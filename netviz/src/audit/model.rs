@@ -1,7 +1,7 @@
 //! Plain data: the programs at the hooks.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use ipnet::IpNet;
 
@@ -15,7 +15,9 @@ use crate::{
 const CILIUM_PREFIX: &str = "cil_";
 
 /// By which of the kernel's ways a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// In the device itself, which hands packets to its other end: an unknown return code drops.
@@ -39,7 +41,9 @@ impl Way {
 }
 
 /// Whose a program is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
     /// `cil_*`.
@@ -65,7 +69,7 @@ impl Owner {
 }
 
 /// A process.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Process {
     /// Its id, as seen from here.
     pub pid: u32,
@@ -74,28 +78,26 @@ pub struct Process {
 }
 
 /// Position of a filter in clsact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilterPlace {
-    /// The lowest runs first.
+    /// Lower priorities run first.
     pub priority: u16,
     /// Its handle within the priority.
     pub handle: u32,
     /// Its own name, which is not the program's.
     pub name: String,
-    /// The program's return code is what becomes of the packet.
+    /// Whether the program's return code decides about the packet.
     pub direct_action: bool,
-    /// For one that bears the marks of netviz: which netviz it belongs to; not in
-    /// the JSON form.
-    #[serde(skip)]
+    /// The netviz instance that a filter with netviz's marks belongs to.
     pub maker: Option<u16>,
 }
 
 /// One program on a hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attached {
     /// How it is attached.
     pub way: Way,
-    /// The kernel's id of the program; `null` for a filter that is no program.
+    /// The kernel's ID of the program; `null` for a filter without one.
     pub program_id: Option<u32>,
     /// Its name. The kernel keeps 15 bytes; the rest is from the program's type information, where
     /// it has some.
@@ -104,39 +106,39 @@ pub struct Attached {
     pub tag: Option<String>,
     /// When it was loaded, UTC.
     pub loaded_at: Option<String>,
-    /// User who loaded it.
+    /// ID of the user who loaded it.
     pub uid: Option<u32>,
     /// The kernel's id of its link; `null` where it is attached without one.
     pub link_id: Option<u32>,
     /// Position in clsact.
     pub filter: Option<FilterPlace>,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
     /// Processes that hold the program or its link.
     pub held_by: Vec<Process>,
     /// Paths on the node at which the program or its link is pinned.
     pub pinned_at: Vec<Untrusted>,
-    /// A filter of a netviz that does not run any more.
+    /// Whether it is a filter of a netviz that no longer runs.
     pub left_over: bool,
 }
 
 /// One hook of a door.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hook {
     /// The kernel's count of changes of the tcx chain; `null` where the kernel has no tcx.
     pub revision: Option<u64>,
-    /// It was changed while it was looked at.
+    /// Whether it changed during the inspection.
     pub changed: bool,
-    /// In the order in which they run.
+    /// The programs in run order.
     pub programs: Vec<Attached>,
 }
 
 /// Both hooks of a door.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chains {
-    /// What comes into the device.
+    /// Into the device.
     pub ingress: Hook,
-    /// What goes out of it.
+    /// Out of the device.
     pub egress: Hook,
 }
 
@@ -155,18 +157,18 @@ impl Chains {
         [&mut self.ingress, &mut self.egress]
     }
 
-    /// Notes which hooks are not any more what they were `before`.
+    /// Marks the hooks that differ from `before`.
     pub fn compare(&mut self, before: &Self) {
         let before = [&before.ingress, &before.egress];
         for (hook, before) in self.hooks_mut().into_iter().zip(before) {
             hook.changed |=
-                hook.revision != before.revision || hook.standing() != before.standing();
+                hook.revision != before.revision || hook.identities() != before.identities();
         }
     }
 }
 
 impl Hook {
-    fn standing(&self) -> Vec<(Way, Option<u32>, Option<u32>)> {
+    fn identities(&self) -> Vec<(Way, Option<u32>, Option<u32>)> {
         let programs = self.programs.iter();
         programs
             .map(|it| (it.way, it.program_id, it.link_id))
@@ -175,19 +177,17 @@ impl Hook {
 }
 
 /// A door and the programs at its hooks.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditedDoor {
-    /// Identity; not in JSON, where `netns` and `ifindex` have it.
-    #[serde(skip)]
+    /// Identity.
     pub id: DoorId,
     /// Name of its node.
     pub node: Untrusted,
-    /// Whether that node has Cilium's devices; not in the JSON form.
-    #[serde(skip)]
+    /// Whether that node has Cilium's devices.
     pub cilium: bool,
-    /// On which side of the wall it is.
+    /// In the pod, on the node, or on the host.
     pub side: Side,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// Its pod.
     pub pod: Option<Untrusted>,
@@ -206,7 +206,7 @@ pub struct AuditedDoor {
     pub addresses: Vec<IpNet>,
     /// The programs; `null` where they could not be read.
     pub chains: Option<Chains>,
-    /// Why not.
+    /// Why they could not be read.
     pub problem: Option<Reason>,
 }
 

@@ -47,7 +47,7 @@ fn key(
         it.ifindex,
         it.door,
         it.direction,
-        it.rule,
+        &it.rule,
         &it.program_ids,
         &it.message,
     )

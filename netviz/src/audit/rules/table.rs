@@ -90,7 +90,7 @@ impl Rule {
     ) -> Finding {
         Finding {
             door: door.id,
-            rule: self.id,
+            rule: self.id.into(),
             severity: self.severity,
             node: door.node.clone(),
             pod: door.pod.clone(),
