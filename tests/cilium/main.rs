@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // There is only one cluster.
     arguments.test_threads = Some(1);
-    let folder = cilium_lab::folder();
-    if folder.is_none() {
+    let directory = cilium_lab::directory();
+    if directory.is_none() {
         // `--include-ignored` must not run what cannot run.
         arguments.include_ignored = false;
         if !arguments.list {
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             );
         }
     }
-    let cluster = Arc::new(Cluster::new(folder));
+    let cluster = Arc::new(Cluster::new(directory));
     let conclusion = libtest_mimic::run(&arguments, trials(&cluster));
     cluster.down();
     conclusion.exit_code()
@@ -75,7 +75,7 @@ fn trials(cluster: &Arc<Cluster>) -> Vec<Trial> {
                 here.with(mode, test)
                     .map_err(|error| Failed::from(format!("{error:#}")))
             };
-            trials.push(Trial::test(name, run).with_ignored_flag(cluster.folder.is_none()));
+            trials.push(Trial::test(name, run).with_ignored_flag(cluster.directory.is_none()));
         }
     }
     trials
@@ -83,24 +83,24 @@ fn trials(cluster: &Arc<Cluster>) -> Vec<Trial> {
 
 /// The only cluster, in the mode of the last test.
 struct Cluster {
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
     up: Mutex<Option<CiliumLab>>,
 }
 
 impl Cluster {
-    fn new(folder: Option<PathBuf>) -> Self {
+    fn new(directory: Option<PathBuf>) -> Self {
         Self {
-            folder,
+            directory,
             up: Mutex::new(None),
         }
     }
 
     fn with(&self, mode: Mode, test: Test) -> Result<()> {
-        let folder: &Path = self.folder.as_deref().unwrap_or(Path::new("."));
+        let directory: &Path = self.directory.as_deref().unwrap_or(Path::new("."));
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         if up.as_ref().is_none_or(|cilium| cilium.mode != mode) {
             *up = None;
-            *up = Some(CiliumLab::up(folder, mode)?);
+            *up = Some(CiliumLab::up(directory, mode)?);
         }
         up.as_ref().map_or(Ok(()), test)
     }

@@ -1,10 +1,10 @@
 //! Helpers that the tests share. None of them changes the machine's own network.
 //!
-//! | folder | has |
+//! | directory | contents |
 //! |---|---|
-//! | `netns` | network namespaces, traffic in them, and faults of a network |
-//! | `bpf` | programs at hooks, crafted frames, and what the kernel lists of both |
-//! | `cilium` | a running Cilium, and the counts that it gave |
+//! | `netns` | network namespaces, traffic, and network faults |
+//! | `bpf` | programs at hooks, crafted frames, and the kernel's lists of both |
+//! | `cilium` | a running Cilium, and the counts measured on it |
 //! | `builders` | plain data for views, rules and parsers |
 //! | `cli` | the netviz binary, its terminal, and checks of its output |
 

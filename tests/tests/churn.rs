@@ -323,7 +323,7 @@ fn link(door: &netviz::lab::Door) -> NewLink<'_> {
     }
 }
 
-/// Returns the counters of both hooks, after checking that the attachment is the same.
+/// Returns the counters of both hooks.
 fn counted(sample: &DoorSample) -> [Counts; 2] {
     [sample.ingress.unwrap(), sample.egress.unwrap()]
 }

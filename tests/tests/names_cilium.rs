@@ -26,11 +26,11 @@ use tokio::{
 /// The agent's response to a path.
 type Answer = Box<dyn Fn(&str) -> (u16, Vec<u8>) + Send + Sync>;
 
-fn captured(folder: &'static str) -> Answer {
+fn captured(directory: &'static str) -> Answer {
     Box::new(move |path| {
         let name = path.trim_start_matches("/v1/").replace('/', "_");
         let file = fixture("cilium_agent")
-            .join(folder)
+            .join(directory)
             .join(format!("api-{name}.json"));
         match fs::read(file) {
             Ok(data) => (200, data),
@@ -170,7 +170,7 @@ fn agent_names_its_endpoints() {
 
 #[test]
 fn every_version_reports_its_routing_mode() {
-    for (folder, summary) in [
+    for (directory, summary) in [
         ("vxlan", "vxlan, legacy host routing"),
         (
             "native-endpoint-routes",
@@ -182,15 +182,15 @@ fn every_version_reports_its_routing_mode() {
         ("1.15-vxlan-host-routing", "tunnel, BPF host routing"),
         ("1.18-vxlan", "vxlan, legacy host routing"),
     ] {
-        let report = query(Some(captured(folder)));
+        let report = query(Some(captured(directory)));
         assert!(
             matches!(report.status, Status::Ok { .. }),
-            "{folder}: {:?}",
+            "{directory}: {:?}",
             report.status
         );
-        assert!(!labels(&report).is_empty(), "{folder}");
+        assert!(!labels(&report).is_empty(), "{directory}");
         let datapath = report.datapath.expect("a datapath");
-        assert_eq!(datapath.summary().as_deref(), Some(summary), "{folder}");
+        assert_eq!(datapath.summary().as_deref(), Some(summary), "{directory}");
     }
 }
 

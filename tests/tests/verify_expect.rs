@@ -16,11 +16,11 @@ const CASES: usize = 76;
 fn expected_doors_match_cilium() {
     let mut differences = Vec::new();
     let mut compared = 0;
-    for (folder, name) in MODES {
+    for (directory, name) in MODES {
         let mode: Mode = name.parse().unwrap();
-        for case in oracle::cases(folder).unwrap() {
+        for case in oracle::cases(directory).unwrap() {
             compared += 1;
-            let oracle = OracleCluster::of(&oracle::cases(folder).unwrap(), mode);
+            let oracle = OracleCluster::of(&oracle::cases(directory).unwrap(), mode);
             let expectation = oracle.expectation(&case, None);
             assert_eq!(expectation.source, ModeSource::Agent);
             for path in &case.paths {
@@ -31,7 +31,7 @@ fn expected_doors_match_cilium() {
                 let (expected, counted) = (oracle.expected(steps), counted(path));
                 if expected != counted {
                     differences.push(format!(
-                        "{folder}: {} ({} {})\n  expected {}\n  counted  {}",
+                        "{directory}: {} ({} {})\n  expected {}\n  counted  {}",
                         case.name,
                         path.protocol,
                         path.direction,
@@ -48,9 +48,9 @@ fn expected_doors_match_cilium() {
 
 #[test]
 fn inferred_modes_include_the_real_one() {
-    for (folder, name) in MODES {
+    for (directory, name) in MODES {
         let mode: Mode = name.parse().unwrap();
-        let cases = oracle::cases(folder).unwrap();
+        let cases = oracle::cases(directory).unwrap();
         let mut oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
             let result = oracle.expectation(case, None);
@@ -68,7 +68,7 @@ fn inferred_modes_include_the_real_one() {
             }
             let same = |e: &&Expectation| e.request == result.request && e.reply == result.reply;
             let found = all.iter().find(same);
-            let found = found.unwrap_or_else(|| panic!("{folder}: {}", case.name));
+            let found = found.unwrap_or_else(|| panic!("{directory}: {}", case.name));
             assert_eq!(found.source, ModeSource::Inferred);
         }
     }
@@ -76,9 +76,9 @@ fn inferred_modes_include_the_real_one() {
 
 #[test]
 fn cilium_counts_are_verified_only_in_their_mode() {
-    for (folder, name) in MODES {
+    for (directory, name) in MODES {
         let mode: Mode = name.parse().unwrap();
-        let cases = oracle::cases(folder).unwrap();
+        let cases = oracle::cases(directory).unwrap();
         let oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
             let right = oracle.expectation(case, None);
@@ -97,7 +97,7 @@ fn cilium_counts_are_verified_only_in_their_mode() {
             assert_eq!(
                 verified.verdict,
                 Kind::Verified,
-                "{folder}: {} {verified:#?}",
+                "{directory}: {} {verified:#?}",
                 case.name
             );
             for (_, other) in MODES {
@@ -105,7 +105,7 @@ fn cilium_counts_are_verified_only_in_their_mode() {
                 let same = wrong.request == right.request && wrong.reply == right.reply;
                 let kind = verdict(wrong).verdict;
                 let expected = if same { Kind::Verified } else { Kind::Detour };
-                assert_eq!(kind, expected, "{folder} as {other}: {}", case.name);
+                assert_eq!(kind, expected, "{directory} as {other}: {}", case.name);
             }
         }
     }

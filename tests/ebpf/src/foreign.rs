@@ -16,7 +16,7 @@ mod program {
     #[map]
     static FOREIGN_SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-    /// Index of a device, and the next hop behind it in network byte order.
+    /// Index of a device, and its next hop in network byte order.
     #[map]
     static FOREIGN_TARGET: Array<u32> = Array::with_max_entries(2, 0);
 
@@ -75,14 +75,14 @@ mod program {
         unsafe { bpf_redirect_neigh(*index, &raw mut hop, size, 0) as i32 }
     }
 
-    /// None of the codes that the kernel knows.
+    /// Returns a code that the kernel does not know.
     #[classifier]
     fn foreign_unknown(_: TcContext) -> i32 {
         seen();
         4_242
     }
 
-    /// A copy out of the target, and on with the packet itself.
+    /// Sends a copy to the target, and passes the packet itself on.
     #[classifier]
     fn foreign_clone(ctx: TcContext) -> i32 {
         seen();

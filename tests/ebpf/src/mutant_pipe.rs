@@ -1,4 +1,4 @@
-//! netviz's counting programs with `TC_ACT_PIPE` in the place of `TCX_NEXT`: harmless in clsact, but at
+//! netviz's counting programs with `TC_ACT_PIPE` instead of `TCX_NEXT`: harmless in clsact, but at
 //! the head of a tcx chain it keeps every later program from running. A test suite that does not
 //! catch this proves nothing.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]

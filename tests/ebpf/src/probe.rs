@@ -13,7 +13,7 @@ mod program {
     };
     use netviz_ebpf::{TCX_NEXT, lab::Seen};
 
-    /// Where the network header begins, and how much of the tunnel key Linux 5.10 knows.
+    /// Offset of the network header, and the size of the tunnel key in Linux 5.10.
     const NETWORK: usize = 14;
     const TUNNEL_KEY_SIZE: u32 = core::mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
 
@@ -44,14 +44,14 @@ mod program {
         };
         // SAFETY: integers, for which zero is a value.
         let mut key: bpf_tunnel_key = unsafe { core::mem::zeroed() };
-        // SAFETY: the key is larger than the size that is named.
+        // SAFETY: the key is larger than the given size.
         let has_key =
             unsafe { bpf_skb_get_tunnel_key(ctx.skb.skb, &raw mut key, TUNNEL_KEY_SIZE, 0) } == 0;
         let seen = Seen {
             ttl: ctx.load::<u8>(ttl).map_or(0, u32::from),
             identity: if has_key { key.tunnel_id } else { 0 },
         };
-        // A slot of the array is always there.
+        // The slot always exists.
         LAB_SEEN.set(slot, seen, 0).ok();
     }
 

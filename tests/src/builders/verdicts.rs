@@ -21,7 +21,7 @@ const OTHER: &str = "mycluster-worker";
 const LXC_A: &str = "lxc174c023046ff";
 const LXC_B: &str = "lxc4a891387ff1a";
 
-/// Returns a door that all ten packets crossed; a prefix ending in `:` is the pod behind it.
+/// Returns a door that all ten packets crossed; `door` is `>` (ingress) or `<`, and an interface.
 fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
     let (sign, interface) = door.split_once(' ').unwrap_or(("<", door));
     let inside = pod.is_some() && interface == "eth0";

@@ -84,7 +84,7 @@ pub struct Pod {
 /// A running cluster; stopped on drop.
 #[derive(Debug)]
 pub struct CiliumLab {
-    folder: PathBuf,
+    directory: PathBuf,
     /// Its configuration.
     pub mode: Mode,
     /// Its nodes.
@@ -95,40 +95,40 @@ pub struct CiliumLab {
 
 /// Returns the directory, if there is one.
 #[must_use]
-pub fn folder() -> Option<PathBuf> {
+pub fn directory() -> Option<PathBuf> {
     env::var_os(VARIABLE)
-        .filter(|folder| !folder.is_empty())
+        .filter(|directory| !directory.is_empty())
         .map(PathBuf::from)
 }
 
 impl CiliumLab {
     /// Starts the cluster, after stopping a running one.
-    pub fn up(folder: &Path, mode: Mode) -> Result<Self> {
-        script(folder, "down.sh", &[])?;
-        let up = script(folder, "up.sh", &[mode.letter]).and_then(|()| {
+    pub fn up(directory: &Path, mode: Mode) -> Result<Self> {
+        script(directory, "down.sh", &[])?;
+        let up = script(directory, "up.sh", &[mode.letter]).and_then(|()| {
             Ok(Self {
-                folder: folder.into(),
+                directory: directory.into(),
                 mode,
-                nodes: nodes(&folder.join("run"))?,
+                nodes: nodes(&directory.join("run"))?,
                 pods: pods()?,
             })
         });
         if up.is_err() {
             // A partly started cluster would break everything after it.
-            script(folder, "down.sh", &[])?;
+            script(directory, "down.sh", &[])?;
         }
         up
     }
 
     /// `agent.sh ACTION NODE`.
     pub fn agent(&self, action: &str, node: &Node) -> Result<()> {
-        script(&self.folder, "agent.sh", &[action, &node.name])
+        script(&self.directory, "agent.sh", &[action, &node.name])
     }
 
     /// Returns the kubeconfig with which nodes reach the API server.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("run/kubeconfig")
+        self.directory.join("run/kubeconfig")
     }
 
     /// Runs kubectl in a node's network, with `input` as stdin.
@@ -180,7 +180,7 @@ impl CiliumLab {
 
 impl Drop for CiliumLab {
     fn drop(&mut self) {
-        if let Err(error) = script(&self.folder, "down.sh", &[]) {
+        if let Err(error) = script(&self.directory, "down.sh", &[]) {
             eprintln!("{error:#}");
         }
     }
@@ -188,8 +188,8 @@ impl Drop for CiliumLab {
 
 /// Runs a script to its end. Its background processes keep the output open, so the output is a
 /// file.
-fn script(folder: &Path, name: &str, args: &[&str]) -> Result<()> {
-    let path = folder.join(name);
+fn script(directory: &Path, name: &str, args: &[&str]) -> Result<()> {
+    let path = directory.join(name);
     let text = tempfile::NamedTempFile::new().context("a file for the output")?;
     let status = Command::new(&path)
         .args(args)

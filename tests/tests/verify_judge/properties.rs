@@ -63,12 +63,12 @@ impl Case {
 
 fn cases() -> Vec<Case> {
     let mut all = Vec::new();
-    for (folder, mode) in MODES {
-        let cases = oracle::cases(folder).unwrap();
+    for (directory, mode) in MODES {
+        let cases = oracle::cases(directory).unwrap();
         for case in &cases {
             let oracle = OracleCluster::of(&cases, mode.parse().unwrap());
             all.push(Case {
-                name: format!("{folder}: {}", case.name),
+                name: format!("{directory}: {}", case.name),
                 expectation: oracle.expectation(case, None),
                 route: oracle.route(case),
                 oracle,
