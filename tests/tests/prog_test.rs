@@ -66,7 +66,7 @@ fn repeated_run_is_counted_each_time() {
     );
 }
 
-/// Up to Linux 6.18, a test run accepts less than a page. `exact.rs` sends jumbo frames through a
+/// Up to Linux 6.18, a test run accepts less than a page. `faults::exact_counts` sends jumbo frames through a
 /// door; this test runs them where the kernel can.
 #[test]
 fn jumbo_frames_are_counted() {
