@@ -12,5 +12,6 @@ pub(crate) mod pause;
 pub mod privileges;
 pub(crate) mod rooted_fs;
 pub(crate) mod signals;
+pub(crate) mod sockets;
 pub mod symbols;
 pub(crate) mod threads;

@@ -18,14 +18,11 @@ pub(crate) mod target;
 mod verdict;
 
 pub use expect::{Modes, Shape, candidates, expectations, hide, not_expected, unassigned};
-pub use facts::{Cause, Detour, Doubt, Note, RowNote};
+pub use facts::{Cause, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Way};
 pub use judge::judge;
 pub use observation::{
-    Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, HiddenReason, Hook, Hooks, Observation,
-    TunnelKey, Way,
+    Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, TunnelKey,
 };
 pub use protocol::Protocol;
 pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
-pub use verdict::{
-    CrossingRow, DropReason, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict,
-};
+pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict};

@@ -1,12 +1,10 @@
 //! The expected doors equal those that a running Cilium's packets crossed: every case of every
 //! mode, in order, in both directions.
 
-use netviz::verify::{
-    Expectation, Kind, Mode, ModeSource, Probes, candidates, expectations, judge,
-};
+use netviz::verify::{Expectation, Kind, ModeSource, Probes, candidates, expectations, judge};
 use netviz_tests::cilium::{
     oracle::{self, Crossed},
-    oracle_cluster::{MODES, OracleCluster},
+    oracle_cluster::{MODES, OracleCluster, mode_of},
 };
 
 /// Number of cases in the fixtures: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
@@ -17,7 +15,7 @@ fn expected_doors_match_cilium() {
     let mut differences = Vec::new();
     let mut compared = 0;
     for (directory, name) in MODES {
-        let mode: Mode = name.parse().unwrap();
+        let mode = mode_of(name);
         for case in oracle::cases(directory).unwrap() {
             compared += 1;
             let oracle = OracleCluster::of(&oracle::cases(directory).unwrap(), mode);
@@ -49,7 +47,7 @@ fn expected_doors_match_cilium() {
 #[test]
 fn inferred_modes_include_the_real_one() {
     for (directory, name) in MODES {
-        let mode: Mode = name.parse().unwrap();
+        let mode = mode_of(name);
         let cases = oracle::cases(directory).unwrap();
         let mut oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
@@ -77,7 +75,7 @@ fn inferred_modes_include_the_real_one() {
 #[test]
 fn cilium_counts_are_verified_only_in_their_mode() {
     for (directory, name) in MODES {
-        let mode: Mode = name.parse().unwrap();
+        let mode = mode_of(name);
         let cases = oracle::cases(directory).unwrap();
         let oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
@@ -101,7 +99,7 @@ fn cilium_counts_are_verified_only_in_their_mode() {
                 case.name
             );
             for (_, other) in MODES {
-                let wrong = oracle.expectation(case, Some(other.parse().unwrap()));
+                let wrong = oracle.expectation(case, Some(mode_of(other)));
                 let same = wrong.request == right.request && wrong.reply == right.reply;
                 let kind = verdict(wrong).verdict;
                 let expected = if same { Kind::Verified } else { Kind::Detour };

@@ -87,13 +87,13 @@ fn selectors_and_names_expand_in_order() {
         "tests:\n- {name: n, from: node/worker, to: 192.0.2.1, protocol: tcp, port: 80, count: 3, size: 100, expect: lost}\n",
     );
     assert_eq!(names(&found), ["node/worker 192.0.2.1"]);
-    let pair = &found[0];
+    let test = &found[0].test;
     assert_eq!(
-        (pair.protocol, pair.port, pair.count, pair.size),
+        (test.protocol, test.port, test.count, test.size),
         (Protocol::Tcp, Some(80), 3, Some(100))
     );
     assert_eq!(
-        (pair.test.as_deref(), pair.wanted.verdict),
+        (test.name.as_deref(), test.expect),
         (Some("n"), Some(Kind::Lost))
     );
 }
@@ -412,7 +412,7 @@ fn documented_example_fits_the_lab() {
     ];
     let found = expand(&plan, &lab).unwrap();
     assert_eq!(found.len(), 4);
-    assert_eq!(found[2].port, Some(53));
+    assert_eq!(found[2].test.port, Some(53));
     let selector = Selector {
         namespace: Some("networking101".into()),
         pods: Some("busybox-*".into()),

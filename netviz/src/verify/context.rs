@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use anyhow::{Context as _, Result};
 
-use super::route::{Party, Place};
+use super::{Party, Place};
 use crate::{
     discover::{Discovered, Selection},
     feed::{ClusterWatch, NAMES_LIMIT, NEEDED_NAMES_LIMIT},
@@ -16,13 +16,12 @@ use crate::{
     },
 };
 
-/// What is there, followed.
+/// The cluster, kept up to date.
 pub(crate) struct Context {
     watch: ClusterWatch,
-    /// A source was asked for.
+    /// A source was named on the command line.
     asked: bool,
-    /// A source that says nothing has been waited for, as long as for any: what it says from now on is
-    /// taken as it comes.
+    /// The sources have had their time: later reports are used as they arrive.
     waited: bool,
     symbols: Arc<Symbols>,
 }
@@ -41,23 +40,22 @@ impl Context {
         })
     }
 
-    /// Waits until every source of names has said something: for a moment at the most, but that one was
-    /// named, or that who is meant is said by names alone (`all`): whoever had none yet would be left out.
+    /// Waits for the first report of every source of names: briefly, unless a source was named, or names
+    /// select the pods (`all`), so that a pod without one would be left out.
     pub(crate) async fn named(&mut self, all: bool) {
         if self.asked || all {
-            self.wanted().await;
+            self.wait().await;
         } else {
             self.watch.settled(NAMES_LIMIT).await;
         }
     }
 
-    /// Waits for the sources that have said nothing, once. Whether there was anything to wait for.
-    async fn wanted(&mut self) -> bool {
+    /// Waits for the sources without a report, once. Returns whether there were any.
+    async fn wait(&mut self) -> bool {
         !mem::replace(&mut self.waited, true) && self.watch.settled(NEEDED_NAMES_LIMIT).await
     }
 
-    /// What is there at this moment.
-    pub(crate) fn look(&mut self) -> View {
+    fn view(&mut self) -> View {
         self.watch.update();
         View {
             found: Arc::clone(self.watch.found()),
@@ -66,26 +64,26 @@ impl Context {
         }
     }
 
-    /// What is there at this moment, and what `find` finds in it. Where it finds nothing, sources that
-    /// have said nothing yet are waited for, the first time: who was asked for may be known to them.
+    /// The cluster at this moment, and the result of `find`. If that fails the first time, waits for the
+    /// sources without a report, which may know the name.
     pub(crate) async fn find<T>(&mut self, find: impl Fn(&View) -> Result<T>) -> Result<(View, T)> {
-        let mut look = self.look();
-        let mut found = find(&look);
-        if found.is_err() && self.wanted().await {
-            look = self.look();
-            found = find(&look);
+        let mut view = self.view();
+        let mut found = find(&view);
+        if found.is_err() && self.wait().await {
+            view = self.view();
+            found = find(&view);
         }
         let found = found.map_err(|error| {
-            // Who was asked for may be known to a source that could not be asked.
-            let troubles = self.watch.source_errors();
-            let parts = [format!("{error:#}")].into_iter().chain(troubles);
+            // A source that failed may know the name.
+            let parts = [format!("{error:#}")].into_iter();
+            let parts = parts.chain(self.watch.source_errors());
             anyhow::anyhow!(parts.collect::<Vec<_>>().join("; "))
         })?;
-        Ok((look, found))
+        Ok((view, found))
     }
 }
 
-/// What was there at one moment.
+/// The cluster at one moment.
 pub(crate) struct View {
     pub(crate) found: Arc<Discovered>,
     pub(crate) cluster: Cluster,
@@ -94,16 +92,14 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The network namespace out of which `party` sends.
+    /// The network namespace from which `party` sends.
     pub(crate) fn namespace(&self, party: &Party) -> Result<(NetNsId, NetNs)> {
         let netns = match party.place {
             Place::Pod { netns, .. } => netns,
-            Place::Node { node, .. } => self
-                .cluster
-                .nodes
-                .get(node)
-                .map(|node| node.netns)
-                .context("the node is not there any more")?,
+            Place::Node { node, .. } => {
+                let node = self.cluster.nodes.get(node);
+                node.context("the node is not there any more")?.netns
+            }
             Place::Elsewhere => anyhow::bail!(
                 "{} is not on a node that is here: nothing can be sent from it; name a pod or node of this machine, or run netviz where it is",
                 party.name

@@ -2,7 +2,7 @@
 
 pub(crate) mod doors;
 mod fragments;
-mod mode;
+pub(crate) mod mode;
 mod path_builder;
 mod unassigned;
 
@@ -12,13 +12,9 @@ pub use fragments::{Shape, hide};
 pub use mode::{Modes, candidates};
 pub use unassigned::unassigned;
 
-use super::{
-    facts::{Doubt, Note},
-    observation::Hooks,
-    route::{Expectation, Mode, Party, Place, Route},
-};
+use super::{Doubt, Expectation, Hooks, Mode, ModeSource, Note, Party, Place, Route};
 use crate::model::{Cluster, Encryption, Role, Untrusted};
-use doors::PodDoors;
+use doors::{PodDoors, node_name};
 use path_builder::{By, Path};
 
 /// The ordered doors from A to B and back, for each mode of [`candidates`]; modes with the same doors
@@ -26,7 +22,6 @@ use path_builder::{By, Path};
 ///
 /// Empty if no path is known: [`not_expected`] returns why. A service has no doors; once the pod behind
 /// it is known, call this again with that pod.
-#[must_use]
 pub fn expectations(
     cluster: &Cluster,
     route: &Route,
@@ -38,25 +33,22 @@ pub fn expectations(
     }
     let mut all: Vec<Expectation> = Vec::new();
     for modes in modes {
-        let expectation = Expected {
+        let expected = Expected {
             cluster,
             route,
             modes,
             hooks,
-        }
-        .expectation();
-        let same = |other: &Expectation| {
-            other.request == expectation.request && other.reply == expectation.reply
         };
-        if !all.iter().any(same) {
-            all.push(expectation);
+        let new = expected.expectation();
+        let mut known = all.iter();
+        if !known.any(|known| known.request == new.request && known.reply == new.reply) {
+            all.push(new);
         }
     }
     all
 }
 
 /// Why there is no expected path; `None` if there is one.
-#[must_use]
 pub fn not_expected(cluster: &Cluster, route: &Route) -> Option<Doubt> {
     let ends = [&route.from, &route.to];
     if ends.iter().all(|end| end.place == Place::Elsewhere) {
@@ -67,10 +59,10 @@ pub fn not_expected(cluster: &Cluster, route: &Route) -> Option<Doubt> {
         return Some(Doubt::NoDoors { name });
     }
     let mut nodes = ends.iter().filter_map(|end| end.place.node());
-    let other = nodes.find_map(|node| cluster.nodes.get(node).filter(|node| !node.cilium))?;
+    let other = nodes.find(|node| cluster.nodes.get(*node).is_some_and(|node| !node.cilium))?;
     // Packets between pods of one node cross their veth pairs whatever the CNI.
     (!route.is_within_node()).then(|| Doubt::NoCilium {
-        node: other.name.raw().into(),
+        node: node_name(cluster, other).into(),
     })
 }
 
@@ -111,11 +103,9 @@ impl Expected<'_> {
         let request = self.way(from, to, routed && self.mode_at(&[from, to]).tunnel);
         let reply = self.way(to, from, routed && self.mode_at(&[to, from]).tunnel);
         expectation.absent = request.absent;
-        for absent in reply.absent {
-            if !expectation.absent.contains(&absent) {
-                expectation.absent.push(absent);
-            }
-        }
+        let known = expectation.absent.clone();
+        let new = reply.absent.into_iter().filter(|it| !known.contains(it));
+        expectation.absent.extend(new);
         (expectation.request, expectation.reply) = (request.steps, reply.steps);
         self.encrypt(&mut expectation);
         expectation
@@ -126,21 +116,19 @@ impl Expected<'_> {
     /// replies go to the node's `cilium_host`.
     fn routed(&self) -> bool {
         let (from, to) = (&self.route.from, &self.route.to);
-        let pods = |end: &Party| match end.place {
+        let is_pod = |end: &Party| match end.place {
             Place::Pod { .. } => true,
             Place::Node { router, .. } => router,
             Place::Elsewhere => self.is_far_pod(end.address),
         };
-        let world = |end: &Party| end.place == Place::Elsewhere && !pods(end);
-        pods(to) && !world(from)
+        is_pod(to) && (from.place != Place::Elsewhere || is_pod(from))
     }
 
     /// Whether it is the address of a named pod on a node of another machine.
     fn is_far_pod(&self, address: Option<IpAddr>) -> bool {
-        let Some(address) = address else { return false };
-        let mut pods = self.cluster.pods.iter();
         let here = |name: &Untrusted| self.cluster.nodes.iter().any(|node| node.name == *name);
-        pods.any(|pod| !here(&pod.node) && pod.addresses.contains(&address))
+        let mut pods = self.cluster.pods.iter().filter(|pod| !here(&pod.node));
+        address.is_some_and(|address| pods.any(|pod| pod.addresses.contains(&address)))
     }
 
     /// The mode of the first end on a node of this machine.
@@ -150,9 +138,10 @@ impl Expected<'_> {
     }
 
     fn way(&self, from: &Party, to: &Party, tunnel: bool) -> Path<'_> {
+        let asked = self.modes.source == ModeSource::Asked;
         let mut path = Path {
             cluster: self.cluster,
-            hooks: (!self.modes.asked()).then_some(self.hooks),
+            hooks: (!asked).then_some(self.hooks),
             steps: Vec::new(),
             absent: Vec::new(),
         };
@@ -175,8 +164,14 @@ impl Expected<'_> {
         }
         match to.place {
             Place::Pod { node, netns } => {
+                let by = match (same, from.place) {
+                    (true, Place::Node { .. }) => By::OwnNode,
+                    (true, _) => By::Neighbour,
+                    (false, _) if tunnel => By::Overlay,
+                    (false, _) => By::Uplink,
+                };
                 let pod = doors::of_pod(self.cluster, node, netns, to.address);
-                path.enter_pod(pod, node, self.modes.of(node), by(from, same, tunnel));
+                path.enter_pod(pod, node, self.modes.of(node), by);
             }
             Place::Node { node, .. } if tunnel && !same => path.enter_by_router(node),
             Place::Node { .. } | Place::Elsewhere => {}
@@ -206,13 +201,9 @@ impl Expected<'_> {
         expectation.besides = nodes
             .filter_map(|node| doors::device(self.cluster, node, Role::Encryption, ""))
             .collect();
-        let wire = |role| role == Role::Uplink || (role == Role::Overlay && name == IPSEC);
         for step in expectation.request.iter_mut().chain(&mut expectation.reply) {
-            if self
-                .cluster
-                .door(step.door)
-                .is_some_and(|door| wire(door.role))
-            {
+            let role = self.cluster.door(step.door).map(|door| door.role);
+            if role == Some(Role::Uplink) || role == Some(Role::Overlay) && name == IPSEC {
                 step.encryption = Some(name);
             }
         }
@@ -231,12 +222,3 @@ impl Expected<'_> {
 
 const IPSEC: &str = "IPsec";
 const WIREGUARD: &str = "WireGuard";
-
-fn by(from: &Party, same: bool, tunnel: bool) -> By {
-    match (&from.place, same) {
-        (Place::Node { .. }, true) => By::OwnNode,
-        (_, true) => By::Neighbour,
-        (_, false) if tunnel => By::Overlay,
-        (_, false) => By::Uplink,
-    }
-}

@@ -1,19 +1,89 @@
-//! What a verdict says beside its numbers: a code, and the data of its sentence.
+//! The facts in a verdict: a code and its data.
 //!
-//! The sentences themselves are made in `views::verdict`. A `row` is a place in
+//! `views::verdict` makes the sentences. A `row` is a place in
 //! [`Verdict::request`](super::Verdict::request) or [`Verdict::reply`](super::Verdict::reply).
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    observation::{HiddenReason, Way},
-    protocol::Protocol,
-    verdict::DropReason,
-};
-use crate::model::{Direction, LinkState};
+use super::protocol::Protocol;
+use crate::model::{Direction, LinkState, Untrusted};
+
+/// Which end of the path a packet is going to. Not to be confused with [`Direction`], the hook of
+/// one interface: a request crosses ingress and egress hooks.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// From A to B.
+    Request,
+    /// From B to A: an echo, a SYN-ACK, a reset, an ICMP error.
+    Reply,
+}
+
+impl Way {
+    /// Both, in order.
+    pub const BOTH: [Self; 2] = [Self::Request, Self::Reply];
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Reply => "reply",
+        })
+    }
+}
+
+/// Why nothing can be seen at a door.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum HiddenReason {
+    /// netviz could not attach.
+    NotAttached {
+        /// Why, and the remedy.
+        error: String,
+    },
+    /// Other programs run before netviz.
+    Displaced {
+        /// Their names.
+        programs: Vec<String>,
+    },
+    /// netviz was detached, or the interface was removed, during the run.
+    Detached,
+    /// The programs' maps could not be read or written.
+    Unreadable {
+        /// Why.
+        error: String,
+    },
+    /// Packets can be in fragments, none of which carries the whole marker.
+    Fragments {
+        /// Length of the packets.
+        size: u32,
+        /// The longest that is not fragmented.
+        limit: u32,
+    },
+}
+
+/// Packets that the kernel dropped (`skb:kfree_skb`).
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub struct DropReason {
+    /// The kernel's name of the reason (`NEIGH_FAILED`); `null` before Linux 5.17.
+    pub reason: Option<String>,
+    /// The kernel function that dropped them; `null` if its symbols cannot be read.
+    pub function: Option<String>,
+    /// The device.
+    pub device: Option<Untrusted>,
+    /// The node, or the pod, in whose network namespace that is.
+    pub place: Option<Untrusted>,
+    /// How many of the loss.
+    pub packets: u32,
+}
 
 /// Why packets ended where they did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,23 +3,18 @@
 
 mod causes;
 mod detours;
-mod drops;
 mod losses;
 mod notes;
 mod outcomes;
-mod reordering;
 mod rows;
-mod times;
 mod trail;
 
 use std::time::Duration;
 
 use super::{
+    Answer, Doubt, Expectation, Kind, Loss, Observation, Place, Probes, Route, SCHEMA, Verdict,
+    Way,
     expect::{not_expected, unassigned},
-    facts::Doubt,
-    observation::{Answer, Observation, Way},
-    route::{Expectation, Route},
-    verdict::{Kind, Loss, Probes, SCHEMA, Verdict},
 };
 use crate::model::Cluster;
 use detours::Findings;
@@ -27,7 +22,6 @@ use outcomes::{Evidence, Outcomes};
 use trail::{Trail, Walk, count};
 
 /// Compares what was observed with the expectation that fits it best.
-#[must_use]
 pub fn judge(
     cluster: &Cluster,
     route: &Route,
@@ -35,23 +29,25 @@ pub fn judge(
     observation: &Observation,
     probes: Probes,
 ) -> Verdict {
-    let (expectation, [request, reply]) = match best(expectations, observation) {
-        Some((expectation, trails)) => (Some(expectation), trails),
-        None => (None, trails(None, observation)),
-    };
+    let (expectation, trails) = best(expectations, observation);
     let evidence = Evidence {
         cluster,
         route,
         observation,
-        request: &request,
-        reply: &reply,
+        trails,
     };
     let outcomes = evidence.outcomes();
     let losses = losses::losses(&evidence, &outcomes);
     let findings = findings(&evidence, &outcomes, expectation, &losses);
     let round_trips = round_trips(observation);
-    let has_reply = !reply.walks.is_empty() || evidence.asks_for_reply(&losses);
-    let rows = |trail| rows::rows(cluster, observation, trail);
+    // The reply is shown even if no door saw any.
+    let has_reply = !evidence.trail(Way::Reply).walks.is_empty()
+        || losses.iter().any(|loss| loss.way == Way::Reply)
+        || observation.found.is_none() && !observation.one_way;
+    let rows = |way| {
+        let lines = evidence.trail(way).lines.iter();
+        lines.map(|line| rows::row(&evidence, way, line)).collect()
+    };
     Verdict {
         schema: SCHEMA.into(),
         verdict: kind(&evidence, &losses, &findings),
@@ -64,10 +60,14 @@ pub fn judge(
         sent: observation.sent,
         delivered: count(outcomes.delivered.len()),
         replied: count(outcomes.replied.len()),
-        round_trip_microseconds: times::median(&round_trips),
-        round_trip_worst_microseconds: times::worst(&round_trips),
-        request: rows(&request),
-        reply: if has_reply { rows(&reply) } else { Vec::new() },
+        round_trip_microseconds: rows::median(&round_trips),
+        round_trip_worst_microseconds: rows::worst(&round_trips),
+        request: rows(Way::Request),
+        reply: if has_reply {
+            rows(Way::Reply)
+        } else {
+            Vec::new()
+        },
         notes: notes::notes(&evidence, expectation, &losses),
         losses,
         detours: findings.detours,
@@ -83,7 +83,7 @@ fn trails(expectation: Option<&Expectation>, observation: &Observation) -> [Trai
 fn best<'a>(
     expectations: &'a [Expectation],
     observation: &Observation,
-) -> Option<(&'a Expectation, [Trail; 2])> {
+) -> (Option<&'a Expectation>, [Trail; 2]) {
     let judged = if observation.one_way { 1 } else { 2 };
     let tried = expectations.iter().map(|expectation| {
         let trails = trails(Some(expectation), observation);
@@ -91,8 +91,10 @@ fn best<'a>(
         let wrong = wrong.saturating_add(expectation.absent.len());
         (wrong, expectation, trails)
     });
-    let best = tried.min_by_key(|(contradictions, ..)| *contradictions);
-    best.map(|(_, expectation, trails)| (expectation, trails))
+    match tried.min_by_key(|(wrong, ..)| *wrong) {
+        Some((_, expectation, trails)) => (Some(expectation), trails),
+        None => (None, trails(None, observation)),
+    }
 }
 
 /// Crossed doors that are not on the path, and doors of the path that were bypassed.
@@ -152,12 +154,19 @@ fn findings(
 
 /// Why packets may have got further than they were seen.
 fn doubts(evidence: &Evidence<'_>, loss: &Loss) -> Vec<Doubt> {
-    let trail = evidence.trail(loss.way);
-    let mut doubts = detours::hidden(trail, trail.hidden_after(loss.after));
+    let (way, trail) = (loss.way, evidence.trail(loss.way));
+    let from = loss.after.map_or(0, |after| after.saturating_add(1));
+    let mut doubts = detours::hidden(trail, from..trail.lines.len());
     let crossings = evidence.observation.missed;
-    let way = loss.way;
     doubts.extend((crossings > 0).then_some(Doubt::Missed { way, crossings }));
-    doubts.extend(evidence.may_be_translated(trail, loss));
+    // Packets without a mark are recognised by their addresses, which a service or masquerading
+    // translates on the way to an end elsewhere.
+    let ends = [&evidence.route.from, &evidence.route.to];
+    let elsewhere = ends.into_iter().find(|end| end.place == Place::Elsewhere);
+    if let (Some(_), Some(row), Some(end)) = (evidence.observation.found, loss.after, elsewhere) {
+        let name = end.name.clone();
+        doubts.push(Doubt::MayBeTranslated { way, row, name });
+    }
     doubts
 }
 
@@ -170,10 +179,9 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
         Kind::Unclear
     } else if !losses.is_empty() {
         let certain = waits || losses.iter().any(is_certain);
-        if certain && observation.doubts.is_empty() {
-            Kind::Lost
-        } else {
-            Kind::Unclear
+        match certain && observation.doubts.is_empty() {
+            true => Kind::Lost,
+            false => Kind::Unclear,
         }
     } else if !findings.detours.is_empty() {
         Kind::Detour

@@ -2,13 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::{
-    facts::{Doubt, Note},
-    verdict::DropReason,
-};
+use super::facts::{Doubt, DropReason, HiddenReason, Note, Way};
 use crate::model::{Direction, DoorId};
 
 /// One hook: a door and a direction.
@@ -18,26 +12,11 @@ pub type Hook = (DoorId, Direction);
 /// that is missing could not be queried.
 pub type Hooks = BTreeMap<Hook, Vec<String>>;
 
+/// Doors where nothing can be seen, and why.
+pub type Hidden = BTreeMap<DoorId, HiddenReason>;
+
 /// Cilium's drop reasons by index of the node, most packets first.
 pub type CiliumDrops = BTreeMap<usize, Vec<String>>;
-
-/// Which end of the path a packet is going to. Not to be confused with [`Direction`], the hook of
-/// one interface: a request crosses ingress and egress hooks.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Way {
-    /// From A to B.
-    Request,
-    /// From B to A: an echo, a SYN-ACK, a reset, an ICMP error.
-    Reply,
-}
-
-impl Way {
-    /// Both, in order.
-    pub const BOTH: [Self; 2] = [Self::Request, Self::Reply];
-}
 
 /// The tunnel key that a packet carried at `cilium_vxlan` or behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +48,13 @@ pub struct Crossing {
     pub tunnel: Option<TunnelKey>,
 }
 
+impl Crossing {
+    /// At which hook.
+    pub const fn hook(&self) -> Hook {
+        (self.door, self.direction)
+    }
+}
+
 /// What the sender received for one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -80,45 +66,6 @@ pub enum Answer {
     Unreachable(Duration, String, Option<IpAddr>),
     /// The sender's own kernel did not send it (`Message too long`): it crossed no door.
     Unsent(String),
-}
-
-/// Why nothing can be seen at a door.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "code", rename_all = "snake_case")]
-pub enum HiddenReason {
-    /// netviz could not attach.
-    NotAttached {
-        /// Why, and the remedy.
-        error: String,
-    },
-    /// Other programs run before netviz.
-    Displaced {
-        /// Their names.
-        programs: Vec<String>,
-    },
-    /// netviz was detached, or the interface was removed, during the run.
-    Detached,
-    /// The programs' maps could not be read or written.
-    Unreadable {
-        /// Why.
-        error: String,
-    },
-    /// Packets can be in fragments, none of which carries the whole marker.
-    Fragments {
-        /// Length of the packets.
-        size: u32,
-        /// The longest that is not fragmented.
-        limit: u32,
-    },
-}
-
-/// A door where nothing can be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hidden {
-    /// The door.
-    pub door: DoorId,
-    /// Why.
-    pub reason: HiddenReason,
 }
 
 /// A packet that the kernel dropped.
@@ -155,8 +102,8 @@ pub struct Observation {
     pub crossings: Vec<Crossing>,
     /// Packets that the kernel dropped, in any order.
     pub drops: Vec<Dropping>,
-    /// Doors that could not be watched.
-    pub hidden: Vec<Hidden>,
+    /// Doors where nothing can be seen.
+    pub hidden: Hidden,
     /// Crossings that were lost because a buffer was full.
     pub missed: u64,
     /// Judge the request only.
@@ -175,7 +122,6 @@ pub struct Observation {
 
 impl Observation {
     /// How many packets went one way, or were to be sent.
-    #[must_use]
     pub fn packets(&self, way: Way) -> u32 {
         match (way, &self.found) {
             (Way::Reply, Some(found)) => found.back,

@@ -13,16 +13,16 @@ pub use expand::{MOST_PAIRS, all, expand};
 pub use file::{DoorPattern, End, Limits, Plan, Selector, Test};
 pub use read::{MOST_BYTES, parse, read};
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 pub use super::protocol::Protocol;
-use super::verdict::Kind;
+use crate::model::safe;
 
-/// One pair, and what to expect of it.
+/// One pair of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedPair {
-    /// Name of its test.
-    pub test: Option<String>,
+    /// Its test: the probes, and what to expect.
+    pub test: Arc<Test>,
     /// A, as on the command line: `namespace/pod`, `node/NAME`, an address.
     pub from: String,
     /// A's address if it is a selected pod: each address family is a pair of its own.
@@ -31,27 +31,6 @@ pub struct PlannedPair {
     pub to: String,
     /// B's address, of the same family.
     pub to_address: Option<IpAddr>,
-    /// The protocol to send.
-    pub protocol: Protocol,
-    /// Destination port.
-    pub port: Option<u16>,
-    /// How many packets.
-    pub count: u32,
-    /// Length of the IP packet in bytes.
-    pub size: Option<u16>,
-    /// What to expect.
-    pub wanted: Wanted,
-}
-
-/// What to expect of a pair.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wanted {
-    /// The verdict; the default is `verified`, or with a list of doors, delivered.
-    pub verdict: Option<Kind>,
-    /// All doors that packets have to cross from A to B, in order.
-    pub doors: Option<Vec<DoorPattern>>,
-    /// How long a round trip may take.
-    pub round_trip: Limits,
 }
 
 /// An invalid plan: where, what, and the remedy.
@@ -64,4 +43,14 @@ pub struct PlanError {
     pub what: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl PlanError {
+    fn new(place: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            place: safe(place),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
     PartialOrd,
     Ord,
     Hash,
-    clap::ValueEnum,
+    ValueEnum,
     Serialize,
     Deserialize,
     JsonSchema,
@@ -34,7 +35,6 @@ pub enum Protocol {
 
 impl Protocol {
     /// The IP protocol number on the way to `to`.
-    #[must_use]
     pub const fn number(self, to: IpAddr) -> u8 {
         match (self, to) {
             (Self::Icmp, IpAddr::V4(_)) => 1,

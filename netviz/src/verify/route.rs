@@ -1,13 +1,14 @@
 //! The ends of a path, the routing mode, and the doors that are expected.
 
-use schemars::JsonSchema;
 use std::net::IpAddr;
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    facts::{Detour, Note},
-    observation::{HiddenReason, Hook, Way},
+    facts::{Detour, HiddenReason, Note, Way},
+    observation::Hook,
 };
 use crate::{
     model::{Direction, DoorId},
@@ -27,7 +28,7 @@ pub struct Mode {
 }
 
 /// How the mode is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeSource {
     /// From the Cilium agents of the nodes.
@@ -39,7 +40,7 @@ pub enum ModeSource {
 }
 
 /// Where an end of the path is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A pod of a node on this machine.
     Pod {
@@ -61,7 +62,6 @@ pub enum Place {
 
 impl Place {
     /// The index of its node, if that is on this machine.
-    #[must_use]
     pub const fn node(&self) -> Option<usize> {
         match self {
             Self::Pod { node, .. } | Self::Node { node, .. } => Some(*node),
@@ -70,7 +70,6 @@ impl Place {
     }
 
     /// The network namespace of a pod.
-    #[must_use]
     pub const fn netns(&self) -> Option<NetNsId> {
         match self {
             Self::Pod { netns, .. } => Some(*netns),
@@ -113,9 +112,8 @@ pub struct Route {
 
 impl Route {
     /// Whether A and B are the same pod or the same node.
-    #[must_use]
     pub fn is_to_itself(&self) -> bool {
-        match (&self.from.place, &self.to.place) {
+        match (self.from.place, self.to.place) {
             (Place::Pod { netns: a, .. }, Place::Pod { netns: b, .. }) => a == b,
             (Place::Node { node: a, .. }, Place::Node { node: b, .. }) => a == b,
             _ => false,
@@ -123,12 +121,11 @@ impl Route {
     }
 
     /// Whether A and B are pods of one node.
-    #[must_use]
     pub fn is_within_node(&self) -> bool {
-        match (&self.from.place, &self.to.place) {
-            (Place::Pod { node: a, .. }, Place::Pod { node: b, .. }) => a == b,
-            _ => false,
-        }
+        matches!(
+            (self.from.place, self.to.place),
+            (Place::Pod { node: a, .. }, Place::Pod { node: b, .. }) if a == b
+        )
     }
 }
 
@@ -155,7 +152,6 @@ pub struct Step {
 
 impl Step {
     /// A step that packets cross, and where they are seen.
-    #[must_use]
     pub const fn new(door: DoorId, direction: Direction) -> Self {
         Self {
             door,
@@ -169,13 +165,11 @@ impl Step {
     }
 
     /// Whether every packet that gets further is seen here.
-    #[must_use]
     pub const fn required(&self) -> bool {
         self.skipped_by.is_none() && self.encryption.is_none()
     }
 
     /// Whether the step is crossed at this hook, or at one that may be crossed instead.
-    #[must_use]
     pub fn accepts(&self, (door, direction): Hook) -> bool {
         self.direction == direction && (self.door == door || self.or.contains(&door))
     }
@@ -202,7 +196,6 @@ pub struct Expectation {
 
 impl Expectation {
     /// The steps of one way.
-    #[must_use]
     pub fn steps(&self, way: Way) -> &[Step] {
         match way {
             Way::Request => &self.request,

@@ -5,16 +5,14 @@ pub(crate) mod service;
 use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Result, bail};
-
 use ipnet::IpNet;
 
 use super::{
-    expect::doors,
-    protocol::Protocol,
-    route::{Party, Place},
+    Party, Place, Protocol,
+    expect::doors::{self, node_name, pod_name},
 };
 use crate::{
-    model::{Cluster, Door, Role, Service, Side, is_link_local, near, qualified},
+    model::{Cluster, Door, Role, Service, Side, is_link_local, near},
     sys::netns::NetNsId,
 };
 
@@ -56,42 +54,48 @@ pub(crate) fn find(
     let (name, named) = split_port(text);
     let port = named.or(port);
     if let Ok(address) = name.trim_matches(['[', ']']).parse() {
-        let party = by_address(cluster, address);
         let service = service::by_address(cluster, address);
-        return service::target(service, party, port);
+        return Target::new(by_address(cluster, address), port, service);
     }
     if let Some(name) = name.strip_prefix("node/") {
-        return Ok(Target::of(by_node(cluster, name, family)?, port));
+        return Target::new(by_node(cluster, name, family)?, port, None);
     }
-    let named = name.strip_prefix("svc/").or(name.strip_prefix("service/"));
-    let (found, name) = match named {
-        Some(name) => (Vec::new(), name),
-        None => (pods_called(cluster, name), name),
+    let service = name.strip_prefix("svc/").or(name.strip_prefix("service/"));
+    let pods = match service {
+        Some(_) => Vec::new(),
+        None => pods_called(cluster, name),
     };
-    if found.is_empty()
+    let name = service.unwrap_or(name);
+    if pods.is_empty()
         && let Some(service) = service::by_name(cluster, name)?
     {
-        let address = choose(&service.addresses, family);
         let party = Party {
             name: service.label(),
-            address,
+            address: choose(&service.addresses, family),
             place: Place::Elsewhere,
         };
-        return service::target(Some(service), party, port);
+        return Target::new(party, port, Some(service));
     }
-    if named.is_some() {
+    if service.is_some() {
         bail!("no service {name:?}{}", service::near(cluster, name));
     }
-    Ok(Target::of(by_pod(cluster, &found, name, family)?, port))
+    Target::new(by_pod(cluster, &pods, name, family)?, port, None)
 }
 
 impl Target {
-    const fn of(party: Party, port: Option<u16>) -> Self {
-        Self {
+    fn new(party: Party, port: Option<u16>, service: Option<&Service>) -> Result<Self> {
+        let (port, protocol) = match service {
+            Some(service) if !service.ports.is_empty() => {
+                let (port, protocol) = service::port(service, port)?;
+                (Some(port), protocol)
+            }
+            _ => (port, None),
+        };
+        Ok(Self {
             party,
             port,
-            protocol: None,
-        }
+            protocol,
+        })
     }
 }
 
@@ -100,35 +104,25 @@ fn split_port(text: &str) -> (&str, Option<u16>) {
     if text.parse::<IpAddr>().is_ok() {
         return (text, None);
     }
-    match text.rsplit_once(':') {
-        Some((name, port)) => match port.parse() {
-            Ok(port) => (name, Some(port)),
-            Err(_) => (text, None),
-        },
-        None => (text, None),
-    }
+    let split = text.rsplit_once(':');
+    let split = split.and_then(|(name, port)| Some((name, Some(port.parse().ok()?))));
+    split.unwrap_or((text, None))
 }
 
 /// The owner of this address: a pod, a node, or neither.
 pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Party {
-    let owner = cluster.doors.iter().find(|door| has(door, address));
-    match owner {
-        Some(door) => Party {
-            name: owner_name(cluster, door),
-            address: Some(address),
-            place: place(door),
-        },
-        None => Party {
-            name: address.to_string(),
-            address: Some(address),
-            place: Place::Elsewhere,
-        },
-    }
-}
-
-fn has(door: &Door, address: IpAddr) -> bool {
     // The peer of an uplink belongs to the machine, which is not part of the cluster.
-    door.side != Side::Host && door.has(address)
+    let mut doors = cluster.doors.iter().filter(|door| door.side != Side::Host);
+    let owner = doors.find(|door| door.has(address));
+    let name = owner.map(|door| match door.side {
+        Side::Pod => pod_name(door).unwrap_or_else(|| door.label()),
+        _ => format!("node/{}", node_name(cluster, door.node)),
+    });
+    Party {
+        name: name.unwrap_or_else(|| address.to_string()),
+        address: Some(address),
+        place: owner.map_or(Place::Elsewhere, place),
+    }
 }
 
 fn place(door: &Door) -> Place {
@@ -145,26 +139,11 @@ fn place(door: &Door) -> Place {
     }
 }
 
-fn owner_name(cluster: &Cluster, door: &Door) -> String {
-    let node = || cluster.nodes.get(door.node).map(|node| node.name.raw());
-    match door.side {
-        Side::Pod => pod_name(door).unwrap_or_else(|| door.label()),
-        _ => format!("node/{}", node().unwrap_or_default()),
-    }
-}
-
-fn pod_name(door: &Door) -> Option<String> {
-    Some(qualified(door.namespace.as_deref(), door.pod.as_deref()?))
-}
-
 fn by_node(cluster: &Cluster, name: &str, family: Option<Family>) -> Result<Party> {
     let nodes = &cluster.nodes;
     let Some(node) = nodes.iter().position(|node| node.name == name) else {
-        let names: Vec<_> = nodes
-            .iter()
-            .map(|node| node.name.raw().to_owned())
-            .collect();
-        bail!("no node {name:?}{}", near(name, &names));
+        let names = nodes.iter().map(|node| node.name.raw().to_owned());
+        bail!("no node {name:?}{}", near(name, &names.collect::<Vec<_>>()));
     };
     let uplinks = doors::devices(cluster, node, Role::Uplink);
     let addresses: Vec<_> = uplinks.flat_map(global).collect();
@@ -197,17 +176,13 @@ fn pods_called<'a>(cluster: &'a Cluster, name: &str) -> Vec<&'a Door> {
 fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>) -> Result<Party> {
     match found {
         [door] => Ok(pod_party(door, family)),
+        [] if cluster.nodes.iter().any(|node| node.name == name) => {
+            bail!("no pod {name:?}; a node has that name: node/{name}")
+        }
         [] => {
-            let pods = pods(cluster);
+            let pods = pods(cluster).into_values().filter_map(pod_name);
             let services = cluster.services.iter().flatten().map(Service::label);
-            let names: Vec<_> = pods
-                .values()
-                .filter_map(|door| pod_name(door))
-                .chain(services)
-                .collect();
-            if cluster.nodes.iter().any(|node| node.name == name) {
-                bail!("no pod {name:?}; a node has that name: node/{name}");
-            }
+            let names: Vec<_> = pods.chain(services).collect();
             // It may be a service, if those are unknown here.
             let unknown = match &cluster.services {
                 Some(_) => "",
@@ -216,22 +191,15 @@ fn by_pod(cluster: &Cluster, found: &[&Door], name: &str, family: Option<Family>
             bail!("no pod {name:?}{unknown}{}", near(name, &names))
         }
         several => {
-            let names: Vec<_> = several
-                .iter()
-                .filter_map(|door| {
-                    let address = choose(&global(door), family);
-                    let address = address.map(|address| address.to_string());
-                    Some(format!(
-                        "{} ({})",
-                        pod_name(door)?,
-                        address.unwrap_or_default()
-                    ))
-                })
-                .collect();
+            let names = several.iter().filter_map(|door| {
+                let address = choose(&global(door), family);
+                let address = address.map_or_else(String::new, |it| it.to_string());
+                Some(format!("{} ({address})", pod_name(door)?))
+            });
             bail!(
                 "{} pods are named {name:?}: use namespace/name or an address: {}",
                 several.len(),
-                names.join(", ")
+                names.collect::<Vec<_>>().join(", ")
             )
         }
     }
@@ -251,21 +219,12 @@ pub(crate) fn pod_party(door: &Door, family: Option<Family>) -> Party {
 /// Addresses without link-local ones.
 fn global(door: &Door) -> Vec<IpAddr> {
     let addresses = door.addresses.iter().map(IpNet::addr);
-    addresses
-        .filter(|address| !is_link_local(*address))
-        .collect()
+    addresses.filter(|it| !is_link_local(*it)).collect()
 }
 
 /// The first of the requested family; IPv4 before IPv6 without a request.
 fn choose(addresses: &[IpAddr], family: Option<Family>) -> Option<IpAddr> {
-    let of = |family| {
-        let mut addresses = addresses.iter();
-        addresses
-            .find(|address| Family::of(**address) == family)
-            .copied()
-    };
-    match family {
-        Some(family) => of(family),
-        None => of(Family::V4).or_else(|| of(Family::V6)),
-    }
+    let addresses = addresses.iter().copied();
+    let fitting = addresses.filter(|it| family.is_none_or(|family| Family::of(*it) == family));
+    fitting.min_by_key(IpAddr::is_ipv6)
 }

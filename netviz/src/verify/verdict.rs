@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    facts::{Cause, Detour, Doubt, Note, RowNote},
-    observation::Way,
+    facts::{Cause, Detour, Doubt, DropReason, Note, RowNote, Way},
     protocol::Protocol,
     route::ModeSource,
 };
@@ -32,7 +31,6 @@ pub enum Kind {
 
 impl Kind {
     /// As written in every output.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -133,23 +131,6 @@ pub struct Loss {
     pub causes: Vec<Cause>,
 }
 
-/// Packets that the kernel dropped (`skb:kfree_skb`).
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub struct DropReason {
-    /// The kernel's name of the reason (`NEIGH_FAILED`); `null` before Linux 5.17.
-    pub reason: Option<String>,
-    /// The kernel function that dropped them; `null` if its symbols cannot be read.
-    pub function: Option<String>,
-    /// The device.
-    pub device: Option<Untrusted>,
-    /// The node, or the pod, in whose network namespace that is.
-    pub place: Option<Untrusted>,
-    /// How many of the loss.
-    pub packets: u32,
-}
-
 /// The traffic, in passive mode. Packets are those on the wire: a socket buffer that the kernel
 /// segments later counts as many.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -213,7 +194,6 @@ pub struct Verdict {
 
 impl Verdict {
     /// The doors of one way.
-    #[must_use]
     pub fn rows(&self, way: Way) -> &[CrossingRow] {
         match way {
             Way::Request => &self.request,

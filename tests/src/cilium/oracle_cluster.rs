@@ -26,6 +26,16 @@ pub const MODES: [(&str, &str); 8] = [
     ("native-endpoint-routes", "native-endpoint-routes"),
 ];
 
+/// The mode of this name, as in the lab.
+#[must_use]
+pub fn mode_of(name: &str) -> Mode {
+    Mode {
+        tunnel: name.starts_with("vxlan"),
+        host_routing: name.ends_with("host-routing"),
+        endpoint_routes: name.ends_with("endpoint-routes"),
+    }
+}
+
 /// The oracle's cluster as plain data, built from the names in its cases.
 pub struct OracleCluster {
     /// Nodes and doors.

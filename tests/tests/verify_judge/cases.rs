@@ -6,9 +6,9 @@ use netviz::{
     model::{Cluster, Datapath, Direction, DoorId, Peer, Role, Side},
     sys::netns::NetNsId,
     verify::{
-        Answer, Cause, Crossing, DropReason, Dropping, Expectation, Found, Hidden, HiddenReason,
-        Hooks, Kind, Modes, Note, Observation, Party, Place, Probes, Route, RowNote, TunnelKey,
-        Verdict, Way, candidates, expectations, judge,
+        Answer, Cause, Crossing, DropReason, Dropping, Expectation, Found, HiddenReason, Hooks,
+        Kind, Modes, Note, Observation, Party, Place, Probes, Route, RowNote, TunnelKey, Verdict,
+        Way, candidates, expectations, judge,
     },
     views::verdict::{causes, detours, notes, unclear},
 };
@@ -19,7 +19,7 @@ use netviz_tests::{
     },
     cilium::{
         oracle::{self, Case},
-        oracle_cluster::OracleCluster,
+        oracle_cluster::{OracleCluster, mode_of},
     },
 };
 
@@ -40,7 +40,7 @@ impl Setup {
     /// expected path.
     pub(super) fn new(mode: &str, name: &str) -> Self {
         let cases = oracle::cases(mode).unwrap();
-        let oracle = OracleCluster::of(&cases, mode.parse().unwrap());
+        let oracle = OracleCluster::of(&cases, mode_of(mode));
         let case: &Case = cases.iter().find(|case| case.name == name).unwrap();
         let expectation = oracle.expectation(case, None);
         Self {
@@ -656,10 +656,8 @@ fn visible_uplink_peer_is_on_the_path() {
     };
     assert_eq!(at(&verdict.request), Some((4, Direction::Ingress, true)));
     assert_eq!(at(&verdict.reply), Some((4, Direction::Egress, true)));
-    setup.observation.hidden.push(Hidden {
-        door: far,
-        reason: not_attached("another namespace"),
-    });
+    let reason = not_attached("another namespace");
+    setup.observation.hidden.insert(far, reason);
     setup.keep(|c| c.door != far);
     assert_eq!(setup.judge().verdict, Kind::Unclear);
 }
@@ -801,7 +799,7 @@ fn reply_proves_delivery_at_a_hidden_door() {
     let mut setup = Setup::far();
     let last = setup.expectations[0].request[7].door;
     let reason = not_attached("its namespace cannot be entered");
-    setup.observation.hidden.push(Hidden { door: last, reason });
+    setup.observation.hidden.insert(last, reason);
     setup.observation.answers.clear();
     // B replied, as its lxc shows, and the tunnel dropped the reply.
     let kept: Vec<_> = setup.expectations[0].reply[..2]

@@ -7,15 +7,15 @@ use netviz::{
     model::{Direction, DoorId},
     sys::netns::NetNsId,
     verify::{
-        Answer, Crossing, Doubt, DropReason, Dropping, Expectation, Found, Hidden, HiddenReason,
-        Kind, Note, Observation, Probes, Protocol, Route, RowNote, TunnelKey, Verdict, Way, judge,
+        Answer, Crossing, Doubt, DropReason, Dropping, Expectation, Found, HiddenReason, Kind,
+        Note, Observation, Probes, Protocol, Route, RowNote, TunnelKey, Verdict, Way, judge,
     },
 };
 use netviz_tests::{
     builders::paths::{HOP, walked},
     cilium::{
         oracle,
-        oracle_cluster::{MODES, OracleCluster},
+        oracle_cluster::{MODES, OracleCluster, mode_of},
     },
 };
 
@@ -66,7 +66,7 @@ fn cases() -> Vec<Case> {
     for (directory, mode) in MODES {
         let cases = oracle::cases(directory).unwrap();
         for case in &cases {
-            let oracle = OracleCluster::of(&cases, mode.parse().unwrap());
+            let oracle = OracleCluster::of(&cases, mode_of(mode));
             all.push(Case {
                 name: format!("{directory}: {}", case.name),
                 expectation: oracle.expectation(case, None),
@@ -259,10 +259,7 @@ fn hidden_doors_are_never_verified() {
             let reason = HiddenReason::Displaced {
                 programs: vec!["another".into()],
             };
-            observation.hidden.push(Hidden {
-                door: step.door,
-                reason: reason.clone(),
-            });
+            observation.hidden.insert(step.door, reason.clone());
             let verdict = case.judge(&observation);
             let what = format!("{}: {verdict:#?}", case.name);
             assert_eq!(verdict.verdict, Kind::Unclear, "{what}");
@@ -393,10 +390,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
     }
     for _ in 0..rng.usize(..4) {
         let reason = HiddenReason::Detached;
-        observation.hidden.push(Hidden {
-            door: door(rng),
-            reason,
-        });
+        observation.hidden.insert(door(rng), reason);
         let time = Duration::from_nanos(rng.u64(..));
         observation.drops.push(Dropping {
             at: time,

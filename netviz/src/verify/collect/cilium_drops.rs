@@ -3,16 +3,14 @@
 use std::{path::PathBuf, sync::mpsc};
 
 use crate::{
-    names::maps::drop_counters::{self, Drops},
+    names::maps::drop_counters,
     sys::threads::{Stop, Worker},
-    verify::{context::View, observation::CiliumDrops},
+    verify::{CiliumDrops, context::View},
 };
 
-/// A thread that has read the drop counters, and keeps the privileges to read them again.
-pub(crate) struct CiliumDropping(Worker<CiliumDrops>);
-
-/// Returns once the counters are read; `None` if no node has such a map, or there is no thread.
-pub(crate) fn start(view: &View) -> Option<CiliumDropping> {
+/// Starts a thread that has read the drop counters when this returns, and keeps the privileges to read
+/// them again: it returns the drops in between. `None` if no node has such a map, or there is no thread.
+pub(crate) fn start(view: &View) -> Option<Worker<CiliumDrops>> {
     let nodes = view.cluster.nodes.iter().enumerate();
     let nodes: Vec<(usize, Vec<PathBuf>)> = nodes
         .filter(|(_, node)| node.cilium)
@@ -20,32 +18,21 @@ pub(crate) fn start(view: &View) -> Option<CiliumDropping> {
         .collect();
     let (ready, begun) = mpsc::channel();
     let work = move |stop: &Stop| {
-        let read = |(index, roots): (usize, Vec<PathBuf>)| {
-            let before = drop_counters::read(&roots)?;
-            Some((index, roots, before))
-        };
-        let before: Vec<_> = nodes.into_iter().filter_map(read).collect();
+        let nodes = nodes.into_iter();
+        let before: Vec<_> = nodes
+            .filter_map(|(index, roots)| Some((index, drop_counters::read(&roots)?, roots)))
+            .collect();
         if ready.send(!before.is_empty()).is_ok() {
             stop.wait();
         }
-        before.into_iter().filter_map(more).collect()
+        let between = before.into_iter().filter_map(|(index, before, roots)| {
+            let after = drop_counters::read(&roots)?;
+            Some((index, drop_counters::words(&before, &after)))
+        });
+        between.collect()
     };
     let worker = Worker::start("netviz-drops", "reads Cilium's drop counters", work)
         .inspect_err(|error| log::warn!("{error}"))
         .ok()?;
-    (begun.recv() == Ok(true)).then_some(CiliumDropping(worker))
-}
-
-fn more((index, roots, before): (usize, Vec<PathBuf>, Drops)) -> Option<(usize, Vec<String>)> {
-    Some((
-        index,
-        drop_counters::words(&before, &drop_counters::read(&roots)?),
-    ))
-}
-
-impl CiliumDropping {
-    /// Reads the counters again, and returns what was dropped in between.
-    pub(crate) fn finish(self) -> CiliumDrops {
-        self.0.finish().unwrap_or_default()
-    }
+    (begun.recv() == Ok(true)).then_some(worker)
 }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 use netviz_ebpf::follow::{ASKS, IS_OUTER, IS_REPLY, IS_STREAM, Passed, is_chosen};
 
 use super::crossings::{Sighting, Window};
-use crate::verify::observation::{Crossing, Hook, Way};
+use crate::verify::{Crossing, Hook, Way};
 
 /// How long after a packet left another with the same identity is taken for it.
 const MOST_AGE: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub struct Known {
     pub origins: [Vec<Hook>; 2],
     /// When they have to leave.
     pub window: Window,
-    /// The highest thinning level of all doors: all of them report the same packets at this level.
+    /// The highest sampling level of all doors: all of them report the same packets at this level.
     pub level: u64,
 }
 
@@ -43,121 +43,112 @@ pub struct Following {
     pub strays: BTreeMap<(Way, Hook), u32>,
 }
 
-/// Sightings of one identity: the way, the packet or stream, and the byte of a stream.
-type Alike<'a> = BTreeMap<(Way, u64, u32), Vec<&'a Sighting<Passed>>>;
-
-/// One packet, door by door.
+/// One packet, door by door. There is always a first one.
 struct Packet<'a> {
+    way: Way,
     seen: Vec<&'a Sighting<Passed>>,
     is_stray: bool,
 }
 
 /// Follows packets from door to door.
-#[must_use]
 pub fn follow(sightings: &[Sighting<Passed>], known: &Known) -> Following {
     let mut sightings: Vec<&Sighting<Passed>> = sightings.iter().collect();
-    sightings.sort_by_key(|sighting| (sighting.at(), hook(sighting)));
-    let mut alike: Alike<'_> = BTreeMap::new();
-    let is_stream = |sighting: &&Sighting<Passed>| sighting.seen.flags & IS_STREAM != 0;
-    let (streams, others): (Vec<&Sighting<Passed>>, Vec<&Sighting<Passed>>) =
-        sightings.into_iter().partition(is_stream);
-    for sighting in others {
-        if is_chosen(sighting.seen.identity, known.level) {
-            let key = (way(sighting), sighting.seen.identity, 0);
-            alike.entry(key).or_default().push(sighting);
+    sightings.sort_by_key(|sighting| (sighting.at(), sighting.hook()));
+    // By way and identity: packets that look alike, and streams.
+    let mut packets: BTreeMap<(Way, u64), Vec<_>> = BTreeMap::new();
+    let mut streams = packets.clone();
+    for sighting in sightings {
+        let way = match sighting.seen.flags & IS_REPLY {
+            0 => Way::Request,
+            _ => Way::Reply,
+        };
+        let key = (way, sighting.seen.identity);
+        if sighting.seen.flags & IS_STREAM != 0 {
+            streams.entry(key).or_default().push(sighting);
+        } else if is_chosen(sighting.seen.identity, known.level) {
+            packets.entry(key).or_default().push(sighting);
         }
     }
-    stream::mark(streams, known, &mut alike);
-    let mut packets: Vec<(Way, Packet<'_>)> = Vec::new();
-    for ((way, ..), sightings) in alike {
-        let found = separated(&sightings, &known.origins[way as usize]);
-        packets.extend(found.into_iter().map(|packet| (way, packet)));
+    let mut all = Vec::new();
+    for ((way, _), alike) in &packets {
+        all.extend(separated(*way, alike, known));
+    }
+    for ((way, _), stream) in &streams {
+        let origins = &known.origins[*way as usize];
+        for alike in stream::by_byte(stream, origins, known.level).values() {
+            all.extend(separated(*way, alike, known));
+        }
     }
     let within = |packet: &Packet<'_>| {
         let began = packet.began();
         known.window.from <= began && began < known.window.until
     };
-    packets.retain(|(_, packet)| within(packet));
-    packets.sort_by_key(|(_, packet)| packet.began());
-    numbered(&packets, known)
+    all.retain(within);
+    all.sort_by_key(Packet::began);
+    numbered(&all, known)
 }
 
-fn numbered(packets: &[(Way, Packet<'_>)], known: &Known) -> Following {
+fn numbered(packets: &[Packet<'_>], known: &Known) -> Following {
     let mut following = Following::default();
-    for (way, packet) in packets {
-        let Some(first) = packet.seen.first() else {
-            continue;
-        };
+    for packet in packets {
+        let (way, first) = (packet.way, packet.seen[0]);
         if packet.is_stray {
-            let strays = following.strays.entry((*way, hook(first))).or_default();
-            *strays = strays.saturating_add(1);
+            *following.strays.entry((way, first.hook())).or_default() += 1;
             continue;
         }
-        let left = &mut following.left[*way as usize];
+        let left = &mut following.left[way as usize];
         let number = *left;
-        *left = number.saturating_add(1);
+        *left += 1;
         let in_time = packet.began().saturating_add(PATIENCE) <= known.window.until;
-        if *way == Way::Request && in_time && first.seen.flags & ASKS != 0 {
-            following.asked = following.asked.saturating_add(1);
+        if way == Way::Request && in_time && first.seen.flags & ASKS != 0 {
+            following.asked += 1;
         }
-        let crossings = packet.seen.iter();
-        following
-            .crossings
-            .extend(crossings.map(|sighting| crossing(sighting, *way, number)));
+        let crossing =
+            |it: &&Sighting<Passed>| it.crossing(way, number, it.seen.flags & IS_OUTER != 0);
+        let crossings = packet.seen.iter().map(crossing);
+        following.crossings.extend(crossings);
     }
     following
 }
 
-fn crossing(sighting: &Sighting<Passed>, way: Way, sequence: u32) -> Crossing {
-    Crossing {
-        at: sighting.at(),
-        door: sighting.door,
-        direction: sighting.direction(),
-        way,
-        sequence,
-        outer: sighting.seen.flags & IS_OUTER != 0,
-        fragment: false,
-        tunnel: sighting.tunnel(),
+impl<'a> Packet<'a> {
+    fn new(way: Way, first: &'a Sighting<Passed>, is_stray: bool) -> Self {
+        Self {
+            way,
+            seen: vec![first],
+            is_stray,
+        }
     }
-}
 
-impl Packet<'_> {
     fn began(&self) -> Duration {
-        self.seen.first().map_or(Duration::ZERO, |first| first.at())
+        self.seen[0].at()
     }
 
     /// Its TTL when it last crossed a hook.
-    fn ttl_at(&self, at: Hook) -> Option<u32> {
+    fn ttl_at(&self, hook: Hook) -> Option<u32> {
         let mut seen = self.seen.iter().rev();
-        let last = seen.find(|sighting| hook(sighting) == at)?;
+        let last = seen.find(|sighting| sighting.hook() == hook)?;
         Some(last.seen.ttl)
     }
 }
 
 /// Separates packets of the same identity. A sighting where packets leave begins another packet, unless
 /// its TTL is lower: that one comes round again.
-fn separated<'a>(sightings: &[&'a Sighting<Passed>], origins: &[Hook]) -> Vec<Packet<'a>> {
+fn separated<'a>(way: Way, alike: &[&'a Sighting<Passed>], known: &Known) -> Vec<Packet<'a>> {
+    let origins = &known.origins[way as usize];
+    let first = alike.first().map(|first| first.hook());
     let mut packets: Vec<Packet<'a>> = Vec::new();
     // The first packet that each hook has not seen.
     let mut next: BTreeMap<Hook, usize> = BTreeMap::new();
-    let first = sightings.first().map(|first| hook(first));
     let mut oldest = 0;
-    for sighting in sightings {
-        let here = hook(sighting);
-        let leaves = if origins.is_empty() {
-            Some(here) == first
-        } else {
-            origins.contains(&here)
-        };
-        if leaves {
+    for sighting in alike {
+        let here = sighting.hook();
+        if origins.contains(&here) || origins.is_empty() && Some(here) == first {
             match packets.last_mut() {
                 Some(last) if last.ttl_at(here) > Some(sighting.seen.ttl) => {
                     last.seen.push(sighting);
                 }
-                _ => packets.push(Packet {
-                    seen: vec![sighting],
-                    is_stray: false,
-                }),
+                _ => packets.push(Packet::new(way, sighting, false)),
             }
             continue;
         }
@@ -173,23 +164,9 @@ fn separated<'a>(sightings: &[&'a Sighting<Passed>], origins: &[Hook]) -> Vec<Pa
         } else if let Some(last) = packets.last_mut().filter(|last| young(last)) {
             last.seen.push(sighting);
         } else {
-            packets.push(Packet {
-                seen: vec![sighting],
-                is_stray: true,
-            });
+            packets.push(Packet::new(way, sighting, true));
             *place = packets.len();
         }
     }
     packets
-}
-
-fn hook(sighting: &Sighting<Passed>) -> Hook {
-    (sighting.door, sighting.direction())
-}
-
-fn way(sighting: &Sighting<Passed>) -> Way {
-    match sighting.seen.flags & IS_REPLY {
-        0 => Way::Request,
-        _ => Way::Reply,
-    }
 }

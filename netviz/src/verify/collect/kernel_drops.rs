@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use anyhow::Context as _;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, MapData, RingBuf},
@@ -41,14 +42,8 @@ pub struct Drops {
     /// Keeps the program attached.
     _object: Ebpf,
     ring: RingBuf<MapData>,
-    unheard: Array<MapData, u64>,
+    lost: Array<MapData, u64>,
     kernel: Arc<Kernel>,
-}
-
-impl std::fmt::Debug for Drops {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Drops")
-    }
 }
 
 impl Drops {
@@ -57,37 +52,33 @@ impl Drops {
     /// # Errors
     /// Why it cannot, in one line.
     pub fn start(cookie: &[u8; 16]) -> Result<Self, String> {
-        let kernel = kernel()?;
+        static KERNEL: OnceLock<Result<Arc<Kernel>, String>> = OnceLock::new();
+        let kernel = KERNEL.get_or_init(|| read().map(Arc::new)).clone()?;
         let attached = Self::attach(cookie, &kernel, DROP_PROGRAM);
         // A program that reads more than the tracepoint has is refused.
-        let (object, ring, unheard) = attached
+        attached
             .or_else(|_| Self::attach(cookie, &kernel, DROP_PROGRAM_BEFORE))
-            .map_err(|error| format!("cannot attach to the tracepoint {TRACEPOINT}: {error:#}"))?;
-        Ok(Self {
-            _object: object,
-            ring,
-            unheard,
-            kernel,
-        })
+            .map_err(|error| format!("cannot attach to the tracepoint {TRACEPOINT}: {error:#}"))
     }
 
-    fn attach(
-        cookie: &[u8; 16],
-        kernel: &Kernel,
-        name: &str,
-    ) -> anyhow::Result<(Ebpf, RingBuf<MapData>, Array<MapData, u64>)> {
-        use anyhow::Context as _;
+    fn attach(cookie: &[u8; 16], kernel: &Arc<Kernel>, name: &str) -> anyhow::Result<Self> {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
         loader.override_global(COOKIE_GLOBAL, &cookie[..], true);
         loader.override_global(OFFSETS_GLOBAL, &kernel.offsets, true);
         let mut object = loader.load(objects::DROP)?;
-        let (ring, unheard) = (map(&mut object, DROPS_MAP)?, map(&mut object, UNHEARD_MAP)?);
+        let ring = map(&mut object, DROPS_MAP)?;
+        let lost = map(&mut object, UNHEARD_MAP)?;
         let program = object.program_mut(name).context("no such program")?;
         let program: &mut RawTracePoint = program.try_into()?;
         program.load()?;
         program.attach(TRACEPOINT)?;
-        Ok((object, ring, unheard))
+        Ok(Self {
+            _object: object,
+            ring,
+            lost,
+            kernel: Arc::clone(kernel),
+        })
     }
 
     /// The drops since the last time.
@@ -101,14 +92,12 @@ impl Drops {
 
     /// Drops since the start for which the ring buffer had no room; too few where several processors
     /// dropped at once.
-    #[must_use]
-    pub fn unheard(&self) -> u64 {
-        self.unheard.get(&0, 0).unwrap_or_default()
+    pub fn lost(&self) -> u64 {
+        self.lost.get(&0, 0).unwrap_or_default()
     }
 
     /// The kernel's name for a reason; its number where it belongs to a subsystem with names of its own
     /// (wireless, Open vSwitch).
-    #[must_use]
     pub fn word(&self, reason: u32) -> Option<String> {
         if reason == NO_REASON {
             return None;
@@ -117,11 +106,6 @@ impl Drops {
         let name = name.map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned());
         Some(name.unwrap_or_else(|| format!("reason {reason:#x}")))
     }
-}
-
-fn kernel() -> Result<Arc<Kernel>, String> {
-    static KERNEL: OnceLock<Result<Arc<Kernel>, String>> = OnceLock::new();
-    KERNEL.get_or_init(|| read().map(Arc::new)).clone()
 }
 
 fn read() -> Result<Kernel, String> {

@@ -3,19 +3,14 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use etherparse::{Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
-use netviz_ebpf::crossing::{HEAD_SIZE, IS_TCP_REPLY};
-
-use super::{
-    crossings::Sighting,
-    probe::{Manner, of_initial},
-};
-use crate::verify::{
-    observation::{Crossing, Way},
-    protocol::Protocol,
+use netviz_ebpf::{
+    crossing::{HEAD_SIZE, IS_TCP_REPLY},
+    follow::{GENEVE, TUNNEL_PORTS},
 };
 
-/// UDP ports of tunnels: VXLAN in Linux and Cilium, VXLAN as registered, Geneve.
-const TUNNELS: [u16; 3] = [8472, 4789, 6081];
+use super::{crossings::Sighting, probe::Manner};
+use crate::verify::{Crossing, Protocol, Way};
+
 /// The header of VXLAN, and that of Geneve without options.
 const TUNNEL_HEADER: usize = 8;
 
@@ -36,12 +31,11 @@ pub struct Own {
 #[derive(Debug)]
 pub struct Reader {
     manner: Manner,
-    owns: HashMap<u32, Own>,
+    pub(crate) owns: HashMap<u32, Own>,
 }
 
 impl Reader {
     /// For a run that sends in this manner.
-    #[must_use]
     pub fn new(manner: Manner) -> Self {
         Self {
             manner,
@@ -55,31 +49,23 @@ impl Reader {
     }
 
     /// Returns the pair and the crossing; `None` if the packet is not of this run.
-    #[must_use]
     pub fn read(&self, sighting: &Sighting) -> Option<(u32, Crossing)> {
         let seen = &sighting.seen;
         let (flow, sequence) = if seen.flags & IS_TCP_REPLY == 0 {
             (seen.flow, seen.sequence)
         } else {
-            of_initial(&self.manner, seen.sequence)?
+            self.manner.of_syn(seen.sequence)?
         };
         let own = self.owns.get(&flow)?;
         let length = (seen.head_length as usize).min(HEAD_SIZE);
-        let frame = Frame::of(&seen.head[..length]);
+        let frame = Frame::new(&seen.head[..length]);
         // The kernel's program compares only half of the number that a SYN-ACK acknowledges.
         if seen.flags & IS_TCP_REPLY != 0 && !frame.is_to(own) {
             return None;
         }
-        let crossing = Crossing {
-            at: sighting.at(),
-            door: sighting.door,
-            direction: sighting.direction(),
-            way: frame.way(self.manner.protocol, own),
-            sequence,
-            outer: frame.outer,
-            fragment: frame.fragment,
-            tunnel: sighting.tunnel(),
-        };
+        let way = frame.way(self.manner.protocol, own);
+        let mut crossing = sighting.crossing(way, sequence, frame.outer);
+        crossing.fragment = frame.fragment;
         Some((flow, crossing))
     }
 }
@@ -91,35 +77,23 @@ struct Frame {
     fragment: bool,
     addresses: Option<(IpAddr, IpAddr)>,
     ports: Option<(u16, u16)>,
-    icmp: Option<Icmp>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Icmp {
-    Request,
-    Reply,
-    Error,
+    /// Whether it is an echo request, or a reply or an error.
+    icmp: Option<Way>,
 }
 
 impl Frame {
-    /// Of the innermost packet.
-    fn of(head: &[u8]) -> Self {
-        let mut outer = false;
-        let mut bytes = head;
-        loop {
-            let packet = parse(bytes);
-            match packet.as_ref().and_then(inner) {
-                Some(inside) if !outer => {
-                    outer = true;
-                    bytes = inside;
-                }
-                _ => {
-                    return Self {
-                        outer,
-                        ..packet.map(|packet| Self::from(&packet)).unwrap_or_default()
-                    };
-                }
-            }
+    /// The headers of the innermost packet.
+    fn new(head: &[u8]) -> Self {
+        let packet = parse(head);
+        let inside = packet.as_ref().and_then(inner);
+        let innermost = match inside {
+            Some(inside) => parse(inside),
+            None => packet,
+        };
+        let frame = innermost.map(|packet| Self::from(&packet));
+        Self {
+            outer: inside.is_some(),
+            ..frame.unwrap_or_default()
         }
     }
 
@@ -128,10 +102,8 @@ impl Frame {
     }
 
     fn way(&self, protocol: Protocol, own: &Own) -> Way {
-        match self.icmp {
-            Some(Icmp::Request) => return Way::Request,
-            Some(Icmp::Reply | Icmp::Error) => return Way::Reply,
-            None => {}
+        if let Some(way) = self.icmp {
+            return way;
         }
         // Addresses and ports may be translated on the way, but rarely all of them.
         let ports = self.ports.filter(|_| protocol != Protocol::Icmp);
@@ -167,72 +139,55 @@ fn inner<'a>(packet: &LaxSlicedPacket<'a>) -> Option<&'a [u8]> {
         return None;
     };
     let payload = UdpSlice::payload(udp);
-    TUNNELS
-        .contains(&udp.destination_port())
-        .then(|| payload.get(tunnel_header(udp.destination_port(), payload)..))
-        .flatten()
-}
-
-fn tunnel_header(port: u16, payload: &[u8]) -> usize {
+    let port = udp.destination_port();
     let options = match payload.first() {
         // Geneve: the lower six bits are the options' length in words.
-        Some(first) if port == 6081 => usize::from(first & 0x3f) * 4,
+        Some(first) if port == GENEVE => usize::from(first & 0x3f) * 4,
         _ => 0,
     };
-    TUNNEL_HEADER + options
+    let inner = payload.get(TUNNEL_HEADER + options..);
+    inner.filter(|_| TUNNEL_PORTS.contains(&port))
 }
 
 impl From<&LaxSlicedPacket<'_>> for Frame {
     fn from(packet: &LaxSlicedPacket<'_>) -> Self {
-        let addresses = match &packet.net {
+        let mut frame = Self::default();
+        match &packet.net {
             Some(LaxNetSlice::Ipv4(ip)) => {
                 let header = ip.header();
-                Some((
-                    header.source_addr().into(),
-                    header.destination_addr().into(),
-                ))
+                let (from, to) = (header.source_addr(), header.destination_addr());
+                frame.addresses = Some((from.into(), to.into()));
+                frame.fragment = ip.payload().fragmented;
             }
             Some(LaxNetSlice::Ipv6(ip)) => {
                 let header = ip.header();
-                Some((
-                    header.source_addr().into(),
-                    header.destination_addr().into(),
-                ))
+                let (from, to) = (header.source_addr(), header.destination_addr());
+                frame.addresses = Some((from.into(), to.into()));
+                frame.fragment = ip.payload().fragmented;
             }
-            _ => None,
-        };
-        let fragment = match &packet.net {
-            Some(LaxNetSlice::Ipv4(ip)) => ip.payload().fragmented,
-            Some(LaxNetSlice::Ipv6(ip)) => ip.payload().fragmented,
-            _ => false,
-        };
-        let ports = match &packet.transport {
-            Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
-            Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
-            _ => None,
-        };
-        Self {
-            outer: false,
-            fragment,
-            addresses,
-            ports,
-            icmp: packet.transport.as_ref().and_then(icmp),
+            _ => {}
         }
-    }
-}
-
-fn icmp(transport: &TransportSlice<'_>) -> Option<Icmp> {
-    match transport {
-        TransportSlice::Icmpv4(icmp) => Some(match icmp.icmp_type() {
-            Icmpv4Type::EchoRequest(_) => Icmp::Request,
-            Icmpv4Type::EchoReply(_) => Icmp::Reply,
-            _ => Icmp::Error,
-        }),
-        TransportSlice::Icmpv6(icmp) => Some(match icmp.icmp_type() {
-            Icmpv6Type::EchoRequest(_) => Icmp::Request,
-            Icmpv6Type::EchoReply(_) => Icmp::Reply,
-            _ => Icmp::Error,
-        }),
-        _ => None,
+        match &packet.transport {
+            Some(TransportSlice::Udp(udp)) => {
+                frame.ports = Some((udp.source_port(), udp.destination_port()));
+            }
+            Some(TransportSlice::Tcp(tcp)) => {
+                frame.ports = Some((tcp.source_port(), tcp.destination_port()));
+            }
+            Some(TransportSlice::Icmpv4(icmp)) => {
+                frame.icmp = Some(match icmp.icmp_type() {
+                    Icmpv4Type::EchoRequest(_) => Way::Request,
+                    _ => Way::Reply,
+                });
+            }
+            Some(TransportSlice::Icmpv6(icmp)) => {
+                frame.icmp = Some(match icmp.icmp_type() {
+                    Icmpv6Type::EchoRequest(_) => Way::Request,
+                    _ => Way::Reply,
+                });
+            }
+            _ => {}
+        }
+        frame
     }
 }

@@ -5,12 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::{
-    model::{Cluster, Door, DoorId, Role, Side, is_link_local},
+    model::{Cluster, Door, DoorId, Role, Side, is_link_local, qualified},
     sys::netns::NetNsId,
 };
-
-pub(crate) const CILIUM_HOST: &str = "cilium_host";
-pub(crate) const CILIUM_NET: &str = "cilium_net";
 
 /// The two doors of a pod's veth pair, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,25 +18,21 @@ pub(crate) struct PodDoors {
     pub(crate) outer: Option<DoorId>,
 }
 
-/// The uplink that packets to an address take.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Uplink {
-    /// The most likely one.
-    pub(crate) door: Option<DoorId>,
-    /// Uplinks that may be crossed instead, or as well (a bond's members).
-    pub(crate) others: Vec<DoorId>,
-    /// The peer of `door`, if it is on this machine.
-    pub(crate) far: Option<DoorId>,
-    /// The peers of `others`.
-    pub(crate) far_others: Vec<DoorId>,
+/// The name of a node; empty if it is unknown.
+pub(crate) fn node_name(cluster: &Cluster, node: usize) -> &str {
+    cluster.nodes.get(node).map_or("", |node| node.name.raw())
+}
+
+/// `namespace/name` of the pod that a door is in or leads to.
+pub(crate) fn pod_name(door: &Door) -> Option<String> {
+    Some(qualified(door.namespace.as_deref(), door.pod.as_deref()?))
 }
 
 /// The first device of a node with this role, and, unless it is empty, this name.
 pub(crate) fn device(cluster: &Cluster, node: usize, role: Role, name: &str) -> Option<DoorId> {
     let mut doors = devices(cluster, node, role);
-    doors
-        .find(|door| name.is_empty() || door.interface == name)
-        .map(|door| door.id)
+    let device = doors.find(|door| name.is_empty() || door.interface == name);
+    device.map(|door| door.id)
 }
 
 /// The devices of a node with this role.
@@ -55,25 +48,22 @@ pub(crate) fn of_pod(
     netns: NetNsId,
     address: Option<IpAddr>,
 ) -> PodDoors {
-    let has = |door: &Door| address.is_some_and(|address| door.has(address));
-    let mut ends: Vec<_> = inside(cluster, netns)
-        .filter(|door| door.node == node)
-        .collect();
-    ends.sort_by_key(|door| !has(door));
-    let inner = ends
-        .iter()
-        .find(|door| door.peer.is_some())
-        .or(ends.first());
+    let ends = inside(cluster, netns).filter(|door| door.node == node);
+    let inner = ends.min_by_key(|door| {
+        let has_address = address.is_some_and(|address| door.has(address));
+        (door.peer.is_none(), !has_address)
+    });
     let inner = inner.map(|door| door.id);
-    let names = |door: &&Door| {
-        let Some(peer) = &door.peer else { return false };
-        match inner {
-            Some(inner) => peer.id == inner,
-            None => peer.id.netns.known() == Some(netns),
-        }
+    let leads_inside = |door: &&Door| {
+        let peer = door.peer.as_ref().map(|peer| peer.id);
+        peer.is_some_and(|peer| match inner {
+            Some(inner) => peer == inner,
+            None => peer.netns.known() == Some(netns),
+        })
     };
     let mut doors = cluster.doors.iter();
-    let outer = doors.find(|door| door.side == Side::Node && door.node == node && names(door));
+    let outer =
+        doors.find(|door| door.side == Side::Node && door.node == node && leads_inside(door));
     PodDoors {
         inner,
         outer: outer.map(|door| door.id),
@@ -88,55 +78,36 @@ pub(crate) fn inside(cluster: &Cluster, netns: NetNsId) -> impl Iterator<Item = 
     cluster.doors.iter().filter(here)
 }
 
-/// The uplink by which a node reaches these addresses, or is reached from them. If no uplink's network
-/// contains them, the routing table chooses, so any is right.
-pub(crate) fn uplink(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Uplink {
-    let uplinks: Vec<_> = devices(cluster, node, Role::Uplink).collect();
-    let near = |door: &&&Door| {
+/// The uplinks by which a node may reach these addresses, or be reached from them, the most likely
+/// first. If no uplink's network contains them, the routing table chooses, so any is right.
+pub(crate) fn uplinks(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Vec<DoorId> {
+    let near = |door: &Door| {
         let mut networks = door.addresses.iter();
         networks.any(|network| towards.iter().any(|address| network.contains(address)))
     };
-    let fitting: Vec<&Door> = uplinks.iter().filter(near).copied().collect();
-    let candidates = if fitting.is_empty() {
-        &uplinks
-    } else {
-        &fitting
-    };
-    let first = candidates.iter().find(|door| addressed(door));
-    let Some(first) = first.or(candidates.first()).copied() else {
-        return Uplink::default();
-    };
+    let all: Vec<_> = devices(cluster, node, Role::Uplink).collect();
+    let any_near = all.iter().any(|door| near(door));
     // An uplink without an address is a member of a bond, or carries a VLAN.
-    let besides = uplinks.iter().filter(|door| {
-        door.id != first.id
-            && (candidates.iter().any(|other| other.id == door.id) || !addressed(door))
-    });
-    let others: Vec<&Door> = besides.copied().collect();
-    Uplink {
-        door: Some(first.id),
-        others: others.iter().map(|door| door.id).collect(),
-        far: far(cluster, first),
-        far_others: others
-            .iter()
-            .filter_map(|door| far(cluster, door))
-            .collect(),
-    }
+    let possible = |door: &&&Door| !any_near || near(door) || !has_global(door);
+    let mut uplinks: Vec<_> = all.iter().filter(possible).collect();
+    uplinks.sort_by_key(|door| (any_near && !near(door), !has_global(door)));
+    uplinks.into_iter().map(|door| door.id).collect()
 }
 
-fn addressed(door: &Door) -> bool {
+fn has_global(door: &Door) -> bool {
     let mut addresses = door.addresses.iter().map(IpNet::addr);
     addresses.any(|address| address.is_ipv4() || !is_link_local(address))
 }
 
 /// The peer of an uplink: on Kind, in the machine's namespace.
-fn far(cluster: &Cluster, door: &Door) -> Option<DoorId> {
-    let peer = cluster.door(door.peer.as_ref()?.id)?;
+pub(crate) fn far_end(cluster: &Cluster, uplink: DoorId) -> Option<DoorId> {
+    let peer = cluster.door(cluster.door(uplink)?.peer.as_ref()?.id)?;
     (peer.side == Side::Host).then_some(peer.id)
 }
 
 /// Addresses of a node.
 pub(crate) fn addresses(cluster: &Cluster, node: usize) -> Vec<IpAddr> {
     let node = cluster.nodes.get(node).into_iter();
-    node.flat_map(|node| node.addresses.iter().map(IpNet::addr))
-        .collect()
+    let addresses = node.flat_map(|node| &node.addresses);
+    addresses.map(IpNet::addr).collect()
 }

@@ -4,10 +4,7 @@
 use super::doors;
 use crate::{
     model::{Cluster, Direction, Role},
-    verify::{
-        observation::{HiddenReason, Way},
-        route::{Expectation, Route, Step},
-    },
+    verify::{Expectation, HiddenReason, Route, Step, Way},
 };
 
 /// Headers of VXLAN and Geneve over IPv4: IP, UDP, their own, Ethernet.
@@ -24,51 +21,30 @@ pub struct Shape {
 
 /// Marks the steps of `expectation` where a packet of this shape may not be recognised.
 pub fn hide(cluster: &Cluster, route: &Route, shape: Shape, expectation: &mut Expectation) {
-    let ends = [&route.from, &route.to].map(|end| end.place.node());
-    for way in [Way::Request, Way::Reply] {
+    for way in Way::BOTH {
         let (steps, sender) = match way {
-            Way::Request => (&mut expectation.request, ends[0]),
-            Way::Reply => (&mut expectation.reply, ends[1]),
+            Way::Request => (&mut expectation.request, &route.from),
+            Way::Reply => (&mut expectation.reply, &route.to),
         };
         let whole = shape.whole && way == Way::Request;
-        let limits = Limits::of(cluster, sender, steps);
-        let mut inner = limits.inner.filter(|_| !whole);
+        let wire = steps.iter().filter(|step| step.outer);
+        let wire = wire.filter_map(|step| mtu(cluster, step)).min();
+        // The longest packets that are not fragmented, inside and outside of a tunnel.
+        let outer = wire.map(|mtu| mtu.saturating_sub(TUNNEL_HEADERS));
+        let pods = sender.place.node().and_then(|node| of_pods(cluster, node));
+        let mut inner = pods.filter(|_| !whole);
         for step in steps {
             // Packets out of the tunnel are reassembled; what a router has fragmented stays fragmented.
             if !step.outer && step.direction == Direction::Egress && !whole {
                 inner = narrower(inner, mtu(cluster, step));
             }
-            let limit = if step.outer {
-                narrower(inner, limits.outer)
-            } else {
-                inner
+            let limit = match step.outer {
+                true => narrower(inner, outer),
+                false => inner,
             };
-            let too_large = limit.filter(|limit| step.required() && shape.size > *limit);
-            step.fragmented = too_large.map(|limit| HiddenReason::Fragments {
-                size: shape.size,
-                limit,
-            });
-        }
-    }
-}
-
-/// The longest IP packet that its sender does not fragment.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// Without a tunnel.
-    inner: Option<u32>,
-    /// Inside of the tunnel's packets.
-    outer: Option<u32>,
-}
-
-impl Limits {
-    fn of(cluster: &Cluster, sender: Option<usize>, steps: &[Step]) -> Self {
-        let wire = steps.iter().filter(|step| step.outer);
-        let outer = wire.filter_map(|step| mtu(cluster, step)).min();
-        let outer = outer.map(|mtu| mtu.saturating_sub(TUNNEL_HEADERS));
-        Self {
-            inner: sender.and_then(|node| of_pods(cluster, node)),
-            outer,
+            let size = shape.size;
+            let too_large = limit.filter(|limit| step.required() && size > *limit);
+            step.fragmented = too_large.map(|limit| HiddenReason::Fragments { size, limit });
         }
     }
 }
@@ -82,10 +58,7 @@ fn of_pods(cluster: &Cluster, node: usize) -> Option<u32> {
 }
 
 fn narrower(a: Option<u32>, b: Option<u32>) -> Option<u32> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+    a.into_iter().chain(b).min()
 }
 
 fn mtu(cluster: &Cluster, step: &Step) -> Option<u32> {

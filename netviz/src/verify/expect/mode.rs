@@ -1,15 +1,17 @@
 //! The routing mode of a node: from its agent, from its devices and programs, or from the command line.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use super::doors;
 use crate::{
     model::{Cluster, Datapath, Direction, HostRouting, Node, Role, Routing, Tunnel},
-    verify::{
-        observation::Hooks,
-        route::{Mode, ModeSource, Route},
-    },
+    verify::{Hooks, Mode, ModeSource, Route},
 };
+
+/// At an uplink with BPF host routing, and with kube-proxy replacement.
+pub(crate) const TO_NETDEV: &str = "cil_to_netdev";
+/// At an lxc with an endpoint route. The kernel truncates names at 15 bytes.
+pub(super) const TO_CONTAINER: &str = "cil_to_contain";
 
 /// One candidate: the mode of each node of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +24,11 @@ pub struct Modes {
 
 impl Modes {
     /// The mode of one node; the default if it is unknown.
-    #[must_use]
     pub fn of(&self, node: usize) -> Mode {
         self.nodes.get(&node).copied().unwrap_or_default()
     }
 
-    pub(super) fn asked(&self) -> bool {
-        self.source == ModeSource::Asked
-    }
-
     /// In words, by node if they differ.
-    #[must_use]
     pub fn words(&self, cluster: &Cluster) -> String {
         let of = |(index, mode): (&usize, &Mode)| {
             let node = cluster.nodes.get(*index)?;
@@ -77,15 +73,13 @@ fn words(cluster: &Cluster, index: usize, node: &Node, mode: Mode) -> String {
     datapath.summary().unwrap_or_default()
 }
 
-/// Whether the programs at an lxc's egress hook are those of an endpoint route. The kernel truncates
-/// names at 15 bytes.
-pub(super) fn has_own_route(chain: &[String]) -> bool {
-    chain.iter().any(|name| name.starts_with("cil_to_contain"))
+/// Whether a program of this name is at a hook.
+pub(crate) fn runs(chain: &[String], name: &str) -> bool {
+    chain.iter().any(|program| program.starts_with(name))
 }
 
 /// Every mode that the nodes of a path may be in, the most likely first: one if the agents report it,
 /// several if it has to be inferred. `asked` overrides both.
-#[must_use]
 pub fn candidates(
     cluster: &Cluster,
     route: &Route,
@@ -107,12 +101,11 @@ pub fn candidates(
             source = from;
         }
         let with = |mode: &Mode| {
-            let (mode, all) = (*mode, all.clone());
-            all.into_iter()
-                .map(move |mut nodes: BTreeMap<usize, Mode>| {
-                    nodes.entry(index).or_insert(mode);
-                    nodes
-                })
+            let mut all = all.clone();
+            for nodes in &mut all {
+                nodes.entry(index).or_insert(*mode);
+            }
+            all
         };
         all = options.iter().flat_map(with).collect();
     }
@@ -151,80 +144,31 @@ fn options(cluster: &Cluster, index: usize, node: &Node, hooks: &Hooks) -> (Vec<
         (Some(_), Some(_)) => ModeSource::Agent,
         _ => ModeSource::Inferred,
     };
-    let device = doors::device(cluster, index, Role::Overlay, "").is_some();
-    let tunnel = tunnel.unwrap_or(device);
-    let hosts = host.map_or_else(|| host_routing(cluster, index, hooks), |host| vec![host]);
-    let routes = reported
-        .endpoint_routes
-        .map_or_else(|| own_routes(cluster, index, hooks), |on| vec![on]);
-    let mut modes = Vec::new();
-    for host_routing in hosts {
-        for endpoint_routes in &routes {
-            modes.push(Mode {
-                tunnel,
-                host_routing,
-                endpoint_routes: *endpoint_routes,
-            });
-        }
-    }
-    (modes, source)
+    let overlay = || doors::device(cluster, index, Role::Overlay, "").is_some();
+    let tunnel = tunnel.unwrap_or_else(overlay);
+    let inferred = |role, name| inferred(cluster, index, role, name, hooks);
+    let hosts = host.map_or_else(|| inferred(Role::Uplink, TO_NETDEV), |host| vec![host]);
+    let routes = reported.endpoint_routes;
+    let routes = routes.map_or_else(|| inferred(Role::Pod, TO_CONTAINER), |on| vec![on]);
+    let modes = hosts.iter().flat_map(|host_routing| {
+        routes.iter().map(|endpoint_routes| Mode {
+            tunnel,
+            host_routing: *host_routing,
+            endpoint_routes: *endpoint_routes,
+        })
+    });
+    (modes.collect(), source)
 }
 
-/// `cil_to_netdev` is at an uplink with BPF host routing, and with kube-proxy replacement: both are
-/// possible then. Without it, the node's stack routes.
-fn host_routing(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
-    let chains = chains(cluster, node, Role::Uplink, hooks);
-    match chains
-        .iter()
-        .any(|chain| chain.iter().any(|name| name.starts_with("cil_to_netdev")))
-    {
-        true => vec![true, false],
-        false if chains.is_empty() => vec![false, true],
-        false => vec![false],
-    }
-}
-
-fn own_routes(cluster: &Cluster, node: usize, hooks: &Hooks) -> Vec<bool> {
-    let chains = chains(cluster, node, Role::Pod, hooks);
-    match chains.iter().any(|chain| has_own_route(chain)) {
-        true => vec![true, false],
-        false if chains.is_empty() => vec![false, true],
-        false => vec![false],
-    }
-}
-
-/// Programs at the egress hooks of a node's doors of one kind, if they are known.
-fn chains<'a>(cluster: &Cluster, node: usize, role: Role, hooks: &'a Hooks) -> Vec<&'a [String]> {
+/// Whether a node has a feature that adds this program to the egress hooks of its doors of one kind, the
+/// more likely answer first. Without the program, it has not.
+fn inferred(cluster: &Cluster, node: usize, role: Role, name: &str, hooks: &Hooks) -> Vec<bool> {
     let doors = doors::devices(cluster, node, role);
     let chains = doors.filter_map(|door| hooks.get(&(door.id, Direction::Egress)));
-    chains.map(Vec::as_slice).collect()
-}
-
-/// The names of the modes, as in the laboratory.
-const NAMES: [(&str, Mode); 5] = [
-    ("vxlan", mode(true, false, false)),
-    ("vxlan-host-routing", mode(true, true, false)),
-    ("native", mode(false, false, false)),
-    ("native-host-routing", mode(false, true, false)),
-    ("native-endpoint-routes", mode(false, false, true)),
-];
-
-const fn mode(tunnel: bool, host_routing: bool, endpoint_routes: bool) -> Mode {
-    Mode {
-        tunnel,
-        host_routing,
-        endpoint_routes,
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, mode)| *mode).ok_or_else(|| {
-            let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("no routing mode {text:?}; modes: {}", names.join(", "))
-        })
+    let found: Vec<_> = chains.map(|chain| runs(chain, name)).collect();
+    match found.contains(&true) {
+        true => vec![true, false],
+        false if found.is_empty() => vec![false, true],
+        false => vec![false],
     }
 }

@@ -7,20 +7,18 @@
 use std::net::IpAddr;
 
 use super::{
-    doors::{self, CILIUM_HOST, CILIUM_NET, PodDoors},
+    doors::{self, PodDoors, node_name},
     mode,
 };
 use crate::{
-    model::{Cluster, Direction, DoorId, Role},
-    verify::{
-        facts::Detour,
-        observation::Hooks,
-        route::{Mode, Step},
-    },
+    model::{CILIUM_HOST, Cluster, Direction, DoorId, Role},
+    verify::{Detour, Hooks, Mode, Step},
 };
 
 /// The helper that redirects a packet into a pod, bypassing the lxc.
-pub(super) const REDIRECT_PEER: &str = "bpf_redirect_peer";
+const REDIRECT_PEER: &str = "bpf_redirect_peer";
+
+const CILIUM_NET: &str = "cilium_net";
 
 /// How a packet reaches its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +45,8 @@ pub(super) struct Path<'a> {
 impl Path<'_> {
     /// Adds one step, if the door is known.
     fn cross(&mut self, door: Option<DoorId>, direction: Direction) {
-        self.steps
-            .extend(door.map(|door| Step::new(door, direction)));
+        let step = door.map(|door| Step::new(door, direction));
+        self.steps.extend(step);
     }
 
     /// Out of a pod, up to its lxc.
@@ -69,11 +67,10 @@ impl Path<'_> {
             self.cilium(node, CILIUM_HOST, Direction::Egress);
         }
         let skipped = by != By::OwnNode && mode.host_routing && !own_route;
-        if let Some(lxc) = pod.outer {
-            let mut step = Step::new(lxc, Direction::Egress);
-            step.skipped_by = skipped.then_some(REDIRECT_PEER);
-            self.steps.push(step);
-        }
+        self.steps.extend(pod.outer.map(|lxc| Step {
+            skipped_by: skipped.then_some(REDIRECT_PEER),
+            ..Step::new(lxc, Direction::Egress)
+        }));
         self.cross(pod.inner, Direction::Ingress);
     }
 
@@ -82,7 +79,7 @@ impl Path<'_> {
     fn own_route(&self, pod: PodDoors, mode: Mode) -> bool {
         let chain = pod.outer.zip(self.hooks).and_then(|(lxc, hooks)| {
             let chain = hooks.get(&(lxc, Direction::Egress))?;
-            Some(mode::has_own_route(chain))
+            Some(mode::runs(chain, mode::TO_CONTAINER))
         });
         chain.unwrap_or(mode.endpoint_routes)
     }
@@ -103,27 +100,39 @@ impl Path<'_> {
         if tunnel {
             self.overlay(node, Direction::Egress);
         }
-        let uplink = doors::uplink(self.cluster, node, towards);
-        self.wire(uplink.door, &uplink.others, Direction::Egress, tunnel);
-        self.wire(uplink.far, &uplink.far_others, Direction::Ingress, tunnel);
+        let uplinks = doors::uplinks(self.cluster, node, towards);
+        self.wire(&uplinks, Direction::Egress, tunnel);
+        self.wire(&self.far_ends(&uplinks), Direction::Ingress, tunnel);
     }
 
     /// Into a node.
     pub(super) fn off_wire(&mut self, node: usize, from: &[IpAddr], tunnel: bool) {
-        let uplink = doors::uplink(self.cluster, node, from);
-        self.wire(uplink.far, &uplink.far_others, Direction::Egress, tunnel);
-        self.wire(uplink.door, &uplink.others, Direction::Ingress, tunnel);
+        let uplinks = doors::uplinks(self.cluster, node, from);
+        self.wire(&self.far_ends(&uplinks), Direction::Egress, tunnel);
+        self.wire(&uplinks, Direction::Ingress, tunnel);
         if tunnel {
             self.overlay(node, Direction::Ingress);
         }
     }
 
-    fn wire(&mut self, door: Option<DoorId>, or: &[DoorId], direction: Direction, outer: bool) {
-        let Some(door) = door else { return };
-        let mut step = Step::new(door, direction);
-        step.outer = outer;
-        step.or = or.to_vec();
-        self.steps.push(step);
+    /// The peers of uplinks; none if that of the first is not on this machine.
+    fn far_ends(&self, uplinks: &[DoorId]) -> Vec<DoorId> {
+        let ends = uplinks.iter();
+        let ends: Vec<_> = ends.map(|it| doors::far_end(self.cluster, *it)).collect();
+        match ends.first() {
+            Some(Some(_)) => ends.into_iter().flatten().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Adds a step at the first of these doors, or one of the others instead.
+    fn wire(&mut self, doors: &[DoorId], direction: Direction, outer: bool) {
+        self.steps
+            .extend(doors.split_first().map(|(door, or)| Step {
+                outer,
+                or: or.to_vec(),
+                ..Step::new(*door, direction)
+            }));
     }
 
     fn overlay(&mut self, node: usize, direction: Direction) {
@@ -138,19 +147,12 @@ impl Path<'_> {
 
     /// Adds a step at a device that the mode needs.
     fn want(&mut self, door: Option<DoorId>, node: usize, what: &str, direction: Direction) {
-        if door.is_none() {
-            let name = self
-                .cluster
-                .nodes
-                .get(node)
-                .map_or("", |node| node.name.raw());
-            let absent = Detour::Absent {
-                device: what.into(),
-                node: name.into(),
-            };
-            if !self.absent.contains(&absent) {
-                self.absent.push(absent);
-            }
+        let absent = Detour::Absent {
+            device: what.into(),
+            node: node_name(self.cluster, node).into(),
+        };
+        if door.is_none() && !self.absent.contains(&absent) {
+            self.absent.push(absent);
         }
         self.cross(door, direction);
     }

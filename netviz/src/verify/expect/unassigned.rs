@@ -4,25 +4,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::doors::{self, CILIUM_HOST};
+use super::doors::{self, node_name};
 use crate::{
-    model::{Cluster, Role, Side, is_link_local},
-    verify::{
-        facts::Doubt,
-        route::{Party, Place},
-    },
+    model::{CILIUM_HOST, Cluster, Role, Side, is_link_local},
+    verify::{Doubt, Party, Place},
 };
 
 /// Returns [`Doubt::Unassigned`] if no interface has a party's address and it is in a node's pod range.
-#[must_use]
 pub fn unassigned(cluster: &Cluster, party: &Party) -> Option<Doubt> {
     let address = party.address.filter(|_| party.place == Place::Elsewhere)?;
     // The pod may be out of reach.
-    if cluster
-        .pods
-        .iter()
-        .any(|pod| pod.addresses.contains(&address))
-    {
+    let mut pods = cluster.pods.iter();
+    if pods.any(|pod| pod.addresses.contains(&address)) {
         return None;
     }
     let (index, listed) = range(cluster, address)?;
@@ -30,7 +23,7 @@ pub fn unassigned(cluster: &Cluster, party: &Party) -> Option<Doubt> {
     let blind = doors.any(|door| door.side == Side::Pod && door.addresses.is_empty());
     Some(Doubt::Unassigned {
         address,
-        node: cluster.nodes[index].name.raw().into(),
+        node: node_name(cluster, index).into(),
         listed,
         complete: !blind && !cluster.partial,
     })
@@ -43,7 +36,8 @@ fn range(cluster: &Cluster, address: IpAddr) -> Option<(usize, bool)> {
     nodes.find_map(|(index, node)| {
         let listed = !node.pod_cidrs.is_empty();
         let holds = if listed {
-            node.pod_cidrs.iter().any(|range| range.contains(&address))
+            let mut ranges = node.pod_cidrs.iter();
+            ranges.any(|range| range.contains(&address))
         } else {
             let mut host = doors::devices(cluster, index, Role::CiliumHost);
             let host = host.find(|door| door.interface == CILIUM_HOST)?;

@@ -2,8 +2,11 @@
 
 use super::{outcomes::Evidence, trail::Trail};
 use crate::{
-    model::{Door, LinkState, Side, qualified},
-    verify::{facts::Cause, observation::Hook},
+    model::{Door, LinkState, Side},
+    verify::{
+        Cause, Hook,
+        expect::doors::{node_name, pod_name},
+    },
 };
 
 /// The most reasons of Cilium's to list: a node with traffic always has some.
@@ -34,36 +37,27 @@ fn cilium(evidence: &Evidence<'_>, hook: Hook) -> Option<Cause> {
     let by_cilium = programs.iter().any(|name| name.starts_with("cil_"));
     let drops = evidence.observation.cilium.get(&door.node)?;
     (by_cilium && !drops.is_empty()).then(|| Cause::CiliumDrops {
-        node: node_name(evidence, door),
+        node: node_name(evidence.cluster, door.node).into(),
         drops: drops.iter().take(MOST).cloned().collect(),
     })
 }
 
 fn down(evidence: &Evidence<'_>, door: &Door) -> Option<Cause> {
-    let is_down = |door: &&Door| {
-        matches!(
-            door.link_state,
-            Some(LinkState::Down | LinkState::NotPresent)
-        )
-    };
+    let down = [Some(LinkState::Down), Some(LinkState::NotPresent)];
+    let is_down = |door: &&Door| down.contains(&door.link_state);
     let peer = || evidence.cluster.door(door.peer.as_ref()?.id);
     let door = match door.link_state? {
         // Its peer is the one that is down.
         LinkState::LowerLayerDown => peer().filter(is_down).unwrap_or(door),
         _ => Some(door).filter(is_down)?,
     };
-    let pod = door.pod.as_deref().filter(|_| door.side == Side::Pod);
+    let pod = pod_name(door).filter(|_| door.side == Side::Pod);
     Some(Cause::LinkDown {
         interface: door.label(),
         place: match pod {
-            Some(pod) => format!("pod {}", qualified(door.namespace.as_deref(), pod)),
-            None => node_name(evidence, door),
+            Some(pod) => format!("pod {pod}"),
+            None => node_name(evidence.cluster, door.node).into(),
         },
         state: door.link_state?,
     })
-}
-
-fn node_name(evidence: &Evidence<'_>, door: &Door) -> String {
-    let node = evidence.cluster.nodes.get(door.node);
-    node.map(|node| node.name.raw().into()).unwrap_or_default()
 }

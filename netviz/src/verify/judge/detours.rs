@@ -1,9 +1,9 @@
 //! Compares the doors of packets that got through with the expected ones.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use super::trail::{Trail, Walk, count};
-use crate::verify::facts::{Detour, Doubt};
+use crate::verify::{Detour, Doubt, Way};
 
 /// What follows from the doors that packets crossed.
 #[derive(Debug, Default)]
@@ -12,17 +12,11 @@ pub(super) struct Findings {
     pub(super) unclear: Vec<Doubt>,
 }
 
-/// How one line compares with the expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
-    /// Crossed by all, as expected.
-    Right,
-    /// Crossed by this many packets, and not expected.
-    Foreign(u32),
-    /// Expected, and not crossed by this many packets.
-    Missing(u32),
-    /// Neither.
-    Silent,
+/// A line that packets crossed and should not (`foreign`), or the other way round.
+struct Deviation {
+    line: usize,
+    foreign: bool,
+    packets: u32,
 }
 
 /// Compares one way. `missed` crossings were lost because a buffer was full.
@@ -40,70 +34,56 @@ pub(super) fn findings(trail: &Trail, through: &BTreeSet<u32>, missed: u64) -> F
         });
     }
     findings.unclear.extend(hidden_steps(trail, &walks));
-    let lines = 0..trail.lines.len();
-    let marks: Vec<_> = lines.map(|line| mark(trail, &walks, line)).collect();
-    let is_foreign = |mark: &Mark| matches!(mark, Mark::Foreign(_));
-    let is_missing = |mark: &Mark| matches!(mark, Mark::Missing(_));
-    if missed > 0 && marks.iter().any(is_missing) && !marks.iter().any(is_foreign) {
+    let runs = deviations(trail, &walks);
+    let mut all = runs.iter().flatten();
+    if missed > 0 && !runs.is_empty() && all.all(|deviation| !deviation.foreign) {
         let crossings = missed;
         findings.unclear.push(Doubt::Missed { way, crossings });
         return findings;
     }
-    let runs = runs(&marks).into_iter();
-    let doors = runs.map(|run| detour(trail, &marks, &run, walks.len()));
-    findings.detours.extend(doors);
+    let of = count(walks.len());
+    findings.detours = runs.iter().map(|run| detour(way, run, of)).collect();
     findings.detours.extend(tunnels(trail, &walks));
     findings
 }
 
-fn mark(trail: &Trail, walks: &[&Walk], line: usize) -> Mark {
-    let crossed = walks.iter().filter(|walk| walk.crossed(line)).count();
-    if trail.foreign(line) {
-        return match crossed {
-            0 => Mark::Silent,
-            crossed => Mark::Foreign(count(crossed)),
+/// The deviations of each stretch between lines that are as expected.
+fn deviations(trail: &Trail, walks: &[&Walk]) -> Vec<Vec<Deviation>> {
+    let mut runs = Vec::new();
+    let mut run = Vec::new();
+    for line in 0..trail.lines.len() {
+        let (foreign, required) = (trail.foreign(line), trail.required(line));
+        let deviates = |walk: &&&Walk| match foreign {
+            true => walk.crossed(line),
+            false => required && !trail.satisfied(line, walk),
         };
-    }
-    if !trail.required(line) {
-        return Mark::Silent;
-    }
-    let missing = walks.iter().filter(|walk| !trail.satisfied(line, walk));
-    match missing.count() {
-        0 => Mark::Right,
-        _ if trail.lines[line].hidden.is_some() => Mark::Silent,
-        missing => Mark::Missing(count(missing)),
-    }
-}
-
-/// Stretches between lines that are as expected.
-fn runs(marks: &[Mark]) -> Vec<Vec<usize>> {
-    let mut runs = vec![Vec::new()];
-    for (line, mark) in marks.iter().enumerate() {
-        match mark {
-            Mark::Right => runs.push(Vec::new()),
-            Mark::Silent => {}
-            Mark::Foreign(_) | Mark::Missing(_) => {
-                runs.last_mut().into_iter().for_each(|run| run.push(line));
-            }
+        let packets = count(walks.iter().filter(deviates).count());
+        if packets == 0 && required {
+            runs.push(mem::take(&mut run));
+        } else if packets > 0 && (foreign || trail.lines[line].hidden.is_none()) {
+            run.push(Deviation {
+                line,
+                foreign,
+                packets,
+            });
         }
     }
+    runs.push(run);
     runs.retain(|run| !run.is_empty());
     runs
 }
 
-fn detour(trail: &Trail, marks: &[Mark], run: &[usize], of: usize) -> Detour {
-    let is_foreign = |line: &usize| matches!(marks[*line], Mark::Foreign(_));
-    let (crossed, passed_by) = run.iter().copied().partition(is_foreign);
-    let packets = run.iter().map(|line| match marks[*line] {
-        Mark::Foreign(packets) | Mark::Missing(packets) => packets,
-        Mark::Right | Mark::Silent => 0,
-    });
+fn detour(way: Way, run: &[Deviation], of: u32) -> Detour {
+    let lines = |foreign| {
+        let lines = run.iter().filter(move |it| it.foreign == foreign);
+        lines.map(|it| it.line).collect()
+    };
     Detour::Doors {
-        way: trail.way,
-        crossed,
-        passed_by,
-        packets: packets.max().unwrap_or_default(),
-        of: count(of),
+        way,
+        crossed: lines(true),
+        passed_by: lines(false),
+        packets: run.iter().map(|it| it.packets).max().unwrap_or_default(),
+        of,
     }
 }
 
@@ -127,30 +107,33 @@ fn tunnels(trail: &Trail, walks: &[&Walk]) -> Vec<Detour> {
 
 /// Hidden doors of the path that not all packets were seen at.
 fn hidden_steps(trail: &Trail, walks: &[&Walk]) -> Vec<Doubt> {
-    let unseen = |line: &usize| {
-        let satisfied = |walk: &&Walk| trail.satisfied(*line, walk);
-        walks.is_empty() || !walks.iter().all(satisfied)
-    };
-    let steps = (0..trail.lines.len()).filter(|line| trail.lines[*line].step.is_some());
-    hidden(trail, steps.filter(unseen))
+    let seen = |line| !walks.is_empty() && walks.iter().all(|walk| trail.satisfied(line, walk));
+    let lines = 0..trail.lines.len();
+    hidden(
+        trail,
+        lines.filter(|line| trail.lines[*line].step.is_some() && !seen(*line)),
+    )
 }
 
-/// Those of `lines` that are hidden, by reason.
+/// Those of `lines` where nothing can be seen, by reason.
 pub(super) fn hidden(trail: &Trail, lines: impl Iterator<Item = usize>) -> Vec<Doubt> {
-    let mut reasons: Vec<(_, Vec<usize>)> = Vec::new();
+    let mut doubts: Vec<Doubt> = Vec::new();
     for line in lines {
-        let Some(reason) = &trail.lines[line].hidden else {
+        let Some(why) = &trail.lines[line].hidden else {
             continue;
         };
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, rows)) => rows.push(line),
-            None => reasons.push((reason, vec![line])),
+        let same = doubts.iter_mut().find_map(|doubt| match doubt {
+            Doubt::Hidden { rows, reason, .. } if reason == why => Some(rows),
+            _ => None,
+        });
+        match same {
+            Some(rows) => rows.push(line),
+            None => doubts.push(Doubt::Hidden {
+                way: trail.way,
+                rows: vec![line],
+                reason: why.clone(),
+            }),
         }
     }
-    let doubts = reasons.into_iter().map(|(reason, rows)| Doubt::Hidden {
-        way: trail.way,
-        rows,
-        reason: reason.clone(),
-    });
-    doubts.collect()
+    doubts
 }

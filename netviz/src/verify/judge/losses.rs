@@ -1,23 +1,17 @@
 //! Where packets ended.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
 use super::{
     causes,
-    drops::Drops,
     outcomes::{Evidence, Outcomes},
     trail::{Trail, Walk, count},
 };
-use crate::verify::{
-    expect::unassigned,
-    facts::Cause,
-    observation::{Answer, Way},
-    route::Place,
-    verdict::Loss,
-};
+use crate::verify::{Answer, Cause, DropReason, Loss, Place, Way, expect::unassigned};
 
 /// A packet that crosses one door this often goes round in a circle: copies and what encryption
 /// injects again are fewer.
@@ -34,66 +28,78 @@ struct Ended {
     drops: Drops,
 }
 
+/// What ended where.
+#[derive(Default)]
+struct Points(BTreeMap<LossPoint, Ended>);
+
+impl Points {
+    /// Adds packets that no door saw.
+    fn add_unseen(&mut self, way: Way, packets: u32) {
+        if packets > 0 {
+            let ended = self.0.entry((way, None, Vec::new())).or_default();
+            ended.packets = ended.packets.saturating_add(packets);
+        }
+    }
+
+    /// Adds a packet that ended where its walk ends.
+    fn add(&mut self, way: Way, walk: Option<&Walk>) -> &mut Ended {
+        let (after, circle) = walk.map_or((None, Vec::new()), end);
+        let ended = self.0.entry((way, after, circle)).or_default();
+        ended.packets = ended.packets.saturating_add(1);
+        ended
+    }
+}
+
 /// A loss for each point where packets ended; requests first.
 pub(super) fn losses(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Vec<Loss> {
     let points = match evidence.observation.found {
         Some(_) => found(evidence, outcomes),
         None => sent(evidence, outcomes),
     };
-    let points = points.into_iter();
-    points
+    let losses = points.0.into_iter();
+    losses
         .map(|(point, ended)| loss(evidence, outcomes, point, ended))
         .collect()
 }
 
-fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> BTreeMap<LossPoint, Ended> {
-    let mut points = BTreeMap::<LossPoint, Ended>::new();
+fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
+    let mut points = Points::default();
+    let observation = evidence.observation;
     let known = evidence.packets();
     for packet in &known {
-        let trail = if !outcomes.delivered.contains(packet) {
-            evidence.request
-        } else if evidence.observation.one_way || outcomes.replied.contains(packet) {
+        let way = if !outcomes.delivered.contains(packet) {
+            Way::Request
+        } else if observation.one_way || outcomes.replied.contains(packet) {
             continue;
         } else {
-            evidence.reply
+            Way::Reply
         };
-        let (after, circle) = trail.walks.get(packet).map_or((None, Vec::new()), end);
-        let ended = points.entry((trail.way, after, circle)).or_default();
-        ended.packets = ended.packets.saturating_add(1);
-        let answer = evidence.observation.answers.get(packet);
-        ended.errors.extend(answer.and_then(error));
-        ended.drops.add(evidence, *packet, trail.way);
+        let ended = points.add(way, evidence.trail(way).walks.get(packet));
+        ended.errors.extend(match observation.answers.get(packet) {
+            Some(Answer::Unreachable(_, error, from)) => Some((error.clone(), *from)),
+            Some(Answer::Unsent(error)) => Some((error.clone(), None)),
+            Some(Answer::Reply(_) | Answer::Refused(..)) | None => None,
+        });
+        ended.drops.add(evidence, *packet, way);
     }
-    let unseen = evidence.observation.sent.saturating_sub(count(known.len()));
-    if unseen > 0 {
-        let ended = points.entry((Way::Request, None, Vec::new())).or_default();
-        ended.packets = ended.packets.saturating_add(unseen);
-    }
+    let unseen = observation.sent.saturating_sub(count(known.len()));
+    points.add_unseen(Way::Request, unseen);
     points
 }
 
 /// In passive mode, each way for itself.
-fn found(evidence: &Evidence<'_>, outcomes: &Outcomes) -> BTreeMap<LossPoint, Ended> {
-    let mut points = BTreeMap::<LossPoint, Ended>::new();
-    let mut ended = |point, packets: u32| {
-        let ended = points.entry(point).or_default();
-        ended.packets = ended.packets.saturating_add(packets);
-    };
+fn found(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
+    let mut points = Points::default();
     for (trail, through) in evidence.ways(outcomes) {
         let walks = trail.walks.iter();
         for (_, walk) in walks.filter(|(packet, _)| !through.contains(packet)) {
-            let (after, circle) = end(walk);
-            ended((trail.way, after, circle), 1);
+            points.add(trail.way, Some(walk));
         }
         let all = evidence.observation.packets(trail.way);
-        let unseen = all.saturating_sub(count(trail.walks.len()));
-        if unseen > 0 {
-            ended((trail.way, None, Vec::new()), unseen);
-        }
+        points.add_unseen(trail.way, all.saturating_sub(count(trail.walks.len())));
     }
     if evidence.unanswered(outcomes) {
-        let packets = count(outcomes.delivered.len());
-        ended((Way::Reply, None, Vec::new()), packets);
+        points.add_unseen(Way::Reply, count(outcomes.delivered.len()));
     }
     points
 }
@@ -108,33 +114,21 @@ fn end(walk: &Walk) -> (Option<usize>, Vec<usize>) {
     (walk.last, rounds.map(|(line, _)| *line).collect())
 }
 
-fn error(answer: &Answer) -> Option<(String, Option<IpAddr>)> {
-    match answer {
-        Answer::Unreachable(_, error, from) => Some((error.clone(), *from)),
-        Answer::Unsent(error) => Some((error.clone(), None)),
-        Answer::Reply(_) | Answer::Refused(..) => None,
-    }
-}
-
 fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: Ended) -> Loss {
     let (way, after, circle) = point;
     let trail = evidence.trail(way);
+    let back = evidence.observation.found.map_or(0, |found| found.back);
     let of = match way {
         Way::Request => evidence.observation.sent,
-        Way::Reply => {
-            let found = evidence.observation.found;
-            let back = found.map(|found| found.back).filter(|back| *back > 0);
-            back.unwrap_or_else(|| count(outcomes.delivered.len()))
-        }
+        Way::Reply if back > 0 => back,
+        Way::Reply => count(outcomes.delivered.len()),
     };
     let before = trail.next(after);
     let drops = ended.drops.sorted();
     let drop_reason = drops.first().cloned();
+    let drops = drops.into_iter().map(|drop| Cause::KernelDrop { drop });
+    let mut causes: Vec<_> = drops.collect();
     let errors = ended.errors.into_iter();
-    let mut causes: Vec<_> = drops
-        .into_iter()
-        .map(|drop| Cause::KernelDrop { drop })
-        .collect();
     causes.extend(errors.map(|(error, from)| Cause::Error { error, from }));
     if circle.is_empty() {
         causes.extend(place(evidence, trail, after, before));
@@ -154,7 +148,7 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
     }
 }
 
-/// What the place itself means.
+/// What the place itself shows: the end before the first door, or behind the last one.
 fn place(
     evidence: &Evidence<'_>,
     trail: &Trail,
@@ -164,16 +158,45 @@ fn place(
     let to = &evidence.route.to;
     if trail.way == Way::Reply && after.is_none() {
         let hidden = before.is_some_and(|line| trail.lines[line].hidden.is_some());
-        let row = evidence.request.end().filter(|_| !hidden)?;
-        return Some(Cause::NoReply { row });
+        let end = evidence.trail(Way::Request).end();
+        return end.filter(|_| !hidden).map(|row| Cause::NoReply { row });
     }
     let row = after.filter(|_| before.is_none())?;
-    match (trail.way, &to.place) {
+    match (trail.way, to.place) {
         (Way::Request, Place::Elsewhere) if unassigned(evidence.cluster, to).is_some() => {
             Some(Cause::NoSuchAddress)
         }
         (Way::Request, Place::Elsewhere) => Some(Cause::LeftSight { row }),
         (Way::Request, _) => None,
         (Way::Reply, _) => Some(Cause::ReplyNotReceived { row }),
+    }
+}
+
+/// Reasons, and how many packets each.
+#[derive(Default)]
+struct Drops(BTreeMap<DropReason, u32>);
+
+impl Drops {
+    /// Adds the drop of a packet after it was last seen: an earlier one is of a copy, or of a packet
+    /// that was delivered.
+    fn add(&mut self, evidence: &Evidence<'_>, packet: u32, way: Way) {
+        let last = |way| {
+            let walk = evidence.trail(way).walks.get(&packet)?;
+            Some(walk.ended)
+        };
+        let seen = last(way).or(last(Way::Request)).unwrap_or_default();
+        let drops = evidence.observation.drops.iter();
+        let behind = drops.filter(|drop| drop.sequence == packet && drop.at >= seen);
+        if let Some(first) = behind.min_by_key(|drop| drop.at) {
+            *self.0.entry(first.reason.clone()).or_default() += 1;
+        }
+    }
+
+    /// All reasons, the most frequent first.
+    fn sorted(self) -> Vec<DropReason> {
+        let counted = |(reason, packets)| DropReason { packets, ..reason };
+        let mut all: Vec<_> = self.0.into_iter().map(counted).collect();
+        all.sort_by_key(|reason| Reverse(reason.packets));
+        all
     }
 }

@@ -1,21 +1,14 @@
 //! What else to know about a run.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     outcomes::Evidence,
-    reordering,
     trail::{Line, Trail, count},
 };
 use crate::{
-    model::{Direction, Role},
-    verify::{
-        expect::doors::CILIUM_HOST,
-        facts::Note,
-        observation::{Answer, Crossing, Observation},
-        route::{Expectation, Place, Route},
-        verdict::Loss,
-    },
+    model::{CILIUM_HOST, Cluster, Direction, Role},
+    verify::{Answer, Crossing, Expectation, Hook, Loss, Note, Observation, Place},
 };
 
 pub(super) fn notes(
@@ -23,20 +16,15 @@ pub(super) fn notes(
     expectation: Option<&Expectation>,
     losses: &[Loss],
 ) -> Vec<Note> {
-    let mut notes = expectation.map(|e| e.notes.clone()).unwrap_or_default();
-    let observation = evidence.observation;
-    let trails = [evidence.request, evidence.reply];
+    let mut notes = expectation.map(|it| it.notes.clone()).unwrap_or_default();
+    let (observation, trails) = (evidence.observation, &evidence.trails);
     notes.extend(refused(observation));
     for trail in trails {
         notes.extend(repeated(trail, expectation, losses));
     }
-    notes.extend(
-        trails
-            .iter()
-            .filter_map(|trail| reordering::note(evidence, trail)),
-    );
-    notes.extend(host_not_crossed(evidence).then_some(Note::HostNotCrossed));
-    notes.extend(leaves_by_host(evidence).then_some(Note::NotCountedByLink));
+    let late = trails.iter().filter_map(|trail| reordered(evidence, trail));
+    notes.extend(late);
+    notes.extend(cilium_host(evidence));
     notes.extend(not_sent(observation));
     let crossings = observation.missed;
     notes.extend((crossings > 0).then_some(Note::Missed { crossings }));
@@ -64,7 +52,7 @@ fn repeated(trail: &Trail, expectation: Option<&Expectation>, losses: &[Loss]) -
         let mut losses = losses.iter().filter(|loss| loss.way == trail.way);
         losses.any(|loss| loss.circle.contains(&row))
     };
-    let steps = expectation.map_or(&[][..], |e| e.steps(trail.way));
+    let steps = expectation.map_or(&[][..], |it| it.steps(trail.way));
     let encrypted = steps.iter().any(|step| step.encryption.is_some());
     let rows = trail.lines.iter().enumerate();
     let rows = rows.filter(|(row, line)| line.repeated > 0 && !in_circle(*row));
@@ -77,40 +65,83 @@ fn repeated(trail: &Trail, expectation: Option<&Expectation>, losses: &[Loss]) -
     notes.collect()
 }
 
-/// Popular drawings have `cilium_host` on the path between pods.
-fn host_not_crossed(evidence: &Evidence<'_>) -> bool {
-    let Route { from, to } = evidence.route;
-    let (Place::Pod { .. }, Place::Pod { .. }) = (&from.place, &to.place) else {
-        return false;
+/// Popular drawings have `cilium_host` on the path between pods. Where it is, `cil_from_host` redirects
+/// before the transmission, which is what the kernel counts.
+fn cilium_host(evidence: &Evidence<'_>) -> Option<Note> {
+    let cluster = evidence.cluster;
+    let lines = evidence.trails.iter().flat_map(|trail| &trail.lines);
+    let mut crossed = lines
+        .filter(|line| line.seen > 0 && is_host(cluster, line))
+        .peekable();
+    if crossed.peek().is_some() {
+        let leaves = |line: &Line| {
+            let door = cluster.door(line.hook.0);
+            line.hook.1 == Direction::Egress
+                && door.is_some_and(|door| door.interface == CILIUM_HOST)
+        };
+        return crossed.any(leaves).then_some(Note::NotCountedByLink);
+    }
+    let route = evidence.route;
+    let (Place::Pod { node: a, .. }, Place::Pod { node: b, .. }) =
+        (route.from.place, route.to.place)
+    else {
+        return None;
     };
-    let nodes = [from.place.node(), to.place.node()];
-    let mut doors = evidence.cluster.doors.iter();
-    let exists =
-        doors.any(|door| door.role == Role::CiliumHost && nodes.contains(&Some(door.node)));
-    let any = evidence.request.walks.len() + evidence.reply.walks.len() > 0;
-    let crossed = host_lines(evidence).next().is_some();
-    exists && any && !crossed && !evidence.route.is_to_itself()
+    let mut doors = cluster.doors.iter();
+    let exists = doors.any(|door| door.role == Role::CiliumHost && [a, b].contains(&door.node));
+    let any = evidence.trails.iter().any(|trail| !trail.walks.is_empty());
+    (exists && any && !route.is_to_itself()).then_some(Note::HostNotCrossed)
 }
 
-/// Lines at `cilium_host` and `cilium_net` that were crossed.
-fn host_lines<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = &'a Line> {
-    let lines = evidence.request.lines.iter().chain(&evidence.reply.lines);
-    lines.filter(|line| {
-        let door = evidence.cluster.door(line.hook.0);
-        line.seen > 0 && door.is_some_and(|door| door.role == Role::CiliumHost)
-    })
-}
-
-/// `cil_from_host` redirects before the transmission, which is what the kernel counts.
-fn leaves_by_host(evidence: &Evidence<'_>) -> bool {
-    host_lines(evidence).any(|line| {
-        let door = evidence.cluster.door(line.hook.0);
-        line.hook.1 == Direction::Egress && door.is_some_and(|door| door.interface == CILIUM_HOST)
-    })
+/// Whether a line is at `cilium_host` or `cilium_net`.
+fn is_host(cluster: &Cluster, line: &Line) -> bool {
+    let door = cluster.door(line.hook.0);
+    door.is_some_and(|door| door.role == Role::CiliumHost)
 }
 
 fn not_sent(observation: &Observation) -> Option<Note> {
     let beyond = |crossing: &&Crossing| crossing.sequence >= observation.packets(crossing.way);
     let crossings = count(observation.crossings.iter().filter(beyond).count());
     (crossings > 0).then_some(Note::NotSent { crossings })
+}
+
+/// The first door of a way where packets arrived in another order.
+fn reordered(evidence: &Evidence<'_>, trail: &Trail) -> Option<Note> {
+    let mut lines = trail.lines.iter().enumerate();
+    lines.find_map(|(row, line)| {
+        let times = times(evidence, trail, line.hook);
+        let late = late(times.values().copied());
+        (late > 0).then(|| Note::Reordered {
+            way: trail.way,
+            row,
+            packets: count(late),
+            of: count(times.len()),
+        })
+    })
+}
+
+/// When each packet first crossed a hook, in the order in which they were sent.
+fn times(evidence: &Evidence<'_>, trail: &Trail, hook: Hook) -> BTreeMap<u32, Duration> {
+    let mut times = BTreeMap::new();
+    let crossings = evidence.observation.crossings.iter().filter(|crossing| {
+        crossing.way == trail.way
+            && crossing.hook() == hook
+            && crossing.sequence < evidence.observation.sent
+    });
+    for crossing in crossings {
+        let first = times.entry(crossing.sequence).or_insert(crossing.at);
+        *first = crossing.at.min(*first);
+    }
+    times
+}
+
+/// How many arrived after one of their successors.
+fn late(times: impl DoubleEndedIterator<Item = Duration>) -> usize {
+    let mut earliest = Duration::MAX;
+    let is_late = |time: &Duration| {
+        let late = *time > earliest;
+        earliest = earliest.min(*time);
+        late
+    };
+    times.rev().filter(is_late).count()
 }

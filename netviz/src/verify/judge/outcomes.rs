@@ -5,12 +5,7 @@ use std::collections::BTreeSet;
 use super::trail::{Trail, Walk};
 use crate::{
     model::{Cluster, Direction},
-    verify::{
-        facts::Doubt,
-        observation::{Answer, Hook, Observation, Way},
-        route::{Place, Route},
-        verdict::Loss,
-    },
+    verify::{Answer, Observation, Place, Route, Way},
 };
 
 /// Packets that reached B, and packets that A received an answer to.
@@ -25,16 +20,16 @@ pub(super) struct Evidence<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) route: &'a Route,
     pub(super) observation: &'a Observation,
-    pub(super) request: &'a Trail,
-    pub(super) reply: &'a Trail,
+    pub(super) trails: [Trail; 2],
 }
 
 impl Evidence<'_> {
     pub(super) fn trail(&self, way: Way) -> &Trail {
-        match way {
-            Way::Request => self.request,
-            Way::Reply => self.reply,
-        }
+        &self.trails[way as usize]
+    }
+
+    fn walk(&self, way: Way, packet: u32) -> Option<&Walk> {
+        self.trail(way).walks.get(&packet)
     }
 
     /// Each way to judge, with the packets that got through.
@@ -42,37 +37,29 @@ impl Evidence<'_> {
         &'a self,
         outcomes: &'a Outcomes,
     ) -> impl Iterator<Item = (&'a Trail, &'a BTreeSet<u32>)> {
-        let reply = (!self.observation.one_way).then_some((self.reply, &outcomes.replied));
-        [(self.request, &outcomes.delivered)]
-            .into_iter()
-            .chain(reply)
+        let ways = self.trails.iter();
+        let ways = ways.zip([&outcomes.delivered, &outcomes.replied]);
+        ways.take(if self.observation.one_way { 1 } else { 2 })
     }
 
     pub(super) fn outcomes(&self) -> Outcomes {
         if self.observation.found.is_some() {
-            return self.found();
+            // Each way for itself.
+            let [there, back] = Way::BOTH.map(|way| self.trail(way).walks.keys().copied());
+            return Outcomes {
+                delivered: there.filter(|packet| self.arrived(*packet)).collect(),
+                replied: back.filter(|packet| self.returned(*packet)).collect(),
+            };
         }
-        let replied = self
-            .packets()
-            .into_iter()
-            .filter(|packet| self.replied(*packet));
-        let replied: BTreeSet<_> = replied.collect();
-        let delivered = self.packets().into_iter();
-        let delivered =
-            delivered.filter(|packet| replied.contains(packet) || self.delivered(*packet));
+        let packets = self.packets();
+        let replied = |packet: &u32| {
+            let answer = self.observation.answers.get(packet);
+            matches!(answer, Some(Answer::Reply(_) | Answer::Refused(..)))
+        };
+        let delivered = |packet: &u32| replied(packet) || self.delivered(*packet);
         Outcomes {
-            delivered: delivered.collect(),
-            replied,
-        }
-    }
-
-    /// In passive mode, each way for itself.
-    fn found(&self) -> Outcomes {
-        let there = self.request.walks.keys().copied();
-        let back = self.reply.walks.keys().copied();
-        Outcomes {
-            delivered: there.filter(|packet| self.arrived(*packet)).collect(),
-            replied: back.filter(|packet| self.came_back(*packet)).collect(),
+            delivered: packets.iter().copied().filter(delivered).collect(),
+            replied: packets.iter().copied().filter(replied).collect(),
         }
     }
 
@@ -80,27 +67,6 @@ impl Evidence<'_> {
     pub(super) fn is_nothing(&self) -> bool {
         let mut ways = Way::BOTH.into_iter();
         ways.all(|way| self.observation.packets(way) == 0)
-    }
-
-    /// Whether to show the reply even if no door saw any.
-    pub(super) fn asks_for_reply(&self, losses: &[Loss]) -> bool {
-        let lost = losses.iter().any(|loss| loss.way == Way::Reply);
-        lost || self.observation.found.is_none() && !self.observation.one_way
-    }
-
-    /// Packets without a mark are recognised by their addresses, which a service or masquerading
-    /// translates on the way to an end elsewhere.
-    pub(super) fn may_be_translated(&self, trail: &Trail, loss: &Loss) -> Option<Doubt> {
-        let Route { from, to } = self.route;
-        let ends = [from, to];
-        let elsewhere = ends.into_iter().find(|end| end.place == Place::Elsewhere)?;
-        self.observation.found?;
-        trail.lines.get(loss.after?)?;
-        Some(Doubt::MayBeTranslated {
-            way: loss.way,
-            row: loss.after?,
-            name: elsewhere.name.clone(),
-        })
     }
 
     /// In passive mode: packets that B has to answer arrived, and B sent nothing.
@@ -114,66 +80,43 @@ impl Evidence<'_> {
     /// Packets about which anything is known.
     pub(super) fn packets(&self) -> BTreeSet<u32> {
         let answers = self.observation.answers.keys();
-        let walks = self.request.walks.keys().chain(self.reply.walks.keys());
+        let walks = self.trails.iter().flat_map(|trail| trail.walks.keys());
         let sent = |packet: &u32| *packet < self.observation.sent;
         answers.chain(walks).copied().filter(sent).collect()
     }
 
-    fn replied(&self, packet: u32) -> bool {
-        let answer = self.observation.answers.get(&packet);
-        matches!(answer, Some(Answer::Reply(_) | Answer::Refused(..)))
-    }
-
-    fn came_back(&self, packet: u32) -> bool {
-        let walk = self.reply.walks.get(&packet);
-        walk.is_some_and(|walk| {
-            ended(self.reply, walk) || self.entered(&self.route.from.place, self.reply, walk)
+    fn returned(&self, packet: u32) -> bool {
+        self.walk(Way::Reply, packet).is_some_and(|walk| {
+            let trail = self.trail(Way::Reply);
+            ended(trail, walk) || entered(self.route.from.place, trail, walk)
         })
     }
 
     fn delivered(&self, packet: u32) -> bool {
-        let answer = self.observation.answers.get(&packet);
-        if matches!(answer, Some(Answer::Unsent(_))) {
-            return false;
+        match self.observation.answers.get(&packet) {
+            Some(Answer::Unsent(_)) => false,
+            Some(Answer::Unreachable(..)) => self.arrived(packet),
+            _ => {
+                let reply = self.walk(Way::Reply, packet);
+                self.arrived(packet) || reply.is_some_and(|walk| self.is_from_receiver(walk))
+            }
         }
-        let arrived = self.arrived(packet);
-        let refused = matches!(answer, Some(Answer::Unreachable(..)));
-        arrived
-            || !refused
-                && self
-                    .reply
-                    .walks
-                    .get(&packet)
-                    .is_some_and(|walk| self.spoke(walk))
     }
 
     /// Seen at B's last door.
     fn arrived(&self, packet: u32) -> bool {
-        let request = self.request.walks.get(&packet);
-        let to = &self.route.to.place;
+        let (place, trail) = (self.route.to.place, self.trail(Way::Request));
         // At an end elsewhere nothing is seen but that the packet was sent on its way.
         let expects_nothing = self.observation.one_way || self.observation.found.is_some();
-        let visible = *to != Place::Elsewhere || expects_nothing;
-        request.is_some_and(|walk| {
-            visible && ended(self.request, walk) || self.entered(to, self.request, walk)
-        })
+        let visible = place != Place::Elsewhere || expects_nothing;
+        let walk = self.walk(Way::Request, packet);
+        walk.is_some_and(|walk| visible && ended(trail, walk) || entered(place, trail, walk))
     }
 
-    /// Whether a packet entered a pod by any of its doors.
-    fn entered(&self, place: &Place, trail: &Trail, walk: &Walk) -> bool {
-        let Place::Pod { netns, .. } = place else {
-            return false;
-        };
-        let hooks = walk.first.iter().map(|line| trail.lines[*line].hook);
-        let into = |(door, direction): Hook| {
-            door.netns.known() == Some(*netns) && direction == Direction::Ingress
-        };
-        hooks.into_iter().any(into)
-    }
-
-    /// Whether B itself sent something: routers on the way send errors, too.
-    fn spoke(&self, walk: &Walk) -> bool {
-        let mut doors = walk.first.iter().map(|line| self.reply.lines[*line].hook.0);
+    /// Whether B itself sent a reply: routers on the way send errors, too.
+    fn is_from_receiver(&self, walk: &Walk) -> bool {
+        let lines = &self.trail(Way::Reply).lines;
+        let mut doors = walk.first.iter().map(|line| lines[*line].hook.0);
         match self.route.to.place {
             Place::Pod { netns, .. } => doors.any(|id| {
                 let peer = self.cluster.door(id).and_then(|door| door.peer.as_ref());
@@ -186,6 +129,16 @@ impl Evidence<'_> {
             Place::Elsewhere => true,
         }
     }
+}
+
+/// Whether a packet entered a pod by any of its doors.
+fn entered(place: Place, trail: &Trail, walk: &Walk) -> bool {
+    let mut hooks = walk.first.iter().map(|line| trail.lines[*line].hook);
+    place.netns().is_some_and(|netns| {
+        hooks.any(|(door, direction)| {
+            door.netns.known() == Some(netns) && direction == Direction::Ingress
+        })
+    })
 }
 
 /// Whether a packet reached the last door.

@@ -1,83 +1,52 @@
-//! Trails and ends as rows of a verdict.
+//! Trails, ends and times as a verdict shows them.
 
-use super::{
-    times,
-    trail::{Line, Trail},
-};
+use std::time::Duration;
+
+use super::{outcomes::Evidence, trail::Line};
 use crate::{
-    model::{Cluster, Door, DoorId, Role, Side, Untrusted, qualified},
+    model::{Cluster, Door, Role, Side},
     verify::{
-        expect::doors,
-        facts::RowNote,
-        observation::{Observation, TunnelKey, Way},
-        route::Party,
-        verdict::{CrossingRow, Hop, Tunnel},
+        CrossingRow, Hop, Party, RowNote, Tunnel, TunnelKey, Way,
+        expect::doors::{self, node_name, pod_name},
     },
 };
 
-fn node_name(cluster: &Cluster, index: usize) -> Untrusted {
-    let node = cluster.nodes.get(index);
-    node.map(|node| node.name.clone()).unwrap_or_default()
-}
-
-fn pod(cluster: &Cluster, id: DoorId) -> Option<String> {
-    let door = cluster.door(id)?;
-    let name = door.pod.as_deref()?;
-    Some(qualified(door.namespace.as_deref(), name))
-}
-
 /// An end of the path.
 pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
-    let pod = party.place.netns().and_then(|netns| {
-        let mut doors = doors::inside(cluster, netns);
-        doors.find_map(|door| pod(cluster, door.id))
-    });
+    let netns = party.place.netns();
+    let pod = netns.and_then(|netns| doors::inside(cluster, netns).find_map(pod_name));
     let node = party.place.node().map(|node| node_name(cluster, node));
     Hop {
-        node: node.filter(|name| !name.is_empty()),
+        node: node.filter(|name| !name.is_empty()).map(Into::into),
         pod: pod.map(Into::into),
         name: (&party.name).into(),
         address: party.address.map(|address| address.to_string()),
     }
 }
 
-/// The rows of one way.
-pub(super) fn rows(
-    cluster: &Cluster,
-    observation: &Observation,
-    trail: &Trail,
-) -> Vec<CrossingRow> {
-    let lines = trail.lines.iter();
-    lines
-        .map(|line| row(cluster, observation, trail.way, line))
-        .collect()
-}
-
-fn row(cluster: &Cluster, observation: &Observation, way: Way, line: &Line) -> CrossingRow {
-    let (id, direction) = line.hook;
+/// One line as a row.
+pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow {
+    let (cluster, (id, direction)) = (evidence.cluster, line.hook);
     let door = cluster.door(id);
+    let interface = door.map_or_else(|| format!("if{}", id.ifindex), Door::label);
     let mut gaps = line.gaps.clone();
     gaps.sort_unstable();
     let step = line.step.as_ref();
     CrossingRow {
-        node: door
-            .map(|door| node_name(cluster, door.node))
-            .unwrap_or_default(),
-        pod: pod(cluster, id).map(Into::into),
+        node: door.map_or("", |door| node_name(cluster, door.node)).into(),
+        pod: door.and_then(pod_name).map(Into::into),
         side: door.map_or(Side::Node, |door| door.side),
-        interface: door
-            .map_or_else(|| format!("if{}", id.ifindex), Door::label)
-            .into(),
+        interface: interface.into(),
         direction,
         expected: step.is_some() || line.besides,
         seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
         repeated: line.repeated,
         skipped_by: step.and_then(|step| step.skipped_by).map(Into::into),
-        median_microseconds: times::median(&gaps),
-        worst_microseconds: times::worst(&gaps),
+        median_microseconds: median(&gaps),
+        worst_microseconds: worst(&gaps),
         tunnel: line.tunnel.map(|key| tunnel(cluster, door, key)),
         outer: line.outer,
-        packets: observation.packets.get(&(way, line.hook)).copied(),
+        packets: evidence.observation.packets.get(&(way, line.hook)).copied(),
         note: note(line),
     }
 }
@@ -107,4 +76,20 @@ fn note(line: &Line) -> Option<RowNote> {
         Some(by) => Some(RowNote::Encrypted { by: by.into() }),
         None => line.besides.then_some(RowNote::Besides),
     }
+}
+
+/// The median of sorted times, in microseconds.
+pub(super) fn median(sorted: &[Duration]) -> Option<f64> {
+    let middle = sorted.get(sorted.len() / 2)?;
+    let below = sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(microseconds(*below), microseconds(*middle)))
+}
+
+/// The longest of sorted times, in microseconds.
+pub(super) fn worst(sorted: &[Duration]) -> Option<f64> {
+    sorted.last().map(|time| microseconds(*time))
+}
+
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }

@@ -8,10 +8,7 @@ use std::{
 
 use crate::{
     model::DoorId,
-    verify::{
-        observation::{Crossing, HiddenReason, Hook, Observation, TunnelKey, Way},
-        route::{Expectation, Step},
-    },
+    verify::{Crossing, Expectation, HiddenReason, Hook, Observation, Step, TunnelKey, Way},
 };
 
 /// One line: a hook that is expected, or that was crossed.
@@ -67,21 +64,14 @@ impl Trail {
         expectation: Option<&Expectation>,
         observation: &Observation,
     ) -> Self {
-        let steps = expectation.map(|e| e.steps(way)).unwrap_or_default();
-        let besides = expectation
-            .map(|e| e.besides.as_slice())
-            .unwrap_or_default();
+        let steps = expectation.map_or(&[][..], |it| it.steps(way));
+        let besides = expectation.map_or(&[][..], |it| &it.besides);
         let packets = by_packet(way, steps, observation);
-        let crossed = packets.values().flatten().map(hook).collect();
+        let crossed = packets.values().flatten().map(Crossing::hook).collect();
         let mut lines = expected(steps, &crossed);
-        let strangers = strangers(&lines, &packets, &crossed);
-        insert(&mut lines, strangers, besides);
+        add_unexpected(&mut lines, &packets, &crossed, besides);
         for line in &mut lines {
-            let reason = observation
-                .hidden
-                .iter()
-                .find(|door| door.door == line.hook.0);
-            line.hidden = reason.map(|door| door.reason.clone());
+            line.hidden = observation.hidden.get(&line.hook.0).cloned();
         }
         let mut trail = Self {
             way,
@@ -105,7 +95,7 @@ impl Trail {
         let mut before: Option<Duration> = None;
         for crossing in crossings {
             let mut lines = self.lines.iter();
-            let Some(index) = lines.position(|line| line.hook == hook(crossing)) else {
+            let Some(index) = lines.position(|line| line.hook == crossing.hook()) else {
                 continue;
             };
             let line = &mut self.lines[index];
@@ -140,8 +130,8 @@ impl Trail {
         let Some(step) = &self.lines[index].step else {
             return false;
         };
-        let mut others = walk.first.iter();
-        others.any(|other| step.accepts(self.lines[*other].hook))
+        let mut others = walk.first.iter().map(|other| self.lines[*other].hook);
+        others.any(|hook| step.accepts(hook))
     }
 
     /// Whether every packet that gets further is seen here.
@@ -168,16 +158,6 @@ impl Trail {
         let from = after.map_or(0, |after| after.saturating_add(1));
         (from..self.lines.len()).find(|index| self.required(*index))
     }
-
-    /// Lines after this one where nothing can be seen.
-    pub(super) fn hidden_after(&self, after: Option<usize>) -> impl Iterator<Item = usize> {
-        let from = after.map_or(0, |after| after.saturating_add(1));
-        (from..self.lines.len()).filter(|index| self.lines[*index].hidden.is_some())
-    }
-}
-
-fn hook(crossing: &Crossing) -> Hook {
-    (crossing.door, crossing.direction)
 }
 
 /// The crossings of each packet in order of time; equal times in the expected order.
@@ -190,10 +170,10 @@ fn by_packet(way: Way, steps: &[Step], observation: &Observation) -> BTreeMap<u3
     }
     for crossings in all.values_mut() {
         crossings.sort_by_cached_key(|crossing| {
-            let rank = steps.iter().position(|step| step.accepts(hook(crossing)));
+            let rank = steps.iter().position(|step| step.accepts(crossing.hook()));
             let rank = rank.unwrap_or(usize::MAX);
             let tunnel = crossing.tunnel.map(|key| (key.identity, key.node));
-            (crossing.at, rank, hook(crossing), crossing.outer, tunnel)
+            (crossing.at, rank, crossing.hook(), crossing.outer, tunnel)
         });
     }
     all
@@ -204,16 +184,17 @@ fn expected(steps: &[Step], crossed: &BTreeSet<Hook>) -> Vec<Line> {
     let line = |step: &Step| {
         let mut doors = std::iter::once(step.door).chain(step.or.iter().copied());
         let door = doors.find(|door| crossed.contains(&(*door, step.direction)));
-        let mut line = Line::at((door.unwrap_or(step.door), step.direction));
-        line.outer = step.outer;
-        line.step = Some(step.clone());
-        line
+        Line {
+            outer: step.outer,
+            step: Some(step.clone()),
+            ..Line::new((door.unwrap_or(step.door), step.direction))
+        }
     };
     steps.iter().map(line).collect()
 }
 
 impl Line {
-    fn at(hook: Hook) -> Self {
+    fn new(hook: Hook) -> Self {
         Self {
             hook,
             step: None,
@@ -228,25 +209,26 @@ impl Line {
     }
 }
 
-/// Where hooks without a step belong: behind the line that most packets crossed before them, and among
+/// Adds hooks without a step: behind the line that most packets crossed before them, and among
 /// themselves by the time since a packet's first crossing.
-fn strangers(
-    lines: &[Line],
+fn add_unexpected(
+    lines: &mut Vec<Line>,
     packets: &BTreeMap<u32, Vec<Crossing>>,
     crossed: &BTreeSet<Hook>,
-) -> Vec<(Option<usize>, Duration, Hook)> {
+    besides: &[DoorId],
+) {
     let place = |hook: Hook| lines.iter().position(|line| line.hook == hook);
     let mut found = Vec::new();
-    for stranger in crossed.iter().filter(|hook| place(**hook).is_none()) {
+    for hook in crossed.iter().filter(|hook| place(**hook).is_none()) {
         let mut behind = BTreeMap::<Option<usize>, u32>::new();
         let mut times = Vec::new();
         for crossings in packets.values() {
-            let mut hooks = crossings.iter().map(hook);
-            let Some(at) = hooks.position(|hook| hook == *stranger) else {
+            let mut hooks = crossings.iter().map(Crossing::hook);
+            let Some(at) = hooks.position(|other| other == *hook) else {
                 continue;
             };
             let earlier = crossings[..at].iter().rev();
-            let before = earlier.map(hook).find_map(place);
+            let before = earlier.map(Crossing::hook).find_map(place);
             *behind.entry(before).or_default() += 1;
             times.push(crossings[at].at.saturating_sub(crossings[0].at));
         }
@@ -254,20 +236,12 @@ fn strangers(
         let anchor = anchor.and_then(|(anchor, _)| anchor);
         times.sort_unstable();
         let median = times.get(times.len() / 2).copied().unwrap_or_default();
-        found.push((anchor, median, *stranger));
+        found.push((anchor, median, *hook));
     }
     found.sort_unstable();
-    found
-}
-
-fn insert(
-    lines: &mut Vec<Line>,
-    strangers: Vec<(Option<usize>, Duration, Hook)>,
-    besides: &[DoorId],
-) {
     // From the end, so that the places of the lines before do not change.
-    for (anchor, _, hook) in strangers.into_iter().rev() {
-        let mut line = Line::at(hook);
+    for (anchor, _, hook) in found.into_iter().rev() {
+        let mut line = Line::new(hook);
         let mut steps = lines.iter().filter_map(|line| line.step.as_ref());
         line.besides = besides.contains(&hook.0) || steps.any(|step| step.accepts(hook));
         lines.insert(anchor.map_or(0, |anchor| anchor.saturating_add(1)), line);

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{PlannedPair, file::DoorPattern};
+use super::{
+    PlannedPair,
+    file::{DoorPattern, Limits, Test},
+};
 use crate::{
     model::safe,
-    verify::verdict::{CrossingRow, Kind, Verdict},
+    verify::{CrossingRow, Kind, Verdict},
 };
 
 /// The result of a test.
@@ -18,76 +21,57 @@ pub struct Outcome {
 }
 
 /// Compares a verdict with what is expected of its pair.
-#[must_use]
 pub fn check(pair: &PlannedPair, verdict: &Verdict) -> Outcome {
-    let wanted = &pair.wanted;
-    let wrong = match (wanted.verdict, &wanted.doors) {
-        (Some(expected), _) => kind(expected, verdict),
-        (None, None) => kind(Kind::Verified, verdict),
+    let Test {
+        expect,
+        doors: wanted,
+        round_trip: Limits { median, worst },
+        ..
+    } = &*pair.test;
+    let (kind, got) = (verdict.verdict, verdict.verdict.word());
+    let wrong = match (expect, wanted) {
         // The list is the expected path, whatever the routing mode.
-        (None, Some(_)) => delivered(verdict),
+        (None, Some(_)) => {
+            let (delivered, sent) = (verdict.delivered, verdict.sent);
+            let failed = kind == Kind::Unclear || delivered < sent;
+            failed.then(|| format!("got {got}, {delivered} of {sent} delivered"))
+        }
+        _ => {
+            let expected = expect.unwrap_or(Kind::Verified);
+            let word = expected.word();
+            (kind != expected).then(|| format!("expected {word}, got {got}"))
+        }
     };
-    let wrong = wrong
-        .or_else(|| doors(wanted.doors.as_deref()?, verdict))
-        .or_else(|| {
-            let limit = wanted.round_trip.median;
-            slow("median", limit, verdict.round_trip_microseconds)
-        })
-        .or_else(|| {
-            let limit = wanted.round_trip.worst;
-            slow("worst", limit, verdict.round_trip_worst_microseconds)
-        });
+    let why = wrong
+        .or_else(|| doors(wanted.as_deref()?, verdict))
+        .or_else(|| slow("median", *median, verdict.round_trip_microseconds))
+        .or_else(|| slow("worst", *worst, verdict.round_trip_worst_microseconds));
     Outcome {
-        passed: wrong.is_none(),
-        why: wrong,
+        passed: why.is_none(),
+        why,
     }
-}
-
-fn kind(expected: Kind, verdict: &Verdict) -> Option<String> {
-    (verdict.verdict != expected).then(|| {
-        format!(
-            "expected {}, got {}",
-            expected.word(),
-            verdict.verdict.word()
-        )
-    })
-}
-
-fn delivered(verdict: &Verdict) -> Option<String> {
-    (verdict.verdict == Kind::Unclear || verdict.delivered < verdict.sent).then(|| {
-        format!(
-            "got {}, {} of {} delivered",
-            verdict.verdict.word(),
-            verdict.delivered,
-            verdict.sent
-        )
-    })
 }
 
 /// Compares the crossed doors of the request with the list.
 fn doors(wanted: &[DoorPattern], verdict: &Verdict) -> Option<String> {
-    let crossed: Vec<&CrossingRow> = verdict
-        .request
-        .iter()
-        .filter(|row| row.seen.is_some_and(|seen| seen > 0))
-        .collect();
-    let place = (0..wanted.len().max(crossed.len())).find(|place| {
-        match (wanted.get(*place), crossed.get(*place)) {
-            (Some(wanted), Some(row)) => !wanted.fits(row.direction, row.interface.raw()),
-            _ => true,
-        }
+    let rows = verdict.request.iter();
+    let crossed: Vec<&CrossingRow> = rows.filter(|row| row.seen > Some(0)).collect();
+    let mut places = 0..wanted.len().max(crossed.len());
+    let place = places.find(|place| match (wanted.get(*place), crossed.get(*place)) {
+        (Some(wanted), Some(row)) => !wanted.fits(row.direction, row.interface.raw()),
+        _ => true,
     })?;
-    let expected = wanted.get(place).map_or_else(
-        || "no more door".to_owned(),
-        |door| format!("{} {}", door.direction.sign(), safe(&door.pattern)),
-    );
-    let got = crossed.get(place).map_or_else(
-        || "no more door was crossed".to_owned(),
-        |row| {
+    let expected = match wanted.get(place) {
+        Some(door) => format!("{} {}", door.direction.sign(), safe(&door.pattern)),
+        None => "no more door".into(),
+    };
+    let got = match crossed.get(place) {
+        Some(row) => {
             let sign = row.direction.sign();
             format!("{sign} {} on {} was crossed", row.interface, row.node)
-        },
-    );
+        }
+        None => "no more door was crossed".into(),
+    };
     Some(format!("door {}: expected {expected}, {got}", place + 1))
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use globset::{Glob, GlobMatcher};
+use jiff::SignedDuration;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -10,13 +11,15 @@ use serde::{
 
 use crate::{
     model::Direction,
-    verify::{protocol::Protocol, verdict::Kind},
+    verify::{Kind, Protocol},
 };
 
 /// Packets of a test without `count`.
 const COUNT: u32 = 10;
 /// The most packets: more would be a load, not a probe.
 const MOST: u32 = 1_000;
+/// The longest round trip: a longer one has timed out.
+const MOST_TIME: Duration = Duration::from_secs(3_600);
 
 /// A file of path tests.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +33,7 @@ pub struct Plan {
 }
 
 /// The ends, the probes, and what to expect.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Test {
     /// Its name in reports.
@@ -50,7 +53,7 @@ pub struct Test {
     pub count: u32,
     /// Length of the IP packet in bytes.
     pub size: Option<u16>,
-    /// The verdict.
+    /// The verdict; the default is `verified`, or with a list of doors, delivered.
     pub expect: Option<Kind>,
     /// All doors that packets have to cross from A to B, in order.
     pub doors: Option<Vec<DoorPattern>>,
@@ -147,9 +150,8 @@ impl<'de> Visitor<'de> for EndVisitor {
 impl Selector {
     /// The labels that a pod needs.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
-        let labels = self.labels.as_deref().unwrap_or_default().split(',');
-        let some = self.labels.is_some();
-        labels.map(str::trim).filter(move |_| some)
+        let labels = self.labels.iter().flat_map(|labels| labels.split(','));
+        labels.map(str::trim)
     }
 }
 
@@ -174,16 +176,18 @@ impl DoorPattern {
     /// # Errors
     /// Another format.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let form =
-            || format!("the door {text:?} is not of the form \"ingress lxc*\" or \"▲ eth0\"");
         let (sign, pattern) = text
             .trim()
             .split_once(char::is_whitespace)
-            .ok_or_else(form)?;
+            .unwrap_or(("", ""));
         let direction = match sign {
             "▼" | "ingress" | "in" | "v" => Direction::Ingress,
             "▲" | "egress" | "out" | "^" => Direction::Egress,
-            _ => return Err(form()),
+            _ => {
+                return Err(format!(
+                    "the door {text:?} is not of the form \"ingress lxc*\" or \"▲ eth0\""
+                ));
+            }
         };
         let pattern = pattern.trim().to_owned();
         glob(&pattern)?;
@@ -191,10 +195,9 @@ impl DoorPattern {
     }
 
     /// Whether it matches this door.
-    #[must_use]
     pub fn fits(&self, direction: Direction, interface: &str) -> bool {
-        let fits = || glob(&self.pattern).is_ok_and(|glob| glob.is_match(interface));
-        self.direction == direction && (self.pattern == interface || fits())
+        let matches = || glob(&self.pattern).is_ok_and(|glob| glob.is_match(interface));
+        self.direction == direction && (self.pattern == interface || matches())
     }
 }
 
@@ -218,23 +221,12 @@ pub struct Limits {
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(from)?;
-    parse_time(&text)
-        .map(Some)
-        .ok_or_else(|| D::Error::custom(format!("{text:?} is no time: write 500us, 2ms or 1s")))
-}
-
-fn parse_time(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(split);
-    let scale = match unit.trim() {
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        _ => return None,
-    };
-    let seconds = number.parse::<f64>().ok()? * scale;
-    // Longer ones have timed out.
-    (seconds > 0.0 && seconds <= 3600.0)
-        .then(|| Duration::try_from_secs_f64(seconds).ok())
-        .flatten()
+    let time = text.parse::<SignedDuration>().ok();
+    let time = time.and_then(|time| Duration::try_from(time).ok());
+    match time.filter(|time| !time.is_zero() && *time <= MOST_TIME) {
+        Some(time) => Ok(Some(time)),
+        None => Err(D::Error::custom(format!(
+            "{text:?} is no time: write 500us, 2ms or 1s"
+        ))),
+    }
 }

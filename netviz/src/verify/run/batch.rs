@@ -1,6 +1,6 @@
 //! Runs all pairs of a plan: those with equal probes at the same time.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
@@ -11,13 +11,11 @@ use super::{
 use crate::{
     sys::signals::Signals,
     verify::{
+        Protocol, Route, Verdict,
         collect::probe::{MOST_SYNS, Manner},
         context::View,
         plan::{self, Outcome, PlannedPair},
-        protocol::Protocol,
-        route::{Party, Route},
         target::{self, Family},
-        verdict::Verdict,
     },
 };
 
@@ -30,7 +28,7 @@ pub(crate) struct Tested {
     pub(crate) outcome: Outcome,
 }
 
-/// The probes that pairs of one run have in common.
+/// The probes that pairs of one run have in common: protocol, count and size.
 pub(crate) type Probes = (Protocol, u32, Option<u16>);
 
 /// Runs all pairs, and returns the results in the order of the plan; a signal leaves out the rest.
@@ -45,7 +43,8 @@ pub(crate) async fn run(
 ) -> Result<Vec<Tested>> {
     let mut equal: BTreeMap<Probes, Vec<usize>> = BTreeMap::new();
     for (place, pair) in plan.iter().enumerate() {
-        let probes = (pair.protocol, pair.count, pair.size);
+        let test = &pair.test;
+        let probes = (test.protocol, test.count, test.size);
         equal.entry(probes).or_default().push(place);
     }
     let mut tested: BTreeMap<usize, Tested> = BTreeMap::new();
@@ -77,22 +76,27 @@ fn at_once((protocol, count, _): Probes) -> usize {
 }
 
 fn resolve(view: &View, pair: &PlannedPair) -> Result<ProbePair> {
-    let cluster = &view.cluster;
-    let end = |name: &str, address: Option<IpAddr>, family, port| -> Result<(Party, Option<u16>)> {
-        if let Some(address) = address {
-            return Ok((target::by_address(cluster, address), port));
-        }
-        let target = target::find(cluster, name, family, port)?;
-        Ok((target.party, target.port))
-    };
+    let (cluster, protocol) = (&view.cluster, pair.test.protocol);
     let which = || format!("{} to {}", pair.from, pair.to);
-    let (to, port) = end(&pair.to, pair.to_address, None, pair.port).with_context(which)?;
+    let (to, port) = match pair.to_address {
+        Some(address) => (target::by_address(cluster, address), pair.test.port),
+        None => {
+            let to = target::find(cluster, &pair.to, None, pair.test.port).with_context(which)?;
+            (to.party, to.port)
+        }
+    };
     let family = to.address.map(Family::of);
-    let (from, _) = end(&pair.from, pair.from_address, family, None).with_context(which)?;
+    let from = match pair.from_address {
+        Some(address) => target::by_address(cluster, address),
+        None => {
+            let from = target::find(cluster, &pair.from, family, None);
+            from.with_context(which)?.party
+        }
+    };
     Ok(ProbePair {
-        protocol: pair.protocol,
+        protocol,
         note: None,
         route: Route { from, to },
-        port: port.filter(|_| pair.protocol != Protocol::Icmp),
+        port: port.filter(|_| protocol != Protocol::Icmp),
     })
 }

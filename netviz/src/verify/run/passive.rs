@@ -1,26 +1,28 @@
 //! `--passive`: sends nothing, and follows the traffic that is there between A and B.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
-use netviz_ebpf::follow::{Passed, Tally};
+use netviz_ebpf::follow::{Passed, Tally, Traffic};
 use nix::time::{ClockId, clock_gettime};
 
 use super::session::{Options, Recorded, Session};
 use crate::{
-    model::{Direction, DoorId, Side},
+    model::{Direction, Door, DoorId, Side},
     sys::{privileges, signals::Signals},
     verify::{
+        Found, Hook, Note, Observation, Party, Protocol, Route, Way,
         collect::{
             crossings::{AddressPair, Sighting, Totals, Window},
-            following::{self, Following, Known},
+            following::{Following, Known, follow},
         },
         context::View,
-        facts::Note,
-        observation::{Found, Hidden, Hook, Observation, Way},
-        protocol::Protocol,
-        route::{Party, Route},
-        verdict::{Probes, Traffic, Verdict},
+        expect::doors::node_name,
+        judge::judge,
+        verdict::{self, Probes, Verdict},
     },
 };
 
@@ -72,16 +74,16 @@ pub(crate) async fn run(
             }
         }
     }
-    let attached: Vec<DoorId> = session.ready.chains.keys().copied().collect();
-    let (recorded, rest) = session.finish();
+    let (recorded, rest) = session.finish()?;
     seen.extend(rest);
+    let tallies = tallies(&recorded.summary.totals);
     let passive = Passive {
         view,
         filter,
         options,
         window,
-        attached,
         recorded,
+        tallies,
     };
     Ok(passive.judge(&seen))
 }
@@ -90,37 +92,77 @@ fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::MAX, Duration::from)
 }
 
+/// All packets of each way, by hook.
+type Tallies = BTreeMap<(Way, Hook), Tally>;
+
+fn tallies(totals: &HashMap<DoorId, Totals>) -> Tallies {
+    let mut tallies = Tallies::new();
+    for (door, totals) in totals {
+        let Traffic { ingress, egress } = totals.traffic;
+        for way in Way::BOTH {
+            tallies.insert((way, (*door, Direction::Ingress)), ingress[way as usize]);
+            tallies.insert((way, (*door, Direction::Egress)), egress[way as usize]);
+        }
+    }
+    tallies
+}
+
 /// What is known once the programs are detached.
 struct Passive<'a> {
     view: &'a View,
     filter: Filter,
     options: Options,
     window: Window,
-    attached: Vec<DoorId>,
     recorded: Recorded<AddressPair>,
+    tallies: Tallies,
 }
 
 impl Passive<'_> {
     fn judge(&self, seen: &[Sighting<Passed>]) -> Verdict {
         let Route { from, to } = &self.filter.route;
-        let totals = self.recorded.summary.balances.values();
+        let totals = self.recorded.summary.totals.values();
         let known = Known {
             origins: [from, to].map(|end| self.origins(end)),
             window: self.window,
             // All doors have reported the same packets at the highest level.
             level: totals.map(|totals| totals.level).max().unwrap_or(0),
         };
-        let following = following::follow(seen, &known);
-        let observation = self.observation(&following, &known);
-        let probes = Probes {
-            protocol: None,
-            port: self.filter.port,
-            bytes: None,
+        let following = follow(seen, &known);
+        let [sent, back] = following.left;
+        let [there, returned] = Way::BOTH.map(|way| self.total(&known, way));
+        let tallies = self.tallies.iter();
+        let mut observation = Observation {
+            sent,
+            found: Some(Found {
+                back,
+                asked: following.asked,
+            }),
+            crossings: following.crossings.clone(),
+            one_way: self.options.one_way,
+            packets: tallies
+                .map(|(hook, tally)| (*hook, tally.packets))
+                .collect(),
+            ..Observation::default()
         };
-        let (view, route, mode) = (self.view, &self.filter.route, self.options.mode);
-        let recorded = &self.recorded;
-        let mut verdict = recorded.judge(view, route, mode, &observation, probes, |_| {});
-        verdict.traffic = Some(self.traffic(&following, &known));
+        self.recorded.add_to(&mut observation);
+        let bundled = there.bundled + returned.bundled;
+        observation.notes.extend(self.notes(&following, bundled));
+        let probes = Probes {
+            port: self.filter.port,
+            ..Probes::default()
+        };
+        let (cluster, route) = (&self.view.cluster, &self.filter.route);
+        let mode = self.options.mode;
+        let expected = self.recorded.expectations(cluster, route, mode);
+        let mut verdict = judge(cluster, route, &expected, &observation, probes);
+        verdict.traffic = Some(verdict::Traffic {
+            seconds: (self.window.until.saturating_sub(self.window.from)).as_secs_f64(),
+            protocol: self.filter.protocol,
+            request_packets: there.packets,
+            reply_packets: returned.packets,
+            followed_one_in: 1 << known.level,
+            returned: back,
+        });
         verdict
     }
 
@@ -129,11 +171,10 @@ impl Passive<'_> {
         let Some(netns) = end.place.netns() else {
             return Vec::new();
         };
-        let is_hidden = |door: DoorId| {
-            let mut hidden = self.recorded.hidden.iter();
-            hidden.any(|hidden: &Hidden| hidden.door == door)
+        let hidden = &self.recorded.summary.hidden;
+        let watched = |hook: &Hook| {
+            self.tallies.contains_key(&(Way::Request, *hook)) && !hidden.contains_key(&hook.0)
         };
-        let watched = |(door, _): &Hook| self.attached.contains(door) && !is_hidden(*door);
         let of = |side, direction| {
             let doors = self.view.doors().iter().filter(move |door| {
                 let inner = match side {
@@ -150,33 +191,22 @@ impl Passive<'_> {
             .unwrap_or_default()
     }
 
-    fn observation(&self, following: &Following, known: &Known) -> Observation {
-        let [sent, back] = following.left;
-        let mut observation = Observation {
-            sent,
-            found: Some(Found {
-                back,
-                asked: following.asked,
-            }),
-            crossings: following.crossings.clone(),
-            one_way: self.options.one_way,
-            packets: self.all_hooks().collect(),
-            ..Observation::default()
+    fn notes(&self, following: &Following, bundled: u64) -> Vec<Note> {
+        let cluster = &self.view.cluster;
+        let stray = |((way, (id, direction)), packets): (&(Way, Hook), &u32)| {
+            let door = cluster.door(*id);
+            Note::Strays {
+                way: *way,
+                packets: *packets,
+                interface: door.map_or_else(|| format!("if{}", id.ifindex), Door::label),
+                direction: *direction,
+                node: door.map_or("", |door| node_name(cluster, door.node)).into(),
+            }
         };
-        self.recorded.add_to(&mut observation);
-        observation.notes.extend(self.notes(following, known));
-        observation
-    }
-
-    fn notes(&self, following: &Following, known: &Known) -> Vec<Note> {
-        let mut notes: Vec<_> = following
-            .strays
-            .iter()
-            .map(|(k, n)| self.strays(k, *n))
-            .collect();
-        let bundled = Way::BOTH.map(|way| self.total(known, way).bundled);
-        let packets = bundled.iter().sum();
-        notes.extend((packets > 0).then_some(Note::Bundled { packets }));
+        let mut notes: Vec<_> = following.strays.iter().map(stray).collect();
+        if bundled > 0 {
+            notes.push(Note::Bundled { packets: bundled });
+        }
         let [sent, back] = following.left;
         notes.extend((sent == 0 && back > 0).then_some(Note::ReplyOnly));
         let silent = sent > 0 && back == 0 && following.asked == 0;
@@ -184,66 +214,14 @@ impl Passive<'_> {
         notes
     }
 
-    fn strays(&self, (way, (id, direction)): &(Way, Hook), packets: u32) -> Note {
-        let cluster = &self.view.cluster;
-        let door = cluster.door(*id);
-        let node = door.and_then(|door| cluster.nodes.get(door.node));
-        Note::Strays {
-            way: *way,
-            packets,
-            interface: door.map_or_else(|| format!("if{}", id.ifindex), |door| door.label()),
-            direction: *direction,
-            node: node.map_or_else(String::new, |node| node.name.raw().into()),
-        }
-    }
-
-    fn traffic(&self, following: &Following, known: &Known) -> Traffic {
-        let Window { from, until } = self.window;
-        let [request, reply] = Way::BOTH.map(|way| self.total(known, way).packets);
-        Traffic {
-            seconds: until.saturating_sub(from).as_secs_f64(),
-            protocol: self.filter.protocol,
-            request_packets: request,
-            reply_packets: reply,
-            followed_one_in: 1 << known.level,
-            returned: following.left[1],
-        }
-    }
-
     /// All packets of a way at the door where they leave, or else at the one that saw most.
     fn total(&self, known: &Known, way: Way) -> Tally {
-        let balances = &self.recorded.summary.balances;
-        let of = |(door, direction): &Hook| Some(tally(balances.get(door)?, *direction, way));
-        let origins = known.origins[way as usize].iter().filter_map(of);
-        let leaving = origins.max_by_key(|tally| tally.packets);
-        let all = || {
-            let all = balances
-                .values()
-                .flat_map(|totals| BOTH_HOOKS.map(|direction| tally(totals, direction, way)));
-            all.max_by_key(|tally| tally.packets)
-        };
-        leaving.or_else(all).unwrap_or_default()
-    }
-
-    /// What each hook counted.
-    fn all_hooks(&self) -> impl Iterator<Item = ((Way, Hook), u64)> {
-        let balances = self.recorded.summary.balances.iter();
-        balances.flat_map(|(door, totals)| {
-            Way::BOTH.into_iter().flat_map(move |way| {
-                BOTH_HOOKS.map(|direction| {
-                    let packets = tally(totals, direction, way).packets;
-                    ((way, (*door, direction)), packets)
-                })
-            })
-        })
-    }
-}
-
-const BOTH_HOOKS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
-
-fn tally(totals: &Totals, direction: Direction, way: Way) -> Tally {
-    match direction {
-        Direction::Ingress => totals.traffic.ingress[way as usize],
-        Direction::Egress => totals.traffic.egress[way as usize],
+        let origins = known.origins[way as usize].iter();
+        let leaving = origins.filter_map(|hook| self.tallies.get(&(way, *hook)));
+        let leaving = leaving.max_by_key(|tally| tally.packets);
+        let all = self.tallies.iter().filter(|((other, _), _)| *other == way);
+        let mut all = all.map(|(_, tally)| tally);
+        let most = || all.by_ref().max_by_key(|tally| tally.packets);
+        leaving.or_else(most).copied().unwrap_or_default()
     }
 }

@@ -1,36 +1,39 @@
 //! Sends marked packets to several pairs at once, and judges each pair.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
+use netviz_ebpf::drops::Dropped;
 use tokio::sync::mpsc;
 
 use super::{
-    drops::Drops,
+    drops,
     session::{Options, Recorded, Session},
 };
 use crate::{
     model::{Direction, DoorId, Side},
-    sys::{netns::NetNsId, privileges, signals::Signals, threads},
+    sys::{
+        netns::{NetNs, NetNsId},
+        privileges,
+        signals::Signals,
+        threads::Worker,
+    },
     verify::{
+        Answer, Crossing, Note, Observation, Party, Place, Probes, Protocol, Route, Verdict, Way,
         collect::{
             crossings::{Marks, Sighting},
-            kernel_drops,
-            probe::{self, Aim, Manner, Probing, Report},
+            kernel_drops::Drops,
+            probe::{self, Aim, Manner, Report},
             reading::{Own, Reader},
         },
         context::View,
         expect::{doors, hide, unassigned},
-        facts::Note,
-        observation::{Answer, Crossing, Observation, Way},
-        protocol::Protocol,
-        route::{Party, Place, Route},
+        judge::judge,
         target::{self, service},
-        verdict::{Probes, Verdict},
     },
 };
 
@@ -70,10 +73,7 @@ pub(crate) async fn run(
     signals: &mut Signals,
 ) -> Result<Outcome> {
     let routes = pairs.iter().map(|pair| &pair.route);
-    let cookie = manner.cookie;
-    let drops = threads::aside("reads packets that the kernel drops", move || {
-        kernel_drops::Drops::start(&cookie)
-    });
+    let drops = drops::start(manner.cookie);
     let marks = manner.marks(pairs.len());
     let Some(mut session) = Session::start(view, routes, marks, options, signals).await? else {
         return Ok(Outcome {
@@ -81,7 +81,22 @@ pub(crate) async fn run(
             interrupted: true,
         });
     };
-    let mut run = Run::new(view, pairs, manner, options, Drops::new(drops).await);
+    let observation = Observation {
+        sent: manner.count,
+        one_way: options.one_way,
+        ..Observation::default()
+    };
+    let mut run = Run {
+        view,
+        pairs,
+        manner,
+        options,
+        reader: Reader::new(manner),
+        observations: vec![observation; pairs.len()],
+        unread: Vec::new(),
+        drops: drops::started(drops).await,
+        dropped: Vec::new(),
+    };
     let (probing, mut reports) = run.send()?;
     if last {
         // The threads that send, watch hooks or read Cilium's maps have their own.
@@ -91,17 +106,17 @@ pub(crate) async fn run(
     let interrupted = loop {
         tokio::select! {
             report = reports.recv() => match report {
-                Some(report) => run.apply(report),
+                Some((flow, report)) => run.apply(flow, report),
                 None => break false,
             },
             seen = session.next() => run.read(&seen),
-            _ = tick.tick() => run.drops.read(),
+            _ = tick.tick() => run.read_drops(),
             () = signals.any() => break true,
         }
     };
     drop(probing);
     tokio::time::sleep(IN_FLIGHT).await;
-    let (recorded, rest) = session.finish();
+    let (recorded, rest) = session.finish()?;
     run.read(&rest);
     Ok(Outcome {
         verdicts: run.verdicts(&recorded),
@@ -114,98 +129,60 @@ struct Run<'a> {
     pairs: &'a [ProbePair],
     manner: Manner,
     options: Options,
+    /// Knows the senders that have reported their addresses.
     reader: Reader,
     observations: Vec<Observation>,
-    /// The senders' ends, by pair.
-    senders: HashMap<u32, Own>,
     /// Packets that were seen before their sender reported its address.
     unread: Vec<Sighting>,
-    drops: Drops,
+    /// `None` if the kernel's drops cannot be read: losses have no drop reason then.
+    drops: Option<Drops>,
+    dropped: Vec<Dropped>,
 }
 
-impl<'a> Run<'a> {
-    fn new(
-        view: &'a View,
-        pairs: &'a [ProbePair],
-        manner: Manner,
-        options: Options,
-        drops: Drops,
-    ) -> Self {
-        let observation = Observation {
-            sent: manner.count,
-            one_way: options.one_way,
-            ..Observation::default()
-        };
-        Self {
-            view,
-            pairs,
-            manner,
-            options,
-            reader: Reader::new(manner),
-            observations: vec![observation; pairs.len()],
-            senders: HashMap::new(),
-            unread: Vec::new(),
-            drops,
-        }
-    }
-
+impl Run<'_> {
     /// Starts one sender for each network namespace.
-    fn send(&self) -> Result<(Vec<Probing>, mpsc::UnboundedReceiver<Report>)> {
+    fn send(&self) -> Result<(Vec<Worker>, mpsc::UnboundedReceiver<(u32, Report)>)> {
         let (report, reports) = mpsc::unbounded_channel();
-        let mut by_sender: BTreeMap<NetNsId, (&Party, Vec<Aim>)> = BTreeMap::new();
-        for (flow, pair) in self.pairs.iter().enumerate() {
-            let from = &pair.route.from;
-            let (netns, _) = self.view.namespace(from)?;
-            let aim = Aim {
-                flow: flow as u32,
+        let mut by_sender: BTreeMap<NetNsId, (NetNs, Vec<Aim>)> = BTreeMap::new();
+        for (pair, flow) in self.pairs.iter().zip(0..) {
+            let (netns, namespace) = self.view.namespace(&pair.route.from)?;
+            let (_, aims) = by_sender.entry(netns).or_insert((namespace, Vec::new()));
+            aims.push(Aim {
+                flow,
                 to: pair.route.to.needed_address()?,
                 port: pair.port.unwrap_or_default(),
-            };
-            let (_, aims) = by_sender.entry(netns).or_insert((from, Vec::new()));
-            aims.push(aim);
+            });
         }
         let mut probing = Vec::new();
-        for (from, aims) in by_sender.into_values() {
-            let (_, namespace) = self.view.namespace(from)?;
+        for (namespace, aims) in by_sender.into_values() {
             let started = probe::start(namespace, aims, self.manner, report.clone());
             probing.push(started.context("cannot start a thread that sends probes")?);
         }
         Ok((probing, reports))
     }
 
-    fn apply(&mut self, report: Report) {
-        let (flow, answers) = match report {
-            Report::Opened {
-                flow,
-                port,
-                address,
-            } => return self.opened(flow, port, address),
-            Report::Failed { flow, reason } => {
-                let unsent = |number| (number, Answer::Unsent(reason.clone()));
-                (flow, (0..self.manner.count).map(unsent).collect())
+    fn apply(&mut self, flow: u32, report: Report) {
+        match report {
+            Report::Opened(address, port) => self.opened(flow, address, port),
+            Report::Answered(sequence, answer) => {
+                if let Some(observation) = self.observations.get_mut(flow as usize) {
+                    observation.answers.insert(sequence, answer);
+                }
             }
-            Report::Sent { .. } => return,
-            Report::Answered {
-                flow,
-                sequence,
-                answer,
-            } => (flow, BTreeMap::from([(sequence, answer)])),
-        };
-        if let Some(observation) = self.observations.get_mut(flow as usize) {
-            observation.answers.extend(answers);
         }
     }
 
-    fn opened(&mut self, flow: u32, port: u16, address: IpAddr) {
-        let pair = self.pairs.get(flow as usize);
-        let node = pair.and_then(|pair| pair.route.from.place.node());
+    fn opened(&mut self, flow: u32, address: IpAddr, port: u16) {
+        let Some(pair) = self.pairs.get(flow as usize) else {
+            return;
+        };
+        let node = pair.route.from.place.node();
         let own = Own {
             address,
             node: node.map_or_else(Vec::new, |node| doors::addresses(&self.view.cluster, node)),
             port,
-            to_port: pair.and_then(|pair| pair.port).unwrap_or_default(),
+            to_port: pair.port.unwrap_or_default(),
         };
-        self.senders.insert(flow, own.clone());
         self.reader.opened(flow, own);
         let unread = std::mem::take(&mut self.unread);
         self.read(&unread);
@@ -219,26 +196,33 @@ impl<'a> Run<'a> {
                         observation.crossings.push(crossing);
                     }
                 }
-                None if self.senders.len() < self.pairs.len() => self.unread.push(*sighting),
+                None if self.reader.owns.len() < self.pairs.len() => self.unread.push(*sighting),
                 None => {}
             }
         }
     }
 
+    /// Empties the ring buffer of dropped packets.
+    fn read_drops(&mut self) {
+        if let Some(drops) = &mut self.drops {
+            self.dropped.extend(drops.take());
+        }
+    }
+
     fn verdicts(mut self, recorded: &Recorded<Marks>) -> Vec<Verdict> {
+        self.read_drops();
         let mut observations = std::mem::take(&mut self.observations);
-        for (flow, dropping) in self.drops.by_pair(self.view) {
-            if let Some(observation) = observations.get_mut(flow as usize) {
-                observation.drops.push(dropping);
+        if let Some(source) = &self.drops {
+            for (flow, dropping) in drops::by_pair(source, &self.dropped, self.view) {
+                if let Some(observation) = observations.get_mut(flow as usize) {
+                    observation.drops.push(dropping);
+                }
             }
         }
-        let judged = self.pairs.iter().zip(observations).enumerate();
-        let verdict = |(flow, (pair, mut observation)): (usize, (&ProbePair, Observation))| {
-            recorded.add_to(&mut observation);
-            observation.notes.extend(pair.note.clone());
-            self.judge(flow as u32, pair, recorded, observation)
-        };
-        judged.map(verdict).collect()
+        let judged = self.pairs.iter().zip(observations).zip(0..);
+        judged
+            .map(|((pair, observation), flow)| self.judge(flow, pair, recorded, observation))
+            .collect()
     }
 
     fn judge(
@@ -249,38 +233,31 @@ impl<'a> Run<'a> {
         mut observation: Observation,
     ) -> Verdict {
         let cluster = &self.view.cluster;
+        recorded.add_to(&mut observation);
+        observation.notes.extend(pair.note.clone());
         let route = self.actual(flow, &pair.route, &mut observation);
+        let mut expected = recorded.expectations(cluster, &route, self.options.mode);
+        for expectation in &mut expected {
+            hide(cluster, &route, self.manner.shape(), expectation);
+        }
         let replied = |answer: &Answer| matches!(answer, Answer::Reply(_) | Answer::Refused(..));
-        let is_unassigned = unassigned(cluster, &route.to).is_some();
-        if !is_unassigned {
+        if unassigned(cluster, &route.to).is_none() {
             let doubt = service::doubt(cluster, &route, &recorded.hooks);
             observation.doubts.extend(doubt);
+        } else if !observation.answers.values().any(replied) {
+            // There is no path to an address that no interface has.
+            expected.clear();
         }
-        // There is no path to an address that no interface has.
-        let no_path = is_unassigned && !observation.answers.values().any(replied);
         let probes = Probes {
             protocol: Some(self.manner.protocol),
             port: pair.port,
             bytes: Some(self.manner.size),
         };
-        let mode = self.options.mode;
-        let mut verdict = recorded.judge(
-            self.view,
-            &route,
-            mode,
-            &observation,
-            probes,
-            |expectations| {
-                if no_path {
-                    expectations.clear();
-                }
-                for expectation in expectations {
-                    hide(cluster, &route, self.manner.shape(), expectation);
-                }
-            },
-        );
+        let mut verdict = judge(cluster, &route, &expected, &observation, probes);
         if verdict.losses.iter().any(|loss| loss.drop_reason.is_none()) {
-            verdict.notes.extend(self.drops.lost());
+            let events = self.drops.as_ref().map_or(0, Drops::lost);
+            let note = (events > 0).then_some(Note::DropEventsLost { events });
+            verdict.notes.extend(note);
         }
         verdict
     }
@@ -289,7 +266,7 @@ impl<'a> Run<'a> {
     fn actual(&self, flow: u32, route: &Route, observation: &mut Observation) -> Route {
         let mut route = route.clone();
         if route.from.address.is_none() {
-            route.from.address = self.senders.get(&flow).map(|own| own.address);
+            route.from.address = self.reader.owns.get(&flow).map(|own| own.address);
         }
         if route.to.place == Place::Elsewhere
             && let Some(receiver) = self.receiver(&route, &observation.crossings)

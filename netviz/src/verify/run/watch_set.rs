@@ -5,52 +5,30 @@ use std::collections::BTreeSet;
 use crate::{
     model::{Door, DoorId, Role, Side},
     sys::netns::NetNsId,
-    verify::{
-        context::View,
-        route::{Party, Route},
-    },
+    verify::{Route, context::View},
 };
 
 /// Attaching takes 18 ms per door: up to this number, every door of the nodes is watched.
 const MOST_DOORS: usize = 64;
 
-/// Doors, those of the path first.
-pub(super) struct WatchSet {
-    pub(super) doors: Vec<Door>,
-    /// How many doors of other pods are not watched.
-    pub(super) left_out: usize,
-}
-
+/// The doors to watch, those of the path first, and how many doors of other pods are left out.
 pub(super) fn doors<'a>(
     view: &View,
     routes: impl Iterator<Item = &'a Route> + Clone,
     every: bool,
-) -> WatchSet {
+) -> (Vec<Door>, usize) {
     let ends = || routes.clone().flat_map(|route| [&route.from, &route.to]);
-    let nodes = nodes(ends());
+    // All nodes, if an end may be anywhere.
+    let nodes: Option<BTreeSet<usize>> = ends().map(|end| end.place.node()).collect();
     let pods: BTreeSet<NetNsId> = ends().filter_map(|end| end.place.netns()).collect();
-    let is_on_path = |door: &&Door| {
-        nodes
-            .as_ref()
-            .is_none_or(|nodes| nodes.contains(&door.node))
-    };
-    let (mut doors, others): (Vec<_>, Vec<_>) = view
-        .doors()
-        .iter()
-        .filter(is_on_path)
-        .cloned()
-        .partition(|door| is_near(door, &pods));
+    let at_node = |door: &&Door| nodes.as_ref().is_none_or(|it| it.contains(&door.node));
+    let doors = view.doors().iter().filter(at_node).cloned();
+    let (mut doors, others): (Vec<_>, Vec<_>) = doors.partition(|door| is_near(door, &pods));
     if every || doors.len() + others.len() <= MOST_DOORS {
         doors.extend(others);
-        return WatchSet { doors, left_out: 0 };
+        return (doors, 0);
     }
-    let left_out = others.len();
-    WatchSet { doors, left_out }
-}
-
-/// The nodes of the ends; `None` (all of them) if an end may be anywhere.
-fn nodes<'a>(ends: impl Iterator<Item = &'a Party>) -> Option<BTreeSet<usize>> {
-    ends.map(|end| end.place.node()).collect()
+    (doors, others.len())
 }
 
 /// The node's own doors, and the veth pairs of these pods.

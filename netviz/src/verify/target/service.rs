@@ -4,17 +4,16 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
-use super::Target;
 use crate::{
     model::{
         self, Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Untrusted,
     },
     verify::{
-        expect::doors,
-        facts::Doubt,
-        observation::Hooks,
-        protocol::Protocol,
-        route::{Party, Place, Route},
+        Doubt, Hooks, Place, Protocol, Route,
+        expect::{
+            doors,
+            mode::{TO_NETDEV, runs},
+        },
     },
 };
 
@@ -64,53 +63,33 @@ pub(crate) fn near(cluster: &Cluster, name: &str) -> String {
     }
 }
 
-/// Checks the port: a service answers at its ports only, and never to an echo request.
-pub(crate) fn target(service: Option<&Service>, party: Party, port: Option<u16>) -> Result<Target> {
-    let Some(service) = service.filter(|service| !service.ports.is_empty()) else {
-        return Ok(Target {
-            party,
-            port,
-            protocol: None,
-        });
-    };
+/// The port of a service to send to, and its protocol. A service answers at its ports only, and never to
+/// an echo request.
+pub(crate) fn port(service: &Service, port: Option<u16>) -> Result<(u16, Option<Protocol>)> {
     let fits = |one: &&ServicePort| port.is_none_or(|port| one.number == port);
     let found: Vec<_> = service.ports.iter().filter(fits).collect();
-    let listed = || {
-        let ports = service.ports.iter();
-        let ports = ports.map(|port| format!("{}/{}", port.number, port.protocol));
-        ports.collect::<Vec<_>>().join(", ")
-    };
+    let (label, ports) = (service.label(), service.ports.iter());
+    let listed = ports.map(|port| format!("{}/{}", port.number, port.protocol));
+    let listed = listed.collect::<Vec<_>>().join(", ");
     match found.as_slice() {
-        [] => bail!("{} has no such port; it has {}", service.label(), listed()),
-        [one, rest @ ..] if rest.iter().all(|other| other.number == one.number) => Ok(Target {
-            party,
-            port: Some(one.number),
-            protocol: protocol(&one.protocol),
-        }),
-        _ => bail!(
-            "{} has several ports: use {}:PORT, one of {}",
-            service.label(),
-            service.label(),
-            listed()
-        ),
-    }
-}
-
-fn protocol(name: &str) -> Option<Protocol> {
-    match name {
-        "UDP" => Some(Protocol::Udp),
-        "TCP" | "" => Some(Protocol::Tcp),
-        _ => None,
+        [] => bail!("{label} has no such port; it has {listed}"),
+        [one, rest @ ..] if rest.iter().all(|other| other.number == one.number) => {
+            let protocol = match one.protocol.as_str() {
+                "UDP" => Some(Protocol::Udp),
+                "TCP" | "" => Some(Protocol::Tcp),
+                _ => None,
+            };
+            Ok((one.number, protocol))
+        }
+        _ => bail!("{label} has several ports: use {label}:PORT, one of {listed}"),
     }
 }
 
 /// Why a loss of these packets does not mean that other traffic to a service is lost: with kube-proxy
 /// replacement, Cilium translates its address in the sockets of the node's processes.
 pub(crate) fn doubt(cluster: &Cluster, route: &Route, hooks: &Hooks) -> Option<Doubt> {
-    let address = route
-        .to
-        .address
-        .filter(|_| route.to.place == Place::Elsewhere)?;
+    let to = &route.to;
+    let address = to.address.filter(|_| to.place == Place::Elsewhere)?;
     let service = by_address(cluster, address);
     let may_be_one = service.is_some() || cluster.services.is_none() && is_private(address);
     let replaced = is_replaced(cluster, route.from.place.node()?, hooks);
@@ -137,19 +116,14 @@ fn backends(cluster: &Cluster, service: &Service) -> Vec<String> {
 /// Whether Cilium replaces kube-proxy on a node: from its agent, or else inferred from `cil_to_netdev` at
 /// an uplink, which is there with the replacement or with BPF host routing only.
 fn is_replaced(cluster: &Cluster, node: usize, hooks: &Hooks) -> bool {
-    let datapath = cluster
-        .nodes
-        .get(node)
-        .and_then(|node| node.datapath.as_ref());
-    let reported = datapath.and_then(|datapath| datapath.kube_proxy_replacement.as_ref());
-    if let Some(reported) = reported {
-        return *reported != KubeProxyReplacement::Disabled;
+    let node_datapath = cluster.nodes.get(node).and_then(|it| it.datapath.as_ref());
+    match node_datapath.and_then(|it| it.kube_proxy_replacement.as_ref()) {
+        Some(reported) => *reported != KubeProxyReplacement::Disabled,
+        None => doors::devices(cluster, node, Role::Uplink).any(|door| {
+            let chain = hooks.get(&(door.id, Direction::Egress));
+            chain.is_some_and(|chain| runs(chain, TO_NETDEV))
+        }),
     }
-    let mut uplinks = doors::devices(cluster, node, Role::Uplink);
-    uplinks.any(|door| {
-        let chain = hooks.get(&(door.id, Direction::Egress));
-        chain.is_some_and(|chain| chain.iter().any(|name| name.starts_with("cil_to_netdev")))
-    })
 }
 
 /// Addresses of services are private.

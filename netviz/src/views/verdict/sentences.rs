@@ -1,4 +1,4 @@
-//! What a verdict says beside its numbers, in sentences.
+//! Causes, detours, doubts and notes of a verdict in sentences.
 
 use crate::{
     model::{Direction, Side},
@@ -10,31 +10,23 @@ use crate::{
 };
 
 /// The causes of a loss.
-#[must_use]
 pub fn causes(verdict: &Verdict, loss: &Loss) -> Vec<String> {
-    let causes = loss.causes.iter();
-    causes.map(|it| safe(&cause(verdict, loss, it))).collect()
+    clean(&loss.causes, |it| cause(verdict, loss, it))
 }
 
 /// How the path differs from the expected one.
-#[must_use]
 pub fn detours(verdict: &Verdict) -> Vec<String> {
-    let detours = verdict.detours.iter();
-    detours.map(|it| safe(&detour(verdict, it))).collect()
+    clean(&verdict.detours, |it| detour(verdict, it))
 }
 
 /// What could not be seen.
-#[must_use]
 pub fn unclear(verdict: &Verdict) -> Vec<String> {
-    let unclear = verdict.unclear.iter();
-    unclear.map(|it| safe(&doubt(verdict, it))).collect()
+    clean(&verdict.unclear, |it| doubt(verdict, it))
 }
 
 /// What else to know.
-#[must_use]
 pub fn notes(verdict: &Verdict) -> Vec<String> {
-    let notes = verdict.notes.iter();
-    notes.map(|it| safe(&note(verdict, it))).collect()
+    clean(&verdict.notes, |it| note(verdict, it))
 }
 
 /// Detours, doubts and notes.
@@ -42,9 +34,13 @@ pub(super) fn remarks(verdict: &Verdict) -> Vec<String> {
     [detours(verdict), unclear(verdict), notes(verdict)].concat()
 }
 
+fn clean<T>(facts: &[T], sentence: impl Fn(&T) -> String) -> Vec<String> {
+    facts.iter().map(|fact| safe(&sentence(fact))).collect()
+}
+
 /// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
-fn label(rows: &[CrossingRow], place: usize) -> String {
-    let Some(row) = rows.get(place) else {
+fn label(verdict: &Verdict, way: Way, place: usize) -> String {
+    let Some(row) = verdict.rows(way).get(place) else {
         return "an unknown door".into();
     };
     let CrossingRow { node, pod, .. } = row;
@@ -57,57 +53,53 @@ fn label(rows: &[CrossingRow], place: usize) -> String {
     format!("{} {} ({place})", row.interface, row.direction.sign())
 }
 
-fn labels(rows: &[CrossingRow], places: &[usize]) -> String {
-    let labels: Vec<_> = places.iter().map(|place| label(rows, *place)).collect();
-    labels.join(", ")
-}
-
-fn name(way: Way) -> &'static str {
-    match way {
-        Way::Request => "request",
-        Way::Reply => "reply",
-    }
-}
-
-fn are(number: usize) -> &'static str {
-    if number == 1 { "is" } else { "are" }
+fn labels(verdict: &Verdict, way: Way, places: &[usize]) -> String {
+    let labels = places.iter().map(|place| label(verdict, way, *place));
+    labels.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
-    let rows = verdict.rows(loss.way);
-    let to = &verdict.to.name;
+    let (from, to) = (&verdict.from.name, &verdict.to.name);
     match cause {
         Cause::KernelDrop { drop } => kernel_drop(drop),
         Cause::Error { error, from } => match from {
             Some(router) => format!("{error} (reported by {router})"),
             None => format!("{error} (reported by the sender's own kernel)"),
         },
-        Cause::Circle => format!(
-            "packets went round in a circle until their TTL ended: {}",
-            labels(rows, &loss.circle)
-        ),
-        Cause::NoReply { row } => format!(
-            "requests reached {}, and nothing came back out of {to}: no process listens there, or it is down",
-            label(&verdict.request, *row)
-        ),
+        Cause::Circle => {
+            let doors = labels(verdict, loss.way, &loss.circle);
+            format!("packets went round in a circle until their TTL ended: {doors}")
+        }
+        Cause::NoReply { row } => {
+            let door = label(verdict, Way::Request, *row);
+            format!(
+                "requests reached {door}, and nothing came back out of {to}: no process listens there, or it is down"
+            )
+        }
         Cause::NoSuchAddress => format!("no interface has the address of {to}"),
-        Cause::LeftSight { row } => format!(
-            "packets left by {}, and nothing came back: what is beyond is not visible from here",
-            label(&verdict.request, *row)
-        ),
-        Cause::ReplyNotReceived { row } => format!(
-            "replies arrived at {}, and the sender did not receive them in time: {} dropped them, or they were late",
-            label(&verdict.reply, *row),
-            verdict.from.name
-        ),
-        Cause::Behind { programs } => match loss.after.and_then(|place| rows.get(place)) {
-            Some(row) => behind(row, programs),
-            None => programs.join(", then "),
-        },
-        Cause::CiliumDrops { node, drops } => format!(
-            "Cilium's drop counters on {node} rose during the run (all traffic): {}",
-            drops.join("; ")
-        ),
+        Cause::LeftSight { row } => {
+            let door = label(verdict, Way::Request, *row);
+            format!(
+                "packets left by {door}, and nothing came back: what is beyond is not visible from here"
+            )
+        }
+        Cause::ReplyNotReceived { row } => {
+            let door = label(verdict, Way::Reply, *row);
+            format!(
+                "replies arrived at {door}, and the sender did not receive them in time: {from} dropped them, or they were late"
+            )
+        }
+        Cause::Behind { programs } => {
+            let rows = verdict.rows(loss.way);
+            match loss.after.and_then(|place| rows.get(place)) {
+                Some(row) => behind(row, programs),
+                None => programs.join(", then "),
+            }
+        }
+        Cause::CiliumDrops { node, drops } => {
+            let drops = drops.join("; ");
+            format!("Cilium's drop counters on {node} rose during the run (all traffic): {drops}")
+        }
         Cause::LinkDown {
             interface,
             place,
@@ -211,15 +203,15 @@ pub(super) fn detour(verdict: &Verdict, detour: &Detour) -> String {
             packets,
             of,
         } => {
-            let rows = verdict.rows(*way);
-            let (by, instead) = (labels(rows, crossed), labels(rows, passed_by));
+            let [by, instead] = [crossed, passed_by].map(|rows| labels(verdict, *way, rows));
             let what = match (crossed.len(), passed_by.len()) {
                 (0, 1) => format!("{instead} was not crossed"),
                 (0, _) => format!("{instead} were not crossed"),
-                (doors, 0) => format!("by {by}, which {} not on the expected path", are(doors)),
+                (1, 0) => format!("by {by}, which is not on the expected path"),
+                (_, 0) => format!("by {by}, which are not on the expected path"),
                 _ => format!("by {by} instead of {instead}"),
             };
-            format!("{}: {what} ({packets} of {of})", name(*way))
+            format!("{way}: {what} ({packets} of {of})")
         }
         Detour::Tunnel {
             way,
@@ -232,7 +224,7 @@ pub(super) fn detour(verdict: &Verdict, detour: &Detour) -> String {
                 true => ("outside of the tunnel's packets", "inside"),
                 false => ("inside of a tunnel's packets", "outside"),
             };
-            let (way, door) = (name(*way), label(verdict.rows(*way), *row));
+            let door = label(verdict, *way, *row);
             format!("{way}: across {door} {was}, expected {should} ({packets} of {of})")
         }
         Detour::Absent { device, node } => {
@@ -262,42 +254,36 @@ pub(super) fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
             node,
             listed,
             complete,
-        } => format!(
-            "no interface has {address}, which is {} the pod addresses of {node}: the pod is gone, or the address is wrong{}",
-            if *listed { "one of" } else { "near" },
-            if *complete {
-                ""
-            } else {
-                "; not every pod of the node was visible"
-            }
-        ),
+        } => {
+            let near = if *listed { "one of" } else { "near" };
+            let end = match complete {
+                true => "",
+                false => "; not every pod of the node was visible",
+            };
+            format!(
+                "no interface has {address}, which is {near} the pod addresses of {node}: the pod is gone, or the address is wrong{end}"
+            )
+        }
         Doubt::NoExpectation => "no expected path is known; name the routing mode (--mode)".into(),
         Doubt::ServiceTranslated { service, backends } => {
             translated(to.raw(), service.as_deref(), backends)
         }
         Doubt::Unrecognised { way, packets, of } => format!(
-            "{}: {packets} of {of} got through and no door recognised them, so their path is unknown; try --proto icmp or udp",
-            name(*way)
+            "{way}: {packets} of {of} got through and no door recognised them, so their path is unknown; try --proto icmp or udp"
         ),
         Doubt::Missed { way, crossings } => format!(
-            "{}: {crossings} events were lost (buffer full), so packets may have got further, or crossed more doors; send fewer or slower",
-            name(*way)
+            "{way}: {crossings} events were lost (buffer full), so packets may have got further, or crossed more doors; send fewer or slower"
         ),
-        Doubt::Hidden { way, rows, reason } => format!(
-            "{}: nothing can be seen at {}: {}",
-            name(*way),
-            labels(verdict.rows(*way), rows),
-            hidden(reason)
-        ),
-        Doubt::MayBeTranslated {
-            way,
-            row,
-            name: end,
-        } => format!(
-            "{}: addresses may be translated behind {}, and translated packets are not recognised; if {end} is a service, name the pod behind it, or send probes (without --passive)",
-            name(*way),
-            label(verdict.rows(*way), *row)
-        ),
+        Doubt::Hidden { way, rows, reason } => {
+            let doors = labels(verdict, *way, rows);
+            format!("{way}: nothing can be seen at {doors}: {}", hidden(reason))
+        }
+        Doubt::MayBeTranslated { way, row, name } => {
+            let door = label(verdict, *way, *row);
+            format!(
+                "{way}: addresses may be translated behind {door}, and translated packets are not recognised; if {name} is a service, name the pod behind it, or send probes (without --passive)"
+            )
+        }
     }
 }
 
@@ -331,19 +317,15 @@ pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
             direction,
             node,
         } => {
-            let (from, to) = match way {
-                Way::Request => (from, to),
-                Way::Reply => (to, from),
-            };
-            format!(
-                "{packets} packets from {from} to {to} were first seen at {interface} {} ({node}), not leaving {from}: their addresses were translated on the way (a service), or another process sent them; they are not followed",
-                direction.sign()
-            )
+            let place = format!("{interface} {} ({node})", direction.sign());
+            strays(verdict, *way, *packets, &place)
         }
         Note::Bundled { packets } => format!(
             "{packets} packets left in UDP GSO bundles, which are cut and merged on the way: counted, not followed"
         ),
-        Note::ReplyOnly => format!("no packet from {from} to {to} was seen, only from {to} to {from}"),
+        Note::ReplyOnly => {
+            format!("no packet from {from} to {to} was seen, only from {to} to {from}")
+        }
         Note::NoReplies => format!("no replies from {to}; these packets may not need any"),
         Note::DropEventsLost { events } => format!(
             "{events} drop events were lost (buffer full), so some losses show no reason; send fewer or slower"
@@ -357,27 +339,17 @@ pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
             row,
             times,
             encrypted,
-        } => {
-            let why = match encrypted {
-                true => "encryption injects packets again",
-                false => "a copy, or a packet that was injected again",
-            };
-            let door = label(verdict.rows(*way), *row);
-            format!("{door} was crossed {times} times again by the same packets: {why}")
-        }
+        } => repeated(&label(verdict, *way, *row), *times, *encrypted),
         Note::Reordered {
             way,
             row,
             packets,
             of,
-        } => format!(
-            "{}: {packets} of {of} arrived at {} after one that was sent later",
-            name(*way),
-            label(verdict.rows(*way), *row)
-        ),
-        Note::HostNotCrossed => {
-            "traffic does not use cilium_host in this mode (normal)".into()
+        } => {
+            let door = label(verdict, *way, *row);
+            format!("{way}: {packets} of {of} arrived at {door} after one that was sent later")
         }
+        Note::HostNotCrossed => "traffic does not use cilium_host in this mode (normal)".into(),
         Note::NotCountedByLink => "`ip -s link` does not count what crosses cilium_host ▲: cil_from_host redirects it before the transmission".into(),
         Note::NotSent { crossings } => {
             format!("{crossings} crossings of packets that were not sent are left out")
@@ -386,6 +358,24 @@ pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
             format!("{crossings} events were lost (buffer full): the numbers are too low by that many")
         }
     }
+}
+
+fn repeated(door: &str, times: u32, encrypted: bool) -> String {
+    let why = match encrypted {
+        true => "encryption injects packets again",
+        false => "a copy, or a packet that was injected again",
+    };
+    format!("{door} was crossed {times} times again by the same packets: {why}")
+}
+
+fn strays(verdict: &Verdict, way: Way, packets: u32, place: &str) -> String {
+    let (from, to) = match way {
+        Way::Request => (&verdict.from.name, &verdict.to.name),
+        Way::Reply => (&verdict.to.name, &verdict.from.name),
+    };
+    format!(
+        "{packets} packets from {from} to {to} were first seen at {place}, not leaving {from}: their addresses were translated on the way (a service), or another process sent them; they are not followed"
+    )
 }
 
 pub(super) fn row_note(note: &RowNote) -> String {

@@ -6,9 +6,12 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf},
 };
-use netviz_ebpf::crossing::{
-    COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP, SEE_EGRESS_PROGRAM,
-    SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
+use netviz_ebpf::{
+    crossing::{
+        COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP,
+        SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
+    },
+    follow::Traffic,
 };
 
 use super::record::Record;
@@ -23,21 +26,34 @@ pub(crate) trait Collector: Object<Maps = Maps<Self::More>> {
     /// What the kernel writes of one packet.
     type Record: Record;
     /// The copy's maps besides the ring buffer.
-    type More: fmt::Debug + Send + 'static;
-    /// What these add up to.
-    type Totals: fmt::Debug + Send + 'static;
+    type More: Send + 'static;
 
     /// Begins at a door, once all are attached. `now` is on the monotonic clock, and the same for all.
     ///
     /// # Errors
     /// When a map cannot be written.
-    fn begin(&self, maps: &mut Self::More, now: Duration) -> io::Result<()>;
+    fn begin(&self, maps: &mut Self::More, now: Duration) -> io::Result<()> {
+        let _ = (maps, now);
+        Ok(())
+    }
 
-    /// Reads the totals.
+    /// Reads the totals, if the object counts.
     ///
     /// # Errors
     /// When a map cannot be read.
-    fn totals(maps: &Self::More) -> io::Result<Self::Totals>;
+    fn totals(maps: &Self::More) -> io::Result<Totals> {
+        let _ = maps;
+        Ok(Totals::default())
+    }
+}
+
+/// The totals of one door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// One packet in two to this power was reported.
+    pub level: u64,
+    /// All packets in the window.
+    pub traffic: Traffic,
 }
 
 /// The maps of one copy.
@@ -48,14 +64,14 @@ pub(crate) struct Maps<M> {
     pub(super) more: M,
 }
 
-impl<M: fmt::Debug> fmt::Debug for Maps<M> {
+impl<M> fmt::Debug for Maps<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Maps").field("more", &self.more).finish()
+        f.write_str("Maps")
     }
 }
 
 impl<M> Maps<M> {
-    pub(super) fn take(
+    pub(super) fn new(
         object: &mut Ebpf,
         [ring, missed]: [&'static str; 2],
         more: M,
@@ -74,7 +90,7 @@ impl<M> Maps<M> {
     }
 }
 
-/// What a marked packet looks like.
+/// How to recognise marked packets.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
     /// A random value of this run.
@@ -110,29 +126,19 @@ impl Object for Marks {
             door.role,
             Role::CiliumHost | Role::Overlay | Role::Encryption | Role::Uplink | Role::Bridge
         );
-        let room = if shared && self.pairs > 1 {
-            ROOM_FOR_MANY
-        } else {
-            CROSSINGS_ROOM
+        let room = match shared && self.pairs > 1 {
+            true => ROOM_FOR_MANY,
+            false => CROSSINGS_ROOM,
         };
         loader.map_max_entries(CROSSINGS_MAP, room);
     }
 
     fn maps(object: &mut Ebpf) -> Result<Self::Maps, LoadError> {
-        Maps::take(object, [CROSSINGS_MAP, MISSED_MAP], ())
+        Maps::new(object, [CROSSINGS_MAP, MISSED_MAP], ())
     }
 }
 
 impl Collector for Marks {
     type Record = Seen;
     type More = ();
-    type Totals = ();
-
-    fn begin(&self, (): &mut (), _: Duration) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn totals((): &()) -> io::Result<()> {
-        Ok(())
-    }
 }

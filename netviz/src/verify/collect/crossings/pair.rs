@@ -1,6 +1,6 @@
 //! Packets between two addresses, from any sender.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{array, io, net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -11,7 +11,7 @@ use netviz_ebpf::follow::{
     SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Tally, Traffic, UNTOLD_MAP,
 };
 
-use super::collector::{Collector, Maps};
+use super::collector::{Collector, Maps, Totals};
 use crate::{
     attach::object::{LoadError, Object, map},
     sys::objects,
@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How long the last packets are followed to later doors.
 const ARRIVE: Duration = Duration::from_millis(300);
 /// How many packets each door reports in a run, or little more.
-const MOST_TOLD: u32 = 20_000;
+const MOST_PACKETS: u32 = 20_000;
 /// How many packets each door reports a second, apart from a burst.
 const MOST_A_SECOND: u32 = 2_000;
 /// How many packets a burst has.
@@ -45,31 +45,15 @@ pub struct Window {
     pub until: Duration,
 }
 
-/// The totals of one door.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// One packet in two to this power was reported.
-    pub level: u64,
-    /// All packets in the window.
-    pub traffic: Traffic,
-}
-
 /// The maps of one copy besides the ring buffer.
 pub(crate) struct Follow {
     pace: Array<MapData, Pace>,
     traffic: PerCpuArray<MapData, Traffic>,
 }
 
-impl std::fmt::Debug for Follow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Follow")
-    }
-}
-
 impl AddressPair {
     /// Packets between `from` and `to`, of one IP protocol and with B's port where these are given.
     /// `None` if the two are of different families.
-    #[must_use]
     pub fn new(
         (from, to): (IpAddr, IpAddr),
         protocol: Option<u8>,
@@ -80,7 +64,7 @@ impl AddressPair {
             return None;
         }
         let seconds = window.as_secs_f64().max(1.0);
-        let rate = (f64::from(MOST_TOLD) / seconds).min(f64::from(MOST_A_SECOND));
+        let rate = (f64::from(MOST_PACKETS) / seconds).min(f64::from(MOST_A_SECOND));
         let step = Duration::from_secs_f64(1.0 / rate);
         let sought = Sought {
             from: words(from),
@@ -96,7 +80,6 @@ impl AddressPair {
     }
 
     /// The window of a run that is ready at this time.
-    #[must_use]
     pub fn window(&self, ready: Duration) -> Window {
         let from = ready.saturating_add(SETTLE);
         Window {
@@ -106,13 +89,11 @@ impl AddressPair {
     }
 
     /// How long a run takes once it is ready.
-    #[must_use]
     pub fn time(&self) -> Duration {
         SETTLE + self.window + ARRIVE
     }
 
     /// How long the last packets are followed after the window.
-    #[must_use]
     pub const fn arrive() -> Duration {
         ARRIVE
     }
@@ -120,16 +101,13 @@ impl AddressPair {
 
 /// An address as in a packet.
 fn words(address: IpAddr) -> [u32; 4] {
-    let mut bytes = [0; 16];
     match address {
-        IpAddr::V4(address) => bytes[..4].copy_from_slice(&address.octets()),
-        IpAddr::V6(address) => bytes.copy_from_slice(&address.octets()),
+        IpAddr::V4(address) => [u32::from_ne_bytes(address.octets()), 0, 0, 0],
+        IpAddr::V6(address) => {
+            let octets = address.octets();
+            array::from_fn(|word| u32::from_ne_bytes(octets.as_chunks().0[word]))
+        }
     }
-    let mut words = [0; 4];
-    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = u32::from_ne_bytes([four[0], four[1], four[2], four[3]]);
-    }
-    words
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -155,14 +133,13 @@ impl Object for AddressPair {
             pace: map(object, PACE_MAP)?,
             traffic: map(object, TRAFFIC_MAP)?,
         };
-        Maps::take(object, [PASSED_MAP, UNTOLD_MAP], more)
+        Maps::new(object, [PASSED_MAP, UNTOLD_MAP], more)
     }
 }
 
 impl Collector for AddressPair {
     type Record = Passed;
     type More = Follow;
-    type Totals = Totals;
 
     fn begin(&self, maps: &mut Follow, now: Duration) -> io::Result<()> {
         let window = self.window(now);
@@ -181,15 +158,10 @@ impl Collector for AddressPair {
         let pace = maps.pace.get(&0, 0).map_err(io::Error::other)?;
         let each = maps.traffic.get(&0, 0).map_err(io::Error::other)?;
         let mut traffic = Traffic::default();
-        for one in each.iter() {
-            let pairs = [
-                (&mut traffic.ingress, &one.ingress),
-                (&mut traffic.egress, &one.egress),
-            ];
-            for (sums, tallies) in pairs {
-                for (sum, tally) in sums.iter_mut().zip(tallies) {
-                    add(sum, tally);
-                }
+        for cpu in each.iter() {
+            for way in 0..2 {
+                add(&mut traffic.ingress[way], &cpu.ingress[way]);
+                add(&mut traffic.egress[way], &cpu.egress[way]);
             }
         }
         Ok(Totals {

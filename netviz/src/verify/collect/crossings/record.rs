@@ -1,10 +1,6 @@
 //! Packets as the kernel reports them.
 
-use std::{
-    fmt::Debug,
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{fmt::Debug, net::IpAddr, time::Duration};
 
 use netviz_ebpf::{
     crossing::{HAS_TUNNEL, IS_EGRESS, Seen},
@@ -13,7 +9,7 @@ use netviz_ebpf::{
 
 use crate::{
     model::{Direction, DoorId},
-    verify::observation::TunnelKey,
+    verify::{Crossing, Hook, TunnelKey, Way},
 };
 
 /// What the kernel writes of one packet.
@@ -21,18 +17,11 @@ pub trait Record: Copy + Debug + Send + 'static {
     /// Parses a record; `None` if it is too short.
     fn read(bytes: &[u8]) -> Option<Self>;
 
-    /// What all records have.
-    fn head(&self) -> Head;
-}
+    /// Nanoseconds on the kernel's monotonic clock, and the flags.
+    fn head(&self) -> (u64, u32);
 
-/// What all records have.
-#[derive(Clone, Copy, Debug)]
-pub struct Head {
-    /// Nanoseconds on the kernel's monotonic clock.
-    time: u64,
-    flags: u32,
     /// Identity, remote and local end of the tunnel key.
-    tunnel: (u32, [u32; 2]),
+    fn tunnel(&self) -> (u32, [u32; 2]);
 }
 
 impl Record for Seen {
@@ -40,12 +29,12 @@ impl Record for Seen {
         Self::read(bytes)
     }
 
-    fn head(&self) -> Head {
-        Head {
-            time: self.time,
-            flags: self.flags,
-            tunnel: (self.identity, [self.remote, self.local]),
-        }
+    fn head(&self) -> (u64, u32) {
+        (self.time, self.flags)
+    }
+
+    fn tunnel(&self) -> (u32, [u32; 2]) {
+        (self.identity, [self.remote, self.local])
     }
 }
 
@@ -54,12 +43,12 @@ impl Record for Passed {
         Self::read(bytes)
     }
 
-    fn head(&self) -> Head {
-        Head {
-            time: self.time,
-            flags: self.flags,
-            tunnel: (self.key, [self.remote, self.local]),
-        }
+    fn head(&self) -> (u64, u32) {
+        (self.time, self.flags)
+    }
+
+    fn tunnel(&self) -> (u32, [u32; 2]) {
+        (self.key, [self.remote, self.local])
     }
 }
 
@@ -74,31 +63,41 @@ pub struct Sighting<T = Seen> {
 
 impl<T: Record> Sighting<T> {
     /// When, on the kernel's monotonic clock.
-    #[must_use]
     pub fn at(&self) -> Duration {
-        Duration::from_nanos(self.seen.head().time)
+        Duration::from_nanos(self.seen.head().0)
     }
 
-    /// At which of the door's hooks.
-    #[must_use]
-    pub fn direction(&self) -> Direction {
-        if self.seen.head().flags & IS_EGRESS == 0 {
-            Direction::Ingress
-        } else {
-            Direction::Egress
+    /// At which hook.
+    pub fn hook(&self) -> Hook {
+        match self.seen.head().1 & IS_EGRESS {
+            0 => (self.door, Direction::Ingress),
+            _ => (self.door, Direction::Egress),
+        }
+    }
+
+    /// The crossing of the packet with this number.
+    pub fn crossing(&self, way: Way, sequence: u32, outer: bool) -> Crossing {
+        let (door, direction) = self.hook();
+        Crossing {
+            at: self.at(),
+            door,
+            direction,
+            way,
+            sequence,
+            outer,
+            fragment: false,
+            tunnel: self.tunnel(),
         }
     }
 
     /// The tunnel key. At ingress the kernel gives the other node as the remote end, at egress of a
     /// device in external mode as the local one (kernel 6.18, Cilium 1.19).
-    #[must_use]
-    pub fn tunnel(&self) -> Option<TunnelKey> {
-        let Head { flags, tunnel, .. } = self.seen.head();
-        let (identity, ends) = tunnel;
+    fn tunnel(&self) -> Option<TunnelKey> {
+        let (identity, ends) = self.seen.tunnel();
         let node = ends.into_iter().find(|address| *address != 0);
-        (flags & HAS_TUNNEL != 0).then(|| TunnelKey {
+        (self.seen.head().1 & HAS_TUNNEL != 0).then(|| TunnelKey {
             identity,
-            node: node.map(|address| IpAddr::V4(Ipv4Addr::from(address))),
+            node: node.map(|address| IpAddr::V4(address.into())),
         })
     }
 }

@@ -1,53 +1,102 @@
 //! The thread that reports packets at the doors.
 
-use std::{collections::HashMap, io, os::fd::AsFd as _, time::Duration};
+use std::{collections::HashMap, io, os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    News, Ready, Summary,
-    collector::{Collector, Maps},
+    collector::{Collector, Maps, Totals},
     record::{Record as _, Sighting},
 };
 use crate::{
     attach::{
+        AttachOptions, TraceError,
         attached::Chains,
         engine::{Engine, Inspection},
         errors::AttachError,
+        expedite::Expedite,
     },
+    discover::Discovered,
     model::{Chain, Door, DoorId},
-    sys::threads::Stop,
-    verify::observation::{Hidden, HiddenReason},
+    sys::threads::{Stop, Worker},
+    verify::{Hidden, HiddenReason},
 };
 
 /// How long the thread sleeps at most.
 const NAP: Duration = Duration::from_millis(20);
 
-pub(super) struct Watcher<'a, T: Collector> {
+/// The state when all doors are attached that can be.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// The other programs at the hooks of each watched door, ingress and egress.
+    pub(crate) chains: HashMap<DoorId, [Option<Chain>; 2]>,
+    /// When that was, on the kernel's monotonic clock.
+    pub(crate) at: Duration,
+}
+
+/// The state at the end.
+#[derive(Debug)]
+pub(crate) struct Summary<T: Collector> {
+    /// Doors that were not watched all the time.
+    pub(crate) hidden: Hidden,
+    /// How many packets the ring buffers had no room for.
+    pub(crate) missed: u64,
+    /// The last packets.
+    pub(crate) seen: Vec<Sighting<T::Record>>,
+    /// The totals of the doors.
+    pub(crate) totals: HashMap<DoorId, Totals>,
+}
+
+/// The thread, its state once all doors are attached, and the packets that it reports, in the order of
+/// each door, not of time.
+pub(crate) type Watching<T> = (
+    Worker<Summary<T>>,
+    oneshot::Receiver<Ready>,
+    mpsc::UnboundedReceiver<Vec<Sighting<<T as Collector>::Record>>>,
+);
+
+/// Starts to attach to `doors`, in this order.
+///
+/// # Errors
+/// When the thread cannot be started, or the machine's RCU switch not be set.
+pub(crate) fn watch<T: Collector>(
+    found: Arc<Discovered>,
+    doors: Vec<Door>,
+    collector: T,
+    options: AttachOptions,
+) -> Result<Watching<T>, TraceError> {
+    let expedite = options.fast.then(Expedite::new).transpose()?;
+    let (ready, is_ready) = oneshot::channel();
+    let (sender, packets) = mpsc::unbounded_channel();
+    let work = move |stop: &Stop| {
+        let watcher = Watcher {
+            collector: &collector,
+            engine: Engine::new(&collector, options.mode, expedite, found),
+            maps: Vec::new(),
+            hidden: Hidden::new(),
+        };
+        watcher.run(&doors, stop, ready, &sender)
+    };
+    let worker = Worker::start("netviz-watch", "watches packets", work);
+    Ok((worker.map_err(TraceError::Thread)?, is_ready, packets))
+}
+
+struct Watcher<'a, T: Collector> {
     collector: &'a T,
     engine: Engine<'a, T>,
     maps: Vec<(DoorId, Maps<T::More>)>,
-    hidden: Vec<Hidden>,
+    hidden: Hidden,
 }
 
-impl<'a, T: Collector> Watcher<'a, T> {
-    pub(super) fn new(collector: &'a T, engine: Engine<'a, T>) -> Self {
-        Self {
-            collector,
-            engine,
-            maps: Vec::new(),
-            hidden: Vec::new(),
-        }
-    }
-
+impl<T: Collector> Watcher<'_, T> {
     /// Attaches, reports packets until it is stopped, and detaches.
-    pub(super) fn run(
+    fn run(
         mut self,
         doors: &[Door],
         stop: &Stop,
         ready: oneshot::Sender<Ready>,
-        news: &mpsc::UnboundedSender<News<T::Record>>,
+        packets: &mpsc::UnboundedSender<Vec<Sighting<T::Record>>>,
     ) -> Summary<T> {
         self.engine.expedite(doors.len());
         for door in doors {
@@ -56,47 +105,32 @@ impl<'a, T: Collector> Watcher<'a, T> {
             }
             match self.attach(door) {
                 Ok(maps) => self.maps.push((door.id, maps)),
-                Err(error) => self.hidden.push(Hidden {
-                    door: door.id,
-                    reason: HiddenReason::NotAttached { error },
-                }),
+                Err(error) => self.hide(door.id, HiddenReason::NotAttached { error }),
             }
         }
         self.engine.expedite(0);
-        let at = self.begin();
-        let attached = self.maps.iter();
-        let attached = attached.filter_map(|(door, _)| self.engine.attached.get(door));
-        let mut chains = HashMap::new();
-        for attached in attached {
-            self.hidden
-                .extend(displaced(attached.door.id, attached.chains()));
-            chains.insert(attached.door.id, attached.chains().clone());
-        }
-        // Nobody waits for it any more when the run was ended meanwhile.
-        let _ = ready.send(Ready {
-            chains,
-            hidden: std::mem::take(&mut self.hidden),
-            at,
-        });
+        // Fails if the run ended meanwhile.
+        let _ = ready.send(self.begin());
         while self.wait(stop) {
             let seen = self.read();
-            if !seen.is_empty() && news.send(News::Seen(seen)).is_err() {
+            if !seen.is_empty() && packets.send(seen).is_err() {
                 break;
             }
         }
         self.close()
     }
 
+    /// Hides a door, unless it is hidden already.
+    fn hide(&mut self, door: DoorId, reason: HiddenReason) {
+        self.hidden.entry(door).or_insert(reason);
+    }
+
     fn attach(&mut self, door: &Door) -> Result<Maps<T::More>, String> {
         if let Some(problem) = &door.problem {
             return Err(problem.to_string());
         }
-        let namespace = self
-            .engine
-            .found
-            .open_for(door.id)
-            .map_err(AttachError::Open);
-        let attached = namespace.and_then(|namespace| {
+        let namespace = self.engine.found.open_for(door.id);
+        let attached = namespace.map_err(AttachError::Open).and_then(|namespace| {
             let namespace = namespace.ok_or(AttachError::Vanished)?;
             self.engine.attach(door, &namespace)
         });
@@ -104,14 +138,20 @@ impl<'a, T: Collector> Watcher<'a, T> {
     }
 
     /// Begins at every attached door at the same time.
-    fn begin(&mut self) -> Duration {
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    fn begin(&mut self) -> Ready {
+        let at = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        let mut chains = HashMap::new();
         for (door, maps) in &mut self.maps {
-            if let Err(error) = self.collector.begin(&mut maps.more, now) {
-                self.hidden.push(unread(*door, &error));
+            if let Err(error) = self.collector.begin(&mut maps.more, at) {
+                self.hidden.insert(*door, unreadable(&error));
+            }
+            if let Some(attached) = self.engine.attached.get(door) {
+                let displaced = displaced(attached.chains());
+                self.hidden.extend(displaced.map(|reason| (*door, reason)));
+                chains.insert(*door, attached.chains().clone());
             }
         }
-        now
+        Ready { chains, at }
     }
 
     /// Waits for a packet, or a moment. False at the end.
@@ -133,58 +173,51 @@ impl<'a, T: Collector> Watcher<'a, T> {
     }
 
     fn close(mut self) -> Summary<T> {
-        let mut summary = Summary {
-            seen: self.read(),
-            ..Summary::default()
-        };
+        let seen = self.read();
+        let mut missed = 0;
+        let mut totals = HashMap::new();
         for (door, maps) in &self.maps {
-            match maps.missed() {
-                Ok(0) => {}
-                Ok(missed) => drop(summary.missed.insert(*door, missed)),
-                Err(error) => summary.hidden.push(unread(*door, &error)),
-            }
-            match T::totals(&maps.more) {
-                Ok(totals) => drop(summary.balances.insert(*door, totals)),
-                Err(error) => summary.hidden.push(unread(*door, &error)),
+            let read = maps.missed().and_then(|count| {
+                missed += count;
+                T::totals(&maps.more)
+            });
+            match read {
+                Ok(total) => drop(totals.insert(*door, total)),
+                Err(error) => drop(self.hidden.entry(*door).or_insert(unreadable(&error))),
             }
         }
         let doors = self.maps.iter().map(|(door, _)| *door).collect();
-        for (door, look) in self.engine.inspect(&doors) {
+        for (door, found) in self.engine.inspect(&doors) {
             let chains = self.engine.attached.get(&door).map(|it| it.chains());
-            summary.hidden.extend(match look {
-                Inspection::Attached { .. } => chains.and_then(|chains| displaced(door, chains)),
-                Inspection::Lost => Some(Hidden {
-                    door,
-                    reason: HiddenReason::Detached,
-                }),
-                Inspection::Unreachable(error) => error.map(|error| Hidden {
-                    door,
-                    reason: HiddenReason::Unreadable { error },
-                }),
-            });
+            let reason = match found {
+                Inspection::Attached { .. } => chains.and_then(displaced),
+                Inspection::Lost => Some(HiddenReason::Detached),
+                Inspection::Unreachable(error) => {
+                    error.map(|error| HiddenReason::Unreadable { error })
+                }
+            };
+            if let Some(reason) = reason {
+                self.hide(door, reason);
+            }
         }
         self.engine.detach_all();
-        summary
+        Summary {
+            hidden: self.hidden,
+            missed,
+            seen,
+            totals,
+        }
     }
 }
 
-fn unread(door: DoorId, error: &io::Error) -> Hidden {
-    Hidden {
-        door,
-        reason: HiddenReason::Unreadable {
-            error: error.to_string(),
-        },
-    }
+fn unreadable(error: &io::Error) -> HiddenReason {
+    let error = error.to_string();
+    HiddenReason::Unreadable { error }
 }
 
 /// A door is hidden where another program runs first: packets that it ends are not seen.
-fn displaced(door: DoorId, chains: &Chains) -> Option<Hidden> {
+fn displaced(chains: &Chains) -> Option<HiddenReason> {
     let ahead = chains.iter().flatten().flat_map(Chain::foreign_ahead);
-    let ahead: Vec<_> = ahead.collect();
-    (!ahead.is_empty()).then(|| Hidden {
-        door,
-        reason: HiddenReason::Displaced {
-            programs: ahead.into_iter().map(Into::into).collect(),
-        },
-    })
+    let programs: Vec<_> = ahead.map(Into::into).collect();
+    (!programs.is_empty()).then_some(HiddenReason::Displaced { programs })
 }

@@ -5,31 +5,27 @@ use std::collections::BTreeMap;
 
 use netviz_ebpf::follow::{Passed, mark_shift};
 
-use super::{Alike, Known, hook, way};
-use crate::verify::{collect::crossings::Sighting, observation::Way};
+use crate::verify::{Hook, collect::crossings::Sighting};
 
 /// More bytes than a Linux packet can have (`GSO_MAX_SIZE`, 512 KiB): bounds the memory for the marks of
 /// a malformed one.
 const LONGEST: u32 = 1 << 24;
 
-/// Adds the sightings of packets that contain it to each followed byte.
-pub(super) fn mark<'a>(sightings: Vec<&'a Sighting<Passed>>, known: &Known, alike: &mut Alike<'a>) {
-    let mut streams: BTreeMap<(Way, u64), Vec<&Sighting<Passed>>> = BTreeMap::new();
-    for sighting in sightings {
-        let key = (way(sighting), sighting.seen.identity);
-        streams.entry(key).or_default().push(sighting);
-    }
-    for ((way, identity), stream) in streams {
-        let marks = Marks::new(&stream, way, known);
-        for sighting in stream {
-            for mark in marks.within(&sighting.seen) {
-                alike
-                    .entry((way, identity, mark))
-                    .or_default()
-                    .push(sighting);
-            }
+/// The sightings of packets that contain it, by followed byte. `stream` is one way of one connection,
+/// which leaves by the hooks `origins`.
+pub(super) fn by_byte<'a>(
+    stream: &[&'a Sighting<Passed>],
+    origins: &[Hook],
+    level: u64,
+) -> BTreeMap<u32, Vec<&'a Sighting<Passed>>> {
+    let marks = Marks::new(stream, origins, level);
+    let mut bytes: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+    for sighting in stream {
+        for mark in marks.within(&sighting.seen) {
+            bytes.entry(mark).or_default().push(*sighting);
         }
     }
+    bytes
 }
 
 /// The followed bytes of one stream.
@@ -41,23 +37,21 @@ enum Marks {
 }
 
 impl Marks {
-    fn new(stream: &[&Sighting<Passed>], way: Way, known: &Known) -> Self {
-        if known.level > 0 {
-            return Self::Every {
-                shift: mark_shift(known.level),
-            };
+    fn new(stream: &[&Sighting<Passed>], origins: &[Hook], level: u64) -> Self {
+        if level > 0 {
+            let shift = mark_shift(level);
+            return Self::Every { shift };
         }
-        let base = stream.first().map_or(0, |first| first.seen.start);
-        let first = stream.first().map(|first| hook(first));
-        let origins = &known.origins[way as usize];
+        let first = stream.first();
+        let base = first.map_or(0, |first| first.seen.start);
+        let first = first.map(|first| first.hook());
         let leaves = |sighting: &&&Sighting<Passed>| {
-            let here = hook(sighting);
+            let here = sighting.hook();
             origins.contains(&here) || origins.is_empty() && Some(here) == first
         };
         let leaving = stream.iter().filter(leaves);
-        let mut distances: Vec<_> = leaving
-            .map(|sighting| distance(base, sighting.seen.start))
-            .collect();
+        let distances = leaving.map(|sighting| distance(base, sighting.seen.start));
+        let mut distances: Vec<_> = distances.collect();
         distances.sort_unstable();
         distances.dedup();
         Self::Each { base, distances }

@@ -41,72 +41,50 @@ pub(super) fn next(socket: &UdpSocket) -> Option<IcmpError> {
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags);
     let message = message.ok()?;
     let length = message.bytes;
-    let mut error = None;
-    for part in message.cmsgs().ok()? {
-        match part {
-            ControlMessageOwned::Ipv4RecvErr(raw, from) => {
-                let from = from.map(|from| IpAddr::V4(u32::from_be(from.sin_addr.s_addr).into()));
-                error = Some(v4(&raw, from));
-            }
-            ControlMessageOwned::Ipv6RecvErr(raw, from) => {
-                let from = from.map(|from| IpAddr::V6(from.sin6_addr.s6_addr.into()));
-                error = Some(v6(&raw, from));
-            }
-            _ => {}
-        }
-    }
-    let mut error = error?;
+    let mut errors = message.cmsgs().ok()?.filter_map(|part| match part {
+        ControlMessageOwned::Ipv4RecvErr(raw, from) => Some((
+            raw,
+            from.map(|from| IpAddr::V4(u32::from_be(from.sin_addr.s_addr).into())),
+        )),
+        ControlMessageOwned::Ipv6RecvErr(raw, from) => Some((
+            raw,
+            from.map(|from| IpAddr::V6(from.sin6_addr.s6_addr.into())),
+        )),
+        _ => None,
+    });
+    let (error, from) = errors.next()?;
+    drop(errors);
     quoted.truncate(length);
-    error.quoted = quoted;
-    Some(error)
-}
-
-/// Types and codes of RFC 792 and RFC 1812.
-fn v4(error: &libc::sock_extended_err, from: Option<IpAddr>) -> IcmpError {
-    let by_icmp = error.ee_origin == libc::SO_EE_ORIGIN_ICMP;
-    let text = match (by_icmp, error.ee_type, error.ee_code) {
-        (true, 3, 0) => "network unreachable".into(),
-        (true, 3, 1) => "host unreachable".into(),
-        (true, 3, 2) => "protocol unreachable".into(),
-        (true, 3, 3) => "port unreachable".into(),
-        (true, 3, 4) => too_big(error),
-        (true, 3, 9 | 10 | 13) => "administratively prohibited".into(),
-        (true, 11, _) => "time to live exceeded".into(),
-        _ => by_number(error),
+    let kind = match error.ee_origin {
+        libc::SO_EE_ORIGIN_ICMP => Some((4, error.ee_type, error.ee_code)),
+        libc::SO_EE_ORIGIN_ICMP6 => Some((6, error.ee_type, error.ee_code)),
+        _ => None,
     };
-    let refusal = by_icmp && error.ee_type == 3 && matches!(error.ee_code, 2 | 3);
-    icmp_error(text, from.filter(|_| by_icmp), refusal)
+    Some(IcmpError {
+        text: text(&error, kind),
+        from: from.filter(|_| kind.is_some()),
+        refusal: matches!(kind, Some((4, 3, 2 | 3) | (6, 1, 4))),
+        quoted,
+    })
 }
 
-/// Types and codes of RFC 4443.
-fn v6(error: &libc::sock_extended_err, from: Option<IpAddr>) -> IcmpError {
-    let by_icmp = error.ee_origin == libc::SO_EE_ORIGIN_ICMP6;
-    let text = match (by_icmp, error.ee_type, error.ee_code) {
-        (true, 1, 0) => "no route to destination".into(),
-        (true, 1, 1) => "administratively prohibited".into(),
-        (true, 1, 3) => "address unreachable".into(),
-        (true, 1, 4) => "port unreachable".into(),
-        (true, 2, _) => too_big(error),
-        (true, 3, _) => "hop limit exceeded".into(),
-        _ => by_number(error),
+/// Types and codes of RFC 792, RFC 1812 and RFC 4443. `kind` is the IP version, type and code of an
+/// ICMP error.
+fn text(error: &libc::sock_extended_err, kind: Option<(u8, u8, u8)>) -> String {
+    let text = match kind {
+        Some((4, 3, 0)) => "network unreachable",
+        Some((4, 3, 1)) => "host unreachable",
+        Some((4, 3, 2)) => "protocol unreachable",
+        Some((4, 3, 3) | (6, 1, 4)) => "port unreachable",
+        Some((4, 3, 4) | (6, 2, _)) => {
+            return format!("fragmentation needed, MTU {}", error.ee_info);
+        }
+        Some((4, 3, 9 | 10 | 13) | (6, 1, 1)) => "administratively prohibited",
+        Some((4, 11, _)) => "time to live exceeded",
+        Some((6, 1, 0)) => "no route to destination",
+        Some((6, 1, 3)) => "address unreachable",
+        Some((6, 3, _)) => "hop limit exceeded",
+        _ => return io::Error::from_raw_os_error(error.ee_errno.cast_signed()).to_string(),
     };
-    let refusal = by_icmp && error.ee_type == 1 && error.ee_code == 4;
-    icmp_error(text, from.filter(|_| by_icmp), refusal)
-}
-
-fn icmp_error(text: String, from: Option<IpAddr>, refusal: bool) -> IcmpError {
-    IcmpError {
-        text,
-        from,
-        refusal,
-        quoted: Vec::new(),
-    }
-}
-
-fn too_big(error: &libc::sock_extended_err) -> String {
-    format!("fragmentation needed, MTU {}", error.ee_info)
-}
-
-fn by_number(error: &libc::sock_extended_err) -> String {
-    io::Error::from_raw_os_error(error.ee_errno.cast_signed()).to_string()
+    text.into()
 }

@@ -13,8 +13,15 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
-use super::{Aim, Manner, errors, packet};
-use crate::verify::{observation::Answer, protocol::Protocol};
+use super::{
+    errors::{self, IcmpError},
+    manner::{Aim, Manner},
+    packet,
+};
+use crate::{
+    sys::sockets,
+    verify::{Answer, Protocol},
+};
 
 /// Why a pair has no socket.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +43,10 @@ pub(super) struct Sender {
     socket: UdpSocket,
     /// Keeps other processes from using the port of marked SYNs.
     _reserved: Option<OwnedFd>,
-    own: (IpAddr, u16),
+    /// Own address, and port or ICMP identifier.
+    pub(super) own: (IpAddr, u16),
     sent: BTreeMap<u32, Instant>,
-    answered: usize,
+    answered: u32,
 }
 
 impl Sender {
@@ -49,19 +57,16 @@ impl Sender {
         let socket = open(protocol, aim.to).map_err(denied)?;
         socket.set_nonblocking(true).map_err(denied)?;
         errors::enable(&socket, aim.to).map_err(denied)?;
-        set_fragments(&socket, aim.to, manner.whole).map_err(denied)?;
-        let port = if protocol == Protocol::Udp {
-            aim.port
-        } else {
-            0
-        };
-        socket
-            .connect(SocketAddr::new(aim.to, port))
-            .map_err(unreachable)?;
+        sockets::allow_fragments(&socket, aim.to, !manner.whole).map_err(denied)?;
+        // A raw socket has no port, and an IPv6 one refuses any.
+        let is_udp = protocol == Protocol::Udp;
+        let to = SocketAddr::new(aim.to, if is_udp { aim.port } else { 0 });
+        socket.connect(to).map_err(unreachable)?;
         let local = socket.local_addr().map_err(unreachable)?;
         let (reserved, port) = match protocol {
             Protocol::Udp => (None, local.port()),
-            Protocol::Icmp => (None, identifier(&manner, &aim)),
+            // Random, and different for each pair.
+            Protocol::Icmp => (None, manner.prefix.wrapping_add(aim.flow as u16)),
             Protocol::Tcp => {
                 let (reserved, port) = reserve(local.ip()).map_err(denied)?;
                 (Some(reserved), port)
@@ -82,17 +87,9 @@ impl Sender {
         self.aim.flow
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.own.1
-    }
-
-    pub(super) fn address(&self) -> IpAddr {
-        self.own.0
-    }
-
     /// Whether every packet has its answer.
     pub(super) fn complete(&self) -> bool {
-        self.answered >= self.manner.count as usize
+        self.answered >= self.manner.count
     }
 
     pub(super) fn send(&mut self, sequence: u32) -> io::Result<()> {
@@ -130,18 +127,17 @@ impl Sender {
     }
 
     fn read(&mut self, datagram: &[u8]) -> Option<(u32, Answer)> {
-        let received = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
-        let time = self.sent.remove(&received.sequence)?.elapsed();
+        let (sequence, reset) = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
+        let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
-        let answer = if received.refused {
-            Answer::Refused(time, "the port is closed (reset)".into())
-        } else {
-            Answer::Reply(time)
+        let answer = match reset {
+            true => Answer::Refused(time, "the port is closed (reset)".into()),
+            false => Answer::Reply(time),
         };
-        Some((received.sequence, answer))
+        Some((sequence, answer))
     }
 
-    fn apply(&mut self, error: errors::IcmpError) -> Option<(u32, Answer)> {
+    fn apply(&mut self, error: IcmpError) -> Option<(u32, Answer)> {
         // An error that quotes too little of its packet is about the latest one.
         let quoted = packet::marked(&self.manner, &self.aim, &error.quoted);
         let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
@@ -180,49 +176,6 @@ fn open(protocol: Protocol, to: IpAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
-/// Whether packets may be fragmented on their way. If not, the sender does not fragment them either,
-/// whatever path MTU it knows: where a packet does not fit is one of the things to find out.
-fn set_fragments(socket: &UdpSocket, to: IpAddr, whole: bool) -> io::Result<()> {
-    let (level, option, value) = match (to, whole) {
-        (IpAddr::V4(_), true) => (
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            libc::IP_PMTUDISC_PROBE,
-        ),
-        (IpAddr::V4(_), false) => (
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            libc::IP_PMTUDISC_DONT,
-        ),
-        (IpAddr::V6(_), true) => (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU_DISCOVER,
-            libc::IPV6_PMTUDISC_PROBE,
-        ),
-        (IpAddr::V6(_), false) => (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU_DISCOVER,
-            libc::IPV6_PMTUDISC_DONT,
-        ),
-    };
-    // nix has no name for these options.
-    // SAFETY: an option of one integer, on a descriptor that lives as long as the call.
-    let failed = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            (&raw const value).cast(),
-            size_of_val(&value) as libc::socklen_t,
-        )
-    };
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
 /// Reserves a port: the sender's own kernel answers the SYN-ACK with a reset, as no socket listens or
 /// connects there.
 fn reserve(address: IpAddr) -> io::Result<(OwnedFd, u16)> {
@@ -230,33 +183,20 @@ fn reserve(address: IpAddr) -> io::Result<(OwnedFd, u16)> {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let socket = socket(
-        family(address),
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::Tcp,
-    )?;
+    let (kind, flags) = (SockType::Stream, SockFlag::SOCK_CLOEXEC);
+    let socket = socket(family(address), kind, flags, SockProtocol::Tcp)?;
     setsockopt(&socket, sockopt::ReuseAddr, &false)?;
-    bind(
-        socket.as_raw_fd(),
-        &SockaddrStorage::from(SocketAddr::new(any, 0)),
-    )?;
+    let any = SockaddrStorage::from(SocketAddr::new(any, 0));
+    bind(socket.as_raw_fd(), &any)?;
     let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
     let v4 = bound.as_sockaddr_in().map(|address| address.port());
     let port = v4.or_else(|| bound.as_sockaddr_in6().map(|address| address.port()));
     Ok((socket, port.unwrap_or_default()))
 }
 
-/// Random, and different for each pair.
-fn identifier(manner: &Manner, aim: &Aim) -> u16 {
-    manner.prefix.wrapping_add(aim.flow as u16)
-}
-
 fn is_echo_of_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-    ) || matches!(error.raw_os_error(), Some(libc::EPROTO | libc::EMSGSIZE))
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let kinds = [ConnectionRefused, HostUnreachable, NetworkUnreachable];
+    kinds.contains(&error.kind())
+        || matches!(error.raw_os_error(), Some(libc::EPROTO | libc::EMSGSIZE))
 }
