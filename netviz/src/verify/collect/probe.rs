@@ -54,7 +54,7 @@ pub enum Report {
 }
 
 /// Reports, with the numbers of their pairs.
-type Reports = mpsc::UnboundedSender<(u32, Report)>;
+pub(crate) type Reports = mpsc::UnboundedSender<(u32, Report)>;
 
 /// Starts to send from `namespace` to all of `aims` until the worker is dropped; reports until all
 /// packets are answered or timed out, then closes the channel.

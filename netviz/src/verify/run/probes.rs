@@ -27,7 +27,7 @@ use crate::{
         collect::{
             crossings::{Marks, Sighting},
             kernel_drops::Drops,
-            probe::{self, Aim, Manner, Report},
+            probe::{self, Aim, Manner, Report, Reports},
             reading::{Own, Reader},
         },
         context::View,
@@ -97,7 +97,8 @@ pub(crate) async fn run(
         drops: drops::started(drops).await,
         dropped: Vec::new(),
     };
-    let (probing, mut reports) = run.send()?;
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let probing = run.send(report)?;
     if last {
         // The threads that send, watch hooks or read Cilium's maps have their own.
         privileges::keep_only(&[]);
@@ -141,8 +142,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Starts one sender for each network namespace.
-    fn send(&self) -> Result<(Vec<Worker>, mpsc::UnboundedReceiver<(u32, Report)>)> {
-        let (report, reports) = mpsc::unbounded_channel();
+    fn send(&self, report: Reports) -> Result<Vec<Worker>> {
         let mut by_sender: BTreeMap<NetNsId, (NetNs, Vec<Aim>)> = BTreeMap::new();
         for (pair, flow) in self.pairs.iter().zip(0..) {
             let (netns, namespace) = self.view.namespace(&pair.route.from)?;
@@ -158,7 +158,7 @@ impl Run<'_> {
             let started = probe::start(namespace, aims, self.manner, report.clone());
             probing.push(started.context("cannot start a thread that sends probes")?);
         }
-        Ok((probing, reports))
+        Ok(probing)
     }
 
     fn apply(&mut self, flow: u32, report: Report) {

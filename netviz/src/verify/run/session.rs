@@ -14,7 +14,7 @@ use crate::{
         CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Route,
         collect::{
             cilium_drops,
-            crossings::{Collector, Ready, Sighting, Summary, watch},
+            crossings::{Collector, Ready, Sightings, Summary, watch},
         },
         context::View,
         expect::{candidates, expectations},
@@ -36,7 +36,7 @@ pub(crate) struct Options {
 /// Programs are attached, and report packets.
 pub(super) struct Session<T: Collector> {
     watcher: Worker<Summary<T>>,
-    packets: mpsc::UnboundedReceiver<Vec<Sighting<T::Record>>>,
+    packets: mpsc::UnboundedReceiver<Sightings<T>>,
     cilium: Option<Worker<CiliumDrops>>,
     pub(super) ready: Ready,
     /// How many doors were left out.
@@ -69,7 +69,7 @@ impl<T: Collector> Session<T> {
     }
 
     /// The next packets; pending forever once there are no more.
-    pub(super) async fn next(&mut self) -> Vec<Sighting<T::Record>> {
+    pub(super) async fn next(&mut self) -> Sightings<T> {
         match self.packets.recv().await {
             Some(seen) => seen,
             None => std::future::pending().await,
@@ -77,7 +77,7 @@ impl<T: Collector> Session<T> {
     }
 
     /// Detaches; also returns the packets that `next` has not returned.
-    pub(super) fn finish(mut self) -> Result<(Recorded<T>, Vec<Sighting<T::Record>>)> {
+    pub(super) fn finish(mut self) -> Result<(Recorded<T>, Sightings<T>)> {
         let cilium = self.cilium.and_then(Worker::finish).unwrap_or_default();
         let summary = self.watcher.finish();
         let mut summary = summary.context("the thread that watches the hooks crashed")?;

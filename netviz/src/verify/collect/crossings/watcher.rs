@@ -43,17 +43,19 @@ pub(crate) struct Summary<T: Collector> {
     /// How many packets the ring buffers had no room for.
     pub(crate) missed: u64,
     /// The last packets.
-    pub(crate) seen: Vec<Sighting<T::Record>>,
+    pub(crate) seen: Sightings<T>,
     /// The totals of the doors.
     pub(crate) totals: HashMap<DoorId, Totals>,
 }
 
-/// The thread, its state once all doors are attached, and the packets that it reports, in the order of
-/// each door, not of time.
+/// Packets, in the order of each door, not of time.
+pub(crate) type Sightings<T> = Vec<Sighting<<T as Collector>::Record>>;
+
+/// The thread, its state once all doors are attached, and the packets that it reports.
 pub(crate) type Watching<T> = (
     Worker<Summary<T>>,
     oneshot::Receiver<Ready>,
-    mpsc::UnboundedReceiver<Vec<Sighting<<T as Collector>::Record>>>,
+    mpsc::UnboundedReceiver<Sightings<T>>,
 );
 
 /// Starts to attach to `doors`, in this order.
@@ -96,7 +98,7 @@ impl<T: Collector> Watcher<'_, T> {
         doors: &[Door],
         stop: &Stop,
         ready: oneshot::Sender<Ready>,
-        packets: &mpsc::UnboundedSender<Vec<Sighting<T::Record>>>,
+        packets: &mpsc::UnboundedSender<Sightings<T>>,
     ) -> Summary<T> {
         self.engine.expedite(doors.len());
         for door in doors {
@@ -161,7 +163,7 @@ impl<T: Collector> Watcher<'_, T> {
     }
 
     /// The packets since the last time.
-    fn read(&mut self) -> Vec<Sighting<T::Record>> {
+    fn read(&mut self) -> Sightings<T> {
         let mut sightings = Vec::new();
         for (door, maps) in &mut self.maps {
             while let Some(entry) = maps.ring.next() {
