@@ -1,4 +1,4 @@
-//! The commands: each starts a feed or a verification, and shows what comes of it.
+//! The commands, one file each: options → feed or verdict → view → output.
 
 pub mod audit;
 pub mod demo;
@@ -13,4 +13,4 @@ mod start;
 mod terminal;
 pub mod verify;
 
-pub use terminal::DeferredStderr;
+pub use terminal::{AlternateScreen, DeferredStderr};

@@ -1,13 +1,15 @@
-//! Everything that is shown: each view a function of one snapshot, and of nothing else.
+//! Everything that is shown: each view is a function of one snapshot, verdict or audit.
 
 pub mod audit;
 pub mod building;
 pub mod csv;
+mod door;
 pub mod filter;
 mod footnotes;
 pub mod json;
 pub mod lines;
 mod sources;
+mod summary;
 mod svg;
 pub mod table;
 pub mod text;

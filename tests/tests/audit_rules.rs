@@ -16,6 +16,7 @@ use netviz::{
             self, sarif,
             text::{Style, draw},
         },
+        json as forms,
         text::visible_width,
     },
 };
@@ -343,8 +344,8 @@ fn random_chains_are_judged_in_any_order() {
             let width = 20 + random.below(150) as usize;
             let style = Style {
                 width: Some(width),
-                colour: false,
                 full,
+                ..Style::default()
             };
             for line in draw(&audit, style).lines() {
                 check::plain("audit", line);
@@ -409,10 +410,10 @@ fn views() {
     };
     insta::assert_snapshot!("audit_text_full", draw(&audit, full));
     let mut json = Vec::new();
-    audit::write(&audit, &mut json).unwrap();
+    forms::write(&audit, &mut json).unwrap();
     insta::assert_snapshot!("audit_json", String::from_utf8(json).unwrap());
     let mut sarif = Vec::new();
-    audit::write_sarif(&audit, &mut sarif).unwrap();
+    forms::write(&sarif::log(&audit), &mut sarif).unwrap();
     let sarif = String::from_utf8(sarif).unwrap();
     let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
     insta::assert_snapshot!(
@@ -494,7 +495,7 @@ fn check_sarif(log: &Value) {
 fn json_is_read_back_as_it_was_written() {
     let audit = data::audit("a\u{1b}[2Jb");
     let mut text = Vec::new();
-    audit::write(&audit, &mut text).unwrap();
+    forms::write(&audit, &mut text).unwrap();
     assert_eq!(serde_json::from_slice::<Audit>(&text).unwrap(), audit);
 }
 

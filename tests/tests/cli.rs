@@ -100,10 +100,10 @@ fn without_privileges() {
         fails(
             netviz,
             &[
-                "may not look into this machine's network",
+                "netviz needs root",
                 "CAP_BPF",
                 "CAP_NET_ADMIN",
-                "run it as root",
+                "run sudo netviz",
             ],
         );
     }
@@ -115,7 +115,7 @@ fn without_privileges() {
             _ => Err(std::io::Error::last_os_error()),
         })
     };
-    fails(netviz, &["CAP_BPF missing", "run it as root"]);
+    fails(netviz, &["missing: CAP_BPF)", "run sudo netviz"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn unmatched_names_and_invalid_patterns() {
         (
             "--pod",
             "busy[box",
-            &["--pod: the pattern \"busy[box\" cannot be read", "[[]"],
+            &["--pod: invalid pattern \"busy[box\"", "[[]"],
         ),
         ("--include", "a{b", &["the pattern \"a{b\" cannot be read"]),
         (
@@ -224,7 +224,7 @@ fn every_output() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         text.lines().next().unwrap(),
-        netviz::views::csv::HEADER.join(",")
+        netviz::views::csv::header().join(",")
     );
     assert_eq!(text.lines().count(), 27);
 

@@ -61,11 +61,7 @@ fn each_node_has_its_own_building_and_heading() {
         buildings,
         [("worker", NetNsId(100), 1), ("worker", NetNsId(200), 1)]
     );
-    let style = Style {
-        width: None,
-        colour: false,
-    };
-    let text = table::draw(&snapshot, style);
+    let text = table::draw(&snapshot, Style::default());
     for heading in ["worker  172.18.0.2/16", "worker  172.19.0.2/16"] {
         let headings = text.lines().filter(|line| *line == heading);
         assert_eq!(headings.count(), 1, "{text}");
@@ -80,7 +76,7 @@ fn live_screen_folds_one_of_them() {
         sort: Sort::Place,
     };
     let mut state = State::new(options, 160, 40);
-    state.take(nodes_with_one_name(), SECOND);
+    state.update(nodes_with_one_name(), SECOND);
     let text = |state: &State| {
         let mut terminal = Terminal::new(TestBackend::new(160, 40)).expect("a terminal");
         terminal.draw(|frame| draw(frame, state)).expect("a frame");

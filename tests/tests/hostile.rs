@@ -49,7 +49,7 @@ fn each(views: &[View], check: impl Fn(&str, &str)) {
 fn doors_as_table(name: &str) -> String {
     let style = table::Style {
         width: Some(120),
-        colour: false,
+        ..table::Style::default()
     };
     table::draw(&cluster(name), style)
 }
@@ -57,9 +57,9 @@ fn doors_as_table(name: &str) -> String {
 fn map_as_text(name: &str, ascii: bool) -> String {
     let style = text::Style {
         colour: false,
-        width: 100,
+        width: Some(100),
         ascii,
-        mac: true,
+        full: true,
     };
     text::draw(&Map::new(&cluster(name)), style)
 }
@@ -74,7 +74,7 @@ fn screens(name: &str) -> String {
     };
     let (columns, rows) = (120, 90);
     let mut state = tui::State::new(options, columns, rows);
-    state.take(cluster(name), Duration::from_secs(1));
+    state.update(cluster(name), Duration::from_secs(1));
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     let mut draw = |state: &tui::State| {
         terminal.draw(|frame| tui::draw(frame, state)).unwrap();
@@ -98,7 +98,7 @@ fn press(state: &mut tui::State, code: KeyCode) {
 
 fn ladders(name: &str, full: bool) -> String {
     let style = ladder::Style {
-        width: 100,
+        width: Some(100),
         full,
         ..ladder::Style::default()
     };
@@ -122,7 +122,7 @@ fn audits(name: &str, width: Option<usize>, full: bool) -> String {
     let style = audit::text::Style {
         width,
         full,
-        colour: false,
+        ..audit::text::Style::default()
     };
     audit::text::draw(&data::audit(name), style)
 }
@@ -224,7 +224,7 @@ const FORMS: [Form; 7] = [
     }),
     ("map", |name| {
         written(cluster(name), |it: &Snapshot, out| {
-            json::write_pretty(&building::json::drawing(&Map::new(it)), out)
+            json::write(&building::json::drawing(&Map::new(it)), out)
         })
     }),
     ("verdicts", |name| {
@@ -238,10 +238,12 @@ const FORMS: [Form; 7] = [
         })
     }),
     ("audit", |name| {
-        written(data::audit(name), |it, out| audit::write(it, out))
+        written(data::audit(name), |it, out| json::write(it, out))
     }),
     ("SARIF", |name| {
-        written(data::audit(name), |it, out| audit::write_sarif(it, out))
+        written(data::audit(name), |it, out| {
+            json::write(&audit::sarif::log(it), out)
+        })
     }),
 ];
 

@@ -46,7 +46,7 @@ fn shuffled(snapshot: &Snapshot, random: &mut Random) -> Snapshot {
 fn drawings(snapshot: &Snapshot) -> Vec<String> {
     let map = Map::new(snapshot);
     let style = text::Style {
-        width: 100,
+        width: Some(100),
         ..text::Style::default()
     };
     vec![
@@ -161,9 +161,9 @@ fn no_line_is_wider_than_the_drawing() {
         for width in [0, 80, 81, 95, 110, 159, 160, 161, 200, 300] {
             for ascii in [false, true] {
                 let style = text::Style {
-                    width,
+                    width: Some(width),
                     ascii,
-                    mac: true,
+                    full: true,
                     colour: false,
                 };
                 let drawn = text::draw(&Map::new(snapshot), style);
@@ -185,7 +185,7 @@ fn walls_are_aligned() {
         let map = Map::new(&snapshot);
         for width in [80, 160, 230] {
             let style = text::Style {
-                width,
+                width: Some(width),
                 ..text::Style::default()
             };
             let drawn = text::draw(&map, style);
@@ -225,7 +225,7 @@ fn tunnel_connects_nodes() {
         let map = Map::new(&snapshot);
         for width in [80, 160] {
             let style = text::Style {
-                width,
+                width: Some(width),
                 ..text::Style::default()
             };
             let drawn = text::draw(&map, style);
@@ -333,9 +333,7 @@ fn json_layout_names_doors_of_the_snapshot() {
         for halls in ["rooms", "inner", "gates"] {
             for hall in building[halls].as_array().expect("hallways") {
                 for end in [&hall["far"], &hall["near"]] {
-                    let same = |door: &&serde_json::Value| {
-                        door["netns"] == end["netns"] && door["ifindex"] == end["ifindex"]
-                    };
+                    let same = |door: &&serde_json::Value| door["id"] == *end;
                     placed += usize::from(doors.iter().any(|door| same(&door)));
                 }
             }
@@ -439,13 +437,13 @@ fn blog_cluster() {
     let drawn = drawings(&snapshot);
     insta::assert_snapshot!("map_text", drawn[0]);
     let wide = text::Style {
-        width: 170,
-        mac: true,
+        width: Some(170),
+        full: true,
         ..text::Style::default()
     };
     insta::assert_snapshot!("map_text_wide", text::draw(&Map::new(&snapshot), wide));
     let plain = text::Style {
-        width: 80,
+        width: Some(80),
         ascii: true,
         ..text::Style::default()
     };
@@ -455,4 +453,37 @@ fn blog_cluster() {
     insta::assert_snapshot!("map_svg", drawn[1]);
     insta::assert_snapshot!("map_mermaid", drawn[3]);
     insta::assert_snapshot!("map_dot", drawn[4]);
+}
+
+#[test]
+fn connection_is_the_network_of_the_uplinks() {
+    let name = |address: &str| {
+        let mut snapshot = snapshot_builder::cluster(2, 1, false).snapshot();
+        for door in snapshot.doors.iter_mut().filter(|door| door.ifindex == 5) {
+            door.addresses = vec![address.parse().expect("an address")];
+        }
+        Layout::new(&snapshot).way.and_then(|way| way.name)
+    };
+    assert_eq!(name("172.18.0.2/16").as_deref(), Some("172.18.0.0/16"));
+    assert_eq!(name("fd00::4/64").as_deref(), Some("fd00::/64"));
+    for single in ["10.0.0.1/32", "fe80::1/64", "::1/128"] {
+        assert_eq!(name(single), None, "{single}");
+    }
+}
+
+#[test]
+fn mirrored_text_stays_readable() {
+    let style = text::Style {
+        width: Some(160),
+        ..text::Style::default()
+    };
+    let drawn = text::draw(&Map::new(&cluster(2, 1)), style);
+    assert!(
+        drawn.contains("eth0 10 ▐╪┄┄┄┄┄╪▌ 11 lxc0123456789ab"),
+        "{drawn}"
+    );
+    assert!(
+        drawn.contains("lxc0123456789ab 11 ▐╪┄┄┄┄┄╪▌ 10 eth0"),
+        "{drawn}"
+    );
 }

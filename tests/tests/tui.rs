@@ -9,7 +9,7 @@ use netviz::{
     views::{
         table::Sort,
         text::visible_width,
-        tui::{Action, Key, Options, State, draw},
+        tui::{Action, Key, Options, State, chart, draw, spark},
     },
 };
 use netviz_tests::builders::{
@@ -31,7 +31,7 @@ fn state(columns: u16, rows: u16) -> State {
 
 fn state_with(snapshot: Snapshot, columns: u16, rows: u16) -> State {
     let mut state = state(columns, rows);
-    state.take(snapshot, SECOND);
+    state.update(snapshot, SECOND);
     state
 }
 
@@ -113,7 +113,7 @@ fn filter_keeps_matching_doors() {
     );
     // No command while it is typed.
     types(&mut state, "q");
-    assert!(text(&state, 120, 60).contains("nothing fits \"FMHWCq\""));
+    assert!(text(&state, 120, 60).contains("nothing matches \"FMHWCq\""));
     press(&mut state, KeyCode::Esc);
     assert!(text(&state, 120, 60).contains("x2x4k"));
 }
@@ -142,14 +142,14 @@ fn help_opens_and_closes() {
 fn pause_freezes_the_screen() {
     let mut state = state_with(pods(1).snapshot(), 120, 30);
     types(&mut state, "p");
-    state.take(pods(2).snapshot(), 2 * SECOND);
+    state.update(pods(2).snapshot(), 2 * SECOND);
     let shown = text(&state, 120, 30);
     assert!(
         shown.contains("PAUSED") && !shown.contains("pod-0001"),
         "{shown}"
     );
     types(&mut state, "p");
-    state.take(pods(2).snapshot(), 3 * SECOND);
+    state.update(pods(2).snapshot(), 3 * SECOND);
     assert!(text(&state, 120, 30).contains("pod-0001"));
 }
 
@@ -164,14 +164,14 @@ fn selection_follows_its_door() {
     assert_eq!(state.selected(), Some(&door));
     let mut fewer = pods(4);
     fewer.cluster.doors.drain(..2);
-    state.take(fewer.snapshot(), 2 * SECOND);
+    state.update(fewer.snapshot(), 2 * SECOND);
     assert_eq!(state.selected(), Some(&door));
     let shown = text(&state, 120, 30);
     let selected = shown.lines().find(|line| line.contains("> ")).unwrap();
     assert!(selected.contains("eth0"), "{shown}");
     // Also gone: select what is at its position.
     fewer.cluster.doors.drain(..2);
-    state.take(fewer.snapshot(), 3 * SECOND);
+    state.update(fewer.snapshot(), 3 * SECOND);
     assert!(state.selected().is_some_and(|key| *key != door));
 }
 
@@ -179,7 +179,7 @@ fn selection_follows_its_door() {
 fn new_pods_are_marked_for_a_while() {
     let mut state = state_with(pods(1).snapshot(), 120, 30);
     assert!(!text(&state, 120, 30).contains("  new"));
-    state.take(pods(2).snapshot(), 2 * SECOND);
+    state.update(pods(2).snapshot(), 2 * SECOND);
     let shown = text(&state, 120, 30);
     let new = shown.lines().filter(|line| line.contains("  new")).count();
     assert_eq!(new, 1, "{shown}");
@@ -188,7 +188,7 @@ fn new_pods_are_marked_for_a_while() {
             .lines()
             .any(|line| line.contains("pod-0001") && line.contains("  new"))
     );
-    state.take(pods(2).snapshot(), 60 * SECOND);
+    state.update(pods(2).snapshot(), 60 * SECOND);
     assert!(!text(&state, 120, 30).contains("  new"));
 }
 
@@ -211,9 +211,9 @@ fn crossed_door_flashes_once() {
         bytes: 64,
     };
     builder.now(100, 2).ingress = Some(one);
-    state.take(builder.snapshot(), 2 * SECOND);
+    state.update(builder.snapshot(), 2 * SECOND);
     assert!(flashing(&state) > 0);
-    state.take(builder.snapshot(), 3 * SECOND);
+    state.update(builder.snapshot(), 3 * SECOND);
     assert_eq!(flashing(&state), 0);
 }
 
@@ -251,7 +251,7 @@ fn programs_are_listed_in_order() {
     types(&mut state, "jj");
     let shown = text(&state, 160, 40);
     assert!(
-        shown.contains("first (somebody else's) → netviz (ours) → cil_to (Cilium's)"),
+        shown.contains("first (another tool's) → netviz (ours) → cil_to (Cilium's)"),
         "{shown}"
     );
 }
@@ -307,4 +307,58 @@ fn folded_node_is_unfolded_by_search() {
     assert!(shown.contains("cilium_vxlan"), "{shown}");
     press(&mut state, KeyCode::Right);
     assert!(text(&state, 120, 30).contains("pod-0000"));
+}
+
+#[test]
+fn charts_are_bars() {
+    assert_eq!(
+        spark(&[None, Some(0.0), Some(1.0), Some(8.0)], 60).trim_start(),
+        "▁▂█"
+    );
+    assert_eq!(spark(&[], 3), "   ");
+    assert_eq!(spark(&[Some(1.0)], 0), "");
+    assert_eq!(
+        chart(&[Some(0.0), Some(8.0), Some(16.0)], 60, 2)
+            .iter()
+            .map(|line| line.trim_start())
+            .collect::<Vec<_>>(),
+        ["█", "▁██"]
+    );
+}
+
+#[test]
+fn narrow_charts_keep_their_peaks() {
+    let mut readings = vec![Some(0.0); 60];
+    readings[58] = Some(5.0);
+    assert_eq!(spark(&readings, 6), "▁▁▁▁▁█");
+}
+
+#[test]
+fn details_keep_the_ends_of_long_names() {
+    let details = |namespace: &str, pod: &str| {
+        let mut builder = pods(1);
+        let door = builder.at(100, 2);
+        (door.namespace, door.pod) = (Some(namespace.into()), Some(pod.into()));
+        // 16 columns for a value.
+        let mut state = state_with(builder.snapshot(), 29, 60);
+        types(&mut state, "jj");
+        text(&state, 29, 60)
+    };
+    let shown = details("networking101", "busybox-fmhwc");
+    let mut lines = shown.lines();
+    assert!(
+        lines.any(|line| line.contains("leads to   networking101/ ")),
+        "{shown}"
+    );
+    let next = lines.next().unwrap();
+    assert!(next.contains("  busybox-fmhwc"), "{shown}");
+    let shown = details("a", "deployment-with-a-long-name-x2x4k");
+    let cut = |line: &str| line.contains('…') && line.contains("x2x4k");
+    assert!(
+        shown
+            .lines()
+            .skip_while(|line| !line.contains("leads to"))
+            .any(cut),
+        "{shown}"
+    );
 }

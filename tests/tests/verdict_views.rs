@@ -31,7 +31,7 @@ fn draw(verdict: &Verdict, width: usize) -> String {
     ladder::draw(
         verdict,
         Style {
-            width,
+            width: Some(width),
             ..Style::default()
         },
     )
@@ -44,7 +44,7 @@ fn ladders() {
     }
     insta::assert_snapshot!("ladder_lost_80", draw(&lost_by_policy(), 80));
     let style = Style {
-        width: 80,
+        width: Some(80),
         ascii: true,
         full: true,
         colour: false,
@@ -158,7 +158,7 @@ fn text_is_the_same_without_colours() {
             &verdict,
             Style {
                 colour: true,
-                width: 100,
+                width: Some(100),
                 ..Style::default()
             },
         );
@@ -302,7 +302,7 @@ fn junit_names_failed_tests() {
 fn matrix_of_many_pairs() {
     let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
     let style = matrix::Style {
-        width: 100,
+        width: Some(100),
         ..matrix::Style::default()
     };
     insta::assert_snapshot!("matrix", matrix::draw(&verdicts, style));
@@ -335,7 +335,7 @@ fn check_all(verdict: &Verdict) {
             let text = ladder::draw(
                 verdict,
                 Style {
-                    width,
+                    width: Some(width),
                     full,
                     ..Style::default()
                 },
@@ -343,7 +343,7 @@ fn check_all(verdict: &Verdict) {
             for line in text.lines() {
                 check::plain("ladder", line);
                 assert!(
-                    visible_width(line) <= width.clamp(80, 120) || width == 0,
+                    visible_width(line) <= width.clamp(80, 120),
                     "{width}: {line}"
                 );
             }
@@ -372,7 +372,7 @@ fn arbitrary_verdicts_are_rendered() {
     }
     for width in [0, 1, 40, 100] {
         let style = matrix::Style {
-            width,
+            width: Some(width),
             ..matrix::Style::default()
         };
         let text = matrix::draw(&verdicts[..30], style);

@@ -8,14 +8,14 @@ use netviz::{
     cli::Cli,
     count::LossTracker,
     feed::assemble,
-    model::{AttachState, Direction, DoorSample, Reason, Snapshot},
+    model::{AttachState, Direction, DoorSample, Reason, Snapshot, Source, SourceStatus, Status},
     views::{
         csv,
         filter::Filter,
         json,
         lines::Lines,
         table::{self, Sort, Style},
-        text::{bytes, count, cut_end, cut_middle, rate, safe, visible_width},
+        text::{bytes, count, cut_apart, cut_end, cut_middle, rate, safe, visible_width, wrap},
     },
 };
 use netviz_tests::{
@@ -30,7 +30,12 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 fn draw(snapshot: &Snapshot, width: Option<usize>, colour: bool) -> String {
-    table::draw(snapshot, Style { width, colour })
+    let style = Style {
+        width,
+        colour,
+        ..Style::default()
+    };
+    table::draw(snapshot, style)
 }
 
 #[test]
@@ -562,4 +567,90 @@ fn filters_of_arbitrary_text_do_not_panic() {
         }
     }
     assert!(read > 100 && refused > 100, "{read} {refused}");
+}
+
+#[test]
+fn numbers_are_formatted() {
+    assert_eq!(count(None), "–");
+    assert_eq!(count(Some(0)), "0");
+    assert_eq!(count(Some(999)), "999");
+    assert_eq!(count(Some(1_204)), "1 204");
+    assert_eq!(count(Some(u64::MAX)), "18 446 744 073 709 551 615");
+    assert_eq!(rate(Some(12.04)), "12.0");
+    assert_eq!(rate(Some(1_000.4)), "1 000");
+    assert_eq!(rate(Some(0.0)), "0");
+    assert_eq!(bytes(Some(1023)), "1023 B");
+    assert_eq!(bytes(Some(1536)), "1.5 KiB");
+    assert_eq!(bytes(Some(u64::MAX)), "16384.0 PiB");
+}
+
+#[test]
+fn cutting_keeps_the_width_and_both_ends() {
+    assert_eq!(
+        cut_middle("busybox-c8bbbbb84-fmhwc", 23),
+        "busybox-c8bbbbb84-fmhwc"
+    );
+    assert_eq!(cut_middle("busybox-c8bbbbb84-fmhwc", 14), "busybo…4-fmhwc");
+    assert_eq!(cut_end("counting", 5), "coun…");
+    assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
+    assert_eq!(cut_middle("abc", 0), "");
+    assert_eq!(cut_middle("abc", 1), "…");
+}
+
+#[test]
+fn names_that_differ_are_cut_apart() {
+    let names = ["team-a/frontend-canary-0", "team-b/frontend-canary-0", "x"];
+    let cut = cut_apart(names.map(String::from), 10);
+    assert_eq!(cut[names[0]], "…a/f…ary-0");
+    assert_eq!(cut[names[1]], "…b/f…ary-0");
+    assert_eq!(cut["x"], "x");
+}
+
+#[test]
+fn long_text_is_wrapped() {
+    assert_eq!(wrap("one two three", 20, 2), ["one two three"]);
+    assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
+    assert_eq!(wrap("extraordinarily long", 8, 2), ["extraor…", "  long"]);
+}
+
+#[test]
+fn colours_have_no_width_and_end_at_the_cut() {
+    let red = "\u{1b}[31mcounting\u{1b}[0m";
+    assert_eq!(visible_width(red), 8);
+    assert_eq!(cut_end(red, 8), red);
+    assert_eq!(cut_end(red, 5), "\u{1b}[31mcoun…\u{1b}[0m");
+}
+
+#[test]
+fn equal_failures_of_a_source_share_a_clause() {
+    let names = |statuses: &[(&str, Status)]| {
+        let status = |(node, status): &(&str, Status)| SourceStatus {
+            source: Source::Cilium,
+            node: Some((*node).into()),
+            status: status.clone(),
+        };
+        let mut snapshot = blog().snapshot();
+        snapshot.sources = statuses.iter().map(status).collect();
+        let text = draw(&snapshot, None, false);
+        text[text.find("names: ").unwrap()..].to_owned()
+    };
+    let failed = |reason: &str| Status::Failed {
+        reason: reason.into(),
+    };
+    let all = [
+        ("a", failed("no answer in 2 s")),
+        ("b", failed("refused")),
+        ("c", failed("no answer in 2 s")),
+        ("d", failed("no answer in 2 s")),
+        ("e", failed("no answer in 2 s")),
+        ("f", Status::OK),
+    ];
+    assert_eq!(
+        names(&all),
+        "names: ; cilium: no answer in 2 s (a, c, d and 1 more), refused (b)"
+    );
+    assert_eq!(
+        names(&[("a", Status::Absent), ("f", Status::OK)]),
+        "names: ; cilium: ok on 1 of 2 nodes"
+    );
 }

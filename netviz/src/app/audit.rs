@@ -30,18 +30,20 @@ use crate::{
         signals::Signals,
     },
     views::{
-        audit::{self, text},
+        audit::{sarif, text},
         filter::Filter,
+        json,
+        text::Style,
     },
 };
 
-/// The result for each door; doors that have gone are missing.
-type Seen = HashMap<DoorId, Result<Chains, Reason>>;
+/// The programs at each door; removed doors are missing.
+type Inspected = HashMap<DoorId, Result<Chains, Reason>>;
 
-/// Runs `netviz audit`; the exit code says whether anything was found.
+/// Runs `netviz audit`. The exit code is 1 if it found a problem.
 ///
 /// # Errors
-/// When there is nothing to be seen, or not to be seen by this process; the message names the
+/// When there is nothing to be inspected, or not to be inspected by this process; the message names the
 /// operation, the object and the remedy.
 pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
     let audit = audit(args).await?;
@@ -71,26 +73,26 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     if found.cluster.doors.is_empty() {
         bail!(start::nothing_found(&args.selection));
     }
-    let before = look(&found);
+    let before = inspect_all(&found);
     let keepers = Keepers::read(&roots(&found));
     watch.settled(NAMES_LIMIT).await;
     let cluster = watch.cluster().clone();
     drop(watch);
-    // Reading names and holders took a while: the programs may have changed.
-    let mut seen = look(&found);
-    for (door, chains) in &mut seen {
+    // The programs may have changed while names and processes were read.
+    let mut inspected = inspect_all(&found);
+    for (door, chains) in &mut inspected {
         if let (Ok(chains), Some(Ok(before))) = (chains, before.get(door)) {
             chains.compare(before);
             keepers.complete(chains);
         }
     }
-    put_together(&cluster, seen, &filter)
+    assemble_audit(&cluster, inspected, &filter)
 }
 
 /// Reads the programs at every reachable door.
-fn look(found: &Discovered) -> Seen {
+fn inspect_all(found: &Discovered) -> Inspected {
     let mut namespaces: BTreeMap<NetNsId, Result<Option<NetNs>, Reason>> = BTreeMap::new();
-    let mut seen = Seen::new();
+    let mut inspected = Inspected::new();
     for door in &found.cluster.doors {
         let Some(id) = door.id.netns.known() else {
             continue;
@@ -99,28 +101,22 @@ fn look(found: &Discovered) -> Seen {
             let opened = found.open(id);
             opened.map_err(|error| Reason::failed(Operation::OpenNetns, &error))
         });
-        let namespace = match namespace {
-            Ok(Some(namespace)) => namespace,
-            // It has ended.
+        let chains = match namespace {
+            Ok(Some(namespace)) => match inspect::inspect(door, namespace) {
+                Ok(chains) => Ok(chains),
+                Err(InspectError::Vanished) => continue,
+                Err(InspectError::Kernel(error)) => Err(Reason::failed(Operation::List, &error)),
+            },
+            // The namespace was removed.
             Ok(None) => continue,
-            Err(why) => {
-                seen.insert(door.id, Err(why.clone()));
-                continue;
-            }
+            Err(reason) => Err(reason.clone()),
         };
-        match inspect::inspect(door, namespace) {
-            Err(InspectError::Vanished) => {}
-            Err(InspectError::Kernel(error)) => {
-                let reason = Reason::failed(Operation::List, &error);
-                seen.insert(door.id, Err(reason));
-            }
-            Ok(chains) => drop(seen.insert(door.id, Ok(chains))),
-        }
+        inspected.insert(door.id, chains);
     }
-    seen
+    inspected
 }
 
-/// The machine's own, and those of the nodes.
+/// The root directories of the machine and of the nodes.
 fn roots(found: &Discovered) -> Vec<PathBuf> {
     let nodes = found
         .roots
@@ -130,17 +126,17 @@ fn roots(found: &Discovered) -> Vec<PathBuf> {
     roots.into_iter().collect()
 }
 
-/// Judges all doors and keeps those that the filter shows.
-fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Audit> {
+/// Judges all doors, and keeps those that match the filter.
+fn assemble_audit(cluster: &Cluster, mut inspected: Inspected, filter: &Filter) -> Result<Audit> {
     let now = Timestamp::now();
-    let (sample, mut ledger) = (Sample::default(), LossTracker::default());
-    let mut snapshot = assemble(cluster, None, &sample, &mut ledger, now);
+    let (sample, mut losses) = (Sample::default(), LossTracker::default());
+    let mut snapshot = assemble(cluster, None, &sample, &mut losses, now);
     filter.check(&snapshot)?;
     filter.apply(&mut snapshot);
     let doors: Vec<_> = cluster
         .doors
         .iter()
-        .filter_map(|door| audited(cluster, door, &mut seen))
+        .filter_map(|door| audited(cluster, door, &mut inspected))
         .collect();
     let findings = judge(&doors);
     let shown: BTreeSet<_> = snapshot.doors.iter().map(|door| door.id).collect();
@@ -151,10 +147,10 @@ fn put_together(cluster: &Cluster, mut seen: Seen, filter: &Filter) -> Result<Au
     Ok(audit)
 }
 
-/// `None` for a door that has gone.
-fn audited(cluster: &Cluster, door: &Door, seen: &mut Seen) -> Option<AuditedDoor> {
+/// `None` for a removed door.
+fn audited(cluster: &Cluster, door: &Door, inspected: &mut Inspected) -> Option<AuditedDoor> {
     let mut audited = AuditedDoor::new(door, cluster.nodes.get(door.node)?);
-    match seen.remove(&door.id) {
+    match inspected.remove(&door.id) {
         Some(Ok(chains)) => audited.chains = Some(chains),
         Some(Err(problem)) => audited.problem = Some(problem),
         None if audited.problem.is_none() => return None,
@@ -167,16 +163,14 @@ fn format(shown: &Audit, args: &AuditArgs) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match args.output {
         AuditOutput::Text => {
-            let terminal = terminal::is_terminal();
-            let style = text::Style {
-                width: terminal.then(terminal::width),
-                colour: terminal && terminal::colour(),
+            let style = Style {
                 full: args.full,
+                ..terminal::style()
             };
             writeln!(out, "{}", text::draw(shown, style))?;
         }
-        AuditOutput::Json => audit::write(shown, &mut out)?,
-        AuditOutput::Sarif => audit::write_sarif(shown, &mut out)?,
+        AuditOutput::Json => json::write(shown, &mut out)?,
+        AuditOutput::Sarif => json::write(&sarif::log(shown), &mut out)?,
     }
     Ok(out)
 }

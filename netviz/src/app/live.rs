@@ -20,7 +20,7 @@ use super::{
     doors,
     sink::{Sink, attaching, drive, progress},
     start::start,
-    terminal::{self, Taken, listen},
+    terminal::{self, AlternateScreen, listen},
 };
 use crate::{
     cli::{DoorsArgs, Output},
@@ -35,9 +35,6 @@ use crate::{
 
 /// Runs `netviz` without a command; without a terminal, or with an option that asks for other
 /// output or for an end, runs `netviz doors`.
-///
-/// # Errors
-/// As [`doors::run`].
 pub async fn run(args: &DoorsArgs) -> Result<()> {
     let screen = args.output == Output::Table && !args.once && args.period.is_none();
     if !screen || !terminal::is_terminal() {
@@ -47,7 +44,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     let Some((mut feed, filter)) = start(args, Pace::Prompt, &mut stop).await? else {
         return Ok(());
     };
-    let taken = Taken::take(true).context("cannot use the terminal")?;
+    let alternate = AlternateScreen::enter(true).context("cannot use the terminal")?;
     let (columns, rows) = size();
     let options = Options {
         colour: terminal::colour(),
@@ -66,7 +63,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
     );
     let ended = drive(&mut feed, &mut screen, async || stop.any().await).await;
     // Before the feed detaches, which may take a while.
-    drop((screen, taken));
+    drop((screen, alternate));
     ended
 }
 
@@ -130,7 +127,7 @@ impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> Sink for Live
         self.state.set_attaching(attaching(progress(&snapshot)));
         let mut snapshot = Arc::unwrap_or_clone(snapshot);
         self.filter.apply(&mut snapshot);
-        self.state.take(snapshot, self.started.elapsed());
+        self.state.update(snapshot, self.started.elapsed());
         self.draw()
     }
 

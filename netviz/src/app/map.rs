@@ -1,4 +1,4 @@
-//! `netviz map`: the building, drawn once.
+//! `netviz map`.
 
 use std::{io::Write as _, time::Duration};
 
@@ -22,9 +22,6 @@ use crate::{
 };
 
 /// Runs `netviz map`.
-///
-/// # Errors
-/// As [`super::doors::run`].
 pub async fn run(args: &MapArgs) -> Result<()> {
     let counted = DoorsArgs {
         selection: args.selection.clone(),
@@ -52,12 +49,12 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
     let map = Map::new(snapshot);
     match args.output {
         MapOutput::Text => {
-            let shown = || terminal::is_terminal().then(terminal::width);
+            let style = terminal::style();
             let style = text::Style {
-                width: args.width.or_else(shown).unwrap_or(100),
+                width: args.width.or(style.width),
                 ascii: args.ascii,
-                mac: args.mac,
-                colour: terminal::is_terminal() && terminal::colour(),
+                full: args.mac,
+                ..style
             };
             writeln!(out, "{}", text::draw(&map, style))?;
         }
@@ -65,7 +62,7 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
         MapOutput::Html => out.write_all(svg::page(&map).as_bytes())?,
         MapOutput::Mermaid => out.write_all(graph::mermaid(&map).as_bytes())?,
         MapOutput::Dot => out.write_all(graph::dot(&map).as_bytes())?,
-        MapOutput::Json => json::write_pretty(&drawing(&map), &mut out)?,
+        MapOutput::Json => json::write(&drawing(&map), &mut out)?,
     }
     Ok(out)
 }

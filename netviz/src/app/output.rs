@@ -13,9 +13,6 @@ use crate::sys::{signals::Signals, threads};
 
 /// Writes `bytes` to standard output until the reader has them or has closed its end, or a signal
 /// comes.
-///
-/// # Errors
-/// As [`Output::write`].
 pub(super) async fn print(bytes: Vec<u8>, stop: &mut Signals) -> Result<()> {
     let mut output = Output::stdout()?;
     output.write_until(bytes, stop).await.map(drop)
@@ -30,9 +27,6 @@ pub struct Output {
 
 impl Output {
     /// Standard output.
-    ///
-    /// # Errors
-    /// As [`Self::to`].
     pub fn stdout() -> io::Result<Self> {
         Self::to(io::stdout())
     }
@@ -74,9 +68,6 @@ impl Output {
     }
 
     /// As [`Self::write`]; breaks also when a signal comes first.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
     pub(super) async fn write_until(
         &mut self,
         bytes: Vec<u8>,

@@ -13,7 +13,7 @@ pub(super) fn check() -> Result<()> {
     let missing = privileges::missing();
     if !missing.is_empty() {
         bail!(
-            "netviz may not look into this machine's network: {} missing; run it as root (sudo netviz, or docker exec --privileged on a Kind node)",
+            "netviz needs root (missing: {}): run sudo netviz, or docker exec --privileged on a Kind node",
             missing.join(", ")
         );
     }

@@ -1,4 +1,4 @@
-//! The table of doors, refreshed in place on a screen that scrolls.
+//! The table of doors, refreshed in place.
 
 use std::{
     io::{self, Write},
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     sink::{Shown, Sink, attaching, progress},
-    terminal::{Taken, dimensions, listen, style},
+    terminal::{AlternateScreen, dimensions, listen, style},
 };
 use crate::{
     model::Snapshot,
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// A table that is refreshed in place; dropping it gives the terminal back.
+/// A table that is refreshed in place; dropping it restores the terminal.
 pub(super) struct TableScreen {
     events: UnboundedReceiver<Event>,
     shown: Shown,
@@ -35,19 +35,19 @@ pub(super) struct TableScreen {
     attaching: Option<String>,
     /// The first row in view.
     first: usize,
-    _taken: Taken,
+    _terminal: AlternateScreen,
 }
 
 impl TableScreen {
     pub(super) fn enter(shown: Shown) -> io::Result<Self> {
-        let taken = Taken::take(false)?;
+        let terminal = AlternateScreen::enter(false)?;
         Ok(Self {
             events: listen()?,
             shown,
             latest: None,
             attaching: None,
             first: 0,
-            _taken: taken,
+            _terminal: terminal,
         })
     }
 
@@ -73,20 +73,14 @@ impl TableScreen {
         let hidden = lines.len().saturating_sub(room);
         let mut out = io::BufWriter::new(io::stdout().lock());
         queue!(out, MoveTo(0, 0))?;
-        for line in lines
-            .iter()
-            .skip(self.first)
-            .take(room)
-            .chain(below)
-            .take(rows - 1)
-        {
+        let shown = lines.iter().skip(self.first).take(room).chain(below);
+        for line in shown.take(rows - 1) {
             draw_line(&mut out, line, columns)?;
         }
         queue!(out, Clear(ClearType::FromCursorDown))?;
-        let scroll = if hidden > 0 {
-            format!("  ↑↓ {hidden} more lines")
-        } else {
-            String::new()
+        let scroll = match hidden {
+            0 => String::new(),
+            hidden => format!("  ↑↓ {hidden} more lines"),
         };
         write!(out, "{}", cut_end(&format!("{footer}{scroll}"), columns))?;
         out.flush()
@@ -141,79 +135,4 @@ fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()>
         queue!(out, Clear(ClearType::UntilNewLine))?;
     }
     write!(out, "\r\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs::File,
-        io::Read as _,
-        os::unix::process::CommandExt as _,
-        process::{Command, Stdio},
-    };
-
-    use nix::{
-        pty::openpty,
-        sys::termios::{LocalFlags, tcgetattr},
-    };
-
-    use super::*;
-
-    const ON_A_SCREEN: &str = "NETVIZ_TEST_ON_A_SCREEN";
-    const THIS_TEST: &str = "app::screen::tests::a_panic_gives_the_terminal_back";
-
-    /// Runs itself once more, on a terminal, and panics there.
-    #[test]
-    fn a_panic_gives_the_terminal_back() {
-        if std::env::var_os(ON_A_SCREEN).is_some() {
-            let mut screen = TableScreen::enter(Shown::default()).expect("a screen");
-            let drawing = Drawing {
-                rows: vec!["doors".into()],
-                below: Vec::new(),
-            };
-            screen.draw(&drawing, "q quit").expect("a drawing");
-            panic!("on purpose");
-        }
-        let pty = openpty(None, None).expect("a pseudo terminal");
-        let (mut master, slave) = (File::from(pty.master), File::from(pty.slave));
-        let end = || Stdio::from(slave.try_clone().expect("a descriptor"));
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command
-            .args([THIS_TEST, "--exact", "--nocapture"])
-            .envs([(ON_A_SCREEN, "1"), ("RUST_BACKTRACE", "0")])
-            .stdin(end())
-            .stdout(end())
-            .stderr(end());
-        let own_terminal = || {
-            nix::unistd::setsid()?;
-            // SAFETY: standard input is the terminal.
-            match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            }
-        };
-        // SAFETY: two system calls.
-        unsafe { command.pre_exec(own_terminal) };
-        let status = command.status().expect("this test on a terminal");
-        assert!(!status.success());
-        let flags = tcgetattr(&slave).expect("its settings").local_flags;
-        assert!(flags.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG));
-        drop((command, slave));
-        let mut written = Vec::new();
-        // Ends with an error when the other end is closed.
-        let _ = master.read_to_end(&mut written);
-        let written = String::from_utf8_lossy(&written);
-        let place = |text| written.rfind(text);
-        assert!(
-            place("\u{1b}[?1049h").is_some() && place("q quit").is_some(),
-            "{written}"
-        );
-        assert!(place("\u{1b}[?1049l") > place("\u{1b}[?1049h"), "{written}");
-        assert!(place("\u{1b}[?25h") > place("\u{1b}[?25l"), "{written}");
-        // The message is printed on the main screen.
-        assert!(
-            written.find("on purpose") > written.find("\u{1b}[?1049l"),
-            "{written}"
-        );
-    }
 }

@@ -34,9 +34,6 @@ pub trait Sink {
 }
 
 /// Shows every snapshot of `feed` until the feed ends, the reader wants no more, or `stop` resolves.
-///
-/// # Errors
-/// The first one of the feed or of the sink.
 pub async fn drive(
     feed: &mut impl Feed,
     sink: &mut impl Sink,

@@ -1,18 +1,17 @@
-//! The terminal: its properties, its keys, and taking it for a screen.
+//! The terminal: its properties, its keys, and its alternate screen.
 
-mod taken;
+mod alternate;
 
 use std::io::{self, IsTerminal as _};
 
+pub use alternate::{AlternateScreen, DeferredStderr};
 use crossterm::{
     event::{Event, read},
     terminal::size,
 };
-pub use taken::DeferredStderr;
-pub(super) use taken::Taken;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::{sys::threads, views::table::Style};
+use crate::{sys::threads, views::text::Style};
 
 /// Whether standard output is a terminal that a person reads.
 pub(super) fn is_terminal() -> bool {
@@ -38,18 +37,14 @@ pub(super) fn listen() -> io::Result<UnboundedReceiver<Event>> {
     Ok(events)
 }
 
-/// The style of a table on standard output: as wide as the terminal, if it is one.
+/// The style of standard output: as wide as the terminal, if it is one.
 pub(super) fn style() -> Style {
     let terminal = is_terminal();
     Style {
-        width: terminal.then(width),
+        width: terminal.then(|| dimensions().0),
         colour: terminal && colour(),
+        ..Style::default()
     }
-}
-
-/// Width of the terminal in columns.
-pub(super) fn width() -> usize {
-    dimensions().0
 }
 
 /// Columns and rows, with the usual ones in place of the 0 that a serial console reports.

@@ -1,4 +1,4 @@
-//! `netviz verify`: options → verdicts → output.
+//! `netviz verify`.
 
 mod many;
 mod options;
@@ -17,7 +17,7 @@ use crate::{
     discover::Selection,
     names::SourceOptions,
     sys::{privileges, signals::Signals, symbols::Symbols},
-    verify::{Kind, context::Context, plan, run::probes},
+    verify::{context::Context, plan, run::probes},
 };
 
 /// Runs `netviz verify`; the exit code is 0 for verified, 1 for detour or lost, 2 for unclear.
@@ -62,19 +62,7 @@ async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) ->
     for verdict in &outcome.verdicts {
         print(output::one(args, verdict)?, signals).await?;
     }
-    Ok(code(outcome.verdicts.iter().map(|verdict| verdict.verdict)))
-}
-
-/// The exit code of the worst verdict; that of unclear without any.
-fn code(verdicts: impl Iterator<Item = Kind>) -> ExitCode {
-    let code = verdicts.map(|verdict| match verdict {
-        Kind::Verified => 0,
-        Kind::Unclear => 1,
-        Kind::Detour | Kind::Lost => 2,
-    });
-    match code.max() {
-        Some(0) => ExitCode::SUCCESS,
-        Some(2) => ExitCode::FAILURE,
-        _ => ExitCode::from(2),
-    }
+    Ok(output::code(
+        outcome.verdicts.iter().map(|verdict| verdict.verdict),
+    ))
 }

@@ -1,68 +1,66 @@
 //! One record per door.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
 
-use crate::model::{Snapshot, Traffic, Untrusted};
+use super::{door::word, text::safe};
+use crate::model::{DoorState, Snapshot, Traffic};
 
-/// Column names, in the order of the records.
-pub const HEADER: [&str; 19] = [
-    "taken_at",
-    "node",
-    "pod",
-    "namespace",
-    "interface",
-    "ifindex",
-    "peer_interface",
-    "peer_ifindex",
-    "netns",
-    "state",
-    "reason",
-    "ingress_packets",
-    "ingress_segments",
-    "ingress_bytes",
-    "ingress_packets_per_second",
-    "egress_packets",
-    "egress_segments",
-    "egress_bytes",
-    "egress_packets_per_second",
+/// A column's name, and its value.
+type Column<T> = (&'static str, fn(&T) -> String);
+
+/// The columns of a door.
+const DOOR: [Column<DoorState>; 10] = [
+    ("node", |door| cell(&door.node)),
+    ("pod", |door| name(&door.pod)),
+    ("namespace", |door| name(&door.namespace)),
+    ("interface", |door| name(&door.interface)),
+    ("ifindex", |door| door.ifindex.to_string()),
+    ("peer_interface", |door| name(&door.peer_interface)),
+    ("peer_ifindex", |door| number(door.peer_ifindex)),
+    ("netns", |door| number(door.netns.map(|netns| netns.0))),
+    ("state", |door| word(door.state).into()),
+    ("reason", |door| name(&door.reason)),
 ];
 
-/// Writes a header and a record per door; what is not known is an empty field.
-///
-/// # Errors
-/// Those of the writer.
+/// The columns of each hook.
+const HOOK: [Column<Traffic>; 4] = [
+    ("packets", |hook| number(hook.packets)),
+    ("segments", |hook| number(hook.segments)),
+    ("bytes", |hook| number(hook.bytes)),
+    ("packets_per_second", |hook| {
+        number(hook.packets_per_second.map(|rate| format!("{rate:.3}")))
+    }),
+];
+
+/// The names of all columns.
+#[must_use]
+pub fn header() -> Vec<String> {
+    let door = DOOR.map(|(name, _)| name.to_owned());
+    let hook = |direction| HOOK.map(|(name, _)| format!("{direction}_{name}"));
+    let hooks = [hook("ingress"), hook("egress")].concat();
+    let columns = ["taken_at".to_owned()].into_iter().chain(door);
+    columns.chain(hooks).collect()
+}
+
+/// Writes a header and a record per door; an unknown value is an empty field.
 pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(HEADER).map_err(io_error)?;
+    writer.write_record(header()).map_err(io_error)?;
     for door in &snapshot.doors {
-        let state = serde_json::to_value(door.state).ok();
-        let state = state
-            .as_ref()
-            .and_then(|state| state.as_str())
-            .unwrap_or_default();
-        let mut record = vec![
-            snapshot.taken_at.clone(),
-            cell(door.node.raw()),
-            text(door.pod.as_ref()),
-            text(door.namespace.as_ref()),
-            text(door.interface.as_ref()),
-            door.ifindex.to_string(),
-            text(door.peer_interface.as_ref()),
-            number(door.peer_ifindex),
-            number(door.netns.map(|netns| netns.0)),
-            state.to_owned(),
-            door.reason
-                .as_ref()
-                .map_or_else(String::new, |reason| cell(&reason.to_string())),
-        ];
-        record.extend(traffic(&door.ingress));
-        record.extend(traffic(&door.egress));
+        let mut record = vec![snapshot.taken_at.clone()];
+        record.extend(DOOR.map(|(_, value)| value(door)));
+        for hook in [&door.ingress, &door.egress] {
+            record.extend(HOOK.map(|(_, value)| value(hook)));
+        }
         writer.write_record(&record).map_err(io_error)?;
     }
     writer.flush()
 }
 
-/// The writer's own error: a closed pipe is to be recognised as one.
+/// The writer's own error, so that callers recognise a closed pipe.
 fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
@@ -70,34 +68,22 @@ fn io_error(error: csv::Error) -> io::Error {
     }
 }
 
-fn traffic(traffic: &Traffic) -> [String; 4] {
-    [
-        number(traffic.packets),
-        number(traffic.segments),
-        number(traffic.bytes),
-        traffic
-            .packets_per_second
-            .map_or_else(String::new, |rate| format!("{rate:.3}")),
-    ]
-}
-
-fn text(value: Option<&Untrusted>) -> String {
-    value.map_or_else(String::new, |value| cell(value.raw()))
-}
-
-/// How a formula begins, in letters of either width: where wide ones are at home, sheets read them too.
+/// How a formula begins. Spreadsheets also read the full-width characters.
 const FORMULA: [char; 8] = [
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// A name in a spreadsheet: one that begins as a formula does would be run as one.
-fn cell(value: &str) -> String {
-    let safe = super::text::safe(value);
-    if safe.starts_with(FORMULA) {
-        format!("'{safe}")
-    } else {
-        safe
+/// A text that a spreadsheet does not run as a formula.
+fn cell(value: impl Display) -> String {
+    let safe = safe(&value.to_string());
+    match safe.starts_with(FORMULA) {
+        true => format!("'{safe}"),
+        false => safe,
     }
+}
+
+fn name(value: &Option<impl Display>) -> String {
+    value.as_ref().map_or_else(String::new, cell)
 }
 
 fn number<T: ToString>(value: Option<T>) -> String {

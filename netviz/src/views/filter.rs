@@ -1,36 +1,36 @@
-//! Shows a part of a snapshot: by node, pod or device.
+//! Selects a part of a snapshot by node, pod or device.
+
+use std::collections::{BTreeSet, HashSet};
 
 use globset::{Glob, GlobMatcher};
 
+use super::text::safe;
 use crate::model::{DoorState, Snapshot, near};
 
-/// Names, or glob patterns, of what is to be shown; an empty list takes all.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    nodes: Vec<Pattern>,
-    pods: Vec<Pattern>,
-    devices: Vec<Pattern>,
-}
+/// The names of a door by which it is selected.
+type Names = fn(&DoorState) -> Vec<String>;
 
-/// A name as it was given, and the pattern that it is.
+/// Names or glob patterns to show, by option; an empty list selects everything.
+#[derive(Clone, Debug, Default)]
+pub struct Filter(Vec<(&'static str, Vec<Pattern>, Names)>);
+
+/// A name as it was given, and as a pattern.
 #[derive(Clone, Debug)]
 struct Pattern {
     text: String,
     glob: GlobMatcher,
 }
 
-/// A pattern that cannot be read.
+/// An invalid pattern.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "--{what}: the pattern {pattern:?} cannot be read: {why}; [*], [?] and [[] stand for the signs themselves"
-)]
+#[error("--{what}: invalid pattern {pattern:?}: {why}; escape glob characters as [*], [?], [[]")]
 pub struct BadPattern {
     what: &'static str,
     pattern: String,
     why: String,
 }
 
-/// A name that fits nothing.
+/// A name that matches nothing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no {what} {name:?}{near}")]
 pub struct Unknown {
@@ -43,53 +43,65 @@ impl Filter {
     /// A filter by nodes, by pods (`name`, `namespace/name` or an address) and by interfaces.
     ///
     /// # Errors
-    /// [`BadPattern`] for the first one that is no glob: passed over, it would show too much or
-    /// nothing.
+    /// [`BadPattern`] for the first invalid pattern.
     pub fn new(nodes: &[String], pods: &[String], devices: &[String]) -> Result<Self, BadPattern> {
-        Ok(Self {
-            nodes: patterns("node", nodes)?,
-            pods: patterns("pod", pods)?,
-            devices: patterns("device", devices)?,
-        })
+        Ok(Self(vec![
+            ("node", patterns("node", nodes)?, node_names),
+            ("pod", patterns("pod", pods)?, pod_names),
+            ("device", patterns("device", devices)?, device_names),
+        ]))
     }
 
     /// Whether everything is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.pods.is_empty() && self.devices.is_empty()
+        self.0.iter().all(|(_, patterns, _)| patterns.is_empty())
     }
 
-    /// Says which name fits nothing in `snapshot`, and which are near.
+    /// Checks that every name matches something in `snapshot`.
     ///
     /// # Errors
-    /// [`Unknown`] for the first such name.
+    /// [`Unknown`] for the first name that does not, with similar names.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), Unknown> {
-        check("node", &self.nodes, snapshot, |door| {
-            vec![door.node.raw().to_owned()]
-        })?;
-        check("pod", &self.pods, snapshot, pod_names)?;
-        check("device", &self.devices, snapshot, device_names)
+        for (what, patterns, names) in &self.0 {
+            let all: BTreeSet<String> = snapshot.doors.iter().flat_map(names).collect();
+            let all: Vec<String> = all.into_iter().collect();
+            if let Some(pattern) = patterns.iter().find(|pattern| !pattern.fits(&all)) {
+                return Err(Unknown {
+                    what,
+                    name: pattern.text.clone(),
+                    near: near(&pattern.text, &all),
+                });
+            }
+        }
+        Ok(())
     }
 
-    /// Leaves only the doors that fit, and their nodes and veth pairs.
+    /// Keeps only the selected doors, their nodes and their veth pairs.
     pub fn apply(&self, snapshot: &mut Snapshot) {
         if self.is_empty() {
             return;
         }
         snapshot.doors.retain(|door| {
-            fits(&self.nodes, &[door.node.raw().to_owned()])
-                && fits(&self.pods, &pod_names(door))
-                && fits(&self.devices, &device_names(door))
+            self.0.iter().all(|(_, patterns, names)| {
+                let names = names(door);
+                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(&names))
+            })
         });
         let doors = &snapshot.doors;
-        snapshot
-            .nodes
-            .retain(|node| doors.iter().any(|door| door.node_netns == node.netns));
+        let nodes: HashSet<_> = doors.iter().map(|door| door.node_netns).collect();
+        snapshot.nodes.retain(|node| nodes.contains(&node.netns));
         // By identity: every pod has an eth0.
-        let shown: std::collections::HashSet<_> = doors.iter().map(|door| door.id).collect();
-        snapshot
-            .pairs
-            .retain(|pair| pair.ends.iter().any(|end| shown.contains(end)));
+        let shown: HashSet<_> = doors.iter().map(|door| door.id).collect();
+        let pairs = &mut snapshot.pairs;
+        pairs.retain(|pair| pair.ends.iter().any(|end| shown.contains(end)));
+    }
+}
+
+impl Pattern {
+    fn fits(&self, names: &[String]) -> bool {
+        let fits = |name: &String| *name == self.text || self.glob.is_match(name);
+        names.iter().any(fits)
     }
 }
 
@@ -102,47 +114,23 @@ fn patterns(what: &'static str, texts: &[String]) -> Result<Vec<Pattern>, BadPat
         Err(error) => Err(BadPattern {
             what,
             pattern: text.clone(),
-            why: super::text::safe(&error.kind().to_string()),
+            why: safe(&error.kind().to_string()),
         }),
     };
     texts.iter().map(read).collect()
 }
 
-fn check(
-    what: &'static str,
-    wanted: &[Pattern],
-    snapshot: &Snapshot,
-    names: impl Fn(&DoorState) -> Vec<String>,
-) -> Result<(), Unknown> {
-    let all: std::collections::BTreeSet<String> = snapshot.doors.iter().flat_map(names).collect();
-    let all: Vec<String> = all.into_iter().collect();
-    for pattern in wanted {
-        if !fits(std::slice::from_ref(pattern), &all) {
-            return Err(Unknown {
-                what,
-                name: pattern.text.clone(),
-                near: near(&pattern.text, &all),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn fits(patterns: &[Pattern], names: &[String]) -> bool {
-    let fits = |pattern: &Pattern| {
-        let mut names = names.iter();
-        names.any(|name| *name == pattern.text || pattern.glob.is_match(name))
-    };
-    patterns.is_empty() || patterns.iter().any(fits)
+fn node_names(door: &DoorState) -> Vec<String> {
+    vec![door.node.raw().to_owned()]
 }
 
 fn pod_names(door: &DoorState) -> Vec<String> {
-    let Some(pod) = &door.pod else {
+    if door.pod.is_none() {
         return Vec::new();
-    };
+    }
     let qualified = door.pod_label().filter(|_| door.namespace.is_some());
+    let names = door.pod.iter().chain(&qualified);
     let addresses = door.addresses.iter().map(|it| it.addr().to_string());
-    let names = [Some(pod), qualified.as_ref()].into_iter().flatten();
     let names = names.map(|name| name.raw().to_owned());
     names.chain(addresses).collect()
 }

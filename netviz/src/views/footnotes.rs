@@ -1,6 +1,6 @@
 //! Reasons of doors, each once for all doors that share it.
 
-use super::table::state_with;
+use super::door::{state, state_with};
 use crate::model::{DoorState, Reason, State};
 
 /// Footnotes in the order of their first door.
@@ -20,11 +20,11 @@ pub(super) struct Footnote {
 
 impl Footnote {
     fn fits(&self, door: &DoorState) -> bool {
-        self.state == door.state
-            && match (&self.reason, &door.reason) {
-                (Some(known), Some(reason)) => known.resembles(reason),
-                (known, reason) => known == reason,
-            }
+        let same_reason = match (&self.reason, &door.reason) {
+            (Some(known), Some(reason)) => known.resembles(reason),
+            (known, reason) => known == reason,
+        };
+        self.state == door.state && same_reason
     }
 }
 
@@ -41,7 +41,7 @@ impl Footnotes {
         self.0.push(Footnote {
             state: door.state,
             reason: door.reason.clone(),
-            text: super::table::state(door),
+            text: state(door),
             places: vec![place],
         });
         self.0.len()

@@ -3,25 +3,24 @@
 use super::text::{list as join, safe};
 use crate::model::{Snapshot, Source, SourceStatus, Status, Untrusted};
 
-/// The most nodes that are listed for one failure.
+/// Nodes to list for one failure.
 const NODES: usize = 3;
 
-/// The statuses of one source on all nodes, as one.
+/// The statuses of one source on all nodes.
 enum Merged {
-    /// It answered everywhere.
+    /// It answered on all nodes.
     Ok(String),
     Absent,
-    /// It failed somewhere, or is missing on some nodes.
+    /// It failed or is missing on some nodes.
     Bad(String),
 }
 
-/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`, without what is absent.
+/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`, without absent sources.
 pub(super) fn line(snapshot: &Snapshot) -> String {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for (source, merged) in merged(snapshot) {
         match merged {
-            Merged::Ok(detail) if detail.is_empty() => good.push(source.to_string()),
-            Merged::Ok(detail) => good.push(format!("{source} {detail}")),
+            Merged::Ok(detail) => good.push(format!("{source} {detail}").trim_end().to_owned()),
             Merged::Absent => {}
             Merged::Bad(text) => bad.push(format!("{source}: {text}")),
         }
@@ -30,7 +29,7 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
     safe(&parts.join("; "))
 }
 
-/// `cilium: ok (agent 1.19.0)`, one for each source. Not cleaned.
+/// `cilium: ok (agent 1.19.0)`, one for each source. Not escaped.
 pub(super) fn list(snapshot: &Snapshot) -> Vec<String> {
     let text = |(source, merged)| match merged {
         Merged::Ok(detail) if detail.is_empty() => format!("{source}: ok"),
@@ -92,34 +91,4 @@ fn failures(statuses: &[SourceStatus], one_node: bool) -> Vec<String> {
         }
     };
     failures.into_iter().map(text).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nodes_that_fail_alike_share_a_clause() {
-        let status = |node: &str, status| SourceStatus {
-            source: Source::Cilium,
-            node: Some(node.into()),
-            status,
-        };
-        let failed = |node, reason| status(node, Status::failed(reason));
-        let all = [
-            failed("a", "no answer in 2 s"),
-            failed("b", "refused"),
-            failed("c", "no answer in 2 s"),
-            failed("d", "no answer in 2 s"),
-            failed("e", "no answer in 2 s"),
-            status("f", Status::OK),
-        ];
-        assert_eq!(
-            failures(&all, false),
-            ["no answer in 2 s (a, c, d and 1 more)", "refused (b)"]
-        );
-        assert_eq!(failures(&all[..1], true), ["no answer in 2 s"]);
-        let merged = merge(&[status("a", Status::Absent), all[5].clone()], false);
-        assert!(matches!(merged, Merged::Bad(text) if text == "ok on 1 of 2 nodes"));
-    }
 }

@@ -50,7 +50,7 @@ impl Svg {
         );
     }
 
-    /// Writes a text; `anchor` says which of its ends is at the point: `start`, `middle`, `end`.
+    /// Writes a text; `anchor` is the end that is at the point: `start`, `middle`, `end`.
     pub(super) fn text(&mut self, class: &str, (x, y): (usize, usize), anchor: &str, text: &str) {
         if !text.is_empty() {
             let _ = writeln!(

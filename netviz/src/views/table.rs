@@ -1,4 +1,4 @@
-//! The table of doors: nodes, veth pairs, and both ends of each beside each other.
+//! The table of doors: nodes, veth pairs, and the two ends of each.
 //!
 //! ```text
 //! mycluster-worker2  172.18.0.4/16
@@ -7,27 +7,18 @@
 //!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
 //! ```
 
-pub(super) mod summary;
+use crossterm::style::Stylize as _;
 
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets::NOTHING};
-
+pub use super::text::Style;
 use super::{
+    door::{name, pair_name, state},
     footnotes::{Footnote, Footnotes},
-    lines::word,
-    text::{bytes, count, cut_apart, cut_end, rate, safe, visible_width, wrap},
+    summary,
+    text::{bytes, count, cut_apart, cut_end, grid, list, rate, safe, widest, wrap},
 };
-use crate::model::{DoorState, Reason, Role, Side, Snapshot, State, Traffic, Untrusted};
+use crate::model::{DoorState, Reason, Side, Snapshot, State, Traffic};
 
-/// How a table is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Columns of the terminal; `None`: as wide as it gets.
-    pub width: Option<usize>,
-    /// Whether colours may be used. They never carry a meaning of their own.
-    pub colour: bool,
-}
-
-/// In which order veth pairs are shown within their node.
+/// The order of the veth pairs within their node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sort {
     /// As packets meet them: pods, then Cilium's own devices, the tunnel, the uplinks.
@@ -48,43 +39,36 @@ pub fn sort(snapshot: &mut Snapshot, by: Sort) {
     if by == Sort::Place {
         return;
     }
-    let order: Vec<_> = snapshot.nodes.iter().map(|node| node.netns).collect();
-    let mut pairs: Vec<Vec<DoorState>> = Vec::new();
-    for door in snapshot.doors.drain(..) {
-        let joins = pairs
-            .last()
-            .and_then(|last| last.last())
-            .is_some_and(|last| is_pair(last, &door));
-        match pairs.last_mut().filter(|_| joins) {
-            Some(pair) => pair.push(door),
-            None => pairs.push(vec![door]),
-        }
-    }
-    let node = |pair: &[DoorState]| order.iter().position(|node| *node == pair[0].node_netns);
-    let most = |pair: &[DoorState], of: fn(&Traffic) -> f64| {
-        pair.iter()
-            .flat_map(|door| [of(&door.ingress), of(&door.egress)])
-            .fold(0.0, f64::max)
+    let figure = |traffic: &Traffic| match by {
+        Sort::Rate => traffic.packets_per_second.unwrap_or(0.0),
+        Sort::Packets => traffic.packets.unwrap_or(0) as f64,
+        Sort::Bytes => traffic.bytes.unwrap_or(0) as f64,
+        Sort::Name | Sort::Place => 0.0,
     };
-    let name = |pair: &[DoorState]| (pair[0].pod.clone(), pair[0].interface.clone());
+    let most = |pair: &[DoorState]| {
+        let hooks = pair.iter().flat_map(|door| [&door.ingress, &door.egress]);
+        hooks.map(figure).fold(0.0, f64::max)
+    };
+    let name = |pair: &[DoorState]| {
+        let names = || (pair[0].pod.clone(), pair[0].interface.clone());
+        (by == Sort::Name).then(names)
+    };
+    let nodes = &snapshot.nodes;
+    let node = |pair: &[DoorState]| nodes.iter().position(|it| it.netns == pair[0].node_netns);
+    let mut pairs: Vec<_> = snapshot.doors.chunk_by(is_pair).collect();
     pairs.sort_by(|a, b| {
-        let by_number = |of| most(b, of).total_cmp(&most(a, of));
-        node(a).cmp(&node(b)).then_with(|| match by {
-            Sort::Rate => by_number(|traffic| traffic.packets_per_second.unwrap_or(0.0)),
-            Sort::Packets => by_number(|traffic| traffic.packets.unwrap_or(0) as f64),
-            Sort::Bytes => by_number(|traffic| traffic.bytes.unwrap_or(0) as f64),
-            Sort::Name | Sort::Place => name(a).cmp(&name(b)),
-        })
+        let order = node(a).cmp(&node(b)).then(most(b).total_cmp(&most(a)));
+        order.then_with(|| name(a).cmp(&name(b)))
     });
-    snapshot.doors = pairs.into_iter().flatten().collect();
+    snapshot.doors = pairs.concat();
 }
 
-/// A table in lines: the rows, which may be scrolled, and what belongs under them.
+/// A table in lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drawing {
-    /// Headings and doors.
+    /// Headings and doors, which can be scrolled.
     pub rows: Vec<String>,
-    /// Reasons that had to be cut, sums over states, notes.
+    /// Truncated reasons in full, sums over states, notes.
     pub below: Vec<String>,
 }
 
@@ -98,157 +82,66 @@ pub fn draw(snapshot: &Snapshot, style: Style) -> String {
 /// Draws the table for a screen.
 #[must_use]
 pub fn drawing(snapshot: &Snapshot, style: Style) -> Drawing {
-    let layouts = Layout::ALL
-        .iter()
-        .map(|layout| (layout, grid(snapshot, *layout, style)));
-    let mut fitting = None;
-    for (layout, lines) in layouts {
-        let wide = lines
-            .iter()
-            .map(|line| visible_width(line))
-            .max()
-            .unwrap_or(0);
-        let fits = style.width.is_none_or(|width| wide + STATE_WIDTH <= width);
-        fitting = Some((layout, lines, wide));
-        if fits {
+    let mut lines = Vec::new();
+    for (pod, figures) in LAYOUTS {
+        lines = columns(snapshot, pod, figures);
+        let wide = widest(&lines) + STATE_WIDTH;
+        if style.width.is_none_or(|width| wide <= width) {
             break;
         }
     }
-    let Some((_, lines, wide)) = fitting else {
-        return Drawing::default();
-    };
-    assemble(snapshot, style, &lines, wide)
+    let (rows, reasons) = rows(snapshot, style, &lines);
+    let below = below(snapshot, style.width.unwrap_or(usize::MAX), &reasons);
+    Drawing { rows, below }
 }
 
-/// What the state column gets at the least.
+/// The least width of the state column.
 const STATE_WIDTH: usize = 12;
+/// Truncated reasons to repeat in full under the table.
+const REASONS: usize = 4;
 
-/// Which columns there is room for.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    pod: usize,
-    packets: bool,
-    bytes: bool,
-    segments: bool,
-}
+/// A title, and a figure of each hook.
+type Figure = (&'static str, fn(&Traffic) -> String);
 
-impl Layout {
-    /// From the widest to the narrowest.
-    const ALL: [Self; 7] = [
-        Self {
-            pod: 64,
-            packets: true,
-            bytes: true,
-            segments: true,
-        },
-        Self {
-            pod: 34,
-            packets: true,
-            bytes: true,
-            segments: false,
-        },
-        Self {
-            pod: 34,
-            packets: true,
-            bytes: false,
-            segments: false,
-        },
-        Self {
-            pod: 25,
-            packets: true,
-            bytes: false,
-            segments: false,
-        },
-        Self {
-            pod: 21,
-            packets: true,
-            bytes: false,
-            segments: false,
-        },
-        // The names that deployments usually give: `netshoot-7d996d7884-fwt8z`.
-        Self {
-            pod: 25,
-            packets: false,
-            bytes: false,
-            segments: false,
-        },
-        Self {
-            pod: 22,
-            packets: false,
-            bytes: false,
-            segments: false,
-        },
-    ];
-}
+const RATE: Figure = ("pkt/s", |it| rate(it.packets_per_second));
+const PACKETS: Figure = ("packets", |it| count(it.packets));
+const SEGMENTS: Figure = ("segments", |it| count(it.segments));
+const BYTES: Figure = ("bytes", |it| bytes(it.bytes));
 
-/// Header and one line per door, everything but the state.
-fn grid(snapshot: &Snapshot, layout: Layout, style: Style) -> Vec<String> {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    if style.colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
+/// Layouts from the widest to the narrowest: the width of a pod's name, and the figures.
+const LAYOUTS: [(usize, &[Figure]); 7] = [
+    (64, &[RATE, PACKETS, SEGMENTS, BYTES]),
+    (34, &[RATE, PACKETS, BYTES]),
+    (34, &[RATE, PACKETS]),
+    (25, &[RATE, PACKETS]),
+    (21, &[RATE, PACKETS]),
+    // Names of a deployment's pods usually fit: `netshoot-7d996d7884-fwt8z`.
+    (25, &[RATE]),
+    (22, &[RATE]),
+];
+
+/// The header and one line per door, without the state.
+fn columns(snapshot: &Snapshot, pod: usize, figures: &[Figure]) -> Vec<String> {
+    let doors = &snapshot.doors;
+    let names = cut_apart(doors.iter().map(pair_name), pod);
+    let mut header = vec!["  veth pair".into(), "door".into(), String::new()];
+    for (title, _) in figures {
+        header.extend([format!("▼ {title}"), format!("▲ {title}")]);
     }
-    let mut header = vec!["  veth pair".to_owned(), "door".into(), String::new()];
-    let mut titles = vec!["pkt/s"];
-    titles.extend(layout.packets.then_some("packets"));
-    titles.extend(layout.segments.then_some("segments"));
-    titles.extend(layout.bytes.then_some("bytes"));
-    header.extend(
-        titles
-            .iter()
-            .flat_map(|title| [format!("▼ {title}"), format!("▲ {title}")]),
-    );
-    let numbers = header.len();
-    let right = |(column, text): (usize, String)| {
-        let cell = Cell::new(text);
-        if column >= 2 {
-            cell.set_alignment(CellAlignment::Right)
-        } else {
-            cell
+    let row = |(place, door): (usize, &DoorState)| {
+        let before = place.checked_sub(1).map(|before| &doors[before]);
+        let mut row = vec![
+            pair(before, door, &names[&pair_name(door)]),
+            name(door),
+            door.ifindex.to_string(),
+        ];
+        for (_, figure) in figures {
+            row.extend([figure(&door.ingress), figure(&door.egress)]);
         }
+        row
     };
-    table.set_header(header.into_iter().enumerate().map(right));
-    let names: Vec<_> = snapshot.doors.iter().map(pair_name).collect();
-    let names_cut = cut_apart(&names, layout.pod);
-    for (place, door) in snapshot.doors.iter().enumerate() {
-        let before = place.checked_sub(1).map(|before| &snapshot.doors[before]);
-        let mut row = Vec::with_capacity(numbers);
-        row.push(pair(before, door, &names_cut[names[place].as_str()]));
-        row.push(interface(door));
-        row.push(door.ifindex.to_string());
-        row.extend(figures(door, layout));
-        let quiet = is_quiet(door);
-        table.add_row(row.into_iter().enumerate().map(right).map(|cell| {
-            if quiet {
-                cell.fg(Color::DarkGrey)
-            } else {
-                cell
-            }
-        }));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().collect()
-}
-
-fn figures(door: &DoorState, layout: Layout) -> Vec<String> {
-    let both = |of: &dyn Fn(&Traffic) -> String| [of(&door.ingress), of(&door.egress)];
-    let mut figures = both(&|traffic| rate(traffic.packets_per_second)).to_vec();
-    if layout.packets {
-        figures.extend(both(&|traffic| count(traffic.packets)));
-    }
-    if layout.segments {
-        figures.extend(both(&|traffic| count(traffic.segments)));
-    }
-    if layout.bytes {
-        figures.extend(both(&|traffic| bytes(traffic.bytes)));
-    }
-    figures
+    let rows = doors.iter().enumerate().map(row);
+    grid([header].into_iter().chain(rows), |column| column >= 2)
 }
 
 /// First column: the pod or the kind of veth pair, and under it the address.
@@ -264,27 +157,6 @@ fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
     address.map_or_else(String::new, |address| format!("    {address}"))
 }
 
-pub(super) fn pair_name(door: &DoorState) -> String {
-    match (door.pod_label(), door.role) {
-        (Some(pod), _) => pod.to_string(),
-        (None, Role::Pod) => "pod".into(),
-        (None, Role::Health) => "lxc_health".into(),
-        (None, Role::CiliumHost) => "cilium_net ═ cilium_host".into(),
-        (None, Role::Overlay) => "tunnel".into(),
-        (None, Role::Encryption) => "encryption".into(),
-        (None, Role::Uplink) => match door.addresses.first() {
-            Some(address) => format!("uplink {address}"),
-            None => "uplink".into(),
-        },
-        (None, Role::Veth) => "veth pair".into(),
-        (None, Role::Bridge) => "bridge".into(),
-        (None, Role::Other) => match &door.kind {
-            Some(kind) => safe(&kind.to_string()),
-            None => "other".into(),
-        },
-    }
-}
-
 fn is_pair(first: &DoorState, second: &DoorState) -> bool {
     first.node_netns == second.node_netns
         && first.peer_ifindex == Some(second.ifindex)
@@ -297,101 +169,81 @@ fn is_quiet(door: &DoorState) -> bool {
     idle(&door.ingress) && idle(&door.egress)
 }
 
-fn assemble(snapshot: &Snapshot, style: Style, lines: &[String], wide: usize) -> Drawing {
-    let mut text = Vec::new();
+/// Headings and doors with their states, and the reasons that were truncated.
+fn rows(snapshot: &Snapshot, style: Style, lines: &[String]) -> (Vec<String>, Footnotes) {
+    let mut rows = Vec::new();
     let mut reasons = Footnotes::default();
     let mut node = None;
-    let (header, rows) = lines
-        .split_first()
-        .map_or(("", lines), |(header, rows)| (header.as_str(), rows));
-    for (line, door) in rows.iter().zip(&snapshot.doors) {
+    let (header, lines) = match lines {
+        [header, lines @ ..] => (header.as_str(), lines),
+        [] => ("", lines),
+    };
+    let left = widest(&[header]);
+    let room = style.width.map_or(usize::MAX, |it| it.saturating_sub(left));
+    for (line, door) in lines.iter().zip(&snapshot.doors) {
         if node != Some(door.node_netns) {
             if node.is_some() {
-                text.push(String::new());
+                rows.push(String::new());
             }
             node = Some(door.node_netns);
-            text.push(summary::heading(snapshot, door));
-            text.push(format!("{header}state").trim_end().to_owned());
+            rows.push(heading(snapshot, door));
+            rows.push(format!("{header}state"));
         }
-        let room = style
-            .width
-            .map_or(usize::MAX, |width| width.saturating_sub(wide));
         let whole = state(door);
-        let state = cut_end(&whole, room);
-        if state != whole && is_telling(door) {
-            reasons.add(door, place_of(door));
+        let cut = cut_end(&whole, room);
+        // Other reasons say no more than the state.
+        let telling = door.state != State::Gone && door.reason != Some(Reason::Pending);
+        if cut != whole && telling {
+            reasons.add(door, format!("{} {}", name(door), door.ifindex));
         }
-        let state = if style.colour {
-            coloured(door.state, &state)
-        } else {
-            state
-        };
-        text.push(format!("{line}{state}").trim_end().to_owned());
+        rows.push(match style.colour {
+            true => coloured(door, line, &cut),
+            false => format!("{line}{cut}"),
+        });
     }
     let width = style.width.unwrap_or(usize::MAX);
-    let rows = text.iter().map(|line| cut_end(line, width)).collect();
-    let mut below = Vec::new();
-    let reasons: Vec<_> = reasons.all().map(footnote).collect();
-    let more = reasons.len().saturating_sub(REASONS);
-    for reason in reasons.iter().take(REASONS) {
-        below.extend(wrap(reason, width, 4));
-    }
-    if more > 0 {
-        below.push(cut_end(
-            &format!("  … and {more} more: a wider window shows why"),
-            width,
-        ));
-    }
-    below.extend(wrap(&summary::footer(snapshot), width, 2));
-    for line in summary::said(snapshot) {
-        below.extend(wrap(&line, width, 2));
-    }
-    Drawing { rows, below }
+    let rows = rows.iter().map(|line| cut_end(line.trim_end(), width));
+    (rows.collect(), reasons)
 }
 
-fn footnote(note: &Footnote) -> String {
-    match note.places.as_slice() {
+/// `mycluster-worker  172.18.0.2/16  pods 10.10.2.0/24  vxlan, legacy host routing`
+fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
+    let mut nodes = snapshot.nodes.iter();
+    let mut parts = vec![door.node.to_string()];
+    if let Some(node) = nodes.find(|node| node.netns == door.node_netns) {
+        parts.push(list(&node.addresses, " "));
+        parts.extend(summary::cluster(node));
+    }
+    safe(&parts.join("  "))
+}
+
+fn coloured(door: &DoorState, line: &str, state: &str) -> String {
+    let line = match is_quiet(door) {
+        true => line.dark_grey().to_string(),
+        false => line.to_owned(),
+    };
+    match door.state {
+        State::Counting => format!("{line}{state}"),
+        State::Blind | State::Bypassed => format!("{line}{}", state.yellow()),
+        State::Gone => format!("{line}{}", state.dark_grey()),
+    }
+}
+
+/// What belongs under the table.
+fn below(snapshot: &Snapshot, width: usize, reasons: &Footnotes) -> Vec<String> {
+    let footnote = |note: &Footnote| match note.places.as_slice() {
         [place] => format!("  {place}  {}", note.text),
         places => format!("  {}: {}", note.text, places.join(", ")),
+    };
+    let shown = reasons.all().take(REASONS).map(footnote);
+    let mut below: Vec<_> = shown.flat_map(|note| wrap(&note, width, 4)).collect();
+    let more = reasons.all().count().saturating_sub(REASONS);
+    if more > 0 {
+        let more = format!("  … and {more} more: a wider window shows them");
+        below.push(cut_end(&more, width));
     }
-}
-
-/// How many reasons that had to be cut are repeated in full under the table.
-const REASONS: usize = 4;
-
-/// Whether the reason says more than the state.
-fn is_telling(door: &DoorState) -> bool {
-    door.state != State::Gone && door.reason != Some(Reason::Pending)
-}
-
-pub(super) fn place_of(door: &DoorState) -> String {
-    format!("{} {}", interface(door), door.ifindex)
-}
-
-fn interface(door: &DoorState) -> String {
-    let name = door.interface.as_ref();
-    name.map_or_else(|| "?".into(), Untrusted::to_string)
-}
-
-pub(super) fn state(door: &DoorState) -> String {
-    let reason = door.reason.as_ref().map(|reason| format!("{reason}"));
-    state_with(door.state, reason)
-}
-
-/// A state and its reason.
-pub(super) fn state_with(state: State, reason: Option<String>) -> String {
-    match (state, reason) {
-        (State::Counting, Some(reason)) => reason,
-        (state, Some(reason)) => format!("{}: {reason}", word(state)),
-        (state, None) => word(state).into(),
-    }
-}
-
-fn coloured(state: State, text: &str) -> String {
-    use crossterm::style::Stylize as _;
-    match state {
-        State::Counting => text.to_owned(),
-        State::Blind | State::Bypassed => text.yellow().to_string(),
-        State::Gone => text.dark_grey().to_string(),
-    }
+    below.extend(wrap(&summary::footer(snapshot), width, 2));
+    let notes = summary::notes(snapshot);
+    below.extend(notes.iter().flat_map(|note| wrap(note, width, 2)));
+    below
 }

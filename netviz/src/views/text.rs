@@ -1,18 +1,85 @@
-//! Pieces of text: names that nobody can be trusted with, numbers, and cutting to a width.
+//! Pieces of text: numbers, columns, and cutting to a width.
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Display,
 };
 
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub use crate::model::safe;
 
-/// Stands for a number that is not known, which is not 0.
+/// An unknown number, which is not 0.
 pub const UNKNOWN: &str = "–";
 
-/// Joins what can be shown.
+/// How a view for people is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal; `None` if the output is not a terminal.
+    pub width: Option<usize>,
+    /// Whether to use colours. They only repeat what the text says.
+    pub colour: bool,
+    /// Draw with ASCII characters only. Names keep their characters.
+    pub ascii: bool,
+    /// Show all details.
+    pub full: bool,
+}
+
+/// Replaces the characters that views draw with by ASCII ones.
+#[must_use]
+pub fn ascii(text: &str) -> String {
+    let ascii = |c| match c {
+        '┌' | '┐' | '└' | '┘' | '╪' | '┼' | '╗' | '╝' | '╔' | '╚' | '╠' | '╣' | '╬' | '╦' | '╩' => {
+            '+'
+        }
+        '│' | '▐' | '▌' | '║' => '|',
+        '─' => '-',
+        '═' => '=',
+        '┄' | '·' => '.',
+        '▼' => 'v',
+        '▲' => '^',
+        '▶' | '▷' => '>',
+        '◀' | '◁' => '<',
+        '…' => '~',
+        '–' => '?',
+        other => other,
+    };
+    text.chars().map(ascii).collect()
+}
+
+/// Escapes a label for Mermaid, which reads HTML and its own `#…;`.
+pub(super) fn entities(text: &str) -> String {
+    let entity = |c| match c {
+        '"' | '<' | '>' | '&' | '#' | '`' | '\\' | ';' | '[' | ']' | '{' | '}' | '|' => {
+            format!("#{};", u32::from(c))
+        }
+        other => other.to_string(),
+    };
+    text.chars().map(entity).collect()
+}
+
+/// Aligns cells in columns, each followed by two spaces; `right` selects the columns to align to
+/// the right.
+pub(super) fn grid(
+    rows: impl IntoIterator<Item = Vec<String>>,
+    right: impl Fn(usize) -> bool,
+) -> Vec<String> {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .add_rows(rows);
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if right(place) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().collect()
+}
+
+/// Joins items.
 #[must_use]
 pub fn list<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
@@ -23,7 +90,7 @@ const ESCAPE: char = '\u{1b}';
 /// Ends all colours.
 const RESET: &str = "\u{1b}[0m";
 
-/// Cuts in the middle: the ends of generated names are what tells them apart.
+/// Cuts in the middle: generated names differ at their ends.
 #[must_use]
 pub fn cut_middle(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -44,13 +111,13 @@ pub fn cut_middle(text: &str, width: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Cuts many names to one width so that no two that differ look the same, where that can be.
+/// Cuts names to one width. Different names stay different, if the width allows.
 #[must_use]
-pub fn cut_apart(names: &[String], width: usize) -> HashMap<&str, String> {
-    let mut alike: HashMap<String, BTreeSet<&str>> = HashMap::new();
+pub fn cut_apart(names: impl IntoIterator<Item = String>, width: usize) -> HashMap<String, String> {
+    let mut alike: HashMap<String, BTreeSet<String>> = HashMap::new();
     for name in names {
         alike
-            .entry(cut_middle(name, width))
+            .entry(cut_middle(&name, width))
             .or_default()
             .insert(name);
     }
@@ -58,7 +125,7 @@ pub fn cut_apart(names: &[String], width: usize) -> HashMap<&str, String> {
     for (cut, group) in alike {
         let common = if group.len() > 1 { common(&group) } else { 0 };
         for name in group {
-            // What is said of all of them goes, what tells them apart comes to the front.
+            // Without the common beginning, the difference comes first.
             let cut = match common {
                 0 | 1 => cut.clone(),
                 common => {
@@ -72,9 +139,9 @@ pub fn cut_apart(names: &[String], width: usize) -> HashMap<&str, String> {
     apart
 }
 
-/// How many characters all names begin with.
-fn common(names: &BTreeSet<&str>) -> usize {
-    // In their order, the first and the last differ the most.
+/// The length of the common beginning of all names, in characters.
+fn common(names: &BTreeSet<String>) -> usize {
+    // Of sorted names, the first and the last differ most.
     let (Some(first), Some(last)) = (names.first(), names.last()) else {
         return 0;
     };
@@ -100,7 +167,7 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
         .collect()
 }
 
-/// Cuts at the end; colours take no room, and do not reach beyond the cut.
+/// Cuts at the end. Colour sequences have no width and end at the cut.
 #[must_use]
 pub fn cut_end(text: &str, width: usize) -> String {
     if visible_width(text) <= width {
@@ -126,15 +193,20 @@ pub fn cut_end(text: &str, width: usize) -> String {
     cut
 }
 
-/// Columns that a text takes on the screen, colours not counted.
+/// The width of a text in columns, without colour sequences.
 #[must_use]
 pub fn visible_width(text: &str) -> usize {
     let visible = with_sequences(text).filter_map(|(sequence, c)| (!sequence).then_some(c));
     visible.collect::<String>().width()
 }
 
-/// Marks the characters of colour sequences. Only netviz's own are ever in a text: names are made
-/// [`safe`] before.
+/// The width of the widest line.
+pub(super) fn widest<T: AsRef<str>>(lines: &[T]) -> usize {
+    let widths = lines.iter().map(|line| visible_width(line.as_ref()));
+    widths.max().unwrap_or(0)
+}
+
+/// Marks the characters of colour sequences, which are netviz's own: names are [`safe`].
 fn with_sequences(text: &str) -> impl Iterator<Item = (bool, char)> {
     let mut inside = false;
     text.chars().map(move |c| {
@@ -172,7 +244,7 @@ pub fn count(value: Option<u64>) -> String {
     text
 }
 
-/// A rate: one decimal below 1 000, none above; a plain 0 where nothing crossed.
+/// A rate: one decimal below 1 000, none above; a plain 0 if nothing crossed.
 #[must_use]
 pub fn rate(value: Option<f64>) -> String {
     match value {
@@ -186,76 +258,30 @@ pub fn rate(value: Option<f64>) -> String {
 /// Bytes with a binary unit: `1.2 MiB`.
 #[must_use]
 pub fn bytes(value: Option<u64>) -> String {
-    let Some(value) = value else {
-        return UNKNOWN.into();
-    };
-    let mut scaled = value as f64;
-    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        if scaled < 1023.95 {
-            return if unit == "B" {
-                format!("{value} B")
-            } else {
-                format!("{scaled:.1} {unit}")
-            };
+    match value {
+        None => UNKNOWN.into(),
+        Some(value) if value < 1024 => format!("{value} B"),
+        Some(value) => {
+            let mut scaled = value as f64 / 1024.0;
+            let mut units = ["KiB", "MiB", "GiB", "TiB", "PiB"].into_iter();
+            while scaled >= 1023.95 && units.len() > 1 {
+                scaled /= 1024.0;
+                units.next();
+            }
+            format!("{scaled:.1} {}", units.next().unwrap_or_default())
         }
-        scaled /= 1024.0;
     }
-    format!("{scaled:.1} PiB")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers() {
-        assert_eq!(count(None), "–");
-        assert_eq!(count(Some(0)), "0");
-        assert_eq!(count(Some(999)), "999");
-        assert_eq!(count(Some(1_204)), "1 204");
-        assert_eq!(count(Some(u64::MAX)), "18 446 744 073 709 551 615");
-        assert_eq!(rate(Some(12.04)), "12.0");
-        assert_eq!(rate(Some(1_000.4)), "1 000");
-        assert_eq!(rate(Some(0.0)), "0");
-        assert_eq!(bytes(Some(1023)), "1023 B");
-        assert_eq!(bytes(Some(1536)), "1.5 KiB");
-        assert_eq!(bytes(Some(u64::MAX)), "16384.0 PiB");
-    }
-
-    #[test]
-    fn cutting_keeps_the_width_and_both_ends() {
-        assert_eq!(
-            cut_middle("busybox-c8bbbbb84-fmhwc", 23),
-            "busybox-c8bbbbb84-fmhwc"
-        );
-        assert_eq!(cut_middle("busybox-c8bbbbb84-fmhwc", 14), "busybo…4-fmhwc");
-        assert_eq!(cut_end("counting", 5), "coun…");
-        assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
-        assert_eq!(cut_middle("abc", 0), "");
-        assert_eq!(cut_middle("abc", 1), "…");
-    }
-
-    #[test]
-    fn names_that_differ_are_cut_apart() {
-        let names = ["team-a/frontend-canary-0", "team-b/frontend-canary-0", "x"].map(Into::into);
-        let cut = cut_apart(&names, 10);
-        assert_eq!(cut[names[0].as_str()], "…a/f…ary-0");
-        assert_eq!(cut[names[1].as_str()], "…b/f…ary-0");
-        assert_eq!(cut["x"], "x");
-    }
-
-    #[test]
-    fn long_texts_are_wrapped() {
-        assert_eq!(wrap("one two three", 20, 2), ["one two three"]);
-        assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
-        assert_eq!(wrap("extraordinarily long", 8, 2), ["extraor…", "  long"]);
-    }
-
-    #[test]
-    fn colours_take_no_room_and_end_at_the_cut() {
-        let red = "\u{1b}[31mcounting\u{1b}[0m";
-        assert_eq!(visible_width(red), 8);
-        assert_eq!(cut_end(red, 8), red);
-        assert_eq!(cut_end(red, 5), "\u{1b}[31mcoun…\u{1b}[0m");
+/// A time of microseconds in 9 columns: `    1.1 us`.
+pub(super) fn micros(value: Option<f64>) -> String {
+    let Some(value) = value.filter(|value| value.is_finite() && *value >= 0.0) else {
+        return format!("{UNKNOWN:>6}   ");
+    };
+    match value {
+        value if value < 999.95 => format!("{value:>6.1} us"),
+        value if value < 999_950.0 => format!("{:>6.1} ms", value / 1e3),
+        value if value < 1e10 => format!("{:>6.1} s ", value / 1e6),
+        _ => "  hours  ".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The live building: a screen that a person walks through.
+//! The live screen.
 //!
 //! Pure: [`State`] takes snapshots and keys, [`draw`] draws it. The loop that feeds it is
 //! `app::live`.
@@ -13,7 +13,7 @@ mod rows;
 mod screen;
 mod state;
 
-pub use history::{History, chart, spark};
+pub use history::{chart, spark};
 pub use keys::Action;
 pub use places::{Places, places};
 pub use rows::{Key, Mark, Row};

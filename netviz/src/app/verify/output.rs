@@ -1,59 +1,55 @@
 //! Verdicts in the requested format.
 
-use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::{
     app::terminal,
     cli::{VerdictOutput, VerifyArgs},
-    verify::{Verdict, run::batch::Tested},
-    views::verdict::{
-        json,
-        junit::{self, Case},
-        ladder, matrix, mermaid, svg,
+    verify::{Kind, Verdict, run::batch::Tested},
+    views::{
+        text::Style,
+        verdict::{
+            json,
+            junit::{self, Case},
+            ladder, matrix, mermaid, svg,
+        },
     },
 };
 
 /// One pair.
 pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
     match args.output {
-        VerdictOutput::Text => writeln!(out, "{}", ladder::draw(verdict, style(args)))?,
-        VerdictOutput::Json => json::write(std::slice::from_ref(verdict), &mut out)?,
-        VerdictOutput::Jsonl => json::write_line(verdict, &mut out)?,
-        VerdictOutput::Junit => junit::write(&[Case::new(verdict)], &mut out)?,
-        VerdictOutput::Svg => out.write_all(svg::draw(verdict).as_bytes())?,
-        VerdictOutput::Mermaid => out.write_all(mermaid::draw(verdict).as_bytes())?,
+        VerdictOutput::Text => Ok((ladder::draw(verdict, style(args)) + "\n").into_bytes()),
+        VerdictOutput::Svg => Ok(svg::draw(verdict).into_bytes()),
+        VerdictOutput::Mermaid => Ok(mermaid::draw(verdict).into_bytes()),
+        _ => for_programs(args.output, &[Case::new(verdict)]),
     }
-    Ok(out)
 }
 
 /// Many pairs.
-pub(super) fn many<'a>(args: &VerifyArgs, tested: &'a [Tested]) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
+pub(super) fn many(args: &VerifyArgs, tested: &[Tested]) -> Result<Vec<u8>> {
+    let cases = tested.iter().map(|tested| Case {
+        verdict: &tested.verdict,
+        why: tested.outcome.why.clone(),
+    });
     match args.output {
-        VerdictOutput::Text => {
-            out.write_all(text(args, tested).as_bytes())?;
-        }
-        VerdictOutput::Json => {
-            let verdicts: Vec<_> = tested.iter().map(|tested| tested.verdict.clone()).collect();
-            json::write(&verdicts, &mut out)?;
-        }
+        VerdictOutput::Text => Ok(text(args, tested).into_bytes()),
+        _ => for_programs(args.output, &cases.collect::<Vec<_>>()),
+    }
+}
+
+fn for_programs(output: VerdictOutput, cases: &[Case<'_>]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut verdicts = cases.iter().map(|case| case.verdict);
+    match output {
+        VerdictOutput::Json => json::write(&verdicts.collect::<Vec<_>>(), &mut out)?,
         VerdictOutput::Jsonl => {
-            for tested in tested {
-                json::write_line(&tested.verdict, &mut out)?;
-            }
+            verdicts.try_for_each(|verdict| json::write_line(verdict, &mut out))?;
         }
-        VerdictOutput::Junit => {
-            let case = |tested: &'a Tested| Case {
-                verdict: &tested.verdict,
-                why: tested.outcome.why.clone(),
-            };
-            let cases: Vec<_> = tested.iter().map(case).collect();
-            junit::write(&cases, &mut out)?;
-        }
-        VerdictOutput::Svg | VerdictOutput::Mermaid => anyhow::bail!(
+        VerdictOutput::Junit => junit::write(cases, &mut out)?,
+        VerdictOutput::Text | VerdictOutput::Svg | VerdictOutput::Mermaid => anyhow::bail!(
             "-o svg and -o mermaid show one pair: name A and B, or use text, json, jsonl or junit"
         ),
     }
@@ -63,18 +59,13 @@ pub(super) fn many<'a>(args: &VerifyArgs, tested: &'a [Tested]) -> Result<Vec<u8
 fn text(args: &VerifyArgs, tested: &[Tested]) -> String {
     let verdicts: Vec<_> = tested.iter().map(|tested| tested.verdict.clone()).collect();
     let mut text = String::new();
+    let style = style(args);
     if args.full {
         for verdict in &verdicts {
-            text.push_str(&ladder::draw(verdict, style(args)));
+            text.push_str(&ladder::draw(verdict, style));
             text.push_str("\n\n");
         }
     }
-    let style = style(args);
-    let style = matrix::Style {
-        width: style.width,
-        colour: style.colour,
-        ascii: style.ascii,
-    };
     text.push_str(&matrix::draw(&verdicts, style));
     text.push('\n');
     if args.file.is_some() {
@@ -83,7 +74,7 @@ fn text(args: &VerifyArgs, tested: &[Tested]) -> String {
     text
 }
 
-/// How many tests passed, and why the others failed.
+/// The number of passed tests, and why the others failed.
 fn results(tested: &[Tested]) -> String {
     let failed: Vec<_> = tested.iter().filter(|it| !it.outcome.passed).collect();
     let (all, failures) = (tested.len(), failed.len());
@@ -97,12 +88,24 @@ fn results(tested: &[Tested]) -> String {
     text
 }
 
-fn style(args: &VerifyArgs) -> ladder::Style {
-    let terminal = terminal::is_terminal();
-    ladder::Style {
-        width: if terminal { terminal::width() } else { 0 },
-        colour: terminal && terminal::colour(),
+fn style(args: &VerifyArgs) -> Style {
+    Style {
         ascii: args.ascii,
         full: args.full,
+        ..terminal::style()
+    }
+}
+
+/// The exit code of the worst verdict; that of unclear without any.
+pub(super) fn code(verdicts: impl Iterator<Item = Kind>) -> ExitCode {
+    let code = verdicts.map(|verdict| match verdict {
+        Kind::Verified => 0,
+        Kind::Unclear => 1,
+        Kind::Detour | Kind::Lost => 2,
+    });
+    match code.max() {
+        Some(0) => ExitCode::SUCCESS,
+        Some(2) => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
     }
 }

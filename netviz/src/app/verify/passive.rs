@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{code, options, output};
+use super::{options, output};
 use crate::{
     app::output::print,
     cli::VerifyArgs,
@@ -44,5 +44,5 @@ pub(super) async fn run(
     let options = options::options(args);
     let verdict = passive::run(&view, filter, options, started, signals).await?;
     print(output::one(args, &verdict)?, signals).await?;
-    Ok(code([verdict.verdict].into_iter()))
+    Ok(output::code([verdict.verdict].into_iter()))
 }

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{code, options, output};
+use super::{options, output};
 use crate::{
     app::output::Output,
     cli::{VerdictOutput, VerifyArgs},
@@ -91,7 +91,7 @@ impl History {
     }
 
     fn code(&self) -> ExitCode {
-        code(self.verdicts.iter().copied())
+        output::code(self.verdicts.iter().copied())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Doors about which there is nothing to be said, many in one line.
+//! Doors without findings, many in one line.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,31 @@ use crate::{
     views::text::list,
 };
 
-/// Doors of one node at which the same programs stand.
-pub(super) struct Fold {
-    pub(super) doors: String,
-    pub(super) ingress: String,
-    pub(super) egress: String,
-}
-
-/// In the order in which the doors are given, by the first of each line.
-pub(super) fn fold(doors: &[&AuditedDoor]) -> Vec<Fold> {
+/// Groups the doors of a node that have the same programs. Returns their names and the programs at
+/// both hooks, in the order of the first door of each group.
+pub(super) fn group(doors: &[&AuditedDoor]) -> Vec<[String; 3]> {
     let mut groups: BTreeMap<usize, Vec<&AuditedDoor>> = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (place, door) in doors.iter().enumerate() {
         let health = door.role == Role::Health;
         let role = if health { Role::Pod } else { door.role };
-        let alike = (
-            door.side,
-            role,
-            chain(door, Direction::Ingress),
-            chain(door, Direction::Egress),
-        );
-        let first = *places.entry(alike).or_insert(place);
+        let [ingress, egress] = chains(door);
+        let first = *places
+            .entry((door.side, role, ingress, egress))
+            .or_insert(place);
         groups.entry(first).or_default().push(door);
     }
-    let line = |doors: &Vec<&AuditedDoor>| Fold {
-        doors: label(doors),
-        ingress: chain(doors[0], Direction::Ingress),
-        egress: chain(doors[0], Direction::Egress),
+    let line = |doors: &Vec<&AuditedDoor>| {
+        let [ingress, egress] = chains(doors[0]);
+        [label(doors), ingress, egress]
     };
     groups.values().map(line).collect()
 }
 
 fn label(doors: &[&AuditedDoor]) -> String {
-    let first = doors[0];
     let number = doors.len();
-    match (number, first.role, first.side) {
-        (1, ..) => one(first),
+    match (doors, doors[0].role, doors[0].side) {
+        ([door], ..) => one(door),
         (_, Role::Pod | Role::Health, Side::Pod) => {
             format!("the pods' ends of {number} veth pairs")
         }
@@ -64,20 +53,20 @@ pub(super) fn one(door: &AuditedDoor) -> String {
     format!("{}  {what}", door.label())
 }
 
-fn chain(door: &AuditedDoor, direction: Direction) -> String {
+fn chains(door: &AuditedDoor) -> [String; 2] {
     let chains = door.chains.as_ref();
-    chains.map_or_else(|| "?".into(), |chains| brief(chains.hook(direction)))
+    [Direction::Ingress, Direction::Egress]
+        .map(|direction| chains.map_or_else(|| "?".into(), |chains| brief(chains.hook(direction))))
 }
 
-/// `netviz_ingress → cil_from_netdev`, or that there is none.
+/// `netviz_ingress → cil_from_netdev`, or `none`.
 pub(super) fn brief(hook: &Hook) -> String {
+    if hook.programs.is_empty() {
+        return "none".into();
+    }
     let names = hook.programs.iter().map(|it| match it.way {
         Way::Tcx => it.name.to_string(),
         way => format!("{} ({})", it.name, way.name()),
     });
-    let names: Vec<_> = names.collect();
-    match names.is_empty() {
-        true => "none".into(),
-        false => names.join(" → "),
-    }
+    list(names, " → ")
 }

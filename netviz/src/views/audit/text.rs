@@ -1,26 +1,17 @@
-//! For a person: what there is to say, door by door, and the rest in few lines.
+//! For people: findings door by door, and the other doors in few lines.
 
-use unicode_width::UnicodeWidthStr as _;
+use std::cmp::Reverse;
 
 use super::grouping::{self, brief};
+pub use crate::views::text::Style;
 use crate::{
     audit::{Attached, Audit, AuditedDoor, Finding, Owner, Severity},
     model::{Direction, Untrusted},
-    views::text::{cut_end, list, safe, wrap},
+    views::text::{cut_end, grid, list, safe, widest, wrap},
 };
 
-/// How it is to be written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
-    /// Columns; without a limit sentences are not broken, so that they can be searched.
-    pub width: Option<usize>,
-    /// Whether colours may be used. They carry no meaning of their own.
-    pub colour: bool,
-    /// Every door and all that is known of each program.
-    pub full: bool,
-}
-
-/// The whole text, without a line end behind it.
+/// Draws an audit, without a line break at the end. [`Style::full`] shows every door and all that is
+/// known of each program. Without a width, sentences are not broken, so that they can be searched.
 #[must_use]
 pub fn draw(audit: &Audit, style: Style) -> String {
     let mut page = Page {
@@ -56,16 +47,15 @@ impl<'a> Page<'a> {
     fn node(&mut self, node: &Untrusted) {
         let audit = self.audit;
         let doors = audit.doors.iter().filter(|door| door.node == *node);
-        let told = |door: &AuditedDoor| {
-            self.style.full || audit.findings.iter().any(|it| it.door == door.id)
-        };
-        let (mut told, rest): (Vec<_>, Vec<_>) = doors.partition(|door| told(door));
-        if !self.style.full {
-            // The worst first; doors of one severity in the order in which they are shown everywhere.
-            told.sort_by_key(|door| std::cmp::Reverse(worst(audit, door)));
+        let full = self.style.full;
+        let (mut detailed, rest): (Vec<_>, Vec<_>) =
+            doors.partition(|door| full || worst(audit, door).is_some());
+        if !full {
+            // Doors of equal severity keep their order.
+            detailed.sort_by_key(|door| Reverse(worst(audit, door)));
         }
         self.line(&node.to_string());
-        for door in told {
+        for door in detailed {
             self.door(door);
         }
         self.rest(&rest);
@@ -102,18 +92,14 @@ impl<'a> Page<'a> {
     }
 
     fn programs(&mut self, sign: &str, programs: &[Attached]) {
-        let name = |it: &Attached| it.name.to_string();
-        let wide = programs
-            .iter()
-            .map(|it| name(it).width())
-            .max()
-            .unwrap_or(0);
-        for (place, it) in programs.iter().enumerate() {
-            let sign = if place == 0 { sign } else { " " };
-            let gap = " ".repeat(wide - name(it).width());
+        let numbered = programs.iter().zip(1..);
+        let names = numbered.map(|(it, number)| vec![format!("{number:>2}"), it.name.to_string()]);
+        let names = grid(names, |_| false);
+        let indent = 6 + widest(&names);
+        let signs = [sign].into_iter().chain(std::iter::repeat(" "));
+        for ((it, name), sign) in programs.iter().zip(names).zip(signs) {
             let words = self.words(it);
-            let line = format!("    {sign} {:>2}  {}{gap}  {words}", place + 1, name(it));
-            self.wrapped(&line, 12 + wide);
+            self.wrapped(&format!("    {sign} {name}{words}"), indent);
         }
     }
 
@@ -175,26 +161,17 @@ impl<'a> Page<'a> {
     }
 
     fn rest(&mut self, doors: &[&AuditedDoor]) {
-        let lines = grouping::fold(doors);
-        if lines.is_empty() {
+        let groups = grouping::group(doors);
+        if groups.is_empty() {
             return;
         }
-        self.line("  as it should be");
-        let wide = |of: fn(&grouping::Fold) -> &str| {
-            let widths = lines.iter().map(|line| safe(of(line)).width());
-            widths.max().unwrap_or(0)
-        };
-        let (doors, ingress) = (wide(|line| &line.doors), wide(|line| &line.ingress));
-        for line in &lines {
-            let pad = |text: &str, wide: usize| {
-                let text = safe(text);
-                format!("{text}{}", " ".repeat(wide.saturating_sub(text.width())))
-            };
-            let (doors, ingress) = (pad(&line.doors, doors), pad(&line.ingress, ingress));
-            self.line(&format!(
-                "    {doors}  ▼ {ingress}  ▲ {}",
-                safe(&line.egress)
-            ));
+        self.line("  as expected");
+        let rows = groups.iter().map(|group| {
+            let [doors, ingress, egress] = group.each_ref().map(|it| safe(it));
+            vec![doors, format!("▼ {ingress}"), format!("▲ {egress}")]
+        });
+        for line in grid(rows, |_| false) {
+            self.line(&format!("    {line}"));
         }
     }
 
@@ -202,14 +179,13 @@ impl<'a> Page<'a> {
         let summary = self.audit.summary;
         let not_seen = match summary.not_seen {
             0 => String::new(),
-            number => format!(", {number} not seen"),
+            number => format!(", {number} not readable"),
         };
+        let (doors, infos) = (number(summary.doors, "door"), number(summary.infos, "note"));
+        let errors = number(summary.errors, "error");
+        let warnings = number(summary.warnings, "warning");
         self.line(&format!(
-            "{} looked at{not_seen}: {}, {}, {}.",
-            number(summary.doors, "door"),
-            number(summary.errors, "error"),
-            number(summary.warnings, "warning"),
-            number(summary.infos, "note"),
+            "{doors} inspected{not_seen}: {errors}, {warnings}, {infos}."
         ));
         for note in &self.audit.notes {
             self.line(&safe(note));
@@ -235,20 +211,18 @@ fn number(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// `Cilium's`, `netviz's (pid 812)`, `fieldagent (pid 4711)`
+/// `Cilium's`, `netviz's (pid 812)`, `of fieldagent (pid 4711)`
 fn whose(it: &Attached, full: bool) -> String {
     let processes = it.held_by.iter();
-    let named: Vec<_> = processes
-        .clone()
-        .map(|process| format!("{} (pid {})", process.command, process.pid))
-        .collect();
-    let pids: Vec<_> = processes.map(|process| process.pid.to_string()).collect();
+    let pids = list(processes.clone().map(|process| process.pid), ", ");
+    let named = processes.map(|it| format!("{} (pid {})", it.command, it.pid));
+    let named = list(named, ", ");
     match (it.owner, named.is_empty()) {
-        (Owner::Cilium, false) if full => format!("Cilium's, held by {}", named.join(", ")),
+        (Owner::Cilium, false) if full => format!("Cilium's, held by {named}"),
         (Owner::Cilium, _) => "Cilium's".into(),
         (Owner::Netviz, true) => "netviz's, held by no process".into(),
-        (Owner::Netviz, false) => format!("netviz's (pid {})", pids.join(", ")),
+        (Owner::Netviz, false) => format!("netviz's (pid {pids})"),
         (Owner::Other, true) => "held by no process".into(),
-        (Owner::Other, false) => format!("of {}", named.join(", ")),
+        (Owner::Other, false) => format!("of {named}"),
     }
 }

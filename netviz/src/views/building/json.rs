@@ -1,4 +1,4 @@
-//! The building for programs: what stands where, with the snapshot that it is made of.
+//! The building for programs: the layout, and its snapshot.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,25 +9,25 @@ use crate::{model::Snapshot, views::json::schema_of};
 /// Name and version of this form.
 pub const SCHEMA: &str = "netviz.map/2";
 
-/// What is written.
+/// The JSON form.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Drawing<'a> {
     /// `netviz.map/2`.
     schema: &'static str,
-    /// Buildings, and in them rooms and gates in the order of all drawings. Doors are named by
-    /// `netns` and `ifindex`, and found under `snapshot`.
+    /// Buildings, with their rooms and gates in the order of all drawings. Doors of `snapshot` are
+    /// identified by their `id`.
     layout: &'a Layout,
     /// As `netviz doors -o json` writes it.
     snapshot: &'a Snapshot,
 }
 
-/// The schema of what is written.
+/// The schema.
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schema_of::<Drawing<'_>>()
 }
 
-/// What is written for a map.
+/// The JSON form of a map.
 #[must_use]
 pub fn drawing<'a>(map: &'a Map<'_>) -> Drawing<'a> {
     Drawing {

@@ -1,93 +1,28 @@
-//! What stands where in the building: the one order that all drawings share.
+//! The places of all doors, the same in every drawing.
 //!
 //! A function of the snapshot's content, not of the order in which its doors were found.
 
-pub(in crate::views) mod interconnect;
+mod interconnect;
+mod parts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{DoorId, DoorState, Pod, Role, Side, Snapshot, Untrusted},
-    sys::netns::NetNsId,
+    model::{DoorId, DoorState, NetNsId, Pod, Role, Side, Snapshot, Untrusted},
+    views::text::list,
 };
-pub use interconnect::{Way, WayKind};
-
-use crate::views::text::list;
+pub use parts::{Building, Hallway, Way, WayEnd, WayKind};
 
 /// All buildings, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Layout {
     /// One per node that has a door.
     pub buildings: Vec<Building>,
-    /// What joins them, where that can be told.
+    /// The connection between them, if it is known.
     pub way: Option<Way>,
-}
-
-/// A node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Building {
-    /// The node's name.
-    pub name: Untrusted,
-    /// The node's network namespace: two nodes may have one name.
-    pub netns: NetNsId,
-    /// Pods, by label, then by index; Cilium's health endpoint after them.
-    pub rooms: Vec<Hallway>,
-    /// `cilium_net` and `cilium_host`.
-    pub inner: Vec<Hallway>,
-    /// Ways out and whatever is neither: tunnels, encryption, uplinks with their far end, others.
-    pub gates: Vec<Hallway>,
-    /// Pods in the node's own network, such as kube-proxy: no door is theirs.
-    pub residents: Vec<Untrusted>,
-}
-
-/// A veth pair, or one door alone where the other end is not shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Hallway {
-    /// What the drawing writes above it.
-    pub label: Untrusted,
-    /// What it is for.
-    pub role: Role,
-    /// The end that is further from the node's middle; the only one of a door alone.
-    #[serde(serialize_with = "place")]
-    #[schemars(with = "Place")]
-    pub far: DoorId,
-    /// The other end.
-    #[serde(serialize_with = "place_if_any")]
-    #[schemars(with = "Option<Place>")]
-    pub near: Option<DoorId>,
-}
-
-/// A door, as it is found among those of the snapshot.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DoorPlace")]
-struct Place {
-    /// Inode of its network namespace; `null` where that is out of reach.
-    netns: Option<NetNsId>,
-    /// Its own index there.
-    ifindex: u32,
-}
-
-impl From<DoorId> for Place {
-    fn from(id: DoorId) -> Self {
-        Self {
-            netns: id.netns.known(),
-            ifindex: id.ifindex,
-        }
-    }
-}
-
-fn place<S: serde::Serializer>(id: &DoorId, serializer: S) -> Result<S::Ok, S::Error> {
-    Place::from(*id).serialize(serializer)
-}
-
-fn place_if_any<S: serde::Serializer>(
-    id: &Option<DoorId>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    id.map(Place::from).serialize(serializer)
 }
 
 impl Layout {
@@ -97,12 +32,9 @@ impl Layout {
         let mut doors: Vec<&DoorState> = snapshot.doors.iter().collect();
         doors.sort_by_key(|door| (depth(door), door.ifindex, door.id));
         let shown: HashMap<_, _> = doors.iter().map(|door| (door.id, *door)).collect();
-        let mut other_end = HashMap::new();
-        for [first, second] in snapshot.pairs.iter().map(|pair| pair.ends) {
-            other_end.insert(first, second);
-            other_end.insert(second, first);
-        }
-        let mut placed = std::collections::HashSet::new();
+        let ends = snapshot.pairs.iter().map(|pair| pair.ends);
+        let other_end: HashMap<_, _> = ends.flat_map(|[a, b]| [(a, b), (b, a)]).collect();
+        let mut placed = HashSet::new();
         let mut buildings: BTreeMap<(&Untrusted, NetNsId), Building> = BTreeMap::new();
         for door in doors {
             if !placed.insert(door.id) {
@@ -113,7 +45,12 @@ impl Layout {
             let building = buildings.entry((&door.node, door.node_netns)).or_default();
             building.name.clone_from(&door.node);
             building.netns = door.node_netns;
-            building.put(Hallway {
+            let hallways = match door.role {
+                Role::Pod | Role::Health => &mut building.rooms,
+                Role::CiliumHost => &mut building.inner,
+                _ => &mut building.gates,
+            };
+            hallways.push(Hallway {
                 label: label(door, near),
                 role: door.role,
                 far: door.id,
@@ -122,43 +59,17 @@ impl Layout {
         }
         let mut buildings: Vec<Building> = buildings.into_values().collect();
         for building in &mut buildings {
-            for halls in [
-                &mut building.rooms,
-                &mut building.inner,
-                &mut building.gates,
-            ] {
-                halls.sort_by(|a, b| order(a).cmp(&order(b)));
-            }
+            building.rooms.sort_by(|a, b| order(a).cmp(&order(b)));
+            building.inner.sort_by(|a, b| order(a).cmp(&order(b)));
+            building.gates.sort_by(|a, b| order(a).cmp(&order(b)));
             building.residents = residents(snapshot, building.netns);
         }
-        let way = Way::between(&buildings, &shown);
+        let way = interconnect::between(&buildings, &shown);
         Self { buildings, way }
     }
 }
 
-impl Building {
-    /// Everything in it, from the rooms to the gates.
-    pub fn halls(&self) -> impl Iterator<Item = &Hallway> {
-        self.rooms.iter().chain(&self.inner).chain(&self.gates)
-    }
-
-    fn put(&mut self, hallway: Hallway) {
-        match hallway.role {
-            Role::Pod | Role::Health => self.rooms.push(hallway),
-            Role::CiliumHost => self.inner.push(hallway),
-            _ => self.gates.push(hallway),
-        }
-    }
-}
-
-impl Hallway {
-    /// Its ends, the far one first.
-    pub fn ends(&self) -> impl Iterator<Item = DoorId> + use<> {
-        [Some(self.far), self.near].into_iter().flatten()
-    }
-}
-
-/// Names of the pods that are in the network namespace of a node.
+/// Names of the pods in a node's own network namespace.
 pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<Untrusted> {
     let here = snapshot.pods.iter().filter(|pod| pod.netns == Some(node));
     let mut names: Vec<_> = here.map(Pod::label).collect();
@@ -166,10 +77,10 @@ pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<Unt
     names
 }
 
-/// More than a node has in its own network, that of a control plane included.
+/// More than the usual number of pods in a node's own network, also on a control plane.
 const FEW: usize = 30;
 
-/// Names that can be shown, and how many there are besides.
+/// The first names, and the number of the others.
 pub(in crate::views) fn few(names: &[Untrusted]) -> Vec<String> {
     let mut few: Vec<_> = names.iter().take(FEW).map(ToString::to_string).collect();
     if names.len() > FEW {
@@ -179,15 +90,11 @@ pub(in crate::views) fn few(names: &[Untrusted]) -> Vec<String> {
 }
 
 fn order(hallway: &Hallway) -> (Role, &Untrusted, u32, DoorId) {
-    (
-        hallway.role,
-        &hallway.label,
-        hallway.far.ifindex,
-        hallway.far,
-    )
+    let far = hallway.far;
+    (hallway.role, &hallway.label, far.ifindex, far)
 }
 
-/// The door that is furthest from the node's middle comes first.
+/// The outermost door comes first.
 fn depth(door: &DoorState) -> u8 {
     match door.side {
         Side::Pod => 0,

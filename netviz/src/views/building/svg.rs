@@ -10,19 +10,15 @@ use crate::views::{
     table,
     text::{cut_middle, list, safe},
 };
-use node_box::House;
-use pen::Pen;
+use node_box::{House, Port};
+use pen::{Anchor, HOUSE, Pen, STREET};
 
-/// Width of one building.
-const HOUSE: usize = 660;
-/// Between two buildings, where the way is.
-const STREET: usize = 116;
 const MARGIN: usize = 16;
-/// Letters of what is written there.
+/// Characters of the name in the street.
 const NAME: usize = 15;
 /// Height of a line below the buildings.
 const LINE: usize = 16;
-/// Letters of a line below the buildings, by the width of one of them.
+/// Characters below one column of buildings.
 const LETTERS: usize = 98;
 
 const DESCRIPTION: &str =
@@ -30,7 +26,7 @@ const DESCRIPTION: &str =
 
 const STYLE: &str = ":root{color-scheme:light dark}svg{background:#fff;color:#1b1f24;max-width:100%;height:auto}text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:currentColor;white-space:pre}.h{font-weight:bold}text.s{font-size:11px}.n{fill:none;stroke:currentColor;stroke-width:2}.r{fill:#f3f7fc;stroke:#57606a}.c{stroke:#1668c7}.q{stroke:#8a8f98;stroke-dasharray:3 4}.u{stroke:#b25000;stroke-dasharray:8 4}.g .r{fill:none;stroke:#8a8f98}.g text{fill:#5f6770}text.w,.g text.w{fill:#a04400;font-weight:bold}@media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.r{fill:#161f2b;stroke:#8b949e}.c{stroke:#58a6ff}.g .r{stroke:#6e7681}.g text{fill:#98a1ab}text.w,.g text.w{fill:#f0a35e}.u{stroke:#f0a35e}}";
 
-/// Draws all buildings, two beside each other, with the way between them.
+/// Draws all buildings in two columns, with the connection between them.
 #[must_use]
 pub fn draw(map: &Map<'_>) -> String {
     let beside = map.layout.buildings.len() > 1;
@@ -38,8 +34,10 @@ pub fn draw(map: &Map<'_>) -> String {
     let width = 2 * MARGIN + columns * HOUSE + if beside { STREET } else { 0 };
     let mut pen = Pen::default();
     let mut remarks = Footnotes::default();
-    let names = map.labels(node_box::LABEL);
-    let house = House { map, names: &names };
+    let house = House {
+        map,
+        names: map.labels(node_box::LABEL),
+    };
     let mut ports = Vec::new();
     let mut top = MARGIN;
     for row in map.layout.buildings.chunks(2) {
@@ -59,8 +57,8 @@ pub fn draw(map: &Map<'_>) -> String {
     pen.svg.document((width, top), STYLE, (&title, DESCRIPTION))
 }
 
-/// The way between the columns, past all buildings that are on it.
-fn street(pen: &mut Pen, map: &Map<'_>, ports: &[node_box::Port]) {
+/// The connection between the columns, along all buildings that it connects.
+fn street(pen: &mut Pen, map: &Map<'_>, ports: &[Port]) {
     let ends = ports.iter().map(|port| port.y);
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else {
         return;
@@ -78,21 +76,17 @@ fn street(pen: &mut Pen, map: &Map<'_>, ports: &[node_box::Port]) {
         pen.line((x, first), (x, last), busiest);
     }
     let name = cut_middle(&name, NAME);
-    pen.write("s", (x, last + 20), pen::Anchor::Middle, &name);
+    pen.write("s", (x, last + 20), Anchor::Middle, &name);
     pen.svg.close();
 }
 
-/// Remarks and what the signs mean; where they end.
+/// Remarks and the legend. Returns their lower end.
 fn below(pen: &mut Pen, map: &Map<'_>, remarks: &Footnotes, top: usize, columns: usize) -> usize {
     pen.turn(0, HOUSE, false);
-    let legend = map
-        .legend("Solid lines are crossed, dotted ones by nothing, of dashed ones it is not known")
-        .into_iter();
-    let lines = super::footnotes(remarks).into_iter().chain(legend);
-    let lines = lines.flat_map(|line| crate::views::text::wrap(&line, columns * LETTERS, 4));
+    let lines = "Solid lines: traffic, dotted lines: idle, dashed lines: unknown";
     let mut y = top + LINE / 2;
-    for line in lines {
-        pen.write("s", (MARGIN + 4, y), pen::Anchor::Start, &line);
+    for line in map.below(remarks, lines, columns * LETTERS) {
+        pen.write("s", (MARGIN + 4, y), Anchor::Start, &line);
         y += LINE;
     }
     y + MARGIN / 2

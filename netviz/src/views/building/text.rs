@@ -8,44 +8,33 @@
 //! │ tunnel to other nodes  cilium_vxlan 4 ▐═════════════════════════════════╪══╗
 //! ```
 //!
-//! Where there is room, two buildings stand beside each other, the right one turned round, with the
-//! tunnel between them.
+//! Two buildings are beside each other if the width allows; the right one is mirrored.
 
 mod line;
 mod node_box;
 mod page;
 
 use super::Map;
+pub use crate::views::text::Style;
 use crate::views::{
     footnotes::Footnotes,
-    table::summary,
-    text::{visible_width, wrap},
+    summary,
+    text::{ascii, widest, wrap},
 };
 use node_box::House;
 use page::{Plot, Street};
 
-/// The narrowest drawing that says enough.
+/// The least width of a drawing.
 pub const NARROWEST: usize = 80;
-/// Wider, lines would be mostly empty.
-const WIDEST_HOUSE: usize = 110;
+/// The width without a terminal.
+const USUAL: usize = 100;
+/// The least and the greatest width of a building.
 const NARROWEST_HOUSE: usize = 77;
+const WIDEST_HOUSE: usize = 110;
 
-/// How the text is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Columns; less than [`NARROWEST`] is taken for that.
-    pub width: usize,
-    /// No sign that ASCII has not; foreign names stay as they are.
-    pub ascii: bool,
-    /// Ethernet addresses as well.
-    pub mac: bool,
-    /// Whether what nothing crosses may be dimmed. It never carries a meaning of its own.
-    pub colour: bool,
-}
-
-/// Columns of one building, and whether two stand beside each other.
-fn divide(map: &Map<'_>, width: usize) -> (usize, bool) {
-    let width = width.max(NARROWEST);
+/// The width of a building, and whether two are beside each other.
+fn divide(map: &Map<'_>, width: Option<usize>) -> (usize, bool) {
+    let width = width.unwrap_or(USUAL).max(NARROWEST);
     let several = map.layout.buildings.len() > 1;
     let beside = (width - page::BESIDE) / 2;
     if several && beside >= NARROWEST_HOUSE {
@@ -64,19 +53,16 @@ pub fn draw(map: &Map<'_>, style: Style) -> String {
     let (width, beside) = divide(map, style.width);
     let mut street = Street::new(width, beside, map.layout.way.is_some());
     let mut remarks = Footnotes::default();
-    let names = map.labels(node_box::room(width));
     let house = House {
         map,
-        style,
-        names: &names,
+        mac: style.full,
+        names: map.labels(node_box::room(width)),
         inner: width - 4,
     };
     let row = if beside { 2 } else { 1 };
     for buildings in map.layout.buildings.chunks(row) {
-        let mut plots: Vec<_> = buildings
-            .iter()
-            .map(|building| house.draw(building, &mut remarks))
-            .collect();
+        let plots = buildings.iter().map(|it| house.draw(it, &mut remarks));
+        let mut plots: Vec<_> = plots.collect();
         let highest = plots.iter().map(Plot::height).max().unwrap_or(0);
         for plot in &mut plots {
             plot.stretch(highest);
@@ -85,41 +71,14 @@ pub fn draw(map: &Map<'_>, style: Style) -> String {
     }
     let mut lines = street.lines();
     lines.push(String::new());
-    let width = lines
-        .iter()
-        .map(|line| visible_width(line))
-        .max()
-        .unwrap_or(0);
-    for remark in super::footnotes(&remarks) {
-        lines.extend(wrap(&remark, width, 4));
+    let width = widest(&lines);
+    lines.extend(map.below(&remarks, "═ traffic, ┄ idle, ? unknown", width));
+    let notes = summary::notes(map.snapshot);
+    lines.extend(notes.iter().flat_map(|note| wrap(note, width, 2)));
+    let drawing = lines.join("\n");
+    if style.ascii {
+        ascii(&drawing)
+    } else {
+        drawing
     }
-    for line in map.legend("═ crossed, ┄ by nothing, ? not known") {
-        lines.extend(wrap(&line, width, 2));
-    }
-    for said in summary::said(map.snapshot) {
-        lines.extend(wrap(&said, width, 2));
-    }
-    let text = lines.join("\n");
-    if style.ascii { plain(&text) } else { text }
-}
-
-/// The drawing's own signs in ASCII.
-fn plain(text: &str) -> String {
-    let sign = |c| match c {
-        '┌' | '┐' | '└' | '┘' | '╪' | '┼' | '╗' | '╝' | '╔' | '╚' | '╠' | '╣' | '╬' | '╦' | '╩' => {
-            '+'
-        }
-        '│' | '▐' | '▌' | '║' => '|',
-        '─' => '-',
-        '═' => '=',
-        '┄' | '·' => '.',
-        '▼' => 'v',
-        '▲' => '^',
-        '▶' | '▷' => '>',
-        '◀' | '◁' => '<',
-        '…' => '~',
-        '–' => '?',
-        other => other,
-    };
-    text.chars().map(sign).collect()
 }

@@ -1,61 +1,62 @@
-//! Everything that is known of the selected row, in lines.
+//! All facts about the selected row, in lines.
 
 use super::{
     history::{History, chart},
-    list::{both, pair_name_safe, sign},
+    list::sign,
     rows::Row,
     state::State,
 };
 use crate::{
     audit::Owner,
-    model::{Chain, DoorState, Pod, Snapshot, Source, Untrusted},
-    sys::netns::NetNsId,
+    model::{Chain, DoorState, NetNsId, PairView, Pod, Snapshot, Source, Untrusted},
     views::{
         building::layout::{few, residents},
-        sources, table,
-        text::{UNKNOWN, bytes, count, cut_middle, rate, safe, visible_width, wrap},
+        door::{hooks, pair_name, state},
+        sources,
+        text::{UNKNOWN, bytes, count, cut_middle, list, rate, safe, visible_width, wrap},
     },
 };
 
-/// Columns of what a fact is of.
+/// Columns of a label.
 const LABEL: usize = 11;
-/// Lines of a chart.
-const CHART: usize = 3;
+/// Width and height of a chart.
+const CHART: (usize, usize) = (60, 3);
 
 impl State {
-    /// The details, each line at most `width` columns wide, and what they are of.
+    /// The title of the details, and their lines of at most `width` columns.
     pub(super) fn detail_lines(&self, width: usize) -> (String, Vec<String>) {
         let (Some(snapshot), Some(row)) = (&self.shown, self.row()) else {
             return (String::new(), Vec::new());
         };
-        let lines = Lines {
-            width,
-            text: Vec::new(),
-        };
+        let text = Vec::new();
+        let mut lines = Lines { width, text };
         let doors = &snapshot.doors;
-        match row {
+        let title = match row {
             Row::Node { name, netns, .. } => {
-                (name.to_string(), node(lines, snapshot, name, *netns))
+                lines.node(snapshot, name, *netns);
+                name.to_string()
             }
-            Row::Room { doors: places, .. } => {
+            Row::Group { doors: places, .. } => {
                 let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
-                (pair_name_safe(doors[0]), room(lines, snapshot, &doors))
+                lines.group(snapshot, &doors);
+                pair_name(doors[0])
             }
             Row::Door { door, .. } => {
                 let door = &doors[*door];
-                let history = self.histories.get(&door.id);
-                (name(door), self::door(lines, snapshot, door, history))
+                let known = self.known.get(&door.id);
+                lines.door(snapshot, door, known.map(|known| &known.history));
+                name(door)
             }
-        }
+        };
+        (title, lines.text)
     }
 
-    /// How far down the details can be scrolled.
+    /// The last position to which the details can be scrolled.
     pub(super) fn last_line(&self) -> usize {
         let area = self.places().details;
         let (_, lines) = self.detail_lines(usize::from(area.width.saturating_sub(2)));
-        lines
-            .len()
-            .saturating_sub(usize::from(area.height.saturating_sub(1)))
+        let height = usize::from(area.height.saturating_sub(1));
+        lines.len().saturating_sub(height)
     }
 }
 
@@ -66,159 +67,84 @@ struct Lines {
 }
 
 impl Lines {
-    /// A fact, if it is known; whatever a pod may have named is made safe here.
-    fn fact(&mut self, what: &str, value: Option<impl ToString>) {
+    /// A fact, if it is known. Escapes the value.
+    fn fact(&mut self, label: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             let room = self.width.saturating_sub(LABEL);
             let value = breakable(&safe(&value.to_string()), room);
-            let line = format!("{what:<LABEL$}{value}");
+            let line = format!("{label:<LABEL$}{value}");
             self.text.extend(wrap(&line, self.width, LABEL));
         }
     }
 
-    fn list(&mut self, what: &str, values: &[impl ToString]) {
+    fn list(&mut self, label: &str, values: &[impl ToString]) {
         let texts: Vec<_> = values.iter().map(ToString::to_string).collect();
-        self.fact(what, (!texts.is_empty()).then(|| texts.join(" ")));
+        self.fact(label, (!texts.is_empty()).then(|| texts.join(" ")));
     }
-}
 
-/// Long names may be broken behind a slash, and are cut in the middle where that is not enough: it
-/// is their ends by which pods are told apart.
-fn breakable(text: &str, room: usize) -> String {
-    let word = |word: &str| {
-        if visible_width(word) <= room {
-            return word.to_owned();
+    fn door(&mut self, snapshot: &Snapshot, door: &DoorState, history: Option<&History>) {
+        self.fact("state", Some(signed(door)));
+        for (direction, traffic) in hooks(door) {
+            let figures = format!(
+                "{} packets ({}/s), {} segments, {} ({}/s)",
+                count(traffic.packets),
+                rate(traffic.packets_per_second),
+                count(traffic.segments),
+                bytes(traffic.bytes),
+                bytes(traffic.bytes_per_second.map(|value| value.round() as u64)),
+            );
+            self.fact(&format!("{} {direction}", direction.sign()), Some(figures));
         }
-        let parts = word.split_inclusive('/');
-        let parts: Vec<_> = parts.map(|part| cut_middle(part, room)).collect();
-        parts.join(" ")
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn shown(name: Option<&Untrusted>) -> String {
-    name.map_or_else(|| UNKNOWN.into(), Untrusted::to_string)
-}
-
-fn name(door: &DoorState) -> String {
-    format!("{} {}", shown(door.interface.as_ref()), door.ifindex)
-}
-
-fn door(
-    mut lines: Lines,
-    snapshot: &Snapshot,
-    door: &DoorState,
-    history: Option<&History>,
-) -> Vec<String> {
-    let (sign, _) = sign(door);
-    lines.fact("state", Some(format!("{sign} {}", table::state(door))));
-    for (direction, traffic) in both(door) {
-        let text = format!(
-            "{} packets ({}/s), {} segments, {} ({}/s)",
-            count(traffic.packets),
-            rate(traffic.packets_per_second),
-            count(traffic.segments),
-            bytes(traffic.bytes),
-            bytes(traffic.bytes_per_second.map(|value| value.round() as u64)),
-        );
-        lines.fact(&format!("{} {direction}", direction.sign()), Some(text));
+        self.fact("▼ programs", Some(programs(door.programs.ingress.as_ref())));
+        self.fact("▲ programs", Some(programs(door.programs.egress.as_ref())));
+        self.fact("leads to", door.pod_label());
+        self.fact("named by", door.named_by);
+        let kind = door.kind.as_ref().map(ToString::to_string);
+        self.fact("kind", Some(kind.as_deref().unwrap_or(UNKNOWN)));
+        let peer = |index| format!("{} {index}", shown(door.peer_interface.as_ref()));
+        self.fact("peer", door.peer_ifindex.map(peer));
+        self.list("addresses", &door.addresses);
+        self.fact("mac", door.mac.as_ref());
+        self.fact("mtu", door.mtu);
+        self.fact("link", door.link_state.as_ref());
+        self.fact("netns", door.netns);
+        let seconds = door.counted_seconds;
+        self.fact("counted", seconds.map(|it| format!("for {it:.0} s")));
+        if let Some(history) = history {
+            self.charts(history);
+        }
+        if let Some(pod) = pod(snapshot, door) {
+            self.pod(pod);
+        }
+        self.disagreements(snapshot, &[door]);
     }
-    for (direction, chain) in [
-        ("▼ programs", &door.programs.ingress),
-        ("▲ programs", &door.programs.egress),
-    ] {
-        lines.fact(direction, Some(programs(chain.as_ref())));
-    }
-    lines.fact(
-        "leads to",
-        Some(pair_name_safe(door)).filter(|_| door.pod.is_some()),
-    );
-    lines.fact("named by", door.named_by);
-    let kind = door.kind.as_ref().map(ToString::to_string);
-    lines.fact("kind", Some(kind.as_deref().unwrap_or(UNKNOWN)));
-    lines.fact("peer", peer(door));
-    lines.list("addresses", &door.addresses);
-    lines.fact("mac", door.mac.as_ref());
-    lines.fact("mtu", door.mtu);
-    lines.fact("link", door.link_state.as_ref());
-    lines.fact("netns", door.netns);
-    let seconds = door
-        .counted_seconds
-        .map(|seconds| format!("for {seconds:.0} s"));
-    lines.fact("counted", seconds);
-    charts(&mut lines, history);
-    if let Some(pod) = pod(snapshot, door) {
-        facts(&mut lines, pod);
-    }
-    disagreements(&mut lines, snapshot, &[door]);
-    lines.text
-}
 
-/// The programs of a hook in the order in which they run, each with its owner.
-fn programs(chain: Option<&Chain>) -> String {
-    let Some(chain) = chain else {
-        return UNKNOWN.into();
-    };
-    let owned = |name: &Untrusted| {
-        let owner = match Owner::of(name.raw()) {
-            Owner::Cilium => "Cilium's",
-            Owner::Netviz => "another netviz's",
-            Owner::Other => "somebody else's",
-        };
-        format!("{name} ({owner})")
-    };
-    let ahead = chain.ahead.iter().map(owned);
-    let behind = chain.behind.iter().map(owned);
-    let all: Vec<_> = ahead
-        .chain(["netviz (ours)".into()])
-        .chain(behind)
-        .collect();
-    all.join(" → ")
-}
-
-fn peer(door: &DoorState) -> Option<String> {
-    let index = door.peer_ifindex?;
-    Some(format!("{} {index}", shown(door.peer_interface.as_ref())))
-}
-
-fn charts(lines: &mut Lines, history: Option<&History>) {
-    let Some(history) = history else {
-        return;
-    };
-    let width = lines.width.saturating_sub(LABEL).min(60);
-    for (sign, readings) in [("▼", history.ingress()), ("▲", history.egress())] {
-        let most = readings.iter().flatten().copied().reduce(f64::max);
-        let rows = chart(&readings, width, CHART);
-        for (place, row) in rows.iter().enumerate() {
-            let label = match place {
-                0 => format!("{sign} {}/s", rate(most)),
-                _ => String::new(),
-            };
-            lines
-                .text
-                .push(format!("{label:<LABEL$}{row}").trim_end().to_owned());
+    fn charts(&mut self, history: &History) {
+        let (width, height) = CHART;
+        let width = self.width.saturating_sub(LABEL).min(width);
+        for (sign, readings) in ["▼", "▲"].into_iter().zip(history.hooks()) {
+            let most = readings.iter().flatten().copied().reduce(f64::max);
+            let mut label = format!("{sign} {}/s", rate(most));
+            for row in chart(&readings, width, height) {
+                let line = format!("{label:<LABEL$}{row}");
+                self.text.push(line.trim_end().to_owned());
+                label.clear();
+            }
         }
     }
-}
 
-fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<String> {
-    match pod(snapshot, doors[0]) {
-        Some(pod) => facts(&mut lines, pod),
-        None => lines.fact("named by", doors[0].named_by),
-    }
-    for door in doors {
-        let (sign, _) = sign(door);
-        lines.fact(
-            "door",
-            Some(format!("{}  {sign} {}", name(door), table::state(door))),
-        );
-    }
-    for pair in &snapshot.pairs {
-        if !doors.iter().any(|door| pair.ends.contains(&door.id)) {
-            continue;
+    fn group(&mut self, snapshot: &Snapshot, doors: &[&DoorState]) {
+        match pod(snapshot, doors[0]) {
+            Some(pod) => self.pod(pod),
+            None => self.fact("named by", doors[0].named_by),
         }
-        for direction in &pair.directions {
-            let text = format!(
+        for door in doors {
+            self.fact("door", Some(format!("{}  {}", name(door), signed(door))));
+        }
+        let here = |pair: &&PairView| doors.iter().any(|door| pair.ends.contains(&door.id));
+        let pairs = snapshot.pairs.iter().filter(here);
+        for direction in pairs.flat_map(|pair| &pair.directions) {
+            let figures = format!(
                 "{} → {}: {} out, {} in, {} missing, {} skipped (segments)",
                 shown(direction.from.as_ref()),
                 shown(direction.to.as_ref()),
@@ -227,48 +153,111 @@ fn room(mut lines: Lines, snapshot: &Snapshot, doors: &[&DoorState]) -> Vec<Stri
                 count(direction.missing),
                 count(direction.skipped),
             );
-            lines.fact("direction", Some(text));
-            lines.fact("", direction.reason.as_ref());
+            self.fact("direction", Some(figures));
+            self.fact("", direction.reason.as_ref());
+        }
+        self.disagreements(snapshot, doors);
+    }
+
+    fn node(&mut self, snapshot: &Snapshot, name: &Untrusted, netns: NetNsId) {
+        if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
+            self.list("addresses", &node.addresses);
+            self.list("pod ranges", &node.pod_cidrs);
+            self.fact("netns", Some(node.netns));
+            if let Some(datapath) = &node.datapath {
+                self.fact("routing", datapath.summary());
+                self.fact("agent", datapath.version.as_ref());
+                self.fact("health", datapath.health.as_ref());
+                self.fact("masquerade", datapath.masquerading.as_ref());
+                self.fact("kube-proxy", datapath.kube_proxy_replacement.as_ref());
+                self.fact("attached", datapath.attach.as_ref());
+            }
+        }
+        let doors = snapshot.doors.iter();
+        let doors = doors.filter(|door| door.node_netns == netns).count();
+        self.fact("doors", Some(doors));
+        self.list("shared by", &few(&residents(snapshot, netns)));
+        for source in sources::list(snapshot) {
+            self.fact("source", Some(source));
+        }
+        for it in snapshot.disagreements.iter().filter(|it| it.node == *name) {
+            self.fact("disagreed", Some(format!("{}: {}", it.about, it.what)));
         }
     }
-    disagreements(&mut lines, snapshot, doors);
-    lines.text
-}
 
-fn node(mut lines: Lines, snapshot: &Snapshot, name: &Untrusted, netns: NetNsId) -> Vec<String> {
-    if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
-        lines.list("addresses", &node.addresses);
-        lines.list("pod ranges", &node.pod_cidrs);
-        lines.fact("netns", Some(node.netns));
-        if let Some(datapath) = &node.datapath {
-            lines.fact("routing", datapath.summary());
-            lines.fact("agent", datapath.version.as_ref());
-            lines.fact("health", datapath.health.as_ref());
-            lines.fact("masquerade", datapath.masquerading.as_ref());
-            lines.fact("kube-proxy", datapath.kube_proxy_replacement.as_ref());
-            lines.fact("attached", datapath.attach.as_ref());
+    fn pod(&mut self, pod: &Pod) {
+        self.fact("pod", Some(pod.label()));
+        self.fact("condition", pod.condition.as_ref());
+        self.list("addresses", &pod.addresses);
+        self.fact("endpoint", pod.endpoint);
+        self.fact("identity", pod.identity);
+        self.list("labels", &pod.labels);
+        self.list("containers", &pod.containers);
+        let sources: Vec<_> = pod.sources.iter().map(Source::to_string).collect();
+        self.fact("sources", (!sources.is_empty()).then(|| sources.join(", ")));
+    }
+
+    /// Disagreements about the pod or one of the interfaces.
+    fn disagreements(&mut self, snapshot: &Snapshot, doors: &[&DoorState]) {
+        for disagreement in &snapshot.disagreements {
+            let concerns = |door: &&DoorState| {
+                let names = [door.pod.clone(), door.pod_label(), door.interface.clone()];
+                let mut names = names.into_iter().flatten();
+                disagreement.node == door.node && names.any(|name| name == disagreement.about)
+            };
+            if doors.iter().any(concerns) {
+                self.fact("disagreed", Some(&disagreement.what));
+            }
         }
     }
-    let doors = snapshot
-        .doors
-        .iter()
-        .filter(|door| door.node_netns == netns)
-        .count();
-    lines.fact("doors", Some(doors));
-    lines.list("shared by", &few(&residents(snapshot, netns)));
-    for source in sources::list(snapshot) {
-        lines.fact("source", Some(source));
-    }
-    for disagreement in snapshot.disagreements.iter().filter(|d| d.node == *name) {
-        lines.fact(
-            "disagreed",
-            Some(format!("{}: {}", disagreement.about, disagreement.what)),
-        );
-    }
-    lines.text
 }
 
-/// The pod behind a door: of its network namespace, or else of its name.
+/// Breaks long names after a slash, and cuts them in the middle if that is not enough: pods' names
+/// differ at their ends.
+fn breakable(text: &str, room: usize) -> String {
+    let word = |word: &str| {
+        if visible_width(word) <= room {
+            return word.to_owned();
+        }
+        let parts = word.split_inclusive('/');
+        list(parts.map(|part| cut_middle(part, room)), " ")
+    };
+    list(text.split(' ').map(word), " ")
+}
+
+fn shown(name: Option<&Untrusted>) -> String {
+    name.map_or_else(|| UNKNOWN.into(), Untrusted::to_string)
+}
+
+/// `eth0 8`
+fn name(door: &DoorState) -> String {
+    format!("{} {}", shown(door.interface.as_ref()), door.ifindex)
+}
+
+/// `? blind: not attached yet`
+fn signed(door: &DoorState) -> String {
+    format!("{} {}", sign(door).0, state(door))
+}
+
+/// The programs of a hook in run order, each with its owner.
+fn programs(chain: Option<&Chain>) -> String {
+    let Some(chain) = chain else {
+        return UNKNOWN.into();
+    };
+    let owned = |name: &Untrusted| {
+        let owner = match Owner::of(name.raw()) {
+            Owner::Cilium => "Cilium's",
+            Owner::Netviz => "another netviz's",
+            Owner::Other => "another tool's",
+        };
+        format!("{name} ({owner})")
+    };
+    let ahead = chain.ahead.iter().map(owned);
+    let behind = chain.behind.iter().map(owned);
+    list(ahead.chain(["netviz (ours)".into()]).chain(behind), " → ")
+}
+
+/// The pod behind a door, by its network namespace or else by its name.
 fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
     let name = door.pod.as_ref()?;
     let named =
@@ -277,46 +266,4 @@ fn pod<'a>(snapshot: &'a Snapshot, door: &DoorState) -> Option<&'a Pod> {
     let first = pods.clone().next();
     pods.find(|pod| pod.netns.is_some() && pod.netns == door.netns)
         .or(first)
-}
-
-fn facts(lines: &mut Lines, pod: &Pod) {
-    lines.fact("pod", Some(pod.label()));
-    lines.fact("condition", pod.condition.as_ref());
-    lines.list("addresses", &pod.addresses);
-    lines.fact("endpoint", pod.endpoint);
-    lines.fact("identity", pod.identity);
-    lines.list("labels", &pod.labels);
-    lines.list("containers", &pod.containers);
-    let sources: Vec<_> = pod.sources.iter().map(Source::to_string).collect();
-    lines.fact("sources", (!sources.is_empty()).then(|| sources.join(", ")));
-}
-
-/// Those about the pod or one of the interfaces.
-fn disagreements(lines: &mut Lines, snapshot: &Snapshot, doors: &[&DoorState]) {
-    for disagreement in &snapshot.disagreements {
-        let concerns = |door: &&DoorState| {
-            let names = [door.pod.clone(), door.pod_label(), door.interface.clone()];
-            let mut names = names.into_iter().flatten();
-            disagreement.node == door.node && names.any(|name| name == disagreement.about)
-        };
-        if doors.iter().any(concerns) {
-            lines.fact("disagreed", Some(&disagreement.what));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_tells_names_apart_is_never_lost() {
-        assert_eq!(breakable("a/b c", 3), "a/b c");
-        assert_eq!(
-            breakable("networking101/busybox-fmhwc", 16),
-            "networking101/ busybox-fmhwc"
-        );
-        let cut = breakable("a-deployment-with-a-long-name-x2x4k", 16);
-        assert!(cut.ends_with("x2x4k") && cut.contains('…'), "{cut}");
-    }
 }

@@ -1,5 +1,6 @@
 //! What keys and the mouse do.
 
+use clap::ValueEnum as _;
 use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
@@ -11,14 +12,14 @@ use super::{
 };
 use crate::views::table::Sort;
 
-/// What is to be done after a key.
+/// What to do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing has changed.
     Nothing,
-    /// The screen has to be drawn again.
+    /// Draw the screen.
     Draw,
-    /// The end.
+    /// Quit.
     Quit,
 }
 
@@ -26,7 +27,7 @@ pub enum Action {
 const WHEEL: isize = 3;
 
 impl State {
-    /// Takes a key.
+    /// Applies a key.
     pub fn key(&mut self, key: KeyEvent) -> Action {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
@@ -42,7 +43,7 @@ impl State {
             return self.type_filter(key.code);
         }
         if self.help {
-            // Any key closes it; those that end netviz do that.
+            // Any other key closes it.
             self.help = false;
             return match key.code {
                 KeyCode::Char('q') => Action::Quit,
@@ -58,7 +59,7 @@ impl State {
                 self.arrange();
             }
             KeyCode::Char('s') => {
-                self.sort = following(self.sort);
+                self.sort = next(self.sort);
                 self.arrange();
             }
             KeyCode::Char('p') => self.paused = !self.paused,
@@ -75,7 +76,7 @@ impl State {
     }
 
     fn walk(&mut self, code: KeyCode) -> Action {
-        let page = isize::try_from(self.places().building.height.max(2) - 1).unwrap_or(1);
+        let page = isize::try_from(self.places().list.height.max(2) - 1).unwrap_or(1);
         match code {
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
@@ -90,7 +91,7 @@ impl State {
         Action::Draw
     }
 
-    /// Takes the mouse: a click selects, the wheel scrolls what it is over.
+    /// Applies the mouse: a click selects, the wheel scrolls.
     pub fn mouse(&mut self, mouse: MouseEvent) -> Action {
         let at = Position::new(mouse.column, mouse.row);
         let places = self.places();
@@ -98,10 +99,10 @@ impl State {
             return Action::Nothing;
         }
         match mouse.kind {
-            MouseEventKind::Down(MouseButton::Left) if places.building.contains(at) => {
-                let height = usize::from(places.building.height);
+            MouseEventKind::Down(MouseButton::Left) if places.list.contains(at) => {
+                let height = usize::from(places.list.height);
                 let top = first(self.top, self.place, self.rows.len(), height);
-                let place = top + usize::from(at.y - places.building.y);
+                let place = top + usize::from(at.y - places.list.y);
                 if place >= self.rows.len() {
                     return Action::Nothing;
                 }
@@ -126,11 +127,10 @@ impl State {
         self.select(self.place.saturating_add_signed(rows));
     }
 
-    /// To the row that this one belongs to; at a node, hides its rooms.
+    /// Selects the row that this one belongs to; at a node, hides its groups.
     fn out(&mut self) {
         match self.row() {
-            Some(Row::Node { netns, .. }) => {
-                let netns = *netns;
+            Some(&Row::Node { netns, .. }) => {
                 self.folded.insert(netns);
                 self.arrange();
             }
@@ -138,7 +138,7 @@ impl State {
                 let door = matches!(row, Row::Door { .. });
                 let above = self.rows[..self.place].iter().rposition(|row| match row {
                     Row::Node { .. } => true,
-                    Row::Room { .. } => door,
+                    Row::Group { .. } => door,
                     Row::Door { .. } => false,
                 });
                 self.select(above.unwrap_or(0));
@@ -147,19 +147,14 @@ impl State {
         }
     }
 
-    /// Shows a node's rooms; elsewhere, goes one row on.
+    /// Shows a node's groups; elsewhere, selects the next row.
     fn inside(&mut self) {
         match self.row() {
-            Some(Row::Node {
-                netns,
-                folded: true,
-                ..
-            }) => {
-                let netns = *netns;
+            Some(&Row::Node { netns, folded, .. }) if folded => {
                 self.folded.remove(&netns);
                 self.arrange();
             }
-            Some(Row::Node { .. } | Row::Room { .. }) => self.step(1),
+            Some(Row::Node { .. } | Row::Group { .. }) => self.step(1),
             Some(Row::Door { .. }) | None => {}
         }
     }
@@ -184,12 +179,8 @@ impl State {
     }
 }
 
-fn following(sort: Sort) -> Sort {
-    match sort {
-        Sort::Place => Sort::Rate,
-        Sort::Rate => Sort::Packets,
-        Sort::Packets => Sort::Bytes,
-        Sort::Bytes => Sort::Name,
-        Sort::Name => Sort::Place,
-    }
+fn next(sort: Sort) -> Sort {
+    let all = Sort::value_variants();
+    let place = all.iter().position(|it| *it == sort);
+    all[place.map_or(0, |place| place + 1) % all.len()]
 }

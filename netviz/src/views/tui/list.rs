@@ -1,4 +1,4 @@
-//! The building: the rows in view.
+//! The list of nodes, pods and doors: the rows in view.
 
 use ratatui::{
     Frame,
@@ -14,11 +14,10 @@ use super::{
     state::{State, first},
 };
 use crate::{
-    model::{Direction, DoorState, Reason, Snapshot, State as Sight, Traffic, Untrusted},
-    sys::netns::NetNsId,
+    model::{DoorState, NetNsId, Reason, Snapshot, State as DoorStatus},
     views::{
-        lines::word,
-        table::{pair_name, summary},
+        door::{hooks, pair_name, word},
+        summary,
         text::{UNKNOWN, cut_end, cut_middle, rate, safe, visible_width},
     },
 };
@@ -27,8 +26,12 @@ use crate::{
 const NAME: usize = 15;
 const INDEX: usize = 5;
 const RATE: usize = 8;
-/// Columns of a state's longest word.
+/// Columns of the longest state.
 const WORD: usize = 8;
+/// Columns beside the chart and the state: the selection, the joint, the name, both rates, a gap.
+const FIXED: usize = 2 + 6 + NAME + INDEX + 2 * (4 + RATE) + 2;
+/// The least and the greatest width of a chart.
+const CHART: (usize, usize) = (4, 60);
 
 /// Draws the rows in view, the selected one in bold behind `>`.
 pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State) {
@@ -51,94 +54,74 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State) {
 }
 
 fn line(row: &Row, snapshot: &Snapshot, width: usize, state: &State) -> Line<'static> {
-    let spans = match row {
+    let doors = &snapshot.doors;
+    match row {
         Row::Node {
             name,
             netns,
             folded,
-        } => node(snapshot, name, *netns, *folded),
-        Row::Room { doors, mark } => {
-            let doors: Vec<_> = doors.iter().map(|door| &snapshot.doors[*door]).collect();
-            room(&doors, *mark, width, state)
+        } => {
+            let sign = if *folded { '▸' } else { '▾' };
+            let node = format!("{sign} {name}{}", cluster(snapshot, *netns));
+            Line::styled(node, Modifier::BOLD)
         }
-        Row::Door { door, joint } => self::door(&snapshot.doors[*door], *joint, width, state),
-    };
-    Line::from(spans)
+        Row::Group {
+            doors: places,
+            mark,
+        } => {
+            let doors: Vec<_> = places.iter().map(|place| &doors[*place]).collect();
+            group(&doors, *mark, width, state)
+        }
+        Row::Door { door, joint } => self::door(&doors[*door], *joint, width, state),
+    }
 }
 
 fn nothing(state: &State) -> String {
-    if state.filter.is_empty() {
-        "no doors".into()
-    } else {
-        format!(
-            "nothing fits {:?}; Esc clears the filter",
-            safe(&state.filter)
-        )
+    match safe(&state.filter) {
+        filter if filter.is_empty() => "no doors".into(),
+        filter => format!("nothing matches {filter:?}; Esc clears the filter"),
     }
 }
 
-fn node(snapshot: &Snapshot, name: &Untrusted, netns: NetNsId, folded: bool) -> Vec<Span<'static>> {
-    let mut text = format!("{} {}", if folded { '▸' } else { '▾' }, name);
-    if let Some(node) = snapshot.nodes.iter().find(|node| node.netns == netns) {
-        let addresses = node.addresses.iter().map(ToString::to_string);
-        for part in addresses.chain(summary::cluster(node)) {
-            text += &format!("  {}", safe(&part));
-        }
-    }
-    vec![Span::styled(
-        text,
-        Style::new().add_modifier(Modifier::BOLD),
-    )]
-}
-
-fn room(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Vec<Span<'static>> {
-    // Both the mark and the address stay, whatever the name.
-    let word = match mark {
-        Mark::Stays => "",
-        Mark::New => "  new",
-        Mark::Gone => "  gone",
+/// Addresses and routing of a node.
+fn cluster(snapshot: &Snapshot, netns: NetNsId) -> String {
+    let mut nodes = snapshot.nodes.iter();
+    let Some(node) = nodes.find(|node| node.netns == netns) else {
+        return String::new();
     };
-    let address = doors
-        .iter()
-        .find_map(|door| door.addresses.first())
-        .filter(|_| doors[0].pod.is_some())
-        .map(|address| format!("  {address}"))
-        .unwrap_or_default();
+    let addresses = node.addresses.iter().map(ToString::to_string);
+    let parts = addresses.chain(summary::cluster(node));
+    parts.map(|part| format!("  {}", safe(&part))).collect()
+}
+
+fn group(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Line<'static> {
+    let (word, style) = match mark {
+        Mark::Stays => ("", Style::new()),
+        Mark::New => ("  new", colour(state, Color::Green)),
+        Mark::Gone => ("  gone", (Modifier::CROSSED_OUT | Modifier::DIM).into()),
+    };
+    let address = doors.iter().find_map(|door| door.addresses.first());
+    let address = address.filter(|_| doors[0].pod.is_some());
+    let address = address.map_or_else(String::new, |it| format!("  {it}"));
+    // A long name is cut, so that the address and the mark stay.
     let left = width.saturating_sub(4 + visible_width(word) + visible_width(&address));
-    let name = cut_middle(&pair_name_safe(doors[0]), left.max(16));
-    let style = match mark {
-        Mark::Stays => Style::new(),
-        Mark::New => colour(state, Color::Green),
-        Mark::Gone => Style::new().add_modifier(Modifier::CROSSED_OUT | Modifier::DIM),
-    };
-    vec![
+    let name = cut_middle(&pair_name(doors[0]), left.max(16));
+    Line::from_iter([
         Span::raw("  "),
         Span::styled(name, style),
-        Span::styled(address, Style::new().add_modifier(Modifier::DIM)),
-        Span::styled(word, Style::new().add_modifier(Modifier::BOLD)),
-    ]
+        Span::styled(address, Modifier::DIM),
+        Span::styled(word, Modifier::BOLD),
+    ])
 }
 
-/// The name of a room, to be shown as it is.
-pub(super) fn pair_name_safe(door: &DoorState) -> String {
-    safe(&pair_name(door))
-}
-
-fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Vec<Span<'static>> {
-    let gone = door.state == Sight::Gone;
-    let base = if gone {
-        Style::new().add_modifier(Modifier::DIM)
-    } else {
-        Style::new()
+fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Line<'static> {
+    let (base, struck) = match door.state {
+        DoorStatus::Gone => (Modifier::DIM, Modifier::DIM | Modifier::CROSSED_OUT),
+        _ => (Modifier::empty(), Modifier::empty()),
     };
     let name = match &door.interface {
         Some(name) => cut_middle(&name.to_string(), NAME),
         None => UNKNOWN.to_owned(),
-    };
-    let struck = if gone {
-        base.add_modifier(Modifier::CROSSED_OUT)
-    } else {
-        base
     };
     let pad = " ".repeat(NAME.saturating_sub(visible_width(&name)));
     let mut spans = vec![
@@ -146,76 +129,57 @@ fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Vec<Span<
         Span::styled(name, struck),
         Span::styled(format!("{pad}{:>INDEX$}", door.ifindex), base),
     ];
-    for (direction, traffic) in both(door) {
-        let flash = if state.crossed.contains(&(door.id, direction)) {
-            base.add_modifier(Modifier::BOLD | Modifier::REVERSED)
-        } else {
-            base
+    let known = state.known.get(&door.id);
+    let crossed = known.map(|known| known.crossed).unwrap_or_default();
+    for ((direction, traffic), crossed) in hooks(door).into_iter().zip(crossed) {
+        let flash = match crossed {
+            true => base | Modifier::BOLD | Modifier::REVERSED,
+            false => base,
         };
-        spans.push(Span::styled(format!("  {} ", direction.sign()), base));
-        let text = rate(traffic.packets_per_second);
-        let pad = RATE.saturating_sub(visible_width(&text));
-        spans.push(Span::raw(" ".repeat(pad)));
-        spans.push(Span::styled(text, flash));
+        let rate = rate(traffic.packets_per_second);
+        let pad = " ".repeat(RATE.saturating_sub(visible_width(&rate)));
+        let before = format!("  {} {pad}", direction.sign());
+        spans.extend([Span::styled(before, base), Span::styled(rate, flash)]);
     }
-    let used = 2 + 6 + NAME + INDEX + 2 * (4 + RATE) + 2;
-    let left = width.saturating_sub(used);
-    // A sign always, the word where it has room, the rest for the bars.
-    let worded = left >= 2 + WORD + 8;
-    let bars = left
-        .saturating_sub(if worded { 4 + WORD } else { 3 })
-        .min(60);
-    if bars >= 4 {
-        let readings = state
-            .histories
-            .get(&door.id)
-            .map(|history| history.busier());
-        let text = spark(&readings.unwrap_or_default(), bars);
-        spans.push(Span::styled(format!("  {text}"), base));
+    let left = width.saturating_sub(FIXED);
+    // The sign always, the word if it fits, the chart in the rest.
+    let (sign, word) = sign(door);
+    let (word, taken) = match left >= 2 + WORD + 8 {
+        true => (format!("  {sign} {word}"), 4 + WORD),
+        false => (format!(" {sign}"), 3),
+    };
+    let (least, most) = CHART;
+    let chart = left.saturating_sub(taken).min(most);
+    if chart >= least {
+        let history = known.map(|known| known.history.busier());
+        let chart = spark(&history.unwrap_or_default(), chart);
+        spans.push(Span::styled(format!("  {chart}"), base));
     }
-    let (sign, text) = sign(door);
-    let text = if worded {
-        format!("  {sign} {text}")
-    } else {
-        format!(" {sign}")
+    let style = match sign {
+        '?' | '»' | '!' => colour(state, Color::Yellow),
+        _ => base.into(),
     };
-    let alarming = matches!(sign, '?' | '»' | '!');
-    let style = if alarming {
-        colour(state, Color::Yellow)
-    } else {
-        base
-    };
-    spans.push(Span::styled(cut_end(&text, left.max(2)), style));
-    spans
+    spans.push(Span::styled(cut_end(&word, left.max(2)), style));
+    spans.into()
 }
 
-/// Both hooks of a door.
-pub(super) fn both(door: &DoorState) -> [(Direction, &Traffic); 2] {
-    [
-        (Direction::Ingress, &door.ingress),
-        (Direction::Egress, &door.egress),
-    ]
-}
-
-/// How well a door is seen, as a sign and a word.
+/// A door's state as a sign and a word.
 pub(super) fn sign(door: &DoorState) -> (char, &'static str) {
-    match door.state {
-        Sight::Counting if matches!(door.reason, Some(Reason::Gap { .. })) => {
-            ('!', word(door.state))
-        }
-        Sight::Counting if door.reason.is_some() => ('!', "losing"),
-        Sight::Counting => ('✓', word(door.state)),
-        Sight::Blind if door.reason == Some(Reason::Pending) => ('…', "waiting"),
-        Sight::Blind => ('?', word(door.state)),
-        Sight::Bypassed => ('»', word(door.state)),
-        Sight::Gone => ('×', word(door.state)),
+    let word = word(door.state);
+    match (door.state, &door.reason) {
+        (DoorStatus::Counting, None) => ('✓', word),
+        (DoorStatus::Counting, Some(Reason::Gap { .. })) => ('!', word),
+        (DoorStatus::Counting, Some(_)) => ('!', "losing"),
+        (DoorStatus::Blind, Some(Reason::Pending)) => ('…', "waiting"),
+        (DoorStatus::Blind, _) => ('?', word),
+        (DoorStatus::Bypassed, _) => ('»', word),
+        (DoorStatus::Gone, _) => ('×', word),
     }
 }
 
-pub(super) fn colour(state: &State, colour: Color) -> Style {
-    if state.options.colour {
-        Style::new().fg(colour)
-    } else {
-        Style::new()
+fn colour(state: &State, colour: Color) -> Style {
+    match state.options.colour {
+        true => colour.into(),
+        false => Style::new(),
     }
 }

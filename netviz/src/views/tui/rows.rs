@@ -1,84 +1,78 @@
-//! The building in rows: node, room, doors.
+//! Nodes, pods and doors in rows.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    model::{DoorId, DoorState, Snapshot, State as Sight, Untrusted},
-    sys::netns::NetNsId,
-    views::{
-        building::layout::{Hallway, Layout},
-        table::pair_name,
-    },
+    model::{DoorId, DoorState, NetNsId, Snapshot, State, Untrusted},
+    views::building::layout::{Hallway, Layout},
 };
 
-/// What a row is of, however its place may change.
+/// Identifies a row, wherever it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A node, by its network namespace: two may have one name.
     Node(NetNsId),
-    /// A room, by its first door.
-    Room(DoorId),
+    /// A group, by its first door.
+    Group(DoorId),
     /// A door.
     Door(DoorId),
 }
 
-/// Whether a room has come or gone a short while ago.
+/// Whether a group has just appeared or disappeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It was there all the time.
+    /// Neither.
     Stays,
-    /// It came a few seconds ago.
+    /// It appeared a few seconds ago.
     New,
-    /// All its doors have gone.
+    /// All its doors were removed.
     Gone,
 }
 
-/// One row of the building; doors by their place in the snapshot.
+/// One row; doors are indexes of the snapshot's doors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
-    /// A node, and whether its rooms are hidden.
+    /// A node.
     Node {
         /// Its name.
         name: Untrusted,
         /// Its network namespace.
         netns: NetNsId,
-        /// Whether its rooms are hidden.
+        /// Whether its groups are hidden.
         folded: bool,
     },
-    /// A pod, or a veth pair of another kind.
-    Room {
+    /// A pod, or a veth pair or interface of no pod.
+    Group {
         /// Its doors.
         doors: Vec<usize>,
-        /// Whether it has come or gone.
+        /// Whether it has just appeared or disappeared.
         mark: Mark,
     },
     /// A door.
     Door {
-        /// Its place in the snapshot.
+        /// Its index.
         door: usize,
-        /// `┌` and `└` for the two ends of a veth pair, `╶` for a door without a far end.
+        /// `┌` and `└` for the two ends of a veth pair, `╶` for a single door.
         joint: char,
     },
 }
 
 impl Row {
-    /// What the row is of.
+    /// The row's identity.
     #[must_use]
     pub fn key(&self, snapshot: &Snapshot) -> Key {
         match self {
             Self::Node { netns, .. } => Key::Node(*netns),
-            Self::Room { doors, .. } => Key::Room(snapshot.doors[doors[0]].id),
+            Self::Group { doors, .. } => Key::Group(snapshot.doors[doors[0]].id),
             Self::Door { door, .. } => Key::Door(snapshot.doors[*door].id),
         }
     }
 }
 
-/// A room under construction: its veth pairs, each with one door or two.
-struct Room {
-    pairs: Vec<Vec<usize>>,
-}
+/// The doors of a veth pair, or a single one.
+type Pair = Vec<usize>;
 
-/// All rows of a snapshot that fit `filter`, a part of a pod's, node's or device's name.
+/// All rows of a snapshot whose pod, node or interface contains `filter`.
 pub(super) fn arrange(
     snapshot: &Snapshot,
     filter: &str,
@@ -87,20 +81,18 @@ pub(super) fn arrange(
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     let filter = filter.to_lowercase();
-    let all = rooms(snapshot);
-    for (netns, node, rooms) in all {
-        let mut inside = Vec::new();
-        for room in rooms {
-            add(&mut inside, snapshot, room, &filter, &fresh);
-        }
-        if inside.is_empty() && !(filter.is_empty() || node.raw().to_lowercase().contains(&filter))
-        {
+    for (netns, name, groups) in groups(snapshot) {
+        let groups = groups.into_iter();
+        let inside: Vec<_> = groups
+            .flat_map(|pairs| group(snapshot, pairs, &filter, &fresh))
+            .collect();
+        if inside.is_empty() && !name.raw().to_lowercase().contains(&filter) {
             continue;
         }
-        // A search looks behind closed doors as well.
+        // A filter also finds hidden doors.
         let folded = filter.is_empty() && folded.contains(&netns);
         rows.push(Row::Node {
-            name: node,
+            name,
             netns,
             folded,
         });
@@ -111,105 +103,93 @@ pub(super) fn arrange(
     rows
 }
 
-fn add(
-    rows: &mut Vec<Row>,
+/// The rows of a group.
+fn group(
     snapshot: &Snapshot,
-    room: Room,
+    mut pairs: Vec<Pair>,
     filter: &str,
     fresh: &impl Fn(DoorId) -> bool,
-) {
-    let door = |place: usize| &snapshot.doors[place];
-    let mut pairs = room.pairs;
-    // Both ends of a veth pair are shown where one of them fits.
-    pairs.retain(|ends| ends.iter().any(|end| fits(door(*end), filter)));
+) -> Vec<Row> {
+    let door = |place: &usize| &snapshot.doors[*place];
+    // Both ends of a veth pair are shown if one of them matches.
+    pairs.retain(|ends| ends.iter().any(|end| fits(door(end), filter)));
     let doors: Vec<_> = pairs.concat();
     if doors.is_empty() {
-        return;
+        return Vec::new();
     }
-    let mark = if doors.iter().all(|place| door(*place).state == Sight::Gone) {
+    let mark = if doors.iter().all(|place| door(place).state == State::Gone) {
         Mark::Gone
-    } else if doors.iter().all(|place| fresh(door(*place).id)) {
+    } else if doors.iter().all(|place| fresh(door(place).id)) {
         Mark::New
     } else {
         Mark::Stays
     };
-    rows.push(Row::Room { doors, mark });
+    let mut rows = vec![Row::Group { doors, mark }];
     for ends in pairs {
-        for (place, end) in ends.iter().enumerate() {
-            let joint = match (ends.len(), place) {
-                (1, _) => '╶',
-                (_, 0) => '┌',
-                _ => '└',
-            };
-            rows.push(Row::Door { door: *end, joint });
-        }
+        let joints = if ends.len() == 1 { "╶" } else { "┌└" };
+        let ends = ends.into_iter().zip(joints.chars());
+        rows.extend(ends.map(|(door, joint)| Row::Door { door, joint }));
     }
+    rows
 }
 
-/// The rooms of each node, in the order of the snapshot; those of one pod together.
-fn rooms(snapshot: &Snapshot) -> Vec<(NetNsId, Untrusted, Vec<Room>)> {
+/// The groups of each node, in the order of the snapshot.
+fn groups(snapshot: &Snapshot) -> Vec<(NetNsId, Untrusted, Vec<Vec<Pair>>)> {
     let doors = snapshot.doors.iter().enumerate();
     let places: HashMap<_, _> = doors.map(|(place, door)| (door.id, place)).collect();
+    let ends = |hallway: &Hallway| {
+        let ends = hallway.ends().filter_map(|id| places.get(&id).copied());
+        let mut ends: Pair = ends.collect();
+        ends.sort_unstable();
+        ends
+    };
     let layout = Layout::new(snapshot);
-    let mut buildings: Vec<(NetNsId, Untrusted, Vec<Room>)> = Vec::new();
-    for building in &layout.buildings {
-        let ends = |hall: &Hallway| {
-            let mut ends: Vec<usize> = hall
-                .ends()
-                .filter_map(|id| places.get(&id).copied())
-                .collect();
-            ends.sort_unstable();
-            ends
-        };
-        let mut halls: Vec<_> = building.halls().map(ends).collect();
-        // The layout pairs the doors; how they are sorted, the person has chosen.
-        halls.sort_unstable();
-        let rooms = together(snapshot, halls);
-        buildings.push((building.netns, building.name.clone(), rooms));
-    }
-    // A node without a door is there all the same.
+    let buildings = layout.buildings.iter().map(|building| {
+        // The layout pairs the doors; the snapshot has the order that the user chose.
+        let mut pairs: Vec<_> = building.halls().map(ends).collect();
+        pairs.sort_unstable();
+        let groups = together(snapshot, pairs);
+        (building.netns, building.name.clone(), groups)
+    });
+    let mut nodes: Vec<_> = buildings.collect();
+    // Nodes without a door.
     for node in &snapshot.nodes {
-        if !buildings.iter().any(|(netns, ..)| *netns == node.netns) {
-            buildings.push((node.netns, node.name.clone(), Vec::new()));
+        if !nodes.iter().any(|(netns, ..)| *netns == node.netns) {
+            nodes.push((node.netns, node.name.clone(), Vec::new()));
         }
     }
     let order = |netns: NetNsId| snapshot.nodes.iter().position(|node| node.netns == netns);
-    buildings.sort_by_key(|(netns, ..)| order(*netns).unwrap_or(usize::MAX));
-    buildings
+    nodes.sort_by_key(|(netns, ..)| order(*netns).unwrap_or(usize::MAX));
+    nodes
 }
 
-/// Puts the veth pairs of one pod into one room.
-fn together(snapshot: &Snapshot, halls: Vec<Vec<usize>>) -> Vec<Room> {
-    let mut rooms: Vec<Room> = Vec::new();
-    let mut named = HashMap::new();
-    for ends in halls {
-        let Some(door) = ends.first().map(|place| &snapshot.doors[*place]) else {
+/// Groups the veth pairs of one pod.
+fn together(snapshot: &Snapshot, pairs: Vec<Pair>) -> Vec<Vec<Pair>> {
+    let mut groups: Vec<Vec<Pair>> = Vec::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
+    for pair in pairs {
+        let door = pair.first().map(|place| &snapshot.doors[*place]);
+        let Some(door) = door.filter(|door| door.pod.is_some()) else {
+            groups.push(vec![pair]);
             continue;
         };
-        // One that has gone and one that came in its place under the same name are two rooms.
-        let gone = door.state == Sight::Gone;
-        let name = (door.namespace.clone(), pair_name(door), gone);
-        let known = door.pod.as_ref().and_then(|_| named.get(&name)).copied();
-        match known.and_then(|known: usize| rooms.get_mut(known)) {
-            Some(room) => room.pairs.push(ends),
+        // A removed pod, and a new one with the same name, are two groups.
+        let gone = door.state == State::Gone;
+        match known.get(&(door.pod_label(), gone)) {
+            Some(group) => groups[*group].push(pair),
             None => {
-                named.insert(name, rooms.len());
-                let pairs = vec![ends];
-                rooms.push(Room { pairs });
+                known.insert((door.pod_label(), gone), groups.len());
+                groups.push(vec![pair]);
             }
         }
     }
-    rooms
+    groups
 }
 
-/// Whether a part of the pod's, node's or device's name is `filter`, in small letters.
+/// Whether a name of the door contains `filter`, in lower case.
 fn fits(door: &DoorState, filter: &str) -> bool {
-    if filter.is_empty() {
-        return true;
-    }
     let raw = |name: &Option<Untrusted>| name.as_ref().map_or("", Untrusted::raw).to_lowercase();
     let pod = format!("{}/{}", raw(&door.namespace), raw(&door.pod));
-    [door.node.raw().to_lowercase(), pod, raw(&door.interface)]
-        .iter()
-        .any(|name| name.contains(filter))
+    let names = [door.node.raw().to_lowercase(), pod, raw(&door.interface)];
+    names.iter().any(|name| name.contains(filter))
 }

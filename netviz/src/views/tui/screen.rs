@@ -2,29 +2,25 @@
 
 use ratatui::{
     Frame,
-    layout::Rect,
+    layout::{Constraint, Rect},
     style::Modifier,
     text::{Line, Text},
     widgets::{Block, Borders, Clear, Padding, Paragraph},
 };
 
 use super::{help::HELP, list, places::places, state::State};
-use crate::{
-    model::State as Sight,
-    views::{
-        lines::word,
-        sources,
-        table::Sort,
-        text::{cut_end, safe, visible_width},
-    },
+use crate::views::{
+    sources, summary,
+    table::Sort,
+    text::{cut_end, safe, visible_width, widest},
 };
 
-/// Draws the whole screen; nothing is remembered between two drawings.
+/// Draws the whole screen.
 pub fn draw(frame: &mut Frame, state: &State) {
     let area = frame.area();
     let places = places(area, state.details);
     put(frame, places.header, &header(state), Modifier::BOLD);
-    list::draw(frame, places.building, state);
+    list::draw(frame, places.list, state);
     details(frame, places.details, state);
     let mut footer = places.footer.rows();
     if places.footer.height > 1
@@ -49,22 +45,8 @@ fn put(frame: &mut Frame, area: Rect, text: &str, style: Modifier) {
 fn header(state: &State) -> String {
     let mut text = "netviz".to_owned();
     if let Some(snapshot) = &state.shown {
-        text += &format!("  {} doors", snapshot.doors.len());
-        let states = [Sight::Counting, Sight::Blind, Sight::Bypassed, Sight::Gone];
-        for (place, of) in states.into_iter().enumerate() {
-            let number = snapshot
-                .doors
-                .iter()
-                .filter(|door| door.state == of)
-                .count();
-            if number > 0 || place < 2 {
-                let sign = if place == 0 { ":" } else { "," };
-                text += &format!("{sign} {number} {}", word(of));
-            }
-        }
-        if let Some(window) = snapshot.window_seconds {
-            text += &format!("  window {window:.1} s");
-        }
+        let (states, window) = (summary::states(snapshot), summary::window(snapshot));
+        text += &format!("  {states}{window}");
     }
     if state.paused {
         text += "  PAUSED";
@@ -128,20 +110,14 @@ fn details(frame: &mut Frame, area: Rect, state: &State) {
 }
 
 fn help(frame: &mut Frame, area: Rect) {
-    let widest = HELP.iter().map(|line| visible_width(line)).max();
     let size = |inner: usize| u16::try_from(inner).unwrap_or(u16::MAX);
-    let width = size(widest.unwrap_or(0) + 4).min(area.width);
-    let height = size(HELP.len() + 2);
-    // Without room for a frame, the help covers everything that could be taken for a part of it.
+    let (width, height) = (size(widest(&HELP) + 4), size(HELP.len() + 2));
+    // Without a frame, the help covers the whole screen.
     let (window, block) = match height <= area.height {
         true => {
-            let window = Rect {
-                x: area.x + (area.width - width) / 2,
-                y: area.y + (area.height - height) / 2,
-                width,
-                height,
-            };
+            let size = [width, height].map(Constraint::Length);
             let block = Block::bordered().title(" netviz ");
+            let window = area.centered(size[0], size[1]);
             (window, block.padding(Padding::horizontal(1)))
         }
         false => (area, Block::new().padding(Padding::horizontal(2))),

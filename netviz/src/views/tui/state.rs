@@ -1,7 +1,8 @@
-//! What the screen shows, and what of it is selected.
+//! The state of the screen: its snapshot, selection and options.
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     time::Duration,
 };
 
@@ -13,39 +14,49 @@ use super::{
     rows::{Key, Row, arrange},
 };
 use crate::{
-    model::{Direction, DoorId, Snapshot, Traffic},
-    sys::netns::NetNsId,
-    views::table::{self, Sort},
+    model::{DoorId, NetNsId, Snapshot},
+    views::{
+        door::hooks,
+        table::{self, Sort},
+    },
 };
 
-/// For how long a pod is called new.
+/// For how long a pod is marked as new.
 const NEW: Duration = Duration::from_secs(8);
 
-/// What does not change while the screen is there.
-#[derive(Clone, Copy, Debug)]
+/// Options of the screen.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Whether colours may be used. They never carry a meaning of their own.
+    /// Whether to use colours. They only repeat what the text says.
     pub colour: bool,
     /// Time between two readings.
     pub interval: Duration,
-    /// Order of the veth pairs at the beginning.
+    /// The initial order of the veth pairs.
     pub sort: Sort,
 }
 
+/// The history of a door.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) history: History,
+    /// Whether packets crossed each hook since the previous reading.
+    pub(super) crossed: [bool; 2],
+    packets: [Option<u64>; 2],
+    /// When it appeared, unless it was in the first reading.
+    since: Option<Duration>,
+    fresh: bool,
+}
+
 /// Everything on the screen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct State {
     pub(super) options: Options,
-    /// As it was taken, in the order of places.
-    taken: Option<Snapshot>,
-    /// The same, in the order that is shown.
+    /// The latest snapshot, in its own order.
+    latest: Option<Snapshot>,
+    /// The same, in the order of the screen.
     pub(super) shown: Option<Snapshot>,
     pub(super) rows: Vec<Row>,
-    pub(super) histories: HashMap<DoorId, History>,
-    /// When each door was first seen; `None` for those of the first reading.
-    first_seen: HashMap<DoorId, Option<Duration>>,
-    fresh: HashSet<DoorId>,
-    pub(super) crossed: HashSet<(DoorId, Direction)>,
+    pub(super) known: HashMap<DoorId, Known>,
     pub(super) attaching: Option<String>,
     pushed: Option<Duration>,
     selected: Option<Key>,
@@ -65,53 +76,35 @@ pub struct State {
 }
 
 impl State {
-    /// A screen on which nothing is shown yet.
+    /// An empty screen.
     #[must_use]
     pub fn new(options: Options, columns: u16, rows: u16) -> Self {
         let area = Rect::new(0, 0, columns, rows);
         Self {
             sort: options.sort,
             options,
-            taken: None,
-            shown: None,
-            rows: Vec::new(),
-            histories: HashMap::new(),
-            first_seen: HashMap::new(),
-            fresh: HashSet::new(),
-            crossed: HashSet::new(),
-            attaching: None,
-            pushed: None,
-            selected: None,
-            place: 0,
-            top: 0,
-            folded: HashSet::new(),
-            filter: String::new(),
-            typing: false,
-            paused: false,
-            help: false,
             details: has_room_for_both(area),
-            down: 0,
             area,
+            ..Self::default()
         }
     }
 
-    /// Takes a reading, at `now` on a clock that only goes forward. A screen that is paused keeps
-    /// what it shows.
-    pub fn take(&mut self, snapshot: Snapshot, now: Duration) {
+    /// Shows a reading, at `now` on a monotonic clock, unless the screen is paused.
+    pub fn update(&mut self, snapshot: Snapshot, now: Duration) {
         if self.paused {
             return;
         }
-        self.notice(&snapshot, now);
-        self.taken = Some(snapshot);
+        self.compare(&snapshot, now);
+        self.latest = Some(snapshot);
         self.arrange();
     }
 
-    /// Says how far attaching has come; `None` when it is done.
+    /// Sets the progress of attaching; `None` when it is complete.
     pub fn set_attaching(&mut self, text: Option<String>) {
         self.attaching = text;
     }
 
-    /// Takes the size of the screen.
+    /// Sets the size of the screen.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         let both = has_room_for_both(self.area);
         self.area = Rect::new(0, 0, columns, rows);
@@ -121,84 +114,54 @@ impl State {
         self.settle();
     }
 
-    /// Whether the screen stands still.
-    #[must_use]
-    pub fn paused(&self) -> bool {
-        self.paused
-    }
-
-    /// What is selected, if anything is shown.
+    /// The selected row.
     #[must_use]
     pub fn selected(&self) -> Option<&Key> {
         self.selected.as_ref()
     }
 
-    /// Compares with the reading before: what has come, and what was crossed.
-    fn notice(&mut self, snapshot: &Snapshot, now: Duration) {
-        let first = self.taken.is_none();
-        let before: HashMap<_, _> = self
-            .taken
-            .iter()
-            .flat_map(|before| &before.doors)
-            .map(|door| (door.id, [door.ingress, door.egress]))
-            .collect();
-        self.crossed.clear();
+    /// Compares with the previous reading: new doors, and doors that packets crossed.
+    fn compare(&mut self, snapshot: &Snapshot, now: Duration) {
+        // While doors are being attached, the screen is drawn more often than counters are read.
         let interval = self.options.interval * 9 / 10;
-        // While doors are being attached, the screen is drawn more often than it is read.
-        let push = self
-            .pushed
-            .is_none_or(|pushed| now.saturating_sub(pushed) >= interval);
+        let due = |pushed: Duration| now.saturating_sub(pushed) >= interval;
+        let push = self.pushed.is_none_or(due);
         if push {
             self.pushed = Some(now);
         }
+        let since = self.latest.as_ref().map(|_| now);
+        let mut before = mem::take(&mut self.known);
         for door in &snapshot.doors {
-            let since = (!first).then_some(now);
-            self.first_seen.entry(door.id).or_insert(since);
+            let packets = hooks(door).map(|(_, traffic)| traffic.packets);
+            let mut known = before.remove(&door.id).unwrap_or_else(|| Known {
+                packets,
+                since,
+                ..Known::default()
+            });
             if push {
-                self.histories.entry(door.id).or_default().push(door);
+                known.history.push(door);
             }
-            let Some([ingress, egress]) = before.get(&door.id) else {
-                continue;
-            };
-            let more = |old: &Traffic, new: &Traffic| new.packets > old.packets;
-            if more(ingress, &door.ingress) {
-                self.crossed.insert((door.id, Direction::Ingress));
-            }
-            if more(egress, &door.egress) {
-                self.crossed.insert((door.id, Direction::Egress));
-            }
+            known.crossed = [0, 1].map(|hook| packets[hook] > known.packets[hook]);
+            known.packets = packets;
+            known.fresh = known.since.is_some_and(|since| now < since + NEW);
+            self.known.insert(door.id, known);
         }
-        let there: HashSet<_> = snapshot.doors.iter().map(|door| door.id).collect();
-        self.first_seen.retain(|id, _| there.contains(id));
-        self.histories.retain(|id, _| there.contains(id));
-        let young = |since: &Option<Duration>| since.is_some_and(|since| now < since + NEW);
-        self.fresh = self
-            .first_seen
-            .iter()
-            .filter_map(|(id, since)| young(since).then_some(*id))
-            .collect();
     }
 
-    /// Sorts and filters what was taken, and finds the selection again.
+    /// Sorts and filters the latest snapshot, and finds the selection again.
     pub(super) fn arrange(&mut self) {
-        let Some(taken) = &self.taken else {
+        let Some(mut shown) = self.latest.clone() else {
             return;
         };
-        let mut shown = taken.clone();
         table::sort(&mut shown, self.sort);
-        let fresh = &self.fresh;
-        self.rows = arrange(&shown, &self.filter, &self.folded, |id| fresh.contains(&id));
+        let fresh = |id| self.known.get(&id).is_some_and(|known| known.fresh);
+        self.rows = arrange(&shown, &self.filter, &self.folded, fresh);
+        let selected = self.selected.as_ref();
+        let is_selected = |row: &Row| selected == Some(&row.key(&shown));
+        let found = self.rows.iter().position(is_selected);
         self.shown = Some(shown);
-        let selected = self.selected.clone();
-        let found = selected.and_then(|key| self.rows.iter().position(|row| self.is(row, &key)));
-        // Where it is no longer there: what stands in its place.
+        // If it is gone: the row in its place.
         self.select(found.unwrap_or(self.place));
-    }
-
-    fn is(&self, row: &Row, key: &Key) -> bool {
-        self.shown
-            .as_ref()
-            .is_some_and(|shown| row.key(shown) == *key)
     }
 
     /// Selects the row at `place`, or the last one.
@@ -208,7 +171,7 @@ impl State {
             .shown
             .as_ref()
             .and_then(|shown| Some(self.rows.get(self.place)?.key(shown)));
-        // With nothing left by a filter, what was selected comes back with the rows.
+        // If a filter hides all rows, the selection returns with them.
         if key.is_some() {
             if key != self.selected {
                 self.down = 0;
@@ -220,7 +183,7 @@ impl State {
 
     /// Scrolls so that the selected row is in view.
     fn settle(&mut self) {
-        let height = usize::from(self.places().building.height);
+        let height = usize::from(self.places().list.height);
         self.top = first(self.top, self.place, self.rows.len(), height);
     }
 

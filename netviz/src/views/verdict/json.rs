@@ -1,13 +1,16 @@
 //! The JSON form of a verdict, and its schema.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Borrow,
+    io::{self, Write},
+};
 
 use serde_json::Value;
 
-use super::sentences::{cause, detour, doubt, note, row_note};
+use super::sentences::{causes, detours, notes, row_note, unclear};
 use crate::{
     verify::{Verdict, Way},
-    views::json::{schema_of, write_pretty, write_short},
+    views::json::{self, schema_of},
 };
 
 /// The schema of a verdict.
@@ -35,45 +38,38 @@ fn add_text(schema: &mut Value) {
 }
 
 /// Writes one verdict as an object, several as a list, over several lines.
-///
-/// # Errors
-/// Those of the writer.
-pub fn write(verdicts: &[Verdict], out: impl Write) -> io::Result<()> {
+pub fn write(verdicts: &[impl Borrow<Verdict>], out: impl Write) -> io::Result<()> {
     match verdicts {
-        [verdict] => write_pretty(&value(verdict)?, out),
+        [verdict] => json::write(&value(verdict.borrow())?, out),
         verdicts => {
-            let values: io::Result<Vec<_>> = verdicts.iter().map(value).collect();
-            write_pretty(&values?, out)
+            let values = verdicts.iter().map(|verdict| value(verdict.borrow()));
+            let values: io::Result<Vec<_>> = values.collect();
+            json::write(&values?, out)
         }
     }
 }
 
 /// Writes one verdict in one line.
-///
-/// # Errors
-/// Those of the writer.
 pub fn write_line(verdict: &Verdict, out: impl Write) -> io::Result<()> {
-    write_short(&value(verdict)?, out)
+    json::write_line(&value(verdict)?, out)
 }
 
 /// A verdict with a `text` beside each `code`.
 fn value(verdict: &Verdict) -> io::Result<Value> {
     let mut value = serde_json::to_value(verdict)?;
-    let mut say = |list: &str, place: usize, text: String| {
-        value[list][place]["text"] = text.into();
-    };
-    for (place, it) in verdict.detours.iter().enumerate() {
-        say("detours", place, detour(verdict, it));
-    }
-    for (place, it) in verdict.unclear.iter().enumerate() {
-        say("unclear", place, doubt(verdict, it));
-    }
-    for (place, it) in verdict.notes.iter().enumerate() {
-        say("notes", place, note(verdict, it));
+    let texts = [
+        ("detours", detours(verdict)),
+        ("unclear", unclear(verdict)),
+        ("notes", notes(verdict)),
+    ];
+    for (list, texts) in texts {
+        for (place, text) in texts.into_iter().enumerate() {
+            value[list][place]["text"] = text.into();
+        }
     }
     for (place, loss) in verdict.losses.iter().enumerate() {
-        for (number, it) in loss.causes.iter().enumerate() {
-            value["losses"][place]["causes"][number]["text"] = cause(verdict, loss, it).into();
+        for (number, text) in causes(verdict, loss).into_iter().enumerate() {
+            value["losses"][place]["causes"][number]["text"] = text.into();
         }
     }
     for (way, list) in [(Way::Request, "request"), (Way::Reply, "reply")] {

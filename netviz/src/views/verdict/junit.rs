@@ -1,4 +1,4 @@
-//! JUnit XML, which every CI shows: one test case per pair.
+//! JUnit XML for CI: one test case per pair.
 
 use std::io::{self, Write};
 
@@ -8,20 +8,23 @@ use super::{
 };
 use crate::{
     verify::{Kind, Verdict},
-    views::{svg::escape, text::safe},
+    views::{
+        svg::escape,
+        text::{Style, safe},
+    },
 };
 
-/// A verdict, and what became of it as a test.
+/// A verdict and its result as a test.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
-    /// What was seen.
+    /// The verdict.
     pub verdict: &'a Verdict,
-    /// Why it is not as it should be; `None`: passed. An unclear one is an error, not a failure.
+    /// Why the test did not pass; `None` if it passed. An unclear verdict is an error, not a failure.
     pub why: Option<String>,
 }
 
 impl<'a> Case<'a> {
-    /// A pair of which nothing was said: it is to be verified.
+    /// A test that passes if the verdict is verified.
     #[must_use]
     pub fn new(verdict: &'a Verdict) -> Self {
         let passed = verdict.verdict == Kind::Verified;
@@ -33,18 +36,13 @@ impl<'a> Case<'a> {
 }
 
 /// Writes a report.
-///
-/// # Errors
-/// Those of the writer.
 pub fn write(cases: &[Case<'_>], mut out: impl Write) -> io::Result<()> {
     let unclear = |case: &&Case<'_>| case.verdict.verdict == Kind::Unclear;
-    let wrong = || cases.iter().filter(|case| case.why.is_some());
-    let errors = wrong().filter(unclear).count();
-    let numbers = format!(
-        "tests=\"{}\" skipped=\"0\" failures=\"{}\" errors=\"{errors}\"",
-        cases.len(),
-        wrong().count() - errors
-    );
+    let failed = || cases.iter().filter(|case| case.why.is_some());
+    let errors = failed().filter(unclear).count();
+    let (tests, failures) = (cases.len(), failed().count() - errors);
+    let numbers =
+        format!("tests=\"{tests}\" skipped=\"0\" failures=\"{failures}\" errors=\"{errors}\"");
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<testsuites name=\"netviz\" {numbers}>")?;
     writeln!(out, "  <testsuite name=\"netviz verify\" {numbers}>")?;
@@ -54,49 +52,42 @@ pub fn write(cases: &[Case<'_>], mut out: impl Write) -> io::Result<()> {
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
-fn protocol(verdict: &Verdict) -> String {
-    let protocol = verdict.probes.protocol;
-    protocol.map_or_else(|| "passive".into(), |protocol| protocol.to_string())
-}
-
 fn write_case(case: &Case<'_>, out: &mut impl Write) -> io::Result<()> {
     let verdict = case.verdict;
-    let style = ladder::Style {
+    let style = Style {
         full: true,
-        ..ladder::Style::default()
+        ..Style::default()
     };
     let ladder = escape(&ladder::draw(verdict, style));
-    let name = format!("{} -> {}", end(&verdict.from), end(&verdict.to));
+    let name = escape(&format!("{} -> {}", end(&verdict.from), end(&verdict.to)));
+    let protocol = verdict.probes.protocol;
+    let class = protocol.map_or_else(|| "passive".into(), |protocol| protocol.to_string());
     writeln!(
         out,
-        "    <testcase name=\"{}\" classname=\"netviz.verify.{}\">",
-        escape(&name),
-        protocol(verdict)
+        "    <testcase name=\"{name}\" classname=\"netviz.verify.{class}\">"
     )?;
-    match &case.why {
-        None => writeln!(out, "      <system-out>{ladder}</system-out>")?,
-        Some(why) => {
-            let kind = match verdict.verdict {
-                Kind::Unclear => "error",
-                _ => "failure",
-            };
-            writeln!(
-                out,
-                "      <{kind} type=\"{}\" message=\"{}\">{ladder}</{kind}>",
-                verdict.verdict.word(),
-                escape(&message(why, verdict))
-            )?;
-        }
+    if let Some(why) = &case.why {
+        let kind = match verdict.verdict {
+            Kind::Unclear => "error",
+            _ => "failure",
+        };
+        let word = verdict.verdict.word();
+        let message = escape(&message(why, verdict));
+        writeln!(
+            out,
+            "      <{kind} type=\"{word}\" message=\"{message}\">{ladder}</{kind}>"
+        )?;
+    } else {
+        writeln!(out, "      <system-out>{ladder}</system-out>")?;
     }
     writeln!(out, "    </testcase>")
 }
 
-/// Why, and what became of the packets, where that is not the same.
+/// Why a test did not pass, and the result if that is something else.
 fn message(why: &str, verdict: &Verdict) -> String {
-    let said = summary(verdict);
-    safe(&if why == said {
-        said
-    } else {
-        format!("{why}; {said}")
+    let summary = summary(verdict);
+    safe(&match why == summary {
+        true => summary,
+        false => format!("{why}; {summary}"),
     })
 }

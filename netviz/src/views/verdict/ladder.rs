@@ -1,129 +1,92 @@
-//! The ladder: one line per crossing, in the order in which packets come to the doors.
+//! The ladder: one line per crossing, in path order.
 //!
 //! ```text
 //! a/client -> a/server     10 x ICMP echo, 84 bytes
-//! expected: vxlan, legacy host routing; said by the Cilium agents
+//! expected: vxlan, legacy host routing (from the Cilium agents)
 //!
 //!   request                                        seen     median /     worst
 //!    1  ▲ eth0            pod client              10/10
 //!    2  ▼ lxc174c023046f  worker                  10/10     1.1 us /    2.0 us
 //! ```
 
-use std::collections::HashMap;
-
 use super::{
-    path::{Path, Rung, State, fine, numbers, of, shorten},
+    path::{Path, Rung, Tone, fine, numbers, of, shorten},
     sentences::{causes, remarks},
-    words::{end, expected, lost, sent, summary},
+    words::{end, expected, lost, sent, summary, tone},
 };
+pub use crate::views::text::Style;
 use crate::{
     verify::{Kind, Verdict, Way},
-    views::text::{cut_apart, cut_end, cut_middle, visible_width, wrap},
+    views::text::{ascii, cut_apart, cut_end, cut_middle, grid, visible_width, widest, wrap},
 };
 
-/// The narrowest ladder that says enough.
+/// The least width of a ladder.
 pub const NARROWEST: usize = 80;
-/// Wider, the eye does not find the number that belongs to a name.
+/// In wider ladders, numbers are too far from their names.
 const WIDEST: usize = 120;
 /// An interface's name has 15 bytes.
 const INTERFACE: usize = 15;
-/// What a pod's or a node's name gets at the least.
+/// The least width of a pod's or a node's name.
 const PLACE: usize = 8;
-/// `  999.9 us /  999.9 us`
-const TIMES: usize = 21;
 
-/// How a ladder is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Columns; less than [`NARROWEST`] is taken for that, 0 for as many as help.
-    pub width: usize,
-    /// Whether colours may be used. They never carry a meaning of their own.
-    pub colour: bool,
-    /// No sign that ASCII has not; foreign names stay as they are.
-    pub ascii: bool,
-    /// The reply door by door, even where it mirrors the request.
-    pub full: bool,
-}
+/// A line, and how it is emphasised.
+type Line = (Tone, String);
 
-/// What a line is, for its colour.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tone {
-    Plain,
-    Faint,
-    Odd,
-    Bad,
-    Good,
-}
-
-/// Draws one verdict, without a line break at the end.
+/// Draws one verdict, without a line break at the end. [`Style::full`] shows a correct reply door by
+/// door.
 #[must_use]
 pub fn draw(verdict: &Verdict, style: Style) -> String {
-    let width = match style.width {
-        0 => WIDEST,
-        width => width.clamp(NARROWEST, WIDEST),
-    };
+    let width = style.width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST);
+    let blank = || (Tone::Plain, String::new());
     let mut lines = head(verdict, width);
-    lines.push((Tone::Plain, String::new()));
-    let mut paths = vec![
-        Path::new(verdict, Way::Request),
-        Path::new(verdict, Way::Reply),
-    ];
+    lines.push(blank());
+    let mut paths = Vec::from([Way::Request, Way::Reply].map(|way| Path::new(verdict, way)));
     shorten(&mut paths);
     let fold = unanswerable(verdict).or_else(|| folded(verdict).filter(|_| !style.full));
     if fold.is_some() {
         paths.truncate(1);
     }
     paths.retain(|path| !path.rungs.is_empty());
-    let columns = Columns::new(&paths, width);
-    for path in &paths {
-        columns.draw(path, &mut lines);
-    }
+    lines.extend(doors(&paths, width));
     lines.extend(fold.map(|line| (Tone::Plain, line)));
-    lines.push((Tone::Plain, String::new()));
+    lines.push(blank());
     lines.extend(conclusion(verdict, width));
-    lines.push((Tone::Faint, String::new()));
+    lines.push(blank());
     let legend = "▼ into, ▲ out of the device. Times since the door before include netviz's own.";
-    lines.extend(
-        wrap(legend, width, 0)
-            .into_iter()
-            .map(|line| (Tone::Faint, line)),
-    );
-    let lines: Vec<_> = lines
-        .into_iter()
-        .map(|(tone, line)| finish(tone, &cut_end(line.trim_end(), width), style))
-        .collect();
-    lines.join("\n")
+    let legend = wrap(legend, width, 0).into_iter();
+    lines.extend(legend.map(|line| (Tone::Faint, line)));
+    let lines = lines.into_iter().map(|(tone, line)| {
+        let line = cut_end(line.trim_end(), width);
+        let line = if style.ascii { ascii(&line) } else { line };
+        if style.colour {
+            coloured(tone, line)
+        } else {
+            line
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The reply where nothing was there to be answered, and nothing came back.
+/// The reply if no packet arrived and none came back.
 fn unanswerable(verdict: &Verdict) -> Option<String> {
     let silent = verdict.reply.iter().all(|row| row.seen.unwrap_or(0) == 0);
     let none = of(verdict, Way::Reply) == 0 && verdict.replied == 0 && silent;
-    (none && !verdict.reply.is_empty())
-        .then(|| "  reply    nothing arrived that could be answered".into())
+    (none && !verdict.reply.is_empty()).then(|| "  reply    no request arrived".into())
 }
 
-/// The reply in one line, where nothing is wrong with it.
+/// A correct reply in one line.
 fn folded(verdict: &Verdict) -> Option<String> {
     let how = fine(verdict)?;
     let doors = numbers(&verdict.reply).into_iter().flatten().count();
     let of = of(verdict, Way::Reply);
-    Some(format!(
-        "  reply    {doors} doors, {how}, {of}/{of} at each"
-    ))
+    let line = format!("  reply    {doors} doors, {how}, {of}/{of} at each");
+    Some(line)
 }
 
-fn finish(tone: Tone, line: &str, style: Style) -> String {
+fn coloured(tone: Tone, line: String) -> String {
     use crossterm::style::Stylize as _;
-    let line = if style.ascii {
-        ascii(line)
-    } else {
-        line.to_owned()
-    };
-    if !style.colour || line.is_empty() {
-        return line;
-    }
     match tone {
+        _ if line.is_empty() => line,
         Tone::Plain => line,
         Tone::Faint => line.dark_grey().to_string(),
         Tone::Odd => line.yellow().to_string(),
@@ -132,19 +95,7 @@ fn finish(tone: Tone, line: &str, style: Style) -> String {
     }
 }
 
-/// The drawing's own signs in ASCII.
-pub(super) fn ascii(text: &str) -> String {
-    let sign = |c| match c {
-        '▼' => 'v',
-        '▲' => '^',
-        '…' => '~',
-        '–' => '-',
-        other => other,
-    };
-    text.chars().map(sign).collect()
-}
-
-fn head(verdict: &Verdict, width: usize) -> Vec<(Tone, String)> {
+fn head(verdict: &Verdict, width: usize) -> Vec<Line> {
     let (from, to, sent) = (end(&verdict.from), end(&verdict.to), sent(verdict));
     let pair = format!("{from} -> {to}");
     let mut lines = if visible_width(&pair) + 5 + visible_width(&sent) <= width {
@@ -156,197 +107,129 @@ fn head(verdict: &Verdict, width: usize) -> Vec<(Tone, String)> {
         vec![cut_middle(&from, width), to, sent]
     };
     lines.extend(wrap(&format!("expected: {}", expected(verdict)), width, 2));
-    let plain = |line: String| (Tone::Plain, cut_end(&line, width));
-    lines.into_iter().map(plain).collect()
+    lines.into_iter().map(|line| (Tone::Plain, line)).collect()
 }
 
-/// Widths that all lines of a ladder have in common.
-struct Columns {
-    width: usize,
-    number: usize,
-    interface: usize,
-    place: usize,
-    /// 0: what there is to say stands under the line.
-    about: usize,
-    seen: usize,
-    places: HashMap<String, String>,
+/// The doors of all paths in columns, with their remarks.
+fn doors(paths: &[Path], width: usize) -> Vec<Line> {
+    let rungs = || paths.iter().flat_map(|path| &path.rungs);
+    let places = rungs().map(|rung| visible_width(&rung.place()));
+    let place = places.max().unwrap_or(0).max(PLACE);
+    let mut about = rungs().any(|rung| !rung.about.is_empty());
+    let mut lines = columns(paths, place, about);
+    // A grid ends with two blanks.
+    let excess = |lines: &[String]| widest(lines).saturating_sub(width + 2);
+    if about && excess(&lines) > 0 {
+        about = false;
+        lines = columns(paths, place, about);
+    }
+    if excess(&lines) > 0 {
+        let place = place.saturating_sub(excess(&lines)).max(PLACE);
+        lines = columns(paths, place, about);
+    }
+    let mut lines = lines.into_iter();
+    let mut drawn = Vec::new();
+    for path in paths {
+        let mut header = lines.next().unwrap_or_default();
+        let name = path.way.to_string();
+        header.replace_range(2..2 + name.len(), &name);
+        drawn.push((Tone::Plain, header));
+        for (rung, line) in path.rungs.iter().zip(&mut lines) {
+            drawn.extend(with_remarks(rung, line.trim_end(), about, width));
+        }
+    }
+    drawn
 }
 
-impl Columns {
-    fn new(paths: &[Path], width: usize) -> Self {
-        let rungs = || paths.iter().flat_map(|path| &path.rungs);
-        let widest = |of: fn(&Rung) -> usize| rungs().map(of).max().unwrap_or(0);
-        let number = widest(|rung| rung.number.map_or(0, |number| number.to_string().len())).max(2);
-        let interface = widest(|rung| visible_width(&rung.interface)).min(INTERFACE);
-        let seen = widest(|rung| visible_width(&rung.seen)).max("seen".len());
-        let about = widest(|rung| visible_width(&rung.about.join(" ")));
-        let wanted = widest(|rung| visible_width(&whole_place(rung))).max(PLACE);
-        // The gutter, the number, the sign, and what is between the columns.
-        let fixed = 2 + number + 2 + 2 + interface + 2 + 2 + seen + 2 + TIMES;
-        let beside = if about > 0 { about + 2 } else { 0 };
-        let about = if fixed + wanted + beside <= width {
-            about
-        } else {
-            0
+/// The header and the doors of each path; `place` is the width of a pod's or node's name.
+fn columns(paths: &[Path], place: usize, about: bool) -> Vec<String> {
+    let rungs = || paths.iter().flat_map(|path| &path.rungs);
+    let names = rungs().map(|rung| rung.pod.as_ref().unwrap_or(&rung.node).clone());
+    // Behind `pod `.
+    let names = cut_apart(names, place.saturating_sub(4));
+    let row = |rung: &Rung| {
+        let mark = if rung.wrong { "!" } else { " " };
+        let number = rung.number.map_or_else(|| "·".into(), |it| it.to_string());
+        let interface = cut_middle(&rung.interface, INTERFACE);
+        let place = match &rung.pod {
+            Some(pod) => format!("pod {}", names[pod]),
+            None if visible_width(&rung.node) <= place => rung.node.clone(),
+            None => names[&rung.node].clone(),
         };
-        let beside = if about > 0 { about + 2 } else { 0 };
-        let place = wanted.min(width.saturating_sub(fixed + beside)).max(PLACE);
-        // Behind `pod `.
-        let names: Vec<String> = paths
-            .iter()
-            .flat_map(Path::names)
-            .map(String::from)
-            .collect();
-        let places = cut_apart(&names, place.saturating_sub(4));
-        let places = places
-            .into_iter()
-            .map(|(name, cut)| (name.to_owned(), cut))
-            .collect();
-        Self {
-            width,
-            number,
-            interface,
+        let times = rung.times.as_ref();
+        let mut row = vec![
+            format!("{mark} {number:>2}"),
+            format!("{} {interface}", rung.direction.sign()),
             place,
-            about,
-            seen,
-            places,
-        }
-    }
-
-    fn draw(&self, path: &Path, lines: &mut Vec<(Tone, String)>) {
-        let way = match path.way {
-            Way::Request => "request",
-            Way::Reply => "reply",
-        };
-        let before = self.left() - 2;
-        lines.push((
-            Tone::Plain,
-            format!(
-                "  {way:before$}  {:>seen$}  {:>9} / {:>9}",
-                "seen",
-                "median",
-                "worst",
-                seen = self.seen,
-            ),
-        ));
-        for rung in &path.rungs {
-            self.rung(rung, lines);
-        }
-    }
-
-    /// Columns in front of what was seen.
-    fn left(&self) -> usize {
-        let beside = if self.about > 0 { self.about + 2 } else { 0 };
-        2 + self.number + 2 + 2 + self.interface + 2 + self.place + beside
-    }
-
-    fn rung(&self, rung: &Rung, lines: &mut Vec<(Tone, String)>) {
-        let tone = match rung.state {
-            _ if rung.lost => Tone::Bad,
-            _ if rung.wrong => Tone::Odd,
-            State::Hidden => Tone::Odd,
-            State::Skipped | State::Unreached | State::Idle => Tone::Faint,
-            _ => Tone::Plain,
-        };
-        let about = rung.about.join(" ");
-        let number = rung
-            .number
-            .map_or_else(|| "·".into(), |number| number.to_string());
-        let mut line = format!(
-            "{} {}  {} {}  {}",
-            if rung.wrong { "!" } else { " " },
-            padded_left(&number, self.number),
-            rung.direction.sign(),
-            padded(&cut_middle(&rung.interface, self.interface), self.interface),
-            padded(&self.place(rung), self.place),
-        );
-        if self.about > 0 {
-            line.push_str(&format!("  {}", padded(&about, self.about)));
-        }
-        line.push_str(&format!("  {}", padded_left(&rung.seen, self.seen)));
-        if let Some((median, worst)) = &rung.times {
-            line.push_str(&format!("  {median} / {worst}"));
-        }
-        let mut under = Vec::new();
-        let mut beside = vec![rung.marks.join(", ")];
-        if self.about == 0 {
-            beside.push(about);
-        }
-        for text in beside.into_iter().filter(|text| !text.is_empty()) {
-            let fits = visible_width(&line) + 2 + visible_width(&text) <= self.width;
-            if fits && under.is_empty() {
-                line.push_str(&format!("  {text}"));
-            } else {
-                under.push(text);
-            }
-        }
-        lines.push((tone, line));
-        under.extend(rung.note.clone());
-        let indent = 2 + self.number + 2 + 2;
-        for text in &under {
-            let text = wrap(&format!("{:indent$}{text}", ""), self.width, indent);
-            lines.extend(text.into_iter().map(|line| (tone, line)));
-        }
-    }
-
-    fn place(&self, rung: &Rung) -> String {
-        let cut = |name: &str| {
-            self.places
-                .get(name)
-                .cloned()
-                .unwrap_or_else(|| name.to_owned())
-        };
-        match &rung.pod {
-            Some(pod) => format!("pod {}", cut(pod)),
-            None if visible_width(&rung.node) <= self.place => rung.node.clone(),
-            None => cut(&rung.node),
-        }
-    }
+        ];
+        row.extend(about.then(|| rung.about.join(" ")));
+        row.push(rung.seen.clone());
+        row.extend(times.map(|(median, worst)| format!("{median} / {worst}")));
+        row
+    };
+    let header = || {
+        let mut header = vec![String::new(); if about { 4 } else { 3 }];
+        header[2] = " ".repeat(PLACE);
+        header.push("seen".into());
+        header.push(format!("{:>9} / {:>9}", "median", "worst"));
+        header
+    };
+    let rows = paths.iter().flat_map(|path| {
+        let rungs = path.rungs.iter().map(row);
+        [header()].into_iter().chain(rungs)
+    });
+    let seen = if about { 4 } else { 3 };
+    grid(rows, |column| column == seen)
 }
 
-fn whole_place(rung: &Rung) -> String {
-    match &rung.pod {
-        Some(pod) => format!("pod {pod}"),
-        None => rung.node.clone(),
+/// The line of a door with its remarks beside it, or below if they do not fit.
+fn with_remarks(rung: &Rung, line: &str, about: bool, width: usize) -> Vec<Line> {
+    let mut line = line.to_owned();
+    let mut beside = vec![rung.marks.join(", ")];
+    if !about {
+        beside.push(rung.about.join(" "));
     }
+    let mut below = Vec::new();
+    for remark in beside.into_iter().filter(|remark| !remark.is_empty()) {
+        let fits = visible_width(&line) + 2 + visible_width(&remark) <= width;
+        if fits && below.is_empty() {
+            line.push_str(&format!("  {remark}"));
+        } else {
+            below.push(remark);
+        }
+    }
+    below.extend(rung.note.clone());
+    let below = below
+        .iter()
+        .flat_map(|it| wrap(&format!("        {it}"), width, 8));
+    let lines = [line].into_iter().chain(below);
+    lines.map(|line| (rung.tone(), line)).collect()
 }
 
-fn padded(text: &str, width: usize) -> String {
-    format!("{text}{:1$}", "", width.saturating_sub(visible_width(text)))
-}
-
-fn padded_left(text: &str, width: usize) -> String {
-    format!("{:1$}{text}", "", width.saturating_sub(visible_width(text)))
-}
-
-/// The verdict in capitals, why, and what else there is to say.
-fn conclusion(verdict: &Verdict, width: usize) -> Vec<(Tone, String)> {
+/// The verdict in capitals, its causes and remarks.
+fn conclusion(verdict: &Verdict, width: usize) -> Vec<Line> {
     let word = verdict.verdict.word().to_uppercase();
     let indent = word.len() + 2;
-    let tone = match verdict.verdict {
-        Kind::Verified => Tone::Good,
-        Kind::Detour | Kind::Unclear => Tone::Odd,
-        Kind::Lost => Tone::Bad,
-    };
+    let tone = tone(verdict.verdict);
     let mut lines = Vec::new();
-    let mut say = |tone, indent: usize, more: usize, text: &str| {
-        let text = format!("{:indent$}{text}", "");
-        let wrapped = wrap(&text, width, indent + more);
+    let mut add = |tone, indent: usize, more: usize, line: &str| {
+        let line = format!("{:indent$}{line}", "");
+        let wrapped = wrap(&line, width, indent + more);
         lines.extend(wrapped.into_iter().map(|line| (tone, line)));
     };
-    say(tone, 0, indent, &format!("{word}  {}", summary(verdict)));
+    add(tone, 0, indent, &format!("{word}  {}", summary(verdict)));
     let single = verdict.losses.len() == 1 && verdict.verdict == Kind::Lost;
     for loss in &verdict.losses {
         if !single {
-            say(tone, indent, 2, &lost(verdict, loss));
+            add(tone, indent, 2, &lost(verdict, loss));
         }
         let deeper = if single { indent } else { indent + 2 };
         for cause in causes(verdict, loss) {
-            say(Tone::Plain, deeper, 2, &cause);
+            add(Tone::Plain, deeper, 2, &cause);
         }
     }
-    for text in remarks(verdict) {
-        say(Tone::Plain, indent, 2, &text);
+    for remark in remarks(verdict) {
+        add(Tone::Plain, indent, 2, &remark);
     }
     lines
 }

@@ -1,13 +1,13 @@
-//! One way of a verdict as all of its drawings need it: each door with its number, its place in
-//! words, and what is to be said of it. Every text is clean.
+//! One way of a verdict as its drawings need it: each door with its number, its place and its
+//! remarks. All texts are escaped.
 
 use std::collections::BTreeSet;
 
-use super::{sentences::row_note, words::micros};
+use super::sentences::row_note;
 use crate::{
     model::{Direction, Side, Untrusted},
     verify::{CrossingRow, Loss, Verdict, Way},
-    views::text::{UNKNOWN, count, safe},
+    views::text::{UNKNOWN, count, micros, safe},
 };
 
 /// One way, door by door.
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Path {
     pub(super) way: Way,
     pub(super) rungs: Vec<Rung>,
-    /// How many packets went this way.
+    /// The number of packets that went this way.
     pub(super) of: u32,
 }
 
@@ -23,16 +23,26 @@ pub(super) struct Path {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Crossed,
-    /// Passed by, rightly.
+    /// Skipped, as expected.
     Skipped,
-    /// Nothing can be seen here.
+    /// Not observable.
     Hidden,
-    /// Expected, and packets went another way.
+    /// Expected, but packets took another path.
     Missing,
-    /// Expected, and packets had ended before.
+    /// Expected, but packets were lost before.
     Unreached,
-    /// There were no packets that could have come here.
+    /// No packets to expect.
     Idle,
+}
+
+/// How a line or a door is emphasised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Faint,
+    Odd,
+    Bad,
+    Good,
 }
 
 /// One door.
@@ -43,7 +53,7 @@ pub(super) struct Rung {
     pub(super) direction: Direction,
     pub(super) interface: String,
     pub(super) node: String,
-    /// The pod it stands in.
+    /// The pod that it is in.
     pub(super) pod: Option<String>,
     pub(super) state: State,
     pub(super) seen: String,
@@ -52,11 +62,11 @@ pub(super) struct Rung {
     pub(super) times: Option<(String, String)>,
     /// Tunnel key, outer packet.
     pub(super) about: Vec<String>,
-    /// What is out of the ordinary here, the gravest first.
+    /// Remarks, the most important first.
     pub(super) marks: Vec<String>,
-    /// Whether any of them says that something is wrong.
+    /// Whether a remark is about an error.
     pub(super) wrong: bool,
-    /// Packets ended in front of this door, or behind it.
+    /// Whether packets were lost before this door, or behind it.
     pub(super) lost: bool,
     pub(super) note: Option<String>,
 }
@@ -65,47 +75,42 @@ impl Path {
     pub(super) fn new(verdict: &Verdict, way: Way) -> Self {
         let rows = verdict.rows(way);
         let of = of(verdict, way);
-        let losses: Vec<_> = verdict
-            .losses
-            .iter()
-            .filter(|loss| loss.way == way)
-            .collect();
-        // With nothing left to arrive, what comes later is not missing but out of reach.
-        let last = rows
-            .iter()
-            .rposition(|row| row.seen.is_some_and(|seen| seen > 0));
-        let numbers = numbers(rows);
+        let losses = verdict.losses.iter().filter(|loss| loss.way == way);
+        let losses: Vec<_> = losses.collect();
+        let last = rows.iter().rposition(|row| row.seen > Some(0));
         let traffic = verdict.traffic.as_ref();
         let thinned = traffic.is_some_and(|traffic| traffic.followed_one_in > 1);
-        // Where no path is known, as to nobody, no door is a surprise.
+        // Without an expected path, no door is unexpected.
         let is_known = rows.iter().any(|row| row.expected);
         let rung = |(place, row): (usize, &CrossingRow)| {
-            let reached = last.is_some_and(|last| place < last);
-            let number = numbers.get(place).copied().flatten();
-            let state = match of {
-                0 if row.seen == Some(0) && !is_skipped(row) => State::Idle,
-                _ => state(row, reached, !losses.is_empty()),
+            let state = match row.seen {
+                _ if is_skipped(row) => State::Skipped,
+                None => State::Hidden,
+                Some(0) if of == 0 => State::Idle,
+                // If all packets are lost, later doors are not missing but out of reach.
+                Some(0) if last > Some(place) || losses.is_empty() => State::Missing,
+                Some(0) => State::Unreached,
+                Some(_) => State::Crossed,
             };
             let oddity = oddity(row, state).filter(|_| is_known);
-            let marks = marks_of(&losses, place, of);
-            rung(row, number, of, state, oddity, &marks, thinned)
+            let losses = marks_of(&losses, place, of);
+            let mut rung = rung(row, state, of);
+            rung.lost = !losses.is_empty();
+            rung.wrong = rung.lost || oddity.is_some();
+            let others = marks(row, state, rung.lost, thinned);
+            let oddity = oddity.map(String::from);
+            rung.marks = losses.into_iter().chain(oddity).chain(others).collect();
+            rung
         };
-        Self {
-            way,
-            rungs: rows.iter().enumerate().map(rung).collect(),
-            of,
+        let mut rungs: Vec<_> = rows.iter().enumerate().map(rung).collect();
+        for (rung, number) in rungs.iter_mut().zip(numbers(rows)) {
+            rung.number = number;
         }
-    }
-
-    /// The pods and nodes of all doors, for cutting them apart.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.rungs
-            .iter()
-            .map(|rung| rung.pod.as_deref().unwrap_or(&rung.node))
+        Self { way, rungs, of }
     }
 }
 
-/// How many packets went this way, as far as is known: never fewer than a door saw.
+/// The number of packets that went this way: at least as many as any door saw.
 pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
     let returned = verdict.traffic.as_ref().map(|traffic| traffic.returned);
     let known = match way {
@@ -116,62 +121,42 @@ pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
     seen.chain([known]).max().unwrap_or(known)
 }
 
-/// Whether a door is on the path only to say that it is passed by.
+/// Whether a door is on the path, but skipped as expected.
 fn is_skipped(row: &CrossingRow) -> bool {
     row.skipped_by.is_some() && row.seen.is_none_or(|seen| seen == 0)
 }
 
-/// Numbers of the doors, by place: those that are rightly passed by have none.
+/// Numbers of the doors; skipped doors have none.
 pub(super) fn numbers(rows: &[CrossingRow]) -> Vec<Option<usize>> {
-    let mut next = 0;
-    let number = |row| {
-        if is_skipped(row) {
-            return None;
-        }
-        next += 1;
-        Some(next)
-    };
+    let mut next = 1..;
+    let number = |row| if is_skipped(row) { None } else { next.next() };
     rows.iter().map(number).collect()
 }
 
-fn state(row: &CrossingRow, reached: bool, lossy: bool) -> State {
-    match row.seen {
-        _ if is_skipped(row) => State::Skipped,
-        None => State::Hidden,
-        Some(0) if reached || !lossy => State::Missing,
-        Some(0) => State::Unreached,
-        Some(_) => State::Crossed,
-    }
-}
-
-/// What losses say of one place.
+/// The losses at one place.
 fn marks_of(losses: &[&Loss], place: usize, of: u32) -> Vec<String> {
-    let mut marks = Vec::new();
-    for loss in losses {
-        let who = if loss.packets >= of {
-            String::new()
-        } else {
-            format!("{} ", loss.packets)
+    let mark = |loss: &&Loss| {
+        let number = match loss.packets {
+            packets if packets >= of => String::new(),
+            packets => format!("{packets} "),
         };
-        if loss.circle.contains(&place) {
-            marks.push("<- goes round in a circle".into());
-        } else if loss.circle.is_empty() {
-            match (loss.after, loss.before) {
-                (None, Some(before)) if before == place => {
-                    marks.push(format!("<- {who}lost before this door"));
-                }
-                (_, Some(before)) if before == place => marks.push(format!("<- {who}lost here")),
-                (Some(after), None) if after == place => {
-                    marks.push(format!("<- {who}lost behind this door"));
-                }
-                _ => {}
+        match (loss.after, loss.before) {
+            _ if loss.circle.contains(&place) => Some("<- goes round in a circle".into()),
+            _ if !loss.circle.is_empty() => None,
+            (None, Some(before)) if before == place => {
+                Some(format!("<- {number}lost before this door"))
             }
+            (_, Some(before)) if before == place => Some(format!("<- {number}lost here")),
+            (Some(after), None) if after == place => {
+                Some(format!("<- {number}lost behind this door"))
+            }
+            _ => None,
         }
-    }
-    marks
+    };
+    losses.iter().filter_map(mark).collect()
 }
 
-/// What differs from what was expected of a door.
+/// The difference from what was expected of a door.
 fn oddity(row: &CrossingRow, state: State) -> Option<&'static str> {
     match state {
         State::Missing if row.expected => Some("expected, not crossed"),
@@ -181,73 +166,78 @@ fn oddity(row: &CrossingRow, state: State) -> Option<&'static str> {
     }
 }
 
-fn rung(
-    row: &CrossingRow,
-    number: Option<usize>,
-    of: u32,
-    state: State,
-    oddity: Option<&str>,
-    losses: &[String],
-    thinned: bool,
-) -> Rung {
-    let mut marks = losses.to_vec();
-    let wrong = !marks.is_empty() || oddity.is_some();
-    let seen = row.seen.unwrap_or(0);
-    marks.extend(oddity.map(String::from));
+/// All other remarks.
+fn marks(row: &CrossingRow, state: State, lost: bool, thinned: bool) -> Vec<String> {
+    let mut marks = Vec::new();
     match (state, &row.skipped_by) {
         (State::Skipped, Some(helper)) => marks.push(format!("skipped: {}", safe(helper))),
         (State::Hidden, _) => marks.push("hidden".into()),
-        (State::Unreached, _) if losses.is_empty() => marks.push("not reached".into()),
+        (State::Unreached, _) if !lost => marks.push("not reached".into()),
         _ => {}
     }
     if row.repeated > 0 {
         marks.push(format!("{} times again", row.repeated));
     }
-    // Where each is followed, their number says the same.
+    // If every packet is followed, their number is the same.
     if thinned && row.packets.is_some() {
         marks.push(format!("of {}", count(row.packets)));
     }
+    marks
+}
+
+fn rung(row: &CrossingRow, state: State, of: u32) -> Rung {
     let times = [row.median_microseconds, row.worst_microseconds];
     let has_times = state == State::Crossed && times.iter().any(Option::is_some);
+    let pod = row.pod.as_ref().filter(|_| row.side == Side::Pod);
     Rung {
-        number,
+        number: None,
         direction: row.direction,
         interface: row.interface.to_string(),
         node: row.node.to_string(),
-        pod: row
-            .pod
-            .as_ref()
-            .filter(|_| row.side == Side::Pod)
-            .map(Untrusted::to_string),
+        pod: pod.map(Untrusted::to_string),
         state,
         seen: match state {
             State::Skipped | State::Hidden => UNKNOWN.into(),
-            _ => format!("{seen}/{of}"),
+            _ => format!("{}/{of}", row.seen.unwrap_or(0)),
         },
         count: row.seen,
         times: has_times.then(|| (micros(times[0]), micros(times[1]))),
         about: about(row),
-        lost: !losses.is_empty(),
-        marks,
-        wrong,
+        marks: Vec::new(),
+        wrong: false,
+        lost: false,
         note: row.note.as_ref().map(|note| safe(&row_note(note))),
     }
 }
 
 impl Rung {
-    /// All that is known of it beside its name.
+    /// `pod client`, `mycluster-worker`
+    pub(super) fn place(&self) -> String {
+        match &self.pod {
+            Some(pod) => format!("pod {pod}"),
+            None => self.node.clone(),
+        }
+    }
+
+    /// All that is known beside its name.
     pub(super) fn facts(&self) -> Vec<String> {
-        let times = self
-            .times
-            .as_ref()
-            .map(|(median, worst)| format!("{} median, {} worst", median.trim(), worst.trim()));
-        let seen = [format!("seen {}", self.seen)];
-        let rest = self.about.iter().chain(&self.marks).cloned();
-        seen.into_iter()
-            .chain(times)
-            .chain(rest)
-            .chain(self.note.clone())
-            .collect()
+        let mut facts = vec![format!("seen {}", self.seen)];
+        if let Some((median, worst)) = &self.times {
+            facts.push(format!("{} median, {} worst", median.trim(), worst.trim()));
+        }
+        let rest = self.about.iter().chain(&self.marks).chain(&self.note);
+        facts.extend(rest.cloned());
+        facts
+    }
+
+    pub(super) fn tone(&self) -> Tone {
+        match self.state {
+            _ if self.lost => Tone::Bad,
+            _ if self.wrong => Tone::Odd,
+            State::Hidden => Tone::Odd,
+            State::Skipped | State::Unreached | State::Missing | State::Idle => Tone::Faint,
+            State::Crossed => Tone::Plain,
+        }
     }
 }
 
@@ -267,10 +257,12 @@ fn about(row: &CrossingRow) -> Vec<String> {
     about
 }
 
-/// How the reply comes back, where everything is as it should be there: `mirrored` by the doors
-/// of the request, or `as expected` by others.
+/// How a correct reply comes back: `mirrored` by the doors of the request, or `as expected` by
+/// others.
 pub(super) fn fine(verdict: &Verdict) -> Option<&'static str> {
-    let back: Vec<_> = crossed(&verdict.reply).collect();
+    let there = verdict.request.iter().filter(|row| !is_skipped(row));
+    let back = verdict.reply.iter().filter(|row| !is_skipped(row));
+    let (there, back): (Vec<_>, Vec<_>) = (there.collect(), back.collect());
     let all = of(verdict, Way::Reply);
     let right = |row: &&CrossingRow| {
         row.expected
@@ -283,27 +275,19 @@ pub(super) fn fine(verdict: &Verdict) -> Option<&'static str> {
     if back.is_empty() || lost || all == 0 || !back.iter().all(right) {
         return None;
     }
-    let turned = |(there, back): (&CrossingRow, &&CrossingRow)| {
+    let mirrors = |(there, back): (&CrossingRow, &&CrossingRow)| {
         let place = |row: &CrossingRow| (row.node.clone(), row.pod.clone(), row.interface.clone());
         place(there) == place(back) && there.direction != back.direction
     };
-    let there: Vec<_> = crossed(&verdict.request).collect();
-    let mirrored = there.len() == back.len() && there.into_iter().rev().zip(&back).all(turned);
+    let mirrored = there.len() == back.len() && there.into_iter().rev().zip(&back).all(mirrors);
     Some(if mirrored { "mirrored" } else { "as expected" })
 }
 
-fn crossed(rows: &[CrossingRow]) -> impl Iterator<Item = &CrossingRow> {
-    rows.iter().filter(|row| !is_skipped(row))
-}
-
-/// Pods' names without their namespace, where all are of one and stay different.
+/// Removes the namespace from pods' names if all pods are in one.
 pub(super) fn shorten(paths: &mut [Path]) {
-    let rungs = || paths.iter().flat_map(|path| &path.rungs);
-    let pods: BTreeSet<&str> = rungs().filter_map(|rung| rung.pod.as_deref()).collect();
-    let spaces: Option<BTreeSet<&str>> = pods
-        .iter()
-        .map(|pod| Some(pod.split_once('/')?.0))
-        .collect();
+    let rungs = paths.iter().flat_map(|path| &path.rungs);
+    let pods = rungs.filter_map(|rung| rung.pod.as_deref());
+    let spaces: Option<BTreeSet<_>> = pods.map(|pod| Some(pod.split_once('/')?.0)).collect();
     if spaces.is_none_or(|spaces| spaces.len() != 1) {
         return;
     }

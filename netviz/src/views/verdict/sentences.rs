@@ -9,6 +9,8 @@ use crate::{
     views::text::safe,
 };
 
+const NOT_COUNTED_BY_LINK: &str = "`ip -s link` does not count what crosses cilium_host ▲: cil_from_host redirects it before the transmission";
+
 /// The causes of a loss.
 pub fn causes(verdict: &Verdict, loss: &Loss) -> Vec<String> {
     clean(&loss.causes, |it| cause(verdict, loss, it))
@@ -19,7 +21,7 @@ pub fn detours(verdict: &Verdict) -> Vec<String> {
     clean(&verdict.detours, |it| detour(verdict, it))
 }
 
-/// What could not be seen.
+/// What was not visible.
 pub fn unclear(verdict: &Verdict) -> Vec<String> {
     clean(&verdict.unclear, |it| doubt(verdict, it))
 }
@@ -119,29 +121,28 @@ fn behind(row: &CrossingRow, programs: &[String]) -> String {
         ([], Direction::Ingress) => format!(
             "possible (no program is behind {place}): no route, no neighbour, a firewall, or no listener"
         ),
-        ([program], _) if cilium => format!(
-            "{program} behind {place} dropped or redirected them; see: cilium monitor -t drop on {}",
-            row.node
-        ),
-        ([program], _) => format!("{program} behind {place} dropped or redirected them"),
-        (programs, _) => format!(
-            "{} behind {place}: the first that did not return 'next' dropped or redirected them",
-            programs.join(", then ")
-        ),
+        ([program], _) => {
+            let node = &row.node;
+            let see = match cilium {
+                true => format!("; see: cilium monitor -t drop on {node}"),
+                false => String::new(),
+            };
+            format!("{program} behind {place} dropped or redirected them{see}")
+        }
+        (programs, _) => {
+            let programs = programs.join(", then ");
+            format!(
+                "{programs} behind {place}: the first that did not return 'next' dropped or redirected them"
+            )
+        }
     }
 }
 
 /// `the kernel dropped 4 packets: NEIGH_FAILED (no answer from the neighbour), in neigh_invalidate, at
 /// eth0 of mycluster-worker`
 fn kernel_drop(drop: &DropReason) -> String {
-    let DropReason {
-        function,
-        device,
-        place,
-        packets,
-        ..
-    } = drop;
-    let noun = if *packets == 1 { "packet" } else { "packets" };
+    let packets = drop.packets;
+    let noun = if packets == 1 { "packet" } else { "packets" };
     let reason = match drop.reason.as_deref() {
         Some("NOT_SPECIFIED") => "no reason given by the kernel".into(),
         Some(reason) => match explanation(reason) {
@@ -150,14 +151,14 @@ fn kernel_drop(drop: &DropReason) -> String {
         },
         None => "this kernel has no drop reasons (they need Linux 5.17)".into(),
     };
-    let function = function.as_ref().map(|function| format!(", in {function}"));
-    let place = match (device, place) {
+    let function = drop.function.as_ref();
+    let function = function.map_or_else(String::new, |function| format!(", in {function}"));
+    let place = match (&drop.device, &drop.place) {
         (Some(device), Some(place)) => format!(", at {device} of {place}"),
         (Some(device), None) => format!(", at {device}"),
         (None, Some(place)) => format!(", in {place}"),
         (None, None) => String::new(),
     };
-    let function = function.unwrap_or_default();
     format!("the kernel dropped {packets} {noun}: {reason}{function}{place}")
 }
 
@@ -194,7 +195,7 @@ fn explanation(reason: &str) -> Option<&'static str> {
     })
 }
 
-pub(super) fn detour(verdict: &Verdict, detour: &Detour) -> String {
+fn detour(verdict: &Verdict, detour: &Detour) -> String {
     match detour {
         Detour::Doors {
             way,
@@ -233,7 +234,7 @@ pub(super) fn detour(verdict: &Verdict, detour: &Detour) -> String {
     }
 }
 
-pub(super) fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
+fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
     let (from, to) = (&verdict.from.name, &verdict.to.name);
     match doubt {
         Doubt::NothingFound => format!(
@@ -300,8 +301,8 @@ fn translated(to: &str, service: Option<&str>, backends: &[String]) -> String {
     }
 }
 
-pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
-    let (from, to) = (&verdict.from.name, &verdict.to.name);
+fn note(verdict: &Verdict, note: &Note) -> String {
+    let (from, to, sent) = (&verdict.from.name, &verdict.to.name, verdict.sent);
     match note {
         Note::DeliveredTo { pod } => format!("{to} was delivered to {pod}"),
         Note::ServicePort { protocol, port } => {
@@ -323,16 +324,14 @@ pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
         Note::Bundled { packets } => format!(
             "{packets} packets left in UDP GSO bundles, which are cut and merged on the way: counted, not followed"
         ),
-        Note::ReplyOnly => {
-            format!("no packet from {from} to {to} was seen, only from {to} to {from}")
-        }
+        Note::ReplyOnly => format!("packets were seen only from {to} to {from}"),
         Note::NoReplies => format!("no replies from {to}; these packets may not need any"),
         Note::DropEventsLost { events } => format!(
             "{events} drop events were lost (buffer full), so some losses show no reason; send fewer or slower"
         ),
         Note::SentToItself => format!("what {from} sends to itself crosses no door"),
         Note::Refused { packets, answer } => {
-            format!("{to} received and refused {packets} of {}: {answer}", verdict.sent)
+            format!("{to} received and refused {packets} of {sent}: {answer}")
         }
         Note::Repeated {
             way,
@@ -350,12 +349,12 @@ pub(super) fn note(verdict: &Verdict, note: &Note) -> String {
             format!("{way}: {packets} of {of} arrived at {door} after one that was sent later")
         }
         Note::HostNotCrossed => "traffic does not use cilium_host in this mode (normal)".into(),
-        Note::NotCountedByLink => "`ip -s link` does not count what crosses cilium_host ▲: cil_from_host redirects it before the transmission".into(),
-        Note::NotSent { crossings } => {
-            format!("{crossings} crossings of packets that were not sent are left out")
-        }
+        Note::NotCountedByLink => NOT_COUNTED_BY_LINK.into(),
+        Note::NotSent { crossings } => format!("{crossings} crossings of unsent packets left out"),
         Note::Missed { crossings } => {
-            format!("{crossings} events were lost (buffer full): the numbers are too low by that many")
+            format!(
+                "{crossings} events were lost (buffer full): the numbers are too low by that many"
+            )
         }
     }
 }

@@ -1,10 +1,18 @@
-//! Verdicts in sentences, the same in every view.
+//! Parts of verdicts in words, the same in every view.
 
-use super::path::numbers;
+use super::path::{Tone, numbers};
 use crate::{
     verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Protocol, Traffic, Verdict, Way},
-    views::text::{UNKNOWN, count, safe},
+    views::text::{count, micros, safe},
 };
+
+pub(super) fn tone(kind: Kind) -> Tone {
+    match kind {
+        Kind::Verified => Tone::Good,
+        Kind::Detour | Kind::Unclear => Tone::Odd,
+        Kind::Lost => Tone::Bad,
+    }
+}
 
 /// `10 x ICMP echo, 84 bytes`
 #[must_use]
@@ -38,30 +46,27 @@ fn found(verdict: &Verdict, traffic: &Traffic) -> String {
         0 | 1 => "each followed".to_owned(),
         one_in => format!("one in {} followed", count(Some(one_in))),
     };
+    let [there, back] = [traffic.request_packets, traffic.reply_packets].map(|it| count(Some(it)));
+    let seconds = traffic.seconds;
     format!(
-        "none sent; in {:.1} s {} {what}packets there and {} back{port}, {followed}",
-        traffic.seconds,
-        count(Some(traffic.request_packets)),
-        count(Some(traffic.reply_packets)),
+        "none sent; in {seconds:.1} s {there} {what}packets there and {back} back{port}, {followed}"
     )
 }
 
-/// `vxlan, legacy host routing; said by the Cilium agents`
+/// `vxlan, legacy host routing (from the Cilium agents)`
 pub(super) fn expected(verdict: &Verdict) -> String {
-    let mode = verdict
-        .mode
-        .as_deref()
-        .map_or_else(|| "not known by which doors".to_owned(), safe);
+    let mode = verdict.mode.as_deref();
+    let mode = mode.map_or_else(|| "unknown path".to_owned(), safe);
     let source = match verdict.mode_source {
-        Some(ModeSource::Agent) => "; said by the Cilium agents",
-        Some(ModeSource::Inferred) => "; inferred from devices and programs, nobody said so",
-        Some(ModeSource::Asked) => "; as asked for",
+        Some(ModeSource::Agent) => " (from the Cilium agents)",
+        Some(ModeSource::Inferred) => " (detected from interfaces and programs)",
+        Some(ModeSource::Asked) => " (set with --mode)",
         None => "",
     };
     format!("{mode}{source}")
 }
 
-/// An end by its name: as it was asked for, and the pod behind it where that is another.
+/// The name of an end as given, and the pod behind it.
 pub(super) fn end(hop: &Hop) -> String {
     match &hop.pod {
         Some(pod) if *pod != hop.name => format!("{} ({pod})", hop.name),
@@ -69,7 +74,7 @@ pub(super) fn end(hop: &Hop) -> String {
     }
 }
 
-/// One sentence: what became of the packets.
+/// The result in one sentence.
 #[must_use]
 pub fn summary(verdict: &Verdict) -> String {
     let delivered = delivered(verdict);
@@ -91,103 +96,63 @@ pub fn summary(verdict: &Verdict) -> String {
             Some(traffic) if verdict.sent == 0 && traffic.returned == 0 => {
                 format!("no packet to follow in {:.1} s.", traffic.seconds)
             }
-            _ => format!("{delivered}, and not all of the way could be seen."),
+            _ => format!("{delivered}, but parts of the path were not visible."),
         },
     }
 }
 
 fn delivered(verdict: &Verdict) -> String {
-    let Verdict {
-        sent,
-        delivered,
-        replied,
-        ..
-    } = verdict;
-    if let Some(traffic) = &verdict.traffic {
-        return arrived(verdict, traffic);
-    }
-    // Where no answer is asked for, none is missed.
-    let silent = verdict.reply.is_empty() && *replied == 0;
-    if silent {
-        format!("delivered {delivered} of {sent}")
-    } else {
-        format!("delivered {delivered} of {sent}, answered {replied} of {delivered}")
-    }
-}
-
-/// Of packets that were there anyway: each way for itself.
-fn arrived(verdict: &Verdict, traffic: &Traffic) -> String {
-    let there = match verdict.sent {
-        0 => "no packet there".to_owned(),
-        sent => format!("{} of {sent} arrived", verdict.delivered),
+    let (sent, delivered, replied) = (verdict.sent, verdict.delivered, verdict.replied);
+    let returned = verdict.traffic.as_ref().map(|traffic| traffic.returned);
+    let there = match (sent, returned) {
+        (_, None) => format!("delivered {delivered} of {sent}"),
+        (0, Some(_)) => "no packet there".to_owned(),
+        (sent, Some(_)) => format!("{delivered} of {sent} arrived"),
     };
-    match traffic.returned {
-        0 if verdict.reply.is_empty() => there,
-        0 => format!("{there}, none came back"),
-        returned => format!("{there}, {} of {returned} came back", verdict.replied),
+    // Without a reply to expect, none is missing.
+    let one_way = verdict.reply.is_empty();
+    match returned {
+        None if one_way && replied == 0 => there,
+        None => format!("{there}, answered {replied} of {delivered}"),
+        Some(0) if one_way => there,
+        Some(0) => format!("{there}, none came back"),
+        Some(returned) => format!("{there}, {replied} of {returned} came back"),
     }
 }
 
 /// Where packets ended.
 pub(super) fn lost(verdict: &Verdict, loss: &Loss) -> String {
-    let (rows, what) = match loss.way {
-        Way::Request => (&verdict.request, "packets"),
-        Way::Reply
-            if verdict
-                .traffic
-                .as_ref()
-                .is_some_and(|found| found.returned > 0) =>
-        {
-            (&verdict.reply, "packets on the way back")
-        }
-        Way::Reply => (&verdict.reply, "answers"),
+    let traffic = verdict.traffic.as_ref();
+    let what = match loss.way {
+        Way::Request => "packets",
+        Way::Reply if traffic.is_some_and(|found| found.returned > 0) => "packets of the reply",
+        Way::Reply => "answers",
     };
-    let who = format!("{} of {} {what}", loss.packets, loss.of);
-    if !loss.circle.is_empty() {
-        let doors: Vec<_> = loss.circle.iter().map(|place| door(rows, *place)).collect();
-        return format!(
-            "{who} went round in a circle until their TTL ended: {}.",
-            doors.join(", ")
-        );
-    }
-    match (loss.after, loss.before) {
-        (Some(after), Some(before)) => format!(
-            "{who} ended between {} and {}.",
-            door(rows, after),
-            door(rows, before)
-        ),
-        (Some(after), None) => format!("{who} ended behind {}.", door(rows, after)),
-        (None, Some(before)) => {
-            format!("{who} ended before {}, the first.", door(rows, before))
+    let rows = verdict.rows(loss.way);
+    let door = |place: usize| door(rows, place);
+    let place = match (loss.after, loss.before) {
+        _ if !loss.circle.is_empty() => {
+            let doors: Vec<_> = loss.circle.iter().map(|place| door(*place)).collect();
+            let doors = doors.join(", ");
+            format!("went round in a circle until their TTL ended: {doors}")
         }
-        (None, None) => format!("{who} were seen at no door."),
-    }
+        (Some(after), Some(before)) => {
+            format!("ended between {} and {}", door(after), door(before))
+        }
+        (Some(after), None) => format!("ended behind {}", door(after)),
+        (None, Some(before)) => format!("ended before {}, the first", door(before)),
+        (None, None) => "were seen at no door".into(),
+    };
+    format!("{} of {} {what} {place}.", loss.packets, loss.of)
 }
 
 /// `door 6 (▼ cilium_vxlan, mycluster-worker)`
 fn door(rows: &[CrossingRow], place: usize) -> String {
     let Some(row) = rows.get(place) else {
-        return "a door that is not known".into();
+        return "an unknown door".into();
     };
     let number = numbers(rows).get(place).copied().flatten();
     let number = number.map_or_else(String::new, |number| format!(" {number}"));
-    format!(
-        "door{number} ({} {}, {})",
-        row.direction.sign(),
-        row.interface,
-        row.node
-    )
-}
-
-/// A time of microseconds in 9 columns: `    1.1 us`.
-pub(super) fn micros(value: Option<f64>) -> String {
-    let Some(value) = value.filter(|value| value.is_finite() && *value >= 0.0) else {
-        return format!("{UNKNOWN:>6}   ");
-    };
-    match value {
-        value if value < 999.95 => format!("{value:>6.1} us"),
-        value if value < 999_950.0 => format!("{:>6.1} ms", value / 1e3),
-        value if value < 1e10 => format!("{:>6.1} s ", value / 1e6),
-        _ => "  hours  ".into(),
-    }
+    let (sign, interface, node) = (row.direction.sign(), &row.interface, &row.node);
+    format!("door{number} ({sign} {interface}, {node})")
 }

@@ -2,49 +2,41 @@
 
 use std::fmt::Write as _;
 
-use super::{pairs, way};
+use super::parts::Graph;
 use crate::views::building::Map;
 
-/// Draws it.
+/// Draws the building in DOT.
 #[must_use]
 pub fn dot(map: &Map<'_>) -> String {
+    let graph = Graph::new(map, usize::MAX);
     let mut out = String::from("graph netviz {\n  rankdir=LR;\n  node [shape=box];\n");
-    let mut next = 0;
-    let mut joined = Vec::new();
-    for (number, building) in map.layout.buildings.iter().enumerate() {
-        let title = quoted(&map.heading(building));
+    for (number, cluster) in graph.clusters.iter().enumerate() {
+        let title = quoted(&cluster.title);
         let _ = writeln!(
             out,
             "  subgraph cluster_n{number} {{\n    label=\"{title}\";"
         );
-        let (pairs, _) = pairs(map, building, usize::MAX);
-        for pair in pairs {
-            let grey = if pair.is_quiet() {
-                ", color=gray, fontcolor=gray40"
-            } else {
-                ""
+        for edge in &cluster.edges {
+            let grey = match edge.is_quiet() {
+                true => ", color=gray, fontcolor=gray40",
+                false => "",
             };
-            let mut write = |id: usize, lines: &[String]| {
+            let boxes = [Some(&edge.far), edge.near.as_ref()].into_iter().flatten();
+            for (id, lines) in (edge.id..).zip(boxes) {
                 let lines: Vec<_> = lines.iter().map(|line| quoted(line)).collect();
-                let _ = writeln!(out, "    d{id} [label=\"{}\"{grey}];", lines.join("\\n"));
-            };
-            write(next, &pair.far);
-            if let Some(near) = &pair.near {
-                write(next + 1, near);
-                let line = line(pair.busiest);
-                let _ = writeln!(out, "    d{next} -- d{} [{line}];", next + 1);
+                let lines = lines.join("\\n");
+                let _ = writeln!(out, "    d{id} [label=\"{lines}\"{grey}];");
             }
-            if pair.joined {
-                // From the end that is furthest out.
-                joined.push((next + usize::from(pair.near.is_some()), pair.busiest));
+            if edge.near.is_some() {
+                let (far, near, line) = (edge.id, edge.id + 1, line(edge.busiest));
+                let _ = writeln!(out, "    d{far} -- d{near} [{line}];");
             }
-            next += 2;
         }
         out.push_str("  }\n");
     }
-    if let (Some(name), false) = (way(map), joined.is_empty()) {
-        let _ = writeln!(out, "  way [shape=ellipse, label=\"{}\"];", quoted(&name));
-        for (door, busiest) in joined {
+    if let Some(name) = &graph.way {
+        let _ = writeln!(out, "  way [shape=ellipse, label=\"{}\"];", quoted(name));
+        for (door, busiest) in graph.ends {
             let _ = writeln!(out, "  d{door} -- way [{}];", line(busiest));
         }
     }

@@ -1,8 +1,13 @@
-//! A pen that draws into one building at a time, mirrored for those on the right of the street.
+//! A pen that draws one building at a time, mirrored on the right side of the street.
 
 use crate::views::svg::Svg;
 
-/// Draws into one building at a time.
+/// Width of a building.
+pub(super) const HOUSE: usize = 660;
+/// Width of the street between two buildings.
+pub(super) const STREET: usize = 116;
+
+/// Draws in one building at a time.
 #[derive(Debug, Default)]
 pub(super) struct Pen {
     pub(super) svg: Svg,
@@ -11,7 +16,7 @@ pub(super) struct Pen {
     turned: bool,
 }
 
-/// Which end of a text is at its point, in a building that is not mirrored.
+/// The end of a text that is at its point, in a building that is not mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -20,7 +25,7 @@ pub(super) enum Anchor {
 }
 
 impl Pen {
-    /// From now on, points are within a building that begins at `left`.
+    /// Moves to a building that begins at `left`: points are relative to it.
     pub(super) fn turn(&mut self, left: usize, width: usize, turned: bool) {
         (self.left, self.width, self.turned) = (left, width, turned);
     }
@@ -33,21 +38,18 @@ impl Pen {
     }
 
     pub(super) fn rectangle(&mut self, class: &str, (x, y): (usize, usize), size: (usize, usize)) {
-        let x = match self.turned {
-            true => self.x(x) - size.0,
-            false => self.x(x),
-        };
-        self.svg.rectangle(class, (x, y), size);
+        let x = if self.turned { x + size.0 } else { x };
+        self.svg.rectangle(class, (self.x(x), y), size);
     }
 
-    /// A line, the wider the more packets cross it; of its own class where nothing is known.
+    /// A line, the wider the more packets cross it.
     pub(super) fn line(&mut self, from: (usize, usize), to: (usize, usize), busiest: Option<f64>) {
         let class = match busiest {
             None => "u",
             Some(0.0) => "q",
             Some(_) => "c",
         };
-        // A line for a packet, ten times as wide for a million.
+        // A million packets per second are ten times as wide as one.
         let width = 1.5 + (1.0 + busiest.unwrap_or(0.0)).log10() * 2.0;
         let (from, to) = ((self.x(from.0), from.1), (self.x(to.0), to.1));
         self.svg.line(class, from, to, width);

@@ -1,21 +1,21 @@
-//! Lines that can be turned round, for buildings on the other side of the street.
+//! Lines that can be mirrored, for buildings on the right side of the street.
 
 use crate::views::text::visible_width;
 
-/// A piece of a line: writing keeps its direction when the line is turned, signs do not.
+/// A piece of a line. Text stays readable when the line is mirrored.
 #[derive(Clone, Debug)]
 enum Part {
-    Writing(String),
+    Text(String),
     Signs(String),
 }
 
-/// One line inside of a building, from the outer wall to the street.
+/// One line of a building, from the outer wall to the street.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     parts: Vec<Part>,
-    /// Whether nothing crosses what is drawn there.
+    /// Whether it shows something idle.
     pub(super) quiet: bool,
-    /// Where the line goes on through the wall: with which sign.
+    /// The sign with which the line continues through the wall.
     pub(super) onward: Option<char>,
 }
 
@@ -27,13 +27,11 @@ impl Line {
         }
     }
 
-    /// Adds what is to be read.
     pub(super) fn write(mut self, text: impl Into<String>) -> Self {
-        self.parts.push(Part::Writing(text.into()));
+        self.parts.push(Part::Text(text.into()));
         self
     }
 
-    /// Adds signs.
     pub(super) fn sign(mut self, signs: impl Into<String>) -> Self {
         self.parts.push(Part::Signs(signs.into()));
         self
@@ -53,7 +51,7 @@ impl Line {
 
     pub(super) fn width(&self) -> usize {
         let width = |part: &Part| match part {
-            Part::Writing(text) | Part::Signs(text) => visible_width(text),
+            Part::Text(text) | Part::Signs(text) => visible_width(text),
         };
         self.parts.iter().map(width).sum()
     }
@@ -62,7 +60,7 @@ impl Line {
     pub(super) fn text(&self, turned: bool) -> String {
         let part = |part: &Part| match part {
             Part::Signs(signs) if turned => signs.chars().rev().map(turn).collect(),
-            Part::Writing(text) | Part::Signs(text) => text.clone(),
+            Part::Text(text) | Part::Signs(text) => text.clone(),
         };
         match turned {
             true => self.parts.iter().rev().map(part).collect(),
@@ -82,21 +80,5 @@ fn turn(sign: char) -> char {
         '▶' => '◀',
         '▷' => '◁',
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writing_keeps_its_direction() {
-        let line = Line::default()
-            .write("eth0")
-            .sign(" ")
-            .write("8")
-            .sign(" ▐╪══▶");
-        assert_eq!(line.text(false), "eth0 8 ▐╪══▶");
-        assert_eq!(line.text(true), "◀══╪▌ 8 eth0");
     }
 }

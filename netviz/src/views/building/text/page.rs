@@ -1,9 +1,9 @@
-//! Buildings below and beside each other, and the way between them.
+//! Buildings below and beside each other, and the street between them.
 
 use super::line::Line;
 use crate::views::text::{cut_end, visible_width};
 
-/// Columns of the street beside buildings that stand below one another.
+/// Columns of the street beside buildings that are below one another.
 pub(super) const UNDER: usize = 3;
 /// Columns of the street between two buildings.
 pub(super) const BESIDE: usize = 5;
@@ -31,14 +31,14 @@ impl Plot {
         self.rooms.len() + self.gates.len()
     }
 
-    /// Makes it as high as its neighbour; the gates stay at the bottom.
+    /// Makes it as high as its neighbour; the gates remain at the bottom.
     pub(super) fn stretch(&mut self, height: usize) {
         let rooms = height.saturating_sub(self.gates.len());
         self.rooms
             .resize(rooms.max(self.rooms.len()), Line::default());
     }
 
-    /// Its lines, and where they lead on to the street: with which sign.
+    /// Its lines, each with the sign with which it continues to the street.
     fn lines(&self, turned: bool, colour: bool) -> Vec<(String, Option<char>)> {
         let width = self.inner + 4;
         let title = cut_end(&self.heading, width - 4);
@@ -52,7 +52,7 @@ impl Plot {
     }
 
     fn walled(&self, line: &Line, turned: bool, colour: bool) -> String {
-        // What leads on reaches to the wall, and through it.
+        // A line that continues to the street crosses the wall.
         let (inner, wall) = match line.onward {
             Some('═') => (self.inner + 1, "╪"),
             Some(_) => (self.inner + 1, "┼"),
@@ -77,12 +77,12 @@ impl Plot {
 pub(super) struct Street {
     width: usize,
     beside: bool,
-    /// Whether there is a way from building to building.
+    /// Whether the buildings are connected.
     way: bool,
     rows: Vec<Row>,
 }
 
-/// One line of the whole drawing: left, right, and what leads to the street.
+/// One line of the whole drawing, and the signs with which it continues to the street.
 #[derive(Default)]
 struct Row {
     left: String,
@@ -135,34 +135,21 @@ impl Street {
         self.rows.iter().enumerate().map(line).collect()
     }
 
-    fn street(&self, [left, right]: [Option<char>; 2], up: bool, down: bool) -> String {
+    fn street(&self, ports: [Option<char>; 2], up: bool, down: bool) -> String {
         if !self.way {
-            return if self.beside {
-                "   ".into()
-            } else {
-                String::new()
-            };
+            return if self.beside { "   " } else { "" }.into();
         }
-        let middle = match (up, down, left.is_some(), right.is_some()) {
-            (_, _, false, false) if up && down => '║',
-            (false, false, true, true) => '═',
-            (true, true, true, false) => '╣',
-            (true, true, false, true) => '╠',
-            (true, true, true, true) => '╬',
-            (false, true, true, false) => '╗',
-            (false, true, false, true) => '╔',
-            (false, true, true, true) => '╦',
-            (true, false, true, false) => '╝',
-            (true, false, false, true) => '╚',
-            (true, false, true, true) => '╩',
-            _ => ' ',
-        };
-        let side = |port: Option<char>| port.unwrap_or(' ').to_string().repeat(2);
-        let right = if self.beside {
-            side(right)
-        } else {
-            String::new()
-        };
-        format!("{}{middle}{right}", side(left))
+        let joints = [up, down, ports[0].is_some(), ports[1].is_some()];
+        let joint = joints
+            .into_iter()
+            .fold(0, |bits, it| 2 * bits + usize::from(it));
+        let [left, right] = ports.map(|port| port.unwrap_or(' ').to_string().repeat(2));
+        let right = if self.beside { right } else { String::new() };
+        format!("{left}{}{right}", JOINTS[joint])
     }
 }
+
+/// Signs that lead up (8), down (4), left (2) and right (1).
+const JOINTS: [char; 16] = [
+    ' ', ' ', ' ', '═', ' ', '╔', '╗', '╦', ' ', '╚', '╝', '╩', '║', '╠', '╣', '╬',
+];

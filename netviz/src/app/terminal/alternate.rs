@@ -1,4 +1,4 @@
-//! Takes the terminal for a screen, and gives it back whatever happens.
+//! Switches the terminal to its alternate screen, and restores it whatever happens.
 
 use std::{
     io::{self, Write},
@@ -17,52 +17,55 @@ use crossterm::{
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 
-/// How many bytes of standard error to keep while a screen is shown.
+/// Bytes of standard error to keep while the screen is shown.
 const MOST_KEPT: usize = 64 * 1024;
 
-/// Whether the mouse has to be given back.
+/// Whether the mouse is captured.
 static MOUSE: AtomicBool = AtomicBool::new(false);
-/// Standard error while the terminal is taken; `None` while it is not.
+/// Standard error while the screen is shown; `None` otherwise.
 static KEPT: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
-/// The terminal in raw mode, on its alternate screen. Given back when this is dropped, and before
-/// the message of a panic of the thread that took it.
+/// The terminal in raw mode, on its alternate screen. Restored when this is dropped, and before the
+/// message of a panic of its thread.
 #[derive(Debug)]
-pub(in crate::app) struct Taken(());
+pub struct AlternateScreen(());
 
-impl Taken {
-    /// Takes the terminal; with `mouse`, the mouse reports to netviz.
-    pub(in crate::app) fn take(mouse: bool) -> io::Result<Self> {
+impl AlternateScreen {
+    /// Switches to the alternate screen, and captures the mouse if `mouse` is set.
+    ///
+    /// # Errors
+    /// When the terminal cannot be used.
+    pub fn enter(mouse: bool) -> io::Result<Self> {
         let (hook, owner) = (std::panic::take_hook(), thread::current().id());
         std::panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == owner {
-                give_back();
+                restore();
             }
-            // After a panic of another thread the screen goes on, and the message follows later.
+            // After a panic of another thread the screen remains, and the message follows later.
             if !keep(&message(panic)) {
                 hook(panic);
             }
         }));
         enable_raw_mode()?;
-        let taken = Self(());
+        let screen = Self(());
         *kept() = Some(Vec::new());
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         if mouse {
             MOUSE.store(true, Ordering::Relaxed);
             execute!(io::stdout(), EnableMouseCapture)?;
         }
-        Ok(taken)
+        Ok(screen)
     }
 }
 
-impl Drop for Taken {
+impl Drop for AlternateScreen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-/// Gives the terminal back once: leaving the screen twice would move the cursor back over messages.
-fn give_back() {
+/// Restores the terminal once: leaving the screen twice would move the cursor back over messages.
+fn restore() {
     let Some(text) = kept().take() else {
         return;
     };
@@ -74,7 +77,7 @@ fn give_back() {
     let _ = io::stderr().write_all(&text);
 }
 
-/// Standard error, for the log; while a screen is shown, it is kept until the terminal is given back.
+/// Standard error for the log. While the screen is shown, messages are kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeferredStderr;
 
@@ -91,7 +94,7 @@ impl Write for DeferredStderr {
     }
 }
 
-/// Keeps `text` while a screen is shown; false when none is.
+/// Keeps `text` while the screen is shown; false otherwise.
 fn keep(text: &[u8]) -> bool {
     match &mut *kept() {
         Some(kept) => {
