@@ -14,7 +14,7 @@ use netviz::{
     discover::{Selection, Watch, scan},
     lab::{Lab, Mode, Options},
     model::{Cluster, Role, Side},
-    sys::netns::NetNsId,
+    sys::{netlink::NewLink, netns::NetNsId},
 };
 use netviz_tests::{
     bpf::{filters::delete_clsact, skip},
@@ -412,4 +412,41 @@ fn filter_generations_are_dropped_with_their_interface() {
         let gone = wait_until(notify_limit() * 10, || news.borrow().filters.is_empty());
         assert!(gone, "{:?}", news.borrow().filters);
     }
+}
+
+/// CNI plugins name host ends as they like, and ptp gives each the address of the gateway.
+#[test]
+fn pods_of_every_cni_plugin_are_found_by_their_place() {
+    let (node, pod) = (TestNetns::new().unwrap(), TestNetns::new().unwrap());
+    let mut netlink = node.netlink().unwrap();
+    let host_ends = ["eni1a", "veth2b", "cali3c", "azv4d", "gke5e"];
+    for (index, name) in (20..).zip(host_ends) {
+        let link = |name, low| NewLink {
+            name,
+            index,
+            mac: [2, 0x74, 1, 0, low, u8::try_from(index).unwrap()],
+            arp: true,
+        };
+        let peer = format!("eth{index}");
+        let (near, far) = (link(name, 1), link(&peer, 2));
+        netlink.create_veth(&near, &far, Some(pod.netns())).unwrap();
+    }
+    let gateway = "10.244.0.1".parse().unwrap();
+    netlink.add_address(20, gateway, 32).unwrap();
+    netlink.add_address(21, gateway, 32).unwrap();
+    let cluster = scan(&select(&[node.name()], false, &[], &[])).unwrap();
+    let doors = cluster.cluster.doors.iter();
+    let found: Vec<_> = doors
+        .map(|door| (door.interface.as_str(), door.side, door.role))
+        .collect();
+    let pairs = (20..).zip(host_ends);
+    let peers: Vec<_> = pairs
+        .map(|(index, name)| (format!("eth{index}"), name))
+        .collect();
+    let expected: Vec<_> = peers
+        .iter()
+        .flat_map(|(peer, name)| [(peer.as_str(), Side::Pod), (*name, Side::Node)])
+        .map(|(name, side)| (name, side, Role::Pod))
+        .collect();
+    assert_eq!(found, expected);
 }

@@ -243,7 +243,9 @@ impl<'a, T: Object> Keeper<'a, T> {
 
     /// Whether Cilium's own filter is still to come, at a door where Cilium attaches one.
     fn waits_for_cilium(&mut self, door: &Door, namespace: &NetNs) -> bool {
-        let ciliums = door.side == Side::Node
+        let nodes = &self.engine.found.cluster.nodes;
+        let ciliums = nodes.get(door.node).is_some_and(|node| node.cilium)
+            && door.side == Side::Node
             && matches!(
                 door.role,
                 Role::Pod | Role::Health | Role::CiliumHost | Role::Overlay

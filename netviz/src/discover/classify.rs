@@ -1,42 +1,49 @@
 //! Roles of interfaces, by name and kind.
 
+use ipnet::IpNet;
+
 use super::links::Link;
 use crate::model::{LinkKind, Role};
 
-/// Role of an interface in the namespace of a node.
+/// Role of an interface in the namespace of a node, by its place: names say nothing, as every CNI
+/// plugin has its own (`lxc`, `veth`, `cali`, `eni`, `azv`, `gke`).
 pub(crate) fn role(link: &Link) -> Role {
-    let name = link.name.as_str();
-    let kind = link.kind.as_ref();
-    match name {
+    match link.name.as_str() {
         "cilium_host" | "cilium_net" => return Role::CiliumHost,
         "lxc_health" => return Role::Health,
         "cilium_vxlan" | "cilium_geneve" => return Role::Overlay,
         "cilium_wg0" => return Role::Encryption,
         _ => {}
     }
-    if kind.is_some_and(LinkKind::is_pair) && name.starts_with("lxc") {
-        return Role::Pod;
-    }
     if link.loopback {
         return Role::Other;
     }
     let addressed = !link.addresses.is_empty();
-    match kind {
-        // A node in a container has a veth for its uplink: the one with an address.
-        Some(LinkKind::Veth | LinkKind::Netkit) if !addressed => Role::Veth,
+    match &link.kind {
+        _ if link.default_route => Role::Uplink,
+        Some(kind) if kind.is_pair() => pair(link),
         Some(LinkKind::Bridge) => Role::Bridge,
         Some(
-            LinkKind::Veth
-            | LinkKind::Netkit
-            | LinkKind::Bond
-            | LinkKind::Team
-            | LinkKind::Vlan
-            | LinkKind::Macvlan
-            | LinkKind::Ipvlan,
+            LinkKind::Bond | LinkKind::Team | LinkKind::Vlan | LinkKind::Macvlan | LinkKind::Ipvlan,
         ) if addressed => Role::Uplink,
         // Hardware has no kind. An interface that is down is not used.
         None if link.ethernet && link.up => Role::Uplink,
         _ => Role::Other,
+    }
+}
+
+/// A pair that leaves the node leads to a pod, unless it has a network: a node in a container has a
+/// veth for its uplink. The host ends of the CNI plugin ptp have the gateway's address and no network.
+fn pair(link: &Link) -> Role {
+    let is_network = |it: &IpNet| it.prefix_len() < it.max_prefix_len();
+    if link.name.starts_with("lxc") {
+        Role::Pod
+    } else if link.addresses.iter().any(is_network) {
+        Role::Uplink
+    } else if link.link_nsid.is_some() {
+        Role::Pod
+    } else {
+        Role::Veth
     }
 }
 
@@ -64,6 +71,7 @@ mod tests {
             name: name.into(),
             kind: kind.map(Into::into),
             addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+            link_nsid: Some(0),
             ethernet: true,
             up: true,
             ..Link::default()
@@ -86,12 +94,28 @@ mod tests {
             Role::Uplink
         );
         assert_eq!(role_of("ens3", None, &[]), Role::Uplink);
-        assert_eq!(role_of("veth12", Some("veth"), &[]), Role::Veth);
+        for pod in ["veth12", "eni1a", "cali1", "azv1", "gke1"] {
+            assert_eq!(role_of(pod, Some("veth"), &[]), Role::Pod, "{pod}");
+        }
+        // CNI ptp, as in kindnet.
+        assert_eq!(
+            role_of("veth3", Some("veth"), &["10.244.0.1/32", "fd00::1/128"]),
+            Role::Pod
+        );
+        let mut inner = link("veth12", Some("veth"), &[]);
+        inner.link_nsid = None;
+        assert_eq!(role(&inner), Role::Veth);
         assert_eq!(
             role_of("docker0", Some("bridge"), &["172.17.0.1/16"]),
             Role::Bridge
         );
         assert_eq!(role_of("ifb0", Some("ifb"), &[]), Role::Other);
+        // WireGuard, a tunnel, a pod's eth0: what the default route uses.
+        for kind in [Some("wireguard"), Some("tun"), Some("veth"), None] {
+            let mut uplink = link("any0", kind, &["10.9.0.1/32"]);
+            uplink.default_route = true;
+            assert_eq!(role(&uplink), Role::Uplink, "{kind:?}");
+        }
         // The name is not enough.
         assert_eq!(role_of("lxcbr0", Some("bridge"), &[]), Role::Bridge);
     }

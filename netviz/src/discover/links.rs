@@ -1,6 +1,10 @@
 //! Reads the interfaces of one namespace.
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use netlink_packet_route::{
@@ -12,6 +16,12 @@ use crate::{
     model::{LinkKind, LinkState, is_link_local},
     sys::netlink::Netlink,
 };
+
+/// Addresses for documentation, which only a default route leads to.
+const OUTSIDE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// One interface as rtnetlink describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +48,8 @@ pub struct Link {
     pub loopback: bool,
     /// Whether it carries Ethernet frames.
     pub ethernet: bool,
+    /// Whether a default route uses it.
+    pub default_route: bool,
     /// Its IP addresses, with prefix lengths.
     pub addresses: Vec<IpNet>,
     /// `SO_NETNS_COOKIE` of the namespace.
@@ -49,7 +61,11 @@ pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
     let addresses = netlink.addresses()?;
     let cookie = netlink.namespace_cookie();
     let mut links = join(netlink.links()?, addresses);
-    links.iter_mut().for_each(|link| link.cookie = cookie);
+    let outside = OUTSIDE.map(|address| netlink.route_to(address));
+    for link in &mut links {
+        link.cookie = cookie;
+        link.default_route = outside.contains(&Some(link.index));
+    }
     Ok(links)
 }
 

@@ -154,7 +154,7 @@ impl View<'_> {
         }
         let flow = self.outward(door);
         if flow.skipped > 0 {
-            return (State::Bypassed, Some(skipped(door, flow.skipped)));
+            return (State::Bypassed, Some(self.skipped(door, flow.skipped)));
         }
         let lost = (flow.missing > 0).then(|| {
             let peer = door.peer.as_ref().and_then(|peer| self.find(peer.id));
@@ -169,6 +169,18 @@ impl View<'_> {
         let recent = self.now.at.saturating_sub(gap.ended) < GAP_IS_NEWS;
         let milliseconds = u64::try_from(gap.length.as_millis()).unwrap_or(u64::MAX);
         recent.then_some(Reason::Gap { milliseconds })
+    }
+
+    /// Only Cilium redirects from a pod's interface on the node past it.
+    fn skipped(&self, from: &Door, segments: u64) -> Reason {
+        let node = self.cluster.nodes.get(from.node);
+        let by_peer = from.side == Side::Node
+            && matches!(from.role, Role::Pod | Role::Health)
+            && node.is_some_and(|node| node.cilium);
+        Reason::Skipped {
+            segments,
+            helper: by_peer.then(|| "bpf_redirect_peer".into()),
+        }
     }
 
     fn outward(&self, door: &Door) -> PairStats {
@@ -206,7 +218,7 @@ impl View<'_> {
         let chain = leaving.and_then(|sample| sample.egress_chain.as_ref());
         let reason = flow.and_then(|flow| match (flow.missing, flow.skipped) {
             (0, 0) => None,
-            (0, skipped) => Some(self::skipped(from, skipped)),
+            (0, skipped) => Some(self.skipped(from, skipped)),
             (missing, _) => Some(self::missing(missing, to.label(), chain)),
         });
         PairDirection {
@@ -232,17 +244,6 @@ fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rat
         packets: now.packets.saturating_sub(before.packets) as f64 / seconds,
         bytes: now.bytes.saturating_sub(before.bytes) as f64 / seconds,
     })
-}
-
-fn skipped(from: &Door, segments: u64) -> Reason {
-    let by_peer = matches!(
-        (from.role, from.side),
-        (Role::Pod | Role::Health, Side::Node)
-    );
-    Reason::Skipped {
-        segments,
-        helper: by_peer.then(|| "bpf_redirect_peer".into()),
-    }
 }
 
 fn missing(segments: u64, to: String, chain: Option<&Chain>) -> Reason {

@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd},
 };
 
@@ -13,10 +14,11 @@ use netlink_packet_core::{
     NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
-    RouteNetlinkMessage,
+    AddressFamily, RouteNetlinkMessage,
     address::AddressMessage,
     link::{LinkAttribute, LinkExtentMask, LinkMessage},
     nsid::{NsidAttribute, NsidMessage},
+    route::{RouteAttribute, RouteMessage},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -104,6 +106,38 @@ impl Netlink {
             )
         };
         (result == 0).then_some(cookie)
+    }
+
+    /// The interface by which packets to `address` leave the namespace; `None` without a route.
+    pub fn route_to(&mut self, address: IpAddr) -> Option<u32> {
+        let mut message = RouteMessage::default();
+        (
+            message.header.address_family,
+            message.header.destination_prefix_length,
+        ) = match address {
+            IpAddr::V4(_) => (AddressFamily::Inet, 32),
+            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+        };
+        message
+            .attributes
+            .push(RouteAttribute::Destination(address.into()));
+        let answers = self.exchange(RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST);
+        answers
+            .ok()?
+            .messages
+            .into_iter()
+            .find_map(|answer| match answer {
+                RouteNetlinkMessage::NewRoute(route) => {
+                    route
+                        .attributes
+                        .into_iter()
+                        .find_map(|attribute| match attribute {
+                            RouteAttribute::Oif(index) => Some(index),
+                            _ => None,
+                        })
+                }
+                _ => None,
+            })
     }
 
     /// The id by which the socket's namespace knows `namespace`, `None` where it has no id for it.

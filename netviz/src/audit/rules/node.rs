@@ -34,13 +34,13 @@ impl Kind {
             return None;
         }
         match door.role {
-            Role::Pod | Role::Health => Some(Self::Endpoint),
+            Role::Pod | Role::Health if is_endpoint(door) => Some(Self::Endpoint),
             Role::CiliumHost if door.is_named("cilium_net") => Some(Self::Net),
             Role::CiliumHost => Some(Self::Host),
             Role::Overlay => Some(Self::Overlay),
             Role::Encryption => Some(Self::Encryption),
             Role::Uplink => Some(Self::Uplink),
-            Role::Veth | Role::Bridge | Role::Other => None,
+            Role::Pod | Role::Health | Role::Veth | Role::Bridge | Role::Other => None,
         }
     }
 
@@ -52,6 +52,12 @@ impl Kind {
             Self::Encryption | Self::Uplink => false,
         }
     }
+}
+
+/// Whether Cilium has an endpoint here. Other containers of a node are not Cilium's.
+fn is_endpoint(door: &AuditedDoor) -> bool {
+    let by_name = |name: &Untrusted| name.raw().starts_with("lxc");
+    door.namespace.is_some() || door.interface.as_ref().is_some_and(by_name)
 }
 
 pub(super) fn judge(doors: &[AuditedDoor]) -> Vec<Finding> {
