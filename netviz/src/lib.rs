@@ -10,9 +10,6 @@ pub mod cli;
 pub mod count;
 pub mod discover;
 pub mod feed;
-#[cfg(feature = "mutants")]
-#[doc(hidden)]
-pub mod fuzz;
 pub mod lab;
 pub mod model;
 pub mod names;

@@ -7,7 +7,6 @@
 use std::{fs, path::Path, time::Duration};
 
 use netviz::{
-    fuzz,
     model::{Direction, DoorId},
     names::{cilium::answers, cni, containerd, kubelet::cgroup, maps::layout},
     sys::{netns::NetNsId, objects},
@@ -464,7 +463,7 @@ fn certificates() {
 fn marker() -> Vec<u8> {
     let marker = Marker {
         magic: MAGIC,
-        cookie: fuzz::COOKIE,
+        cookie: parsers::COOKIE,
         flow: 1_u32.to_be_bytes(),
         sequence: 3_u32.to_be_bytes(),
     };
@@ -489,8 +488,8 @@ fn marked_packet_events() {
         })
         .collect();
     let door = DoorId::new(NetNsId(1), 2);
-    let readers = fuzz::PROTOCOLS.map(|protocol| {
-        let mut reader = Reader::new(fuzz::manner(protocol));
+    let readers = parsers::PROTOCOLS.map(|protocol| {
+        let mut reader = Reader::new(parsers::probes(protocol));
         let address = [10, 0, 0, 1].into();
         let own = netviz::verify::collect::reading::Own {
             address,
@@ -583,11 +582,11 @@ fn probe_replies() {
         seeds.push([datagram.unwrap_or_default().to_vec(), marker()].concat());
     }
     assert!(
-        fuzz::probe_answer(&seeds[0]) > 0,
+        parsers::probe_answer(&seeds[0]) > 0,
         "nothing is read of an answer"
     );
     feed("answers to probes", &seeds, |data| {
-        let _ = fuzz::probe_answer(data);
+        let _ = parsers::probe_answer(data);
     });
 }
 

@@ -1,6 +1,10 @@
 //! netviz's parsers of foreign bytes, each as a function that fuzz tests call.
 
-use std::path::Path;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::api::{ObjectList, WatchEvent};
@@ -21,6 +25,7 @@ use netviz::{
         self,
         notifications::{self, Origin},
     },
+    verify::collect::probe::{Aim, Manner, Protocol, packet},
 };
 use serde::de::DeserializeOwned;
 
@@ -125,4 +130,49 @@ pub fn cilium_drops(bytes: &[u8]) -> Vec<String> {
     };
     let (before, after) = bytes.split_at(bytes.len() / 2);
     drop_counters::words(&read(before), &read(after))
+}
+
+/// The protocols of probes.
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Icmp, Protocol::Udp, Protocol::Tcp];
+
+/// The marker of the run that [`probes`] describes.
+pub const COOKIE: [u8; 16] = *b"netviz, mangled!";
+
+/// How a run sends probes by `protocol`.
+pub fn probes(protocol: Protocol) -> Manner {
+    Manner {
+        whole: true,
+        protocol,
+        count: 4,
+        interval: Duration::from_millis(5),
+        size: 84,
+        patience: Duration::from_millis(300),
+        cookie: COOKIE,
+        prefix: 0,
+    }
+}
+
+/// Parses a datagram from a sender's socket. Returns the number of protocols and address families for
+/// which it is an answer.
+pub fn probe_answer(datagram: &[u8]) -> usize {
+    let to = [
+        IpAddr::V4(Ipv4Addr::new(10, 10, 1, 164)),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let pairs = PROTOCOLS
+        .iter()
+        .flat_map(|protocol| to.map(|to| (*protocol, to)));
+    let is_answer = |(protocol, to): &(Protocol, IpAddr)| {
+        let (manner, aim) = (
+            probes(*protocol),
+            Aim {
+                flow: 1,
+                to: *to,
+                port: 80,
+            },
+        );
+        packet::read(&manner, &aim, 40_000, datagram).is_some()
+            || packet::marked(&manner, &aim, datagram).is_some()
+    };
+    pairs.filter(is_answer).count()
 }

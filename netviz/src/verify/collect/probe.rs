@@ -5,7 +5,7 @@
 
 mod errors;
 mod manner;
-mod packet;
+pub mod packet;
 mod socket;
 
 use std::{
@@ -28,18 +28,6 @@ use crate::{
 };
 pub use manner::{Aim, MOST_SYNS, Manner};
 use socket::Sender;
-
-/// For the tests: whether a socket of a pair reads `datagram` as a reply or a refusal.
-#[cfg(feature = "mutants")]
-pub(crate) fn is_answer(manner: &Manner, to: IpAddr, datagram: &[u8]) -> bool {
-    let aim = Aim {
-        flow: 1,
-        to,
-        port: 80,
-    };
-    packet::read(manner, &aim, 40_000, datagram).is_some()
-        || packet::marked(manner, &aim, datagram).is_some()
-}
 
 /// The longest wait while nothing is due, and so for the end.
 const NAP: Duration = Duration::from_millis(20);

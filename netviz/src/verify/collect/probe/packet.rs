@@ -74,12 +74,7 @@ fn syn(manner: &Manner, aim: &Aim, own: (IpAddr, u16), sequence: u32) -> Option<
 
 /// Parses a datagram from the socket of `aim`: the number of the packet that it replies to, and whether
 /// it is a reset. `None` if it is not a reply to one of its packets.
-pub(super) fn read(
-    manner: &Manner,
-    aim: &Aim,
-    own_port: u16,
-    datagram: &[u8],
-) -> Option<(u32, bool)> {
+pub fn read(manner: &Manner, aim: &Aim, own_port: u16, datagram: &[u8]) -> Option<(u32, bool)> {
     match manner.protocol {
         Protocol::Tcp => read_tcp(manner, aim, own_port, datagram),
         Protocol::Icmp if icmp::reply(datagram, aim.to.is_ipv4()).is_none() => None,
@@ -88,7 +83,7 @@ pub(super) fn read(
 }
 
 /// The number of the packet of `aim` that ends like this.
-pub(super) fn marked(manner: &Manner, aim: &Aim, packet: &[u8]) -> Option<u32> {
+pub fn marked(manner: &Manner, aim: &Aim, packet: &[u8]) -> Option<u32> {
     let marker = Marker::at_end(packet)?;
     let ours = marker.cookie == manner.cookie && marker.flow == aim.flow.to_be_bytes();
     ours.then(|| u32::from_be_bytes(marker.sequence))
