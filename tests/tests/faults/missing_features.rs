@@ -120,7 +120,7 @@ fn missing_capability_is_reported() {
         let line = refused(&netviz.output().unwrap());
         let took = start.elapsed();
         assert!(
-            line.contains(name) && line.contains("run it as root"),
+            line.contains(name) && line.contains("run sudo netviz"),
             "{line}"
         );
         assert!(took < notify_limit(), "{name}: took {took:?}");
