@@ -1,14 +1,17 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 
 mod verify;
 
 use crate::{
     lab::{Attach, Mode},
-    views::table::Sort,
+    views::{FORMATS, Format, table::Sort},
 };
 pub use verify::{VerdictOutput, VerifyArgs};
 
@@ -111,7 +114,7 @@ pub struct DoorsArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once")]
     pub period: Option<Duration>,
     /// Output format; json and csv are printed once.
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_parser = output(), default_value_t)]
     pub output: Output,
     /// Order of the veth pairs within their node.
     #[arg(long, value_enum, default_value_t)]
@@ -266,17 +269,34 @@ pub struct DemoArgs {
 }
 
 /// Output formats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Output {
     /// A table, refreshed in place at a terminal; one line per change in a pipe.
     #[default]
     Table,
-    /// One snapshot.
-    Json,
-    /// One snapshot per line and interval.
-    Jsonl,
-    /// One record per door.
-    Csv,
+    /// One of [`FORMATS`].
+    Document(&'static Format),
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "table",
+            Self::Document(format) => format.name,
+        })
+    }
+}
+
+/// Parses the name of an [`Output`].
+fn output() -> impl TypedValueParser<Value = Output> {
+    let table = PossibleValue::new("table")
+        .help("A table, refreshed in place at a terminal; one line per change in a pipe");
+    let documents = FORMATS.iter();
+    let documents = documents.map(|format| PossibleValue::new(format.name).help(format.help));
+    PossibleValuesParser::new([table].into_iter().chain(documents)).map(|name| {
+        let format = FORMATS.iter().find(|format| format.name == name);
+        format.map_or(Output::Table, Output::Document)
+    })
 }
 
 /// `1s`, `500ms`, `2m`, or a plain number of seconds.

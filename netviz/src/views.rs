@@ -15,3 +15,42 @@ pub mod table;
 pub mod text;
 pub mod tui;
 pub mod verdict;
+
+use std::io::{self, Write};
+
+use crate::model::Snapshot;
+
+/// An output format of `netviz doors`, besides its table.
+#[derive(Debug)]
+pub struct Format {
+    /// Its name for `-o`.
+    pub name: &'static str,
+    /// Its help.
+    pub help: &'static str,
+    /// Whether it is written for each snapshot, or only for the first.
+    pub repeats: bool,
+    /// Writes a snapshot.
+    pub write: fn(&Snapshot, &mut dyn Write) -> io::Result<()>,
+}
+
+/// The formats of `netviz doors`: each is a row here.
+pub static FORMATS: [Format; 3] = [
+    Format {
+        name: "json",
+        help: "One snapshot",
+        repeats: false,
+        write: |snapshot, out| json::write(snapshot, out),
+    },
+    Format {
+        name: "jsonl",
+        help: "One snapshot per line and interval",
+        repeats: true,
+        write: |snapshot, out| json::write_line(snapshot, out),
+    },
+    Format {
+        name: "csv",
+        help: "One record per door",
+        repeats: false,
+        write: |snapshot, out| csv::write(snapshot, out),
+    },
+];

@@ -20,6 +20,7 @@ use netviz::{
     feed::Feed,
     model::{Counts, Snapshot},
     views::{
+        FORMATS,
         filter::Filter,
         json,
         table::Sort,
@@ -112,9 +113,13 @@ fn recorded_snapshots_are_printed_in_every_form() {
     assert_eq!(table.matches("lxc4a891387ff1a").count(), 2, "{table}");
     let lines = form(Form::Lines);
     assert!(lines.contains("lxc4a891387ff1a"), "{lines}");
-    let csv = form(Form::Csv);
+    let format = |name| {
+        let format = FORMATS.iter().find(|format| format.name == name);
+        format.expect("a format")
+    };
+    let csv = form(Form::Document(format("csv")));
     assert_eq!(csv.matches("99999").count(), 1, "{csv}");
-    let json = form(Form::JsonLines { once: false });
+    let json = form(Form::Documents(format("jsonl")));
     let packets = |line: &str| {
         let snapshot: serde_json::Value = serde_json::from_str(line).expect("JSON");
         let doors = snapshot["doors"].as_array().expect("doors").clone();

@@ -16,7 +16,7 @@ use crate::{
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
-    views::{csv, json, lines::Lines, table},
+    views::{Format, lines::Lines, table},
 };
 
 /// Runs `netviz doors`.
@@ -34,7 +34,7 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         filter,
         sort: args.sort,
     };
-    if form == Form::Screen {
+    if let Form::Screen = form {
         let mut screen = TableScreen::enter(shown).context("cannot use the terminal")?;
         return drive(&mut feed, &mut screen, async || stop.any().await).await;
     }
@@ -43,21 +43,16 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
 }
 
 /// A form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Form {
     /// A table that is refreshed in place.
     Screen,
     /// One table.
     Table,
-    /// One JSON document.
-    Json,
-    /// One CSV table.
-    Csv,
-    /// A JSON document in one line for each snapshot.
-    JsonLines {
-        /// Only one.
-        once: bool,
-    },
+    /// One document.
+    Document(&'static Format),
+    /// A document for each snapshot.
+    Documents(&'static Format),
     /// A line for each change.
     Lines,
 }
@@ -65,9 +60,10 @@ pub enum Form {
 impl Form {
     fn of(args: &DoorsArgs) -> Self {
         match args.output {
-            cli::Output::Json => Self::Json,
-            cli::Output::Csv => Self::Csv,
-            cli::Output::Jsonl => Self::JsonLines { once: args.once },
+            cli::Output::Document(format) if format.repeats && !args.once => {
+                Self::Documents(format)
+            }
+            cli::Output::Document(format) => Self::Document(format),
             cli::Output::Table if args.once => Self::Table,
             cli::Output::Table if terminal::is_terminal() => Self::Screen,
             cli::Output::Table if args.period.is_some() => Self::Table,
@@ -78,8 +74,8 @@ impl Form {
     fn pace(self) -> Pace {
         match self {
             Self::Screen => Pace::Prompt,
-            Self::Lines | Self::JsonLines { once: false } => Pace::Steady,
-            Self::Table | Self::Json | Self::Csv | Self::JsonLines { once: true } => Pace::Once,
+            Self::Lines | Self::Documents(_) => Pace::Steady,
+            Self::Table | Self::Document(_) => Pace::Once,
         }
     }
 
@@ -92,9 +88,9 @@ impl Form {
                 Self::Screen | Self::Table => {
                     writeln!(out, "{}", table::draw(snapshot, terminal::style()))?;
                 }
-                Self::Json => json::write(snapshot, &mut out)?,
-                Self::JsonLines { .. } => json::write_line(snapshot, &mut out)?,
-                Self::Csv => csv::write(snapshot, &mut out)?,
+                Self::Document(format) | Self::Documents(format) => {
+                    (format.write)(snapshot, &mut out)?;
+                }
                 Self::Lines => {
                     for line in lines.next(snapshot) {
                         writeln!(out, "{line}")?;

@@ -36,7 +36,7 @@ use crate::{
 /// Runs `netviz` without a command; without a terminal, or with an option that asks for other
 /// output or for an end, runs `netviz doors`.
 pub async fn run(args: &DoorsArgs) -> Result<()> {
-    let screen = args.output == Output::Table && !args.once && args.period.is_none();
+    let screen = matches!(args.output, Output::Table) && !args.once && args.period.is_none();
     if !screen || !terminal::is_terminal() {
         return doors::run(args).await;
     }
