@@ -328,7 +328,7 @@ fn invalid_responses() {
     for body in [&b"{}"[..], b"[{]", b"", b"\x1b[2J\xff", b"[1,2]"] {
         let why = failed(with(200, body));
         assert!(
-            why.starts_with("its answer to /v1/endpoint is not what an agent says"),
+            why.starts_with("unexpected answer to /v1/endpoint: "),
             "{why}"
         );
         assert!(!why.contains('\x1b'), "{why:?}");
