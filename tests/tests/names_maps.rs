@@ -228,7 +228,7 @@ fn maps_of_another_layout_are_ignored() {
         map.pin(node.pin("cilium_lxc")).expect("a pin");
         Ok(())
     });
-    let why = "cilium_lxc is left alone: its keys of 20 and values of 56 bytes are not known";
+    let why = "cilium_lxc was not read: unknown layout (keys of 20 bytes, values of 56 bytes)";
     assert_eq!(larger, failed(why));
     let shorter = status(|node| {
         let map = LpmTrie::<MapData, [u8; 16], [u8; 24]>::create(8, NO_PREALLOC)?;
@@ -236,7 +236,7 @@ fn maps_of_another_layout_are_ignored() {
         Ok(())
     });
     let why =
-        "cilium_ipcache_v2 is left alone: its keys of 20 and values of 24 bytes are not known";
+        "cilium_ipcache_v2 was not read: unknown layout (keys of 20 bytes, values of 24 bytes)";
     assert_eq!(shorter, failed(why));
     // The right sizes, but not a hash.
     let kind = status(|node| {
@@ -245,7 +245,7 @@ fn maps_of_another_layout_are_ignored() {
         Ok(())
     });
     assert!(
-        matches!(kind, Status::Failed { reason: why } if why.starts_with("cilium_lxc is left alone"))
+        matches!(kind, Status::Failed { reason: why } if why.starts_with("cilium_lxc was not read"))
     );
     let half = Node::with(|node| {
         node.endpoints(&dump("cilium_maps/vxlan/map-cilium_lxc.dump.json"));
@@ -254,7 +254,7 @@ fn maps_of_another_layout_are_ignored() {
         node.report(&[ip("10.0.0.1")])
     });
     let why =
-        "cilium_ipcache_v2 is left alone: its keys of 24 and values of 40 bytes are not known";
+        "cilium_ipcache_v2 was not read: unknown layout (keys of 24 bytes, values of 40 bytes)";
     assert_eq!(
         half.status,
         Status::Ok {

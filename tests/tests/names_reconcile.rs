@@ -176,7 +176,7 @@ fn two_names_for_one_pod_are_reported() {
     ];
     assert_eq!(
         disagreements(&applied(&reports)),
-        ["default/new: cni cache says default/new, kubernetes says default/old"]
+        ["default/new: cni cache reports default/new, kubernetes reports default/old"]
     );
 }
 
@@ -229,7 +229,7 @@ fn address_that_differs_from_the_kernel() {
     )];
     assert_eq!(
         disagreements(&applied(&reports)),
-        ["default/a: cilium says it has 10.0.0.77, the kernel has 10.0.0.1 there"]
+        ["default/a: cilium reports 10.0.0.77, the kernel has 10.0.0.1"]
     );
 }
 
@@ -286,7 +286,7 @@ fn nodes_are_matched_by_address() {
     assert_eq!(
         disagreements(&cluster),
         [
-            "ip-172-18-0-2.internal: cilium says its pods have 10.0.0.0/24, kubernetes says 10.244.1.0/24"
+            "ip-172-18-0-2.internal: cilium reports the pod range 10.0.0.0/24, kubernetes reports 10.244.1.0/24"
         ]
     );
 }
@@ -371,9 +371,9 @@ fn maps_and_agent_are_compared() {
         disagreements(&cluster),
         [
             "an endpoint without a name: cilium's maps deliver 10.0.0.9 to the interface with index 33, no pod's has it",
-            "default/a: cilium maps says its identity is 7, cilium says 10429",
-            "default/b: cilium maps says it has 10.0.0.8, the kernel has 10.0.0.2 there",
-            "default/b: cilium maps says its identity is 9, cilium says 10429",
+            "default/a: cilium maps reports the identity 7, cilium reports 10429",
+            "default/b: cilium maps reports 10.0.0.8, the kernel has 10.0.0.2",
+            "default/b: cilium maps reports the identity 9, cilium reports 10429",
         ]
     );
     let pod = &cluster.pods[0];
@@ -420,7 +420,7 @@ fn another_identity_on_another_node_is_reported() {
     assert_eq!(
         disagreements_with_lookups(6, (2, "172.18.0.2")),
         [
-            "default/a: cilium's ipcache here has the identity 2 for 10.0.0.1, cilium maps on worker says 7"
+            "default/a: cilium's ipcache here has the identity 2 for 10.0.0.1, cilium maps on worker reports 7"
         ]
     );
     assert_eq!(
