@@ -24,7 +24,7 @@ pub struct Marker {
     pub sequence: [u8; 4],
 }
 
-/// Ring buffer of [`Seen`].
+/// Ring buffer of [`MarkedPacket`].
 pub const CROSSINGS_MAP: &str = "NETVIZ_SEEN";
 /// Default size of the ring buffer in bytes: 300 packets, because user space reads continuously.
 pub const CROSSINGS_ROOM: u32 = 64 * 1024;
@@ -66,7 +66,7 @@ pub const IS_EGRESS: u32 = 4;
 /// One marked packet at one hook.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct MarkedPacket {
     /// `bpf_ktime_get_ns`: the monotonic clock.
     pub time: u64,
     /// [`Marker::flow`], in host order.
@@ -89,21 +89,21 @@ pub struct Seen {
     pub head: [u8; HEAD_SIZE],
 }
 
-/// Bytes of [`Seen`].
-pub const SEEN_SIZE: usize = 8 + 8 * 4 + HEAD_SIZE;
+/// Bytes of [`MarkedPacket`].
+pub const MARKED_PACKET_SIZE: usize = 8 + 8 * 4 + HEAD_SIZE;
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Marker, SEEN_SIZE, Seen, TcpReplies};
+    use super::{MARKED_PACKET_SIZE, MarkedPacket, Marker, TcpReplies};
 
     // SAFETY: plain `repr(C)` structures of integers without padding, every bit pattern is valid.
     unsafe impl aya::Pod for TcpReplies {}
 
-    impl Seen {
+    impl MarkedPacket {
         /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {
-            let bytes = bytes.get(..SEEN_SIZE)?;
+            let bytes = bytes.get(..MARKED_PACKET_SIZE)?;
             // SAFETY: as many bytes as the structure has, and every bit pattern is valid.
             Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
         }
@@ -144,5 +144,5 @@ mod user {
 
 const _: () = {
     assert!(size_of::<Marker>() == MARKER_SIZE);
-    assert!(size_of::<Seen>() == SEEN_SIZE);
+    assert!(size_of::<MarkedPacket>() == MARKED_PACKET_SIZE);
 };

@@ -13,7 +13,7 @@ pub const TRACEPOINT: &str = "kfree_skb";
 /// Ring buffer of [`Dropped`].
 pub const DROPS_MAP: &str = "NETVIZ_DROPS";
 /// Array with one entry: marked packets that did not fit into the ring buffer.
-pub const UNHEARD_MAP: &str = "NETVIZ_UNHEARD";
+pub const LOST_EVENTS_MAP: &str = "NETVIZ_LOST";
 /// Global: an [`Offsets`].
 pub const OFFSETS_GLOBAL: &str = "NETVIZ_OFFSETS";
 

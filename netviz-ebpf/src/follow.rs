@@ -18,23 +18,23 @@ pub const GENEVE: u16 = 6081;
 pub const FOLLOW_INGRESS_PROGRAM: &str = "netviz_fol_in";
 /// Program for a door's egress hook.
 pub const FOLLOW_EGRESS_PROGRAM: &str = "netviz_fol_out";
-/// Ring buffer of [`Passed`].
-pub const PASSED_MAP: &str = "NETVIZ_PASSED";
+/// Ring buffer of [`PairPacket`].
+pub const PACKETS_MAP: &str = "NETVIZ_PACKETS";
 /// Size of the ring buffer in bytes: 2 000 packets, because user space reads continuously.
 pub const PASSED_ROOM: u32 = 128 * 1024;
 /// Per-CPU array with one entry: selected packets that did not fit into the ring buffer.
-pub const UNTOLD_MAP: &str = "NETVIZ_UNTOLD";
+pub const OVERFLOW_MAP: &str = "NETVIZ_OVERFLOW";
 /// Array with one entry, a [`Pace`].
 pub const PACE_MAP: &str = "NETVIZ_PACE";
 /// Per-CPU array with one entry, a [`Traffic`].
 pub const TRAFFIC_MAP: &str = "NETVIZ_TRAFFIC";
-/// Global: a [`Sought`].
-pub const SOUGHT_GLOBAL: &str = "NETVIZ_SOUGHT";
+/// Global: a [`PairFilter`].
+pub const FILTER_GLOBAL: &str = "NETVIZ_FILTER";
 
 /// Filter for packets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sought {
+pub struct PairFilter {
     /// A's address in packet order; only the first word for IPv4.
     pub from: [u32; 4],
     /// B's address.
@@ -113,7 +113,7 @@ pub const ASKS: u32 = 64;
 /// [`crate::crossing::IS_EGRESS`] and [`crate::crossing::HAS_TUNNEL`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub struct PairPacket {
     /// `bpf_ktime_get_ns`: the monotonic clock.
     pub time: u64,
     /// Identity of the packet; for TCP with a payload, identity of its stream.
@@ -122,9 +122,9 @@ pub struct Passed {
     pub flags: u32,
     /// Security identity in the tunnel key.
     pub key: u32,
-    /// As [`crate::crossing::Seen::remote`].
+    /// As [`crate::crossing::MarkedPacket::remote`].
     pub remote: u32,
-    /// As [`crate::crossing::Seen::local`].
+    /// As [`crate::crossing::MarkedPacket::local`].
     pub local: u32,
     /// TCP sequence number of its first byte.
     pub start: u32,
@@ -136,12 +136,12 @@ pub struct Passed {
     pub reserved: u32,
 }
 
-/// Bytes of [`Passed`].
+/// Bytes of [`PairPacket`].
 pub const PASSED_SIZE: usize = 2 * 8 + 8 * 4;
 
 const _: () = {
-    assert!(size_of::<Passed>() == PASSED_SIZE);
-    assert!(size_of::<Sought>() == 12 * 4 + 2 * 8);
+    assert!(size_of::<PairPacket>() == PASSED_SIZE);
+    assert!(size_of::<PairFilter>() == 12 * 4 + 2 * 8);
     assert!(size_of::<Pace>() == 6 * 8);
 };
 
@@ -177,16 +177,16 @@ pub const fn holds_mark(start: u32, length: u32, level: u64) -> bool {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{PASSED_SIZE, Pace, Passed, Sought, Traffic};
+    use super::{PASSED_SIZE, Pace, PairFilter, PairPacket, Traffic};
 
     // SAFETY: plain `repr(C)` structures of integers without padding, every bit pattern is valid.
-    unsafe impl aya::Pod for Sought {}
+    unsafe impl aya::Pod for PairFilter {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Pace {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Traffic {}
 
-    impl Passed {
+    impl PairPacket {
         /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {

@@ -114,7 +114,7 @@ pub const SEEN_MAP: &str = "LAB_SEEN";
 /// Fields of the last packet at a hook.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct LastPacket {
     /// TTL, or hop limit.
     pub ttl: u32,
     /// Identity in its tunnel key; 0 without one.
@@ -130,7 +130,7 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Config, Endpoint, Frontend, Route, Seen};
+    use super::{Config, Endpoint, Frontend, LastPacket, Route};
 
     // SAFETY: plain `repr(C)` structures of integers without compiler padding, every bit pattern is
     // valid.
@@ -140,7 +140,7 @@ mod user {
     // SAFETY: as above.
     unsafe impl aya::Pod for Route {}
     // SAFETY: as above.
-    unsafe impl aya::Pod for Seen {}
+    unsafe impl aya::Pod for LastPacket {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Frontend {}
 }

@@ -12,7 +12,7 @@ use netviz::{
     sys::{netns::NetNsId, objects},
     verify::{
         collect::{
-            crossings::{Sighting, Window},
+            crossings::{HookRecord, Window},
             following::{Known, follow},
             reading::Reader,
         },
@@ -20,8 +20,8 @@ use netviz::{
     },
 };
 use netviz_ebpf::{
-    crossing::{IS_EGRESS, MAGIC, Marker, SEEN_SIZE, Seen},
-    follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, Passed},
+    crossing::{IS_EGRESS, MAGIC, MARKED_PACKET_SIZE, MarkedPacket, Marker},
+    follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, PairPacket},
 };
 use netviz_tests::{
     bpf::{
@@ -476,8 +476,8 @@ fn marked_packet_events() {
     let seeds: Vec<_> = netviz_tests::bpf::frames::all()
         .iter()
         .map(|frame| {
-            let mut bytes = vec![0; SEEN_SIZE];
-            let head = &mut bytes[SEEN_SIZE - netviz_ebpf::crossing::HEAD_SIZE..];
+            let mut bytes = vec![0; MARKED_PACKET_SIZE];
+            let head = &mut bytes[MARKED_PACKET_SIZE - netviz_ebpf::crossing::HEAD_SIZE..];
             let length = frame.bytes.len().min(head.len());
             head[..length].copy_from_slice(&frame.bytes[..length]);
             // After the time: flow, sequence, flags, and five more numbers up to the head's length.
@@ -501,18 +501,18 @@ fn marked_packet_events() {
         reader
     });
     let read = |data: &[u8]| {
-        let seen = Seen::read(data);
-        let sighting = seen.map(|seen| Sighting { door, seen });
-        let all = sighting
+        let seen = MarkedPacket::read(data);
+        let record = seen.map(|seen| HookRecord { door, seen });
+        let all = record
             .iter()
             .flat_map(|it| readers.iter().map(|reader| reader.read(it)));
         all.flatten().count()
     };
     assert!(
         seeds.iter().any(|seed| read(seed) > 0),
-        "nothing is read of a sighting"
+        "nothing is read of a record"
     );
-    feed("sightings", &seeds, |data| {
+    feed("records", &seeds, |data| {
         read(data);
     });
 }
@@ -543,13 +543,13 @@ fn followed_packet_events() {
     let door = |place: usize| DoorId::new(NetNsId(1), 2 + place as u32 % 3);
     let read = |data: &[u8]| -> usize {
         let records = data.chunks(PASSED_SIZE).enumerate();
-        let sighting = |(place, bytes)| {
-            Passed::read(bytes).map(|seen| Sighting {
+        let record = |(place, bytes)| {
+            PairPacket::read(bytes).map(|seen| HookRecord {
                 door: door(place),
                 seen,
             })
         };
-        let sightings: Vec<_> = records.filter_map(sighting).collect();
+        let records: Vec<_> = records.filter_map(record).collect();
         let known = |level, hooks: &[(DoorId, Direction)]| Known {
             origins: [hooks.to_vec(), hooks.to_vec()],
             window: Window {
@@ -561,12 +561,12 @@ fn followed_packet_events() {
         let origin = [(door(0), Direction::Egress)];
         let ways = [0, 1, 20].map(|level| [known(level, &[]), known(level, &origin)]);
         let all = ways.iter().flatten();
-        all.map(|known| follow(&sightings, known).crossings.len())
+        all.map(|known| follow(&records, known).crossings.len())
             .sum()
     };
     assert!(
         seeds.iter().all(|seed| read(seed) > 6),
-        "nothing is read of a sighting"
+        "nothing is read of a record"
     );
     feed("followed packets", &seeds, |data| {
         read(data);

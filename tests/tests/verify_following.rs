@@ -9,14 +9,14 @@ use netviz::{
     verify::{
         Hook, Way,
         collect::{
-            crossings::{Sighting, Window},
+            crossings::{HookRecord, Window},
             following::{Following, Known, follow},
         },
     },
 };
 use netviz_ebpf::{
     crossing::IS_EGRESS,
-    follow::{ASKS, IS_REPLY, IS_STREAM, Passed, holds_mark, is_chosen},
+    follow::{ASKS, IS_REPLY, IS_STREAM, PairPacket, holds_mark, is_chosen},
 };
 
 const HOP: u64 = 2_000;
@@ -33,14 +33,14 @@ fn hook(n: u32) -> Hook {
     (DoorId::new(NetNsId(1), n + 1), direction)
 }
 
-fn sighting((door, direction): Hook, at: u64, passed: Passed) -> Sighting<Passed> {
+fn record((door, direction): Hook, at: u64, passed: PairPacket) -> HookRecord<PairPacket> {
     let flags = match direction {
         Direction::Ingress => 0,
         Direction::Egress => IS_EGRESS,
     };
-    Sighting {
+    HookRecord {
         door,
-        seen: Passed {
+        seen: PairPacket {
             time: nanoseconds(BEGIN) + at,
             flags: passed.flags | flags,
             ..passed
@@ -52,22 +52,22 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap()
 }
 
-fn packet(identity: u64) -> Passed {
-    Passed {
+fn packet(identity: u64) -> PairPacket {
+    PairPacket {
         identity,
         ttl: 64,
-        ..Passed::default()
+        ..PairPacket::default()
     }
 }
 
-fn segment(start: u32, length: u32) -> Passed {
-    Passed {
+fn segment(start: u32, length: u32) -> PairPacket {
+    PairPacket {
         identity: 7,
         flags: IS_STREAM | ASKS,
         start,
         length,
         ttl: 64,
-        ..Passed::default()
+        ..PairPacket::default()
     }
 }
 
@@ -84,9 +84,9 @@ fn known(level: u64) -> Known {
 }
 
 /// Returns a packet at each of the first `doors` doors, from a start time on.
-fn walk(passed: Passed, at: u64, doors: u32) -> Vec<Sighting<Passed>> {
+fn walk(passed: PairPacket, at: u64, doors: u32) -> Vec<HookRecord<PairPacket>> {
     (0..doors)
-        .map(|n| sighting(hook(n), at + HOP * u64::from(n), passed))
+        .map(|n| record(hook(n), at + HOP * u64::from(n), passed))
         .collect()
 }
 
@@ -141,7 +141,7 @@ fn looping_packet_is_one_packet() {
             let at = HOP * u64::from(round * 3 + n);
             let mut round_again = packet(1);
             round_again.ttl = 64 - round;
-            all.push(sighting(hook(n), at, round_again));
+            all.push(record(hook(n), at, round_again));
         }
     }
     let following = follow(&all, &known(0));
@@ -151,7 +151,7 @@ fn looping_packet_is_one_packet() {
     let again = (1..20_u64).map(|round| {
         let mut again = packet(2);
         again.ttl = 64 - u32::try_from(round).unwrap();
-        sighting(hook(0), round * HOP, again)
+        record(hook(0), round * HOP, again)
     });
     let all: Vec<_> = walk(packet(2), 0, 1).into_iter().chain(again).collect();
     assert_eq!(follow(&all, &known(0)).left, [1, 0]);
@@ -160,7 +160,7 @@ fn looping_packet_is_one_packet() {
 #[test]
 fn packets_not_seen_leaving_are_reported() {
     let mut all = walk(packet(1), 0, 4);
-    all.extend((2..4).map(|n| sighting(hook(n), 1_000_000 + u64::from(n), packet(2))));
+    all.extend((2..4).map(|n| record(hook(n), 1_000_000 + u64::from(n), packet(2))));
     let following = follow(&all, &known(0));
     assert_eq!(following.left, [1, 0]);
     let strays: Vec<_> = following.strays.into_iter().collect();
@@ -174,8 +174,8 @@ fn packets_not_seen_leaving_are_reported() {
 #[test]
 fn packets_outside_the_window_are_ignored() {
     let mut early = walk(packet(1), 0, 4);
-    for sighting in &mut early {
-        sighting.seen.time -= HOP + 1;
+    for record in &mut early {
+        record.seen.time -= HOP + 1;
     }
     let late = walk(packet(2), nanoseconds(END - BEGIN), 4);
     let all: Vec<_> = early.into_iter().chain(late).collect();
@@ -194,7 +194,7 @@ fn only_requests_with_time_for_a_reply_need_one() {
     all.extend(walk(asks, nanoseconds(END - BEGIN) - 1_000_000, 2));
     let mut back = packet(4);
     back.flags = IS_REPLY | ASKS;
-    all.push(sighting(hook(9), 70, back));
+    all.push(record(hook(9), 70, back));
     let following = follow(&all, &known(0));
     assert_eq!((following.left, following.asked), ([3, 1], 1));
 }
@@ -212,20 +212,20 @@ fn stream_is_followed_by_bytes_across_segmentation() {
         for n in 0..40_u64 {
             let length = rng.u32(1..64_000);
             let at = n * 100_000;
-            all.push(sighting(hook(0), at, segment(start, length)));
+            all.push(record(hook(0), at, segment(start, length)));
             sent += u32::from(holds_mark(start, length, level));
             let mut done = 0;
             while done < length {
                 let piece = rng.u32(1..3_000).min(length - done);
                 let piece_of = segment(start.wrapping_add(done), piece);
-                all.push(sighting(hook(1), at + HOP, piece_of));
+                all.push(record(hook(1), at + HOP, piece_of));
                 done += piece;
             }
             start = start.wrapping_add(length);
         }
         // At the third door, all are merged.
         let whole = segment(begin, start.wrapping_sub(begin));
-        all.push(sighting(hook(2), 39 * 100_000 + 2 * HOP, whole));
+        all.push(record(hook(2), 39 * 100_000 + 2 * HOP, whole));
         let following = follow(&all, &known(level));
         let left = following.left[0];
         assert!(left >= sent && sent > 0, "level {level}: {following:?}");
@@ -253,15 +253,15 @@ fn doors_at_different_sampling_levels_use_the_highest() {
     for n in 0..2_000_u64 {
         let identity = rng.u64(..);
         common += u32::from(is_chosen(identity, 4));
-        for sighting in walk(packet(identity), n * 10_000, 4) {
+        for record in walk(packet(identity), n * 10_000, 4) {
             // The doors rise to level 4 at different times.
-            let level = match sighting.door.ifindex {
+            let level = match record.door.ifindex {
                 1 => n / 500,
                 2 => 4,
                 _ => 2,
             };
             if is_chosen(identity, level) {
-                all.push(sighting);
+                all.push(record);
             }
         }
     }
@@ -276,7 +276,7 @@ fn arbitrary_events_do_not_panic() {
     let mut rng = Rng::with_seed(13);
     for _ in 0..300 {
         let passed = |rng: &mut Rng| {
-            let passed = Passed {
+            let passed = PairPacket {
                 time: rng.u64(..20_000_000_000),
                 identity: rng.u64(..4),
                 flags: rng.u32(..128),
@@ -287,10 +287,10 @@ fn arbitrary_events_do_not_panic() {
                     rng.u32(..70_000)
                 },
                 ttl: rng.u32(..255),
-                ..Passed::default()
+                ..PairPacket::default()
             };
             let (door, _) = hook(rng.u32(..12));
-            Sighting { door, seen: passed }
+            HookRecord { door, seen: passed }
         };
         let all: Vec<_> = (0..200).map(|_| passed(&mut rng)).collect();
         let following = follow(&all, &known(rng.u64(8..24)));

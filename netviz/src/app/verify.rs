@@ -55,9 +55,9 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
 async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) -> Result<ExitCode> {
     let (view, pair) = context.find(|view| options::pair(args, view)).await?;
     let pairs = [pair];
-    let manner = options::manner(args, &pairs)?;
+    let probe_options = options::probe_options(args, &pairs)?;
     let options = options::options(args);
-    let outcome = probes::run(&view, &pairs, manner, options, true, signals).await?;
+    let outcome = probes::run(&view, &pairs, probe_options, options, true, signals).await?;
     anyhow::ensure!(!outcome.interrupted, "interrupted by a signal");
     for verdict in &outcome.verdicts {
         print(output::one(args, verdict)?, signals).await?;

@@ -11,14 +11,14 @@ mod program {
         maps::Array,
         programs::TcContext,
     };
-    use netviz_ebpf::{TCX_NEXT, lab::Seen};
+    use netviz_ebpf::{TCX_NEXT, lab::LastPacket};
 
     /// Offset of the network header, and the size of the tunnel key in Linux 5.10.
     const NETWORK: usize = 14;
     const TUNNEL_KEY_SIZE: u32 = core::mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
 
     #[map]
-    static LAB_SEEN: Array<Seen> = Array::with_max_entries(2, 0);
+    static LAB_SEEN: Array<LastPacket> = Array::with_max_entries(2, 0);
 
     #[classifier]
     fn netviz_probe_in(ctx: TcContext) -> i32 {
@@ -47,7 +47,7 @@ mod program {
         // SAFETY: the key is larger than the given size.
         let has_key =
             unsafe { bpf_skb_get_tunnel_key(ctx.skb.skb, &raw mut key, TUNNEL_KEY_SIZE, 0) } == 0;
-        let seen = Seen {
+        let seen = LastPacket {
             ttl: ctx.load::<u8>(ttl).map_or(0, u32::from),
             identity: if has_key { key.tunnel_id } else { 0 },
         };

@@ -12,7 +12,7 @@ use netviz::{
 };
 use netviz_ebpf::{
     COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM,
-    lab::{SEEN_MAP, Seen},
+    lab::{LastPacket, SEEN_MAP},
 };
 
 use crate::bpf::test_objects;
@@ -94,12 +94,12 @@ impl HookCounters {
     }
 
     /// Returns the fields of the last packet at a hook.
-    pub fn seen(&self, (owner, device, hook): &Hook) -> Result<Seen> {
+    pub fn seen(&self, (owner, device, hook): &Hook) -> Result<LastPacket> {
         let mut doors = self.doors.iter();
         let door = doors.find(|door| door.owner == *owner && door.device == *device);
         let door = door.with_context(|| format!("{owner} has no {device}"))?;
         let map = door.probe.map(SEEN_MAP).context("the probe has no map")?;
-        let seen: Array<_, Seen> = map.try_into()?;
+        let seen: Array<_, LastPacket> = map.try_into()?;
         Ok(seen.get(&u32::from(*hook == "egress"), 0)?)
     }
 }

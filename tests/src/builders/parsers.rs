@@ -25,7 +25,7 @@ use netviz::{
         self,
         notifications::{self, Origin},
     },
-    verify::collect::probe::{Aim, Manner, Protocol, packet},
+    verify::collect::probe::{ProbeOptions, ProbeTarget, Protocol, packet},
 };
 use serde::de::DeserializeOwned;
 
@@ -139,8 +139,8 @@ pub const PROTOCOLS: [Protocol; 3] = [Protocol::Icmp, Protocol::Udp, Protocol::T
 pub const COOKIE: [u8; 16] = *b"netviz, mangled!";
 
 /// How a run sends probes by `protocol`.
-pub fn probes(protocol: Protocol) -> Manner {
-    Manner {
+pub fn probes(protocol: Protocol) -> ProbeOptions {
+    ProbeOptions {
         whole: true,
         protocol,
         count: 4,
@@ -163,16 +163,16 @@ pub fn probe_answer(datagram: &[u8]) -> usize {
         .iter()
         .flat_map(|protocol| to.map(|to| (*protocol, to)));
     let is_answer = |(protocol, to): &(Protocol, IpAddr)| {
-        let (manner, aim) = (
+        let (probe_options, target) = (
             probes(*protocol),
-            Aim {
+            ProbeTarget {
                 flow: 1,
                 to: *to,
                 port: 80,
             },
         );
-        packet::read(&manner, &aim, 40_000, datagram).is_some()
-            || packet::marked(&manner, &aim, datagram).is_some()
+        packet::read(&probe_options, &target, 40_000, datagram).is_some()
+            || packet::marked(&probe_options, &target, datagram).is_some()
     };
     pairs.filter(is_answer).count()
 }

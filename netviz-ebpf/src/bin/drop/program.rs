@@ -18,7 +18,7 @@ static NETVIZ_DROPS: RingBuf = RingBuf::with_byte_size(64 * 1024, 0);
 
 /// Not per CPU, because it is rarely written.
 #[map]
-static NETVIZ_UNHEARD: Array<u64> = Array::with_max_entries(1, 0);
+static NETVIZ_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
 static NETVIZ_COOKIE: [u64; 2] = [0; 2];
@@ -112,9 +112,9 @@ fn report(dropped: &Dropped) {
     if let Some(mut entry) = NETVIZ_DROPS.reserve::<Dropped>(0) {
         entry.write(*dropped);
         entry.submit(0);
-    } else if let Some(unheard) = NETVIZ_UNHEARD.get_ptr_mut(0) {
+    } else if let Some(lost) = NETVIZ_LOST.get_ptr_mut(0) {
         // SAFETY: the map's own entry; a concurrent write can lose one increment.
-        unsafe { *unheard += 1 };
+        unsafe { *lost += 1 };
     }
 }
 

@@ -3,7 +3,7 @@
 use core::{mem, ptr};
 
 use aya_ebpf::{helpers::bpf_skb_load_bytes, macros::map, maps::PerCpuArray, programs::TcContext};
-use netviz_ebpf::follow::{ASKS, GENEVE, IS_OUTER, IS_REPLY, IS_STREAM, Sought, TUNNEL_PORTS};
+use netviz_ebpf::follow::{ASKS, GENEVE, IS_OUTER, IS_REPLY, IS_STREAM, PairFilter, TUNNEL_PORTS};
 
 const ETHERNET: u32 = 14;
 const TAG: u32 = 4;
@@ -83,7 +83,7 @@ fn unknown(header: Header) -> Option<Header> {
 
 /// Returns the packet of the pair that this packet is or encapsulates.
 #[inline(always)]
-pub(crate) fn find(ctx: &TcContext, sought: &Sought) -> Option<Found> {
+pub(crate) fn find(ctx: &TcContext, sought: &PairFilter) -> Option<Found> {
     let at = beginning(ctx)?;
     let outside = unknown(header(ctx, at, &near(ctx, at)?, sought)?)?;
     let (found, outer) = if outside.way != ANOTHER {
@@ -138,7 +138,7 @@ fn inside(ctx: &TcContext, transport: u32) -> Option<u32> {
 }
 
 #[inline(always)]
-fn header(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option<Header> {
+fn header(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &PairFilter) -> Option<Header> {
     let [version, ..] = words[0].to_ne_bytes();
     match version >> 4 {
         4 => Some(ipv4(at, words, sought)),
@@ -148,7 +148,7 @@ fn header(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option
 }
 
 #[inline(always)]
-fn ipv4(at: u32, words: &[u32; 5], sought: &Sought) -> Header {
+fn ipv4(at: u32, words: &[u32; 5], sought: &PairFilter) -> Header {
     let [version, _, high, low] = words[0].to_ne_bytes();
     let size = u32::from(version & 0xf) * 4;
     let total = u32::from(u16::from_be_bytes([high, low]));
@@ -179,7 +179,7 @@ fn ipv4(at: u32, words: &[u32; 5], sought: &Sought) -> Header {
 }
 
 #[inline(always)]
-fn ipv6(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &Sought) -> Option<Header> {
+fn ipv6(ctx: &TcContext, at: u32, words: &[u32; 5], sought: &PairFilter) -> Option<Header> {
     let rest: [u32; 5] = read(ctx, at + 20)?;
     let [high, low, next, ttl] = words[1].to_ne_bytes();
     let from = [words[2], words[3], words[4], rest[0]];
@@ -222,7 +222,7 @@ fn same(one: &[u32; 4], other: &[u32; 4]) -> bool {
 
 /// Returns the number that identifies the packet.
 #[inline(always)]
-fn identify(ctx: &TcContext, header: &Header, sought: &Sought) -> Option<Found> {
+fn identify(ctx: &TcContext, header: &Header, sought: &PairFilter) -> Option<Found> {
     if sought.protocol != 0 && header.protocol != sought.protocol {
         return None;
     }

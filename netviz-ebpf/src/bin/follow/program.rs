@@ -13,7 +13,7 @@ use netviz_ebpf::{
     TCX_NEXT,
     crossing::{HAS_TUNNEL, IS_EGRESS},
     follow::{
-        IS_REPLY, IS_STREAM, MOST_LEVEL, PASSED_ROOM, Pace, Passed, Sought, Tally, Traffic,
+        IS_REPLY, IS_STREAM, MOST_LEVEL, PASSED_ROOM, Pace, PairFilter, PairPacket, Tally, Traffic,
         holds_mark, is_chosen,
     },
 };
@@ -21,10 +21,10 @@ use netviz_ebpf::{
 use super::parse::{Found, find};
 
 #[map]
-static NETVIZ_PASSED: RingBuf = RingBuf::with_byte_size(PASSED_ROOM, 0);
+static NETVIZ_PACKETS: RingBuf = RingBuf::with_byte_size(PASSED_ROOM, 0);
 
 #[map]
-static NETVIZ_UNTOLD: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static NETVIZ_OVERFLOW: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 static NETVIZ_PACE: Array<Pace> = Array::with_max_entries(1, 0);
@@ -33,7 +33,7 @@ static NETVIZ_PACE: Array<Pace> = Array::with_max_entries(1, 0);
 static NETVIZ_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
-static NETVIZ_SOUGHT: Sought = Sought {
+static NETVIZ_FILTER: PairFilter = PairFilter {
     from: [0; 4],
     to: [0; 4],
     family: 0,
@@ -64,7 +64,7 @@ fn netviz_fol_out(ctx: TcContext) -> i32 {
 fn process(ctx: &TcContext, hook: u32) {
     // SAFETY: a constant of the object, written by the loader. The read is volatile because the
     // compiler would otherwise use the initial value in the source.
-    let sought = unsafe { ptr::read_volatile(&raw const NETVIZ_SOUGHT) };
+    let sought = unsafe { ptr::read_volatile(&raw const NETVIZ_FILTER) };
     let Some(found) = find(ctx, &sought) else {
         return;
     };
@@ -103,7 +103,7 @@ fn process(ctx: &TcContext, hook: u32) {
 /// Halves the sampling rate if the budget is used up. The packet that exceeds the budget is still
 /// reported, so that no level has gaps.
 #[inline(always)]
-fn spend(pace: &mut Pace, now: u64, sought: &Sought) {
+fn spend(pace: &mut Pace, now: u64, sought: &PairFilter) {
     let due = if pace.due < now { now } else { pace.due };
     if due - now <= sought.burst {
         pace.due = due + sought.step;
@@ -135,14 +135,14 @@ fn count(ctx: &TcContext, hook: u32, flags: u32, segments: u32, is_bundle: bool)
 
 #[inline(always)]
 fn report(ctx: &TcContext, now: u64, hook: u32, found: &Found) {
-    let Some(mut entry) = NETVIZ_PASSED.reserve::<Passed>(0) else {
-        if let Some(untold) = NETVIZ_UNTOLD.get_ptr_mut(0) {
+    let Some(mut entry) = NETVIZ_PACKETS.reserve::<PairPacket>(0) else {
+        if let Some(overflow) = NETVIZ_OVERFLOW.get_ptr_mut(0) {
             // SAFETY: the map's own entry on this CPU, with softirqs off.
-            unsafe { *untold += 1 };
+            unsafe { *overflow += 1 };
         }
         return;
     };
-    let mut passed = Passed {
+    let mut passed = PairPacket {
         time: now,
         identity: found.identity,
         flags: found.flags | hook,
@@ -160,7 +160,7 @@ fn report(ctx: &TcContext, now: u64, hook: u32, found: &Found) {
 }
 
 #[inline(always)]
-fn tunnel(ctx: &TcContext, passed: &mut Passed) {
+fn tunnel(ctx: &TcContext, passed: &mut PairPacket) {
     // SAFETY: integers, for which zero is a value.
     let mut key: bpf_tunnel_key = unsafe { mem::zeroed() };
     // SAFETY: the key is not smaller than the given size.

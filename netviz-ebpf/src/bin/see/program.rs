@@ -16,8 +16,8 @@ use aya_ebpf::{
 use netviz_ebpf::{
     TCX_NEXT,
     crossing::{
-        CROSSINGS_ROOM, HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE, Seen,
-        TcpReplies,
+        CROSSINGS_ROOM, HAS_TUNNEL, HEAD_SIZE, IS_EGRESS, IS_TCP_REPLY, MAGIC, MARKER_SIZE,
+        MarkedPacket, TcpReplies,
     },
 };
 
@@ -177,7 +177,7 @@ fn last<const N: usize, const M: usize>(
 
 #[inline(always)]
 fn report(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
-    let Some(mut entry) = NETVIZ_SEEN.reserve::<Seen>(0) else {
+    let Some(mut entry) = NETVIZ_SEEN.reserve::<MarkedPacket>(0) else {
         if let Some(missed) = NETVIZ_MISSED.get_ptr_mut(0) {
             // SAFETY: the map's own entry on this CPU, with softirqs off.
             unsafe { *missed += 1 };
@@ -185,7 +185,7 @@ fn report(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
         return;
     };
     let seen = entry.as_mut_ptr();
-    // SAFETY: the entry has room for one `Seen`, and every byte of it is written here.
+    // SAFETY: the entry has room for one `MarkedPacket`, and every byte of it is written here.
     unsafe {
         ptr::write_bytes(seen, 0, 1);
         // SAFETY: a helper without pointers.
@@ -201,7 +201,7 @@ fn report(ctx: &TcContext, length: u32, direction: u32, found: &Found) {
 }
 
 #[inline(always)]
-fn tunnel(ctx: &TcContext, seen: *mut Seen) {
+fn tunnel(ctx: &TcContext, seen: *mut MarkedPacket) {
     // SAFETY: integers, for which zero is a value.
     let mut key: bpf_tunnel_key = unsafe { mem::zeroed() };
     // SAFETY: the key is not smaller than the given size.
@@ -220,7 +220,7 @@ fn tunnel(ctx: &TcContext, seen: *mut Seen) {
 }
 
 #[inline(always)]
-fn head(ctx: &TcContext, length: u32, seen: *mut Seen) {
+fn head(ctx: &TcContext, length: u32, seen: *mut MarkedPacket) {
     let size = if length < HEAD_SIZE as u32 {
         length
     } else {

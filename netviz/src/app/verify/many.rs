@@ -27,16 +27,16 @@ pub(super) async fn run(
     signals: &mut Signals,
 ) -> Result<ExitCode> {
     let (view, plan) = context.find(|view| pairs(args, file, view)).await?;
-    let manner = |(protocol, count, size): batch::Probes, pairs: &[_]| {
+    let probe_options = |(protocol, count, size): batch::Probes, pairs: &[_]| {
         let mut args = args.clone();
         args.proto = Some(protocol);
         args.count = count;
         args.size = size.map_or(args.size, u32::from);
-        options::manner(&args, pairs)
+        options::probe_options(&args, pairs)
     };
     let progress = |done| show_progress(done, plan.len());
     let options = options::options(args);
-    let tested = batch::run(&view, &plan, options, manner, progress, signals).await?;
+    let tested = batch::run(&view, &plan, options, probe_options, progress, signals).await?;
     print(output::many(args, &tested)?, signals).await?;
     anyhow::ensure!(
         tested.len() == plan.len(),

@@ -10,7 +10,7 @@ use crate::{
     lab,
     verify::{
         Mode, Note, Party, Protocol, Route,
-        collect::probe::{MOST_SYNS, Manner},
+        collect::probe::{MOST_SYNS, ProbeOptions},
         context::View,
         run::{Options, probes::ProbePair},
         target::{self, Family, Target},
@@ -55,7 +55,7 @@ pub(super) fn pair(args: &VerifyArgs, view: &View) -> Result<ProbePair> {
 }
 
 /// How to send to these pairs.
-pub(super) fn manner(args: &VerifyArgs, pairs: &[ProbePair]) -> Result<Manner> {
+pub(super) fn probe_options(args: &VerifyArgs, pairs: &[ProbePair]) -> Result<ProbeOptions> {
     let mut cookie = [0; 16];
     let mut prefix = [0; 2];
     for random in [&mut cookie[..], &mut prefix[..]] {
@@ -69,7 +69,7 @@ pub(super) fn manner(args: &VerifyArgs, pairs: &[ProbePair]) -> Result<Manner> {
     );
     let to = pairs.iter().find_map(|pair| pair.route.to.address);
     let slowest = Duration::from_secs_f64(pairs.len() as f64 / MOST_A_SECOND);
-    Ok(Manner {
+    Ok(ProbeOptions {
         protocol,
         count: args.count,
         interval: args.interval.max(slowest),

@@ -36,8 +36,8 @@ pub(super) async fn run(
     loop {
         let (view, pair) = context.find(|view| options::pair(args, view)).await?;
         let pairs = [pair];
-        let manner = options::manner(args, &pairs)?;
-        let outcome = probes::run(&view, &pairs, manner, options, false, signals).await?;
+        let probe_options = options::probe_options(args, &pairs)?;
+        let outcome = probes::run(&view, &pairs, probe_options, options, false, signals).await?;
         if outcome.interrupted {
             break;
         }

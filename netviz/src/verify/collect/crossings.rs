@@ -11,5 +11,5 @@ mod watcher;
 pub(crate) use collector::Collector;
 pub use collector::{Marks, Totals};
 pub use pair::{AddressPair, Window};
-pub use record::Sighting;
+pub use record::HookRecord;
 pub(crate) use watcher::{Ready, Sightings, Summary, watch};

@@ -8,9 +8,9 @@ mod stream;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use netviz_ebpf::follow::{ASKS, IS_OUTER, IS_REPLY, IS_STREAM, Passed, is_chosen};
+use netviz_ebpf::follow::{ASKS, IS_OUTER, IS_REPLY, IS_STREAM, PairPacket, is_chosen};
 
-use super::crossings::{Sighting, Window};
+use super::crossings::{HookRecord, Window};
 use crate::verify::{Crossing, Hook, Way};
 
 /// How long after a packet left another with the same identity is taken for it.
@@ -46,27 +46,27 @@ pub struct Following {
 /// One packet, door by door. There is always a first one.
 struct Packet<'a> {
     way: Way,
-    seen: Vec<&'a Sighting<Passed>>,
+    seen: Vec<&'a HookRecord<PairPacket>>,
     is_stray: bool,
 }
 
 /// Follows packets from door to door.
-pub fn follow(sightings: &[Sighting<Passed>], known: &Known) -> Following {
-    let mut sightings: Vec<&Sighting<Passed>> = sightings.iter().collect();
-    sightings.sort_by_key(|sighting| (sighting.at(), sighting.hook()));
+pub fn follow(records: &[HookRecord<PairPacket>], known: &Known) -> Following {
+    let mut records: Vec<&HookRecord<PairPacket>> = records.iter().collect();
+    records.sort_by_key(|record| (record.at(), record.hook()));
     // By way and identity: packets that look alike, and streams.
     let mut packets: BTreeMap<(Way, u64), Vec<_>> = BTreeMap::new();
     let mut streams = packets.clone();
-    for sighting in sightings {
-        let way = match sighting.seen.flags & IS_REPLY {
+    for record in records {
+        let way = match record.seen.flags & IS_REPLY {
             0 => Way::Request,
             _ => Way::Reply,
         };
-        let key = (way, sighting.seen.identity);
-        if sighting.seen.flags & IS_STREAM != 0 {
-            streams.entry(key).or_default().push(sighting);
-        } else if is_chosen(sighting.seen.identity, known.level) {
-            packets.entry(key).or_default().push(sighting);
+        let key = (way, record.seen.identity);
+        if record.seen.flags & IS_STREAM != 0 {
+            streams.entry(key).or_default().push(record);
+        } else if is_chosen(record.seen.identity, known.level) {
+            packets.entry(key).or_default().push(record);
         }
     }
     let mut all = Vec::new();
@@ -104,7 +104,7 @@ fn numbered(packets: &[Packet<'_>], known: &Known) -> Following {
             following.asked += 1;
         }
         let crossing =
-            |it: &&Sighting<Passed>| it.crossing(way, number, it.seen.flags & IS_OUTER != 0);
+            |it: &&HookRecord<PairPacket>| it.crossing(way, number, it.seen.flags & IS_OUTER != 0);
         let crossings = packet.seen.iter().map(crossing);
         following.crossings.extend(crossings);
     }
@@ -112,7 +112,7 @@ fn numbered(packets: &[Packet<'_>], known: &Known) -> Following {
 }
 
 impl<'a> Packet<'a> {
-    fn new(way: Way, first: &'a Sighting<Passed>, is_stray: bool) -> Self {
+    fn new(way: Way, first: &'a HookRecord<PairPacket>, is_stray: bool) -> Self {
         Self {
             way,
             seen: vec![first],
@@ -127,44 +127,44 @@ impl<'a> Packet<'a> {
     /// Its TTL when it last crossed a hook.
     fn ttl_at(&self, hook: Hook) -> Option<u32> {
         let mut seen = self.seen.iter().rev();
-        let last = seen.find(|sighting| sighting.hook() == hook)?;
+        let last = seen.find(|record| record.hook() == hook)?;
         Some(last.seen.ttl)
     }
 }
 
-/// Separates packets of the same identity. A sighting where packets leave begins another packet, unless
+/// Separates packets of the same identity. A record where packets leave begins another packet, unless
 /// its TTL is lower: that one comes round again.
-fn separated<'a>(way: Way, alike: &[&'a Sighting<Passed>], known: &Known) -> Vec<Packet<'a>> {
+fn separated<'a>(way: Way, alike: &[&'a HookRecord<PairPacket>], known: &Known) -> Vec<Packet<'a>> {
     let origins = &known.origins[way as usize];
     let first = alike.first().map(|first| first.hook());
     let mut packets: Vec<Packet<'a>> = Vec::new();
     // The first packet that each hook has not seen.
     let mut next: BTreeMap<Hook, usize> = BTreeMap::new();
     let mut oldest = 0;
-    for sighting in alike {
-        let here = sighting.hook();
+    for record in alike {
+        let here = record.hook();
         if origins.contains(&here) || origins.is_empty() && Some(here) == first {
             match packets.last_mut() {
-                Some(last) if last.ttl_at(here) > Some(sighting.seen.ttl) => {
-                    last.seen.push(sighting);
+                Some(last) if last.ttl_at(here) > Some(record.seen.ttl) => {
+                    last.seen.push(record);
                 }
-                _ => packets.push(Packet::new(way, sighting, false)),
+                _ => packets.push(Packet::new(way, record, false)),
             }
             continue;
         }
-        let young = |packet: &Packet<'_>| packet.began().saturating_add(MOST_AGE) >= sighting.at();
+        let young = |packet: &Packet<'_>| packet.began().saturating_add(MOST_AGE) >= record.at();
         while packets.get(oldest).is_some_and(|packet| !young(packet)) {
             oldest += 1;
         }
         let place = next.entry(here).or_default();
         *place = (*place).max(oldest);
         if let Some(packet) = packets.get_mut(*place) {
-            packet.seen.push(sighting);
+            packet.seen.push(record);
             *place += 1;
         } else if let Some(last) = packets.last_mut().filter(|last| young(last)) {
-            last.seen.push(sighting);
+            last.seen.push(record);
         } else {
-            packets.push(Packet::new(way, sighting, true));
+            packets.push(Packet::new(way, record, true));
             *place = packets.len();
         }
     }

@@ -18,8 +18,8 @@ use aya::{
 use netviz_ebpf::{
     crossing::COOKIE_GLOBAL,
     drops::{
-        DROP_PROGRAM, DROP_PROGRAM_BEFORE, DROPS_MAP, Dropped, NO_REASON, OFFSETS_GLOBAL, Offsets,
-        TRACEPOINT, UNHEARD_MAP,
+        DROP_PROGRAM, DROP_PROGRAM_BEFORE, DROPS_MAP, Dropped, LOST_EVENTS_MAP, NO_REASON,
+        OFFSETS_GLOBAL, Offsets, TRACEPOINT,
     },
 };
 
@@ -68,7 +68,7 @@ impl Drops {
         loader.override_global(OFFSETS_GLOBAL, &kernel.offsets, true);
         let mut object = loader.load(objects::DROP)?;
         let ring = map(&mut object, DROPS_MAP)?;
-        let lost = map(&mut object, UNHEARD_MAP)?;
+        let lost = map(&mut object, LOST_EVENTS_MAP)?;
         let program = object.program_mut(name).context("no such program")?;
         let program: &mut RawTracePoint = program.try_into()?;
         program.load()?;

@@ -4,7 +4,7 @@
 //! namespace of A; it ends with the run.
 
 mod errors;
-mod manner;
+mod options;
 pub mod packet;
 mod socket;
 
@@ -26,7 +26,7 @@ use crate::{
     },
     verify::Answer,
 };
-pub use manner::{Aim, MOST_SYNS, Manner};
+pub use options::{MOST_SYNS, ProbeOptions, ProbeTarget};
 use socket::Sender;
 
 /// The longest wait while nothing is due, and so for the end.
@@ -44,60 +44,61 @@ pub enum Report {
 /// Reports, with the numbers of their pairs.
 pub(crate) type Reports = mpsc::UnboundedSender<(u32, Report)>;
 
-/// Starts to send from `namespace` to all of `aims` until the worker is dropped; reports until all
+/// Starts to send from `namespace` to all of `targets` until the worker is dropped; reports until all
 /// packets are answered or timed out, then closes the channel.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub(crate) fn start(
     namespace: NetNs,
-    aims: Vec<Aim>,
-    manner: Manner,
+    targets: Vec<ProbeTarget>,
+    probe_options: ProbeOptions,
     reports: Reports,
 ) -> io::Result<Worker> {
     let work = move |stop: &Stop| {
-        let entered = namespace.run(|| Run::open(&aims, manner, &reports).work(stop));
+        let entered = namespace.run(|| Run::open(&targets, probe_options, &reports).work(stop));
         if let Err(error) = entered {
             let reason = format!("cannot enter the network namespace of the sender: {error}");
-            aims.iter()
-                .for_each(|aim| fail(aim, manner, &reason, &reports));
+            targets
+                .iter()
+                .for_each(|target| fail(target, probe_options, &reason, &reports));
         }
     };
     Worker::start("netviz-probe", "sends", work)
 }
 
 /// Reports that nothing can be sent to a pair.
-fn fail(aim: &Aim, manner: Manner, reason: &str, reports: &Reports) {
-    for sequence in 0..manner.count {
+fn fail(target: &ProbeTarget, probe_options: ProbeOptions, reason: &str, reports: &Reports) {
+    for sequence in 0..probe_options.count {
         let answer = Answer::Unsent(reason.into());
-        let _ = reports.send((aim.flow, Report::Answered(sequence, answer)));
+        let _ = reports.send((target.flow, Report::Answered(sequence, answer)));
     }
 }
 
 struct Run<'a> {
     senders: Vec<Sender>,
-    manner: Manner,
+    probe_options: ProbeOptions,
     reports: &'a Reports,
 }
 
 impl<'a> Run<'a> {
-    fn open(aims: &[Aim], manner: Manner, reports: &'a Reports) -> Self {
+    fn open(targets: &[ProbeTarget], probe_options: ProbeOptions, reports: &'a Reports) -> Self {
         let mut senders = Vec::new();
-        for aim in aims {
-            match Sender::open(*aim, manner) {
+        for target in targets {
+            match Sender::open(*target, probe_options) {
                 Ok(sender) => {
                     let (address, port) = sender.own;
-                    let _ = reports.send((aim.flow, Report::Opened(address, port)));
+                    let _ = reports.send((target.flow, Report::Opened(address, port)));
                     senders.push(sender);
                 }
-                Err(error) => fail(aim, manner, &error.to_string(), reports),
+                Err(error) => fail(target, probe_options, &error.to_string(), reports),
             }
         }
         // This thread ends with the run, and its open sockets need no privileges.
         privileges::keep_only(&[]);
         Self {
             senders,
-            manner,
+            probe_options,
             reports,
         }
     }
@@ -105,7 +106,7 @@ impl<'a> Run<'a> {
     fn work(mut self, stop: &Stop) {
         let begin = Instant::now();
         let mut next = 0;
-        let total = self.manner.count as usize * self.senders.len();
+        let total = self.probe_options.count as usize * self.senders.len();
         let mut last = begin;
         loop {
             while next < total && self.due(begin, next) <= Instant::now() {
@@ -131,7 +132,7 @@ impl<'a> Run<'a> {
                 }
             }
             let all = self.senders.iter().all(Sender::complete);
-            if next == total && (all || last.elapsed() > self.manner.patience) {
+            if next == total && (all || last.elapsed() > self.probe_options.patience) {
                 return;
             }
         }
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
     /// When this packet is due: the pairs take turns within an interval.
     fn due(&self, begin: Instant, number: usize) -> Instant {
         let pairs = self.senders.len().max(1) as f64;
-        begin + self.manner.interval.mul_f64(number as f64 / pairs)
+        begin + self.probe_options.interval.mul_f64(number as f64 / pairs)
     }
 
     fn send(&mut self, number: usize) {

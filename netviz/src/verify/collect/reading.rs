@@ -8,7 +8,7 @@ use netviz_ebpf::{
     follow::{GENEVE, TUNNEL_PORTS},
 };
 
-use super::{crossings::Sighting, probe::Manner};
+use super::{crossings::HookRecord, probe::ProbeOptions};
 use crate::verify::{Crossing, Protocol, Way};
 
 /// The header of VXLAN, and that of Geneve without options.
@@ -27,18 +27,18 @@ pub struct Own {
     pub to_port: u16,
 }
 
-/// Parses the sightings of one run.
+/// Parses the records of one run.
 #[derive(Debug)]
 pub struct Reader {
-    manner: Manner,
+    probe_options: ProbeOptions,
     pub(crate) owns: HashMap<u32, Own>,
 }
 
 impl Reader {
-    /// For a run that sends in this manner.
-    pub fn new(manner: Manner) -> Self {
+    /// For a run that sends in this probe_options.
+    pub fn new(probe_options: ProbeOptions) -> Self {
         Self {
-            manner,
+            probe_options,
             owns: HashMap::new(),
         }
     }
@@ -49,12 +49,12 @@ impl Reader {
     }
 
     /// Returns the pair and the crossing; `None` if the packet is not of this run.
-    pub fn read(&self, sighting: &Sighting) -> Option<(u32, Crossing)> {
-        let seen = &sighting.seen;
+    pub fn read(&self, record: &HookRecord) -> Option<(u32, Crossing)> {
+        let seen = &record.seen;
         let (flow, sequence) = if seen.flags & IS_TCP_REPLY == 0 {
             (seen.flow, seen.sequence)
         } else {
-            self.manner.of_syn(seen.sequence)?
+            self.probe_options.of_syn(seen.sequence)?
         };
         let own = self.owns.get(&flow)?;
         let length = (seen.head_length as usize).min(HEAD_SIZE);
@@ -63,8 +63,8 @@ impl Reader {
         if seen.flags & IS_TCP_REPLY != 0 && !frame.is_to(own) {
             return None;
         }
-        let way = frame.way(self.manner.protocol, own);
-        let mut crossing = sighting.crossing(way, sequence, frame.outer);
+        let way = frame.way(self.probe_options.protocol, own);
+        let mut crossing = record.crossing(way, sequence, frame.outer);
         crossing.fragment = frame.fragment;
         Some((flow, crossing))
     }

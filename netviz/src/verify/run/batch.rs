@@ -12,7 +12,7 @@ use crate::{
     sys::signals::Signals,
     verify::{
         Protocol, Route, Verdict,
-        collect::probe::{MOST_SYNS, Manner},
+        collect::probe::{MOST_SYNS, ProbeOptions},
         context::View,
         plan::{self, Outcome, PlannedPair},
         target::{self, Family},
@@ -32,12 +32,12 @@ pub(crate) struct Tested {
 pub(crate) type Probes = (Protocol, u32, Option<u16>);
 
 /// Runs all pairs, and returns the results in the order of the plan; a signal leaves out the rest.
-/// `manner` returns how to send, `progress` is called with the number of pairs done.
+/// `probe_options` returns how to send, `progress` is called with the number of pairs done.
 pub(crate) async fn run(
     view: &View,
     plan: &[PlannedPair],
     options: Options,
-    manner: impl Fn(Probes, &[ProbePair]) -> Result<Manner>,
+    probe_options: impl Fn(Probes, &[ProbePair]) -> Result<ProbeOptions>,
     progress: impl Fn(usize),
     signals: &mut Signals,
 ) -> Result<Vec<Tested>> {
@@ -53,8 +53,8 @@ pub(crate) async fn run(
             progress(tested.len());
             let pairs = places.iter().map(|place| resolve(view, &plan[*place]));
             let pairs = pairs.collect::<Result<Vec<_>>>()?;
-            let manner = manner(probes, &pairs)?;
-            let run = probes::run(view, &pairs, manner, options, false, signals).await?;
+            let probe_options = probe_options(probes, &pairs)?;
+            let run = probes::run(view, &pairs, probe_options, options, false, signals).await?;
             for (place, verdict) in places.iter().zip(run.verdicts) {
                 let outcome = plan::check(&plan[*place], &verdict);
                 tested.insert(*place, Tested { verdict, outcome });

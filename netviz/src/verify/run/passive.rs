@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use netviz_ebpf::follow::{Passed, Tally, Traffic};
+use netviz_ebpf::follow::{PairPacket, Tally, Traffic};
 use nix::time::{ClockId, clock_gettime};
 
 use super::session::{Options, Recorded, Session};
@@ -16,7 +16,7 @@ use crate::{
     verify::{
         Found, Hook, Note, Observation, Party, Protocol, Route, Way,
         collect::{
-            crossings::{AddressPair, Sighting, Totals, Window},
+            crossings::{AddressPair, HookRecord, Totals, Window},
             following::{Following, Known, follow},
         },
         context::View,
@@ -118,7 +118,7 @@ struct Passive<'a> {
 }
 
 impl Passive<'_> {
-    fn judge(&self, seen: &[Sighting<Passed>]) -> Verdict {
+    fn judge(&self, seen: &[HookRecord<PairPacket>]) -> Verdict {
         let Route { from, to } = &self.filter.route;
         let totals = self.recorded.summary.totals.values();
         let known = Known {

@@ -25,9 +25,9 @@ use crate::{
     verify::{
         Answer, Crossing, Note, Observation, Party, Place, Probes, Protocol, Route, Verdict, Way,
         collect::{
-            crossings::{Marks, Sighting},
+            crossings::{HookRecord, Marks},
             kernel_drops::Drops,
-            probe::{self, Aim, Manner, Report, Reports},
+            probe::{self, ProbeOptions, ProbeTarget, Report, Reports},
             reading::{Own, Reader},
         },
         context::View,
@@ -67,14 +67,14 @@ pub(crate) struct Outcome {
 pub(crate) async fn run(
     view: &View,
     pairs: &[ProbePair],
-    manner: Manner,
+    probe_options: ProbeOptions,
     options: Options,
     last: bool,
     signals: &mut Signals,
 ) -> Result<Outcome> {
     let routes = pairs.iter().map(|pair| &pair.route);
-    let drops = drops::start(manner.cookie);
-    let marks = manner.marks(pairs.len());
+    let drops = drops::start(probe_options.cookie);
+    let marks = probe_options.marks(pairs.len());
     let Some(mut session) = Session::start(view, routes, marks, options, signals).await? else {
         return Ok(Outcome {
             verdicts: Vec::new(),
@@ -82,16 +82,16 @@ pub(crate) async fn run(
         });
     };
     let observation = Observation {
-        sent: manner.count,
+        sent: probe_options.count,
         one_way: options.one_way,
         ..Observation::default()
     };
     let mut run = Run {
         view,
         pairs,
-        manner,
+        probe_options,
         options,
-        reader: Reader::new(manner),
+        reader: Reader::new(probe_options),
         observations: vec![observation; pairs.len()],
         unread: Vec::new(),
         drops: drops::started(drops).await,
@@ -128,13 +128,13 @@ pub(crate) async fn run(
 struct Run<'a> {
     view: &'a View,
     pairs: &'a [ProbePair],
-    manner: Manner,
+    probe_options: ProbeOptions,
     options: Options,
     /// Knows the senders that have reported their addresses.
     reader: Reader,
     observations: Vec<Observation>,
     /// Packets that were seen before their sender reported its address.
-    unread: Vec<Sighting>,
+    unread: Vec<HookRecord>,
     /// `None` if the kernel's drops cannot be read: losses have no drop reason then.
     drops: Option<Drops>,
     dropped: Vec<Dropped>,
@@ -143,19 +143,19 @@ struct Run<'a> {
 impl Run<'_> {
     /// Starts one sender for each network namespace.
     fn send(&self, report: Reports) -> Result<Vec<Worker>> {
-        let mut by_sender: BTreeMap<NetNsId, (NetNs, Vec<Aim>)> = BTreeMap::new();
+        let mut by_sender: BTreeMap<NetNsId, (NetNs, Vec<ProbeTarget>)> = BTreeMap::new();
         for (pair, flow) in self.pairs.iter().zip(0..) {
             let (netns, namespace) = self.view.namespace(&pair.route.from)?;
-            let (_, aims) = by_sender.entry(netns).or_insert((namespace, Vec::new()));
-            aims.push(Aim {
+            let (_, targets) = by_sender.entry(netns).or_insert((namespace, Vec::new()));
+            targets.push(ProbeTarget {
                 flow,
                 to: pair.route.to.needed_address()?,
                 port: pair.port.unwrap_or_default(),
             });
         }
         let mut probing = Vec::new();
-        for (namespace, aims) in by_sender.into_values() {
-            let started = probe::start(namespace, aims, self.manner, report.clone());
+        for (namespace, targets) in by_sender.into_values() {
+            let started = probe::start(namespace, targets, self.probe_options, report.clone());
             probing.push(started.context("cannot start a thread that sends probes")?);
         }
         Ok(probing)
@@ -188,15 +188,15 @@ impl Run<'_> {
         self.read(&unread);
     }
 
-    fn read(&mut self, seen: &[Sighting]) {
-        for sighting in seen {
-            match self.reader.read(sighting) {
+    fn read(&mut self, seen: &[HookRecord]) {
+        for record in seen {
+            match self.reader.read(record) {
                 Some((flow, crossing)) => {
                     if let Some(observation) = self.observations.get_mut(flow as usize) {
                         observation.crossings.push(crossing);
                     }
                 }
-                None if self.reader.owns.len() < self.pairs.len() => self.unread.push(*sighting),
+                None if self.reader.owns.len() < self.pairs.len() => self.unread.push(*record),
                 None => {}
             }
         }
@@ -238,7 +238,7 @@ impl Run<'_> {
         let route = self.actual(flow, &pair.route, &mut observation);
         let mut expected = recorded.expectations(cluster, &route, self.options.mode);
         for expectation in &mut expected {
-            hide(cluster, &route, self.manner.shape(), expectation);
+            hide(cluster, &route, self.probe_options.shape(), expectation);
         }
         let replied = |answer: &Answer| matches!(answer, Answer::Reply(_) | Answer::Refused(..));
         if unassigned(cluster, &route.to).is_none() {
@@ -249,9 +249,9 @@ impl Run<'_> {
             expected.clear();
         }
         let probes = Probes {
-            protocol: Some(self.manner.protocol),
+            protocol: Some(self.probe_options.protocol),
             port: pair.port,
-            bytes: Some(self.manner.size),
+            bytes: Some(self.probe_options.size),
         };
         let mut verdict = judge(cluster, &route, &expected, &observation, probes);
         if verdict.losses.iter().any(|loss| loss.drop_reason.is_none()) {

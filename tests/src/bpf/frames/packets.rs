@@ -20,13 +20,13 @@ const NUMBER: u32 = 0xffff_fff0;
 
 /// A frame, its filter, and the expected event.
 #[derive(Clone, Debug)]
-pub struct Sought {
+pub struct PacketCase {
     /// Description for messages.
     pub name: String,
     /// The frame.
     pub bytes: BytesMut,
     /// Filter that matches it.
-    pub pair: follow::Sought,
+    pub pair: follow::PairFilter,
     /// Flags, without the hook.
     pub flags: u32,
     /// First byte of the stream.
@@ -53,7 +53,7 @@ pub fn vxlan(inner: &[u8]) -> BytesMut {
 
 /// Returns one frame of each kind, in each direction and encapsulation.
 #[must_use]
-pub fn between() -> Vec<Sought> {
+pub fn between() -> Vec<PacketCase> {
     let mut all = Vec::new();
     for (name, protocol, bytes, flags, length) in transports() {
         let plain = frame(&bytes, protocol, 9);
@@ -62,7 +62,7 @@ pub fn between() -> Vec<Sought> {
             // `ASKS` is set in both directions.
             let flags = flags | way;
             for (wrapping, bytes, outer) in wrappings(&plain) {
-                all.push(Sought {
+                all.push(PacketCase {
                     name: format!("{name} {way} {wrapping}"),
                     bytes,
                     pair: pair(4),
@@ -77,7 +77,7 @@ pub fn between() -> Vec<Sought> {
     all
 }
 
-fn pair(family: u32) -> follow::Sought {
+fn pair(family: u32) -> follow::PairFilter {
     let six = |last: u8| {
         let mut bytes = [0xfd; 16];
         bytes[15] = last;
@@ -91,11 +91,11 @@ fn pair(family: u32) -> follow::Sought {
     } else {
         (six(1), six(2))
     };
-    follow::Sought {
+    follow::PairFilter {
         from,
         to,
         family,
-        ..follow::Sought::default()
+        ..follow::PairFilter::default()
     }
 }
 
@@ -149,7 +149,7 @@ fn wrappings(plain: &[u8]) -> Vec<(&'static str, BytesMut, u32)> {
 }
 
 /// Returns IPv6 packets and a fragment.
-fn ipv6_packets() -> Vec<Sought> {
+fn ipv6_packets() -> Vec<PacketCase> {
     let mut echo = echo(128);
     let whole = six(ICMPV6, &echo);
     let mut fragment = vec![ICMPV6, 0, 0, 1, 0, 0, 0, 9];
@@ -159,7 +159,7 @@ fn ipv6_packets() -> Vec<Sought> {
         .into_iter()
         .flat_map(|(name, bytes)| {
             let outer = vxlan(&bytes);
-            [(bytes, 0), (outer, IS_OUTER)].map(|(bytes, outer)| Sought {
+            [(bytes, 0), (outer, IS_OUTER)].map(|(bytes, outer)| PacketCase {
                 name: format!("{name} {outer}"),
                 bytes,
                 pair: pair(6),

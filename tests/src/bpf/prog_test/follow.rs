@@ -11,8 +11,9 @@ use netviz_ebpf::{
     TCX_NEXT,
     crossing::IS_EGRESS,
     follow::{
-        FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, IS_OUTER, IS_REPLY, PACE_MAP, PASSED_MAP,
-        Pace, Passed, SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Traffic, UNTOLD_MAP, is_chosen,
+        FILTER_GLOBAL, FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, IS_OUTER, IS_REPLY,
+        OVERFLOW_MAP, PACE_MAP, PACKETS_MAP, Pace, PairFilter, PairPacket, TRAFFIC_MAP, Traffic,
+        is_chosen,
     },
 };
 
@@ -35,24 +36,24 @@ pub struct FollowTest {
 
 /// Filter for all packets between the two addresses, without a rate limit.
 #[must_use]
-pub fn any_packet() -> Sought {
-    Sought {
+pub fn any_packet() -> PairFilter {
+    PairFilter {
         from: packets::A,
         to: packets::B,
         family: 4,
-        ..Sought::default()
+        ..PairFilter::default()
     }
 }
 
 impl FollowTest {
     /// Loads a copy that is active at once.
-    pub fn load(object: &[u8], sought: &Sought) -> Result<Self> {
+    pub fn load(object: &[u8], sought: &PairFilter) -> Result<Self> {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
-        loader.override_global(SOUGHT_GLOBAL, sought, true);
+        loader.override_global(FILTER_GLOBAL, sought, true);
         let mut object = loader.load(object)?;
         let mut map = |name| object.take_map(name).context(name);
-        let (ring, unreported) = (map(PASSED_MAP)?, map(UNTOLD_MAP)?);
+        let (ring, unreported) = (map(PACKETS_MAP)?, map(OVERFLOW_MAP)?);
         let (pace, traffic) = (map(PACE_MAP)?, map(TRAFFIC_MAP)?);
         for direction in DIRECTIONS {
             program(&mut object, direction)?.load()?;
@@ -89,10 +90,10 @@ impl FollowTest {
     }
 
     /// Returns the events since the last call.
-    pub fn events(&mut self) -> Vec<Passed> {
+    pub fn events(&mut self) -> Vec<PairPacket> {
         let mut events = Vec::new();
         while let Some(entry) = self.ring.next() {
-            events.extend(Passed::read(&entry));
+            events.extend(PairPacket::read(&entry));
         }
         events
     }
@@ -171,7 +172,7 @@ fn check_other(test: &mut FollowTest, direction: Direction, frame: &Frame) -> Re
 fn check_sought(
     test: &mut FollowTest,
     direction: Direction,
-    sought: &packets::Sought,
+    sought: &packets::PacketCase,
 ) -> Result<()> {
     let [there, back] = test.counted()?;
     let verdict = test.run(direction, &sought.bytes, 1)?;
@@ -231,7 +232,7 @@ fn check_full(object: &[u8], direction: Direction) -> Result<()> {
 
 /// Checks sampling: with many packets, only some are reported, and each door reports the same ones.
 pub fn check_sampling(object: &[u8]) -> Result<()> {
-    let sought = Sought {
+    let sought = PairFilter {
         // The budget is not refilled: 100 packets at once, and then 50 for each level.
         step: 1 << 40,
         burst: 100 << 40,
@@ -253,7 +254,7 @@ pub fn check_sampling(object: &[u8]) -> Result<()> {
     let [one, other] = &events;
     let level = doors[0].level()?.max(doors[1].level()?);
     ensure!((3..10).contains(&level), "the level is {level}");
-    let chosen = |events: &[Passed]| -> Vec<u64> {
+    let chosen = |events: &[PairPacket]| -> Vec<u64> {
         let identities = events.iter().map(|passed| passed.identity);
         identities
             .filter(|identity| is_chosen(*identity, level))

@@ -11,7 +11,7 @@ use netviz_ebpf::{
     TCX_NEXT,
     crossing::{
         COOKIE_GLOBAL, CROSSINGS_MAP, IS_EGRESS, IS_TCP_REPLY, LENGTHS_GLOBAL, MAGIC, MISSED_MAP,
-        Marker, SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
+        MarkedPacket, Marker, SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, TCP_GLOBAL, TcpReplies,
     },
 };
 
@@ -134,10 +134,10 @@ impl SeeTest {
     }
 
     /// Returns the events since the last call.
-    fn events(&mut self) -> Vec<Seen> {
+    fn events(&mut self) -> Vec<MarkedPacket> {
         let mut events = Vec::new();
         while let Some(entry) = self.ring.next() {
-            events.extend(Seen::read(&entry));
+            events.extend(MarkedPacket::read(&entry));
         }
         events
     }

@@ -8,8 +8,8 @@ use aya::{
 };
 use netviz_ebpf::{
     crossing::{
-        COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP,
-        SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, Seen, TCP_GLOBAL, TcpReplies,
+        COOKIE_GLOBAL, CROSSINGS_MAP, CROSSINGS_ROOM, LENGTHS_GLOBAL, MISSED_MAP, MarkedPacket,
+        SEE_EGRESS_PROGRAM, SEE_INGRESS_PROGRAM, TCP_GLOBAL, TcpReplies,
     },
     follow::Traffic,
 };
@@ -139,6 +139,6 @@ impl Object for Marks {
 }
 
 impl Collector for Marks {
-    type Record = Seen;
+    type Record = MarkedPacket;
     type More = ();
 }

@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, MapData, PerCpuArray},
 };
 use netviz_ebpf::follow::{
-    FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, PACE_MAP, PASSED_MAP, PASSED_ROOM, Pace, Passed,
-    SOUGHT_GLOBAL, Sought, TRAFFIC_MAP, Tally, Traffic, UNTOLD_MAP,
+    FILTER_GLOBAL, FOLLOW_EGRESS_PROGRAM, FOLLOW_INGRESS_PROGRAM, OVERFLOW_MAP, PACE_MAP,
+    PACKETS_MAP, PASSED_ROOM, Pace, PairFilter, PairPacket, TRAFFIC_MAP, Tally, Traffic,
 };
 
 use super::collector::{Collector, Maps, Totals};
@@ -32,7 +32,7 @@ const BURST: u32 = 512;
 /// The packets to follow, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressPair {
-    sought: Sought,
+    sought: PairFilter,
     window: Duration,
 }
 
@@ -66,7 +66,7 @@ impl AddressPair {
         let seconds = window.as_secs_f64().max(1.0);
         let rate = (f64::from(MOST_PACKETS) / seconds).min(f64::from(MOST_A_SECOND));
         let step = Duration::from_secs_f64(1.0 / rate);
-        let sought = Sought {
+        let sought = PairFilter {
             from: words(from),
             to: words(to),
             family: if from.is_ipv4() { 4 } else { 6 },
@@ -124,8 +124,8 @@ impl Object for AddressPair {
     }
 
     fn globals<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        loader.override_global(SOUGHT_GLOBAL, &self.sought, true);
-        loader.map_max_entries(PASSED_MAP, PASSED_ROOM);
+        loader.override_global(FILTER_GLOBAL, &self.sought, true);
+        loader.map_max_entries(PACKETS_MAP, PASSED_ROOM);
     }
 
     fn maps(object: &mut Ebpf) -> Result<Self::Maps, LoadError> {
@@ -133,12 +133,12 @@ impl Object for AddressPair {
             pace: map(object, PACE_MAP)?,
             traffic: map(object, TRAFFIC_MAP)?,
         };
-        Maps::new(object, [PASSED_MAP, UNTOLD_MAP], more)
+        Maps::new(object, [PACKETS_MAP, OVERFLOW_MAP], more)
     }
 }
 
 impl Collector for AddressPair {
-    type Record = Passed;
+    type Record = PairPacket;
     type More = Follow;
 
     fn begin(&self, maps: &mut Follow, now: Duration) -> io::Result<()> {

@@ -3,8 +3,8 @@
 use std::{fmt::Debug, net::IpAddr, time::Duration};
 
 use netviz_ebpf::{
-    crossing::{HAS_TUNNEL, IS_EGRESS, Seen},
-    follow::Passed,
+    crossing::{HAS_TUNNEL, IS_EGRESS, MarkedPacket},
+    follow::PairPacket,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ pub trait Record: Copy + Debug + Send + 'static {
     fn tunnel(&self) -> (u32, [u32; 2]);
 }
 
-impl Record for Seen {
+impl Record for MarkedPacket {
     fn read(bytes: &[u8]) -> Option<Self> {
         Self::read(bytes)
     }
@@ -38,7 +38,7 @@ impl Record for Seen {
     }
 }
 
-impl Record for Passed {
+impl Record for PairPacket {
     fn read(bytes: &[u8]) -> Option<Self> {
         Self::read(bytes)
     }
@@ -54,14 +54,14 @@ impl Record for Passed {
 
 /// One packet at one hook.
 #[derive(Clone, Copy, Debug)]
-pub struct Sighting<T = Seen> {
+pub struct HookRecord<T = MarkedPacket> {
     /// Which door.
     pub door: DoorId,
     /// The packet.
     pub seen: T,
 }
 
-impl<T: Record> Sighting<T> {
+impl<T: Record> HookRecord<T> {
     /// When, on the kernel's monotonic clock.
     pub fn at(&self) -> Duration {
         Duration::from_nanos(self.seen.head().0)

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     collector::{Collector, Maps, Totals},
-    record::{Record as _, Sighting},
+    record::{HookRecord, Record as _},
 };
 use crate::{
     attach::{
@@ -49,7 +49,7 @@ pub(crate) struct Summary<T: Collector> {
 }
 
 /// Packets, in the order of each door, not of time.
-pub(crate) type Sightings<T> = Vec<Sighting<<T as Collector>::Record>>;
+pub(crate) type Sightings<T> = Vec<HookRecord<<T as Collector>::Record>>;
 
 /// The thread, its state once all doors are attached, and the packets that it reports.
 pub(crate) type Watching<T> = (
@@ -164,14 +164,14 @@ impl<T: Collector> Watcher<'_, T> {
 
     /// The packets since the last time.
     fn read(&mut self) -> Sightings<T> {
-        let mut sightings = Vec::new();
+        let mut records = Vec::new();
         for (door, maps) in &mut self.maps {
             while let Some(entry) = maps.ring.next() {
                 let seen = T::Record::read(&entry);
-                sightings.extend(seen.map(|seen| Sighting { door: *door, seen }));
+                records.extend(seen.map(|seen| HookRecord { door: *door, seen }));
             }
         }
-        sightings
+        records
     }
 
     fn close(mut self) -> Summary<T> {

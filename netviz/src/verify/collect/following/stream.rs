@@ -3,26 +3,26 @@
 
 use std::collections::BTreeMap;
 
-use netviz_ebpf::follow::{Passed, mark_shift};
+use netviz_ebpf::follow::{PairPacket, mark_shift};
 
-use crate::verify::{Hook, collect::crossings::Sighting};
+use crate::verify::{Hook, collect::crossings::HookRecord};
 
 /// More bytes than a Linux packet can have (`GSO_MAX_SIZE`, 512 KiB): bounds the memory for the marks of
 /// a malformed one.
 const LONGEST: u32 = 1 << 24;
 
-/// The sightings of packets that contain it, by followed byte. `stream` is one way of one connection,
+/// The records of packets that contain it, by followed byte. `stream` is one way of one connection,
 /// which leaves by the hooks `origins`.
 pub(super) fn by_byte<'a>(
-    stream: &[&'a Sighting<Passed>],
+    stream: &[&'a HookRecord<PairPacket>],
     origins: &[Hook],
     level: u64,
-) -> BTreeMap<u32, Vec<&'a Sighting<Passed>>> {
+) -> BTreeMap<u32, Vec<&'a HookRecord<PairPacket>>> {
     let marks = Marks::new(stream, origins, level);
     let mut bytes: BTreeMap<u32, Vec<_>> = BTreeMap::new();
-    for sighting in stream {
-        for mark in marks.within(&sighting.seen) {
-            bytes.entry(mark).or_default().push(*sighting);
+    for record in stream {
+        for mark in marks.within(&record.seen) {
+            bytes.entry(mark).or_default().push(*record);
         }
     }
     bytes
@@ -37,7 +37,7 @@ enum Marks {
 }
 
 impl Marks {
-    fn new(stream: &[&Sighting<Passed>], origins: &[Hook], level: u64) -> Self {
+    fn new(stream: &[&HookRecord<PairPacket>], origins: &[Hook], level: u64) -> Self {
         if level > 0 {
             let shift = mark_shift(level);
             return Self::Every { shift };
@@ -45,12 +45,12 @@ impl Marks {
         let first = stream.first();
         let base = first.map_or(0, |first| first.seen.start);
         let first = first.map(|first| first.hook());
-        let leaves = |sighting: &&&Sighting<Passed>| {
-            let here = sighting.hook();
+        let leaves = |record: &&&HookRecord<PairPacket>| {
+            let here = record.hook();
             origins.contains(&here) || origins.is_empty() && Some(here) == first
         };
         let leaving = stream.iter().filter(leaves);
-        let distances = leaving.map(|sighting| distance(base, sighting.seen.start));
+        let distances = leaving.map(|record| distance(base, record.seen.start));
         let mut distances: Vec<_> = distances.collect();
         distances.sort_unstable();
         distances.dedup();
@@ -58,8 +58,8 @@ impl Marks {
     }
 
     /// Numbers of the marked bytes that a packet contains.
-    fn within(&self, packet: &Passed) -> Vec<u32> {
-        let Passed { start, length, .. } = *packet;
+    fn within(&self, packet: &PairPacket) -> Vec<u32> {
+        let PairPacket { start, length, .. } = *packet;
         match self {
             Self::Each { base, distances } => {
                 let from = distance(*base, start);

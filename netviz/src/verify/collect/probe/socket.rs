@@ -15,7 +15,7 @@ use nix::sys::socket::{
 
 use super::{
     errors::{self, IcmpError},
-    manner::{Aim, Manner},
+    options::{ProbeOptions, ProbeTarget},
     packet,
 };
 use crate::{
@@ -37,8 +37,8 @@ pub(super) enum OpenError {
 
 /// Sends to one destination, and receives from it.
 pub(super) struct Sender {
-    aim: Aim,
-    manner: Manner,
+    target: ProbeTarget,
+    probe_options: ProbeOptions,
     /// Of any type: the methods are those of all datagram sockets.
     socket: UdpSocket,
     /// Keeps other processes from using the port of marked SYNs.
@@ -50,31 +50,37 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn open(aim: Aim, manner: Manner) -> Result<Self, OpenError> {
-        let protocol = manner.protocol;
+    pub(super) fn open(
+        target: ProbeTarget,
+        probe_options: ProbeOptions,
+    ) -> Result<Self, OpenError> {
+        let protocol = probe_options.protocol;
         let denied = |source: io::Error| OpenError::Socket { protocol, source };
-        let unreachable = |source: io::Error| OpenError::Connect { to: aim.to, source };
-        let socket = open(protocol, aim.to).map_err(denied)?;
+        let unreachable = |source: io::Error| OpenError::Connect {
+            to: target.to,
+            source,
+        };
+        let socket = open(protocol, target.to).map_err(denied)?;
         socket.set_nonblocking(true).map_err(denied)?;
-        errors::enable(&socket, aim.to).map_err(denied)?;
-        sockets::allow_fragments(&socket, aim.to, !manner.whole).map_err(denied)?;
+        errors::enable(&socket, target.to).map_err(denied)?;
+        sockets::allow_fragments(&socket, target.to, !probe_options.whole).map_err(denied)?;
         // A raw socket has no port, and an IPv6 one refuses any.
         let is_udp = protocol == Protocol::Udp;
-        let to = SocketAddr::new(aim.to, if is_udp { aim.port } else { 0 });
+        let to = SocketAddr::new(target.to, if is_udp { target.port } else { 0 });
         socket.connect(to).map_err(unreachable)?;
         let local = socket.local_addr().map_err(unreachable)?;
         let (reserved, port) = match protocol {
             Protocol::Udp => (None, local.port()),
             // Random, and different for each pair.
-            Protocol::Icmp => (None, manner.prefix.wrapping_add(aim.flow as u16)),
+            Protocol::Icmp => (None, probe_options.prefix.wrapping_add(target.flow as u16)),
             Protocol::Tcp => {
                 let (reserved, port) = reserve(local.ip()).map_err(denied)?;
                 (Some(reserved), port)
             }
         };
         Ok(Self {
-            aim,
-            manner,
+            target,
+            probe_options,
             socket,
             _reserved: reserved,
             own: (local.ip(), port),
@@ -84,16 +90,16 @@ impl Sender {
     }
 
     pub(super) fn flow(&self) -> u32 {
-        self.aim.flow
+        self.target.flow
     }
 
     /// Whether every packet has its answer.
     pub(super) fn complete(&self) -> bool {
-        self.answered >= self.manner.count
+        self.answered >= self.probe_options.count
     }
 
     pub(super) fn send(&mut self, sequence: u32) -> io::Result<()> {
-        let bytes = packet::build(&self.manner, &self.aim, self.own, sequence)
+        let bytes = packet::build(&self.probe_options, &self.target, self.own, sequence)
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         self.sent.insert(sequence, Instant::now());
         let sent = match self.socket.send(&bytes) {
@@ -127,7 +133,8 @@ impl Sender {
     }
 
     fn read(&mut self, datagram: &[u8]) -> Option<(u32, Answer)> {
-        let (sequence, reset) = packet::read(&self.manner, &self.aim, self.own.1, datagram)?;
+        let (sequence, reset) =
+            packet::read(&self.probe_options, &self.target, self.own.1, datagram)?;
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
         let answer = match reset {
@@ -139,11 +146,11 @@ impl Sender {
 
     fn apply(&mut self, error: IcmpError) -> Option<(u32, Answer)> {
         // An error that quotes too little of its packet is about the latest one.
-        let quoted = packet::marked(&self.manner, &self.aim, &error.quoted);
+        let quoted = packet::marked(&self.probe_options, &self.target, &error.quoted);
         let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
-        let answer = if error.refusal && error.from.is_none_or(|from| from == self.aim.to) {
+        let answer = if error.refusal && error.from.is_none_or(|from| from == self.target.to) {
             Answer::Refused(time, error.text)
         } else {
             Answer::Unreachable(time, error.text, error.from)

@@ -24,7 +24,7 @@ pub const MOST_SYNS: u32 = 1 << 16;
 
 /// How a run sends its probes.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct ProbeOptions {
     /// The protocol.
     pub protocol: Protocol,
     /// How many to each destination.
@@ -45,7 +45,7 @@ pub struct Manner {
 
 /// One pair.
 #[derive(Clone, Copy, Debug)]
-pub struct Aim {
+pub struct ProbeTarget {
     /// Its number in this run.
     pub flow: u32,
     /// Destination.
@@ -54,7 +54,7 @@ pub struct Aim {
     pub port: u16,
 }
 
-impl Manner {
+impl ProbeOptions {
     /// What decides whether probes are fragmented.
     pub fn shape(&self) -> Shape {
         Shape {
@@ -79,8 +79,8 @@ impl Manner {
     }
 
     /// The sequence number of a marked SYN; its reply acknowledges the next one.
-    pub(super) fn syn_number(&self, aim: &Aim, sequence: u32) -> u32 {
-        let index = aim.flow.wrapping_mul(self.count).wrapping_add(sequence);
+    pub(super) fn syn_number(&self, target: &ProbeTarget, sequence: u32) -> u32 {
+        let index = target.flow.wrapping_mul(self.count).wrapping_add(sequence);
         u32::from(self.prefix) << 16 | index & 0xffff
     }
 
