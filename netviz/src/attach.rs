@@ -1,9 +1,8 @@
 //! Attaches programs to the hooks of doors, and keeps them attached.
 //!
-//! An [`object::Object`] describes what is attached, [`engine::Engine`] attaches copies of it and
-//! looks who else is at the hooks, and [`attacher::Attacher`] keeps them attached on a thread of its
-//! own: a tcx attachment costs the kernel an RCU grace period, about 9 ms, which nothing else may wait
-//! for.
+//! An `Object` describes what is attached. The `Engine` attaches copies of it and inspects the other
+//! programs at the hooks. The `Attacher` keeps the copies attached, on its own thread: a tcx
+//! attachment takes one RCU grace period, about 9 ms, which must delay nothing else.
 
 pub(crate) mod attached;
 pub(crate) mod attacher;

@@ -1,6 +1,6 @@
 //! The programs at each door, in run order, and what is wrong with them.
 //!
-//! [`inspect`] asks the kernel and gives plain data ([`Chains`]); [`judge`] is a function of plain
+//! [`inspect()`] reads the kernel into plain data ([`Chains`]); [`judge`] is a function of plain
 //! data alone. Nothing here attaches, changes or removes anything.
 
 mod findings;

@@ -106,7 +106,7 @@ impl Filter {
         u32::from(self.handle.major) << 16 | u32::from(self.handle.minor)
     }
 
-    /// The [`Instance`] that attached it, if it is netviz's.
+    /// The netviz instance that attached it, if netviz did.
     pub fn maker(&self) -> Option<u16> {
         let own = self.priority == PRIORITY
             && self.handle.major == FILTER_HANDLE

@@ -20,8 +20,9 @@ pub struct VerifyArgs {
     /// The receiver: the same, svc/NAME or any address; optionally with :PORT.
     #[arg(value_name = "B", required_unless_present_any = ["file", "all"])]
     pub to: Option<String>,
-    /// Protocol of the probes [default: icmp]. udp needs an echo service or a closed port at B; tcp
-    /// sends a SYN only, no connection is opened. With --passive: follow this protocol only.
+    /// Protocol of the probes [default: icmp, or tcp if a port is given]. udp needs an echo service
+    /// or a closed port at B; tcp sends a SYN only, no connection is opened. With --passive: follow
+    /// this protocol only.
     #[arg(long, value_enum)]
     pub proto: Option<Protocol>,
     /// B's port, for udp and tcp.

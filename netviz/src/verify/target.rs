@@ -2,9 +2,12 @@
 
 pub(crate) mod service;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use ipnet::IpNet;
 
 use super::{
@@ -54,6 +57,10 @@ pub(crate) fn find(
     let (name, named) = split_port(text);
     let port = named.or(port);
     if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+        ensure!(
+            is_elsewhere(address),
+            "{address} is never another pod or node: name one, or its address"
+        );
         let service = service::by_address(cluster, address);
         return Target::new(by_address(cluster, address), port, service);
     }
@@ -80,6 +87,12 @@ pub(crate) fn find(
         bail!("no service {name:?}{}", service::near(cluster, name));
     }
     Target::new(by_pod(cluster, &pods, name, family)?, port, None)
+}
+
+/// Whether packets to an address can leave the sender and reach one receiver.
+fn is_elsewhere(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast)
 }
 
 impl Target {

@@ -85,6 +85,9 @@ fn closed_ports(fixture: &LabFixture) {
             "verified",
         );
     }
+    // Only TCP and UDP have ports: a port alone means TCP.
+    let result = expect(fixture.across(&["--port", "9"]), "verified");
+    assert_eq!(result.json["probes"]["protocol"], "tcp");
 }
 
 pub(super) fn mode_is_inferred_or_given(mode: Mode) {

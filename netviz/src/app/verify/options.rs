@@ -37,9 +37,14 @@ pub(super) fn ends(args: &VerifyArgs, view: &View) -> Result<(Party, Target)> {
 pub(super) fn pair(args: &VerifyArgs, view: &View) -> Result<ProbePair> {
     let (from, to) = ends(args, view)?;
     let port = to.port;
-    // No service answers an echo request, the default.
+    // Only TCP and UDP have ports, and no service answers an echo request.
+    let default = port.map_or(Protocol::Icmp, |_| Protocol::Tcp);
     let served = to.protocol.filter(|_| args.protocol() == Protocol::Icmp);
-    let protocol = served.unwrap_or(args.protocol());
+    let protocol = served.or(args.proto).unwrap_or(default);
+    anyhow::ensure!(
+        port.is_none() || protocol != Protocol::Icmp,
+        "icmp has no ports: drop the port, or use --proto tcp or udp"
+    );
     let note = served.zip(port);
     let note = note.map(|(protocol, port)| Note::ServicePort { protocol, port });
     anyhow::ensure!(
