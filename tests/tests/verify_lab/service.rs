@@ -79,7 +79,13 @@ fn unknown(fixture: &LabFixture, from: &Pod, config: &str) {
     refused("svc/web/askes", "near: web/asked");
     refused("web/asked:9", "47777/UDP");
     refused("web/askes", "no pod \"web/askes\"; near: web/asked");
-    for address in ["127.0.0.1", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
+    for address in [
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+    ] {
         refused(address, "is never another pod or node");
     }
     for (name, part) in [
