@@ -17,7 +17,9 @@ use crate::{
 };
 
 const MIB: u64 = 1024 * 1024;
-const SIZE_LIMIT: u64 = 10 * MIB;
+/// 10.5 MiB are used. kube's own reading of kubeconfigs takes 0.4 of them: its types, through a YAML
+/// library.
+const SIZE_LIMIT: u64 = 11 * MIB;
 
 /// Whether to show cargo's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,9 +152,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn size_limit_is_ten_mebibytes() {
+    fn size_is_limited() {
         assert!(fits(SIZE_LIMIT).is_ok());
         let error = fits(SIZE_LIMIT + 1).unwrap_err().to_string();
-        assert_eq!(error, "10.1 MiB of 10.0 MiB allowed");
+        assert_eq!(error, "11.1 MiB of 11.0 MiB allowed");
     }
 }
