@@ -3,6 +3,8 @@
 //! Data flows one way: the kernel's interfaces ([`sys`]) at the bottom, plain data ([`model`]) in
 //! the middle, [`views`] at the top. See `docs/architecture.md`.
 
+#![warn(clippy::too_many_lines)]
+
 pub mod app;
 pub mod attach;
 pub mod audit;

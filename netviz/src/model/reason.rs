@@ -165,26 +165,11 @@ impl Display for Reason {
                 to,
                 behind,
             } => missing(f, *segments, to, behind.as_deref()),
-            Self::Skipped { segments, helper } => {
-                let plural = if *segments == 1 { "" } else { "s" };
-                let figures = figures(format!(
-                    " ({segments} segment{plural} reached the other end past this hook)"
-                ));
-                let helper = helper.as_deref().unwrap_or("a redirect");
-                write!(f, "▲ skipped: {helper}{figures}")
-            }
+            Self::Skipped { segments, helper } => skipped(f, *segments, helper.as_deref()),
             Self::Displaced {
                 direction,
                 programs,
-            } => {
-                let sign = direction.sign();
-                let runs = if programs.len() == 1 { "runs" } else { "run" };
-                let programs = list(programs);
-                write!(
-                    f,
-                    "{sign} {programs} {runs} before netviz: packets dropped or redirected there are not counted"
-                )
-            }
+            } => displaced(f, *direction, programs),
             Self::Removed => {
                 f.write_str("another tool detached netviz here; stop it and restart netviz")
             }
@@ -236,6 +221,28 @@ fn remedies(
         )?;
     }
     Ok(())
+}
+
+fn skipped(f: &mut Formatter<'_>, segments: u64, helper: Option<&str>) -> fmt::Result {
+    write!(f, "▲ skipped: {}", helper.unwrap_or("a redirect"))?;
+    if f.alternate() {
+        return Ok(());
+    }
+    let plural = if segments == 1 { "" } else { "s" };
+    write!(
+        f,
+        " ({segments} segment{plural} reached the other end past this hook)"
+    )
+}
+
+fn displaced(f: &mut Formatter<'_>, direction: Direction, programs: &[Untrusted]) -> fmt::Result {
+    let runs = if programs.len() == 1 { "runs" } else { "run" };
+    write!(
+        f,
+        "{} {} {runs} before netviz: packets dropped or redirected there are not counted",
+        direction.sign(),
+        list(programs)
+    )
 }
 
 /// What went out and did not come in, with as much of the cause as is known.
