@@ -85,7 +85,7 @@ fn check_unbroken(tree: &Tree, mutants: &[Mutant]) -> Result<()> {
         || {
             for test in &tests {
                 let outcome = outcome(tree, test)?;
-                if !matches!(outcome, Outcome::PairPacket | Outcome::Skipped(_)) {
+                if !matches!(outcome, Outcome::Passed | Outcome::Skipped(_)) {
                     bail!("{test} does not pass without a mutant: {outcome:?}");
                 }
             }
@@ -103,7 +103,7 @@ fn run_mutant(tree: &Tree, mutant: &Mutant) -> Result<Verdict> {
     for test in &mutant.tests {
         match last_of_two(|| outcome(tree, test))? {
             Outcome::Failed => {}
-            Outcome::PairPacket => passed.push(test.clone()),
+            Outcome::Passed => passed.push(test.clone()),
             Outcome::Skipped(why) => {
                 return Ok(Verdict::Broken(format!("{test} is skipped here: {why}")));
             }
@@ -129,7 +129,7 @@ fn last_of_two(mut outcome: impl FnMut() -> Result<Outcome>) -> Result<Outcome> 
 /// Result of one test.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    PairPacket,
+    Passed,
     Failed,
     /// This machine cannot run it, which the harness counts as passed; why.
     Skipped(String),
@@ -175,7 +175,7 @@ fn read(test: &str, stdout: &str, stderr: &str, skipped: Option<String>) -> Outc
             .count()
     };
     match (count("passed"), count("failed")) {
-        (1, 0) => skipped.map_or(Outcome::PairPacket, Outcome::Skipped),
+        (1, 0) => skipped.map_or(Outcome::Passed, Outcome::Skipped),
         (0, 1) => Outcome::Failed,
         _ => {
             let error = stderr.lines().find(|line| line.starts_with("error"));
@@ -238,7 +238,7 @@ mod tests {
         let passed = format!("{NONE}test result: ok. 1 passed; 0 failed; 0 ignored\n");
         let failed = format!("{NONE}test result: FAILED. 0 passed; 1 failed; 0 ignored\n");
         let read = |stdout: &str, stderr: &str| read("a::b", stdout, stderr, None);
-        assert_eq!(read(&passed, ""), Outcome::PairPacket);
+        assert_eq!(read(&passed, ""), Outcome::Passed);
         assert_eq!(read(&failed, "error: test failed"), Outcome::Failed);
         assert!(matches!(read(NONE, ""), Outcome::NotRun(_)));
         let error = read("", "warning: x\nerror[E0425]: cannot find value\n");
@@ -263,15 +263,15 @@ mod tests {
     fn single_failure_is_no_catch() {
         let last = |outcomes: &[bool]| {
             let mut outcomes = outcomes.iter().map(|passed| match passed {
-                true => Outcome::PairPacket,
+                true => Outcome::Passed,
                 false => Outcome::Failed,
             });
             let last = last_of_two(|| outcomes.next().context("run once more"));
             (last.unwrap(), outcomes.count())
         };
         assert_eq!(last(&[false, false, true]), (Outcome::Failed, 1));
-        assert_eq!(last(&[false, true]), (Outcome::PairPacket, 0));
-        assert_eq!(last(&[true, false]), (Outcome::PairPacket, 1));
+        assert_eq!(last(&[false, true]), (Outcome::Passed, 0));
+        assert_eq!(last(&[true, false]), (Outcome::Passed, 1));
     }
 
     /// A patch that does not apply breaks nothing, and so proves nothing.

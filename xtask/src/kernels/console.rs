@@ -7,8 +7,8 @@ use super::scenario::{Kind, Scenario};
 /// Result of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// PairPacket, in this time.
-    PairPacket(Duration),
+    /// Passed, in this time.
+    Passed(Duration),
     /// Not supported by this kernel; why.
     Skipped(String),
     /// Failed, with this output.
@@ -140,13 +140,13 @@ fn judge(kind: &Kind, success: bool, time: Duration, output: Vec<String>) -> Ver
                 .iter()
                 .any(|line| line.starts_with("test result: ok. 1 passed"));
             if ran {
-                Verdict::PairPacket(time)
+                Verdict::Passed(time)
             } else {
                 Verdict::Failed(output)
             }
         }
         Kind::Demo { .. } => match doors(&output) {
-            Ok(()) => Verdict::PairPacket(time),
+            Ok(()) => Verdict::Passed(time),
             Err(wrong) => Verdict::Failed([vec![wrong], output].concat()),
         },
     }
@@ -222,7 +222,7 @@ mod tests {
         let report = read(PASSED, Some(0));
         assert_eq!(
             report.verdicts["a::f"],
-            Verdict::PairPacket(Duration::from_millis(1500))
+            Verdict::Passed(Duration::from_millis(1500))
         );
         assert_eq!(report.verdicts["b::g"], Verdict::Skipped("no tcx".into()));
         assert_eq!(report.boot, Duration::from_millis(3120));

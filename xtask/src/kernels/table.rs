@@ -31,7 +31,7 @@ impl Table {
         for (name, verdict) in &report.verdicts {
             let place = format!("{name} on Linux {column}");
             match verdict {
-                Verdict::PairPacket(_) => self.passed += 1,
+                Verdict::Passed(_) => self.passed += 1,
                 Verdict::Skipped(reason) => self.skipped.push(format!("{place}: {reason}")),
                 Verdict::Failed(_) => self.failures.push(place),
             }
@@ -92,7 +92,7 @@ fn rows(columns: &[String], scenarios: &[Scenario], reports: &[Report]) -> Strin
 
 fn cell(verdict: Option<&Verdict>) -> String {
     match verdict {
-        Some(Verdict::PairPacket(time)) => format!("ok {}", seconds(*time)),
+        Some(Verdict::Passed(time)) => format!("ok {}", seconds(*time)),
         Some(Verdict::Skipped(_)) => "skipped".into(),
         Some(Verdict::Failed(_)) => "FAILED".into(),
         None => "NOT RUN".into(),
@@ -105,7 +105,7 @@ fn notes(column: &str, version: &str, report: &Report) -> String {
     let mut failures = String::new();
     for (name, verdict) in &report.verdicts {
         match verdict {
-            Verdict::PairPacket(_) => passed += 1,
+            Verdict::Passed(_) => passed += 1,
             Verdict::Skipped(reason) => *skipped.entry(reason).or_default() += 1,
             Verdict::Failed(output) => {
                 failed += 1;
@@ -149,10 +149,9 @@ mod tests {
             })
             .into();
         let mut report = Report::default();
-        report.verdicts.insert(
-            "a::f".into(),
-            Verdict::PairPacket(Duration::from_millis(1_240)),
-        );
+        report
+            .verdicts
+            .insert("a::f".into(), Verdict::Passed(Duration::from_millis(1_240)));
         report
             .verdicts
             .insert("b::long".into(), Verdict::Skipped("no tcx".into()));

@@ -35,7 +35,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// For a run that sends in this probe_options.
+    /// For a run with these options.
     pub fn new(probe_options: ProbeOptions) -> Self {
         Self {
             probe_options,
