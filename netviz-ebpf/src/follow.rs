@@ -137,10 +137,10 @@ pub struct PairPacket {
 }
 
 /// Bytes of [`PairPacket`].
-pub const PASSED_SIZE: usize = 2 * 8 + 8 * 4;
+pub const PAIR_PACKET_SIZE: usize = 2 * 8 + 8 * 4;
 
 const _: () = {
-    assert!(size_of::<PairPacket>() == PASSED_SIZE);
+    assert!(size_of::<PairPacket>() == PAIR_PACKET_SIZE);
     assert!(size_of::<PairFilter>() == 12 * 4 + 2 * 8);
     assert!(size_of::<Pace>() == 6 * 8);
 };
@@ -177,7 +177,7 @@ pub const fn holds_mark(start: u32, length: u32, level: u64) -> bool {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{PASSED_SIZE, Pace, PairFilter, PairPacket, Traffic};
+    use super::{PAIR_PACKET_SIZE, Pace, PairFilter, PairPacket, Traffic};
 
     // SAFETY: plain `repr(C)` structures of integers without padding, every bit pattern is valid.
     unsafe impl aya::Pod for PairFilter {}
@@ -190,7 +190,7 @@ mod user {
         /// Parses an event of the kernel; `None` if it is too short.
         #[must_use]
         pub fn read(bytes: &[u8]) -> Option<Self> {
-            let bytes = bytes.get(..PASSED_SIZE)?;
+            let bytes = bytes.get(..PAIR_PACKET_SIZE)?;
             // SAFETY: as many bytes as the structure has, and every bit pattern is valid.
             Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
         }

@@ -21,7 +21,7 @@ use netviz::{
 };
 use netviz_ebpf::{
     crossing::{IS_EGRESS, MAGIC, MARKED_PACKET_SIZE, MarkedPacket, Marker},
-    follow::{ASKS, IS_REPLY, IS_STREAM, PASSED_SIZE, PairPacket},
+    follow::{ASKS, IS_REPLY, IS_STREAM, PAIR_PACKET_SIZE, PairPacket},
 };
 use netviz_tests::{
     bpf::{
@@ -542,7 +542,7 @@ fn followed_packet_events() {
         .into();
     let door = |place: usize| DoorId::new(NetNsId(1), 2 + place as u32 % 3);
     let read = |data: &[u8]| -> usize {
-        let records = data.chunks(PASSED_SIZE).enumerate();
+        let records = data.chunks(PAIR_PACKET_SIZE).enumerate();
         let record = |(place, bytes)| {
             PairPacket::read(bytes).map(|seen| HookRecord {
                 door: door(place),

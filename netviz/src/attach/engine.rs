@@ -89,7 +89,7 @@ impl<T> Engine<'_, T> {
             .unwrap_or(true)
     }
 
-    /// Tells the kernel, for `--fast-attach`, whether so much is `pending` that it has to hurry.
+    /// With `--fast-attach`, has the kernel expedite RCU while many doors are `pending`.
     pub(crate) fn expedite(&mut self, pending: usize) {
         if let Some(expedite) = &mut self.expedite {
             expedite.set(pending > BURST);

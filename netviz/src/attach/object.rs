@@ -1,4 +1,4 @@
-//! What is attached: an object of which every door gets a copy.
+//! The eBPF object that is attached: each door gets its own copy.
 //!
 //! A copy has its own maps, so that equal interface indexes of two namespaces cannot be confused.
 
