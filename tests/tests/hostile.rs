@@ -106,7 +106,7 @@ fn ladders(name: &str, full: bool) -> String {
     ladders.map(|it| ladder::draw(&it, style) + "\n").collect()
 }
 
-/// Returns views of `netviz verify --all`: of two ends, and of enough for a matrix.
+/// Returns views of `netviz verify --all-pairs`: of two ends, and of enough for a matrix.
 fn matrices(name: &str) -> String {
     let style = matrix::Style::default();
     let (alike, mut apart) = (verdicts(name), verdicts(name));

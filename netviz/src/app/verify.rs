@@ -38,7 +38,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
         services: true,
     };
     let mut context = Context::start(selection, &sources, symbols)?;
-    let many = args.all || file.is_some();
+    let many = args.all_pairs || file.is_some();
     context.named(many).await;
     let signals = &mut signals;
     if let Some(pause) = args.watch {

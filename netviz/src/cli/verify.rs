@@ -15,10 +15,10 @@ use crate::{lab::Mode, verify::Protocol};
 )]
 pub struct VerifyArgs {
     /// The sender: namespace/pod, a pod's name, node/NAME, or an address; must run on this machine.
-    #[arg(value_name = "A", required_unless_present_any = ["file", "all"])]
+    #[arg(value_name = "A", required_unless_present_any = ["file", "all_pairs"])]
     pub from: Option<String>,
     /// The receiver: the same, svc/NAME or any address; optionally with :PORT.
-    #[arg(value_name = "B", required_unless_present_any = ["file", "all"])]
+    #[arg(value_name = "B", required_unless_present_any = ["file", "all_pairs"])]
     pub to: Option<String>,
     /// Protocol of the probes [default: icmp, or tcp if a port is given]. udp needs an echo service
     /// or a closed port at B; tcp sends a SYN only, no connection is opened. With --passive: follow
@@ -29,7 +29,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub port: Option<u16>,
     /// Send nothing: follow the existing traffic between A and B.
-    #[arg(long, conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all"])]
+    #[arg(long, conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all_pairs"])]
     pub passive: bool,
     /// With --passive: follow traffic for TIME; Ctrl-C ends it sooner.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10s", requires = "passive")]
@@ -60,12 +60,12 @@ pub struct VerifyArgs {
     pub mode: Option<Mode>,
     /// Test every pod to every other pod.
     #[arg(long, conflicts_with_all = ["from", "to", "file"])]
-    pub all: bool,
+    pub all_pairs: bool,
     /// Run the path tests of a YAML file; see docs/verify.md.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["from", "to"])]
     pub file: Option<PathBuf>,
     /// Repeat after each TIME until Ctrl-C, and report changes of the path.
-    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with_all = ["file", "all"])]
+    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with_all = ["file", "all_pairs"])]
     pub watch: Option<Duration>,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]

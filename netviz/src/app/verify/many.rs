@@ -1,4 +1,4 @@
-//! `--all` and `--file`: many pairs.
+//! `--all-pairs` and `--file`: many pairs.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

@@ -46,12 +46,12 @@ pub fn all(pods: &[Pod], test: &Test) -> Result<Vec<PlannedPair>, PlanError> {
     let everyone = |sends| selected(&Selector::default(), pods, sends).unwrap_or_default();
     let (test, mut pairs) = (Arc::new(test.clone()), Vec::new());
     join(&test, &everyone(true), &everyone(false), &mut pairs)
-        .map_err(|Wrong(what, remedy)| PlanError::new("--all", what, remedy))?;
+        .map_err(|Wrong(what, remedy)| PlanError::new("--all-pairs", what, remedy))?;
     Ok(pairs)
 }
 
 impl Test {
-    /// The test of `--all`.
+    /// The test of `--all-pairs`.
     pub fn usual(protocol: Protocol, port: Option<u16>, count: u32, size: Option<u16>) -> Self {
         Self {
             name: None,
