@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod demo;
 pub mod doors;
+pub mod generate;
 pub mod live;
 pub mod map;
 pub mod output;

@@ -52,9 +52,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Print the JSON schema of `-o json`.
     Schema(SchemaArgs),
-    /// Restores rcu_expedited when netviz ends, however it ends.
-    #[command(name = crate::attach::GUARD_COMMAND, hide = true)]
-    RcuGuard,
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Write the man pages, one per command.
+    Man(ManArgs),
 }
 
 /// Namespaces and interfaces to use.
@@ -229,6 +230,22 @@ pub struct SchemaArgs {
     /// Which output.
     #[arg(value_enum, default_value_t)]
     pub form: SchemaForm,
+}
+
+/// Options of `netviz completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `netviz man`.
+#[derive(Clone, Debug, Args)]
+pub struct ManArgs {
+    /// Existing directory, such as /usr/local/share/man/man1.
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
 }
 
 /// JSON outputs that have a schema.

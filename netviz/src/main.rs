@@ -1,17 +1,13 @@
 //! The `netviz` command.
 
-use std::{
-    io::{ErrorKind, Write as _},
-    process::ExitCode,
-};
+use std::{env, io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use netviz::{
     app, attach,
-    cli::{Cli, Command, SchemaForm},
+    cli::{Cli, Command},
     sys::descriptors,
-    views::{audit, building, json, verdict},
 };
 
 fn main() -> ExitCode {
@@ -26,7 +22,12 @@ fn main() -> ExitCode {
         .target(env_logger::Target::Pipe(Box::new(app::DeferredStderr)))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
-    match run(Cli::parse()) {
+    let result = match env::args_os().nth(1) {
+        // Started by `--fast-attach`; not a command for people, so not one of `Cli`.
+        Some(command) if command == attach::GUARD_COMMAND => guard(),
+        _ => run(Cli::parse()),
+    };
+    match result {
         Ok(code) => code,
         Err(error) => fail(&error, FAILED),
     }
@@ -43,6 +44,11 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     code.into()
 }
 
+fn guard() -> Result<ExitCode> {
+    attach::expedite_guard().context("the RCU guard")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => block_on(app::live::run(&cli.doors))?,
@@ -51,20 +57,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Verify(args)) => return Ok(check(app::verify::run(&args))),
         Some(Command::Audit(args)) => return Ok(check(app::audit::run(&args))),
         Some(Command::Demo(args)) => return block_on(app::demo::run(&args)),
-        Some(Command::Schema(args)) => {
-            let schema = match args.form {
-                SchemaForm::Snapshot => json::schema(),
-                SchemaForm::Map => building::json::schema(),
-                SchemaForm::Audit => audit::schema(),
-                SchemaForm::Verdict => verdict::json::schema(),
-            };
-            let schema = serde_json::to_string_pretty(&schema)?;
-            match writeln!(std::io::stdout(), "{schema}") {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-                written => written.context("cannot write the schema")?,
-            }
-        }
-        Some(Command::RcuGuard) => attach::expedite_guard().context("the RCU guard")?,
+        Some(Command::Schema(args)) => app::generate::schema(args.form)?,
+        Some(Command::Completions(args)) => app::generate::completions(args.shell)?,
+        Some(Command::Man(args)) => app::generate::man(&args.directory)?,
     }
     Ok(ExitCode::SUCCESS)
 }

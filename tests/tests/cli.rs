@@ -88,6 +88,53 @@ fn help_and_version() {
 }
 
 #[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = command(&["completions", shell]).assert().success();
+        output.stdout(contains("verify").and(contains("kubeconfig")));
+    }
+    let script = command(&["completions", "bash"]).output().unwrap().stdout;
+    let mut bash = Command::new("bash");
+    let listed =
+        "COMP_WORDS=(netviz ver) COMP_CWORD=1; _netviz netviz ver netviz; echo ${COMPREPLY[@]}";
+    bash.args([
+        "--norc",
+        "-c",
+        &format!("{}\n{listed}", str::from_utf8(&script).unwrap()),
+    ]);
+    bash.assert().success().stdout("verify\n");
+}
+
+#[test]
+fn man_pages_of_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    command(&["man"])
+        .arg(directory.path())
+        .assert()
+        .success()
+        .stdout("")
+        .stderr("");
+    let pages = fs::read_dir(directory.path()).unwrap();
+    let pages: BTreeSet<_> = pages.map(|page| page.unwrap().file_name()).collect();
+    let help = command(&["--help"]).output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| !line.starts_with(' ') && !line.starts_with("help "));
+    let names = names.filter_map(|line| line.split(' ').next());
+    let mut expected: BTreeSet<_> = names
+        .map(|name| format!("netviz-{name}.1").into())
+        .collect();
+    expected.insert("netviz.1".into());
+    assert_eq!(pages, expected);
+    fails(
+        command(&["man", "/no/such/directory"]),
+        &["cannot write the man pages into /no/such/directory: name a directory that exists"],
+    );
+}
+
+#[test]
 fn without_privileges() {
     // This user cannot access a clone in root's home directory; a copy in a public directory works.
     let public = tempfile::tempdir().unwrap();

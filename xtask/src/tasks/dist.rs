@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the static, stripped binary that is copied to a node.
+//! `cargo xtask dist`: the static, stripped binary that is copied to a node, and the archive for a release.
 
 use std::{
     env, fs, io,
@@ -30,10 +30,73 @@ pub(crate) enum Progress {
     Hidden,
 }
 
-/// Builds `target/dist/netviz` and checks it.
+/// Shells with a completion script, and where packages put it.
+const COMPLETIONS: [(&str, &str); 5] = [
+    ("bash", "netviz.bash"),
+    ("zsh", "_netviz"),
+    ("fish", "netviz.fish"),
+    ("elvish", "netviz.elv"),
+    ("powershell", "netviz.ps1"),
+];
+
+/// Builds `target/dist/netviz`, checks it, and packs it.
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
-    check(&build(Progress::Shown)?)
+    let netviz = build(Progress::Shown)?;
+    check(&netviz)?;
+    pack(&netviz)
+}
+
+/// Packs the binary with its man pages, completion scripts and licences into
+/// `netviz-VERSION-TARGET.tar.gz`: the same bytes for the same binary.
+fn pack(netviz: &Path) -> Result<()> {
+    let dist = netviz.parent().context("the binary has no directory")?;
+    let version = process::read(Command::new(netviz).arg("--version"))?;
+    let version = version.trim().replace(' ', "-");
+    let name = format!("{version}-{}", machine::host_triple()?);
+    let root = dist.join(&name);
+    if root.exists() {
+        fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+    }
+    for directory in ["man", "completions"] {
+        let directory = root.join(directory);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+    }
+    fs::copy(netviz, root.join("netviz")).context("cannot copy netviz")?;
+    process::read(Command::new(netviz).arg("man").arg(root.join("man")))?;
+    for (shell, file) in COMPLETIONS {
+        let script = process::read(Command::new(netviz).args(["completions", shell]))?;
+        let file = root.join("completions").join(file);
+        fs::write(&file, script).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    for file in [
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE-APACHE",
+        "LICENSE-GPL-2.0",
+        "LICENSE-MIT",
+    ] {
+        fs::copy(process::root().join(file), root.join(file))
+            .with_context(|| format!("cannot copy {file}"))?;
+    }
+    let archive = dist.join(format!("{name}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mtime=@0",
+    ])
+    .args(["--use-compress-program", "gzip -9n", "-cf"])
+    .arg(&archive)
+    .arg("-C")
+    .arg(dist)
+    .arg(&name);
+    process::read(&mut tar)?;
+    log(format_args!("{}", archive.display()));
+    Ok(())
 }
 
 /// The same as a part of the tests, after setup.
