@@ -7,12 +7,14 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
+mod exit;
 mod verify;
 
 use crate::{
     lab::{Attach, Mode},
     views::{FORMATS, Format, table::Sort},
 };
+pub use exit::Exit;
 pub use verify::{VerdictOutput, VerifyArgs};
 
 /// Environment variable for `--netns`.
@@ -24,7 +26,12 @@ pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
 /// line per change, like `netviz doors`. A door is an interface with its two hooks: ingress, into
 /// the device, and egress, out of it.
 #[derive(Debug, Parser)]
-#[command(name = "netviz", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "netviz",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = exit::HELP
+)]
 pub struct Cli {
     /// What to do; the live screen by default.
     #[command(subcommand)]
@@ -179,7 +186,11 @@ pub enum MapOutput {
 
 /// Options of `netviz audit`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = "Exit code: 0 no finding at or above --fail-on, 1 a finding, 2 an error.")]
+#[command(after_help = "\
+Exit codes:
+  0  no finding at or above --fail-on
+  1  a finding at or above --fail-on
+  2  could not tell: an interface that could not be inspected, an error, or wrong usage")]
 pub struct AuditArgs {
     /// Namespaces and interfaces to use.
     #[command(flatten)]
@@ -264,6 +275,8 @@ pub enum SchemaForm {
 
 /// Options of `netviz demo`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Exit code: that of COMMAND, 128 + N if signal N ended it, or 2 if it could not run.")]
 pub struct DemoArgs {
     /// Routing mode of the cluster.
     #[arg(long, value_enum, default_value_t)]

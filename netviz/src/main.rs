@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use netviz::{
     app, attach,
-    cli::{Cli, Command},
+    cli::{Cli, Command, Exit},
     sys::descriptors,
 };
 
@@ -29,24 +29,17 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => fail(&error, FAILED),
+        Err(error) => {
+            // Standard error may be closed as well.
+            let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(&error));
+            Exit::Unclear.into()
+        }
     }
-}
-
-/// Exit code of a command that failed ...
-const FAILED: u8 = 1;
-/// ... and of a failed check, where 1 means that it found a problem.
-const CHECK_FAILED: u8 = 2;
-
-fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    // Standard error may be closed as well.
-    let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(error));
-    code.into()
 }
 
 fn guard() -> Result<ExitCode> {
     attach::expedite_guard().context("the RCU guard")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success.into())
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
@@ -54,19 +47,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => block_on(app::live::run(&cli.doors))?,
         Some(Command::Doors(args)) => block_on(app::doors::run(&args))?,
         Some(Command::Map(args)) => block_on(app::map::run(&args))?,
-        Some(Command::Verify(args)) => return Ok(check(app::verify::run(&args))),
-        Some(Command::Audit(args)) => return Ok(check(app::audit::run(&args))),
+        Some(Command::Verify(args)) => return Ok(block_on(app::verify::run(&args))?.into()),
+        Some(Command::Audit(args)) => return Ok(block_on(app::audit::run(&args))?.into()),
         Some(Command::Demo(args)) => return block_on(app::demo::run(&args)),
         Some(Command::Schema(args)) => app::generate::schema(args.form)?,
         Some(Command::Completions(args)) => app::generate::completions(args.shell)?,
         Some(Command::Man(args)) => app::generate::man(&args.directory)?,
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs a command that reports problems by its exit code.
-fn check(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
-    block_on(work).unwrap_or_else(|error| fail(&error, CHECK_FAILED))
+    Ok(Exit::Success.into())
 }
 
 /// Runs a command on this thread; code that enters a namespace runs on other threads.

@@ -31,11 +31,11 @@ fn lab() -> Lab {
     Lab::up(&Options::default()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Checks for exit code 1, no stdout, and one line of stderr that contains all `parts`.
+/// Checks for exit code 2, no stdout, and one line of stderr that contains all `parts`.
 fn fails(mut command: Command, parts: &[&str]) {
     let output = command.output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.starts_with("netviz: "), "{complaint}");
     for part in parts {
@@ -316,7 +316,7 @@ fn demo_exits_with_the_code_of_its_command() {
     demo(&["sh", "-c", "kill -9 $$"]).assert().code(137);
     demo(&["no-such-program"])
         .assert()
-        .code(1)
+        .code(2)
         .stderr(contains("cannot run no-such-program: No such file"));
     // All doors that the blog's traffic crosses have counts.
     let output = demo(&["netviz", "doors", "--once", "-o", "json"])
@@ -388,7 +388,7 @@ fn closed_or_full_stdout() {
         .unwrap()
         .into());
     let complaint = String::from_utf8(full.stderr).unwrap();
-    assert_eq!(full.status.code(), Some(1), "{complaint}");
+    assert_eq!(full.status.code(), Some(2), "{complaint}");
     assert!(
         complaint.contains("No space left on device") && complaint.lines().count() == 1,
         "{complaint}"
@@ -551,7 +551,7 @@ fn terminal_is_restored_after_a_signal() {
     }
     // An unmatched name is reported on the main screen, not on the alternate screen that closes.
     let mut terminal = Terminal::start(command_for(&lab, &["doors", "--node", "nowhere"]), 100, 30);
-    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(1));
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(2));
     assert_eq!(terminal.complaints(), [""; 0]);
     let written = terminal.written();
     let error = written.rfind("no node").expect("an error");

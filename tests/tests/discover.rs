@@ -316,7 +316,7 @@ fn wrong_namespace_is_one_line() {
             .output()
             .unwrap();
         let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert_eq!(output.status.code(), Some(2), "{complaint}");
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
         assert!(
             complaint.starts_with("netviz: ") && complaint.contains(wanted),
@@ -361,7 +361,7 @@ fn thread_limit_is_an_error_of_one_line() {
             return true;
         }
         let complaint = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{most}: {complaint}");
+        assert_eq!(output.status.code(), Some(2), "{most}: {complaint}");
         for line in complaint.lines() {
             let what = line.strip_prefix("netviz: ");
             let does = what

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::Write as _,
     path::PathBuf,
-    process::ExitCode,
     sync::Arc,
 };
 
@@ -18,7 +17,7 @@ use crate::{
         inspect::{self, Keepers},
         judge,
     },
-    cli::{AuditArgs, AuditOutput, FailOn},
+    cli::{AuditArgs, AuditOutput, Exit, FailOn},
     count::LossTracker,
     discover::Discovered,
     feed::{ClusterWatch, NAMES_LIMIT, assemble},
@@ -40,12 +39,12 @@ use crate::{
 /// The programs at each door; removed doors are missing.
 type Inspected = HashMap<DoorId, Result<Chains, Reason>>;
 
-/// Runs `netviz audit`. The exit code is 1 if it found a problem.
+/// Runs `netviz audit`.
 ///
 /// # Errors
 /// When there is nothing to be inspected, or not to be inspected by this process; the message names the
 /// operation, the object and the remedy.
-pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
+pub async fn run(args: &AuditArgs) -> Result<Exit> {
     let audit = audit(args).await?;
     // Nothing is attached, so only the output needs to be interruptible.
     let mut end = Signals::new()?;
@@ -56,8 +55,13 @@ pub async fn run(args: &AuditArgs) -> Result<ExitCode> {
         FailOn::Error => Some(Severity::Error),
         FailOn::Never => None,
     };
-    let failed = least.is_some_and(|least| audit.worst() >= Some(least));
-    Ok(u8::from(failed).into())
+    let found = least.is_some_and(|least| audit.worst() >= Some(least));
+    let unknown = audit.doors.iter().any(|door| door.problem.is_some());
+    Ok(match (found, unknown) {
+        (true, _) => Exit::Finding,
+        (false, true) if least.is_some() => Exit::Unclear,
+        (false, _) => Exit::Success,
+    })
 }
 
 async fn audit(args: &AuditArgs) -> Result<Audit> {

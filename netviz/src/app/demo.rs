@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 
 use super::preflight;
 use crate::{
-    cli::{DemoArgs, NETNS_VARIABLE},
+    cli::{DemoArgs, Exit, NETNS_VARIABLE},
     lab::{Lab, Options, Traffic},
     sys::signals::Signals,
     views::text::list,
@@ -105,5 +105,6 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal));
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    let code = code.and_then(|code| u8::try_from(code).ok());
+    code.map_or(Exit::Unclear.into(), ExitCode::from)
 }

@@ -6,25 +6,25 @@ mod output;
 mod passive;
 mod watch_mode;
 
-use std::{process::ExitCode, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 use caps::Capability;
 
 use super::{output::print, preflight};
 use crate::{
-    cli::VerifyArgs,
+    cli::{Exit, VerifyArgs},
     discover::Selection,
     names::SourceOptions,
     sys::{privileges, signals::Signals, symbols::Symbols},
     verify::{context::Context, plan, run::probes},
 };
 
-/// Runs `netviz verify`; the exit code is 0 for verified, 1 for detour or lost, 2 for unclear.
+/// Runs `netviz verify`.
 ///
 /// # Errors
 /// When it cannot do its work: one line with the operation, the object and the remedy.
-pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
+pub async fn run(args: &VerifyArgs) -> Result<Exit> {
     preflight::check()?;
     let mut signals = Signals::new()?;
     // Opened with all privileges: the kernel shows its symbols only then.
@@ -52,7 +52,7 @@ pub async fn run(args: &VerifyArgs) -> Result<ExitCode> {
     }
 }
 
-async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) -> Result<ExitCode> {
+async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) -> Result<Exit> {
     let (view, pair) = context.find(|view| options::pair(args, view)).await?;
     let pairs = [pair];
     let probe_options = options::probe_options(args, &pairs)?;
@@ -62,7 +62,6 @@ async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) ->
     for verdict in &outcome.verdicts {
         print(output::one(args, verdict)?, signals).await?;
     }
-    Ok(output::code(
-        outcome.verdicts.iter().map(|verdict| verdict.verdict),
-    ))
+    let kinds = outcome.verdicts.iter().map(|verdict| verdict.verdict);
+    Ok(output::worst(kinds))
 }

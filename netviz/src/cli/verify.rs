@@ -9,10 +9,13 @@ use crate::{lab::Mode, verify::Protocol};
 
 /// Options of `netviz verify`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 verified, 1 detour or lost, 2 unclear, or an error.\n\
-    Packets are few, small, marked in their payload, and sent to B only."
-)]
+#[command(after_help = "\
+Exit codes:
+  0  verified
+  1  detour or lost
+  2  unclear, an error, or wrong usage
+
+Packets are few, small, marked in their payload, and sent to B only.")]
 pub struct VerifyArgs {
     /// The sender: namespace/pod, a pod's name, node/NAME, or an address; must run on this machine.
     #[arg(value_name = "A", required_unless_present_any = ["file", "all_pairs"])]

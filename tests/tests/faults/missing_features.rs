@@ -79,10 +79,10 @@ fn without_capability(number: libc::c_ulong) -> io::Result<()> {
     }
 }
 
-/// Checks for one line, exit code 1 and no stdout. Returns the line.
+/// Checks for one line, exit code 2 and no stdout. Returns the line.
 fn refused(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(
         stderr.starts_with("netviz: ") && output.stdout.is_empty(),
@@ -259,7 +259,7 @@ fn namespace_deleted_during_a_scan_is_skipped() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!stderr.contains("panicked"), "{stderr}");
             assert!(
-                matches!(output.status.code(), Some(0 | 1)),
+                matches!(output.status.code(), Some(0 | 2)),
                 "{}: {stderr}",
                 output.status
             );

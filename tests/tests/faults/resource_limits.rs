@@ -123,7 +123,7 @@ fn descriptor_limit_at_the_start_is_reported() {
         let output_text = String::from_utf8_lossy(&output.stderr);
         match output.status.code() {
             Some(0) => started += 1,
-            Some(1) => assert!(
+            Some(2) => assert!(
                 output_text.contains("; raise the limit of open files"),
                 "{most}: {output_text}"
             ),
@@ -278,7 +278,7 @@ fn onto_a_small_disk(place: &Path) -> io::Result<()> {
     }
 }
 
-/// The disk fills up while netviz prints: one line, exit code 1, nothing remains.
+/// The disk fills up while netviz prints: one line, exit code 2, nothing remains.
 #[test]
 fn full_disk_is_reported() {
     if skip::without_tcx() {
@@ -300,7 +300,7 @@ fn full_disk_is_reported() {
     let mut stderr = running.0.stderr.take().unwrap();
     stderr.read_to_string(&mut output_text).unwrap();
     let status = running.0.wait().unwrap();
-    assert_eq!(status.code(), Some(1), "{output_text}");
+    assert_eq!(status.code(), Some(2), "{output_text}");
     assert!(
         output_text.contains("No space left on device"),
         "{output_text}"

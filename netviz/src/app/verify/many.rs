@@ -1,16 +1,13 @@
 //! `--all-pairs` and `--file`: many pairs.
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Result;
 
 use super::{options, output};
 use crate::{
     app::output::print,
-    cli::VerifyArgs,
+    cli::{Exit, VerifyArgs},
     sys::signals::Signals,
     verify::{
         Kind,
@@ -25,7 +22,7 @@ pub(super) async fn run(
     file: Option<&Plan>,
     context: &mut Context,
     signals: &mut Signals,
-) -> Result<ExitCode> {
+) -> Result<Exit> {
     let (view, plan) = context.find(|view| pairs(args, file, view)).await?;
     let probe_options = |(protocol, count, size): batch::Probes, pairs: &[_]| {
         let mut args = args.clone();
@@ -46,12 +43,11 @@ pub(super) async fn run(
     );
     // The test decides, not the verdict: a policy's test expects its packets to be lost.
     let failed = tested.iter().filter(|tested| !tested.outcome.passed);
-    let kinds: Vec<_> = failed.map(|tested| tested.verdict.verdict).collect();
-    Ok(match kinds.as_slice() {
-        [] => ExitCode::SUCCESS,
-        kinds if kinds.iter().all(|kind| *kind == Kind::Unclear) => ExitCode::from(2),
-        _ => ExitCode::FAILURE,
-    })
+    let exits = failed.map(|tested| match tested.verdict.verdict {
+        Kind::Unclear => Exit::Unclear,
+        _ => Exit::Finding,
+    });
+    Ok(exits.max().unwrap_or(Exit::Success))
 }
 
 /// The pairs of the file, or all pairs of pods.

@@ -1,12 +1,10 @@
 //! Verdicts in the requested format.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use crate::{
     app::terminal,
-    cli::{VerdictOutput, VerifyArgs},
+    cli::{Exit, VerdictOutput, VerifyArgs},
     verify::{Kind, Verdict, run::batch::Tested},
     views::{
         text::Style,
@@ -96,16 +94,16 @@ fn style(args: &VerifyArgs) -> Style {
     }
 }
 
-/// The exit code of the worst verdict; that of unclear without any.
-pub(super) fn code(verdicts: impl Iterator<Item = Kind>) -> ExitCode {
-    let code = verdicts.map(|verdict| match verdict {
-        Kind::Verified => 0,
-        Kind::Unclear => 1,
-        Kind::Detour | Kind::Lost => 2,
-    });
-    match code.max() {
-        Some(0) => ExitCode::SUCCESS,
-        Some(2) => ExitCode::FAILURE,
-        _ => ExitCode::from(2),
+/// The exit code of the worst verdict; unclear without any.
+pub(super) fn worst(verdicts: impl Iterator<Item = Kind>) -> Exit {
+    verdicts.map(exit).max().unwrap_or(Exit::Unclear)
+}
+
+/// The exit code of a verdict.
+pub(super) fn exit(verdict: Kind) -> Exit {
+    match verdict {
+        Kind::Verified => Exit::Success,
+        Kind::Unclear => Exit::Unclear,
+        Kind::Detour | Kind::Lost => Exit::Finding,
     }
 }

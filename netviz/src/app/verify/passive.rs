@@ -1,16 +1,13 @@
 //! `--passive`: follows existing traffic.
 
-use std::{
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-};
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Result;
 
 use super::{options, output};
 use crate::{
     app::output::print,
-    cli::VerifyArgs,
+    cli::{Exit, VerifyArgs},
     sys::signals::Signals,
     verify::{
         Route,
@@ -23,7 +20,7 @@ pub(super) async fn run(
     args: &VerifyArgs,
     context: &mut Context,
     signals: &mut Signals,
-) -> Result<ExitCode> {
+) -> Result<Exit> {
     let (view, (from, to)) = context.find(|view| options::ends(args, view)).await?;
     let ends = [from.address, to.party.address];
     let filter = Filter {
@@ -44,5 +41,5 @@ pub(super) async fn run(
     let options = options::options(args);
     let verdict = passive::run(&view, filter, options, started, signals).await?;
     print(output::one(args, &verdict)?, signals).await?;
-    Ok(output::code([verdict.verdict].into_iter()))
+    Ok(output::exit(verdict.verdict))
 }

@@ -1,6 +1,6 @@
 //! `--watch`: repeats, and reports changes of the path.
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{options, output};
 use crate::{
     app::output::Output,
-    cli::{VerdictOutput, VerifyArgs},
+    cli::{Exit, VerdictOutput, VerifyArgs},
     model::Direction,
     sys::signals::Signals,
     verify::{CrossingRow, Kind, Verdict, context::Context, run::probes},
@@ -29,7 +29,7 @@ pub(super) async fn run(
     context: &mut Context,
     pause: Duration,
     signals: &mut Signals,
-) -> Result<ExitCode> {
+) -> Result<Exit> {
     let mut history = History::default();
     let options = options::options(args);
     let mut output = Output::stdout()?;
@@ -44,7 +44,7 @@ pub(super) async fn run(
         for verdict in outcome.verdicts {
             let text = history.add(args, verdict)?;
             if output.write_until(text, signals).await?.is_break() {
-                return Ok(history.code());
+                return Ok(history.exit());
             }
         }
         tokio::select! {
@@ -56,7 +56,7 @@ pub(super) async fn run(
         let summary = history.summary().into_bytes();
         output.write_until(summary, signals).await.map(drop)?;
     }
-    Ok(history.code())
+    Ok(history.exit())
 }
 
 impl History {
@@ -90,8 +90,8 @@ impl History {
         format!("{rounds} rounds, {changes}\n")
     }
 
-    fn code(&self) -> ExitCode {
-        output::code(self.verdicts.iter().copied())
+    fn exit(&self) -> Exit {
+        output::worst(self.verdicts.iter().copied())
     }
 }
 
