@@ -8,7 +8,7 @@ use super::{
     protocol::Protocol,
     route::ModeSource,
 };
-use crate::model::{Direction, Side, Untrusted};
+use crate::model::{Direction, Role, Side, Untrusted};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.verdict/2";
@@ -85,6 +85,10 @@ pub struct CrossingRow {
     pub side: Side,
     /// Interface name.
     pub interface: Untrusted,
+    /// What the interface is for.
+    pub role: Role,
+    /// Programs of others at this hook, in run order; `null` if the hook could not be queried.
+    pub programs: Option<Vec<Untrusted>>,
     /// The hook.
     pub direction: Direction,
     /// Whether it is on the expected path.

@@ -1,7 +1,7 @@
 //! Handmade verdicts, one of each kind.
 
 use netviz::{
-    model::{Direction, LinkState, Side, Untrusted},
+    model::{Direction, LinkState, Role, Side, Untrusted},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Kind, Loss, ModeSource,
         Note, Probes, Protocol, RowNote, SCHEMA, Traffic, Tunnel, Verdict, Way,
@@ -30,6 +30,13 @@ fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
         pod: pod.map(Into::into),
         side: if inside { Side::Pod } else { Side::Node },
         interface: interface.into(),
+        role: match interface {
+            "eth0" if pod.is_none() => Role::Uplink,
+            "cilium_vxlan" => Role::Overlay,
+            "cilium_host" | "cilium_net" => Role::CiliumHost,
+            _ => Role::Pod,
+        },
+        programs: Some(Vec::new()),
         direction: if sign == ">" {
             Direction::Ingress
         } else {
@@ -473,6 +480,12 @@ fn crossing(random: &mut Random) -> CrossingRow {
             Side::Node
         },
         interface: name(random),
+        role: if random.once_in(2) {
+            Role::Pod
+        } else {
+            Role::Other
+        },
+        programs: maybe(random, |random| vec![name(random)]),
         direction: if random.once_in(2) {
             Direction::Ingress
         } else {

@@ -32,11 +32,14 @@ pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow
     let mut gaps = line.gaps.clone();
     gaps.sort_unstable();
     let step = line.step.as_ref();
+    let programs = evidence.observation.hooks.get(&line.hook);
     CrossingRow {
         node: door.map_or("", |door| node_name(cluster, door.node)).into(),
         pod: door.and_then(pod_name).map(Into::into),
         side: door.map_or(Side::Node, |door| door.side),
         interface: interface.into(),
+        role: door.map_or(Role::Other, |door| door.role),
+        programs: programs.map(|names| names.iter().map(Into::into).collect()),
         direction,
         expected: step.is_some() || line.besides,
         seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
