@@ -12,7 +12,7 @@ mod verify;
 
 use crate::{
     lab::{Attach, Mode},
-    views::{FORMATS, Format, table::Sort},
+    views::{FORMATS, Format, order::Sort},
 };
 pub use exit::Exit;
 pub use verify::{VerdictOutput, VerifyArgs};

@@ -8,6 +8,7 @@ pub mod filter;
 mod footnotes;
 pub mod json;
 pub mod lines;
+pub mod order;
 mod sources;
 mod summary;
 mod svg;

@@ -276,14 +276,14 @@ fn every_output() {
     assert_eq!(text.lines().count(), 27);
 
     let table = String::from_utf8(run(&["doors", "--once", "--watch", "100ms"]).stdout).unwrap();
-    assert!(table.contains("26 doors: 26 counting, 0 blind."), "{table}");
+    assert!(table.contains("26 interfaces: 26 ok."), "{table}");
     assert!(!table.contains('\u{1b}'), "no colours in a pipe");
     let started = Instant::now();
     let table =
         String::from_utf8(run(&["doors", "--for", "2s", "--node", "*worker2"]).stdout).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(2));
     assert!(
-        table.contains("13 doors: 13 counting") && !table.contains("mycluster-worker "),
+        table.contains("13 interfaces: 13 ok") && !table.contains("mycluster-worker "),
         "{table}"
     );
     lab.down().unwrap();
@@ -451,7 +451,7 @@ fn lines_in_a_pipe_and_a_signal() {
         // One line per counted door, and no other line without a change.
         for line in lines.by_ref().take(26) {
             let line = line.unwrap();
-            assert!(line.ends_with("  counting"), "{line}");
+            assert!(line.ends_with("  ok"), "{line}");
             seen.insert(line.split_once("  ").unwrap().1.to_owned());
         }
         assert_eq!(seen.len(), 26);
@@ -515,7 +515,7 @@ fn screen_on_a_terminal() {
         let mut terminal = Terminal::start(netviz, columns, 50);
         let drawn = terminal.wait_for_text("lxc_health", Duration::from_secs(2));
         println!("drawn after {drawn:?}");
-        let counting = terminal.wait_for_text("26 counting, 0 blind", LIMIT);
+        let counting = terminal.wait_for_text("26 ok", LIMIT);
         println!("all doors after {counting:?}");
         let written = terminal.written();
         assert!(written.contains("\u{1b}[?1049h") && written.contains("\u{1b}[?25l"));

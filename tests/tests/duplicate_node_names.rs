@@ -9,7 +9,8 @@ use netviz::{
     sys::netns::NetNsId,
     views::{
         building::layout::Layout,
-        table::{self, Sort, Style},
+        order::Sort,
+        table::{self, Style},
         tui::{Options, State, draw},
     },
 };

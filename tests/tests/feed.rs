@@ -23,7 +23,7 @@ use netviz::{
         FORMATS,
         filter::Filter,
         json,
-        table::Sort,
+        order::Sort,
         tui::{Options, State},
     },
 };

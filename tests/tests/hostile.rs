@@ -11,8 +11,8 @@ use netviz::{
         building::{self, Map, graph, svg, text},
         csv, json,
         lines::Lines,
-        table::{self, Sort},
-        tui,
+        order::Sort,
+        table, tui,
         verdict::{
             self,
             junit::{self, Case},

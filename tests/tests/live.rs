@@ -35,9 +35,7 @@ fn live(lab: &Lab, size: (u16, u16), variables: &[(&str, &str)]) -> Terminal {
     let mut netviz = command_for(lab, &[]);
     netviz.envs(variables.iter().copied());
     let terminal = Terminal::start(netviz, size.0, size.1);
-    terminal.wait_for_screen("all doors", LIMIT, |screen| {
-        screen.contains("26 counting, 0 blind")
-    });
+    terminal.wait_for_screen("all doors", LIMIT, |screen| screen.contains("26 ok"));
     terminal
 }
 
@@ -171,7 +169,7 @@ fn every_screen_size_is_filled_exactly() {
             .next()
             .unwrap_or_default()
             .to_owned();
-        assert!(first.starts_with("netviz  26 doors"), "{first}");
+        assert!(first.starts_with("netviz  26 interfaces"), "{first}");
     }
     leave(terminal);
     lab.down().unwrap();
@@ -187,14 +185,12 @@ fn pods_appear_and_disappear_live() {
         lines.any(|line| line.contains("newcomer") && line.contains("  new"))
     });
     println!("shown after {took:?}");
-    terminal.wait_for_screen("it is counted", LIMIT, |it| {
-        it.contains("28 counting, 0 blind")
-    });
+    terminal.wait_for_screen("it is counted", LIMIT, |it| it.contains("28 ok"));
     lab.remove_pod("newcomer").unwrap();
     terminal.wait_for_screen("a pod that has gone", notify_limit() * 3, |screen| {
         let mut lines = screen.lines();
         lines.any(|line| line.contains("newcomer") && line.contains("  gone"))
-            && screen.contains("26 counting, 0 blind, 2 gone")
+            && screen.contains("26 ok  2 gone")
     });
     leave(terminal);
     lab.down().unwrap();
@@ -263,7 +259,7 @@ fn live_that_panics(lab: &Lab) -> Terminal {
         .env("RUST_BACKTRACE", "0")
         .env("TERM", "xterm-256color");
     let terminal = Terminal::start(command, 100, 30);
-    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 counting, 0 blind"));
+    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
     assert!(Attachments::of(lab).netviz() > 0, "not attached");
     terminal
 }

@@ -7,7 +7,7 @@ use netviz::{
     model::{Chain, Counts, DoorId, Role, Side, Snapshot},
     sys::netns::NetNsId,
     views::{
-        table::Sort,
+        order::Sort,
         text::visible_width,
         tui::{Action, Key, Options, State, chart, draw, spark},
     },

@@ -8,21 +8,28 @@ use netviz::{
     cli::Cli,
     count::LossTracker,
     feed::assemble,
-    model::{AttachState, Direction, DoorSample, Reason, Snapshot, Source, SourceStatus, Status},
+    model::{
+        AttachState, Direction, DoorSample, Reason, Role, Side, Snapshot, Source, SourceStatus,
+        Status,
+    },
     views::{
-        csv,
+        building, csv,
         filter::Filter,
         json,
         lines::Lines,
-        table::{self, Sort, Style},
-        text::{bytes, count, cut_apart, cut_end, cut_middle, rate, safe, visible_width, wrap},
+        order::{Sort, sort},
+        table::{self, Style},
+        text::{
+            bits, bytes, count, cut_apart, cut_end, cut_middle, cut_name, rate, safe,
+            visible_width, wrap,
+        },
     },
 };
 use netviz_tests::{
     builders::{
         hostile::{check, data},
         random::Random,
-        snapshot_builder::{SnapshotBuilder, any, blog},
+        snapshot_builder::{SnapshotBuilder, any, blog, end},
     },
     cli::schema::complaints,
 };
@@ -189,7 +196,7 @@ fn hostile_names_reach_no_view() {
 #[test]
 fn sorted_and_filtered() {
     let mut snapshot = blog().snapshot();
-    table::sort(&mut snapshot, Sort::Rate);
+    sort(&mut snapshot, Sort::Rate);
     let first: Vec<_> = snapshot
         .doors
         .iter()
@@ -509,13 +516,13 @@ fn truncated_text_fits_the_width() {
         assert!(!name.chars().any(char::is_control));
         assert_eq!(safe(&name), name);
         let width = usize::try_from(random.below(40)).unwrap();
-        for cut in [cut_middle(&name, width), cut_end(&name, width)] {
+        for cut in [cut_middle, cut_name, cut_end].map(|cut| cut(&name, width)) {
             assert!(
                 cut.width() <= width,
                 "{cut:?} is wider than {width}: {text:?}"
             );
             assert!(
-                cut == name || width == 0 || cut.contains('…'),
+                cut == name || width == 0 || cut.contains('…') || name.ends_with(&cut),
                 "{cut:?} {name:?}"
             );
         }
@@ -579,6 +586,12 @@ fn numbers_are_formatted() {
     assert_eq!(rate(Some(12.04)), "12.0");
     assert_eq!(rate(Some(1_000.4)), "1 000");
     assert_eq!(rate(Some(0.0)), "0");
+    assert_eq!(bits(None), "–");
+    assert_eq!(bits(Some(0.0)), "0");
+    assert_eq!(bits(Some(10.0)), "80 bit/s");
+    assert_eq!(bits(Some(76_500.0)), "612 kbit/s");
+    assert_eq!(bits(Some(1_225_000.0)), "9.8 Mbit/s");
+    assert_eq!(bits(Some(124_990_000.0)), "1.0 Gbit/s");
     assert_eq!(bytes(Some(1023)), "1023 B");
     assert_eq!(bytes(Some(1536)), "1.5 KiB");
     assert_eq!(bytes(Some(u64::MAX)), "16384.0 PiB");
@@ -595,6 +608,81 @@ fn cutting_keeps_the_width_and_both_ends() {
     assert_eq!(cut_middle("日本語日本語日本語", 6).width(), 5);
     assert_eq!(cut_middle("abc", 0), "");
     assert_eq!(cut_middle("abc", 1), "…");
+}
+
+#[test]
+fn workload_and_last_characters_of_names_are_kept() {
+    let pod = "networking101/busybox-c8bbbbb84-t6ggh";
+    for (width, cut) in [
+        (37, pod),
+        (36, "networking1…/busybox-c8bbbbb84-t6ggh"),
+        (25, "…/busybox-c8bbbbb84-t6ggh"),
+        (23, "busybox-c8bbbbb84-t6ggh"),
+        (20, "…/busybox-c8b…-t6ggh"),
+        (17, "…/busybox-…-t6ggh"),
+        (16, "busybox-c…-t6ggh"),
+        (15, "busybox-…-t6ggh"),
+        (10, "busy…t6ggh"),
+    ] {
+        assert_eq!(cut_name(pod, width), cut, "{width}");
+    }
+    // No ReplicaSet: the end is kept.
+    assert_eq!(cut_name("databases/postgres-main-0", 15), "postgres-main-0");
+    assert_eq!(cut_name("kube-system/kube-proxy-x2x4k", 12), "kube-…-x2x4k");
+    // Not a namespace.
+    assert_eq!(cut_name("uplink 172.18.0.2/16", 12), "uplin…0.2/16");
+}
+
+/// In every view: web-2 before web-10, worker2 before worker10, eth2 before eth10.
+#[test]
+fn names_are_in_natural_order() {
+    let mut builder = SnapshotBuilder::default();
+    for (netns, node) in [(10, "worker10"), (2, "worker2")] {
+        let place = builder.node(node, netns, &[]);
+        for pod in [10, 2] {
+            let (eth0, lxc) = (
+                end(netns * 100 + u64::from(pod), 2, "eth0"),
+                end(netns, pod, "lxc"),
+            );
+            builder.pod(place, &format!("web-{pod}"), "10.0.0.1/32", &eth0, &lxc);
+        }
+        for (index, uplink) in [(110, "eth10"), (102, "eth2")] {
+            builder.door(place, Side::Node, Role::Uplink, &end(netns, index, uplink));
+        }
+    }
+    let mut snapshot = builder.snapshot();
+    sort(&mut snapshot, Sort::Place);
+    let table = draw(&snapshot, None, false);
+    let map = building::text::draw(&building::Map::new(&snapshot), Style::default());
+    for (view, text) in [("table", table), ("map", map)] {
+        let place = |name: &str| {
+            text.find(name)
+                .unwrap_or_else(|| panic!("{name} in {text}"))
+        };
+        for (first, second) in [
+            ("worker2", "worker10"),
+            ("web-2", "web-10"),
+            ("eth2", "eth10"),
+        ] {
+            assert!(
+                place(first) < place(second),
+                "{view}: {first}, {second}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn worst_interfaces_come_first() {
+    let mut snapshot = blog().snapshot();
+    sort(&mut snapshot, Sort::State);
+    let worker2 = snapshot
+        .doors
+        .iter()
+        .filter(|door| door.node == "mycluster-worker2");
+    let pods: Vec<_> = worker2.filter_map(|door| door.pod.as_ref()).collect();
+    assert_eq!(*pods[0], "busybox-c8bbbbb84-fmhwc", "it loses packets");
+    assert_eq!(*pods[pods.len() - 1], "gone-pod");
 }
 
 #[test]

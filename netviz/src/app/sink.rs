@@ -11,7 +11,7 @@ use crate::{
     model::{Reason, Snapshot, State},
     views::{
         filter::Filter,
-        table::{self, Sort},
+        order::{Sort, sort},
     },
 };
 
@@ -81,7 +81,7 @@ impl Shown {
     pub(super) fn of(&self, snapshot: Arc<Snapshot>) -> Snapshot {
         let mut snapshot = Arc::unwrap_or_clone(snapshot);
         self.filter.apply(&mut snapshot);
-        table::sort(&mut snapshot, self.sort);
+        sort(&mut snapshot, self.sort);
         snapshot
     }
 }

@@ -5,8 +5,8 @@ use std::{
     io::{self, Write},
 };
 
-use super::{door::word, text::safe};
-use crate::model::{DoorState, Snapshot, Traffic};
+use super::text::safe;
+use crate::model::{DoorState, Snapshot, State, Traffic};
 
 /// A column's name, and its value.
 type Column<T> = (&'static str, fn(&T) -> String);
@@ -21,7 +21,7 @@ const DOOR: [Column<DoorState>; 10] = [
     ("peer_interface", |door| name(&door.peer_interface)),
     ("peer_ifindex", |door| number(door.peer_ifindex)),
     ("netns", |door| number(door.netns.map(|netns| netns.0))),
-    ("state", |door| word(door.state).into()),
+    ("state", |door| state(door.state).into()),
     ("reason", |door| name(&door.reason)),
 ];
 
@@ -79,6 +79,16 @@ fn cell(value: impl Display) -> String {
     match safe.starts_with(FORMULA) {
         true => format!("'{safe}"),
         false => safe,
+    }
+}
+
+/// As in JSON.
+fn state(state: State) -> &'static str {
+    match state {
+        State::Counting => "counting",
+        State::Blind => "blind",
+        State::Bypassed => "bypassed",
+        State::Gone => "gone",
     }
 }
 

@@ -1,30 +1,95 @@
 //! One door in words, the same in every view.
 
 use super::text::{rate, safe};
-use crate::model::{Direction, DoorState, Role, State, Traffic, Untrusted};
+use crate::model::{Direction, DoorState, Reason, Role, State, Traffic, Untrusted};
 
-/// A state.
-pub(super) fn word(state: State) -> &'static str {
-    match state {
-        State::Counting => "counting",
-        State::Blind => "blind",
-        State::Bypassed => "bypassed",
-        State::Gone => "gone",
+/// How well a door is seen, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Status {
+    /// Packets that it passed on did not arrive.
+    Losing,
+    /// Not all packets are counted.
+    Blind,
+    /// Counted again, after a gap.
+    Interrupted,
+    /// Packets skip one of its hooks.
+    Bypassed,
+    /// Waits for its programs.
+    Attaching,
+    /// Every packet at both hooks is counted.
+    Ok,
+    /// The interface was removed.
+    Gone,
+}
+
+impl Status {
+    /// All of them, the worst first.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Losing,
+        Self::Blind,
+        Self::Interrupted,
+        Self::Bypassed,
+        Self::Attaching,
+        Self::Ok,
+        Self::Gone,
+    ];
+
+    /// The status of a door.
+    pub(super) fn of(door: &DoorState) -> Self {
+        Self::new(door.state, door.reason.as_ref())
+    }
+
+    /// The status that a state and its reason mean.
+    pub(super) fn new(state: State, reason: Option<&Reason>) -> Self {
+        match (state, reason) {
+            (State::Counting, None) => Self::Ok,
+            (State::Counting, Some(Reason::Gap { .. })) => Self::Interrupted,
+            (State::Counting, Some(_)) => Self::Losing,
+            (State::Blind, Some(Reason::Pending)) => Self::Attaching,
+            (State::Blind, _) => Self::Blind,
+            (State::Bypassed, _) => Self::Bypassed,
+            (State::Gone, _) => Self::Gone,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Losing => "losing",
+            Self::Blind => "blind",
+            Self::Interrupted => "interrupted",
+            Self::Bypassed => "bypassed",
+            Self::Attaching => "attaching",
+            Self::Ok => "ok",
+            Self::Gone => "gone",
+        }
+    }
+
+    pub(super) fn sign(self) -> char {
+        match self {
+            Self::Losing | Self::Interrupted => '!',
+            Self::Blind => '?',
+            Self::Bypassed => '»',
+            Self::Attaching => '…',
+            Self::Ok => '✓',
+            Self::Gone => '×',
+        }
     }
 }
 
 /// A state and its reason.
-pub(super) fn state_with(state: State, reason: Option<String>) -> String {
-    match (state, reason) {
-        (State::Counting, Some(reason)) => reason,
-        (state, Some(reason)) => format!("{}: {reason}", word(state)),
-        (state, None) => word(state).into(),
+pub(super) fn state_with(status: Status, reason: Option<String>) -> String {
+    match (status, reason) {
+        (Status::Losing | Status::Interrupted, Some(reason)) => reason,
+        (Status::Blind | Status::Bypassed, Some(reason)) => format!("{}: {reason}", status.word()),
+        // The others have no reason that says more.
+        (status, _) => status.word().into(),
     }
 }
 
-/// `blind: not attached yet`
+/// `blind: its network namespace cannot be entered`
 pub(super) fn state(door: &DoorState) -> String {
-    state_with(door.state, door.reason.as_ref().map(ToString::to_string))
+    let reason = door.reason.as_ref().map(ToString::to_string);
+    state_with(Status::of(door), reason)
 }
 
 /// `eth0`, or `?`.

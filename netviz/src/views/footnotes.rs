@@ -1,6 +1,6 @@
 //! Reasons of doors, each once for all doors that share it.
 
-use super::door::{state, state_with};
+use super::door::{Status, state, state_with};
 use crate::model::{DoorState, Reason, State};
 
 /// Footnotes in the order of their first door.
@@ -34,7 +34,7 @@ impl Footnotes {
         if let Some(known) = self.0.iter().position(|note| note.fits(door)) {
             let note = &mut self.0[known];
             let reason = note.reason.as_ref().map(|reason| format!("{reason:#}"));
-            note.text = state_with(note.state, reason);
+            note.text = state_with(Status::new(note.state, note.reason.as_ref()), reason);
             note.places.push(place);
             return known + 1;
         }

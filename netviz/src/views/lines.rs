@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    door::word,
+    door::Status,
     text::{count, rate},
 };
 use crate::model::{DoorId, DoorState, Reason, Side, Snapshot, Traffic};
@@ -49,7 +49,7 @@ fn change(before: Option<&DoorState>, door: &DoorState) -> Option<String> {
     let Some(before) = before.filter(|before| before.state == door.state) else {
         let reason = door.reason.as_ref();
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        return Some(format!("{}{reason}", word(door.state)));
+        return Some(format!("{}{reason}", Status::of(door).word()));
     };
     // The state is the same again after a gap.
     if before.gaps < door.gaps {

@@ -1,11 +1,11 @@
 //! Headings, sums, sources and notes, the same in every view.
 
 use super::{
-    door::word,
+    door::Status,
     sources,
     text::{list, safe},
 };
-use crate::model::{Node, Snapshot, State};
+use crate::model::{Node, Snapshot};
 
 /// Disagreements to list.
 const DISAGREEMENTS: usize = 6;
@@ -18,17 +18,17 @@ pub(super) fn cluster(node: &Node) -> Vec<String> {
     ranges.into_iter().chain(routing).collect()
 }
 
-/// `24 doors: 22 counting, 0 blind, 2 bypassed`
-pub(super) fn states(snapshot: &Snapshot) -> String {
-    let states = [State::Counting, State::Blind, State::Bypassed, State::Gone];
-    let states = states.into_iter().filter_map(|state| {
+/// How many interfaces have which status, the good ones first.
+pub(super) fn states(snapshot: &Snapshot) -> Vec<(Status, usize)> {
+    let others = Status::ALL.into_iter().filter(|it| *it != Status::Ok);
+    let number = |status: Status| {
         let doors = snapshot.doors.iter();
-        let number = doors.filter(|door| door.state == state).count();
-        let always = matches!(state, State::Counting | State::Blind);
-        (always || number > 0).then(|| format!("{number} {}", word(state)))
-    });
-    let states: Vec<_> = states.collect();
-    format!("{} doors: {}", snapshot.doors.len(), states.join(", "))
+        doors.filter(|door| Status::of(door) == status).count()
+    };
+    let states = [Status::Ok].into_iter().chain(others);
+    let states = states.map(|status| (status, number(status)));
+    let worth_saying = |(status, number): &(Status, usize)| *number > 0 || *status == Status::Ok;
+    states.filter(worth_saying).collect()
 }
 
 /// `  window 1.0 s`
@@ -37,11 +37,14 @@ pub(super) fn window(snapshot: &Snapshot) -> String {
     window.map_or_else(String::new, |seconds| format!("  window {seconds:.1} s"))
 }
 
-/// `24 doors: 22 counting, 0 blind.  window 1.0 s  names: kernel`
+/// `24 interfaces: 22 ok, 2 losing.  window 1.0 s  names: kernel`
 pub(super) fn footer(snapshot: &Snapshot) -> String {
+    let states = states(snapshot).into_iter();
+    let states = states.map(|(status, number)| format!("{number} {}", status.word()));
     format!(
-        "{}.{}  names: {}",
-        states(snapshot),
+        "{} interfaces: {}.{}  names: {}",
+        snapshot.doors.len(),
+        list(states, ", "),
         window(snapshot),
         sources::line(snapshot)
     )

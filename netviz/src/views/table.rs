@@ -3,65 +3,21 @@
 //! ```text
 //! mycluster-worker2  172.18.0.4/16
 //!   veth pair                 door                   ▼ pkt/s  ▲ pkt/s  ▼ packets  ▲ packets  state
-//!   busybox-c8bbbbb84-fmhwc  eth0              10      12.0     12.0      1 204      1 198  counting
-//!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  counting
+//!   busybox-c8bbbbb84-fmhwc  eth0              10      12.0     12.0      1 204      1 198  ok
+//!     10.10.1.164/32         lxc174c023046ff   11      12.0     12.0      1 198      1 204  ok
 //! ```
 
 use crossterm::style::Stylize as _;
 
 pub use super::text::Style;
 use super::{
-    door::{name, pair_name, state},
+    door::{Status, name, pair_name, state},
     footnotes::{Footnote, Footnotes},
+    order::is_pair,
     summary,
-    text::{bytes, count, cut_apart, cut_end, grid, list, rate, safe, widest, wrap},
+    text::{ascii, bytes, count, cut_apart, cut_end, grid, list, rate, safe, widest, wrap},
 };
-use crate::model::{DoorState, Reason, Side, Snapshot, State, Traffic};
-
-/// The order of the veth pairs within their node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sort {
-    /// As packets meet them: pods, then Cilium's own devices, the tunnel, the uplinks.
-    #[default]
-    Place,
-    /// Most packets per second first.
-    Rate,
-    /// Most packets first.
-    Packets,
-    /// Most bytes first.
-    Bytes,
-    /// By the pod's and the interface's name.
-    Name,
-}
-
-/// Sorts a snapshot's doors; the two ends of a veth pair stay together, nodes keep their order.
-pub fn sort(snapshot: &mut Snapshot, by: Sort) {
-    if by == Sort::Place {
-        return;
-    }
-    let figure = |traffic: &Traffic| match by {
-        Sort::Rate => traffic.packets_per_second.unwrap_or(0.0),
-        Sort::Packets => traffic.packets.unwrap_or(0) as f64,
-        Sort::Bytes => traffic.bytes.unwrap_or(0) as f64,
-        Sort::Name | Sort::Place => 0.0,
-    };
-    let most = |pair: &[DoorState]| {
-        let hooks = pair.iter().flat_map(|door| [&door.ingress, &door.egress]);
-        hooks.map(figure).fold(0.0, f64::max)
-    };
-    let name = |pair: &[DoorState]| {
-        let names = || (pair[0].pod.clone(), pair[0].interface.clone());
-        (by == Sort::Name).then(names)
-    };
-    let nodes = &snapshot.nodes;
-    let node = |pair: &[DoorState]| nodes.iter().position(|it| it.netns == pair[0].node_netns);
-    let mut pairs: Vec<_> = snapshot.doors.chunk_by(is_pair).collect();
-    pairs.sort_by(|a, b| {
-        let order = node(a).cmp(&node(b)).then(most(b).total_cmp(&most(a)));
-        order.then_with(|| name(a).cmp(&name(b)))
-    });
-    snapshot.doors = pairs.concat();
-}
+use crate::model::{DoorState, Side, Snapshot, Traffic};
 
 /// A table in lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,16 +39,28 @@ pub fn draw(snapshot: &Snapshot, style: Style) -> String {
 #[must_use]
 pub fn drawing(snapshot: &Snapshot, style: Style) -> Drawing {
     let mut lines = Vec::new();
-    for (pod, figures) in LAYOUTS {
-        lines = columns(snapshot, pod, figures);
-        let wide = widest(&lines) + STATE_WIDTH;
-        if style.width.is_none_or(|width| wide <= width) {
-            break;
-        }
+    for (least, figures) in LAYOUTS {
+        lines = columns(snapshot, least, figures);
+        let left = style.width.unwrap_or(usize::MAX);
+        let Some(left) = left.checked_sub(widest(&lines) + STATE_WIDTH) else {
+            continue;
+        };
+        // What is left is for names first.
+        lines = columns(snapshot, least.saturating_add(left), figures);
+        break;
     }
     let (rows, reasons) = rows(snapshot, style, &lines);
     let below = below(snapshot, style.width.unwrap_or(usize::MAX), &reasons);
-    Drawing { rows, below }
+    match style.ascii {
+        true => {
+            let ascii = |lines: Vec<String>| lines.iter().map(|line| ascii(line)).collect();
+            Drawing {
+                rows: ascii(rows),
+                below: ascii(below),
+            }
+        }
+        false => Drawing { rows, below },
+    }
 }
 
 /// The least width of the state column.
@@ -108,12 +76,10 @@ const PACKETS: Figure = ("packets", |it| count(it.packets));
 const SEGMENTS: Figure = ("segments", |it| count(it.segments));
 const BYTES: Figure = ("bytes", |it| bytes(it.bytes));
 
-/// Layouts from the widest to the narrowest: the width of a pod's name, and the figures.
-const LAYOUTS: [(usize, &[Figure]); 7] = [
+/// Layouts from the widest to the narrowest: the least width of a pod's name, and the figures.
+const LAYOUTS: [(usize, &[Figure]); 5] = [
     (64, &[RATE, PACKETS, SEGMENTS, BYTES]),
     (34, &[RATE, PACKETS, BYTES]),
-    (34, &[RATE, PACKETS]),
-    (25, &[RATE, PACKETS]),
     (21, &[RATE, PACKETS]),
     // Names of a deployment's pods usually fit: `netshoot-7d996d7884-fwt8z`.
     (25, &[RATE]),
@@ -157,13 +123,6 @@ fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
     address.map_or_else(String::new, |address| format!("    {address}"))
 }
 
-fn is_pair(first: &DoorState, second: &DoorState) -> bool {
-    first.node_netns == second.node_netns
-        && first.peer_ifindex == Some(second.ifindex)
-        && second.peer_ifindex == Some(first.ifindex)
-        && (first.side != second.side || first.netns == second.netns)
-}
-
 fn is_quiet(door: &DoorState) -> bool {
     let idle = |traffic: &Traffic| traffic.packets_per_second.unwrap_or(0.0) == 0.0;
     idle(&door.ingress) && idle(&door.egress)
@@ -191,9 +150,7 @@ fn rows(snapshot: &Snapshot, style: Style, lines: &[String]) -> (Vec<String>, Fo
         }
         let whole = state(door);
         let cut = cut_end(&whole, room);
-        // Other reasons say no more than the state.
-        let telling = door.state != State::Gone && door.reason != Some(Reason::Pending);
-        if cut != whole && telling {
+        if cut != whole {
             reasons.add(door, format!("{} {}", name(door), door.ifindex));
         }
         rows.push(match style.colour {
@@ -217,16 +174,20 @@ fn heading(snapshot: &Snapshot, door: &DoorState) -> String {
     safe(&parts.join("  "))
 }
 
+/// ANSI colours that every palette has, and faint for what is idle.
 fn coloured(door: &DoorState, line: &str, state: &str) -> String {
     let line = match is_quiet(door) {
-        true => line.dark_grey().to_string(),
+        true => line.dim().to_string(),
         false => line.to_owned(),
     };
-    match door.state {
-        State::Counting => format!("{line}{state}"),
-        State::Blind | State::Bypassed => format!("{line}{}", state.yellow()),
-        State::Gone => format!("{line}{}", state.dark_grey()),
-    }
+    let state = match Status::of(door) {
+        Status::Losing => state.red().to_string(),
+        Status::Blind | Status::Interrupted => state.yellow().to_string(),
+        Status::Bypassed => state.cyan().to_string(),
+        Status::Attaching | Status::Gone => state.dim().to_string(),
+        Status::Ok => state.to_owned(),
+    };
+    format!("{line}{state}")
 }
 
 /// What belongs under the table.

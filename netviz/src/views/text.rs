@@ -1,13 +1,13 @@
 //! Pieces of text: numbers, columns, and cutting to a width.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt::Display,
-};
+mod names;
+
+use std::fmt::Display;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+pub use self::names::{cut_apart, cut_middle, cut_name};
 pub use crate::model::safe;
 
 /// An unknown number, which is not 0.
@@ -37,10 +37,18 @@ pub fn ascii(text: &str) -> String {
         '─' => '-',
         '═' => '=',
         '┄' | '·' => '.',
-        '▼' => 'v',
-        '▲' => '^',
-        '▶' | '▷' => '>',
-        '◀' | '◁' => '<',
+        '▼' | '▾' | '↓' => 'v',
+        '▲' | '↑' => '^',
+        '▶' | '▷' | '▸' | '→' | '»' => '>',
+        '◀' | '◁' | '←' => '<',
+        '╶' => '-',
+        '▁' => '_',
+        '▂' | '▃' => '.',
+        '▄' | '▅' => ':',
+        '▆' | '▇' => '|',
+        '█' => '#',
+        '✓' => '+',
+        '×' | '✗' => 'x',
         '…' => '~',
         '–' => '?',
         other => other,
@@ -89,65 +97,6 @@ pub fn list<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> 
 const ESCAPE: char = '\u{1b}';
 /// Ends all colours.
 const RESET: &str = "\u{1b}[0m";
-
-/// Cuts in the middle: generated names differ at their ends.
-#[must_use]
-pub fn cut_middle(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    if width == 0 {
-        return String::new();
-    }
-    let tail_width = (width - 1).div_ceil(2);
-    let mut head = take(text.chars(), width - 1 - tail_width);
-    let mut tail: String = take(text.chars().rev(), tail_width).chars().rev().collect();
-    // Some characters are wider together than each by itself.
-    while format!("{head}…{tail}").width() > width {
-        if head.pop().is_none() {
-            tail.remove(0);
-        }
-    }
-    format!("{head}…{tail}")
-}
-
-/// Cuts names to one width. Different names stay different, if the width allows.
-#[must_use]
-pub fn cut_apart(names: impl IntoIterator<Item = String>, width: usize) -> HashMap<String, String> {
-    let mut alike: HashMap<String, BTreeSet<String>> = HashMap::new();
-    for name in names {
-        alike
-            .entry(cut_middle(&name, width))
-            .or_default()
-            .insert(name);
-    }
-    let mut apart = HashMap::new();
-    for (cut, group) in alike {
-        let common = if group.len() > 1 { common(&group) } else { 0 };
-        for name in group {
-            // Without the common beginning, the difference comes first.
-            let cut = match common {
-                0 | 1 => cut.clone(),
-                common => {
-                    let rest: String = name.chars().skip(common).collect();
-                    cut_middle(&format!("…{rest}"), width)
-                }
-            };
-            apart.insert(name, cut);
-        }
-    }
-    apart
-}
-
-/// The length of the common beginning of all names, in characters.
-fn common(names: &BTreeSet<String>) -> usize {
-    // Of sorted names, the first and the last differ most.
-    let (Some(first), Some(last)) = (names.first(), names.last()) else {
-        return 0;
-    };
-    let pairs = first.chars().zip(last.chars());
-    pairs.take_while(|(a, b)| a == b).count()
-}
 
 /// Breaks a text at its spaces; lines after the first begin with `indent` spaces.
 #[must_use]
@@ -216,17 +165,6 @@ fn with_sequences(text: &str) -> impl Iterator<Item = (bool, char)> {
     })
 }
 
-fn take(chars: impl Iterator<Item = char>, width: usize) -> String {
-    let mut left = width;
-    chars
-        .take_while(|c| {
-            let fits = c.width().unwrap_or(0) <= left;
-            left = left.saturating_sub(c.width().unwrap_or(0));
-            fits
-        })
-        .collect()
-}
-
 /// A count, in groups of three digits: `1 204`.
 #[must_use]
 pub fn count(value: Option<u64>) -> String {
@@ -253,6 +191,25 @@ pub fn rate(value: Option<f64>) -> String {
         Some(value) if value < 999.95 => format!("{value:.1}"),
         Some(value) => count(Some(value.round() as u64)),
     }
+}
+
+/// Bits per second of a rate in bytes: `9.8 Mbit/s`.
+#[must_use]
+pub fn bits(bytes_per_second: Option<f64>) -> String {
+    let Some(mut scaled) = bytes_per_second.map(|bytes| bytes * 8.0) else {
+        return UNKNOWN.into();
+    };
+    if scaled == 0.0 {
+        return "0".into();
+    }
+    let mut units = ["", "k", "M", "G", "T"].into_iter();
+    while scaled >= 999.5 && units.len() > 1 {
+        scaled /= 1000.0;
+        units.next();
+    }
+    let decimals = usize::from(scaled < 9.95);
+    let unit = units.next().unwrap_or_default();
+    format!("{scaled:.decimals$} {unit}bit/s")
 }
 
 /// Bytes with a binary unit: `1.2 MiB`.

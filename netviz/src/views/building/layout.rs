@@ -5,13 +5,16 @@
 mod interconnect;
 mod parts;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{DoorId, DoorState, NetNsId, Pod, Role, Side, Snapshot, Untrusted},
+    model::{DoorState, NetNsId, Pod, Role, Side, Snapshot, Untrusted, natural_order},
     views::text::list,
 };
 pub use parts::{Building, Hallway, Way, WayEnd, WayKind};
@@ -35,14 +38,14 @@ impl Layout {
         let ends = snapshot.pairs.iter().map(|pair| pair.ends);
         let other_end: HashMap<_, _> = ends.flat_map(|[a, b]| [(a, b), (b, a)]).collect();
         let mut placed = HashSet::new();
-        let mut buildings: BTreeMap<(&Untrusted, NetNsId), Building> = BTreeMap::new();
+        let mut buildings: HashMap<NetNsId, Building> = HashMap::new();
         for door in doors {
             if !placed.insert(door.id) {
                 continue;
             }
             let near = other_end.get(&door.id).and_then(|id| shown.get(id));
             let near = near.copied().filter(|near| placed.insert(near.id));
-            let building = buildings.entry((&door.node, door.node_netns)).or_default();
+            let building = buildings.entry(door.node_netns).or_default();
             building.name.clone_from(&door.node);
             building.netns = door.node_netns;
             let hallways = match door.role {
@@ -58,10 +61,14 @@ impl Layout {
             });
         }
         let mut buildings: Vec<Building> = buildings.into_values().collect();
+        buildings.sort_by(|a, b| {
+            let names = natural_order(a.name.raw(), b.name.raw());
+            names.then_with(|| a.netns.cmp(&b.netns))
+        });
         for building in &mut buildings {
-            building.rooms.sort_by(|a, b| order(a).cmp(&order(b)));
-            building.inner.sort_by(|a, b| order(a).cmp(&order(b)));
-            building.gates.sort_by(|a, b| order(a).cmp(&order(b)));
+            building.rooms.sort_by(order);
+            building.inner.sort_by(order);
+            building.gates.sort_by(order);
             building.residents = residents(snapshot, building.netns);
         }
         let way = interconnect::between(&buildings, &shown);
@@ -73,7 +80,7 @@ impl Layout {
 pub(in crate::views) fn residents(snapshot: &Snapshot, node: NetNsId) -> Vec<Untrusted> {
     let here = snapshot.pods.iter().filter(|pod| pod.netns == Some(node));
     let mut names: Vec<_> = here.map(Pod::label).collect();
-    names.sort();
+    names.sort_by(|a, b| natural_order(a.raw(), b.raw()));
     names
 }
 
@@ -89,9 +96,13 @@ pub(in crate::views) fn few(names: &[Untrusted]) -> Vec<String> {
     few
 }
 
-fn order(hallway: &Hallway) -> (Role, &Untrusted, u32, DoorId) {
-    let far = hallway.far;
-    (hallway.role, &hallway.label, far.ifindex, far)
+fn order(a: &Hallway, b: &Hallway) -> Ordering {
+    let labels = || natural_order(a.label.raw(), b.label.raw());
+    let doors = |hallway: &Hallway| (hallway.far.ifindex, hallway.far);
+    let roles = a.role.cmp(&b.role);
+    roles
+        .then_with(labels)
+        .then_with(|| doors(a).cmp(&doors(b)))
 }
 
 /// The outermost door comes first.

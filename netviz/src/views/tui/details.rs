@@ -2,7 +2,6 @@
 
 use super::{
     history::{History, chart},
-    list::sign,
     rows::Row,
     state::State,
 };
@@ -11,7 +10,7 @@ use crate::{
     model::{Chain, DoorState, NetNsId, PairView, Pod, Snapshot, Source, Untrusted},
     views::{
         building::layout::{few, residents},
-        door::{hooks, pair_name, state},
+        door::{Status, hooks, pair_name, state},
         sources,
         text::{UNKNOWN, bytes, count, cut_middle, list, rate, safe, visible_width, wrap},
     },
@@ -236,7 +235,7 @@ fn name(door: &DoorState) -> String {
 
 /// `? blind: not attached yet`
 fn signed(door: &DoorState) -> String {
-    format!("{} {}", sign(door).0, state(door))
+    format!("{} {}", Status::of(door).sign(), state(door))
 }
 
 /// The programs of a hook in run order, each with its owner.

@@ -10,7 +10,7 @@ use super::{
     rows::Row,
     state::{State, first},
 };
-use crate::views::table::Sort;
+use crate::views::order::Sort;
 
 /// What to do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,11 +14,11 @@ use super::{
     state::{State, first},
 };
 use crate::{
-    model::{DoorState, NetNsId, Reason, Snapshot, State as DoorStatus},
+    model::{DoorState, NetNsId, Snapshot, State as DoorStatus},
     views::{
-        door::{hooks, pair_name, word},
+        door::{Status, hooks, pair_name},
         summary,
-        text::{UNKNOWN, cut_end, cut_middle, rate, safe, visible_width},
+        text::{UNKNOWN, cut_end, cut_middle, cut_name, rate, safe, visible_width},
     },
 };
 
@@ -27,7 +27,7 @@ const NAME: usize = 15;
 const INDEX: usize = 5;
 const RATE: usize = 8;
 /// Columns of the longest state.
-const WORD: usize = 8;
+const WORD: usize = 11;
 /// Columns beside the chart and the state: the selection, the joint, the name, both rates, a gap.
 const FIXED: usize = 2 + 6 + NAME + INDEX + 2 * (4 + RATE) + 2;
 /// The least and the greatest width of a chart.
@@ -105,7 +105,7 @@ fn group(doors: &[&DoorState], mark: Mark, width: usize, state: &State) -> Line<
     let address = address.map_or_else(String::new, |it| format!("  {it}"));
     // A long name is cut, so that the address and the mark stay.
     let left = width.saturating_sub(4 + visible_width(word) + visible_width(&address));
-    let name = cut_middle(&pair_name(doors[0]), left.max(16));
+    let name = cut_name(&pair_name(doors[0]), left.max(16));
     Line::from_iter([
         Span::raw("  "),
         Span::styled(name, style),
@@ -143,7 +143,8 @@ fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Line<'sta
     }
     let left = width.saturating_sub(FIXED);
     // The sign always, the word if it fits, the chart in the rest.
-    let (sign, word) = sign(door);
+    let status = Status::of(door);
+    let (sign, word) = (status.sign(), status.word());
     let (word, taken) = match left >= 2 + WORD + 8 {
         true => (format!("  {sign} {word}"), 4 + WORD),
         false => (format!(" {sign}"), 3),
@@ -155,26 +156,13 @@ fn door(door: &DoorState, joint: char, width: usize, state: &State) -> Line<'sta
         let chart = spark(&history.unwrap_or_default(), chart);
         spans.push(Span::styled(format!("  {chart}"), base));
     }
-    let style = match sign {
-        '?' | '»' | '!' => colour(state, Color::Yellow),
+    let style = match status {
+        Status::Losing => colour(state, Color::Red),
+        Status::Blind | Status::Interrupted | Status::Bypassed => colour(state, Color::Yellow),
         _ => base.into(),
     };
     spans.push(Span::styled(cut_end(&word, left.max(2)), style));
     spans.into()
-}
-
-/// A door's state as a sign and a word.
-pub(super) fn sign(door: &DoorState) -> (char, &'static str) {
-    let word = word(door.state);
-    match (door.state, &door.reason) {
-        (DoorStatus::Counting, None) => ('✓', word),
-        (DoorStatus::Counting, Some(Reason::Gap { .. })) => ('!', word),
-        (DoorStatus::Counting, Some(_)) => ('!', "losing"),
-        (DoorStatus::Blind, Some(Reason::Pending)) => ('…', "waiting"),
-        (DoorStatus::Blind, _) => ('?', word),
-        (DoorStatus::Bypassed, _) => ('»', word),
-        (DoorStatus::Gone, _) => ('×', word),
-    }
 }
 
 fn colour(state: &State, colour: Color) -> Style {

@@ -10,8 +10,8 @@ use ratatui::{
 
 use super::{help::HELP, list, places::places, state::State};
 use crate::views::{
+    order::Sort,
     sources, summary,
-    table::Sort,
     text::{cut_end, safe, visible_width, widest},
 };
 
@@ -45,8 +45,11 @@ fn put(frame: &mut Frame, area: Rect, text: &str, style: Modifier) {
 fn header(state: &State) -> String {
     let mut text = "netviz".to_owned();
     if let Some(snapshot) = &state.shown {
-        let (states, window) = (summary::states(snapshot), summary::window(snapshot));
-        text += &format!("  {states}{window}");
+        text += &format!("  {} interfaces", snapshot.doors.len());
+        for (status, number) in summary::states(snapshot) {
+            text += &format!("  {number} {}", status.word());
+        }
+        text += &summary::window(snapshot);
     }
     if state.paused {
         text += "  PAUSED";

@@ -17,7 +17,7 @@ use crate::{
     model::{DoorId, NetNsId, Snapshot},
     views::{
         door::hooks,
-        table::{self, Sort},
+        order::{Sort, sort},
     },
 };
 
@@ -153,7 +153,7 @@ impl State {
         let Some(mut shown) = self.latest.clone() else {
             return;
         };
-        table::sort(&mut shown, self.sort);
+        sort(&mut shown, self.sort);
         let fresh = |id| self.known.get(&id).is_some_and(|known| known.fresh);
         self.rows = arrange(&shown, &self.filter, &self.folded, fresh);
         let selected = self.selected.as_ref();

@@ -17,7 +17,9 @@ use super::{
 pub use crate::views::text::Style;
 use crate::{
     verify::{Kind, Verdict, Way},
-    views::text::{ascii, cut_apart, cut_end, cut_middle, grid, visible_width, widest, wrap},
+    views::text::{
+        ascii, cut_apart, cut_end, cut_middle, cut_name, grid, visible_width, widest, wrap,
+    },
 };
 
 /// The least width of a ladder.
@@ -103,8 +105,8 @@ fn head(verdict: &Verdict, width: usize) -> Vec<Line> {
     } else if visible_width(&pair) <= width {
         vec![pair, sent]
     } else {
-        let to = format!("-> {}", cut_middle(&to, width - 3));
-        vec![cut_middle(&from, width), to, sent]
+        let to = format!("-> {}", cut_name(&to, width - 3));
+        vec![cut_name(&from, width), to, sent]
     };
     lines.extend(wrap(&format!("expected: {}", expected(verdict)), width, 2));
     lines.into_iter().map(|line| (Tone::Plain, line)).collect()
