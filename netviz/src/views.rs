@@ -4,6 +4,7 @@ pub mod audit;
 pub mod building;
 pub mod csv;
 mod door;
+pub mod explain;
 pub mod filter;
 mod footnotes;
 pub mod json;

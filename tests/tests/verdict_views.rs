@@ -8,7 +8,7 @@ use netviz::{
     views::{
         text::visible_width,
         verdict::{
-            json,
+            explain, json,
             junit::{self, Case},
             ladder::{self, Style},
             matrix, mermaid, svg,
@@ -379,4 +379,20 @@ fn arbitrary_verdicts_are_rendered() {
         check::plain("matrix", &text);
     }
     assert!(verdicts.iter().any(|verdict| verdict.verdict == Kind::Lost));
+}
+
+#[test]
+fn explained_path() {
+    let text = explain::draw(&cross_node(), Style::default());
+    insta::assert_snapshot!("explained_cross_node", text);
+    for (_, verdict) in all() {
+        let style = Style {
+            width: Some(60),
+            ascii: true,
+            ..Style::default()
+        };
+        let text = explain::draw(&verdict, style);
+        assert!(text.is_ascii(), "{text}");
+        assert!(text.lines().all(|line| visible_width(line) <= 60), "{text}");
+    }
 }

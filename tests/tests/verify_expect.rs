@@ -1,10 +1,18 @@
 //! The expected doors equal those that a running Cilium's packets crossed: every case of every
 //! mode, in order, in both directions.
 
-use netviz::verify::{Expectation, Kind, ModeSource, Probes, candidates, expectations, judge};
-use netviz_tests::cilium::{
-    oracle::{self, Crossed},
-    oracle_cluster::{MODES, OracleCluster, mode_of},
+use std::collections::BTreeSet;
+
+use netviz::{
+    verify::{Expectation, Kind, ModeSource, Probes, candidates, expectations, judge},
+    views::explain::step,
+};
+use netviz_tests::{
+    builders::paths::walked,
+    cilium::{
+        oracle::{self, Crossed},
+        oracle_cluster::{MODES, OracleCluster, mode_of},
+    },
 };
 
 /// Number of cases in the fixtures: 8 + 8 + 11 + 10 + 13 + 8 + 10 + 8.
@@ -80,7 +88,7 @@ fn cilium_counts_are_verified_only_in_their_mode() {
         let oracle = OracleCluster::of(&cases, mode);
         for case in &cases {
             let right = oracle.expectation(case, None);
-            let observation = netviz_tests::builders::paths::walked(&right, 10);
+            let observation = walked(&right, 10);
             let verdict = |expectation: Expectation| {
                 let route = oracle.route(case);
                 judge(
@@ -133,4 +141,38 @@ fn counted(path: &Crossed) -> Vec<String> {
             )
         })
         .collect()
+}
+
+#[test]
+fn every_step_of_a_measured_path_is_explained() {
+    let mut unexplained = BTreeSet::new();
+    for (directory, name) in MODES {
+        let cases = oracle::cases(directory).unwrap();
+        let oracle = OracleCluster::of(&cases, mode_of(name));
+        for case in &cases {
+            let expectation = oracle.expectation(case, None);
+            let mut observation = walked(&expectation, 1);
+            observation.hooks = oracle.hooks.clone();
+            let (cluster, route) = (&oracle.cluster, oracle.route(case));
+            let verdict = judge(
+                cluster,
+                &route,
+                &[expectation],
+                &observation,
+                Probes::default(),
+            );
+            for rows in [&verdict.request, &verdict.reply] {
+                let crossed: Vec<_> = rows.iter().filter(|row| row.skipped_by.is_none()).collect();
+                for pair in crossed
+                    .windows(2)
+                    .filter(|pair| step(pair[0], pair[1]).is_none())
+                {
+                    let [here, next] =
+                        [0, 1].map(|end| (pair[end].role, pair[end].side, pair[end].direction));
+                    unexplained.insert(format!("{here:?} -> {next:?}"));
+                }
+            }
+        }
+    }
+    assert_eq!(unexplained, BTreeSet::new());
 }

@@ -76,6 +76,9 @@ pub struct VerifyArgs {
     /// Show every door of the reply, and every pair of many.
     #[arg(long)]
     pub full: bool,
+    /// Explain the path: what each interface is, what its programs do, and why the next one is next.
+    #[arg(long, conflicts_with_all = ["file", "all_pairs", "watch"])]
+    pub explain: bool,
     /// Use ASCII characters only.
     #[arg(long)]
     pub ascii: bool,

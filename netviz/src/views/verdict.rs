@@ -1,5 +1,6 @@
 //! Drawings of verdicts: each a function of [`crate::verify::Verdict`]s.
 
+pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod ladder;

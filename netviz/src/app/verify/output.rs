@@ -9,7 +9,7 @@ use crate::{
     views::{
         text::Style,
         verdict::{
-            json,
+            explain, json,
             junit::{self, Case},
             ladder, matrix, mermaid, svg,
         },
@@ -19,7 +19,13 @@ use crate::{
 /// One pair.
 pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<Vec<u8>> {
     match args.output {
-        VerdictOutput::Text => Ok((ladder::draw(verdict, style(args)) + "\n").into_bytes()),
+        VerdictOutput::Text => {
+            let mut text = ladder::draw(verdict, style(args)) + "\n";
+            if args.explain {
+                text += &format!("\n{}\n", explain::draw(verdict, style(args)));
+            }
+            Ok(text.into_bytes())
+        }
         VerdictOutput::Svg => Ok(svg::draw(verdict).into_bytes()),
         VerdictOutput::Mermaid => Ok(mermaid::draw(verdict).into_bytes()),
         _ => for_programs(args.output, &[Case::new(verdict)]),

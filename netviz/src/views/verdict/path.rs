@@ -122,7 +122,7 @@ pub(super) fn of(verdict: &Verdict, way: Way) -> u32 {
 }
 
 /// Whether a door is on the path, but skipped as expected.
-fn is_skipped(row: &CrossingRow) -> bool {
+pub(super) fn is_skipped(row: &CrossingRow) -> bool {
     row.skipped_by.is_some() && row.seen.is_none_or(|seen| seen == 0)
 }
 
