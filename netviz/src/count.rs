@@ -5,7 +5,6 @@ mod losses;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +21,7 @@ use crate::{
     },
     discover::Discovered,
     model::{AttachState, Counts, DoorId, DoorSample, Gap, Operation, Reason, Sample},
+    sys::bpf::io_error,
 };
 
 /// How long a removed door stays in the samples.
@@ -265,7 +265,7 @@ impl Entry {
             }
             Err(error) => {
                 self.sample.meter =
-                    AttachState::Failed(Reason::failed(Operation::Read, &io::Error::other(error)));
+                    AttachState::Failed(Reason::failed(Operation::Read, &io_error(error)));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Attach errors as reasons.
 
-use std::{error::Error, io};
+use std::io;
 
-use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::object::LoadError;
-use crate::model::{Direction, Operation, Reason};
+use crate::{
+    model::{Direction, Operation, Reason},
+    sys::bpf::kernel_error,
+};
 
 /// Why a door could not be attached.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +66,12 @@ impl From<&AttachError> for Reason {
 }
 
 fn load(error: &LoadError) -> Reason {
-    let source = syscall_error(error);
+    let source = match error {
+        LoadError::Object(error) => kernel_error(error),
+        LoadError::Map(error) => kernel_error(error),
+        LoadError::Program(error) => kernel_error(error),
+        LoadError::Missing(_) => None,
+    };
     Reason::Failed {
         operation: Operation::Load,
         direction: None,
@@ -72,31 +79,6 @@ fn load(error: &LoadError) -> Reason {
         error: source.map_or_else(|| error.to_string(), ToString::to_string),
         memlock_kib: source.and_then(memlock_kib),
     }
-}
-
-/// The system call's error among the causes of `error`. aya's transparent variants hide theirs from
-/// [`Error::source`].
-fn syscall_error(error: &LoadError) -> Option<&io::Error> {
-    let first: &(dyn Error + 'static) = match error {
-        LoadError::Object(EbpfError::MapError(error)) | LoadError::Map(error) => error,
-        LoadError::Object(EbpfError::ProgramError(error)) | LoadError::Program(error) => error,
-        LoadError::Object(error) => error,
-        LoadError::Missing(_) => return None,
-    };
-    let mut next = Some(first);
-    while let Some(error) = next {
-        let found = match (error.downcast_ref(), error.downcast_ref()) {
-            (Some(MapError::IoError(error)), _) | (_, Some(ProgramError::IOError(error))) => {
-                Some(error)
-            }
-            _ => error.downcast_ref(),
-        };
-        if found.is_some() {
-            return found;
-        }
-        next = error.source();
-    }
-    None
 }
 
 /// Before Linux 5.11 maps and programs are locked memory, and too much of it is EPERM as well.

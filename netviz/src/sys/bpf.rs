@@ -5,6 +5,7 @@
 //! be UTF-8, while an index means one interface for as long as that exists.
 
 use std::{
+    error::Error,
     ffi::{CStr, CString},
     io, mem,
     os::{
@@ -14,6 +15,7 @@ use std::{
     path::Path,
 };
 
+use aya::{maps::MapError, programs::ProgramError};
 use aya_obj::generated::{
     BPF_F_BEFORE, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_prog_info,
 };
@@ -157,6 +159,31 @@ pub fn btf_strings(id: u32) -> io::Result<Vec<u8>> {
     strings(&data)
         .map(<[u8]>::to_vec)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The system call's error among the causes of an error of aya, whose transparent variants hide theirs
+/// from [`Error::source`].
+pub(crate) fn kernel_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let found = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(MapError::IoError(error)), _) | (_, Some(ProgramError::IOError(error))) => {
+                Some(error)
+            }
+            _ => error.downcast_ref(),
+        };
+        if found.is_some() {
+            return found;
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An error of aya as that of the system call, if it has one.
+pub(crate) fn io_error(error: impl Error + Send + Sync + 'static) -> io::Error {
+    let errno = kernel_error(&error).and_then(io::Error::raw_os_error);
+    errno.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
 }
 
 /// The string section of a BTF blob; its offset in `struct btf_header` counts from the header's end.

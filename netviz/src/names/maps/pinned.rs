@@ -9,7 +9,7 @@ use std::{
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, PerCpuHashMap, lpm_trie::Key};
 
-use crate::sys::bpf;
+use crate::sys::bpf::{self, io_error};
 
 /// A read-only handle of a map.
 #[derive(Debug)]
@@ -116,12 +116,4 @@ pub fn sum<'a, const V: usize>(
 ) -> u64 {
     let numbers = values.into_iter().map(number);
     numbers.fold(0, u64::saturating_add)
-}
-
-/// The kernel's error, if there is one.
-fn io_error(error: MapError) -> io::Error {
-    match error {
-        MapError::SyscallError(error) => error.io_error,
-        other => io::Error::other(other),
-    }
 }
