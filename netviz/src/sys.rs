@@ -5,6 +5,7 @@ pub mod btf;
 pub mod descriptors;
 pub mod entrance;
 pub(crate) mod icmp;
+pub(crate) mod mountinfo;
 pub mod netlink;
 pub mod netns;
 pub mod objects;

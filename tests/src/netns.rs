@@ -107,6 +107,15 @@ pub fn pairs(number: u32) -> io::Result<TestNetns> {
 
 /// Adds a veth pair with the indexes `near` and `near + 1`, named after them.
 pub fn add_pair(netlink: &mut Netlink, near: u32) -> io::Result<()> {
+    create_pair(netlink, near, None)
+}
+
+/// As [`add_pair`], with the end `near + 1` in another namespace.
+pub fn add_pair_to(netlink: &mut Netlink, near: u32, far: &NetNs) -> io::Result<()> {
+    create_pair(netlink, near, Some(far))
+}
+
+fn create_pair(netlink: &mut Netlink, near: u32, far: Option<&NetNs>) -> io::Result<()> {
     let names = [near, near + 1].map(|index| format!("veth{index}"));
     let link = |end: usize, index: u32| {
         let [_, _, high, low] = index.to_be_bytes();
@@ -117,7 +126,7 @@ pub fn add_pair(netlink: &mut Netlink, near: u32) -> io::Result<()> {
             arp: false,
         }
     };
-    netlink.create_veth(&link(0, near), &link(1, near + 1), None)
+    netlink.create_veth(&link(0, near), &link(1, near + 1), far)
 }
 
 /// Puts a link into a group, so that many can be deleted at once.

@@ -19,10 +19,7 @@ use std::{
 use netviz::{
     discover::{Selection, Watch, scan},
     model::{Cluster, Door},
-    sys::{
-        netlink::{Netlink, NewLink},
-        netns::NetNs,
-    },
+    sys::{netlink::Netlink, netns::NetNs},
 };
 use netviz_tests::{
     bpf::skip,
@@ -30,7 +27,7 @@ use netviz_tests::{
         fault_table::is_emulated,
         wait::{notify_limit, wait_until},
     },
-    netns::{TestNetns, add_pair, hidden},
+    netns::{TestNetns, add_pair, add_pair_to, hidden},
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -111,15 +108,7 @@ impl Drop for Container {
 
 /// Creates a pair with one end in a test namespace and the other, with the next index, in `far`.
 fn connect(namespace: &TestNetns, far: &NetNs, index: u32) {
-    let names = [index, index + 1].map(|index| format!("veth{index}"));
-    let link = |end: usize| NewLink {
-        name: &names[end],
-        index: index + end as u32,
-        mac: [2, 0x74, 2, 0, 0, index as u8 + end as u8],
-        arp: false,
-    };
-    let mut netlink = namespace.netlink().unwrap();
-    netlink.create_veth(&link(0), &link(1), Some(far)).unwrap();
+    add_pair_to(&mut namespace.netlink().unwrap(), index, far).unwrap();
 }
 
 /// Returns the other end of a pair that [`connect`] created.

@@ -26,7 +26,7 @@ pub(super) async fn start(
     pace: Pace,
     stop: &mut Signals,
 ) -> Result<Option<(Live, Filter)>> {
-    preflight::check()?;
+    preflight::check_for_counters()?;
     let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
     let window = args.period.filter(|_| pace == Pace::Once);
     let mut feed = Live::start(FeedOptions {

@@ -12,6 +12,7 @@ use nix::{fcntl::OFlag, sys::stat::Mode};
 use crate::sys::{
     descriptors::there,
     entrance::Entrance,
+    mountinfo,
     netns::{self, NetNsId},
     rooted_fs::Root,
 };
@@ -29,7 +30,7 @@ const ALL_ENTRIES: usize = 65_536;
 pub(crate) struct Found {
     /// The oldest process in it, which shows its files and its hostname.
     pub(crate) process: Option<i32>,
-    /// The file in a `/run/netns` on which it is mounted, as seen from here.
+    /// The file on which it is mounted, as seen from here: one in a `/run/netns` if there is one.
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -59,8 +60,8 @@ pub(crate) struct Index {
 
 pub(crate) type Namespaces = BTreeMap<NetNsId, Found>;
 
-/// Finds the namespaces of all processes and those mounted in the `/run/netns` of any mount
-/// namespace: containers such as Kind's nodes have one of their own.
+/// Finds the namespaces of all processes, those mounted in the `/run/netns` of any mount namespace
+/// (containers such as Kind's nodes have one of their own), and those mounted anywhere in netviz's own.
 ///
 /// # Errors
 /// When no file can be opened: an empty result would mean that everything had gone.
@@ -95,6 +96,9 @@ pub(crate) fn index() -> io::Result<Index> {
         {
             directories.add(&mut namespaces, pid)?;
         }
+    }
+    for (id, path) in there(mountinfo::network_namespaces())?.unwrap_or_default() {
+        namespaces.entry(id).or_default().file.get_or_insert(path);
     }
     let left_out = directories.left_out();
     Ok(Index {

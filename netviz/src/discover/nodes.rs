@@ -24,6 +24,10 @@ pub(crate) enum Absent {
     HasEnded,
 }
 
+/// Remedy for a process that has its capabilities in a user namespace only.
+const BE_ROOT: &str =
+    "run netviz as root of the machine, not in a user namespace (rootless container)";
+
 /// A node's namespace, with the ways into it.
 pub(crate) type NodeNetns = (NetNsId, Vec<Entrance>);
 
@@ -92,30 +96,51 @@ fn has_ended(error: &io::Error) -> bool {
     )
 }
 
+/// Finds a namespace by its name in `/run/netns`, its path, or the id of a process in it, in this
+/// order: `ip netns add 4242` is possible, too.
 fn named(name: &str) -> io::Result<NodeNetns> {
-    let (entrance, path) = match name.parse::<i32>() {
-        Ok(pid) => (Entrance::Process(pid), format!("/proc/{pid}/ns/net").into()),
-        Err(_) => {
-            let path = match name.contains('/') {
-                true => PathBuf::from(name),
-                false => Path::new("/run/netns").join(name),
-            };
-            (Entrance::Path(path.clone()), path)
-        }
+    let file = match name.contains('/') {
+        true => PathBuf::from(name),
+        false => Path::new("/run/netns").join(name),
+    };
+    let entrance = match name.parse() {
+        Ok(pid) if !file.exists() => Entrance::Process(pid),
+        _ => Entrance::Path(file),
     };
     let namespace = entrance.open().map_err(|error| {
-        let path = path.display();
         let message = match error.kind() {
             io::ErrorKind::NotFound => {
-                format!("--netns {name}: no such network namespace (looked at {path})")
+                format!("--netns {name}: no such network namespace (looked at {entrance})")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("--netns {name}: cannot open {entrance}: {error}; {BE_ROOT}")
             }
             _ => format!(
-                "--netns {name}: cannot open {path}: {error}; give a name in /run/netns, a path or a process id"
+                "--netns {name}: cannot open {entrance}: {error}; give a name in /run/netns, a path or a process id"
             ),
         };
         io::Error::new(error.kind(), message)
     })?;
     Ok((namespace.id(), vec![entrance]))
+}
+
+/// Runs `work` in the namespace of a node, opened by one of `entrances`.
+///
+/// # Errors
+/// When it cannot be entered: the file, and the remedy.
+pub(super) fn inside<T: Send>(
+    namespace: &NetNs,
+    entrances: &[Entrance],
+    work: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    namespace.run(work).map_err(|error| {
+        let (true, Some(entrance)) = (error.raw_os_error().is_some(), entrances.first()) else {
+            // There was no thread.
+            return error;
+        };
+        let message = format!("cannot enter the network namespace {entrance}: {error}; {BE_ROOT}");
+        io::Error::new(error.kind(), message)
+    })
 }
 
 /// `None` where it cannot be entered.

@@ -13,7 +13,7 @@ use super::{
     hostname,
     links::{self, Link},
     namespaces::{self, Found},
-    nodes::{Absent, nodes},
+    nodes::{Absent, inside, nodes},
     select::Selection,
 };
 use crate::{
@@ -79,16 +79,7 @@ impl Scan<'_> {
             return Ok(());
         };
         if self.cache.is_stale(id) {
-            let mut netlink = Netlink::open_in(&namespace).map_err(|error| {
-                // There was no thread: not a matter of permissions.
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    return error;
-                }
-                let message = format!(
-                    "cannot enter the network namespace {id}: {error}; run netviz as root, or with CAP_SYS_ADMIN"
-                );
-                io::Error::new(error.kind(), message)
-            })?;
+            let mut netlink = inside(&namespace, entrances, Netlink::open)??;
             self.cache.insert(id, links::read(&mut netlink)?, None);
         }
         let mut links: Vec<Link> = self

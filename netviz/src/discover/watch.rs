@@ -14,14 +14,14 @@ use super::{
     Discovered,
     cache::Cache,
     generations::Generations,
-    nodes::{Absent, nodes},
+    nodes::{Absent, inside, nodes},
     scan,
     select::Selection,
 };
 use crate::{
     model::{Cluster, Door},
     sys::{
-        entrance::enter,
+        entrance::{Entrance, enter},
         netlink::notifications::{Listener, Notification, Origin},
         netns::{NetNs, NetNsId},
         threads::{Stop, Worker},
@@ -270,14 +270,14 @@ impl Watcher {
             |id: &NetNsId| any && *id == own.id() || nodes.iter().any(|(node, _)| node == id);
         self.listeners.retain(|id, _| known(id));
         if any && let Entry::Vacant(place) = self.listeners.entry(own.id()) {
-            place.insert(Listener::new()?);
+            place.insert(inside(&own, &[Entrance::Own], Listener::new)??);
         }
         for (id, entrances) in nodes {
             if self.listeners.contains_key(&id) {
                 continue;
             }
             if let Some(namespace) = enter(&entrances, id)? {
-                let listener = namespace.run(Listener::new)??;
+                let listener = inside(&namespace, &entrances, Listener::new)??;
                 self.listeners.insert(id, listener);
             }
         }

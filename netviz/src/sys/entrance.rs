@@ -1,7 +1,7 @@
 //! Ways into network namespaces.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,9 @@ use super::{
     netns::{NetNs, NetNsId},
     rooted_fs::Root,
 };
+
+/// netviz's own namespace.
+const OWN: &str = "/proc/self/ns/net";
 
 /// A way into a network namespace. A path and not a handle: a handle would keep a pod's namespace
 /// alive after the pod.
@@ -34,7 +37,7 @@ impl Entrance {
     pub fn open(&self) -> io::Result<NetNs> {
         match self {
             // That of the process: the calling thread may be elsewhere.
-            Self::Own => NetNs::open(Path::new("/proc/self/ns/net")),
+            Self::Own => NetNs::open(Path::new(OWN)),
             Self::Process(pid) => NetNs::of_process(*pid),
             Self::Path(path) => match below_a_root(path) {
                 Some((root, rest)) => {
@@ -43,6 +46,17 @@ impl Entrance {
                 }
                 None => NetNs::open(path),
             },
+        }
+    }
+}
+
+/// The file by which it is opened.
+impl fmt::Display for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str(OWN),
+            Self::Process(pid) => write!(f, "/proc/{pid}/ns/net"),
+            Self::Path(path) => path.display().fmt(f),
         }
     }
 }
