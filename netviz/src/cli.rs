@@ -7,6 +7,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
+mod examples;
 mod exit;
 mod verify;
 
@@ -14,6 +15,7 @@ use crate::{
     lab::{Attach, Mode},
     views::{FORMATS, Format, order::Sort},
 };
+pub use examples::{command, parse};
 pub use exit::Exit;
 pub use verify::{VerdictOutput, VerifyArgs};
 
@@ -67,6 +69,7 @@ pub enum Command {
 
 /// Namespaces and interfaces to use.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Selection")]
 pub struct SelectionArgs {
     /// Treat this network namespace as a node: a name in /run/netns, a path, or a process id
     /// [default: those that hold cilium_host].
@@ -94,6 +97,7 @@ pub struct SelectionArgs {
 
 /// Interfaces to show.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Selection")]
 pub struct FilterArgs {
     /// Show only this node (repeatable, globs).
     #[arg(long, value_name = "NODE")]
@@ -113,26 +117,26 @@ pub struct DoorsArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Measure one interval, print and exit.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub once: bool,
     /// Interval between two readings.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s", help_heading = "Output")]
     pub watch: Duration,
     /// Measure for TIME, print and exit.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once")]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once", help_heading = "Output")]
     pub period: Option<Duration>,
     /// Output format; json and csv are printed once.
-    #[arg(short, long, value_parser = output(), default_value_t)]
+    #[arg(short, long, value_parser = output(), default_value_t, help_heading = "Output")]
     pub output: Output,
     /// Order of the veth pairs within their node.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub sort: Sort,
     /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Attach 400 times faster: sets /sys/kernel/rcu_expedited for a moment, which affects the whole
     /// machine.
-    #[arg(long)]
+    #[arg(long, help_heading = "Expert")]
     pub fast_attach: bool,
 }
 
@@ -143,26 +147,26 @@ pub struct MapArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Output format; json is the layout with its snapshot.
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     pub output: MapOutput,
     /// Measure for TIME before drawing [default: 1s].
-    #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration, help_heading = "Output")]
     pub period: Option<Duration>,
     /// Width of the text, at least 80; from 160 columns, nodes are drawn side by side [default: the
     /// terminal's, or 100].
-    #[arg(long, value_name = "COLUMNS")]
+    #[arg(long, value_name = "COLUMNS", help_heading = "Output")]
     pub width: Option<usize>,
     /// Use ASCII characters only.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub ascii: bool,
     /// Show Ethernet addresses.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub mac: bool,
     /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Attach faster: see `netviz doors --help`.
-    #[arg(long)]
+    #[arg(long, help_heading = "Expert")]
     pub fast_attach: bool,
 }
 
@@ -196,16 +200,22 @@ pub struct AuditArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Output format.
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     pub output: AuditOutput,
     /// Interfaces to show; all are inspected, since findings depend on the others.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Lowest severity of a finding that makes the exit code 1.
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
     pub fail_on: FailOn,
     /// Show every interface and all details of each program in the text.
-    #[arg(long, visible_alias = "verbose")]
+    #[arg(long, visible_alias = "verbose", help_heading = "Output")]
     pub full: bool,
 }
 
@@ -372,7 +382,6 @@ mod tests {
 
     #[test]
     fn command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

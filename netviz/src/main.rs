@@ -3,10 +3,9 @@
 use std::{env, io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
 use netviz::{
     app, attach,
-    cli::{Cli, Command, Exit},
+    cli::{self, Cli, Command, Exit},
     sys::descriptors,
 };
 
@@ -25,7 +24,7 @@ fn main() -> ExitCode {
     let result = match env::args_os().nth(1) {
         // Started by `--fast-attach`; not a command for people, so not one of `Cli`.
         Some(command) if command == attach::GUARD_COMMAND => guard(),
-        _ => run(Cli::parse()),
+        _ => run(cli::parse()),
     };
     match result {
         Ok(code) => code,

@@ -6,11 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::{
-    cli::{Cli, SchemaForm},
+    cli::{self, SchemaForm},
     views::{audit, building, json, verdict},
 };
 
@@ -35,7 +34,7 @@ pub fn schema(form: SchemaForm) -> Result<()> {
 /// When standard output cannot be written.
 pub fn completions(shell: Shell) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "netviz", &mut script);
+    clap_complete::generate(shell, &mut cli::command(), "netviz", &mut script);
     print(&script).context("cannot write the completion script")
 }
 
@@ -44,7 +43,7 @@ pub fn completions(shell: Shell) -> Result<()> {
 /// # Errors
 /// When a file cannot be written.
 pub fn man(directory: &Path) -> Result<()> {
-    clap_mangen::generate_to(Cli::command(), directory).with_context(|| {
+    clap_mangen::generate_to(cli::command(), directory).with_context(|| {
         format!(
             "cannot write the man pages into {}: name a directory that exists and is writable",
             directory.display()
