@@ -2,8 +2,9 @@
 //!
 //! A probe carries a [`Marker`] in the last 32 bytes of its packet. So does every packet that
 //! encapsulates or quotes it: VXLAN prepends headers, an echo returns the payload, and an ICMP
-//! error quotes the original packet. Comparing the end of a packet therefore finds a probe without
-//! parsing, whatever NAT, encapsulation or redirects did to its addresses.
+//! error quotes the original packet. Comparing the end of a packet therefore finds a probe, whatever
+//! NAT, encapsulation or redirects did to its addresses. A frame may be longer than its packet, as
+//! Ethernet pads short frames: the packet ends where its IP header says.
 
 /// First bytes of a [`Marker`], which identify netviz in a packet capture.
 pub const MAGIC: [u8; 8] = *b"netviz/1";

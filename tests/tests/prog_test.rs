@@ -32,6 +32,12 @@ fn see_passes_every_frame_on() {
     see::check(objects::SEE).unwrap();
 }
 
+/// Ethernet pads short frames, and some devices append trailers, also inside of a tunnel.
+#[test]
+fn see_finds_packets_in_longer_frames() {
+    see::check_trailers(objects::SEE).unwrap();
+}
+
 /// And for the programs that follow existing traffic.
 #[test]
 fn follow_passes_every_frame_on() {

@@ -6,6 +6,9 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
+#[path = "common/packet.rs"]
+mod packet;
+#[cfg(target_arch = "bpf")]
 #[path = "follow/parse.rs"]
 mod parse;
 #[cfg(target_arch = "bpf")]

@@ -1,21 +1,14 @@
 //! Finds packets between two addresses and computes their identity.
 
-use core::{mem, ptr};
+use core::ptr;
 
 use aya_ebpf::{helpers::bpf_skb_load_bytes, macros::map, maps::PerCpuArray, programs::TcContext};
-use netviz_ebpf::follow::{ASKS, GENEVE, IS_OUTER, IS_REPLY, IS_STREAM, PairFilter, TUNNEL_PORTS};
+use netviz_ebpf::follow::{ASKS, IS_OUTER, IS_REPLY, IS_STREAM, PairFilter};
 
-const ETHERNET: u32 = 14;
-const TAG: u32 = 4;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
-const UDP_HEADER: u32 = 8;
-const TUNNEL_HEADER: u32 = 8;
+use crate::packet::{OFFSET_MASK, UDP, beginning, inside, near, read};
 
 const ICMP: u32 = 1;
 const TCP: u32 = 6;
-const UDP: u32 = 17;
 const FRAGMENT: u32 = 44;
 const ICMPV6: u32 = 58;
 /// ICMP types of echo requests.
@@ -23,9 +16,6 @@ const ECHO: u8 = 8;
 const ECHO_V6: u8 = 128;
 const TCP_FIN_SYN: u8 = 3;
 
-/// Upper bound for the offset of a header: at most two IP headers with options and one Geneve
-/// header precede it. The verifier requires a bound.
-const OFFSET_MASK: u32 = 0x3ff;
 /// Bytes from the transport header on that identify a packet: TCP with its timestamps, or a
 /// datagram's header and the beginning of its payload. A power of two.
 const IDENTITY_BYTES: usize = 64;
@@ -99,42 +89,6 @@ pub(crate) fn find(ctx: &TcContext, sought: &PairFilter) -> Option<Found> {
     }
     let way = found.way | outer;
     identify(ctx, &unknown(Header { way, ..found })?, sought)
-}
-
-/// Returns the offset of the IP header: 0 on devices without Ethernet headers (WireGuard).
-#[inline(always)]
-fn beginning(ctx: &TcContext) -> Option<u32> {
-    // SAFETY: the verifier allows access to this field of a context pointer.
-    let protocol = u16::from_be(unsafe { (*ctx.skb.skb).protocol } as u16);
-    let [word]: [u32; 1] = read(ctx, ETHERNET - 2)?;
-    let [high, low, ..] = word.to_ne_bytes();
-    let kind = u16::from_be_bytes([high, low]);
-    let is_tag = kind == TAGS[0] || kind == TAGS[1];
-    let is_known = is_tag || kind == IPV4 || kind == IPV6;
-    let has_header = kind == protocol || is_known && protocol != IPV4 && protocol != IPV6;
-    Some(match (has_header, is_tag) {
-        (true, true) => ETHERNET + TAG,
-        (true, false) => ETHERNET,
-        (false, _) => 0,
-    })
-}
-
-/// Returns the offset of the IP header inside a tunnel packet.
-#[inline(always)]
-fn inside(ctx: &TcContext, transport: u32) -> Option<u32> {
-    let [ports, _, tunnel]: [u32; 3] = read(ctx, transport)?;
-    let [_, _, high, low] = ports.to_ne_bytes();
-    let port = u16::from_be_bytes([high, low]);
-    if port != TUNNEL_PORTS[0] && port != TUNNEL_PORTS[1] && port != TUNNEL_PORTS[2] {
-        return None;
-    }
-    // Geneve: the lower six bits are the length of the options in words.
-    let options = if port == GENEVE {
-        u32::from(tunnel.to_ne_bytes()[0] & 0x3f) * 4
-    } else {
-        0
-    };
-    Some(transport + UDP_HEADER + TUNNEL_HEADER + options + ETHERNET)
 }
 
 #[inline(always)]
@@ -350,37 +304,4 @@ const fn finished(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ hash >> 33
-}
-
-/// Reads `N` words at an offset of the packet, in packet order, without a helper call if they are
-/// in the linear part. Use it only for what is read from every packet: the verifier checks the code
-/// after each call twice.
-#[inline(always)]
-fn near<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u32; N]> {
-    let start = ctx.data() + (at & OFFSET_MASK) as usize;
-    if start + N * mem::size_of::<u32>() > ctx.data_end() {
-        return read(ctx, at);
-    }
-    let mut words = [0_u32; N];
-    for (place, word) in words.iter_mut().enumerate() {
-        // SAFETY: within the packet, by the comparison above, which the verifier also uses.
-        *word = unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
-    }
-    Some(words)
-}
-
-/// Reads `N` words at an offset of the packet, in packet order.
-#[inline(always)]
-fn read<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u32; N]> {
-    let mut words = [0_u32; N];
-    // SAFETY: the destination has room for the requested bytes.
-    let failed = unsafe {
-        bpf_skb_load_bytes(
-            ctx.skb.skb.cast(),
-            at & OFFSET_MASK,
-            words.as_mut_ptr().cast(),
-            (N * mem::size_of::<u32>()) as u32,
-        )
-    };
-    (failed == 0).then_some(words)
 }

@@ -21,6 +21,8 @@ use netviz_ebpf::{
     },
 };
 
+use crate::end;
+
 #[map]
 static NETVIZ_SEEN: RingBuf = RingBuf::with_byte_size(CROSSINGS_ROOM, 0);
 
@@ -45,6 +47,9 @@ const TUNNEL_KEY_SIZE: u32 = size_of::<bpf_tunnel_key>() as u32;
 const TUNNEL_KEY_BEFORE: u32 = mem::offset_of!(bpf_tunnel_key, __bindgen_anon_3) as u32;
 /// Probes are never longer than this; the verifier requires a bound.
 const OFFSET_MASK: u32 = 0xffff;
+/// The same for an end that a header gives: the verifier accepts offsets below 64 KiB, and does not
+/// know that it is below the frame's length.
+const END_MASK: u32 = 0x7fff;
 
 /// Data offset and flags of the two replies to a SYN whose only known option is the maximum segment
 /// size: a SYN-ACK with that one option, and a reset.
@@ -79,16 +84,34 @@ fn process(ctx: &TcContext, direction: u32) {
     if length < shortest || length > longest {
         return;
     }
-    if let Some(found) = marked(ctx, length).or_else(|| tcp_reply(ctx, length)) {
+    if let Some(found) = find(ctx, length) {
         report(ctx, length, direction, &found);
     }
 }
 
-/// Returns this run's marker if the packet ends with it.
+/// Finds a marker at the end of the frame, or at the end of the packet in a longer frame.
 #[inline(always)]
-fn marked(ctx: &TcContext, length: u32) -> Option<Found> {
-    let end: [u32; MARKER_SIZE / 4] = last(ctx, length, [(0, [MAGIC[0], MAGIC[1]])])?;
-    let [magic_a, magic_b, a, b, c, d, flow, sequence] = end;
+fn find(ctx: &TcContext, length: u32) -> Option<Found> {
+    at_end(ctx, length).or_else(|| {
+        let end = end::of_packet(ctx)?;
+        if end < length {
+            at_end(ctx, end & END_MASK)
+        } else {
+            None
+        }
+    })
+}
+
+#[inline(always)]
+fn at_end(ctx: &TcContext, end: u32) -> Option<Found> {
+    marked(ctx, end).or_else(|| tcp_reply(ctx, end))
+}
+
+/// Returns this run's marker if it ends there.
+#[inline(always)]
+fn marked(ctx: &TcContext, end: u32) -> Option<Found> {
+    let words: [u32; MARKER_SIZE / 4] = last(ctx, end, [(0, [MAGIC[0], MAGIC[1]])])?;
+    let [magic_a, magic_b, a, b, c, d, flow, sequence] = words;
     // SAFETY: as above.
     let cookie = unsafe { ptr::read_volatile(&raw const NETVIZ_COOKIE) };
     let ours = long(magic_a, magic_b) == u64::from_ne_bytes(MAGIC)
@@ -109,16 +132,16 @@ fn long(first: u32, second: u32) -> u64 {
 
 /// Returns the marker of a reply to a marked SYN, recognised by its acknowledgement number.
 #[inline(always)]
-fn tcp_reply(ctx: &TcContext, length: u32) -> Option<Found> {
+fn tcp_reply(ctx: &TcContext, end: u32) -> Option<Found> {
     // SAFETY: as above.
     let tcp = unsafe { ptr::read_volatile(&raw const NETVIZ_TCP) };
     if tcp.wanted == 0 {
         return None;
     }
     // A TCP header of 20 bytes, or of 24 bytes with the maximum segment size.
-    let end: [u32; 6] = last(ctx, length, [(12, SYN_ACK), (16, RESET)])?;
-    let acknowledged = answers(end[2], end[3], SYN_ACK)
-        .or_else(|| answers(end[3], end[4], RESET))?
+    let words: [u32; 6] = last(ctx, end, [(12, SYN_ACK), (16, RESET)])?;
+    let acknowledged = answers(words[2], words[3], SYN_ACK)
+        .or_else(|| answers(words[3], words[4], RESET))?
         .wrapping_sub(1);
     (acknowledged >> 16 == tcp.prefix).then_some(Found {
         flow: 0,
@@ -134,19 +157,19 @@ fn answers(acknowledged: u32, offset_and_flags: u32, kind: [u8; 2]) -> Option<u3
     ([offset, flags] == kind).then_some(u32::from_be(acknowledged))
 }
 
-/// Returns the last `N` words of the packet, in packet order, if one of `likely` matches at its
-/// offset in them.
+/// Returns the `N` words before `end`, in packet order, if one of `likely` matches at its offset in
+/// them.
 ///
 /// Words are read byte by byte, because the end of a packet is not aligned. A packet that is no
 /// probe must cost two bytes, not all of them.
 #[inline(always)]
 fn last<const N: usize, const M: usize>(
     ctx: &TcContext,
-    length: u32,
+    end: u32,
     likely: [(usize, [u8; 2]); M],
 ) -> Option<[u32; N]> {
     let size = N * 4;
-    let offset = length.checked_sub(size as u32)? & OFFSET_MASK;
+    let offset = end.checked_sub(size as u32)? & OFFSET_MASK;
     let start = ctx.data() + offset as usize;
     if start + size <= ctx.data_end() {
         // SAFETY: within the packet, by the comparison above, which the verifier also uses.
@@ -159,7 +182,7 @@ fn last<const N: usize, const M: usize>(
         let word = |place: usize| unsafe { ptr::read_unaligned((start + place * 4) as *const u32) };
         return Some(array::from_fn(word));
     }
-    // The end of the packet is not in its linear part. The buffer is not zeroed, because that is a
+    // These bytes are not in the packet's linear part. The buffer is not zeroed, because that is a
     // loop over bytes.
     let mut words = MaybeUninit::<[u32; N]>::uninit();
     // SAFETY: the destination has room for the requested bytes.

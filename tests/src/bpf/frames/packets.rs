@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 use netviz_ebpf::follow::{self, ASKS, IS_OUTER, IS_REPLY, IS_STREAM};
 
-use super::{IPV4, IPV6, VLAN, ethernet};
+use super::{IPV4, IPV6, QINQ, VLAN, ethernet};
 
 /// 10.9.0.1 and 10.9.0.2, in packet order.
 pub const A: [u32; 4] = [u32::from_ne_bytes([10, 9, 0, 1]), 0, 0, 0];
@@ -77,6 +77,56 @@ pub fn between() -> Vec<PacketCase> {
     all
 }
 
+/// Returns packets of each family and protocol whose payload ends with `end`.
+#[must_use]
+pub fn ending_with(end: &[u8]) -> Vec<(String, BytesMut)> {
+    let datagram = udp((4_444, 80), end);
+    let request = |kind| [&echo(kind)[..], end].concat();
+    // A SYN with `end` in its options.
+    let mut syn = tcp(2, end);
+    syn[12] = (5 + end.len() as u8 / 4) << 4;
+    vec![
+        ("IPv4 UDP".into(), frame(&datagram, UDP, 9)),
+        ("IPv4 ICMP".into(), frame(&request(8), ICMP, 9)),
+        ("IPv4 TCP".into(), frame(&syn, TCP, 9)),
+        ("IPv6 UDP".into(), six(UDP, &datagram)),
+        ("IPv6 ICMP".into(), six(ICMPV6, &request(128))),
+        ("IPv6 TCP".into(), six(TCP, &syn)),
+    ]
+}
+
+/// Returns the replies to a SYN: a SYN-ACK with a maximum segment size, and a reset.
+#[must_use]
+pub fn replies_to_syn(acknowledged: u32) -> Vec<(String, BytesMut)> {
+    let segment = |flags, options: &[u8]| {
+        let mut segment = tcp(flags, options);
+        segment[8..12].copy_from_slice(&acknowledged.to_be_bytes());
+        segment[12] = (5 + options.len() as u8 / 4) << 4;
+        segment
+    };
+    let (ack, reset) = (segment(0x12, &[2, 4, 5, 0xb4]), segment(0x14, &[]));
+    vec![
+        ("IPv4 SYN-ACK".into(), frame(&ack, TCP, 9)),
+        ("IPv4 reset".into(), frame(&reset, TCP, 9)),
+        ("IPv6 SYN-ACK".into(), six(TCP, &ack)),
+        ("IPv6 reset".into(), six(TCP, &reset)),
+    ]
+}
+
+/// Returns a packet in every encapsulation, with `trailer` behind the packet, and behind the tunnel's
+/// packet.
+#[must_use]
+pub fn with_trailer(packet: &[u8], trailer: &[u8]) -> Vec<(&'static str, BytesMut)> {
+    let longer = [packet, trailer].concat();
+    let within = wrappings(&longer).into_iter();
+    let behind = wrappings(packet).into_iter().map(|(name, bytes, outer)| {
+        let bytes = [&bytes[..], trailer].concat();
+        (name, BytesMut::from(&bytes[..]), outer)
+    });
+    let all = within.chain(behind);
+    all.map(|(name, bytes, _)| (name, bytes)).collect()
+}
+
 fn pair(family: u32) -> follow::PairFilter {
     let six = |last: u8| {
         let mut bytes = [0xfd; 16];
@@ -118,12 +168,17 @@ fn wrappings(plain: &[u8]) -> Vec<(&'static str, BytesMut, u32)> {
     tagged.put_u16(VLAN);
     tagged.put_u16(7);
     tagged.put_slice(&plain[12..]);
+    let mut twice = BytesMut::from(&plain[..12]);
+    twice.put_u16(QINQ);
+    twice.put_u16(100);
+    twice.put_slice(&tagged[12..]);
     // Padded, like short frames at an uplink.
     let mut filled = BytesMut::from(plain);
     filled.resize(plain.len().max(70), 0);
     vec![
         ("as it is", BytesMut::from(plain), 0),
         ("with a tag", tagged, 0),
+        ("with two tags", twice, 0),
         ("filled up", filled, 0),
         ("in VXLAN", vxlan(plain), IS_OUTER),
         (

@@ -16,7 +16,7 @@ use netviz_ebpf::{
 };
 
 use crate::bpf::{
-    frames::{self, Frame},
+    frames::{self, Frame, Random, packets},
     prog_test::count::{DIRECTIONS, is_refused},
 };
 
@@ -28,6 +28,8 @@ const SYN: u32 = 0x6e76_0005;
 
 /// Longest packet to compare: longer than any frame here.
 const LONGEST: u32 = 2_000;
+/// Longest trailer: Ethernet pads a frame with up to 46 bytes.
+const TRAILER: usize = 46;
 /// More marked packets than fit into the ring buffer.
 const TOO_MANY: u32 = 1_000;
 
@@ -168,12 +170,42 @@ pub fn check(object: &[u8]) -> Result<()> {
         .try_for_each(|direction| check_full(object, direction))
 }
 
+/// Checks that packets are found in longer frames, whatever follows them.
+pub fn check_trailers(object: &[u8]) -> Result<()> {
+    let mut test = SeeTest::load(object, true)?;
+    let marked = packets::ending_with(&End::Marked.bytes());
+    let marked = marked.into_iter().map(|packet| (packet, End::Marked));
+    let replies = packets::replies_to_syn(SYN + 1).into_iter();
+    let all: Vec<_> = marked
+        .chain(replies.map(|packet| (packet, End::Reset)))
+        .collect();
+    let mut random = Random(0x7472);
+    for length in 0..=TRAILER {
+        let trailer: Vec<_> = (0..length).map(|_| random.below(256) as u8).collect();
+        for ((name, packet), end) in &all {
+            for (wrapping, bytes) in packets::with_trailer(packet, &trailer) {
+                for direction in DIRECTIONS {
+                    check_events(&mut test, direction, &bytes, *end).with_context(|| {
+                        format!("{name} {wrapping}, {length} bytes behind it, {direction}")
+                    })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_one(test: &mut SeeTest, direction: Direction, frame: &Frame, end: End) -> Result<()> {
     let bytes = [&frame.bytes[..], &end.bytes()].concat();
-    let verdict = match test.run(direction, &bytes, 1) {
-        Err(error) if frame.cut && is_refused(&error) => return Ok(()),
-        verdict => verdict?,
-    };
+    match check_events(test, direction, &bytes, end) {
+        Err(error) if frame.cut && is_refused(&error) => Ok(()),
+        checked => checked,
+    }
+}
+
+/// Runs a frame, and checks that it passes and what is reported.
+fn check_events(test: &mut SeeTest, direction: Direction, bytes: &[u8], end: End) -> Result<()> {
+    let verdict = test.run(direction, bytes, 1)?;
     ensure!(verdict == TCX_NEXT, "the verdict is {verdict}");
     let seen = test.events();
     let events: Vec<_> = seen
