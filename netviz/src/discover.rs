@@ -6,6 +6,7 @@
 
 mod cache;
 mod classify;
+mod doors;
 mod generations;
 mod hostname;
 mod links;

@@ -36,7 +36,7 @@ pub use reason::{Operation, Reason};
 pub use sample::{AttachState, Counts, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
 pub use snapshot::{
-    DoorState, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
+    DoorState, Lower, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
 };
 pub use source::{Source, SourceStatus, Status};
 pub use suggest::{near, nearest};

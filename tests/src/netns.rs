@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod lab_leftovers;
+pub mod links;
 pub mod net_faults;
 pub mod reordering_link;
 pub mod send;

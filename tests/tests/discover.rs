@@ -13,8 +13,11 @@ use aya::programs::tc::qdisc_add_clsact;
 use netviz::{
     discover::{Selection, Watch, scan},
     lab::{Lab, Mode, Options},
-    model::{Cluster, Role, Side},
-    sys::{netlink::NewLink, netns::NetNsId},
+    model::{Cluster, Door, Role, Side},
+    sys::{
+        netlink::{NewLink, NewRoute},
+        netns::NetNsId,
+    },
 };
 use netviz_tests::{
     bpf::{filters::delete_clsact, skip},
@@ -24,7 +27,12 @@ use netviz_tests::{
         netviz::{command, command_for, nodes},
         wait::{notify_limit, wait_until},
     },
-    netns::{TestNetns, add_pair, cgroup::Cgroup},
+    netns::{
+        TestNetns, add_pair,
+        cgroup::Cgroup,
+        join,
+        links::{TunPair, add_macvlan},
+    },
 };
 use serde_json::Value;
 
@@ -414,6 +422,23 @@ fn filter_generations_are_dropped_with_their_interface() {
     }
 }
 
+/// Creates a pair without addresses, up, with the same index at both ends.
+fn unnumbered(node: &TestNetns, name: &str, far: &TestNetns, far_name: &str, index: u32) {
+    let link = |name, low| NewLink {
+        name,
+        index,
+        mac: [2, 0x74, 1, 0, low, u8::try_from(index).unwrap()],
+        arp: true,
+    };
+    let (near, peer) = (link(name, 1), link(far_name, 2));
+    let mut netlink = node.netlink().unwrap();
+    netlink
+        .create_veth(&near, &peer, Some(far.netns()))
+        .unwrap();
+    netlink.set_up(index).unwrap();
+    far.netlink().unwrap().set_up(index).unwrap();
+}
+
 /// CNI plugins name host ends as they like, and ptp gives each the address of the gateway.
 #[test]
 fn pods_of_every_cni_plugin_are_found_by_their_place() {
@@ -421,15 +446,7 @@ fn pods_of_every_cni_plugin_are_found_by_their_place() {
     let mut netlink = node.netlink().unwrap();
     let host_ends = ["eni1a", "veth2b", "cali3c", "azv4d", "gke5e"];
     for (index, name) in (20..).zip(host_ends) {
-        let link = |name, low| NewLink {
-            name,
-            index,
-            mac: [2, 0x74, 1, 0, low, u8::try_from(index).unwrap()],
-            arp: true,
-        };
-        let peer = format!("eth{index}");
-        let (near, far) = (link(name, 1), link(&peer, 2));
-        netlink.create_veth(&near, &far, Some(pod.netns())).unwrap();
+        unnumbered(&node, name, &pod, &format!("eth{index}"), index);
     }
     let gateway = "10.244.0.1".parse().unwrap();
     netlink.add_address(20, gateway, 32).unwrap();
@@ -449,4 +466,101 @@ fn pods_of_every_cni_plugin_are_found_by_their_place() {
         .map(|(name, side)| (name, side, Role::Pod))
         .collect();
     assert_eq!(found, expected);
+}
+
+/// The interfaces of pods in the order of the doors, each with the device below it.
+fn of_pods(cluster: &Cluster) -> Vec<(NetNsId, &str, Option<(NetNsId, u32)>)> {
+    let pods = cluster.doors.iter().filter(|door| door.side == Side::Pod);
+    let lower = |door: &Door| {
+        let lower = door.lower.as_ref()?;
+        Some((lower.id.netns.known()?, lower.id.ifindex))
+    };
+    pods.map(|door| {
+        (
+            door.id.netns.known().unwrap(),
+            door.interface.as_str(),
+            lower(door),
+        )
+    })
+    .collect()
+}
+
+/// No interface of the node leads to a macvlan pod, and the second network of a pod may be one.
+#[test]
+fn macvlan_pods_are_found_by_the_device_below() {
+    let all = [(); 6].map(|()| TestNetns::new().unwrap());
+    let [node, wire, pod, two, other, stranger] = all;
+    let [eth0, _] = join(&node, &wire, 1).unwrap();
+    unnumbered(&node, "veth2", &two, "eth0", 22);
+    let selection = select(&[node.name()], false, &[], &[]);
+    let watch = Watch::start(selection.clone()).unwrap();
+    let news = watch.subscribe();
+    let address = |host| ([10, 99, 1, host].into(), 24);
+    add_macvlan(&node, eth0.index, &pod, ("eth0", 30), address(30)).unwrap();
+    add_macvlan(&node, eth0.index, &two, ("net1", 31), address(31)).unwrap();
+    // Of a namespace that is no node's.
+    let [foreign, _] = join(&other, &wire, 3).unwrap();
+    add_macvlan(&other, foreign.index, &stranger, ("eth0", 32), address(32)).unwrap();
+    let below = Some((node.netns().id(), eth0.index));
+    let expected = [
+        (two.netns().id(), "eth0", None),
+        (two.netns().id(), "net1", below),
+        (pod.netns().id(), "eth0", below),
+    ];
+    let found = scan(&selection).unwrap();
+    assert_eq!(of_pods(&found.cluster), expected);
+    assert!(found.entrances.contains_key(&pod.netns().id()));
+    let roles = found
+        .cluster
+        .doors
+        .iter()
+        .filter(|door| door.side == Side::Pod);
+    assert!(roles.clone().all(|door| door.role == Role::Pod));
+    // netviz that runs finds them without a notification from the pod.
+    let there = wait_until(notify_limit() * 10, || {
+        of_pods(&news.borrow().cluster) == expected
+    });
+    assert!(there, "{:?}", of_pods(&news.borrow().cluster));
+    drop(pod);
+    let gone = wait_until(notify_limit() * 10, || {
+        of_pods(&news.borrow().cluster).len() == 2
+    });
+    assert!(gone, "{:?}", of_pods(&news.borrow().cluster));
+}
+
+/// Nodes joined by WireGuard, Tailscale or another VPN have neither Ethernet nor a default route.
+#[test]
+fn links_between_nodes_are_uplinks_without_ethernet_and_default_route() {
+    let nodes = [(); 2].map(|()| TestNetns::new().unwrap());
+    let [pod, wire] = [(); 2].map(|()| TestNetns::new().unwrap());
+    let addresses = [1, 2].map(|host| [10, 9, 0, host].into());
+    let ends = [(&nodes[0], addresses[0]), (&nodes[1], addresses[1])];
+    let _tunnel = TunPair::new("wg0", ends).unwrap();
+    // A pod, without which uplinks are not shown; and an unnumbered veth that a route uses.
+    unnumbered(&nodes[0], "cali1", &pod, "eth0", 40);
+    unnumbered(&nodes[0], "to-router", &wire, "eth0", 41);
+    let loopback = [10, 10, 0, 2].into();
+    nodes[1]
+        .netlink()
+        .unwrap()
+        .add_address(1, loopback, 32)
+        .unwrap();
+    let route = NewRoute::host(loopback, 41);
+    nodes[0].netlink().unwrap().add_route(&route).unwrap();
+    let names = nodes.each_ref().map(TestNetns::name);
+    let found = scan(&select(&names, false, &[], &[])).unwrap().cluster;
+    let of_first = found
+        .doors
+        .iter()
+        .filter(|door| door.node == 0 && door.side == Side::Node);
+    let roles: Vec<_> = of_first
+        .map(|door| (door.interface.as_str(), door.role))
+        .collect();
+    let expected = [
+        ("cali1", Role::Pod),
+        ("wg0", Role::Uplink),
+        ("to-router", Role::Uplink),
+    ];
+    assert_eq!(roles, expected);
+    assert_eq!(found.nodes[0].addresses, [net("10.9.0.1/24")]);
 }

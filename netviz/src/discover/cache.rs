@@ -5,7 +5,7 @@
 //! found by reading a few old entries at a time ([`Cache::age`]).
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io,
     time::{Duration, Instant},
 };
@@ -42,6 +42,8 @@ pub(crate) struct Cache {
     ids: HashMap<NetNsId, HashMap<i32, NetNsId>>,
     /// Which namespaces hold `cilium_host`.
     pub(super) cilium: HashMap<NetNsId, bool>,
+    /// The nodes of the last scan.
+    nodes: BTreeSet<NetNsId>,
     /// When negative answers in `cilium` were last dropped.
     cilium_checked: Option<Instant>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Entry {
     pub(super) links: BTreeMap<u32, Link>,
     /// Hostname in it, or the best substitute.
     pub(super) name: Option<String>,
+    /// The node that this namespace is a pod of, by its interfaces.
+    pub(super) pod_of: Option<NetNsId>,
     read: Instant,
     first: bool,
     stale: bool,
@@ -167,14 +171,50 @@ impl Cache {
         self.entries.get(&id)
     }
 
-    /// Drops everything that belongs to other namespaces.
-    pub(super) fn retain(
-        &mut self,
-        entries: impl Fn(NetNsId) -> bool,
-        nodes: impl Fn(NetNsId) -> bool,
-    ) {
-        self.entries.retain(|id, _| entries(*id));
-        self.ids.retain(|id, _| nodes(*id));
+    /// Drops what was read of other namespaces, unless they still exist.
+    pub(super) fn retain(&mut self, entries: impl Fn(NetNsId) -> bool) {
+        let namespaces = &self.namespaces;
+        self.entries
+            .retain(|id, _| entries(*id) || namespaces.contains_key(id));
+    }
+
+    /// The links of a namespace that was read.
+    pub(super) fn links(&self, id: NetNsId) -> impl Iterator<Item = &Link> {
+        let entry = self.entries.get(&id).into_iter();
+        entry.flat_map(|entry| entry.links.values())
+    }
+
+    /// The namespaces that are not `known`, without the machine's, and without nodes of Cilium.
+    pub(super) fn strangers(&self, known: impl Fn(NetNsId) -> bool) -> Vec<NetNsId> {
+        let machine = ["/proc/self/ns/net", "/proc/1/ns/net"];
+        let machine = machine.map(|path| namespaces::namespace(path).ok().map(NetNsId));
+        let is_stranger = |id: &NetNsId| {
+            !known(*id) && !machine.contains(&Some(*id)) && self.cilium.get(id) != Some(&true)
+        };
+        self.namespaces
+            .keys()
+            .copied()
+            .filter(is_stranger)
+            .collect()
+    }
+
+    /// Sets the nodes. What leads to a node is known of no entry that was read without it.
+    pub(super) fn set_nodes(&mut self, nodes: BTreeSet<NetNsId>) {
+        if self.nodes != nodes {
+            self.ids.retain(|id, _| nodes.contains(id));
+            self.entries
+                .values_mut()
+                .for_each(|entry| entry.stale = true);
+            self.nodes = nodes;
+        }
+    }
+
+    /// Marks namespaces without an interface as stale: one that is moved there from a node is announced
+    /// in the node only.
+    pub(super) fn mark_empty_stale(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.stale |= entry.links.values().all(|link| link.loopback);
+        }
     }
 
     /// Whether a namespace has to be read: it never was, or may have changed.
@@ -188,11 +228,22 @@ impl Cache {
         }
     }
 
-    /// Stores what was read.
-    pub(super) fn insert(&mut self, id: NetNsId, links: Vec<Link>, name: Option<String>) {
+    /// Stores what was read of a node.
+    pub(super) fn insert_node(&mut self, id: NetNsId, links: Vec<Link>) {
+        self.insert(id, links, None, None);
+    }
+
+    fn insert(
+        &mut self,
+        id: NetNsId,
+        links: Vec<Link>,
+        name: Option<String>,
+        pod_of: Option<NetNsId>,
+    ) {
         let entry = Entry {
             links: links.into_iter().map(|link| (link.index, link)).collect(),
             name,
+            pod_of,
             read: Instant::now(),
             first: !self.entries.contains_key(&id),
             stale: false,
@@ -230,8 +281,22 @@ impl Cache {
         Ok(())
     }
 
-    /// Reads those namespaces that are stale.
-    pub(super) fn read(&mut self, tour: &Tour, ids: &[NetNsId], shared: &[u64]) -> io::Result<()> {
+    /// Marks the links of a node that its routes to other nodes use.
+    pub(super) fn set_routes(&mut self, id: NetNsId, used: &HashSet<u32>) {
+        let links = self.entries.get_mut(&id).map(|entry| &mut entry.links);
+        for link in links.into_iter().flat_map(BTreeMap::values_mut) {
+            link.to_nodes = used.contains(&link.index);
+        }
+    }
+
+    /// Reads those namespaces that are stale. `shared` are the UTS namespaces of no pod.
+    pub(super) fn read(
+        &mut self,
+        tour: &Tour,
+        ids: &[NetNsId],
+        shared: &[u64],
+        nodes: &[&NetNs],
+    ) -> io::Result<()> {
         for id in ids {
             if !self.is_stale(*id) {
                 continue;
@@ -240,8 +305,8 @@ impl Cache {
                 continue;
             };
             let name = hostname::hostname(found, shared).or_else(|| found.file_name());
-            match links_of(tour, &found.entrances(), *id)? {
-                Some(links) => self.insert(*id, links, name),
+            match links_of(tour, &found.entrances(), *id, nodes)? {
+                Some((links, pod_of)) => self.insert(*id, links, name, pod_of),
                 None => {
                     self.entries.remove(id);
                 }
@@ -251,11 +316,45 @@ impl Cache {
     }
 }
 
-fn links_of(tour: &Tour, entrances: &[Entrance], id: NetNsId) -> io::Result<Option<Vec<Link>>> {
-    let namespace = enter(entrances, id)?;
-    if namespace.is_none_or(|it| tour.enter(&it).is_err()) {
+/// The links of a namespace, and the node that it is a pod of by its links.
+fn links_of(
+    tour: &Tour,
+    entrances: &[Entrance],
+    id: NetNsId,
+    nodes: &[&NetNs],
+) -> io::Result<Option<(Vec<Link>, Option<NetNsId>)>> {
+    let Some(namespace) = enter(entrances, id)? else {
+        return Ok(None);
+    };
+    if tour.enter(&namespace).is_err() {
         return Ok(None);
     }
-    let netlink = there(Netlink::open())?;
-    Ok(netlink.and_then(|mut netlink| links::read(&mut netlink).ok()))
+    let Some(mut netlink) = there(Netlink::open())? else {
+        return Ok(None);
+    };
+    let links = links::read(&mut netlink, id, nodes).ok();
+    Ok(links.map(|links| {
+        let pod_of = pod_of(&links, &namespace, nodes);
+        (links, pod_of)
+    }))
+}
+
+/// The node to one of whose devices a link leads (macvlan, ipvlan, VLAN), or from which hardware was moved:
+/// then the node has an id for the namespace.
+fn pod_of(links: &[Link], namespace: &NetNs, nodes: &[&NetNs]) -> Option<NetNsId> {
+    let lower = links.iter().filter_map(|link| link.lower);
+    let lower = lower.map(|(netns, _)| netns);
+    let moved = || {
+        let knows = |node: &&NetNs| {
+            let mut netlink = Netlink::open_in(node).ok()?;
+            netlink.nsid_of(namespace).ok()?
+        };
+        let mut nodes = nodes.iter().copied();
+        nodes.find(|node| knows(node).is_some()).map(NetNs::id)
+    };
+    let mut leads = lower.filter(|netns| *netns != namespace.id());
+    match links.iter().any(Link::is_hardware) {
+        true => leads.next().or_else(moved),
+        false => leads.next(),
+    }
 }

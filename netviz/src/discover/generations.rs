@@ -57,8 +57,8 @@ impl Generations {
         }
         for door in &mut found.cluster.doors {
             self.complete(&mut door.id);
-            if let Some(peer) = &mut door.peer {
-                self.complete(&mut peer.id);
+            for other in [&mut door.peer, &mut door.lower].into_iter().flatten() {
+                self.complete(&mut other.id);
             }
         }
         self.ended
@@ -100,6 +100,7 @@ mod tests {
                 id: other,
                 interface: None,
             }),
+            lower: None,
             addresses: Vec::new(),
             mac: None,
             mtu: None,

@@ -14,7 +14,10 @@ use netlink_packet_route::{
 
 use crate::{
     model::{LinkKind, LinkState, is_link_local},
-    sys::netlink::Netlink,
+    sys::{
+        netlink::Netlink,
+        netns::{NetNs, NetNsId},
+    },
 };
 
 /// Addresses for documentation, which only a default route leads to.
@@ -48,25 +51,64 @@ pub struct Link {
     pub loopback: bool,
     /// Whether it carries Ethernet frames.
     pub ethernet: bool,
+    /// The device below it, in its own namespace or in a node's: namespace and index.
+    pub lower: Option<(NetNsId, u32)>,
     /// Whether a default route uses it.
     pub default_route: bool,
+    /// Whether the route to another node uses it.
+    pub to_nodes: bool,
     /// Its IP addresses, with prefix lengths.
     pub addresses: Vec<IpNet>,
     /// `SO_NETNS_COOKIE` of the namespace.
     pub cookie: Option<u64>,
 }
 
-/// All interfaces of the namespace in which `netlink` was opened.
-pub(crate) fn read(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
+impl Link {
+    /// The index of the device below it, in the namespace of `link_nsid`.
+    fn lower_index(&self) -> Option<u32> {
+        let pair = self.kind.as_ref().is_some_and(LinkKind::is_pair);
+        self.link.filter(|index| !pair && *index > 0)
+    }
+
+    /// Whether it names `other` as its peer.
+    pub(super) fn names(&self, other: &Self) -> bool {
+        self.link == Some(other.index) && self.kind == other.kind
+    }
+
+    /// Whether it is hardware, which has no kind: a network card, or a virtual function of one.
+    pub(super) fn is_hardware(&self) -> bool {
+        self.ethernet && !self.loopback && self.kind.is_none()
+    }
+}
+
+/// All interfaces of the namespace `own`, in which `netlink` was opened. `nodes` are those to whose
+/// devices they may lead.
+pub(super) fn read(netlink: &mut Netlink, own: NetNsId, nodes: &[&NetNs]) -> io::Result<Vec<Link>> {
     let addresses = netlink.addresses()?;
     let cookie = netlink.namespace_cookie();
     let mut links = join(netlink.links()?, addresses);
     let outside = OUTSIDE.map(|address| netlink.route_to(address));
+    let is_abroad = |link: &Link| link.lower_index().is_some() && link.link_nsid.is_some();
+    let ids = match links.iter().any(is_abroad) {
+        true => ids(netlink, nodes),
+        false => HashMap::new(),
+    };
     for link in &mut links {
         link.cookie = cookie;
         link.default_route = outside.contains(&Some(link.index));
+        let netns = match link.link_nsid {
+            None => Some(own),
+            Some(id) => ids.get(&id).copied(),
+        };
+        link.lower = netns.zip(link.lower_index());
     }
     Ok(links)
+}
+
+/// The nodes for which the socket's namespace has an id.
+fn ids(netlink: &mut Netlink, nodes: &[&NetNs]) -> HashMap<i32, NetNsId> {
+    let id = |node: &&NetNs| Some((netlink.nsid_of(node).ok()??, node.id()));
+    nodes.iter().filter_map(id).collect()
 }
 
 /// Each interface with its addresses.

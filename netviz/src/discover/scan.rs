@@ -1,26 +1,26 @@
-//! Reads all nodes, their doors and both ends of each pair.
+//! Reads all nodes, the namespaces at the far ends of their pairs, and those of pods without a pair.
 
 use std::{
     collections::{HashMap, HashSet},
     io,
-    path::PathBuf,
+    net::IpAddr,
 };
+
+use ipnet::IpNet;
 
 use super::{
     Discovered,
     cache::Cache,
-    classify::{rank, role},
+    classify::role,
+    doors::Doors,
     hostname,
     links::{self, Link},
-    namespaces::{self, Found},
+    namespaces,
     nodes::{Absent, inside, nodes},
     select::Selection,
 };
 use crate::{
-    model::{
-        CILIUM_HOST, Cluster, Door, DoorId, LinkKind, Netns, Node, Peer, Reason, Role, Side,
-        Source, SourceStatus, Status,
-    },
+    model::{CILIUM_HOST, Role},
     sys::{
         entrance::{Entrance, enter},
         netlink::Netlink,
@@ -44,325 +44,214 @@ pub(crate) fn rescan(
     cache: &mut Cache,
 ) -> io::Result<Discovered> {
     let own = NetNs::current()?.id();
-    let nodes = nodes(selection, cache, own, absent)?;
+    let mut scanned = Vec::new();
+    for (id, entrances) in nodes(selection, cache, own, absent)? {
+        if let Some(netns) = enter(&entrances, id)? {
+            scanned.push(Node::new(netns, entrances));
+        }
+    }
+    cache.set_nodes(scanned.iter().map(|node| node.netns.id()).collect());
     let mut scan = Scan {
         cache,
-        own,
-        near: HashMap::new(),
-        far: HashMap::new(),
-        found: Discovered::default(),
+        nodes: scanned,
     };
-    for (id, entrances) in &nodes {
-        scan.node(*id, entrances)?;
+    scan.read_nodes()?;
+    scan.read_far_ends()?;
+    scan.read_pods()?;
+    let Scan { cache, nodes } = scan;
+    let mut doors = Doors::new(cache, own);
+    for node in &nodes {
+        doors.add_node(node);
     }
-    let found = scan.finish(selection);
-    cache.retain(
-        |id| found.entrances.contains_key(&id),
-        |id| nodes.iter().any(|(node, _)| *node == id),
-    );
+    let found = doors.finish(selection);
+    cache.retain(|id| found.entrances.contains_key(&id));
     Ok(found)
+}
+
+/// A node that is being read.
+pub(super) struct Node {
+    pub(super) netns: NetNs,
+    pub(super) entrances: Vec<Entrance>,
+    /// The namespaces at the far ends of its pairs, by the node's ids.
+    pub(super) far: HashMap<i32, NetNsId>,
+    /// The namespaces of its pods to which no pair leads.
+    pub(super) pods: Vec<NetNsId>,
+}
+
+impl Node {
+    fn new(netns: NetNs, entrances: Vec<Entrance>) -> Self {
+        Self {
+            netns,
+            entrances,
+            far: HashMap::new(),
+            pods: Vec::new(),
+        }
+    }
 }
 
 struct Scan<'a> {
     cache: &'a mut Cache,
-    own: NetNsId,
-    /// Interfaces of the node that is being read ...
-    near: HashMap<u32, Link>,
-    /// ... and the namespaces at the far ends of its pairs, by the node's ids.
-    far: HashMap<i32, NetNsId>,
-    found: Discovered,
+    nodes: Vec<Node>,
 }
 
 impl Scan<'_> {
-    fn node(&mut self, id: NetNsId, entrances: &[Entrance]) -> io::Result<()> {
-        let Some(namespace) = enter(entrances, id)? else {
-            return Ok(());
-        };
-        if self.cache.is_stale(id) {
-            let mut netlink = inside(&namespace, entrances, Netlink::open)??;
-            self.cache.insert(id, links::read(&mut netlink)?, None);
-        }
-        let mut links: Vec<Link> = self
-            .cache
-            .get(id)
-            .into_iter()
-            .flat_map(|entry| entry.links.values().cloned())
-            .collect();
-        let found = self.cache.namespaces.get(&id).cloned().unwrap_or_default();
-        let node = self.found.cluster.nodes.len();
-        let cilium = links.iter().any(|link| link.name == CILIUM_HOST);
-        let name = self.node_name(id, &found);
-        let addresses = links
-            .iter()
-            .filter(|link| role(link) == Role::Uplink)
-            .flat_map(|link| link.addresses.clone())
-            .collect();
-        self.found.cluster.nodes.push(Node {
-            name: name.into(),
-            netns: id,
-            cilium,
-            addresses,
-            ..Node::default()
-        });
-        self.found.roots.insert(id, roots(id == self.own, &found));
-        self.found.entrances.insert(id, entrances.to_vec());
-        self.find_far(&namespace, &links, &found)?;
-        let by_index = links.iter().map(|link| (link.index, link.clone()));
-        self.near = by_index.collect();
-        links.sort_by_key(|link| (rank(role(link)), link.index));
-        let mut done = HashSet::new();
-        for link in &links {
-            if done.insert(link.index) {
-                self.doors(node, id, link, &mut done);
+    fn read_nodes(&mut self) -> io::Result<()> {
+        let nodes: Vec<&NetNs> = self.nodes.iter().map(|node| &node.netns).collect();
+        let mut changed = false;
+        for node in &self.nodes {
+            let id = node.netns.id();
+            if !self.cache.is_stale(id) {
+                continue;
             }
+            let mut netlink = inside(&node.netns, &node.entrances, Netlink::open)??;
+            let links = links::read(&mut netlink, id, &nodes)?;
+            self.cache.insert_node(id, links);
+            changed = true;
+        }
+        if changed {
+            read_routes(self.cache, &nodes);
         }
         Ok(())
     }
 
-    fn node_name(&self, id: NetNsId, found: &Found) -> String {
-        if id == self.own {
-            return hostname::own_hostname();
-        }
-        let own_uts = namespaces::namespace("/proc/self/ns/uts").ok();
-        hostname::hostname(found, own_uts.as_slice())
-            .or_else(|| found.file_name())
-            .unwrap_or_else(|| id.to_string())
-    }
-
-    /// Finds and reads the namespaces at the far ends of the node's pairs.
-    fn find_far(&mut self, node: &NetNs, links: &[Link], node_found: &Found) -> io::Result<()> {
-        let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
-        let shared: Vec<u64> = [
-            namespaces::namespace("/proc/self/ns/uts").ok(),
-            namespaces::namespace("/proc/1/ns/uts").ok(),
-            hostname::uts(node_found),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        self.cache.resolve(node, &wanted)?;
-        self.far = self.known(node, &wanted);
-        self.recheck_far_ends(links);
-        let ids: Vec<NetNsId> = self.far.values().copied().collect();
-        if ids.iter().any(|id| self.cache.is_stale(*id)) {
-            try_tour(|tour| self.cache.read(tour, &ids, &shared))??;
-        }
-        // An entrance has changed: a process of the pod has ended, or the whole pod.
-        if ids.iter().any(|id| self.cache.get(*id).is_none()) && !self.cache.is_indexed() {
-            self.cache.index()?;
-            self.cache.resolve(node, &wanted)?;
-            self.far = self.known(node, &wanted);
-            let ids: Vec<NetNsId> = self.far.values().copied().collect();
-            try_tour(|tour| self.cache.read(tour, &ids, &shared))??;
-        }
-        let cache = &*self.cache;
-        self.far.retain(|_, id| cache.get(*id).is_some());
-        for id in self.far.values() {
-            if let Some(found) = self.cache.namespaces.get(id) {
-                self.found.entrances.insert(*id, found.entrances());
+    /// Finds and reads the namespaces at the far ends of the nodes' pairs.
+    fn read_far_ends(&mut self) -> io::Result<()> {
+        for node in 0..self.nodes.len() {
+            let id = self.nodes[node].netns.id();
+            let links: Vec<Link> = self.cache.links(id).cloned().collect();
+            let wanted: HashSet<i32> = links.iter().filter_map(|link| link.link_nsid).collect();
+            self.resolve(node, &wanted)?;
+            self.recheck_far_ends(node, &links);
+            let shared = shared_uts(self.cache, [id]);
+            let mut ids: Vec<NetNsId> = self.nodes[node].far.values().copied().collect();
+            read(self.cache, &ids, &shared, &self.nodes)?;
+            // An entrance has changed: a process of the pod has ended, or the whole pod.
+            if ids.iter().any(|id| self.cache.get(*id).is_none()) && !self.cache.is_indexed() {
+                self.cache.index()?;
+                self.resolve(node, &wanted)?;
+                ids = self.nodes[node].far.values().copied().collect();
+                read(self.cache, &ids, &shared, &self.nodes)?;
             }
+            let cache = &*self.cache;
+            self.nodes[node]
+                .far
+                .retain(|_, id| cache.get(*id).is_some());
         }
         Ok(())
     }
 
-    fn known(&self, node: &NetNs, wanted: &HashSet<i32>) -> HashMap<i32, NetNsId> {
-        let known = |nsid: &i32| Some((*nsid, self.cache.by_nsid(node.id(), *nsid)?));
-        wanted.iter().filter_map(known).collect()
+    fn resolve(&mut self, node: usize, wanted: &HashSet<i32>) -> io::Result<()> {
+        let node = &mut self.nodes[node];
+        self.cache.resolve(&node.netns, wanted)?;
+        let known = |nsid: &i32| Some((*nsid, self.cache.by_nsid(node.netns.id(), *nsid)?));
+        node.far = wanted.iter().filter_map(known).collect();
+        Ok(())
     }
 
     /// Marks far ends as stale that do not name the near end as their peer.
-    fn recheck_far_ends(&mut self, links: &[Link]) {
+    fn recheck_far_ends(&mut self, node: usize, links: &[Link]) {
         for link in links {
-            let far = link.link_nsid.and_then(|nsid| self.far.get(&nsid).copied());
-            let Some((id, index)) = far.zip(link.link) else {
+            let far = link
+                .link_nsid
+                .and_then(|nsid| self.nodes[node].far.get(&nsid));
+            let Some((id, index)) = far.copied().zip(link.link) else {
                 continue;
             };
             let peer = self.cache.get(id).and_then(|entry| entry.links.get(&index));
-            if !peer.is_some_and(|peer| names_back(peer, link)) {
+            if !peer.is_some_and(|peer| peer.names(link)) {
                 self.cache.mark_stale(id);
             }
         }
     }
 
-    /// Adds one interface of the node and, for a pair, its other end.
-    fn doors(&mut self, node: usize, netns: NetNsId, link: &Link, done: &mut HashSet<u32>) {
-        let role = role(link);
-        let near = door(node, DoorId::new(netns, link.index), Side::Node, role, link);
-        let pair = link.kind.as_ref().is_some_and(LinkKind::is_pair);
-        let Some(far_index) = link.link.filter(|_| pair) else {
-            self.found.cluster.doors.push(near);
-            return;
-        };
-        match link.link_nsid {
-            None => self.inner_pair(near, netns, far_index, done),
-            Some(nsid) => self.outer_pair(near, link, nsid, far_index),
-        }
-    }
-
-    /// Both ends in the node's namespace: `cilium_net` and `cilium_host`.
-    fn inner_pair(
-        &mut self,
-        mut near: Door,
-        netns: NetNsId,
-        far_index: u32,
-        done: &mut HashSet<u32>,
-    ) {
-        let far_id = DoorId::new(netns, far_index);
-        let far = self.near.get(&far_index).cloned();
-        near.peer = Some(Peer {
-            id: far_id,
-            interface: far.as_ref().map(|far| far.name.clone()),
-        });
-        let back = Peer {
-            id: near.id,
-            interface: Some(near.interface.clone()),
-        };
-        let node = near.node;
-        self.found.cluster.doors.push(near);
-        if let Some(far) = far.filter(|far| done.insert(far.index)) {
-            let mut door = door(node, far_id, Side::Node, role(&far), &far);
-            door.peer = Some(back);
-            self.found.cluster.doors.push(door);
-        }
-    }
-
-    /// The other end in another namespace: confirmed from within, or marked as unreachable.
-    fn outer_pair(&mut self, mut near: Door, near_link: &Link, nsid: i32, far_index: u32) {
-        let (side, pods) = match near.role {
-            Role::Uplink => (Side::Host, false),
-            Role::Health => (Side::Pod, false),
-            _ => (Side::Pod, true),
-        };
-        let far = self.far.get(&nsid);
-        let far = far.and_then(|id| Some((*id, self.cache.get(*id)?)));
-        let confirmed = far.and_then(|(id, entry)| {
-            let link = entry.links.get(&far_index)?;
-            names_back(link, near_link).then(|| (id, link.clone()))
-        });
-        let pod = far
-            .filter(|_| pods)
-            .and_then(|(_, entry)| entry.name.clone());
-        near.pod.clone_from(&pod);
-        let mut far_door = match &confirmed {
-            Some((id, link)) => door(
-                near.node,
-                DoorId::new(*id, far_index),
-                side,
-                near.role,
-                link,
-            ),
-            None => {
-                let id = DoorId {
-                    netns: near
-                        .id
-                        .netns
-                        .known()
-                        .map_or(near.id.netns, |node| Netns::Unreached { node, nsid }),
-                    ifindex: far_index,
-                    generation: 0,
-                };
-                let link = Link {
-                    kind: near.kind.clone(),
-                    ..Link::default()
-                };
-                let mut door = door(near.node, id, side, near.role, &link);
-                door.problem = Some(Reason::Unreachable { nsid });
-                door
+    /// Finds and reads the pods to which no pair leads.
+    fn read_pods(&mut self) -> io::Result<()> {
+        let known: HashSet<NetNsId> = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.far.values().copied().chain([node.netns.id()]))
+            .collect();
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|node| &node.netns)
+            .collect::<Vec<_>>();
+        for (pod, pod_of) in pods(self.cache, &nodes, |id| known.contains(&id))? {
+            let mut nodes = self.nodes.iter_mut();
+            if let Some(node) = nodes.find(|node| node.netns.id() == pod_of) {
+                node.pods.push(pod);
             }
-        };
-        far_door.pod = pod;
-        far_door.peer = Some(Peer {
-            id: near.id,
-            interface: Some(near.interface.clone()),
-        });
-        let name = confirmed.map(|(_, link)| link.name);
-        near.peer = Some(Peer {
-            id: far_door.id,
-            interface: name,
-        });
-        let pair = if side == Side::Pod {
-            [far_door, near]
-        } else {
-            [near, far_door]
-        };
-        self.found.cluster.doors.extend(pair);
-    }
-
-    fn finish(self, selection: &Selection) -> Discovered {
-        let mut found = self.found;
-        let nodes = &found.cluster.nodes;
-        let mut partial = false;
-        found.cluster.doors.retain(|door| {
-            let cilium = nodes.get(door.node).is_some_and(|node| node.cilium);
-            let taken = selection.takes(door, cilium);
-            partial |= !taken && door.role != Role::Other;
-            taken
-        });
-        found.cluster.partial = partial;
-        // Two nodes may be connected, or share a far namespace: keep each door once.
-        let mut seen = HashSet::new();
-        found.cluster.doors.retain(|door| seen.insert(door.id));
-        found.cluster.notes = notes(&found.cluster);
-        found.cluster.notes.extend(self.cache.left_out.clone());
-        found.cluster.sources = vec![SourceStatus {
-            source: Source::Kernel,
-            node: None,
-            status: Status::OK,
-        }];
-        found
+        }
+        Ok(())
     }
 }
 
-/// Where the files of a node can be read. Its oldest process usually has the node's own root; a
-/// netviz in a container of the node's namespace does not.
-fn roots(own: bool, found: &Found) -> Vec<PathBuf> {
-    let process = found
-        .process
-        .map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
-    process
+/// Reads the namespaces that are not `known`, and returns those that are pods, with their node.
+pub(super) fn pods(
+    cache: &mut Cache,
+    nodes: &[&NetNs],
+    known: impl Fn(NetNsId) -> bool,
+) -> io::Result<Vec<(NetNsId, NetNsId)>> {
+    let strangers = cache.strangers(known);
+    let shared = shared_uts(cache, nodes.iter().map(|node| node.id()));
+    if strangers.iter().any(|id| cache.is_stale(*id)) {
+        try_tour(|tour| cache.read(tour, &strangers, &shared, nodes))??;
+    }
+    let pods = strangers.into_iter();
+    let pods = pods.filter_map(|id| Some((id, cache.get(id)?.pod_of?)));
+    Ok(pods.collect())
+}
+
+fn read(cache: &mut Cache, ids: &[NetNsId], shared: &[u64], nodes: &[Node]) -> io::Result<()> {
+    if ids.iter().any(|id| cache.is_stale(*id)) {
+        let nodes: Vec<&NetNs> = nodes.iter().map(|node| &node.netns).collect();
+        try_tour(|tour| cache.read(tour, ids, shared, &nodes))??;
+    }
+    Ok(())
+}
+
+/// The UTS namespaces whose hostname is no pod's: netviz's own, the machine's, the nodes'.
+fn shared_uts(cache: &Cache, nodes: impl IntoIterator<Item = NetNsId>) -> Vec<u64> {
+    let own = ["/proc/self/ns/uts", "/proc/1/ns/uts"];
+    let own = own
         .into_iter()
-        .chain(own.then(|| PathBuf::from("/")))
-        .collect()
+        .filter_map(|path| namespaces::namespace(path).ok());
+    let nodes = nodes.into_iter();
+    let nodes = nodes.filter_map(|id| hostname::uts(cache.namespaces.get(&id)?));
+    own.chain(nodes).collect()
 }
 
-fn notes(cluster: &Cluster) -> Vec<String> {
-    let without: Vec<_> = cluster
-        .nodes
+/// Finds the interfaces by which each node reaches the addresses of the others.
+fn read_routes(cache: &mut Cache, nodes: &[&NetNs]) {
+    let all = nodes
         .iter()
-        .filter(|node| !node.cilium)
-        .map(|node| node.name.to_string())
-        .collect();
-    if without.is_empty() {
-        return Vec::new();
+        .map(|node| (node.id(), addresses(cache, node.id())));
+    let all: Vec<(NetNsId, Vec<IpAddr>)> = all.collect();
+    for node in nodes {
+        let others = all.iter().filter(|(id, _)| *id != node.id());
+        let mut others = others.flat_map(|(_, addresses)| addresses).peekable();
+        if others.peek().is_none() {
+            continue;
+        }
+        match Netlink::open_in(node) {
+            Ok(mut netlink) => {
+                let used = others.filter_map(|address| netlink.route_to(*address));
+                let used = used.collect();
+                cache.set_routes(node.id(), &used);
+            }
+            Err(error) => log::debug!("{}: routes to other nodes: {error}", node.id()),
+        }
     }
-    vec![format!(
-        "no Cilium in {}: no interface there is called {CILIUM_HOST}; these are its veth pairs and bridges",
-        without.join(", ")
-    )]
 }
 
-/// Whether the far end of a pair names the near end as its peer.
-fn names_back(far: &Link, near: &Link) -> bool {
-    far.link == Some(near.index) && far.kind == near.kind
-}
-
-fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {
-    Door {
-        id,
-        node,
-        side,
-        role,
-        interface: link.name.clone(),
-        pod: None,
-        namespace: None,
-        named_by: None,
-        kind: link.kind.clone(),
-        peer: None,
-        addresses: link.addresses.clone(),
-        mac: link.mac.clone(),
-        mtu: link.mtu,
-        link_state: link.state,
-        netns_cookie: link.cookie,
-        problem: None,
-    }
+/// The addresses at which other nodes may reach a node: not those of its pods' network, which nodes of
+/// different clusters may share.
+fn addresses(cache: &Cache, node: NetNsId) -> Vec<IpAddr> {
+    let cilium = cache.links(node).any(|link| link.name == CILIUM_HOST);
+    let links = cache.links(node).filter(|link| {
+        let role = role(link, cilium);
+        matches!(role, Role::Uplink | Role::Veth | Role::Other)
+    });
+    let addresses = links.flat_map(|link| link.addresses.iter().map(IpNet::addr));
+    addresses.filter(|address| !address.is_loopback()).collect()
 }

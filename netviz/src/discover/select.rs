@@ -43,9 +43,10 @@ impl Selection {
         })
     }
 
-    /// Whether a door is shown. A door that cannot be entered has no name, and is.
+    /// Whether a door is shown, of a node with or without Cilium and pods. A door that cannot be entered has
+    /// no name, and is.
     #[must_use]
-    pub fn takes(&self, door: &Door, cilium: bool) -> bool {
+    pub fn takes(&self, door: &Door, cilium: bool, pods: bool) -> bool {
         if self.exclude.is_match(&door.interface) {
             return false;
         }
@@ -53,8 +54,8 @@ impl Selection {
             || self.include.is_match(&door.interface)
             || match door.role {
                 Role::Other => false,
-                // Without Cilium the pairs and bridges are what there is to see.
-                Role::Uplink => cilium,
+                // Of a machine that is no node, the pairs and bridges are what there is to see.
+                Role::Uplink | Role::Overlay => cilium || pods,
                 Role::Bridge => !cilium,
                 _ => true,
             }

@@ -201,7 +201,10 @@ impl Watcher {
             let received: Vec<_> = listeners.map(|(id, it)| (*id, it.drain())).collect();
             for (id, notifications) in received {
                 let filters = |one: &Notification| matches!(one, Notification::Filters(..));
-                relevant |= is_node(id) && !notifications.iter().all(filters);
+                if is_node(id) && !notifications.iter().all(filters) {
+                    relevant = true;
+                    self.cache.mark_empty_stale();
+                }
                 for notification in notifications {
                     relevant |= notification == Notification::Cilium;
                     self.handle(id, notification, last);
@@ -247,11 +250,28 @@ impl Watcher {
         if last.cluster.doors.iter().any(|door| door.problem.is_some()) {
             return !changed.is_empty();
         }
+        if self.has_new_pod(last) {
+            return true;
+        }
         // A new namespace may be a node.
         let is_known = |id: &NetNsId| last.cluster.nodes.iter().any(|node| node.netns == *id);
         let own = NetNs::current().map(|own| own.id()).unwrap_or_default();
         let nodes = nodes(&self.selection, &mut self.cache, own, Absent::HasEnded);
         nodes.is_ok_and(|nodes| nodes.iter().any(|(id, _)| !is_known(id)))
+    }
+
+    /// Whether a namespace that was not read before is a pod to which no pair leads.
+    fn has_new_pod(&mut self, last: &Discovered) -> bool {
+        let known = |id: NetNsId| last.entrances.contains_key(&id);
+        let unread = self.cache.strangers(known);
+        if unread.iter().all(|id| self.cache.get(*id).is_some()) {
+            return false;
+        }
+        let nodes = last.cluster.nodes.iter();
+        let nodes = nodes.filter_map(|node| last.open(node.netns).ok()?);
+        let nodes: Vec<NetNs> = nodes.collect();
+        let nodes: Vec<&NetNs> = nodes.iter().collect();
+        scan::pods(&mut self.cache, &nodes, known).is_ok_and(|pods| !pods.is_empty())
     }
 
     /// Whether there are notifications to read, `None` at the end.

@@ -1,6 +1,9 @@
 //! A snapshot, assembled from what was found and what was counted.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -8,8 +11,8 @@ use crate::{
     count::{LossTracker, PairStats, StatsByDirection},
     model::{
         AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState,
-        NetNsId, Pair, PairDirection, PairView, Programs, Rates, Reason, Role, SCHEMA, Sample,
-        Side, Snapshot, State, Traffic, Untrusted,
+        LinkKind, Lower, NetNsId, Pair, PairDirection, PairView, Programs, Rates, Reason, Role,
+        SCHEMA, Sample, Side, Snapshot, State, Traffic, Untrusted,
     },
 };
 
@@ -27,9 +30,15 @@ pub fn assemble(
 ) -> Snapshot {
     let places = cluster.places();
     let pairs = cluster.pairs_among(&places);
-    let flows = previous.map_or_else(StatsByDirection::new, |before| {
+    let mut flows = previous.map_or_else(StatsByDirection::new, |before| {
         losses.observe(&pairs, before, now)
     });
+    let shared = below_macvlan(cluster);
+    for ((_, to), flow) in &mut flows {
+        if shared.contains(to) {
+            flow.skipped = 0;
+        }
+    }
     let window = previous.map(|before| now.at.saturating_sub(before.at).as_secs_f64());
     let view = View {
         cluster,
@@ -92,6 +101,11 @@ impl View<'_> {
                 .peer
                 .as_ref()
                 .and_then(|peer| Some(peer.interface.as_ref()?.into())),
+            lower: door.lower.as_ref().map(|lower| Lower {
+                netns: lower.id.netns.known(),
+                ifindex: lower.id.ifindex,
+                interface: lower.interface.as_ref().map(Into::into),
+            }),
             netns: door.id.netns.known(),
             kind: door.kind.clone(),
             addresses: door.addresses.clone(),
@@ -231,6 +245,15 @@ impl View<'_> {
             reason,
         }
     }
+}
+
+/// The devices below macvlan interfaces: what those send to each other comes in there, and no program
+/// redirected it past the other end.
+fn below_macvlan(cluster: &Cluster) -> HashSet<DoorId> {
+    let doors = cluster.doors.iter();
+    let macvlans = doors.filter(|door| door.kind == Some(LinkKind::Macvlan));
+    let lower = macvlans.filter_map(|door| door.lower.as_ref());
+    lower.map(|lower| lower.id).collect()
 }
 
 fn interface(door: &Door) -> Option<Untrusted> {

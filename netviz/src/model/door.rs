@@ -56,7 +56,7 @@ pub enum Role {
     Other,
 }
 
-/// The other end of a veth pair.
+/// An interface that another one names: the other end of its veth pair, or the device below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its identity.
@@ -88,6 +88,8 @@ pub struct Door {
     pub kind: Option<LinkKind>,
     /// The other end, for a veth pair.
     pub peer: Option<Peer>,
+    /// The device below it, for a macvlan, ipvlan, VLAN or tunnel.
+    pub lower: Option<Peer>,
     /// IPv4 and IPv6 addresses with prefix lengths.
     pub addresses: Vec<IpNet>,
     /// Ethernet address.

@@ -48,6 +48,25 @@ impl LinkKind {
         (Self::Ipvlan, "ipvlan"),
     ];
 
+    /// Whether such interfaces carry packets inside of other packets, to other hosts.
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        const OTHERS: [&str; 7] = [
+            "ipip",
+            "sit",
+            "gre",
+            "gretap",
+            "ip6tnl",
+            "ip6gre",
+            "ip6gretap",
+        ];
+        match self {
+            Self::Vxlan | Self::Geneve => true,
+            Self::Other(kind) => OTHERS.contains(&kind.as_str()),
+            _ => false,
+        }
+    }
+
     /// Whether such interfaces come in pairs.
     #[must_use]
     pub fn is_pair(&self) -> bool {

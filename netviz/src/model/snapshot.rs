@@ -68,6 +68,17 @@ pub struct Programs {
     pub egress: Option<Chain>,
 }
 
+/// The device below an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lower {
+    /// Inode of its network namespace.
+    pub netns: Option<NetNsId>,
+    /// Its index in that namespace.
+    pub ifindex: u32,
+    /// Its name.
+    pub interface: Option<Untrusted>,
+}
+
 /// One door at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DoorState {
@@ -95,6 +106,8 @@ pub struct DoorState {
     pub peer_ifindex: Option<u32>,
     /// Name of the other end.
     pub peer_interface: Option<Untrusted>,
+    /// The device below it, for a macvlan, ipvlan, VLAN or tunnel.
+    pub lower: Option<Lower>,
     /// Inode of its network namespace.
     pub netns: Option<NetNsId>,
     /// The kernel's link kind.

@@ -92,10 +92,17 @@ pub(super) fn state(door: &DoorState) -> String {
     state_with(Status::of(door), reason)
 }
 
-/// `eth0`, or `?`.
+/// `eth0`, or `?`; with the device below it, as `ip` writes it: `net1@eth0`.
 pub(super) fn name(door: &DoorState) -> String {
-    let name = door.interface.as_ref();
-    name.map_or_else(|| "?".into(), Untrusted::to_string)
+    let shown = |name: &Option<Untrusted>| name.as_ref().map(Untrusted::to_string);
+    let name = shown(&door.interface).unwrap_or_else(|| "?".into());
+    match &door.lower {
+        None => name,
+        Some(lower) => {
+            let index = || format!("if{}", lower.ifindex);
+            format!("{name}@{}", shown(&lower.interface).unwrap_or_else(index))
+        }
+    }
 }
 
 /// `▼ 12.0 ▲ 11.8`

@@ -113,7 +113,11 @@ fn columns(snapshot: &Snapshot, pod: usize, figures: &[Figure]) -> Vec<String> {
 /// First column: the pod or the kind of veth pair, and under it the address.
 fn pair(before: Option<&DoorState>, door: &DoorState, name: &str) -> String {
     let Some(first) = before.filter(|before| is_pair(before, door)) else {
-        return format!("  {name}");
+        // There is no second line for the address.
+        let single = door.side == Side::Pod && door.peer_ifindex.is_none();
+        let address = door.addresses.first().filter(|_| single);
+        let address = address.map_or_else(String::new, |address| format!(" {address}"));
+        return format!("  {name}{address}");
     };
     if door.side == Side::Host {
         return "    its far end".into();

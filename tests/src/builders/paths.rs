@@ -21,6 +21,7 @@ pub fn door(id: DoorId, node: usize, side: Side, role: Role, interface: &str) ->
         named_by: None,
         kind: None,
         peer: None,
+        lower: None,
         addresses: Vec::new(),
         mac: None,
         mtu: None,

@@ -102,6 +102,9 @@ impl Lines {
         self.fact("kind", Some(kind.as_deref().unwrap_or(UNKNOWN)));
         let peer = |index| format!("{} {index}", shown(door.peer_interface.as_ref()));
         self.fact("peer", door.peer_ifindex.map(peer));
+        let lower = door.lower.as_ref();
+        let lower = lower.map(|it| format!("{} {}", shown(it.interface.as_ref()), it.ifindex));
+        self.fact("lower", lower);
         self.list("addresses", &door.addresses);
         self.fact("mac", door.mac.as_ref());
         self.fact("mtu", door.mtu);
