@@ -468,8 +468,11 @@ fn pods_of_every_cni_plugin_are_found_by_their_place() {
     assert_eq!(found, expected);
 }
 
-/// The interfaces of pods in the order of the doors, each with the device below it.
-fn of_pods(cluster: &Cluster) -> Vec<(NetNsId, &str, Option<(NetNsId, u32)>)> {
+/// Namespace and name of a pod's interface, and the device below it.
+type OfPod<'a> = (NetNsId, &'a str, Option<(NetNsId, u32)>);
+
+/// The interfaces of pods in the order of the doors.
+fn of_pods(cluster: &Cluster) -> Vec<OfPod<'_>> {
     let pods = cluster.doors.iter().filter(|door| door.side == Side::Pod);
     let lower = |door: &Door| {
         let lower = door.lower.as_ref()?;
