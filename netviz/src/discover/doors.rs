@@ -12,16 +12,39 @@ use super::{
     hostname,
     links::Link,
     namespaces::{self, Found},
-    scan::Node,
     select::Selection,
 };
 use crate::{
     model::{
-        self, CILIUM_HOST, Cluster, Door, DoorId, LinkKind, Netns, Peer, Reason, Role, Side,
+        CILIUM_HOST, Cluster, Door, DoorId, LinkKind, Netns, Node, Peer, Reason, Role, Side,
         Source, SourceStatus, Status,
     },
-    sys::netns::NetNsId,
+    sys::{
+        entrance::Entrance,
+        netns::{NetNs, NetNsId},
+    },
 };
+
+/// A node that was read, with the namespaces that belong to it.
+pub(super) struct NodeRead {
+    pub(super) netns: NetNs,
+    pub(super) entrances: Vec<Entrance>,
+    /// The namespaces at the far ends of its pairs, by the node's ids.
+    pub(super) far: HashMap<i32, NetNsId>,
+    /// The namespaces of its pods to which no pair leads.
+    pub(super) pods: Vec<NetNsId>,
+}
+
+impl NodeRead {
+    pub(super) fn new(netns: NetNs, entrances: Vec<Entrance>) -> Self {
+        Self {
+            netns,
+            entrances,
+            far: HashMap::new(),
+            pods: Vec::new(),
+        }
+    }
+}
 
 /// What was found so far.
 pub(super) struct Doors<'a> {
@@ -47,7 +70,7 @@ impl<'a> Doors<'a> {
     }
 
     /// Adds a node, its doors and its pods.
-    pub(super) fn add_node(&mut self, node: &Node) {
+    pub(super) fn add_node(&mut self, node: &NodeRead) {
         let id = node.netns.id();
         let mut links: Vec<&Link> = self.cache.links(id).collect();
         let cilium = links.iter().any(|link| link.name == CILIUM_HOST);
@@ -57,12 +80,12 @@ impl<'a> Doors<'a> {
         let addresses = uplinks.flat_map(|link| link.addresses.clone()).collect();
         let found = self.cache.namespaces.get(&id).cloned().unwrap_or_default();
         let index = self.found.cluster.nodes.len();
-        self.found.cluster.nodes.push(model::Node {
+        self.found.cluster.nodes.push(Node {
             name: self.node_name(id, &found).into(),
             netns: id,
             cilium,
             addresses,
-            ..model::Node::default()
+            ..Node::default()
         });
         self.found.roots.insert(id, roots(id == self.own, &found));
         self.found.entrances.insert(id, node.entrances.clone());

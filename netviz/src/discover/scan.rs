@@ -12,7 +12,7 @@ use super::{
     Discovered,
     cache::Cache,
     classify::role,
-    doors::Doors,
+    doors::{Doors, NodeRead},
     hostname,
     links::{self, Link},
     namespaces,
@@ -47,7 +47,7 @@ pub(crate) fn rescan(
     let mut scanned = Vec::new();
     for (id, entrances) in nodes(selection, cache, own, absent)? {
         if let Some(netns) = enter(&entrances, id)? {
-            scanned.push(Node::new(netns, entrances));
+            scanned.push(NodeRead::new(netns, entrances));
         }
     }
     cache.set_nodes(scanned.iter().map(|node| node.netns.id()).collect());
@@ -68,30 +68,9 @@ pub(crate) fn rescan(
     Ok(found)
 }
 
-/// A node that is being read.
-pub(super) struct Node {
-    pub(super) netns: NetNs,
-    pub(super) entrances: Vec<Entrance>,
-    /// The namespaces at the far ends of its pairs, by the node's ids.
-    pub(super) far: HashMap<i32, NetNsId>,
-    /// The namespaces of its pods to which no pair leads.
-    pub(super) pods: Vec<NetNsId>,
-}
-
-impl Node {
-    fn new(netns: NetNs, entrances: Vec<Entrance>) -> Self {
-        Self {
-            netns,
-            entrances,
-            far: HashMap::new(),
-            pods: Vec::new(),
-        }
-    }
-}
-
 struct Scan<'a> {
     cache: &'a mut Cache,
-    nodes: Vec<Node>,
+    nodes: Vec<NodeRead>,
 }
 
 impl Scan<'_> {
@@ -202,7 +181,7 @@ pub(super) fn pods(
     Ok(pods.collect())
 }
 
-fn read(cache: &mut Cache, ids: &[NetNsId], shared: &[u64], nodes: &[Node]) -> io::Result<()> {
+fn read(cache: &mut Cache, ids: &[NetNsId], shared: &[u64], nodes: &[NodeRead]) -> io::Result<()> {
     if ids.iter().any(|id| cache.is_stale(*id)) {
         let nodes: Vec<&NetNs> = nodes.iter().map(|node| &node.netns).collect();
         try_tour(|tour| cache.read(tour, ids, shared, &nodes))??;
