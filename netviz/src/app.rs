@@ -14,4 +14,4 @@ mod start;
 mod terminal;
 pub mod verify;
 
-pub use terminal::{AlternateScreen, DeferredStderr};
+pub use terminal::AlternateScreen;

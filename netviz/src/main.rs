@@ -1,6 +1,10 @@
 //! The `netviz` command.
 
-use std::{env, io::Write as _, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use netviz::{
@@ -18,7 +22,7 @@ fn main() -> ExitCode {
         // aya warns that it cannot raise the limit of locked memory; where that matters, loading fails.
         .filter_module("aya::sys::bpf", log::LevelFilter::Error)
         .parse_env("NETVIZ_LOG")
-        .target(env_logger::Target::Pipe(Box::new(app::DeferredStderr)))
+        .target(env_logger::Target::Pipe(Box::new(io::stderr())))
         .format(|out, record| writeln!(out, "netviz: {}", record.args()))
         .init();
     let result = match env::args_os().nth(1) {
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Standard error may be closed as well.
-            let _ = writeln!(std::io::stderr(), "netviz: {}", one_line(&error));
+            let _ = writeln!(io::stderr(), "netviz: {}", one_line(&error));
             Exit::Unclear.into()
         }
     }

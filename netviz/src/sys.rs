@@ -14,5 +14,6 @@ pub mod privileges;
 pub(crate) mod rooted_fs;
 pub(crate) mod signals;
 pub(crate) mod sockets;
+pub(crate) mod stderr;
 pub mod symbols;
 pub(crate) mod threads;

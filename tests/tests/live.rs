@@ -1,16 +1,17 @@
 //! The live screen, driven like a user does: the real binary on a terminal, with a lab.
 
-use std::{process::Command, time::Duration};
+use std::{net::Ipv4Addr, process::Command, time::Duration};
 
 use clap::Parser as _;
 use netviz::{
     cli::Cli,
-    lab::{Lab, Options},
+    lab::{Lab, Options, traffic},
+    sys::netns::NetNs,
 };
 use netviz_tests::{
     bpf::attachments::Attachments,
     cli::{
-        netviz::{command_for, nodes},
+        netviz::{command, command_for, nodes},
         terminal::Terminal,
         wait::{notify_limit, wait_until},
     },
@@ -271,9 +272,8 @@ fn panic_restores_the_terminal_and_is_printed() {
         assert_eq!(terminal.complaints(), [""; 0]);
         let written = terminal.written();
         assert!(written.rfind("\u{1b}[?1000l") > written.rfind("\u{1b}[?1000h"));
-        let place = |text| written.rfind(text).expect("it was written");
-        assert!(place("on purpose") > place("\u{1b}[?1049l"), "{written:?}");
-        assert_eq!(written.matches("on purpose").count(), 1, "{written:?}");
+        let (_, after) = written.rsplit_once("\u{1b}[?1049l").expect("it was left");
+        assert_eq!(after.matches("on purpose").count(), 1, "{written:?}");
     };
     let is_detached = |when: &str| {
         let detached = wait_until(notify_limit(), || Attachments::of(&lab).netviz() == 0);
@@ -283,12 +283,18 @@ fn panic_restores_the_terminal_and_is_printed() {
         kill(Pid::from_raw(terminal.child.id().cast_signed()), signal).unwrap();
     };
     let [other, own] = PANICS_ON;
-    // The screen continues without the other thread, and is not overwritten.
+    // The screen continues without the other thread, with the message in its line.
     let mut terminal = live_that_panics(&lab);
+    let lines = terminal.screen().lines().count();
     panic_on(&terminal, other);
+    terminal.wait_for_screen("a message", SOON, |screen| {
+        let message = row_of(screen, "on purpose");
+        message == Some(lines - 2) && screen.lines().count() == lines && screen.contains("26 ok")
+    });
+    // Any key removes it.
     terminal.type_keys("?");
     terminal.wait_for_screen("help", SOON, |it| it.contains("any key closes this"));
-    assert!(!terminal.written().contains("on purpose"));
+    assert!(!terminal.screen().contains("on purpose"));
     terminal.type_keys("xq");
     assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
     is_restored(&terminal);
@@ -333,4 +339,52 @@ fn colours_can_be_disabled() {
     .unwrap();
     assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
     lab.down().unwrap();
+}
+
+/// What the lab of `netviz demo` logs goes to a file while the screen is shown.
+#[test]
+fn lab_does_not_write_over_the_screen() {
+    let mut terminal = Terminal::start(command(&["demo"]), 120, 40);
+    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
+    let written = terminal.written();
+    let (_, log) = written.split_once("the log of the lab is in ").unwrap();
+    let log = log.split_whitespace().next().unwrap().to_owned();
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "");
+    // A packet to an address without a pod: the forwarding programs log it.
+    let (node, nobody) = node_of_demo(terminal.child.id());
+    let before = terminal.screen();
+    assert_eq!(traffic::ping(&node, nobody.into(), 1).unwrap(), 0);
+    drop(node);
+    let logged = || {
+        std::fs::read_to_string(&log)
+            .unwrap()
+            .contains("no such pod")
+    };
+    assert!(wait_until(LIMIT, logged), "nothing in {log}");
+    terminal.type_keys("?");
+    terminal.wait_for_screen("help", SOON, |it| it.contains("any key closes this"));
+    terminal.type_keys("x");
+    terminal.wait_for_screen("the screen", SOON, |it| it.contains("26 interfaces"));
+    assert_eq!(terminal.screen().lines().count(), before.lines().count());
+    assert!(!terminal.written().contains("no such pod"));
+    terminal.type_keys("q");
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
+    let written = terminal.written();
+    let (_, after) = written.rsplit_once("\u{1b}[?1049l").expect("it was left");
+    assert!(after.contains("no such pod"), "{after}");
+    assert!(!std::path::Path::new(&log).exists());
+}
+
+/// Returns the network of a demo's first node, and a free address of its pods' range.
+fn node_of_demo(demo: u32) -> (NetNs, Ipv4Addr) {
+    let read = |path: &str| std::fs::read_to_string(format!("/proc/{demo}/{path}")).unwrap();
+    let children = read(&format!("task/{demo}/children"));
+    let variables = children.split_whitespace().find_map(|child| {
+        let variables = std::fs::read_to_string(format!("/proc/{child}/environ")).ok()?;
+        let mut variables = variables.split('\0');
+        let nodes = variables.find_map(|it| it.strip_prefix("NETVIZ_NETNS="))?;
+        nodes.split(',').next()?.parse().ok()
+    });
+    let node = NetNs::of_process(variables.expect("the nodes of the command")).unwrap();
+    (node, Ipv4Addr::new(10, 10, 2, 9))
 }

@@ -362,3 +362,17 @@ fn details_keep_the_ends_of_long_names() {
         "{shown}"
     );
 }
+
+#[test]
+fn message_is_shown_until_a_key_is_pressed() {
+    for rows in [8, 24] {
+        let mut state = state_with(pods(3).snapshot(), 80, rows);
+        let before = text(&state, 80, rows);
+        state.set_message("netviz: it\u{1b}[2J failed".into());
+        let shown = text(&state, 80, rows);
+        assert!(shown.contains("netviz: it\u{fffd}[2J failed"), "{shown}");
+        assert_eq!(shown.lines().count(), before.lines().count());
+        press(&mut state, KeyCode::Char('x'));
+        assert_eq!(text(&state, 80, rows), before);
+    }
+}

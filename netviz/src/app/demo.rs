@@ -2,8 +2,9 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::{self, IsTerminal as _, Write as _},
-    os::unix::process::ExitStatusExt as _,
+    os::{fd::AsFd as _, unix::process::ExitStatusExt as _},
     path::PathBuf,
     process::{ExitCode, ExitStatus},
     time::Instant,
@@ -20,7 +21,7 @@ use super::preflight;
 use crate::{
     cli::{DemoArgs, Exit, NETNS_VARIABLE},
     lab::{Lab, Options, Traffic},
-    sys::signals::Signals,
+    sys::{signals::Signals, stderr::KeptStderr},
     views::text::list,
 };
 
@@ -37,23 +38,38 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
         extra_pods_per_node: args.pods,
     };
     let start = Instant::now();
+    // The command may draw on the terminal.
+    let log = KeptStderr::start().context("cannot keep the log of the lab")?;
     let lab = Lab::up(&options).context("cannot create the lab")?;
     let traffic = (!args.quiet).then(|| Traffic::start(&lab)).transpose()?;
+    let (stderr, kept): (File, _) = match &log {
+        Some(log) => {
+            let kept = format!(
+                "; the log of the lab is in {} and is printed then",
+                log.path()
+            );
+            (log.before()?, kept)
+        }
+        None => (
+            io::stderr().as_fd().try_clone_to_owned()?.into(),
+            String::new(),
+        ),
+    };
     let _ = writeln!(
-        io::stderr(),
-        "netviz: {} nodes and {} pods are up after {:.1} s, mode {}; they are removed when the command ends",
+        &stderr,
+        "netviz: {} nodes and {} pods are up after {:.1} s, mode {}; they are removed when the command ends{kept}",
         lab.nodes().len(),
         lab.pods().len(),
         start.elapsed().as_secs_f64(),
         args.mode
     );
-    let status = command(args, &lab).await;
+    let status = command(args, &lab, stderr).await;
     drop(traffic);
     lab.down().context("cannot remove the lab")?;
     Ok(exit_code(status?))
 }
 
-async fn command(args: &DemoArgs, lab: &Lab) -> Result<ExitStatus> {
+async fn command(args: &DemoArgs, lab: &Lab, stderr: File) -> Result<ExitStatus> {
     let own = std::env::current_exe().context("cannot find the netviz binary")?;
     let (program, rest) = match args.command.split_first() {
         Some((program, rest)) => (program.clone(), rest),
@@ -64,7 +80,8 @@ async fn command(args: &DemoArgs, lab: &Lab) -> Result<ExitStatus> {
     command
         .args(rest)
         .env("PATH", path(own))
-        .env(NETNS_VARIABLE, nodes);
+        .env(NETNS_VARIABLE, nodes)
+        .stderr(stderr);
     // Before the command starts: a signal can come at any moment from now on.
     let signals = Signals::new()?;
     let child = command.spawn();

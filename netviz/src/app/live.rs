@@ -115,6 +115,9 @@ impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B>
     }
 
     fn draw(&mut self) -> Result<ControlFlow<()>> {
+        if let Some(message) = AlternateScreen::message() {
+            self.state.set_message(message);
+        }
         self.terminal
             .draw(|frame| draw(frame, &self.state))
             .context("cannot write to the terminal")?;

@@ -23,7 +23,7 @@ use crate::{
     model::Snapshot,
     views::{
         table::{self, Drawing},
-        text::{cut_end, visible_width},
+        text::{cut_end, safe, visible_width},
     },
 };
 
@@ -33,6 +33,8 @@ pub(super) struct TableScreen {
     shown: Shown,
     latest: Option<Snapshot>,
     attaching: Option<String>,
+    /// A message, until a key is pressed.
+    message: Option<String>,
     /// The first row in view.
     first: usize,
     _terminal: AlternateScreen,
@@ -46,15 +48,18 @@ impl TableScreen {
             shown,
             latest: None,
             attaching: None,
+            message: None,
             first: 0,
             _terminal: terminal,
         })
     }
 
     fn refresh(&mut self) -> Result<ControlFlow<()>> {
-        let footer = match &self.attaching {
-            Some(text) => format!("{text}  q quit"),
-            None => "q quit".into(),
+        self.message = AlternateScreen::message().or(self.message.take());
+        let footer = match (&self.message, &self.attaching) {
+            (Some(text), _) => format!("q quit  {}", safe(text)),
+            (None, Some(text)) => format!("{text}  q quit"),
+            (None, None) => "q quit".into(),
         };
         if let Some(latest) = &self.latest {
             self.draw(&table::drawing(latest, style()), &footer)
@@ -88,6 +93,7 @@ impl TableScreen {
 
     /// Applies a key; false for a key that ends the screen.
     fn key(&mut self, key: KeyEvent) -> bool {
+        self.message = None;
         let page = isize::try_from(dimensions().1 / 2).unwrap_or(1);
         let lines = match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return false,

@@ -4,7 +4,7 @@ mod alternate;
 
 use std::io::{self, IsTerminal as _};
 
-pub use alternate::{AlternateScreen, DeferredStderr};
+pub use alternate::AlternateScreen;
 use crossterm::{
     event::{Event, read},
     terminal::size,

@@ -1,12 +1,8 @@
 //! Switches the terminal to its alternate screen, and restores it whatever happens.
 
 use std::{
-    io::{self, Write},
-    panic::PanicHookInfo,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -17,16 +13,19 @@ use crossterm::{
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 
-/// Bytes of standard error to keep while the screen is shown.
-const MOST_KEPT: usize = 64 * 1024;
+use crate::sys::stderr::KeptStderr;
 
-/// Whether the mouse is captured.
-static MOUSE: AtomicBool = AtomicBool::new(false);
-/// Standard error while the screen is shown; `None` otherwise.
-static KEPT: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+/// The screen while it is shown.
+static SHOWN: Mutex<Option<Shown>> = Mutex::new(None);
 
-/// The terminal in raw mode, on its alternate screen. Restored when this is dropped, and before the
-/// message of a panic of its thread.
+struct Shown {
+    mouse: bool,
+    stderr: Option<KeptStderr>,
+}
+
+/// The terminal in raw mode, on its alternate screen. Messages on standard error do not disturb it:
+/// they are kept, and printed after it. Restored when this is dropped, and before the message of a
+/// panic of its thread.
 #[derive(Debug)]
 pub struct AlternateScreen(());
 
@@ -38,23 +37,26 @@ impl AlternateScreen {
     pub fn enter(mouse: bool) -> io::Result<Self> {
         let (hook, owner) = (std::panic::take_hook(), thread::current().id());
         std::panic::set_hook(Box::new(move |panic| {
+            // After a panic of another thread the screen remains.
             if thread::current().id() == owner {
                 restore();
             }
-            // After a panic of another thread the screen remains, and the message follows later.
-            if !keep(&message(panic)) {
-                hook(panic);
-            }
+            hook(panic);
         }));
-        enable_raw_mode()?;
+        let stderr = KeptStderr::start()?;
+        *shown() = Some(Shown { mouse, stderr });
         let screen = Self(());
-        *kept() = Some(Vec::new());
+        enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         if mouse {
-            MOUSE.store(true, Ordering::Relaxed);
             execute!(io::stdout(), EnableMouseCapture)?;
         }
         Ok(screen)
+    }
+
+    /// The latest message on standard error since the previous call.
+    pub(in crate::app) fn message() -> Option<String> {
+        shown().as_mut()?.stderr.as_mut()?.news()
     }
 }
 
@@ -66,52 +68,17 @@ impl Drop for AlternateScreen {
 
 /// Restores the terminal once: leaving the screen twice would move the cursor back over messages.
 fn restore() {
-    let Some(text) = kept().take() else {
+    let Some(Shown { mouse, stderr }) = shown().take() else {
         return;
     };
-    if MOUSE.swap(false, Ordering::Relaxed) {
+    if mouse {
         let _ = execute!(io::stdout(), DisableMouseCapture);
     }
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
-    let _ = io::stderr().write_all(&text);
+    drop(stderr);
 }
 
-/// Standard error for the log. While the screen is shown, messages are kept.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DeferredStderr;
-
-impl Write for DeferredStderr {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        if !keep(text) {
-            io::stderr().write_all(text)?;
-        }
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-/// Keeps `text` while the screen is shown; false otherwise.
-fn keep(text: &[u8]) -> bool {
-    match &mut *kept() {
-        Some(kept) => {
-            let left = MOST_KEPT.saturating_sub(kept.len());
-            kept.extend_from_slice(&text[..text.len().min(left)]);
-            true
-        }
-        None => false,
-    }
-}
-
-fn kept() -> MutexGuard<'static, Option<Vec<u8>>> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn message(panic: &PanicHookInfo<'_>) -> Vec<u8> {
-    let thread = thread::current();
-    let name = thread.name().unwrap_or("?");
-    format!("thread '{name}' {panic}\n").into_bytes()
+fn shown() -> MutexGuard<'static, Option<Shown>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -32,6 +32,7 @@ impl State {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
         }
+        self.message = None;
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && matches!(key.code, KeyCode::Char('c' | 'C')) {
             return Action::Quit;

@@ -23,10 +23,14 @@ pub fn draw(frame: &mut Frame, state: &State) {
     list::draw(frame, places.list, state);
     details(frame, places.details, state);
     let mut footer = places.footer.rows();
-    if places.footer.height > 1
+    let message = state.message.as_deref().map(safe);
+    if (places.footer.height > 1 || message.is_some())
         && let Some(row) = footer.next()
     {
-        put(frame, row, &status(state), Modifier::empty());
+        let style = message
+            .as_ref()
+            .map_or(Modifier::empty(), |_| Modifier::BOLD);
+        put(frame, row, &message.unwrap_or_else(|| status(state)), style);
     }
     if let Some(row) = footer.next() {
         put(frame, row, &prompt(state), Modifier::DIM);

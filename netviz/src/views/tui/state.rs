@@ -58,6 +58,7 @@ pub struct State {
     pub(super) rows: Vec<Row>,
     pub(super) known: HashMap<DoorId, Known>,
     pub(super) attaching: Option<String>,
+    pub(super) message: Option<String>,
     pushed: Option<Duration>,
     selected: Option<Key>,
     /// The row that is selected, and the first one in view.
@@ -102,6 +103,11 @@ impl State {
     /// Sets the progress of attaching; `None` when it is complete.
     pub fn set_attaching(&mut self, text: Option<String>) {
         self.attaching = text;
+    }
+
+    /// Shows a message until a key is pressed.
+    pub fn set_message(&mut self, text: String) {
+        self.message = Some(text);
     }
 
     /// Sets the size of the screen.
