@@ -106,7 +106,7 @@ fn doors_beyond_the_descriptor_limit_are_blind() {
 }
 
 /// With too few descriptors to start, netviz reports that, or continues without what it cannot
-/// open.
+/// open; an interface that exists is not gone.
 #[test]
 fn descriptor_limit_at_the_start_is_reported() {
     let ([near, _far], ..) = two_namespaces();
@@ -122,7 +122,13 @@ fn descriptor_limit_at_the_start_is_reported() {
         let output = command.output().unwrap();
         let output_text = String::from_utf8_lossy(&output.stderr);
         match output.status.code() {
-            Some(0) => started += 1,
+            Some(0) => {
+                started += 1;
+                let snapshot: Value = serde_json::from_slice(&output.stdout).unwrap();
+                let doors = snapshot["doors"].as_array().unwrap();
+                let gone = doors.iter().any(|door| door["state"] == "gone");
+                assert!(!gone, "{most}: {snapshot}");
+            }
             Some(2) => assert!(
                 output_text.contains("; raise the limit of open files"),
                 "{most}: {output_text}"
