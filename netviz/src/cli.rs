@@ -131,6 +131,9 @@ pub struct DoorsArgs {
     /// Order of the veth pairs within their node.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub sort: Sort,
+    /// Use ASCII characters only, as with a locale without UTF-8.
+    #[arg(long, help_heading = "Output")]
+    pub ascii: bool,
     /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,

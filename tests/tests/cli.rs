@@ -278,6 +278,22 @@ fn every_output() {
     let table = String::from_utf8(run(&["doors", "--once", "--watch", "100ms"]).stdout).unwrap();
     assert!(table.contains("26 interfaces: 26 ok."), "{table}");
     assert!(!table.contains('\u{1b}'), "no colours in a pipe");
+    // Idle interfaces are dim.
+    for (variables, coloured) in [
+        (&[("CLICOLOR_FORCE", "1")][..], true),
+        (&[("CLICOLOR_FORCE", "0")], false),
+        (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+    ] {
+        let mut netviz = command_for(&lab, &["doors", "--once", "--watch", "100ms", "--ascii"]);
+        let output = netviz.envs(variables.iter().copied()).output().unwrap();
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            table.contains("\u{1b}[2m"),
+            coloured,
+            "{variables:?}: {table}"
+        );
+        assert!(table.is_ascii(), "{table}");
+    }
     let started = Instant::now();
     let table =
         String::from_utf8(run(&["doors", "--for", "2s", "--node", "*worker2"]).stdout).unwrap();
@@ -506,20 +522,27 @@ fn demo_ends_its_command_before_the_lab() {
 
 #[test]
 fn screen_on_a_terminal() {
-    let lab = lab();
+    let mut lab = lab();
     for (columns, colour) in [(80, true), (160, false)] {
         let mut netviz = command_for(&lab, &["doors"]);
         if !colour {
             netviz.env("NO_COLOR", "1");
         }
         let mut terminal = Terminal::start(netviz, columns, 50);
-        let drawn = terminal.wait_for_text("lxc_health", Duration::from_secs(2));
+        let seconds = Duration::from_secs(2);
+        let drawn = terminal.wait_for_screen("rows", seconds, |it| it.contains("lxc_health"));
         println!("drawn after {drawn:?}");
-        let counting = terminal.wait_for_text("26 ok", LIMIT);
+        let counting = terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
         println!("all doors after {counting:?}");
         let written = terminal.written();
         assert!(written.contains("\u{1b}[?1049h") && written.contains("\u{1b}[?25l"));
+        // Colour is for what is new or wrong.
+        assert!(!written.contains("\u{1b}[38;5;"), "{written:?}");
+        lab.add_pod("mycluster-worker", "newcomer").unwrap();
+        terminal.wait_for_screen("a new pod", LIMIT, |it| it.contains("  new"));
+        let written = terminal.written();
         assert_eq!(written.contains("\u{1b}[38;5;"), colour, "{written:?}");
+        lab.remove_pod("newcomer").unwrap();
         terminal.type_keys(if colour { "q" } else { "\u{3}" });
         assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
         assert_eq!(terminal.complaints(), [""; 0]);

@@ -9,7 +9,6 @@ use netviz::{
     sys::netns::NetNsId,
     views::{
         building::layout::Layout,
-        order::Sort,
         table::{self, Style},
         tui::{Options, State, draw},
     },
@@ -72,9 +71,8 @@ fn each_node_has_its_own_building_and_heading() {
 #[test]
 fn live_screen_folds_one_of_them() {
     let options = Options {
-        colour: false,
         interval: SECOND,
-        sort: Sort::Place,
+        ..Options::default()
     };
     let mut state = State::new(options, 160, 40);
     state.update(nodes_with_one_name(), SECOND);

@@ -13,8 +13,8 @@ use crossterm::event::{Event, KeyCode};
 use netviz::{
     app::{
         doors::Form,
-        live::LiveScreen,
         output::Output,
+        screen::LiveScreen,
         sink::{Printer, Shown, drive},
     },
     feed::Feed,
@@ -97,7 +97,7 @@ impl Write for Written {
 fn printed(form: Form, shown: Shown) -> String {
     let written = Written::default();
     let output = Output::to(written.clone()).expect("a thread");
-    let mut printer = Printer::new(output, shown, form.printer());
+    let mut printer = Printer::new(output, shown, form.printer(false));
     run(drive(&mut recorded(), &mut printer, async || {
         pending().await
     }))
@@ -144,9 +144,8 @@ fn filter_applies_to_recorded_snapshots() {
 
 fn live_screen(events: UnboundedReceiver<Event>) -> LiveScreen<TestBackend> {
     let options = Options {
-        colour: false,
         interval: Duration::from_secs(1),
-        sort: Sort::Place,
+        ..Options::default()
     };
     let terminal = Terminal::new(TestBackend::new(120, 60)).expect("a terminal");
     let state = State::new(options, 120, 60);
@@ -201,7 +200,7 @@ impl Write for Stalled {
 fn blocked_reader_does_not_delay_the_end() {
     let (_release, blocked) = mpsc::channel();
     let output = Output::to(Stalled(blocked)).expect("a thread");
-    let mut printer = Printer::new(output, Shown::default(), Form::Table.printer());
+    let mut printer = Printer::new(output, Shown::default(), Form::Table.printer(false));
     let stop = async || tokio::time::sleep(Duration::from_millis(100)).await;
     run(drive(&mut recorded(), &mut printer, stop)).expect("it ends");
 }

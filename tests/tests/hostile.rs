@@ -11,7 +11,6 @@ use netviz::{
         building::{self, Map, graph, svg, text},
         csv, json,
         lines::Lines,
-        order::Sort,
         table, tui,
         verdict::{
             self,
@@ -68,9 +67,8 @@ fn map_as_text(name: &str, ascii: bool) -> String {
 /// during a search by name. Nearly all of them fit into one this tall.
 fn screens(name: &str) -> String {
     let options = tui::Options {
-        colour: false,
         interval: Duration::from_secs(1),
-        sort: Sort::Place,
+        ..tui::Options::default()
     };
     let (columns, rows) = (120, 90);
     let mut state = tui::State::new(options, columns, rows);

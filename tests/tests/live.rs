@@ -11,10 +11,11 @@ use netviz::{
 use netviz_tests::{
     bpf::attachments::Attachments,
     cli::{
-        netviz::{command, command_for, nodes},
+        netviz::{binary, command, command_for, nodes},
         terminal::Terminal,
         wait::{notify_limit, wait_until},
     },
+    netns::pairs,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -130,7 +131,9 @@ fn keys_do_what_the_help_says() {
     press(&mut terminal, "\u{1b}", "cleared", &|it| {
         it.contains("t6ggh")
     });
-    press(&mut terminal, "s", "by rate", &|it| it.contains("by rate"));
+    press(&mut terminal, "s", "by state", &|it| {
+        it.contains("by state")
+    });
     press(&mut terminal, "p", "paused", &|it| it.contains("PAUSED"));
     press(&mut terminal, "p", "goes on", &|it| !it.contains("PAUSED"));
     press(&mut terminal, "\r", "no details", &|it| {
@@ -387,4 +390,127 @@ fn node_of_demo(demo: u32) -> (NetNs, Ipv4Addr) {
     });
     let node = NetNs::of_process(variables.expect("the nodes of the command")).unwrap();
     (node, Ipv4Addr::new(10, 10, 2, 9))
+}
+
+#[test]
+fn verify_and_audit_run_in_a_pane() {
+    let lab = lab();
+    let mut terminal = live(&lab, (160, 50), &[]);
+    terminal.type_keys("/t6ggh\rgjv");
+    terminal.wait_for_screen("the sender", SOON, |it| it.contains("select the receiver"));
+    terminal.type_keys("\u{1b}");
+    terminal.wait_for_screen("still no receiver", SOON, |it| {
+        !it.contains("select the receiver")
+    });
+    // Both pods are visible without the filter.
+    terminal.type_keys("\u{1b}");
+    terminal.wait_for_screen("all rows", SOON, |it| it.contains("fmhwc"));
+    terminal.type_keys("v/fmhwc\rgjv");
+    terminal.wait_for_screen("verified", LIMIT, |it| {
+        it.contains("VERIFIED") && it.contains("exit code 0")
+    });
+    // The command, and the same on the clipboard, in base64.
+    terminal.type_keys("y");
+    terminal.wait_for_screen("copied", SOON, |it| {
+        it.contains("copied: netviz verify --netns=")
+    });
+    assert!(
+        terminal
+            .written()
+            .contains("\u{1b}]52;c;bmV0dml6IHZlcmlmeS")
+    );
+    terminal.type_keys("\u{1b}");
+    terminal.wait_for_screen("closed", SOON, |it| !it.contains("VERIFIED"));
+    terminal.type_keys("a");
+    terminal.wait_for_screen("audited", LIMIT, |it| {
+        it.contains("netviz audit --netns=") && it.contains("exit code ")
+    });
+    // A command that runs ends with the screen.
+    terminal.type_keys("v\u{1b}gjjv");
+    leave(terminal);
+    let detached = wait_until(LIMIT, || Attachments::of(&lab).netviz() == 0);
+    assert!(detached, "{:?}", Attachments::of(&lab));
+    lab.down().unwrap();
+}
+
+#[test]
+fn suspended_screen_continues() {
+    let lab = lab();
+    let netviz = binary();
+    let script = "set -m; \"$0\"; echo stopped $?; read -r line; fg; echo ended $?";
+    let mut shell = Command::new("bash");
+    shell
+        .args(["--norc", "-c", script])
+        .arg(netviz)
+        .env("NETVIZ_NETNS", nodes(&lab))
+        .env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(shell, 100, 30);
+    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
+    terminal.type_keys("\u{1a}");
+    // 128 and the number of SIGTSTP.
+    terminal.wait_for_screen("the shell", SOON, |it| it.contains("stopped 148"));
+    assert_eq!(terminal.complaints(), [""; 0]);
+    terminal.type_keys("\n");
+    terminal.wait_for_screen("the screen", SOON, |it| {
+        it.contains("26 ok") && !it.contains("stopped")
+    });
+    terminal.type_keys("?");
+    terminal.wait_for_screen("keys work", SOON, |it| it.contains("any key closes this"));
+    terminal.type_keys("xq");
+    terminal.wait_for_screen("the end", LIMIT, |it| it.contains("ended 0"));
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
+    assert_eq!(terminal.complaints(), [""; 0]);
+    lab.down().unwrap();
+}
+
+/// Ctrl-L draws everything again, whatever another program wrote over it.
+#[test]
+fn repaint_draws_everything() {
+    let lab = lab();
+    let mut terminal = live(&lab, (80, 24), &[]);
+    let before = terminal.length();
+    terminal.type_keys("\u{c}");
+    let rest = |terminal: &Terminal| terminal.written().split_off(before);
+    let repainted = wait_until(SOON, || {
+        let rest = rest(&terminal);
+        rest.contains("\u{1b}[J") && rest.contains("q quit")
+    });
+    assert!(repainted, "{:?}", rest(&terminal));
+    leave(terminal);
+    lab.down().unwrap();
+}
+
+/// With 200 interfaces, detaching takes seconds: the terminal does not wait for it.
+#[test]
+fn terminal_is_back_before_the_doors_are_detached() {
+    let namespace = pairs(100).unwrap();
+    let netviz = command(&["--netns", &namespace.name()]);
+    let mut terminal = Terminal::start(netviz, 100, 30);
+    terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("  200 ok"));
+    terminal.type_keys("q");
+    let back = terminal.wait_for_text("\u{1b}[?1049l", SOON);
+    assert!(back < Duration::from_secs(1), "{back:?}");
+    terminal.wait_for_text("netviz: detaching 200 interfaces", SOON);
+    assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
+    assert_eq!(terminal.complaints(), [""; 0]);
+}
+
+#[test]
+fn characters_follow_the_option_and_the_locale() {
+    let lab = lab();
+    for (args, locale, ascii) in [
+        (&["--ascii"][..], "C.UTF-8", true),
+        (&[], "C", true),
+        (&["doors"], "de_DE.ISO-8859-1", true),
+        (&[], "en_US.UTF-8", false),
+    ] {
+        let mut netviz = command_for(&lab, args);
+        netviz.env("LC_ALL", locale);
+        let terminal = Terminal::start(netviz, 120, 40);
+        terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
+        let screen = terminal.screen();
+        assert_eq!(screen.is_ascii(), ascii, "{args:?} {locale}: {screen}");
+        leave(terminal);
+    }
+    lab.down().unwrap();
 }

@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{
     output::Output,
-    screen::TableScreen,
+    screen,
     sink::{Printer, Shown, drive},
     start::start,
     terminal,
@@ -16,7 +16,7 @@ use crate::{
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
-    views::{Format, lines::Lines, table},
+    views::{Format, lines::Lines, table, text::Style},
 };
 
 /// Runs `netviz doors`.
@@ -25,6 +25,9 @@ use crate::{
 /// When there is nothing to observe, or this process may not observe it; the message names the
 /// operation, the object and the remedy.
 pub async fn run(args: &DoorsArgs) -> Result<()> {
+    if screen::is_wanted(args) {
+        return screen::run(args, true).await;
+    }
     let mut stop = Signals::new()?;
     let form = Form::of(args);
     let Some((mut feed, filter)) = start(args, form.pace(), &mut stop).await? else {
@@ -34,19 +37,13 @@ pub async fn run(args: &DoorsArgs) -> Result<()> {
         filter,
         sort: args.sort,
     };
-    if let Form::Screen = form {
-        let mut screen = TableScreen::enter(shown).context("cannot use the terminal")?;
-        return drive(&mut feed, &mut screen, async || stop.any().await).await;
-    }
-    let mut printer = Printer::new(Output::stdout()?, shown, form.printer());
+    let mut printer = Printer::new(Output::stdout()?, shown, form.printer(args.ascii));
     drive(&mut feed, &mut printer, async || stop.any().await).await
 }
 
 /// A form of the output.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// A table that is refreshed in place.
-    Screen,
     /// One table.
     Table,
     /// One document.
@@ -64,29 +61,28 @@ impl Form {
                 Self::Documents(format)
             }
             cli::Output::Document(format) => Self::Document(format),
-            cli::Output::Table if args.once => Self::Table,
-            cli::Output::Table if terminal::is_terminal() => Self::Screen,
-            cli::Output::Table if args.period.is_some() => Self::Table,
+            cli::Output::Table if args.once || args.period.is_some() => Self::Table,
             cli::Output::Table => Self::Lines,
         }
     }
 
     fn pace(self) -> Pace {
         match self {
-            Self::Screen => Pace::Prompt,
             Self::Lines | Self::Documents(_) => Pace::Steady,
             Self::Table | Self::Document(_) => Pace::Once,
         }
     }
 
     /// Formats one snapshot after another.
-    pub fn printer(self) -> impl FnMut(&Snapshot) -> Result<Vec<u8>> {
+    pub fn printer(self, ascii: bool) -> impl FnMut(&Snapshot) -> Result<Vec<u8>> {
         let mut lines = Lines::default();
         move |snapshot| {
             let mut out = Vec::new();
             match self {
-                Self::Screen | Self::Table => {
-                    writeln!(out, "{}", table::draw(snapshot, terminal::style()))?;
+                Self::Table => {
+                    let style = terminal::style();
+                    let ascii = ascii || style.ascii;
+                    writeln!(out, "{}", table::draw(snapshot, Style { ascii, ..style }))?;
                 }
                 Self::Document(format) | Self::Documents(format) => {
                     (format.write)(snapshot, &mut out)?;

@@ -52,7 +52,7 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
             let style = terminal::style();
             let style = text::Style {
                 width: args.width.or(style.width),
-                ascii: args.ascii,
+                ascii: args.ascii || style.ascii,
                 full: args.mac,
                 ..style
             };

@@ -1,144 +1,264 @@
-//! The table of doors, refreshed in place.
+//! The screen: `netviz` without a command, and `netviz doors` on a terminal.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter},
     ops::ControlFlow,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use crossterm::{
-    cursor::MoveTo,
-    event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
-    queue,
-    terminal::{Clear, ClearType},
+use crossterm::event::Event;
+use jiff::tz::TimeZone;
+use ratatui::{
+    Terminal, TerminalOptions, Viewport,
+    backend::{Backend, CrosstermBackend},
+    layout::Rect,
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::UnboundedReceiver,
+};
 
 use super::{
-    sink::{Shown, Sink, attaching, progress},
-    terminal::{AlternateScreen, dimensions, listen, style},
+    launcher::{Launcher, Output},
+    sink::{Sink, attaching, drive, progress},
+    start::start,
+    terminal::{self, AlternateScreen, listen},
 };
 use crate::{
+    cli::{self, DoorsArgs},
+    feed::{Live, Pace},
     model::Snapshot,
+    sys::{signals::Signals, threads},
     views::{
-        table::{self, Drawing},
-        text::{cut_end, safe, visible_width},
+        filter::Filter,
+        tui::{Action, Options, State, draw},
     },
 };
 
-/// A table that is refreshed in place; dropping it restores the terminal.
-pub(super) struct TableScreen {
-    events: UnboundedReceiver<Event>,
-    shown: Shown,
-    latest: Option<Snapshot>,
-    attaching: Option<String>,
-    /// A message, until a key is pressed.
-    message: Option<String>,
-    /// The first row in view.
-    first: usize,
-    _terminal: AlternateScreen,
+/// How long detaching may last without a word.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Whether the output of `netviz doors` is a screen.
+pub(super) fn is_wanted(args: &DoorsArgs) -> bool {
+    let table = matches!(args.output, cli::Output::Table) && !args.once && args.period.is_none();
+    table && terminal::is_terminal()
 }
 
-impl TableScreen {
-    pub(super) fn enter(shown: Shown) -> io::Result<Self> {
-        let terminal = AlternateScreen::enter(false)?;
-        Ok(Self {
-            events: listen()?,
-            shown,
-            latest: None,
-            attaching: None,
-            message: None,
-            first: 0,
-            _terminal: terminal,
+/// Shows the screen; it begins with counters in columns if `figures` is set, and with charts
+/// otherwise.
+pub(super) async fn run(args: &DoorsArgs, figures: bool) -> Result<()> {
+    let mut stop = Signals::new()?;
+    // Before this thread gives up its privileges.
+    let launcher = Launcher::start().context("cannot start a thread")?;
+    let Some((mut feed, filter)) = start(args, Pace::Prompt, &mut stop).await? else {
+        return Ok(());
+    };
+    let alternate = AlternateScreen::enter(true).context("cannot use the terminal")?;
+    let (columns, rows) = size();
+    // With an explicit size: a serial console does not know its own.
+    let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
+    let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
+    let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
+    let mut screen = LiveScreen::new(
+        terminal.context("cannot use the terminal")?,
+        listen().context("cannot use the terminal")?,
+        State::new(options(args, figures), columns, rows),
+        filter,
+    );
+    screen.launcher = Some(launcher);
+    let continued = SignalKind::from_raw(libc::SIGCONT);
+    screen.continued = Some(signal(continued).context("cannot wait for signals")?);
+    let ended = drive(&mut feed, &mut screen, async || stop.any().await).await;
+    // The terminal is back at once: detaching may take a while.
+    drop((screen, alternate));
+    detach(feed);
+    ended
+}
+
+fn options(args: &DoorsArgs, figures: bool) -> Options {
+    let style = terminal::style();
+    let option = |name: &str, values: &[String]| {
+        let values = values.iter().map(|value| format!("--{name}={value}"));
+        values.collect::<Vec<_>>()
+    };
+    let selection = &args.selection;
+    let kubeconfig = selection.kubeconfig.iter();
+    let kubeconfig = kubeconfig.map(|file| file.to_string_lossy().into_owned());
+    let netns = (!selection.netns.is_empty()).then(|| selection.netns.join(","));
+    let all = selection.all.then(|| "--all".to_owned());
+    Options {
+        colour: style.colour,
+        ascii: args.ascii || style.ascii,
+        interval: args.watch,
+        sort: args.sort,
+        figures,
+        zone: Some(TimeZone::system()),
+        nodes: [
+            option("netns", &Vec::from_iter(netns)),
+            option("kubeconfig", &kubeconfig.collect::<Vec<_>>()),
+        ]
+        .concat(),
+        interfaces: [
+            Vec::from_iter(all),
+            option("include", &selection.include),
+            option("exclude", &selection.exclude),
+        ]
+        .concat(),
+    }
+}
+
+/// Detaches everything, and says so if it lasts.
+fn detach(feed: Live) {
+    let doors = feed.cluster().doors.len();
+    let (done, waiting) = mpsc::channel::<()>();
+    // Without the thread, there is no word of it.
+    let _ = threads::start("netviz-detach", "reports a slow end", move || {
+        if waiting.recv_timeout(SLOW) == Err(mpsc::RecvTimeoutError::Timeout) {
+            terminal::say(&format!("netviz: detaching {doors} interfaces"));
+        }
+    });
+    drop((feed, done));
+}
+
+/// The live screen on a terminal.
+pub struct LiveScreen<B: Backend> {
+    terminal: Terminal<B>,
+    events: UnboundedReceiver<Event>,
+    state: State,
+    filter: Filter,
+    started: Instant,
+    /// Runs the commands of the pane.
+    launcher: Option<Launcher>,
+    /// `SIGCONT`, after a stop from outside.
+    continued: Option<Signal>,
+}
+
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B> {
+    /// A screen on `terminal` that reacts to `events`.
+    pub fn new(
+        terminal: Terminal<B>,
+        events: UnboundedReceiver<Event>,
+        state: State,
+        filter: Filter,
+    ) -> Self {
+        Self {
+            terminal,
+            events,
+            state,
+            filter,
+            started: Instant::now(),
+            launcher: None,
+            continued: None,
+        }
+    }
+
+    /// The terminal with what is drawn on it.
+    pub fn terminal(&self) -> &Terminal<B> {
+        &self.terminal
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Action> {
+        Ok(match event {
+            Event::Key(key) => self.state.key(key),
+            Event::Mouse(mouse) => self.state.mouse(mouse),
+            Event::Resize(..) => {
+                let (columns, rows) = size();
+                self.state.resize(columns, rows);
+                self.terminal
+                    .resize(Rect::new(0, 0, columns, rows))
+                    .context("cannot write to the terminal")?;
+                Action::Draw
+            }
+            _ => Action::Nothing,
         })
     }
 
-    fn refresh(&mut self) -> Result<ControlFlow<()>> {
-        self.message = AlternateScreen::message().or(self.message.take());
-        let footer = match (&self.message, &self.attaching) {
-            (Some(text), _) => format!("q quit  {}", safe(text)),
-            (None, Some(text)) => format!("{text}  q quit"),
-            (None, None) => "q quit".into(),
-        };
-        if let Some(latest) = &self.latest {
-            self.draw(&table::drawing(latest, style()), &footer)
-                .context("cannot write to the terminal")?;
+    fn apply(&mut self, action: Action) -> Result<ControlFlow<()>> {
+        match action {
+            Action::Nothing => return Ok(ControlFlow::Continue(())),
+            Action::Quit => return Ok(ControlFlow::Break(())),
+            Action::Draw => {}
+            Action::Run(command) => match &self.launcher {
+                Some(launcher) => launcher.run(command.arguments()),
+                None => self.state.pane_ended("no commands here".into()),
+            },
+            Action::Close => self.launcher.iter().for_each(Launcher::stop),
+            Action::Copy(text) => {
+                terminal::copy(&text).context("cannot write to the terminal")?;
+                self.state.set_message(format!("copied: {text}"));
+            }
+            Action::Suspend => {
+                terminal::suspend().context("cannot use the terminal")?;
+                return self.repaint();
+            }
+            Action::Repaint => return self.repaint(),
         }
+        self.draw()
+    }
+
+    /// Clears the screen, whose size may have changed meanwhile, and draws all of it.
+    fn repaint(&mut self) -> Result<ControlFlow<()>> {
+        self.handle(Event::Resize(0, 0))?;
+        self.draw()
+    }
+
+    fn draw(&mut self) -> Result<ControlFlow<()>> {
+        if let Some(message) = AlternateScreen::message() {
+            self.state.set_message(message);
+        }
+        self.terminal
+            .draw(|frame| draw(frame, &self.state))
+            .context("cannot write to the terminal")?;
         Ok(ControlFlow::Continue(()))
-    }
-
-    /// Draws over the previous table, without flicker. The rows scroll; what is below them stays
-    /// in view.
-    fn draw(&mut self, drawing: &Drawing, footer: &str) -> io::Result<()> {
-        let (columns, rows) = dimensions();
-        let Drawing { rows: lines, below } = drawing;
-        let room = rows.saturating_sub(below.len() + 1).max(1);
-        self.first = self.first.min(lines.len().saturating_sub(room));
-        let hidden = lines.len().saturating_sub(room);
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        queue!(out, MoveTo(0, 0))?;
-        let shown = lines.iter().skip(self.first).take(room).chain(below);
-        for line in shown.take(rows - 1) {
-            draw_line(&mut out, line, columns)?;
-        }
-        queue!(out, Clear(ClearType::FromCursorDown))?;
-        let scroll = match hidden {
-            0 => String::new(),
-            hidden => format!("  ↑↓ {hidden} more lines"),
-        };
-        write!(out, "{}", cut_end(&format!("{footer}{scroll}"), columns))?;
-        out.flush()
-    }
-
-    /// Applies a key; false for a key that ends the screen.
-    fn key(&mut self, key: KeyEvent) -> bool {
-        self.message = None;
-        let page = isize::try_from(dimensions().1 / 2).unwrap_or(1);
-        let lines = match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return false,
-            // In raw mode Ctrl-C is a key like any other.
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return false,
-            KeyCode::Down | KeyCode::Char('j') => 1,
-            KeyCode::Up | KeyCode::Char('k') => -1,
-            KeyCode::PageDown | KeyCode::Char(' ') => page,
-            KeyCode::PageUp => -page,
-            KeyCode::Home | KeyCode::Char('g') => isize::MIN,
-            KeyCode::End | KeyCode::Char('G') => isize::MAX,
-            _ => 0,
-        };
-        self.first = self.first.saturating_add_signed(lines);
-        true
     }
 }
 
-impl Sink for TableScreen {
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> Sink for LiveScreen<B> {
     async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
-        self.attaching = attaching(progress(&snapshot));
-        self.latest = Some(self.shown.of(snapshot));
-        self.refresh()
+        self.state.set_attaching(attaching(progress(&snapshot)));
+        let mut snapshot = Arc::unwrap_or_clone(snapshot);
+        self.filter.apply(&mut snapshot);
+        self.state.update(snapshot, self.started.elapsed());
+        self.draw()
     }
 
     async fn input(&mut self) -> Result<ControlFlow<()>> {
-        let goes_on = match self.events.recv().await {
-            Some(Event::Key(key)) => key.kind == KeyEventKind::Release || self.key(key),
-            Some(_) => true,
-            None => false,
-        };
-        match goes_on {
-            true => self.refresh(),
-            false => Ok(ControlFlow::Break(())),
+        tokio::select! {
+            event = self.events.recv() => {
+                let Some(event) = event else {
+                    return Ok(ControlFlow::Break(()));
+                };
+                let action = self.handle(event)?;
+                self.apply(action)
+            }
+            Some(output) = next(self.launcher.as_mut()) => {
+                match output {
+                    Output::Line(line) => self.state.pane_line(&line),
+                    Output::Ended(how) => self.state.pane_ended(how),
+                }
+                self.draw()
+            }
+            Some(()) = recv(self.continued.as_mut()) => {
+                terminal::resume().context("cannot use the terminal")?;
+                self.repaint()
+            }
         }
     }
 }
 
-/// Overwrites a line. A line as wide as the screen leaves the cursor on its last character, which
-/// clearing would erase.
-fn draw_line(out: &mut impl Write, line: &str, columns: usize) -> io::Result<()> {
-    let line = cut_end(line, columns);
-    write!(out, "{line}")?;
-    if visible_width(&line) < columns {
-        queue!(out, Clear(ClearType::UntilNewLine))?;
-    }
-    write!(out, "\r\n")
+/// Waits for a command's output, if there is a launcher.
+async fn next(launcher: Option<&mut Launcher>) -> Option<Output> {
+    launcher?.next().await
+}
+
+async fn recv(signal: Option<&mut Signal>) -> Option<()> {
+    signal?.recv().await
+}
+
+fn size() -> (u16, u16) {
+    let (columns, rows) = terminal::dimensions();
+    let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+    (short(columns), short(rows))
 }

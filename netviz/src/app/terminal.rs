@@ -1,10 +1,16 @@
 //! The terminal: its properties, its keys, and its alternate screen.
 
 mod alternate;
+mod clipboard;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+};
 
 pub use alternate::AlternateScreen;
+pub(super) use alternate::{resume, suspend};
+pub(super) use clipboard::copy;
 use crossterm::{
     event::{Event, read},
     terminal::size,
@@ -15,12 +21,36 @@ use crate::{sys::threads, views::text::Style};
 
 /// Whether standard output is a terminal that a person reads.
 pub(super) fn is_terminal() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether colours are wanted (<https://no-color.org>).
-pub(super) fn colour() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Whether colours are wanted: <https://no-color.org>, <https://bixense.com/clicolors>.
+fn colour() -> bool {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if set("NO_COLOR").is_some() {
+        return false;
+    }
+    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    is_terminal() && set("CLICOLOR").is_none_or(|value| value != "0")
+}
+
+/// Whether the locale names a character set other than UTF-8. Without a locale, as in a container,
+/// terminals show UTF-8.
+fn lacks_utf8() -> bool {
+    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let mut locales = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(set);
+    let utf8 = |locale: String| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    locales.next().is_some_and(|locale| !utf8(locale))
+}
+
+/// Prints a line on standard error, which may be closed.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Reads keys, the mouse and resizes on a thread, which ends with the process: a read of the
@@ -42,7 +72,8 @@ pub(super) fn style() -> Style {
     let terminal = is_terminal();
     Style {
         width: terminal.then(|| dimensions().0),
-        colour: terminal && colour(),
+        colour: colour(),
+        ascii: terminal && lacks_utf8(),
         ..Style::default()
     }
 }

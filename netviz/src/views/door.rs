@@ -52,6 +52,11 @@ impl Status {
         }
     }
 
+    /// Whether a person has to look at it.
+    pub(super) fn is_problem(self) -> bool {
+        matches!(self, Self::Losing | Self::Blind | Self::Interrupted)
+    }
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Losing => "losing",

@@ -61,7 +61,7 @@ struct Place<'a> {
     status: Option<Status>,
     most: f64,
     role: Option<Role>,
-    pod: Option<(&'a str, &'a str)>,
+    pod: Option<Untrusted>,
     interface: &'a str,
     ifindex: u32,
 }
@@ -75,18 +75,15 @@ impl<'a> Place<'a> {
             status: worst().filter(|_| by == Sort::State),
             most: most(pair, by),
             role: Some(first.role).filter(|_| by != Sort::Name),
-            pod: first
-                .pod
-                .as_ref()
-                .map(|pod| (raw(&first.namespace), pod.raw())),
+            pod: first.pod_label(),
             interface: raw(&first.interface),
             ifindex: first.ifindex,
         }
     }
 
     fn compare(&self, other: &Self) -> Ordering {
-        let pods = || match (self.pod, other.pod) {
-            (Some(a), Some(b)) => natural_order(a.0, b.0).then_with(|| natural_order(a.1, b.1)),
+        let pods = || match (&self.pod, &other.pod) {
+            (Some(a), Some(b)) => natural_order(a.raw(), b.raw()),
             // Named pods first.
             (a, b) => b.is_some().cmp(&a.is_some()),
         };

@@ -19,25 +19,9 @@ use super::{
 };
 use crate::model::{DoorState, Side, Snapshot, Traffic};
 
-/// A table in lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drawing {
-    /// Headings and doors, which can be scrolled.
-    pub rows: Vec<String>,
-    /// Truncated reasons in full, sums over states, notes.
-    pub below: Vec<String>,
-}
-
 /// Draws the table, without a line break at the end.
 #[must_use]
 pub fn draw(snapshot: &Snapshot, style: Style) -> String {
-    let Drawing { rows, below } = drawing(snapshot, style);
-    [rows, below].concat().join("\n")
-}
-
-/// Draws the table for a screen.
-#[must_use]
-pub fn drawing(snapshot: &Snapshot, style: Style) -> Drawing {
     let mut lines = Vec::new();
     for (least, figures) in LAYOUTS {
         lines = columns(snapshot, least, figures);
@@ -51,15 +35,10 @@ pub fn drawing(snapshot: &Snapshot, style: Style) -> Drawing {
     }
     let (rows, reasons) = rows(snapshot, style, &lines);
     let below = below(snapshot, style.width.unwrap_or(usize::MAX), &reasons);
+    let table = [rows, below].concat().join("\n");
     match style.ascii {
-        true => {
-            let ascii = |lines: Vec<String>| lines.iter().map(|line| ascii(line)).collect();
-            Drawing {
-                rows: ascii(rows),
-                below: ascii(below),
-            }
-        }
-        false => Drawing { rows, below },
+        true => ascii(&table),
+        false => table,
     }
 }
 

@@ -212,6 +212,16 @@ pub fn bits(bytes_per_second: Option<f64>) -> String {
     format!("{scaled:.decimals$} {unit}bit/s")
 }
 
+/// A rate in few columns: `1.2k`.
+#[must_use]
+pub(super) fn short_rate(value: f64) -> String {
+    match value {
+        value if value < 999.95 => rate(Some(value)),
+        value if value < 999_950.0 => format!("{:.1}k", value / 1e3),
+        value => format!("{:.1}M", value / 1e6),
+    }
+}
+
 /// Bytes with a binary unit: `1.2 MiB`.
 #[must_use]
 pub fn bytes(value: Option<u64>) -> String {

@@ -1,21 +1,27 @@
 //! The live screen.
 //!
 //! Pure: [`State`] takes snapshots and keys, [`draw`] draws it. The loop that feeds it is
-//! `app::live`.
+//! `app::screen`.
 
+mod cells;
+mod command_line;
+mod commands;
 mod details;
+mod header;
 mod help;
 mod history;
 mod keys;
 mod list;
+mod pane;
 mod places;
 mod rows;
 mod screen;
+mod side;
 mod state;
 
+pub use command_line::CommandLine;
 pub use history::{chart, spark};
 pub use keys::Action;
-pub use places::{Places, places};
 pub use rows::{Key, Mark, Row};
 pub use screen::draw;
 pub use state::{Options, State};

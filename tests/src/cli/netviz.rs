@@ -124,6 +124,10 @@ pub fn command(args: &[&str]) -> Command {
         .env_remove("NETVIZ_LOG")
         .env_remove("KUBECONFIG")
         .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("LC_CTYPE")
+        .env("LC_ALL", "C.UTF-8")
         .env("TERM", "xterm-256color");
     command
 }

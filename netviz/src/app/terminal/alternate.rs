@@ -4,6 +4,7 @@ use std::{
     io,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use crossterm::{
@@ -12,8 +13,15 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::sys::stderr::KeptStderr;
+
+/// Time in which a signal stops all threads.
+const STOPS: Duration = Duration::from_millis(50);
 
 /// The screen while it is shown.
 static SHOWN: Mutex<Option<Shown>> = Mutex::new(None);
@@ -43,14 +51,9 @@ impl AlternateScreen {
             }
             hook(panic);
         }));
-        let stderr = KeptStderr::start()?;
-        *shown() = Some(Shown { mouse, stderr });
+        // Restores the terminal if the rest fails.
         let screen = Self(());
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
-        if mouse {
-            execute!(io::stdout(), EnableMouseCapture)?;
-        }
+        show(mouse)?;
         Ok(screen)
     }
 
@@ -58,6 +61,44 @@ impl AlternateScreen {
     pub(in crate::app) fn message() -> Option<String> {
         shown().as_mut()?.stderr.as_mut()?.news()
     }
+}
+
+fn show(mouse: bool) -> io::Result<()> {
+    let stderr = KeptStderr::start()?;
+    *shown() = Some(Shown { mouse, stderr });
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// Stops this process and the others of its job, as Ctrl-Z does; returns with the screen shown when
+/// they continue.
+pub(in crate::app) fn suspend() -> io::Result<()> {
+    let mouse = captures_mouse();
+    restore();
+    kill(Pid::from_raw(0), Signal::SIGTSTP)?;
+    // If another thread receives the signal, it stops this one before the time is over. A shell
+    // without job control ignores it.
+    thread::sleep(STOPS);
+    show(mouse)
+}
+
+/// Uses the terminal again after a stop from outside, for which the screen was not left.
+pub(in crate::app) fn resume() -> io::Result<()> {
+    disable_raw_mode()?;
+    enable_raw_mode()?;
+    execute!(io::stdout(), Hide)?;
+    if captures_mouse() {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+fn captures_mouse() -> bool {
+    shown().as_ref().is_some_and(|shown| shown.mouse)
 }
 
 impl Drop for AlternateScreen {

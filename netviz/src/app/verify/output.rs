@@ -93,10 +93,11 @@ fn results(tested: &[Tested]) -> String {
 }
 
 fn style(args: &VerifyArgs) -> Style {
+    let style = terminal::style();
     Style {
-        ascii: args.ascii,
+        ascii: args.ascii || style.ascii,
         full: args.full,
-        ..terminal::style()
+        ..style
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         building::layout::{few, residents},
         door::{Status, hooks, pair_name, state},
         sources,
-        text::{UNKNOWN, bytes, count, cut_middle, list, rate, safe, visible_width, wrap},
+        text::{UNKNOWN, bits, bytes, count, cut_middle, list, rate, safe, visible_width, wrap},
     },
 };
 
@@ -49,14 +49,6 @@ impl State {
         };
         (title, lines.text)
     }
-
-    /// The last position to which the details can be scrolled.
-    pub(super) fn last_line(&self) -> usize {
-        let area = self.places().details;
-        let (_, lines) = self.detail_lines(usize::from(area.width.saturating_sub(2)));
-        let height = usize::from(area.height.saturating_sub(1));
-        lines.len().saturating_sub(height)
-    }
 }
 
 /// Lines under construction.
@@ -85,12 +77,12 @@ impl Lines {
         self.fact("state", Some(signed(door)));
         for (direction, traffic) in hooks(door) {
             let figures = format!(
-                "{} packets ({}/s), {} segments, {} ({}/s)",
+                "{} packets ({}/s), {} segments, {} ({})",
                 count(traffic.packets),
                 rate(traffic.packets_per_second),
                 count(traffic.segments),
                 bytes(traffic.bytes),
-                bytes(traffic.bytes_per_second.map(|value| value.round() as u64)),
+                bits(traffic.bytes_per_second),
             );
             self.fact(&format!("{} {direction}", direction.sign()), Some(figures));
         }
@@ -127,7 +119,7 @@ impl Lines {
         for (sign, readings) in ["▼", "▲"].into_iter().zip(history.hooks()) {
             let most = readings.iter().flatten().copied().reduce(f64::max);
             let mut label = format!("{sign} {}/s", rate(most));
-            for row in chart(&readings, width, height) {
+            for row in chart(&readings, width, height, most.unwrap_or(0.0)) {
                 let line = format!("{label:<LABEL$}{row}");
                 self.text.push(line.trim_end().to_owned());
                 label.clear();

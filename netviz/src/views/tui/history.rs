@@ -27,6 +27,12 @@ impl History {
         [0, 1].map(|hook| self.0.iter().map(|reading| reading[hook]).collect())
     }
 
+    /// The highest reading; 0 if there is none.
+    pub(super) fn most(&self) -> f64 {
+        let readings = self.0.iter().flatten().flatten();
+        readings.copied().fold(0.0, f64::max)
+    }
+
     /// The busier hook of each reading.
     pub(super) fn busier(&self) -> Vec<Option<f64>> {
         let busier =
@@ -36,17 +42,17 @@ impl History {
 }
 
 /// A line of bars, `width` columns wide, with the newest reading on the right and blanks for unknown
-/// readings. In a narrow line, each bar is the highest of several readings.
+/// readings. `most` is the rate of a full bar. In a narrow line, each bar is the highest of several
+/// readings.
 #[must_use]
-pub fn spark(readings: &[Option<f64>], width: usize) -> String {
-    chart(readings, width, 1).concat()
+pub fn spark(readings: &[Option<f64>], width: usize, most: f64) -> String {
+    chart(readings, width, 1, most).concat()
 }
 
 /// As [`spark`], in `height` lines, the uppermost first.
 #[must_use]
-pub fn chart(readings: &[Option<f64>], width: usize, height: usize) -> Vec<String> {
+pub fn chart(readings: &[Option<f64>], width: usize, height: usize, most: f64) -> Vec<String> {
     let columns = columns(readings, width);
-    let most = columns.iter().flatten().copied().fold(0.0, f64::max);
     let steps = height * BARS.len();
     let bar = |value: &Option<f64>, line: usize| {
         let level = value.map_or(0, |value| level(value, most, steps));

@@ -7,18 +7,29 @@ use crossterm::event::{
 use ratatui::layout::Position;
 
 use super::{
+    command_line::CommandLine,
     rows::Row,
-    state::{State, first},
+    state::{State, Unit},
 };
 use crate::views::order::Sort;
 
 /// What to do after a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing has changed.
     Nothing,
     /// Draw the screen.
     Draw,
+    /// Clear the screen, and draw all of it.
+    Repaint,
+    /// Run a command; its output belongs in the pane.
+    Run(CommandLine),
+    /// End the command: its pane is closed.
+    Close,
+    /// Copy a text to the clipboard.
+    Copy(String),
+    /// Stop this process, as Ctrl-Z does.
+    Suspend,
     /// Quit.
     Quit,
 }
@@ -32,12 +43,23 @@ impl State {
         if key.kind == KeyEventKind::Release {
             return Action::Nothing;
         }
-        self.message = None;
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if control && matches!(key.code, KeyCode::Char('c' | 'C')) {
-            return Action::Quit;
+        let message = self.message.take().is_some();
+        match self.press(key) {
+            Action::Nothing if message => Action::Draw,
+            action => action,
         }
-        if control || key.modifiers.contains(KeyModifiers::ALT) {
+    }
+
+    fn press(&mut self, key: KeyEvent) -> Action {
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return match key.code {
+                KeyCode::Char('c' | 'C') => Action::Quit,
+                KeyCode::Char('l' | 'L') => Action::Repaint,
+                KeyCode::Char('z' | 'Z') => Action::Suspend,
+                _ => Action::Nothing,
+            };
+        }
+        if key.modifiers.contains(KeyModifiers::ALT) {
             return Action::Nothing;
         }
         if self.typing {
@@ -51,28 +73,69 @@ impl State {
                 _ => Action::Draw,
             };
         }
-        match key.code {
+        self.command(key.code)
+    }
+
+    fn command(&mut self, code: KeyCode) -> Action {
+        match code {
             KeyCode::Char('q') => return Action::Quit,
             KeyCode::Char('?') => self.help = true,
             KeyCode::Char('/') => self.typing = true,
-            KeyCode::Esc if !self.filter.is_empty() => {
-                self.filter.clear();
-                self.arrange();
-            }
-            KeyCode::Char('s') => {
-                self.sort = next(self.sort);
-                self.arrange();
-            }
             KeyCode::Char('p') => self.paused = !self.paused,
+            KeyCode::Char('e') => {
+                if !self.select_problem() {
+                    self.message = Some("no interface is losing or blind".into());
+                }
+            }
+            KeyCode::Char('v') => return self.verify(),
+            KeyCode::Char('a') => return self.audit(),
+            KeyCode::Char('y') => return self.copy(),
+            KeyCode::Esc => return self.cancel(),
             KeyCode::Enter => {
                 self.details = !self.details;
-                self.select(self.place);
+                self.settle();
             }
-            KeyCode::Char('[') => self.down = self.down.saturating_sub(1),
-            // Drawing stops it at the end.
-            KeyCode::Char(']') => self.down = (self.down + 1).min(self.last_line()),
+            KeyCode::Char('[') => self.scroll(-1),
+            KeyCode::Char(']') => self.scroll(1),
+            KeyCode::Char('s' | 'u' | 't' | 'c' | 'i') => self.set(code),
             code => return self.walk(code),
         }
+        Action::Draw
+    }
+
+    /// Changes a setting; the selection stays.
+    fn set(&mut self, code: KeyCode) {
+        let settings = &mut self.settings;
+        match code {
+            KeyCode::Char('s') => settings.sort = next(settings.sort),
+            KeyCode::Char('u') => {
+                settings.unit = match settings.unit {
+                    Unit::Packets => Unit::Bits,
+                    Unit::Bits => Unit::Both,
+                    Unit::Both => Unit::Packets,
+                }
+            }
+            KeyCode::Char('t') => settings.figures = !settings.figures,
+            KeyCode::Char('c') => settings.compact = !settings.compact,
+            _ => settings.hide_idle = !settings.hide_idle,
+        }
+        self.arrange();
+    }
+
+    /// Closes the pane, or forgets the sender, or clears the filter.
+    fn cancel(&mut self) -> Action {
+        if self.pane.take().is_some() {
+            self.settle();
+            return Action::Close;
+        }
+        if self.sender.take().is_some() {
+            return Action::Draw;
+        }
+        if self.filter.is_empty() {
+            return Action::Nothing;
+        }
+        self.filter.clear();
+        self.arrange();
         Action::Draw
     }
 
@@ -81,7 +144,7 @@ impl State {
         match code {
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
-            KeyCode::PageDown => self.step(page),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.step(page),
             KeyCode::PageUp => self.step(-page),
             KeyCode::Home | KeyCode::Char('g') => self.step(isize::MIN),
             KeyCode::End | KeyCode::Char('G') => self.step(isize::MAX),
@@ -101,9 +164,7 @@ impl State {
         }
         match mouse.kind {
             MouseEventKind::Down(MouseButton::Left) if places.list.contains(at) => {
-                let height = usize::from(places.list.height);
-                let top = first(self.top, self.place, self.rows.len(), height);
-                let place = top + usize::from(at.y - places.list.y);
+                let place = self.top + usize::from(at.y - places.list.y);
                 if place >= self.rows.len() {
                     return Action::Nothing;
                 }
@@ -118,7 +179,7 @@ impl State {
 
     fn wheel(&mut self, details: bool, lines: isize) {
         if details {
-            self.down = self.down.saturating_add_signed(lines).min(self.last_line());
+            self.scroll(lines);
         } else {
             self.step(lines);
         }

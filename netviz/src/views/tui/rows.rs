@@ -4,7 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{DoorId, DoorState, NetNsId, Snapshot, State, Untrusted},
-    views::building::layout::{Hallway, Layout},
+    views::{
+        building::layout::{Hallway, Layout},
+        door::{Status, pair_name, state},
+        text::list,
+    },
 };
 
 /// Identifies a row, wherever it is.
@@ -40,6 +44,8 @@ pub enum Row {
         netns: NetNsId,
         /// Whether its groups are hidden.
         folded: bool,
+        /// Groups that are hidden because they are idle.
+        idle: usize,
     },
     /// A pod, or a veth pair or interface of no pod.
     Group {
@@ -72,29 +78,92 @@ impl Row {
 /// The doors of a veth pair, or a single one.
 type Pair = Vec<usize>;
 
-/// All rows of a snapshot whose pod, node or interface contains `filter`.
+/// Words that a row must contain, each in any of its fields.
+#[derive(Debug)]
+pub(super) struct Query(Vec<String>);
+
+impl Query {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_lowercase).collect())
+    }
+
+    /// Whether the doors of a veth pair contain every word: in a name, an address or their state.
+    pub(super) fn fits(&self, doors: &[&DoorState]) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let fields: String = doors
+            .iter()
+            .map(|door| fields(door).to_lowercase())
+            .collect();
+        self.0.iter().all(|word| fields.contains(word))
+    }
+
+    fn fits_node(&self, name: &Untrusted) -> bool {
+        let name = name.raw().to_lowercase();
+        self.0.iter().all(|word| name.contains(word))
+    }
+}
+
+/// Every field that the screen shows of a door, in lines.
+fn fields(door: &DoorState) -> String {
+    let raw = |name: &Option<Untrusted>| name.as_ref().map_or("", Untrusted::raw).to_owned();
+    let pod = door
+        .pod_label()
+        .map_or_else(|| pair_name(door), |it| it.raw().to_owned());
+    format!(
+        "{}\n{pod}\n{}\n{}\n{}\n{}\n",
+        door.node.raw(),
+        raw(&door.interface),
+        list(&door.addresses, "\n"),
+        Status::of(door).word(),
+        state(door),
+    )
+}
+
+/// What the rows contain.
+#[derive(Debug)]
+pub(super) struct Arrangement<'a> {
+    pub(super) query: Query,
+    pub(super) folded: &'a HashSet<NetNsId>,
+    /// One row for each group.
+    pub(super) compact: bool,
+    pub(super) hide_idle: bool,
+}
+
+/// All rows of a snapshot.
 pub(super) fn arrange(
     snapshot: &Snapshot,
-    filter: &str,
-    folded: &HashSet<NetNsId>,
+    arrangement: &Arrangement<'_>,
     fresh: impl Fn(DoorId) -> bool,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
-    let filter = filter.to_lowercase();
+    let Arrangement { query, folded, .. } = arrangement;
     for (netns, name, groups) in groups(snapshot) {
-        let groups = groups.into_iter();
-        let inside: Vec<_> = groups
-            .flat_map(|pairs| group(snapshot, pairs, &filter, &fresh))
-            .collect();
-        if inside.is_empty() && !name.raw().to_lowercase().contains(&filter) {
+        let mut idle = 0;
+        let mut inside = Vec::new();
+        for pairs in groups {
+            let rows = group(snapshot, pairs, arrangement, &fresh);
+            match rows.first() {
+                Some(Row::Group { doors, .. })
+                    if arrangement.hide_idle
+                        && doors.iter().all(|door| is_idle(&snapshot.doors[*door])) =>
+                {
+                    idle += 1;
+                }
+                _ => inside.extend(rows),
+            }
+        }
+        if inside.is_empty() && idle == 0 && !query.fits_node(&name) {
             continue;
         }
         // A filter also finds hidden doors.
-        let folded = filter.is_empty() && folded.contains(&netns);
+        let folded = query.0.is_empty() && folded.contains(&netns);
         rows.push(Row::Node {
             name,
             netns,
             folded,
+            idle,
         });
         if !folded {
             rows.extend(inside);
@@ -103,16 +172,24 @@ pub(super) fn arrange(
     rows
 }
 
+/// Whether it is seen well, and no packet crosses it.
+pub(super) fn is_idle(door: &DoorState) -> bool {
+    let rates = [&door.ingress, &door.egress].map(|traffic| traffic.packets_per_second);
+    Status::of(door) == Status::Ok && rates == [Some(0.0); 2]
+}
+
 /// The rows of a group.
 fn group(
     snapshot: &Snapshot,
     mut pairs: Vec<Pair>,
-    filter: &str,
+    arrangement: &Arrangement<'_>,
     fresh: &impl Fn(DoorId) -> bool,
 ) -> Vec<Row> {
     let door = |place: &usize| &snapshot.doors[*place];
-    // Both ends of a veth pair are shown if one of them matches.
-    pairs.retain(|ends| ends.iter().any(|end| fits(door(end), filter)));
+    pairs.retain(|ends| {
+        let ends: Vec<_> = ends.iter().map(door).collect();
+        arrangement.query.fits(&ends)
+    });
     let doors: Vec<_> = pairs.concat();
     if doors.is_empty() {
         return Vec::new();
@@ -125,6 +202,9 @@ fn group(
         Mark::Stays
     };
     let mut rows = vec![Row::Group { doors, mark }];
+    if arrangement.compact {
+        return rows;
+    }
     for ends in pairs {
         let joints = if ends.len() == 1 { "╶" } else { "┌└" };
         let ends = ends.into_iter().zip(joints.chars());
@@ -184,12 +264,4 @@ fn together(snapshot: &Snapshot, pairs: Vec<Pair>) -> Vec<Vec<Pair>> {
         }
     }
     groups
-}
-
-/// Whether a name of the door contains `filter`, in lower case.
-fn fits(door: &DoorState, filter: &str) -> bool {
-    let raw = |name: &Option<Untrusted>| name.as_ref().map_or("", Untrusted::raw).to_lowercase();
-    let pod = format!("{}/{}", raw(&door.namespace), raw(&door.pod));
-    let names = [door.node.raw().to_lowercase(), pod, raw(&door.interface)];
-    names.iter().any(|name| name.contains(filter))
 }

@@ -8,88 +8,43 @@ use ratatui::{
     widgets::{Block, Borders, Clear, Padding, Paragraph},
 };
 
-use super::{help::HELP, list, places::places, state::State};
-use crate::views::{
-    order::Sort,
-    sources, summary,
-    text::{cut_end, safe, visible_width, widest},
-};
+use super::{header, help::HELP, list, state::State};
+use crate::views::text::{ascii, cut_end, visible_width, widest};
 
 /// Draws the whole screen.
 pub fn draw(frame: &mut Frame, state: &State) {
     let area = frame.area();
-    let places = places(area, state.details);
-    put(frame, places.header, &header(state), Modifier::BOLD);
-    list::draw(frame, places.list, state);
-    details(frame, places.details, state);
+    let places = state.places();
+    let width = usize::from(area.width);
+    frame.render_widget(header::header(state, width), places.header);
+    list::draw(frame, &places, state);
+    side(frame, places.details, state);
     let mut footer = places.footer.rows();
-    let message = state.message.as_deref().map(safe);
-    if (places.footer.height > 1 || message.is_some())
+    // In few rows, a message takes the place of the keys.
+    if (places.footer.height > 1 || state.message.is_some())
         && let Some(row) = footer.next()
     {
-        let style = message
-            .as_ref()
-            .map_or(Modifier::empty(), |_| Modifier::BOLD);
-        put(frame, row, &message.unwrap_or_else(|| status(state)), style);
+        frame.render_widget(header::status(state, width), row);
     }
     if let Some(row) = footer.next() {
-        put(frame, row, &prompt(state), Modifier::DIM);
+        let prompt = cut_end(&header::prompt(state), width);
+        frame.render_widget(Line::styled(prompt, Modifier::DIM), row);
     }
     if state.help {
         help(frame, area);
     }
-}
-
-/// One line of text, cut to the area.
-fn put(frame: &mut Frame, area: Rect, text: &str, style: Modifier) {
-    let text = cut_end(text, usize::from(area.width));
-    frame.render_widget(Line::styled(text, style), area);
-}
-
-fn header(state: &State) -> String {
-    let mut text = "netviz".to_owned();
-    if let Some(snapshot) = &state.shown {
-        text += &format!("  {} interfaces", snapshot.doors.len());
-        for (status, number) in summary::states(snapshot) {
-            text += &format!("  {number} {}", status.word());
+    if state.options.ascii {
+        for cell in &mut frame.buffer_mut().content {
+            let plain = ascii(cell.symbol());
+            if plain != cell.symbol() {
+                cell.set_symbol(&plain);
+            }
         }
-        text += &summary::window(snapshot);
     }
-    if state.paused {
-        text += "  PAUSED";
-    }
-    if state.sort != Sort::Place {
-        text += &format!("  by {}", format!("{:?}", state.sort).to_lowercase());
-    }
-    if !state.filter.is_empty() && !state.typing {
-        text += &format!("  /{}", safe(&state.filter));
-    }
-    text
 }
 
-/// Progress of attaching; then the sources of names and the first note.
-fn status(state: &State) -> String {
-    if let Some(attaching) = &state.attaching {
-        return attaching.clone();
-    }
-    let Some(snapshot) = &state.shown else {
-        return String::new();
-    };
-    let mut text = format!("names: {}", sources::line(snapshot));
-    if let Some(note) = snapshot.notes.first() {
-        text += &format!("  {note}");
-    }
-    safe(&text)
-}
-
-fn prompt(state: &State) -> String {
-    if state.typing {
-        return format!("/{}█   Enter keeps it, Esc clears it", safe(&state.filter));
-    }
-    "q quit  ? help  / filter  s sort  p pause  Enter details  [ ] scroll them".into()
-}
-
-fn details(frame: &mut Frame, area: Rect, state: &State) {
+/// The details, or the output of a command.
+fn side(frame: &mut Frame, area: Rect, state: &State) {
     if area.is_empty() {
         return;
     }
@@ -100,13 +55,16 @@ fn details(frame: &mut Frame, area: Rect, state: &State) {
         false => Block::new().borders(Borders::TOP).padding(Padding::left(2)),
     };
     let inner = block.inner(area);
-    let (title, lines) = state.detail_lines(usize::from(inner.width));
+    let (title, lines, down) = state.side(usize::from(inner.width));
     let height = usize::from(inner.height);
-    let down = state.down.min(lines.len().saturating_sub(height));
-    let more = match lines.len().saturating_sub(height + down) {
+    let down = down.min(lines.len().saturating_sub(height));
+    let mut more = match lines.len().saturating_sub(height + down) {
         0 => String::new(),
         more => format!(" ↓ {more} more "),
     };
+    if let Some(pane) = &state.pane {
+        more = format!(" {} {more}", pane.status());
+    }
     let room = usize::from(inner.width).saturating_sub(visible_width(&more) + 2);
     let block = block
         .title(format!(" {} ", cut_end(&title, room)))

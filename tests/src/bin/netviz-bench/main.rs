@@ -8,6 +8,7 @@ mod counting;
 mod figure;
 mod live;
 mod matching;
+mod screen;
 mod steady;
 
 use std::process::ExitCode;
@@ -18,13 +19,14 @@ use figure::Figure;
 /// A benchmark: its title and its function.
 type Bench = (&'static str, fn(&mut dyn FnMut(Figure)) -> Result<()>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("counting", counting::run),
     ("matching", matching::run),
     ("lab", attaching::lab),
     ("doors", attaching::thousand),
     ("steady", steady::run),
     ("live", live::run),
+    ("screen", screen::run),
 ];
 
 fn main() -> ExitCode {
