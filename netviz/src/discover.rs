@@ -16,7 +16,11 @@ mod scan;
 mod select;
 mod watch;
 
-use std::{collections::HashMap, io, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    path::PathBuf,
+};
 
 use crate::{
     model::{Cluster, DoorId},
@@ -26,6 +30,7 @@ use crate::{
     },
 };
 
+pub(crate) use links::mac;
 pub use links::{Link, join as links};
 pub use scan::scan;
 pub use select::{Selection, SelectionError};
@@ -53,6 +58,14 @@ impl Discovered {
     pub(crate) fn open(&self, netns: NetNsId) -> io::Result<Option<NetNs>> {
         let entrances = self.entrances.get(&netns);
         entrances.map_or(Ok(None), |entrances| enter(entrances, netns))
+    }
+
+    /// The root directories of the machine and of the nodes.
+    pub(crate) fn all_roots(&self) -> Vec<PathBuf> {
+        let nodes = self.roots.values();
+        let nodes = nodes.filter_map(|paths| paths.first().cloned());
+        let roots: BTreeSet<_> = nodes.chain([PathBuf::from("/")]).collect();
+        roots.into_iter().collect()
     }
 
     /// Opens the namespace of a door; `None` if it no longer exists, or is unknown.

@@ -77,14 +77,7 @@ fn correct_cluster_has_no_findings() {
         }
     }
     assert_eq!(found(&builder), []);
-    // A foreign program without Cilium, and netviz before all others.
-    builder.doors[0]
-        .chains
-        .as_mut()
-        .unwrap()
-        .egress
-        .programs
-        .push(tcx(9, "theirs"));
+    // netviz before all others.
     for door in &mut builder.doors {
         let programs = &mut hook(door, Ingress).programs;
         programs.insert(0, held(tcx(70, "netviz_ingress"), 12, "netviz"));
@@ -132,17 +125,55 @@ fn program_order_at_a_hook() {
     only(&changed, "changed-while-looking", Severity::Info, place);
 }
 
+/// Of all other findings about it, none is also about its presence.
+#[test]
+fn foreign_programs_are_never_as_expected() {
+    let info = Severity::Info;
+    for way in [Way::Tcx, Way::Clsact, Way::Xdp] {
+        let program = || Attached {
+            way,
+            ..tcx(9, "theirs")
+        };
+        // In the pod, where Cilium has no program.
+        let mut builder = two_nodes();
+        hook(&mut builder.doors[0], Ingress)
+            .programs
+            .push(program());
+        only(&builder, "foreign-program", info, "worker1 eth0▼");
+    }
+    let mut builder = two_nodes();
+    builder
+        .hook(1, "lxcaaaa", Egress)
+        .programs
+        .push(tcx(9, "theirs"));
+    only(&builder, "foreign-program", info, "worker1 lxcaaaa▲");
+    // XDP runs before Cilium, and Cilium's own XDP program ends no chain.
+    let xdp = |name: &str| Attached {
+        way: Way::Xdp,
+        ..tcx(9, name)
+    };
+    let mut builder = two_nodes();
+    builder
+        .hook(1, "eth0", Ingress)
+        .programs
+        .insert(0, xdp("theirs"));
+    let warning = Severity::Warning;
+    only(&builder, "foreign-before-cilium", warning, "worker1 eth0▼");
+    builder.hook(1, "eth0", Ingress).programs[0] = xdp("cil_xdp_entry");
+    assert_eq!(found(&builder), []);
+    builder.hook(1, "eth0", Ingress).programs.truncate(1);
+    only(&builder, "cilium-missing", warning, "worker1 eth0▼");
+}
+
 #[test]
 fn same_program_is_recognized_by_its_instructions() {
     let mut builder = two_nodes();
     let programs = &mut hook(&mut builder.doors[0], Ingress).programs;
     programs.push(tcx(8, "sampler"));
     programs.push(tcx(9, "sampler"));
-    assert_eq!(
-        found(&builder),
-        [],
-        "one name and other instructions are two programs"
-    );
+    // One name and other instructions are two programs.
+    let all = found(&builder);
+    assert!(all.iter().all(|it| it.0 == "foreign-program"), "{all:?}");
     let programs = &mut hook(&mut builder.doors[0], Ingress).programs;
     programs[1].tag = programs[0].tag.clone();
     only(
@@ -250,7 +281,8 @@ fn positions_kinds_and_invisible_programs() {
         .hook(1, "lxcaaaa", Ingress)
         .programs
         .push(tcx(9, "theirs"));
-    assert_eq!(found(&netkit), expected);
+    let rules: Vec<_> = found(&netkit).into_iter().map(|it| it.0).collect();
+    assert_eq!(rules, ["netkit", "foreign-program", "netkit"]);
 
     let mut hidden = two_nodes();
     hidden.doors[0].chains = None;

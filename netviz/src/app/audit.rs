@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::Write as _,
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -78,7 +77,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
         bail!(start::nothing_found(&args.selection));
     }
     let before = inspect_all(&found);
-    let keepers = Keepers::read(&roots(&found));
+    let keepers = Keepers::read(&found.all_roots());
     watch.settled(NAMES_LIMIT).await;
     let cluster = watch.cluster().clone();
     drop(watch);
@@ -118,16 +117,6 @@ fn inspect_all(found: &Discovered) -> Inspected {
         inspected.insert(door.id, chains);
     }
     inspected
-}
-
-/// The root directories of the machine and of the nodes.
-fn roots(found: &Discovered) -> Vec<PathBuf> {
-    let nodes = found
-        .roots
-        .values()
-        .flat_map(|paths| paths.first().cloned());
-    let roots: BTreeSet<_> = nodes.chain([PathBuf::from("/")]).collect();
-    roots.into_iter().collect()
 }
 
 /// Judges all doors, and keeps those that match the filter.

@@ -4,9 +4,13 @@ mod keepers;
 mod pins;
 mod programs;
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+};
 
 use aya_obj::generated::bpf_attach_type::{BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 
 pub use keepers::Keepers;
 
@@ -62,11 +66,37 @@ pub fn inspect(door: &Door, namespace: &NetNs) -> Result<Chains, InspectError> {
 /// In the namespace of the calling thread.
 fn chains(ifindex: u32, netkit: bool) -> io::Result<Chains> {
     let mut netlink = Netlink::open()?;
+    let xdp = netlink.link(ifindex)?.as_ref().map(xdp).unwrap_or_default();
     let mut hook = |direction| hook(&mut netlink, ifindex, netkit, direction);
-    Ok(Chains {
+    let mut chains = Chains {
         ingress: hook(Direction::Ingress)?,
         egress: hook(Direction::Egress)?,
-    })
+    };
+    let xdp = xdp
+        .into_iter()
+        .map(|program| programs::attached(Way::Xdp, program, None));
+    chains.ingress.programs.splice(..0, xdp);
+    Ok(chains)
+}
+
+/// IDs of a device's XDP programs: it can have one in the driver, one in front of the stack and one
+/// in hardware.
+fn xdp(link: &LinkMessage) -> BTreeSet<u32> {
+    let attributes = link
+        .attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            LinkAttribute::Xdp(xdp) => Some(xdp),
+            _ => None,
+        });
+    let ids = attributes.flatten().filter_map(|it| match it {
+        LinkXdp::ProgId(id)
+        | LinkXdp::DrvProgId(id)
+        | LinkXdp::SkbProgId(id)
+        | LinkXdp::HwProgId(id) => Some(*id),
+        _ => None,
+    });
+    ids.filter(|id| *id > 0).collect()
 }
 
 /// One hook: its tcx chain is asked before and after its filters, until both answers are the same.

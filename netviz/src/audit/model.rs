@@ -20,6 +20,8 @@ const CILIUM_PREFIX: &str = "cil_";
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
+    /// XDP, in the driver or in front of the stack: ingress only, before all others.
+    Xdp,
     /// In the device itself, which hands packets to its other end: an unknown return code drops.
     Netkit,
     /// tcx (Linux 6.6).
@@ -33,6 +35,7 @@ impl Way {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Xdp => "xdp",
             Self::Netkit => "netkit",
             Self::Tcx => "tcx",
             Self::Clsact => "clsact",

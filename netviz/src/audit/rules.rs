@@ -3,6 +3,7 @@
 //! Rules claim only what is known. What a foreign program returns is unknown, so no rule claims that
 //! it ends a chain.
 
+mod foreign;
 mod hook;
 mod node;
 mod table;
@@ -22,6 +23,7 @@ use crate::model::Direction;
 pub fn judge(doors: &[AuditedDoor]) -> Vec<Finding> {
     let mut findings: Vec<_> = doors.iter().flat_map(hook::judge).collect();
     findings.extend(node::judge(doors));
+    findings.extend(foreign::judge(doors, &findings));
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     findings
 }

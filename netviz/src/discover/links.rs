@@ -153,7 +153,8 @@ impl From<LinkMessage> for Link {
     }
 }
 
-fn mac(bytes: &[u8]) -> Option<String> {
+/// `02:00:00:00:00:01`
+pub(crate) fn mac(bytes: &[u8]) -> Option<String> {
     let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     (bytes.len() == 6).then(|| text.join(":"))
 }

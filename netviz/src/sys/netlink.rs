@@ -17,6 +17,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::AddressMessage,
     link::{LinkAttribute, LinkExtentMask, LinkMessage},
+    neighbour::NeighbourMessage,
     nsid::{NsidAttribute, NsidMessage},
     route::{RouteAttribute, RouteMessage},
 };
@@ -110,6 +111,18 @@ impl Netlink {
 
     /// The interface by which packets to `address` leave the namespace; `None` without a route.
     pub fn route_to(&mut self, address: IpAddr) -> Option<u32> {
+        let route = self.route(address).ok()??;
+        route.attributes.iter().find_map(|it| match it {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+    }
+
+    /// The route of packets to `address`; `None` if there is none.
+    ///
+    /// # Errors
+    /// The kernel's own errno, for another reason than a missing route.
+    pub fn route(&mut self, address: IpAddr) -> io::Result<Option<RouteMessage>> {
         let mut message = RouteMessage::default();
         (
             message.header.address_family,
@@ -121,23 +134,55 @@ impl Netlink {
         message
             .attributes
             .push(RouteAttribute::Destination(address.into()));
-        let answers = self.exchange(RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST);
-        answers
-            .ok()?
-            .messages
-            .into_iter()
-            .find_map(|answer| match answer {
-                RouteNetlinkMessage::NewRoute(route) => {
-                    route
-                        .attributes
-                        .into_iter()
-                        .find_map(|attribute| match attribute {
-                            RouteAttribute::Oif(index) => Some(index),
-                            _ => None,
-                        })
-                }
+        let request = RouteNetlinkMessage::GetRoute(message);
+        let answers = match self.exchange(request, NLM_F_REQUEST) {
+            Ok(answers) => answers.messages,
+            Err(error) => {
+                return match error.raw_os_error() {
+                    // A prohibiting route answers EACCES, a black hole EINVAL.
+                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => {
+                        Ok(None)
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
+        let mut answers = answers.into_iter();
+        Ok(answers.find_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(route) => Some(route),
+            _ => None,
+        }))
+    }
+
+    /// All entries of the neighbour tables, IPv4 and IPv6.
+    pub fn neighbours(&mut self) -> io::Result<Vec<NeighbourMessage>> {
+        let answers = self.dump(RouteNetlinkMessage::GetNeighbour(
+            NeighbourMessage::default(),
+        ))?;
+        let answers = answers.into_iter();
+        Ok(answers
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour),
                 _ => None,
             })
+            .collect())
+    }
+
+    /// The link with this index.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is none.
+    pub fn link(&mut self, index: u32) -> io::Result<Option<LinkMessage>> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let attributes = &mut message.attributes;
+        attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let answers = self.exchange(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST)?;
+        let mut answers = answers.messages.into_iter();
+        Ok(answers.find_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        }))
     }
 
     /// The id by which the socket's namespace knows `namespace`, `None` where it has no id for it.

@@ -9,7 +9,7 @@ use std::{
 use super::pins::{self, Object};
 use crate::{
     attach::clsact,
-    audit::model::{Attached, Chains, Process, Way},
+    audit::model::{Attached, Chains, Owner, Process, Way},
     model::Untrusted,
 };
 
@@ -93,8 +93,8 @@ impl Keepers {
     fn pin(&mut self, object: Object, path: String) {
         // A pinned link names its program as well; the pin is the link's.
         let (kept, id) = match object.link {
-            Some(link) => (&mut self.links, Some(link)),
-            None => (&mut self.programs, object.program),
+            Some(link) if !object.is_xdp_link => (&mut self.links, Some(link)),
+            _ => (&mut self.programs, object.program),
         };
         if let Some(id) = id {
             kept.pins.entry(id).or_default().insert(path);
@@ -123,6 +123,9 @@ impl Keepers {
         }
         attached.held_by = processes.into_iter().collect();
         attached.pinned_at = pins.into_iter().map(Into::into).collect();
+        if attached.owner == Owner::Other && is_cilium(attached) {
+            attached.owner = Owner::Cilium;
+        }
         let maker = attached.filter.as_ref().and_then(|filter| filter.maker);
         attached.left_over = attached.way == Way::Clsact
             && attached.held_by.is_empty()
@@ -130,6 +133,14 @@ impl Keepers {
                 .zip(self.netviz.as_ref())
                 .is_some_and(|(maker, living)| !living.contains(&maker));
     }
+}
+
+/// Whether Cilium's agent holds a program, or it is pinned among Cilium's: Cilium attaches programs of
+/// other names, too, such as the dispatcher of its datapath plugins.
+fn is_cilium(attached: &Attached) -> bool {
+    let is_pin = |pin: &Untrusted| Path::new(pin.raw()).iter().any(|part| part == "cilium");
+    let is_agent = |process: &Process| process.command == *"cilium-agent";
+    attached.pinned_at.iter().any(is_pin) || attached.held_by.iter().any(is_agent)
 }
 
 /// Maps are skipped: there may be thousands.
@@ -155,6 +166,7 @@ mod tests {
         let object = Object {
             program: Some(812),
             link: Some(52),
+            is_xdp_link: false,
         };
         assert_eq!(Object::of(link), object);
         assert_eq!(Object::of("prog_id:\tx\nmap_id:\t4"), Object::default());

@@ -18,6 +18,8 @@ use crate::sys::{bpf, rooted_fs::Root};
 pub(super) struct Object {
     pub(super) program: Option<u32>,
     pub(super) link: Option<u32>,
+    /// A link of an XDP program, whose ID rtnetlink does not report.
+    pub(super) is_xdp_link: bool,
 }
 
 impl Object {
@@ -28,6 +30,7 @@ impl Object {
             match line.split_once(':') {
                 Some(("prog_id", id)) => object.program = id.trim().parse().ok(),
                 Some(("link_id", id)) => object.link = id.trim().parse().ok(),
+                Some(("link_type", kind)) => object.is_xdp_link = kind.trim() == "xdp",
                 _ => {}
             }
         }

@@ -57,8 +57,9 @@ impl At<'_> {
     }
 
     fn cilium(&self) -> Option<usize> {
-        let mut programs = self.hook.programs.iter();
-        programs.position(|it| it.owner == Owner::Cilium)
+        // What passes Cilium's XDP program goes on to the chain behind it.
+        let in_chain = |it: &Attached| it.owner == Owner::Cilium && it.way != Way::Xdp;
+        self.hook.programs.iter().position(in_chain)
     }
 
     /// Programs that could keep packets from Cilium; netviz never does.
@@ -76,6 +77,7 @@ impl At<'_> {
             let keep_on = match it.way {
                 Way::Clsact => "TC_ACT_UNSPEC or TC_ACT_PIPE",
                 Way::Tcx | Way::Netkit => "TCX_NEXT",
+                Way::Xdp => "XDP_PASS",
             };
             let remedy = match it.program_id {
                 Some(id) => format!(
@@ -129,7 +131,7 @@ impl At<'_> {
                 "its owner should attach it in front: at Cilium's priority, after Cilium, with a handle other than 1{}",
                 holders(dead)
             ),
-            (_, Way::Tcx | Way::Netkit) => format!(
+            (_, Way::Tcx | Way::Netkit | Way::Xdp) => format!(
                 "its owner should attach it at the head of the tcx chain (BPF_F_BEFORE) and return TCX_NEXT on every path{}",
                 holders(dead)
             ),
@@ -225,7 +227,7 @@ fn same(first: &Attached, again: &Attached) -> bool {
 }
 
 /// `; held by fieldagent (pid 4711)`, where that is known.
-fn holders(attached: &Attached) -> String {
+pub(super) fn holders(attached: &Attached) -> String {
     let holders = attached.held_by.iter();
     let names: Vec<_> = holders
         .map(|process| format!("{} (pid {})", process.command, process.pid))

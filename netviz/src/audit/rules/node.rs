@@ -104,7 +104,8 @@ fn hooks<'a>(
 }
 
 fn cilium(hook: &Hook) -> Option<&Attached> {
-    hook.programs.iter().find(|it| it.owner == Owner::Cilium)
+    let in_chain = |it: &&Attached| it.owner == Owner::Cilium && it.way != Way::Xdp;
+    hook.programs.iter().find(in_chain)
 }
 
 fn none_at_all(door: &AuditedDoor, direction: Direction) -> Finding {

@@ -62,6 +62,9 @@ rules! {
     NETVIZ_LEFT_OVER = "netviz-left-over", Warning,
         "A clsact filter of a netviz that no longer runs.",
         [];
+    FOREIGN_PROGRAM = "foreign-program", Info,
+        "Another tool's program at a pod's interface, or another tool's XDP program.",
+        [];
     ENDPOINT_ROUTES_MIXED = "endpoint-routes-mixed", Info,
         "Some pods of a node have endpoint routes and others do not.",
         [];
