@@ -9,6 +9,7 @@ mod files;
 pub mod kubelet;
 pub mod kubernetes;
 pub mod maps;
+pub mod policies;
 pub mod reconcile;
 pub mod report;
 mod source;

@@ -4,11 +4,13 @@
 //! ([`Observation`]), and [`judge`], a pure function, compares the two. Only `collect` knows the kernel;
 //! `run` puts the steps together. Every view is a function of a [`Verdict`].
 
+mod cause;
 pub mod collect;
 pub(crate) mod context;
 mod expect;
 mod facts;
 mod judge;
+pub mod lookups;
 mod observation;
 pub mod plan;
 mod protocol;
@@ -17,8 +19,9 @@ pub(crate) mod run;
 pub(crate) mod target;
 mod verdict;
 
+pub use cause::{Cause, DropReason, Interface, Location, Program};
 pub use expect::{Modes, Shape, candidates, expectations, hide, not_expected, unassigned};
-pub use facts::{Cause, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Way};
+pub use facts::{Detour, Doubt, HiddenReason, Note, RowNote, Way};
 pub use judge::judge;
 pub use observation::{
     Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, TunnelKey,

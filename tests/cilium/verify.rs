@@ -135,13 +135,15 @@ pub(crate) fn policy_drop(cilium: &CiliumLab) -> Result<()> {
                 "{to}: last seen at {after:?}, not at {door}: {}",
                 report(&lost)
             );
-            // The message includes what Cilium itself counted in that time.
-            let reason = "policy denied, ingress: ";
-            ensure!(
-                lost.json["losses"].to_string().contains(reason),
-                "{reason:?} is not reported: {}",
-                report(&lost)
-            );
+            // Cilium's counters are the cause, and the policy that selects the pod is named.
+            let reason = "Cilium dropped them: policy denied, ingress";
+            for part in [reason, NAME] {
+                ensure!(
+                    lost.json["losses"].to_string().contains(part),
+                    "{part:?} is not reported: {}",
+                    report(&lost)
+                );
+            }
             Ok(())
         });
     drop(policy);

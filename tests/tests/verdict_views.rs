@@ -67,15 +67,15 @@ fn loss_is_shown_at_its_door() {
             "{line}"
         );
         assert!(
-            text.contains("LOST  10 of 10 packets ended between door 6"),
+            text.contains("LOST      10 of 10 requests, on node mycluster-worker"),
             "{text}"
         );
         let text = draw(&lost_reply(), width);
         assert!(
-            text.contains("<- 3 lost here") && text.contains("3 of 10 answers"),
+            text.contains("<- 3 lost here") && text.contains("3 of 10 replies"),
             "{text}"
         );
-        assert!(draw(&circle(), width).contains("went round in a circle"));
+        assert!(draw(&circle(), width).contains("in a circle until their TTL ended"));
         let text = draw(&detour(), width);
         assert!(
             text.contains("not expected") && text.contains("expected, not crossed"),

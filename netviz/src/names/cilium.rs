@@ -4,6 +4,7 @@
 //! an error.
 
 pub mod answers;
+pub(crate) mod policies;
 
 use std::{
     io,

@@ -3,6 +3,7 @@
 pub(crate) mod cilium_drops;
 pub mod crossings;
 pub mod following;
+pub(crate) mod inspector;
 pub mod kernel_drops;
 pub mod probe;
 pub mod reading;

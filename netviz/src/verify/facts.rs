@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::protocol::Protocol;
-use crate::model::{Direction, LinkState, Untrusted};
+use crate::model::Direction;
 
 /// Which end of the path a packet is going to. Not to be confused with [`Direction`], the hook of
 /// one interface: a request crosses ingress and egress hooks.
@@ -65,81 +65,6 @@ pub enum HiddenReason {
         size: u32,
         /// The longest that is not fragmented.
         limit: u32,
-    },
-}
-
-/// Packets that the kernel dropped (`skb:kfree_skb`).
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub struct DropReason {
-    /// The kernel's name of the reason (`NEIGH_FAILED`); `null` before Linux 5.17.
-    pub reason: Option<String>,
-    /// The kernel function that dropped them; `null` if its symbols cannot be read.
-    pub function: Option<String>,
-    /// The device.
-    pub device: Option<Untrusted>,
-    /// The node, or the pod, in whose network namespace that is.
-    pub place: Option<Untrusted>,
-    /// How many of the loss.
-    pub packets: u32,
-}
-
-/// Why packets ended where they did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "code", rename_all = "snake_case")]
-pub enum Cause {
-    /// The kernel dropped packets.
-    KernelDrop {
-        /// How many, why and where.
-        drop: DropReason,
-    },
-    /// The sender got an error: from a router, or from its own kernel.
-    Error {
-        /// `fragmentation needed, MTU 1450`.
-        error: String,
-        /// The router; `null`: the sender's own kernel.
-        from: Option<IpAddr>,
-    },
-    /// Packets went round until their TTL ended.
-    Circle,
-    /// B received the requests and sent no reply.
-    NoReply {
-        /// The last door of the request.
-        row: usize,
-    },
-    /// No interface has B's address.
-    NoSuchAddress,
-    /// Packets left for a place where netviz sees nothing.
-    LeftSight {
-        /// The door by which they left.
-        row: usize,
-    },
-    /// Replies reached A's last door, and A did not receive them in time.
-    ReplyNotReceived {
-        /// That door.
-        row: usize,
-    },
-    /// Programs or the stack behind the last door that saw packets.
-    Behind {
-        /// Names of the programs, in the order in which they run; empty: the stack or the link.
-        programs: Vec<String>,
-    },
-    /// Cilium's own drop counters rose during the run.
-    CiliumDrops {
-        /// Name of the node.
-        node: String,
-        /// Reasons with their packets, of all traffic.
-        drops: Vec<String>,
-    },
-    /// The next interface is down, or its peer.
-    LinkDown {
-        /// The interface that is down.
-        interface: String,
-        /// The node, or the pod, that it is in.
-        place: String,
-        /// Its state.
-        state: LinkState,
     },
 }
 

@@ -3,17 +3,20 @@
 
 mod causes;
 mod detours;
+mod lookup;
 mod losses;
 mod notes;
 mod outcomes;
+mod point;
 mod rows;
+mod suspects;
 mod trail;
 
 use std::time::Duration;
 
 use super::{
-    Answer, Doubt, Expectation, Kind, Loss, Observation, Place, Probes, Route, SCHEMA, Verdict,
-    Way,
+    Answer, Cause, Doubt, Expectation, HiddenReason, Kind, Loss, Observation, Place, Probes, Route,
+    SCHEMA, Verdict, Way,
     expect::{not_expected, unassigned},
 };
 use crate::model::Cluster;
@@ -35,6 +38,7 @@ pub fn judge(
         route,
         observation,
         trails,
+        bytes: probes.bytes,
     };
     let outcomes = evidence.outcomes();
     let losses = losses::losses(&evidence, &outcomes);
@@ -111,6 +115,19 @@ fn contradictions(trail: &Trail) -> usize {
     trail.walks.values().map(of).sum()
 }
 
+/// Packets that are too long are not hidden in fragments.
+fn repeats_cause(doubt: &Doubt, losses: &[Loss]) -> bool {
+    let fragments = matches!(
+        doubt,
+        Doubt::Hidden {
+            reason: HiddenReason::Fragments { .. },
+            ..
+        }
+    );
+    let too_long = |cause: &Cause| matches!(cause, Cause::TooLong { .. });
+    fragments && losses.iter().flat_map(|loss| &loss.causes).any(too_long)
+}
+
 fn findings(
     evidence: &Evidence<'_>,
     outcomes: &Outcomes,
@@ -149,6 +166,9 @@ fn findings(
             findings.unclear.push(doubt);
         }
     }
+    findings
+        .unclear
+        .retain(|doubt| !repeats_cause(doubt, losses));
     findings
 }
 

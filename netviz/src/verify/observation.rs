@@ -2,8 +2,15 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use super::facts::{Doubt, DropReason, HiddenReason, Note, Way};
-use crate::model::{Direction, DoorId};
+use super::{
+    cause::DropReason,
+    facts::{Doubt, HiddenReason, Note, Way},
+    lookups::Lookups,
+};
+use crate::{
+    model::{Direction, DoorId},
+    names::maps::drop_counters::CiliumDrop,
+};
 
 /// One hook: a door and a direction.
 pub type Hook = (DoorId, Direction);
@@ -15,8 +22,9 @@ pub type Hooks = BTreeMap<Hook, Vec<String>>;
 /// Doors where nothing can be seen, and why.
 pub type Hidden = BTreeMap<DoorId, HiddenReason>;
 
-/// Cilium's drop reasons by index of the node, most packets first.
-pub type CiliumDrops = BTreeMap<usize, Vec<String>>;
+/// What Cilium dropped during the run, by index of the node, most packets first. Empty: nothing;
+/// missing: its counters could not be read.
+pub type CiliumDrops = BTreeMap<usize, Vec<CiliumDrop>>;
 
 /// The tunnel key that a packet carried at `cilium_vxlan` or behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +83,8 @@ pub struct Dropping {
     pub at: Duration,
     /// Number of the packet, request or reply.
     pub sequence: u32,
+    /// The device; it need not be a door.
+    pub door: Option<DoorId>,
     /// Why and where; one packet.
     pub reason: DropReason,
 }
@@ -112,6 +122,8 @@ pub struct Observation {
     pub hooks: Hooks,
     /// What Cilium dropped during the run.
     pub cilium: CiliumDrops,
+    /// What the kernel knows near the losses.
+    pub lookups: Lookups,
     /// All packets at a hook, followed or not; in passive mode only.
     pub packets: BTreeMap<(Way, Hook), u64>,
     /// Why a loss of these packets does not mean that other traffic is lost.

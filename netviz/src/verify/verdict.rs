@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    facts::{Cause, Detour, Doubt, DropReason, Note, RowNote, Way},
+    cause::{Cause, DropReason},
+    facts::{Detour, Doubt, Note, RowNote, Way},
     protocol::Protocol,
     route::ModeSource,
 };
@@ -131,7 +132,7 @@ pub struct Loss {
     pub circle: Vec<usize>,
     /// Why the kernel dropped most of them; `null` if that is unknown.
     pub drop_reason: Option<DropReason>,
-    /// Causes, the most certain first.
+    /// The cause; several only if packets ended here for several reasons.
     pub causes: Vec<Cause>,
 }
 

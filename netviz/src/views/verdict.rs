@@ -1,5 +1,6 @@
 //! Drawings of verdicts: each a function of [`crate::verify::Verdict`]s.
 
+mod causes;
 pub mod explain;
 pub mod json;
 pub mod junit;
@@ -7,9 +8,11 @@ pub mod ladder;
 pub mod matrix;
 pub mod mermaid;
 mod path;
+mod places;
 mod sentences;
 pub mod svg;
 mod words;
 
-pub use sentences::{causes, detours, notes, unclear};
+pub use causes::{causes, remedies};
+pub use sentences::{detours, notes, unclear};
 pub use words::{sent, summary};

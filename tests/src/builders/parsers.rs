@@ -129,7 +129,11 @@ pub fn cilium_drops(bytes: &[u8]) -> Vec<String> {
         drop_counters::drops(&all.iter().map(entry).collect::<Vec<_>>())
     };
     let (before, after) = bytes.split_at(bytes.len() / 2);
-    drop_counters::words(&read(before), &read(after))
+    let drops = drop_counters::between(&read(before), &read(after));
+    let words = drops
+        .iter()
+        .map(|drop| format!("{drop}: {} packets", drop.packets));
+    words.collect()
 }
 
 /// The protocols of probes.

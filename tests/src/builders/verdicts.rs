@@ -1,10 +1,15 @@
 //! Handmade verdicts, one of each kind.
 
+use std::net::IpAddr;
+
 use netviz::{
-    model::{Direction, LinkState, Role, Side, Untrusted},
+    audit::{Owner, Process, Way as Attachment},
+    model::{Direction, Role, Side, Untrusted},
+    names::{maps::drop_counters::CiliumDrop, policies::Policy},
     verify::{
-        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Kind, Loss, ModeSource,
-        Note, Probes, Protocol, RowNote, SCHEMA, Traffic, Tunnel, Verdict, Way,
+        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
+        Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, Traffic,
+        Tunnel, Verdict, Way,
     },
 };
 
@@ -199,15 +204,16 @@ pub fn lost_by_policy() -> Verdict {
         before: Some(6),
         circle: Vec::new(),
         drop_reason: None,
-        causes: vec![
-            Cause::Behind {
-                programs: vec!["cil_from_overlay".into()],
-            },
-            Cause::CiliumDrops {
-                node: OTHER.into(),
-                drops: vec!["policy denied, ingress: 10 packets".into()],
-            },
-        ],
+        causes: vec![Cause::CiliumDrops {
+            node: OTHER.into(),
+            drops: vec![CiliumDrop {
+                reason: "policy denied".into(),
+                direction: Some(Direction::Ingress),
+                packets: 10,
+                by_policy: true,
+            }],
+            policies: Vec::new(),
+        }],
     }];
     verdict
 }
@@ -229,7 +235,16 @@ pub fn lost_reply() -> Verdict {
         before: Some(4),
         circle: Vec::new(),
         drop_reason: Some(queue_full()),
-        causes: vec![Cause::KernelDrop { drop: queue_full() }],
+        causes: vec![Cause::KernelDrop {
+            drop: queue_full(),
+            location: Some(Location {
+                node: OTHER.into(),
+                pod: None,
+                side: Side::Node,
+                netns: None,
+            }),
+            tunnel_port: None,
+        }],
     }];
     verdict
 }
@@ -626,23 +641,85 @@ fn note(random: &mut Random) -> Note {
     }
 }
 
+fn interface(random: &mut Random) -> Interface {
+    Interface {
+        interface: random.text().into(),
+        location: location(random),
+    }
+}
+
+fn location(random: &mut Random) -> Location {
+    Location {
+        node: random.text().into(),
+        pod: maybe(random, |random| random.text().into()),
+        side: [Side::Pod, Side::Node, Side::Host][random.below(3) as usize],
+        netns: maybe(random, Random::text),
+    }
+}
+
+fn program(random: &mut Random) -> Program {
+    Program {
+        name: random.text().into(),
+        attachment: Attachment::Xdp,
+        owner: [Owner::Cilium, Owner::Other][random.below(2) as usize],
+        held_by: many(random, |random| Process {
+            pid: number(random),
+            command: random.text().into(),
+        }),
+    }
+}
+
 fn cause(random: &mut Random) -> Cause {
-    match random.below(6) {
+    match random.below(10) {
         0 => Cause::KernelDrop {
             drop: drop_reason(random),
+            location: maybe(random, location),
+            tunnel_port: None,
         },
         1 => Cause::Error {
             error: random.text(),
             from: None,
         },
         2 => Cause::NoReply { row: place(random) },
-        3 => Cause::Behind {
-            programs: many(random, Random::text),
+        3 => Cause::Programs {
+            programs: many(random, program),
+            at: interface(random),
+            direction: Direction::Ingress,
+            dropped: random.once_in(2),
         },
         4 => Cause::LinkDown {
-            interface: random.text(),
-            place: random.text(),
-            state: LinkState::Down,
+            at: interface(random),
+        },
+        5 => Cause::TooLong {
+            bytes: number(random),
+            overhead: number(random),
+            mtu: number(random),
+            at: interface(random),
+        },
+        6 => Cause::NoRoute {
+            to: IpAddr::from([10, 0, 0, 1]),
+            location: location(random),
+        },
+        7 => Cause::CiliumDrops {
+            node: random.text(),
+            drops: many(random, |random| CiliumDrop {
+                reason: random.text(),
+                direction: None,
+                packets: 3,
+                by_policy: random.once_in(2),
+            }),
+            policies: many(random, |random| Policy {
+                kind: random.text(),
+                namespace: maybe(random, |random| random.text().into()),
+                name: random.text().into(),
+            }),
+        },
+        8 => Cause::WrongNeighbour {
+            address: IpAddr::from([10, 0, 0, 1]),
+            mac: random.text(),
+            at: interface(random),
+            right: random.text(),
+            neighbour: interface(random),
         },
         _ => Cause::Circle,
     }

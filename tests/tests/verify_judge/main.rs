@@ -2,6 +2,7 @@
 //! a running Cilium.
 
 mod cases;
+mod causes;
 mod fragments;
 mod properties;
 mod unknown_targets;

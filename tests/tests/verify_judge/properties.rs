@@ -395,7 +395,13 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
         observation.drops.push(Dropping {
             at: time,
             sequence: rng.u32(..SENT + 2),
-            reason: DropReason::default(),
+            door: rng.bool().then(|| door(rng)),
+            reason: DropReason {
+                reason: ["XDP", "OTHERHOST", "IP_INNOROUTES", "QDISC_DROP"]
+                    .get(rng.usize(..6))
+                    .map(|reason| (*reason).to_owned()),
+                ..DropReason::default()
+            },
         });
         let answer = match rng.u8(..4) {
             0 => Answer::Reply(time),

@@ -31,7 +31,8 @@ pub(super) fn fragmented_packets(mode: Mode) {
     expect(result, wanted);
     let result = fixture.across(&["--size", "1600"]);
     let result = expect(result, "lost");
-    assert!(result.causes().contains("too long"), "{}", result.causes());
+    let cause = "1600 bytes > MTU 1500 of eth0 in pod ";
+    assert!(result.causes().contains(cause), "{}", result.causes());
 }
 
 /// The network's MTU is smaller than that of its links: packets without fragmentation are lost.
@@ -52,7 +53,7 @@ pub(super) fn small_mtu(mode: Mode) {
             let result = expect_lost(fixture.across(&large), &format!("▼ {}", a.interface.name));
             let causes = result.causes();
             assert!(
-                causes.contains("fragmentation needed, MTU 1300"),
+                causes.contains("1400 bytes > MTU 1300 of eth0 on node "),
                 "{causes}"
             );
         }

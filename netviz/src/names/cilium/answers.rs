@@ -171,7 +171,7 @@ struct Addressing {
 }
 
 impl Endpoint {
-    fn fact(&self) -> PodFact {
+    pub(super) fn fact(&self) -> PodFact {
         let status = &self.status;
         let identity = status.identity.as_ref();
         let mut labels: Vec<String> = identity
@@ -402,6 +402,7 @@ fn word<T: From<String>>(text: &Option<String>) -> Option<T> {
     text.as_deref().map(|text| short(text).into())
 }
 
-fn short(text: &str) -> String {
+/// A text of a length that names can have.
+pub(super) fn short(text: &str) -> String {
     text.chars().take(TEXT).collect()
 }

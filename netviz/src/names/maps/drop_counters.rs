@@ -1,9 +1,12 @@
 //! How many packets Cilium has dropped on a node, and why: its map `cilium_metrics`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{find, open, unknown};
-use crate::sys::rooted_fs::Root;
+use crate::{model::Direction, sys::rooted_fs::Root};
 
 const METRICS: &str = "cilium_metrics";
 /// Bytes of a key and of a CPU's value, in versions 1.14 to 1.19.
@@ -55,26 +58,53 @@ pub fn drops(entries: &[([u8; SIZES.0], u64)]) -> Drops {
     drops
 }
 
-/// The drops between `before` and `after`, most packets first: `policy denied, ingress: 10 packets`.
+/// Packets that Cilium dropped for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CiliumDrop {
+    /// The reason in words: `policy denied`.
+    pub reason: String,
+    /// Where Cilium dropped them, as seen from the endpoint; `null` if it does not count that.
+    pub direction: Option<Direction>,
+    /// How many.
+    pub packets: u64,
+    /// Whether a policy is the reason.
+    pub by_policy: bool,
+}
+
+impl fmt::Display for CiliumDrop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        match self.direction {
+            Some(direction) => write!(f, ", {direction}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The drops between `before` and `after`, most packets first.
 #[must_use]
-pub fn words(before: &Drops, after: &Drops) -> Vec<String> {
+pub fn between(before: &Drops, after: &Drops) -> Vec<CiliumDrop> {
     let more = |(key, now): (&(u8, u8), &u64)| {
         let then = before.get(key).copied().unwrap_or_default();
         Some((now.checked_sub(then).filter(|more| *more > 0)?, *key))
     };
     let mut more: Vec<_> = after.iter().filter_map(more).collect();
     more.sort_by_key(|(packets, key)| (std::cmp::Reverse(*packets), *key));
-    let words = |(packets, (code, direction)): (u64, (u8, u8))| {
-        let reason = reason(code).map_or_else(|| format!("its reason {code}"), Into::into);
-        let direction = ["", ", ingress", ", egress", ""][usize::from(direction & 3)];
-        let packets = match packets {
-            1 => "1 packet".into(),
-            more => format!("{more} packets"),
-        };
-        format!("{reason}{direction}: {packets}")
+    let drop = |(packets, (code, direction)): (u64, (u8, u8))| CiliumDrop {
+        reason: reason(code).map_or_else(|| format!("its reason {code}"), Into::into),
+        direction: match direction {
+            1 => Some(Direction::Ingress),
+            2 => Some(Direction::Egress),
+            _ => None,
+        },
+        packets,
+        by_policy: BY_POLICY.contains(&code),
     };
-    more.into_iter().map(words).collect()
+    more.into_iter().map(drop).collect()
 }
+
+/// Dropped by a policy, or by one of its deny rules.
+const BY_POLICY: [u8; 2] = [133, 181];
 
 /// Codes keep their meaning from version to version (`pkg/monitor/api/drop.go`).
 fn reason(code: u8) -> Option<&'static str> {
@@ -125,7 +155,7 @@ fn reason(code: u8) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Drops, drops, words};
+    use super::{Drops, between, drops};
 
     #[test]
     fn lines_of_the_source_are_put_together_and_what_is_forwarded_is_left_out() {
@@ -144,14 +174,14 @@ mod tests {
     fn only_what_came_meanwhile_is_said_and_most_of_it_first() {
         let before = Drops::from([((133, 1), 5), ((196, 2), 7)]);
         let after = Drops::from([((133, 1), 6), ((196, 2), 7), ((181, 2), 3), ((250, 0), 2)]);
-        assert_eq!(
-            words(&before, &after),
-            [
-                "policy denied by a deny rule, egress: 3 packets",
-                "its reason 250: 2 packets",
-                "policy denied, ingress: 1 packet"
-            ]
-        );
-        assert!(words(&after, &before).is_empty());
+        let words = |drop: &super::CiliumDrop| format!("{drop}: {}", drop.packets);
+        let said: Vec<_> = between(&before, &after).iter().map(words).collect();
+        let expected = [
+            "policy denied by a deny rule, egress: 3",
+            "its reason 250: 2",
+            "policy denied, ingress: 1",
+        ];
+        assert_eq!(said, expected);
+        assert!(between(&after, &before).is_empty());
     }
 }

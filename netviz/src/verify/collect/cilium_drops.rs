@@ -27,7 +27,7 @@ pub(crate) fn start(view: &View) -> Option<Worker<CiliumDrops>> {
         }
         let between = before.into_iter().filter_map(|(index, before, roots)| {
             let after = drop_counters::read(&roots)?;
-            Some((index, drop_counters::words(&before, &after)))
+            Some((index, drop_counters::between(&before, &after)))
         });
         between.collect()
     };

@@ -1,63 +1,142 @@
-//! What programs, Cilium and devices at the place of a loss have to do with it.
+//! The cause of a loss: what the kernel reports, then what can be looked up, then what is likely.
+//!
+//! A reason of the kernel that explains itself silences all guesses. A fact that explains the loss
+//! silences reasons that do not (`QDISC_DROP`, "a program dropped it").
 
-use super::{outcomes::Evidence, trail::Trail};
-use crate::{
-    model::{Door, LinkState, Side},
-    verify::{
-        Cause, Hook,
-        expect::doors::{node_name, pod_name},
-    },
+use std::net::IpAddr;
+
+use super::{
+    lookup::Near,
+    outcomes::Evidence,
+    point::{Dropped, Point},
+    suspects,
 };
+use crate::verify::{Cause, DropReason, Place, Way, expect::unassigned};
 
-/// The most reasons of Cilium's to list: a node with traffic always has some.
-const MOST: usize = 3;
+/// An error that the sender got, and the router that reports it.
+pub(super) type SenderError = (String, Option<IpAddr>);
 
-/// Causes at the last line that saw packets, and at the next.
-pub(super) fn at(
-    evidence: &Evidence<'_>,
-    trail: &Trail,
-    after: Option<usize>,
-    before: Option<usize>,
+/// The cause; several only if the kernel dropped the packets for several reasons that explain
+/// themselves.
+pub(super) fn causes(
+    point: Point<'_>,
+    drops: Vec<Dropped>,
+    error: Option<&SenderError>,
 ) -> Vec<Cause> {
-    let hook = |line: Option<usize>| Some(trail.lines.get(line?)?.hook);
-    let last = hook(after);
-    let behind = last.and_then(|hook| {
-        let programs = evidence.observation.hooks.get(&hook)?.clone();
-        Some(Cause::Behind { programs })
-    });
-    let cilium = last.and_then(|hook| cilium(evidence, hook));
-    let down = hook(before).and_then(|hook| down(evidence, evidence.cluster.door(hook.0)?));
-    [behind, cilium, down].into_iter().flatten().collect()
+    let (telling, vague): (Vec<_>, Vec<_>) = drops
+        .into_iter()
+        .partition(|(drop, _)| explains_itself(drop));
+    let mut causes: Vec<Cause> = Vec::new();
+    for drop in &telling {
+        let cause = explained(point, drop);
+        if !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    }
+    if !causes.is_empty() {
+        return causes;
+    }
+    let near = Near::new(point, &vague);
+    let by_program = |(drop, _): &&Dropped| is_by_program(drop);
+    let program = vague.iter().find(by_program);
+    let other = vague.iter().find(|drop| !by_program(drop));
+    let cause = nobody(point)
+        .or_else(|| near.cause())
+        .or_else(|| program.and_then(|drop| suspects::of_drop(point, drop)))
+        .or_else(|| near.reply_route())
+        .or_else(|| error.map(reported))
+        .or_else(|| {
+            vague
+                .first()
+                .filter(|_| program.is_some())
+                .or(other)
+                .map(|it| plain(point, it))
+        })
+        .or_else(|| place(point))
+        .or_else(|| suspects::behind(point));
+    vec![cause.unwrap_or(Cause::Unexplained)]
 }
 
-/// Cilium counts drops by reason only, so those of other traffic are included.
-fn cilium(evidence: &Evidence<'_>, hook: Hook) -> Option<Cause> {
-    let door = evidence.cluster.door(hook.0)?;
-    let programs = evidence.observation.hooks.get(&hook)?;
-    let by_cilium = programs.iter().any(|name| name.starts_with("cil_"));
-    let drops = evidence.observation.cilium.get(&door.node)?;
-    (by_cilium && !drops.is_empty()).then(|| Cause::CiliumDrops {
-        node: node_name(evidence.cluster, door.node).into(),
-        drops: drops.iter().take(MOST).cloned().collect(),
-    })
+/// Whether a program dropped the packet. What it thought is not in the reason.
+fn is_by_program(drop: &DropReason) -> bool {
+    let reason = drop.reason.as_deref();
+    matches!(reason, Some("TC_INGRESS" | "TC_EGRESS" | "XDP"))
 }
 
-fn down(evidence: &Evidence<'_>, door: &Door) -> Option<Cause> {
-    let down = [Some(LinkState::Down), Some(LinkState::NotPresent)];
-    let is_down = |door: &&Door| down.contains(&door.link_state);
-    let peer = || evidence.cluster.door(door.peer.as_ref()?.id);
-    let door = match door.link_state? {
-        // Its peer is the one that is down.
-        LinkState::LowerLayerDown => peer().filter(is_down).unwrap_or(door),
-        _ => Some(door).filter(is_down)?,
+/// Whether a reason needs no further explanation. The others are symptoms of a device that is down, an
+/// MTU that is too small, or a decision of a program.
+fn explains_itself(drop: &DropReason) -> bool {
+    let vague = [
+        "NOT_SPECIFIED",
+        "QDISC_DROP",
+        "FULL_RING",
+        "CPU_BACKLOG",
+        "DEV_READY",
+        "DEV_HDR",
+        "SKB_UCOPY_FAULT",
+    ];
+    let reason = drop.reason.as_deref();
+    reason.is_some_and(|it| !vague.contains(&it)) && !is_by_program(drop)
+}
+
+/// A drop whose reason explains itself, with what can be looked up about it.
+fn explained(point: Point<'_>, drop: &Dropped) -> Cause {
+    let near = Near::new(point, std::slice::from_ref(drop));
+    let cause = match drop.0.reason.as_deref() {
+        Some("IP_INNOROUTES" | "IP_OUTNOROUTES") => nobody(point).or_else(|| near.no_route(drop.1)),
+        Some("NEIGH_FAILED" | "NEIGH_QUEUEFULL") => nobody(point).or_else(|| near.cause()),
+        Some("OTHERHOST") => near.wrong_neighbour(),
+        Some("PKT_TOO_BIG") => near.too_long(),
+        Some("IP_RPFILTER") => near.reverse_path(drop.1),
+        _ => None,
     };
-    let pod = pod_name(door).filter(|_| door.side == Side::Pod);
-    Some(Cause::LinkDown {
-        interface: door.label(),
-        place: match pod {
-            Some(pod) => format!("pod {pod}"),
-            None => node_name(evidence.cluster, door.node).into(),
-        },
-        state: door.link_state?,
-    })
+    cause.unwrap_or_else(|| plain(point, drop))
+}
+
+/// As the kernel reports it.
+fn plain(point: Point<'_>, (drop, door): &Dropped) -> Cause {
+    let near = Near::new(point, &[]);
+    // Firewalls see the tunnel's packets, not those inside.
+    let by_firewall = drop.reason.as_deref() == Some("NETFILTER_DROP");
+    Cause::KernelDrop {
+        drop: drop.clone(),
+        location: door.and_then(|door| near.location(door)),
+        tunnel_port: near.tunnel_port().filter(|_| by_firewall),
+    }
+}
+
+fn nobody(point: Point<'_>) -> Option<Cause> {
+    let Evidence { cluster, route, .. } = point.evidence;
+    let is_request = point.trail.way == Way::Request;
+    (is_request && unassigned(cluster, &route.to).is_some()).then_some(Cause::NoSuchAddress)
+}
+
+/// What a router or the sender's own kernel reports.
+fn reported((error, from): &SenderError) -> Cause {
+    Cause::Error {
+        error: error.clone(),
+        from: *from,
+    }
+}
+
+/// What the place itself shows: the end before the first door, or behind the last one.
+fn place(point: Point<'_>) -> Option<Cause> {
+    let Point {
+        evidence,
+        trail,
+        after,
+        before,
+        ..
+    } = point;
+    if trail.way == Way::Reply && after.is_none() {
+        let hidden = before.is_some_and(|line| trail.lines[line].hidden.is_some());
+        let end = evidence.trail(Way::Request).end();
+        return end.filter(|_| !hidden).map(|row| Cause::NoReply { row });
+    }
+    let row = after.filter(|_| before.is_none())?;
+    match (trail.way, evidence.route.to.place) {
+        (Way::Request, Place::Elsewhere) => Some(Cause::LeftSight { row }),
+        (Way::Request, _) => None,
+        (Way::Reply, _) => Some(Cause::ReplyNotReceived { row }),
+    }
 }

@@ -3,15 +3,15 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
 };
 
 use super::{
-    causes,
+    causes::{self, SenderError},
     outcomes::{Evidence, Outcomes},
-    trail::{Trail, Walk, count},
+    point::{Dropped, Point},
+    trail::{Walk, count},
 };
-use crate::verify::{Answer, Cause, DropReason, Loss, Place, Way, expect::unassigned};
+use crate::verify::{Answer, Cause, DropReason, Loss, Way};
 
 /// A packet that crosses one door this often goes round in a circle: copies and what encryption
 /// injects again are fewer.
@@ -24,7 +24,7 @@ type LossPoint = (Way, Option<usize>, Vec<usize>);
 #[derive(Default)]
 struct Ended {
     packets: u32,
-    errors: BTreeSet<(String, Option<IpAddr>)>,
+    errors: BTreeSet<SenderError>,
     drops: Drops,
 }
 
@@ -125,17 +125,19 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
     };
     let before = trail.next(after);
     let drops = ended.drops.sorted();
-    let drop_reason = drops.first().cloned();
-    let drops = drops.into_iter().map(|drop| Cause::KernelDrop { drop });
-    let mut causes: Vec<_> = drops.collect();
-    let errors = ended.errors.into_iter();
-    causes.extend(errors.map(|(error, from)| Cause::Error { error, from }));
-    if circle.is_empty() {
-        causes.extend(place(evidence, trail, after, before));
+    let drop_reason = drops.first().map(|(drop, _)| drop.clone());
+    let causes = if circle.is_empty() {
+        let point = Point {
+            evidence,
+            trail,
+            after,
+            before,
+            packets: ended.packets,
+        };
+        causes::causes(point, drops, ended.errors.first())
     } else {
-        causes.push(Cause::Circle);
-    }
-    causes.extend(causes::at(evidence, trail, after, before));
+        vec![Cause::Circle]
+    };
     Loss {
         way,
         packets: ended.packets,
@@ -148,33 +150,9 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
     }
 }
 
-/// What the place itself shows: the end before the first door, or behind the last one.
-fn place(
-    evidence: &Evidence<'_>,
-    trail: &Trail,
-    after: Option<usize>,
-    before: Option<usize>,
-) -> Option<Cause> {
-    let to = &evidence.route.to;
-    if trail.way == Way::Reply && after.is_none() {
-        let hidden = before.is_some_and(|line| trail.lines[line].hidden.is_some());
-        let end = evidence.trail(Way::Request).end();
-        return end.filter(|_| !hidden).map(|row| Cause::NoReply { row });
-    }
-    let row = after.filter(|_| before.is_none())?;
-    match (trail.way, to.place) {
-        (Way::Request, Place::Elsewhere) if unassigned(evidence.cluster, to).is_some() => {
-            Some(Cause::NoSuchAddress)
-        }
-        (Way::Request, Place::Elsewhere) => Some(Cause::LeftSight { row }),
-        (Way::Request, _) => None,
-        (Way::Reply, _) => Some(Cause::ReplyNotReceived { row }),
-    }
-}
-
 /// Reasons, and how many packets each.
 #[derive(Default)]
-struct Drops(BTreeMap<DropReason, u32>);
+struct Drops(BTreeMap<Dropped, u32>);
 
 impl Drops {
     /// Adds the drop of a packet after it was last seen: an earlier one is of a copy, or of a packet
@@ -188,15 +166,20 @@ impl Drops {
         let drops = evidence.observation.drops.iter();
         let behind = drops.filter(|drop| drop.sequence == packet && drop.at >= seen);
         if let Some(first) = behind.min_by_key(|drop| drop.at) {
-            *self.0.entry(first.reason.clone()).or_default() += 1;
+            let dropped = (first.reason.clone(), first.door);
+            *self.0.entry(dropped).or_default() += 1;
         }
     }
 
     /// All reasons, the most frequent first.
-    fn sorted(self) -> Vec<DropReason> {
-        let counted = |(reason, packets)| DropReason { packets, ..reason };
-        let mut all: Vec<_> = self.0.into_iter().map(counted).collect();
-        all.sort_by_key(|reason| Reverse(reason.packets));
+    fn sorted(&self) -> Vec<Dropped> {
+        let drops = self.0.iter();
+        let counted = |((reason, door), packets): (&Dropped, &u32)| {
+            let (reason, packets) = (reason.clone(), *packets);
+            (DropReason { packets, ..reason }, *door)
+        };
+        let mut all: Vec<_> = drops.map(counted).collect();
+        all.sort_by_key(|(reason, _)| Reverse(reason.packets));
         all
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Evidence<'a> {
     pub(super) route: &'a Route,
     pub(super) observation: &'a Observation,
     pub(super) trails: [Trail; 2],
+    /// Length of the packets, if they are probes.
+    pub(super) bytes: Option<u32>,
 }
 
 impl Evidence<'_> {

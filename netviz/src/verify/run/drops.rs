@@ -42,6 +42,7 @@ pub(super) fn by_pair(source: &Drops, all: &[Dropped], view: &View) -> Vec<(u32,
         let dropping = Dropping {
             at: Duration::from_nanos(dropped.time),
             sequence: dropped.sequence,
+            door: (dropped.ifindex > 0).then(|| door_id(dropped)),
             reason: DropReason {
                 reason: source.word(dropped.reason),
                 function: functions.get(&dropped.location).cloned(),
@@ -55,10 +56,14 @@ pub(super) fn by_pair(source: &Drops, all: &[Dropped], view: &View) -> Vec<(u32,
     all.iter().map(dropping).collect()
 }
 
+fn door_id(dropped: &Dropped) -> DoorId {
+    DoorId::new(NetNsId(u64::from(dropped.netns)), dropped.ifindex)
+}
+
 /// The device, and the node or pod whose network namespace it is in.
 fn location(view: &View, dropped: &Dropped) -> (Option<Untrusted>, Option<Untrusted>) {
     let (cluster, netns) = (&view.cluster, NetNsId(u64::from(dropped.netns)));
-    let door = cluster.door(DoorId::new(netns, dropped.ifindex));
+    let door = cluster.door(door_id(dropped));
     let device = match (door, dropped.ifindex) {
         (_, 0) => return (None, None),
         (Some(door), _) => door.label(),

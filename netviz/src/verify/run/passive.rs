@@ -21,7 +21,6 @@ use crate::{
         },
         context::View,
         expect::doors::node_name,
-        judge::judge,
         verdict::{self, Probes, Verdict},
     },
 };
@@ -154,7 +153,9 @@ impl Passive<'_> {
         let (cluster, route) = (&self.view.cluster, &self.filter.route);
         let mode = self.options.mode;
         let expected = self.recorded.expectations(cluster, route, mode);
-        let mut verdict = judge(cluster, route, &expected, &observation, probes);
+        let mut verdict = self
+            .recorded
+            .judge(cluster, route, &expected, observation, &probes);
         verdict.traffic = Some(verdict::Traffic {
             seconds: (self.window.until.saturating_sub(self.window.from)).as_secs_f64(),
             protocol: self.filter.protocol,

@@ -32,7 +32,6 @@ use crate::{
         },
         context::View,
         expect::{doors, hide, unassigned},
-        judge::judge,
         target::{self, service},
     },
 };
@@ -253,7 +252,7 @@ impl Run<'_> {
             port: pair.port,
             bytes: Some(self.probe_options.size),
         };
-        let mut verdict = judge(cluster, &route, &expected, &observation, probes);
+        let mut verdict = recorded.judge(cluster, &route, &expected, observation, &probes);
         if verdict.losses.iter().any(|loss| loss.drop_reason.is_none()) {
             let events = self.drops.as_ref().map_or(0, Drops::lost);
             let note = (events > 0).then_some(Note::DropEventsLost { events });

@@ -1,6 +1,6 @@
 //! What every measurement has in common: attach, receive until it ends, detach, judge.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
@@ -11,13 +11,15 @@ use crate::{
     model::{Chain, Cluster, Direction, DoorId},
     sys::{signals::Signals, threads::Worker},
     verify::{
-        CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Route,
+        CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Probes, Route, Verdict,
         collect::{
             cilium_drops,
             crossings::{Collector, Ready, Sightings, Summary, watch},
+            inspector::{Inspector, Question},
         },
         context::View,
-        expect::{candidates, expectations},
+        expect::{candidates, doors, expectations},
+        judge::judge,
     },
 };
 
@@ -38,6 +40,7 @@ pub(super) struct Session<T: Collector> {
     watcher: Worker<Summary<T>>,
     packets: mpsc::UnboundedReceiver<Sightings<T>>,
     cilium: Option<Worker<CiliumDrops>>,
+    inspector: Option<Inspector>,
     pub(super) ready: Ready,
     /// How many doors were left out.
     unwatched: usize,
@@ -52,9 +55,9 @@ impl<T: Collector> Session<T> {
         options: Options,
         signals: &mut Signals,
     ) -> Result<Option<Self>> {
-        let (doors, unwatched) = watch_set::doors(view, routes, options.every_door);
+        let (watched, unwatched) = watch_set::doors(view, routes, options.every_door);
         let found = view.found.clone();
-        let (watcher, ready, packets) = watch(found, doors, collector, options.attach)?;
+        let (watcher, ready, packets) = watch(found, watched, collector, options.attach)?;
         let ready = tokio::select! {
             ready = ready => ready.context("the thread that watches the hooks ended unexpectedly")?,
             () = signals.any() => return Ok(None),
@@ -63,6 +66,7 @@ impl<T: Collector> Session<T> {
             watcher,
             packets,
             cilium: cilium_drops::start(view),
+            inspector: Inspector::start(view.found.clone()),
             ready,
             unwatched,
         }))
@@ -91,6 +95,7 @@ impl<T: Collector> Session<T> {
             unwatched: self.unwatched,
             summary,
             cilium,
+            inspector: self.inspector,
         };
         Ok((recorded, rest))
     }
@@ -102,6 +107,7 @@ pub(super) struct Recorded<T: Collector> {
     pub(super) summary: Summary<T>,
     unwatched: usize,
     cilium: CiliumDrops,
+    inspector: Option<Inspector>,
 }
 
 impl<T: Collector> Recorded<T> {
@@ -116,6 +122,27 @@ impl<T: Collector> Recorded<T> {
         observation.notes.extend(note);
     }
 
+    /// Compares what was observed with what was expected; looks for the causes of losses.
+    pub(super) fn judge(
+        &self,
+        cluster: &Cluster,
+        route: &Route,
+        expected: &[Expectation],
+        mut observation: Observation,
+        probes: &Probes,
+    ) -> Verdict {
+        let verdict = judge(cluster, route, expected, &observation, probes.clone());
+        let Some(inspector) = self
+            .inspector
+            .as_ref()
+            .filter(|_| !verdict.losses.is_empty())
+        else {
+            return verdict;
+        };
+        observation.lookups = inspector.read(question(cluster, route, expected, &observation));
+        judge(cluster, route, expected, &observation, probes.clone())
+    }
+
     /// The expected paths in each possible mode.
     pub(super) fn expectations(
         &self,
@@ -125,6 +152,45 @@ impl<T: Collector> Recorded<T> {
     ) -> Vec<Expectation> {
         let candidates = candidates(cluster, route, &self.hooks, mode);
         expectations(cluster, route, &candidates, &self.hooks)
+    }
+}
+
+/// All doors of the path and their peers, and the addresses of the ends and of their nodes.
+fn question(
+    cluster: &Cluster,
+    route: &Route,
+    expected: &[Expectation],
+    observation: &Observation,
+) -> Question {
+    let steps = expected
+        .iter()
+        .flat_map(|it| it.request.iter().chain(&it.reply));
+    let crossed = observation.crossings.iter().map(|crossing| crossing.door);
+    let dropped = observation.drops.iter().filter_map(|drop| drop.door);
+    let ends = || [&route.from, &route.to].into_iter();
+    let own = ends().filter_map(|end| end.place.netns());
+    let own = own.flat_map(|netns| doors::inside(cluster, netns).map(|door| door.id));
+    let mut doors: BTreeSet<DoorId> = steps.map(|step| step.door).chain(crossed).collect();
+    doors.extend(dropped.chain(own));
+    let peer = |door: &DoorId| Some(cluster.door(*door)?.peer.as_ref()?.id);
+    let peers: Vec<_> = doors.iter().filter_map(peer).collect();
+    doors.extend(peers);
+    let nodes = ends().filter_map(|end| end.place.node());
+    let addresses = nodes.flat_map(|node| doors::addresses(cluster, node));
+    let mut drops = observation.cilium.values().flatten();
+    let by_policy = drops.any(|drop| drop.by_policy);
+    let pods = ends().filter(|_| by_policy).filter_map(|end| {
+        let node = cluster.nodes.get(end.place.node()?)?;
+        Some((node.netns, end.place.netns()?, end.address?))
+    });
+    let pods = pods.collect();
+    Question {
+        doors,
+        pods,
+        addresses: ends()
+            .filter_map(|end| end.address)
+            .chain(addresses)
+            .collect(),
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::sentences::{causes, detours, notes, row_note, unclear};
+use super::{
+    causes::{causes, remedies},
+    sentences::{detours, notes, row_note, unclear},
+};
 use crate::{
     verify::{Verdict, Way},
     views::json::{self, schema_of},
@@ -18,6 +21,12 @@ use crate::{
 pub fn schema() -> Value {
     let mut schema = schema_of::<Verdict>();
     add_text(&mut schema);
+    let causes = schema["$defs"]["Cause"]["oneOf"].as_array_mut();
+    for cause in causes.into_iter().flatten() {
+        let description = "A command that comes next; `null` if there is none.";
+        cause["properties"]["next"] =
+            serde_json::json!({"type": ["string", "null"], "description": description});
+    }
     schema
 }
 
@@ -54,7 +63,7 @@ pub fn write_line(verdict: &Verdict, out: impl Write) -> io::Result<()> {
     json::write_line(&value(verdict)?, out)
 }
 
-/// A verdict with a `text` beside each `code`.
+/// A verdict with a `text` beside each `code`, and a `next` beside that of a cause.
 fn value(verdict: &Verdict) -> io::Result<Value> {
     let mut value = serde_json::to_value(verdict)?;
     let texts = [
@@ -70,6 +79,9 @@ fn value(verdict: &Verdict) -> io::Result<Value> {
     for (place, loss) in verdict.losses.iter().enumerate() {
         for (number, text) in causes(verdict, loss).into_iter().enumerate() {
             value["losses"][place]["causes"][number]["text"] = text.into();
+        }
+        for (number, next) in remedies(verdict, loss).into_iter().enumerate() {
+            value["losses"][place]["causes"][number]["next"] = next.into();
         }
     }
     for (way, list) in [(Way::Request, "request"), (Way::Reply, "reply")] {

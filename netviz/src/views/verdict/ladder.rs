@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! a/client -> a/server     10 x ICMP echo, 84 bytes
-//! expected: vxlan, legacy host routing (from the Cilium agents)
+//! routing: vxlan, legacy host routing (from the Cilium agents)
+//!
+//! VERIFIED  delivered 10 of 10, answered 10 of 10, by the expected doors
 //!
 //!   request                                        seen     median /     worst
 //!    1  ▲ eth0            pod client              10/10
@@ -10,8 +12,9 @@
 //! ```
 
 use super::{
+    causes::{causes, remedies},
     path::{Path, Rung, Tone, fine, numbers, of, shorten},
-    sentences::{causes, remarks},
+    sentences::{detours, doubts, notes},
     words::{end, expected, lost, sent, summary, tone},
 };
 pub use crate::views::text::Style;
@@ -42,6 +45,8 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
     let blank = || (Tone::Plain, String::new());
     let mut lines = head(verdict, width);
     lines.push(blank());
+    lines.extend(conclusion(verdict, width));
+    lines.push(blank());
     let mut paths = Vec::from([Way::Request, Way::Reply].map(|way| Path::new(verdict, way)));
     shorten(&mut paths);
     let fold = unanswerable(verdict).or_else(|| folded(verdict).filter(|_| !style.full));
@@ -51,8 +56,6 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
     paths.retain(|path| !path.rungs.is_empty());
     lines.extend(doors(&paths, width));
     lines.extend(fold.map(|line| (Tone::Plain, line)));
-    lines.push(blank());
-    lines.extend(conclusion(verdict, width));
     lines.push(blank());
     let legend = "▼ into, ▲ out of the device. Times since the door before include netviz's own.";
     let legend = wrap(legend, width, 0).into_iter();
@@ -108,7 +111,7 @@ fn head(verdict: &Verdict, width: usize) -> Vec<Line> {
         let to = format!("-> {}", cut_name(&to, width - 3));
         vec![cut_name(&from, width), to, sent]
     };
-    lines.extend(wrap(&format!("expected: {}", expected(verdict)), width, 2));
+    lines.extend(wrap(&format!("routing: {}", expected(verdict)), width, 2));
     lines.into_iter().map(|line| (Tone::Plain, line)).collect()
 }
 
@@ -208,30 +211,39 @@ fn with_remarks(rung: &Rung, line: &str, about: bool, width: usize) -> Vec<Line>
     lines.map(|line| (rung.tone(), line)).collect()
 }
 
-/// The verdict in capitals, its causes and remarks.
+/// The width of the words in front of the conclusion.
+const WORD: usize = 10;
+
+/// The verdict in capitals, the cause of each loss with what comes next, and remarks.
 fn conclusion(verdict: &Verdict, width: usize) -> Vec<Line> {
-    let word = verdict.verdict.word().to_uppercase();
-    let indent = word.len() + 2;
     let tone = tone(verdict.verdict);
     let mut lines = Vec::new();
-    let mut add = |tone, indent: usize, more: usize, line: &str| {
-        let line = format!("{:indent$}{line}", "");
-        let wrapped = wrap(&line, width, indent + more);
+    let mut add = |tone, word: &str, text: &str| {
+        let wrapped = wrap(&format!("{word:WORD$}{text}"), width, WORD);
         lines.extend(wrapped.into_iter().map(|line| (tone, line)));
     };
-    add(tone, 0, indent, &format!("{word}  {}", summary(verdict)));
+    let word = verdict.verdict.word().to_uppercase();
+    add(tone, &word, &summary(verdict));
     let single = verdict.losses.len() == 1 && verdict.verdict == Kind::Lost;
     for loss in &verdict.losses {
         if !single {
-            add(tone, indent, 2, &lost(verdict, loss));
+            add(tone, "lost", &lost(verdict, loss));
         }
-        let deeper = if single { indent } else { indent + 2 };
-        for cause in causes(verdict, loss) {
-            add(Tone::Plain, deeper, 2, &cause);
+        let remedies = remedies(verdict, loss);
+        for (cause, remedy) in causes(verdict, loss).iter().zip(remedies) {
+            add(Tone::Plain, "cause", cause);
+            if let Some(remedy) = remedy {
+                add(Tone::Plain, "next", &remedy);
+            }
         }
     }
-    for remark in remarks(verdict) {
-        add(Tone::Plain, indent, 2, &remark);
+    let remarks = [
+        ("detour", detours(verdict)),
+        ("unclear", doubts(verdict)),
+        ("note", notes(verdict)),
+    ];
+    for (word, texts) in remarks {
+        texts.iter().for_each(|text| add(Tone::Plain, word, text));
     }
     lines
 }

@@ -1,20 +1,12 @@
 //! Causes, detours, doubts and notes of a verdict in sentences.
 
+use super::places::label;
 use crate::{
-    model::{Direction, Side},
-    verify::{
-        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Loss, Note, RowNote, Verdict,
-        Way,
-    },
+    verify::{Cause, Detour, Doubt, HiddenReason, Note, RowNote, Verdict, Way},
     views::text::safe,
 };
 
 const NOT_COUNTED_BY_LINK: &str = "`ip -s link` does not count what crosses cilium_host ▲: cil_from_host redirects it before the transmission";
-
-/// The causes of a loss.
-pub fn causes(verdict: &Verdict, loss: &Loss) -> Vec<String> {
-    clean(&loss.causes, |it| cause(verdict, loss, it))
-}
 
 /// How the path differs from the expected one.
 pub fn detours(verdict: &Verdict) -> Vec<String> {
@@ -26,173 +18,27 @@ pub fn unclear(verdict: &Verdict) -> Vec<String> {
     clean(&verdict.unclear, |it| doubt(verdict, it))
 }
 
+/// Doubts that no cause repeats.
+pub(super) fn doubts(verdict: &Verdict) -> Vec<String> {
+    let mut causes = verdict.losses.iter().flat_map(|loss| &loss.causes);
+    let nobody = causes.any(|cause| *cause == Cause::NoSuchAddress);
+    let repeats = |it: &&Doubt| nobody && matches!(it, Doubt::Unassigned { .. });
+    let doubts = verdict.unclear.iter().filter(|it| !repeats(it));
+    doubts.map(|it| safe(&doubt(verdict, it))).collect()
+}
+
 /// What else to know.
 pub fn notes(verdict: &Verdict) -> Vec<String> {
     clean(&verdict.notes, |it| note(verdict, it))
-}
-
-/// Detours, doubts and notes.
-pub(super) fn remarks(verdict: &Verdict) -> Vec<String> {
-    [detours(verdict), unclear(verdict), notes(verdict)].concat()
 }
 
 fn clean<T>(facts: &[T], sentence: impl Fn(&T) -> String) -> Vec<String> {
     facts.iter().map(|fact| safe(&sentence(fact))).collect()
 }
 
-/// `cilium_vxlan ▲ (mycluster-worker)`, `eth0 ▼ (pod default/busybox)`.
-fn label(verdict: &Verdict, way: Way, place: usize) -> String {
-    let Some(row) = verdict.rows(way).get(place) else {
-        return "an unknown door".into();
-    };
-    let CrossingRow { node, pod, .. } = row;
-    let place = match (row.side, pod) {
-        (Side::Pod, Some(pod)) => format!("pod {pod}"),
-        (Side::Pod, None) => format!("a pod of {node}"),
-        (Side::Node, _) => node.to_string(),
-        (Side::Host, _) => format!("outside of {node}"),
-    };
-    format!("{} {} ({place})", row.interface, row.direction.sign())
-}
-
 fn labels(verdict: &Verdict, way: Way, places: &[usize]) -> String {
     let labels = places.iter().map(|place| label(verdict, way, *place));
     labels.collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
-    let (from, to) = (&verdict.from.name, &verdict.to.name);
-    match cause {
-        Cause::KernelDrop { drop } => kernel_drop(drop),
-        Cause::Error { error, from } => match from {
-            Some(router) => format!("{error} (reported by {router})"),
-            None => format!("{error} (reported by the sender's own kernel)"),
-        },
-        Cause::Circle => {
-            let doors = labels(verdict, loss.way, &loss.circle);
-            format!("packets went round in a circle until their TTL ended: {doors}")
-        }
-        Cause::NoReply { row } => {
-            let door = label(verdict, Way::Request, *row);
-            format!(
-                "requests reached {door}, and nothing came back out of {to}: no process listens there, or it is down"
-            )
-        }
-        Cause::NoSuchAddress => format!("no interface has the address of {to}"),
-        Cause::LeftSight { row } => {
-            let door = label(verdict, Way::Request, *row);
-            format!(
-                "packets left by {door}, and nothing came back: what is beyond is not visible from here"
-            )
-        }
-        Cause::ReplyNotReceived { row } => {
-            let door = label(verdict, Way::Reply, *row);
-            format!(
-                "replies arrived at {door}, and the sender did not receive them in time: {from} dropped them, or they were late"
-            )
-        }
-        Cause::Behind { programs } => {
-            let rows = verdict.rows(loss.way);
-            match loss.after.and_then(|place| rows.get(place)) {
-                Some(row) => behind(row, programs),
-                None => programs.join(", then "),
-            }
-        }
-        Cause::CiliumDrops { node, drops } => {
-            let drops = drops.join("; ");
-            format!("Cilium's drop counters on {node} rose during the run (all traffic): {drops}")
-        }
-        Cause::LinkDown {
-            interface,
-            place,
-            state,
-        } => format!("{interface} is {state} in {place}: ip link set {interface} up"),
-    }
-}
-
-/// Programs, or the stack or the link, behind the last door that saw packets.
-fn behind(row: &CrossingRow, programs: &[String]) -> String {
-    let place = format!("{} {}", row.direction.sign(), row.interface);
-    let cilium = programs.iter().any(|name| name.starts_with("cil_"));
-    match (programs, row.direction) {
-        ([], Direction::Egress) => format!(
-            "possible (no program is behind {place}): the interface or its peer is down, it has the wrong peer, or its queue is full"
-        ),
-        ([], Direction::Ingress) => format!(
-            "possible (no program is behind {place}): no route, no neighbour, a firewall, or no listener"
-        ),
-        ([program], _) => {
-            let node = &row.node;
-            let see = match cilium {
-                true => format!("; see: cilium monitor -t drop on {node}"),
-                false => String::new(),
-            };
-            format!("{program} behind {place} dropped or redirected them{see}")
-        }
-        (programs, _) => {
-            let programs = programs.join(", then ");
-            format!(
-                "{programs} behind {place}: the first that did not return 'next' dropped or redirected them"
-            )
-        }
-    }
-}
-
-/// `the kernel dropped 4 packets: NEIGH_FAILED (no answer from the neighbour), in neigh_invalidate, at
-/// eth0 of mycluster-worker`
-fn kernel_drop(drop: &DropReason) -> String {
-    let packets = drop.packets;
-    let noun = if packets == 1 { "packet" } else { "packets" };
-    let reason = match drop.reason.as_deref() {
-        Some("NOT_SPECIFIED") => "no reason given by the kernel".into(),
-        Some(reason) => match explanation(reason) {
-            Some(explanation) => format!("{reason} ({explanation})"),
-            None => reason.to_owned(),
-        },
-        None => "this kernel has no drop reasons (they need Linux 5.17)".into(),
-    };
-    let function = drop.function.as_ref();
-    let function = function.map_or_else(String::new, |function| format!(", in {function}"));
-    let place = match (&drop.device, &drop.place) {
-        (Some(device), Some(place)) => format!(", at {device} of {place}"),
-        (Some(device), None) => format!(", at {device}"),
-        (None, Some(place)) => format!(", in {place}"),
-        (None, None) => String::new(),
-    };
-    format!("the kernel dropped {packets} {noun}: {reason}{function}{place}")
-}
-
-/// What a reason means for a lost packet (`include/net/dropreason-core.h`). Reasons are known by the
-/// name that the running kernel has for them, never by number.
-fn explanation(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "NO_SOCKET" => "no listener",
-        "OTHERHOST" => "the frame has the MAC address of another host",
-        "IP_INNOROUTES" | "IP_OUTNOROUTES" => "no route",
-        "IP_RPFILTER" => "rp_filter: the source is not reached by that device",
-        "IP_INHDR" => "invalid header, or the TTL ended",
-        "IP_LOCALNET" => "an address of 127.0.0.0/8 from outside",
-        "IP_INVALID_SOURCE" | "IP_INVALID_DEST" | "IP_LOCAL_SOURCE" => {
-            "an address that cannot come that way"
-        }
-        "NEIGH_FAILED" => "no answer from the neighbour: host down or gone",
-        "NEIGH_QUEUEFULL" => "too many packets wait for a neighbour's answer",
-        "NEIGH_DEAD" => "the neighbour's entry was removed",
-        "PKT_TOO_BIG" => "longer than the MTU",
-        "NETFILTER_DROP" => "an iptables or nftables rule",
-        "TC_INGRESS" | "TC_EGRESS" => "a program or filter at the hook, of Cilium or another tool",
-        "BPF_CGROUP_EGRESS" => "a program at the cgroup",
-        "XDP" => "an XDP program",
-        "QDISC_DROP" | "FULL_RING" | "CPU_BACKLOG" => "a full queue",
-        "DEV_READY" | "DEV_HDR" => "the device is down, or no header could be made",
-        "SOCKET_RCVBUFF" => "the receiver does not read fast enough",
-        "SOCKET_FILTER" => "a filter at the socket",
-        "UDP_CSUM" | "TCP_CSUM" | "ICMP_CSUM" | "IP_CSUM" | "SKB_CSUM" => "a wrong checksum",
-        "XFRM_POLICY" => "an IPsec policy",
-        "VXLAN_VNI_NOT_FOUND" | "TUNNEL_TXINFO" => "the tunnel has no destination",
-        "IP_TUNNEL_ECN" => "the tunnel's congestion marks contradict each other",
-        _ => return None,
-    })
 }
 
 fn detour(verdict: &Verdict, detour: &Detour) -> String {

@@ -2,8 +2,9 @@
 //! Self-contained, no script, readable in light and dark.
 
 use super::{
+    causes::causes,
     path::{Path, Rung, State, Tone},
-    sentences::{causes, remarks},
+    sentences::{detours, doubts, notes},
     words::{end, expected, sent, summary, tone},
 };
 use crate::{
@@ -37,7 +38,7 @@ pub fn draw(verdict: &Verdict) -> String {
     let mut svg = Svg::default();
     let mut y = MARGIN + 8;
     line(&mut svg, "h", MARGIN, y, &cut_middle(&pair, COLUMNS));
-    for text in [sent(verdict), format!("expected: {}", expected(verdict))] {
+    for text in [sent(verdict), format!("routing: {}", expected(verdict))] {
         y += 20;
         line(&mut svg, "s", MARGIN, y, &cut_middle(&text, COLUMNS));
     }
@@ -54,7 +55,8 @@ pub fn draw(verdict: &Verdict) -> String {
         line(&mut svg, &tone, MARGIN, y, &text);
     }
     let causes = verdict.losses.iter().flat_map(|loss| causes(verdict, loss));
-    for text in causes.chain(remarks(verdict)) {
+    let remarks = [detours(verdict), doubts(verdict), notes(verdict)];
+    for text in causes.chain(remarks.concat()) {
         for text in wrap(&text, COLUMNS, 2) {
             y += 18;
             line(&mut svg, "d", MARGIN, y, &text);

@@ -1,6 +1,9 @@
 //! Parts of verdicts in words, the same in every view.
 
-use super::path::{Tone, numbers};
+use super::{
+    path::Tone,
+    places::{owner, preposition},
+};
 use crate::{
     verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Protocol, Traffic, Verdict, Way},
     views::text::{count, micros, safe},
@@ -81,22 +84,22 @@ pub fn summary(verdict: &Verdict) -> String {
     match verdict.verdict {
         Kind::Verified => {
             let round = match verdict.round_trip_microseconds {
-                Some(time) => format!(" Median round trip {}.", micros(Some(time)).trim()),
+                Some(time) => format!("; median round trip {}", micros(Some(time)).trim()),
                 None => String::new(),
             };
-            format!("{delivered}, by the expected doors.{round}")
+            format!("{delivered}, by the expected doors{round}")
         }
-        Kind::Detour => format!("{delivered}, by other doors than expected."),
+        Kind::Detour => format!("{delivered}, by other doors than expected"),
         Kind::Lost => match verdict.losses.as_slice() {
-            [] => format!("{delivered}."),
+            [] => delivered,
             [loss] => lost(verdict, loss),
-            _ => format!("{delivered}; packets ended in several places."),
+            losses => format!("{delivered}; packets ended in {} places", losses.len()),
         },
         Kind::Unclear => match &verdict.traffic {
             Some(traffic) if verdict.sent == 0 && traffic.returned == 0 => {
-                format!("no packet to follow in {:.1} s.", traffic.seconds)
+                format!("no packet to follow in {:.1} s", traffic.seconds)
             }
-            _ => format!("{delivered}, but parts of the path were not visible."),
+            _ => format!("{delivered}, but parts of the path were not visible"),
         },
     }
 }
@@ -123,36 +126,65 @@ fn delivered(verdict: &Verdict) -> String {
 /// Where packets ended.
 pub(super) fn lost(verdict: &Verdict, loss: &Loss) -> String {
     let traffic = verdict.traffic.as_ref();
-    let what = match loss.way {
-        Way::Request => "packets",
-        Way::Reply if traffic.is_some_and(|found| found.returned > 0) => "packets of the reply",
-        Way::Reply => "answers",
-    };
     let rows = verdict.rows(loss.way);
-    let door = |place: usize| door(rows, place);
-    let place = match (loss.after, loss.before) {
-        _ if !loss.circle.is_empty() => {
-            let doors: Vec<_> = loss.circle.iter().map(|place| door(*place)).collect();
-            let doors = doors.join(", ");
-            format!("went round in a circle until their TTL ended: {doors}")
-        }
-        (Some(after), Some(before)) => {
-            format!("ended between {} and {}", door(after), door(before))
-        }
-        (Some(after), None) => format!("ended behind {}", door(after)),
-        (None, Some(before)) => format!("ended before {}, the first", door(before)),
-        (None, None) => "were seen at no door".into(),
+    if loss.way == Way::Reply && loss.after.is_none() && verdict.delivered > 0 {
+        return unanswered(verdict, loss);
+    }
+    let what = match loss.way {
+        Way::Request if traffic.is_some() => "packets",
+        Way::Request => "requests",
+        Way::Reply if traffic.is_some() => "packets of the reply",
+        Way::Reply => "replies",
     };
-    format!("{} of {} {what} {place}.", loss.packets, loss.of)
+    let row = |place: Option<usize>| rows.get(place?);
+    let place = match (row(loss.after), row(loss.before)) {
+        _ if !loss.circle.is_empty() => {
+            let doors = loss.circle.iter().filter_map(|place| rows.get(*place));
+            let doors: Vec<_> = doors.map(at).collect();
+            format!("in a circle until their TTL ended: {}", doors.join(", "))
+        }
+        (Some(after), Some(before)) if place(after) == place(before) => {
+            let (place, after, before) = (place(after), hook(after), hook(before));
+            format!("{place} between {after} and {before}")
+        }
+        (Some(after), Some(before)) => format!("between {} and {}", at(after), at(before)),
+        (Some(after), None) => format!("{} behind {}", place(after), hook(after)),
+        (None, Some(before)) => format!("{} before {}", place(before), hook(before)),
+        (None, None) => "seen at no interface".into(),
+    };
+    format!("{} of {} {what}, {place}", loss.packets, loss.of)
 }
 
-/// `door 6 (▼ cilium_vxlan, mycluster-worker)`
-fn door(rows: &[CrossingRow], place: usize) -> String {
-    let Some(row) = rows.get(place) else {
-        return "an unknown door".into();
+/// Delivered, and not answered.
+fn unanswered(verdict: &Verdict, loss: &Loss) -> String {
+    let to = match &verdict.to.pod {
+        Some(pod) => format!("pod {pod}"),
+        None => verdict.to.name.to_string(),
     };
-    let number = numbers(rows).get(place).copied().flatten();
-    let number = number.map_or_else(String::new, |number| format!(" {number}"));
-    let (sign, interface, node) = (row.direction.sign(), &row.interface, &row.node);
-    format!("door{number} ({sign} {interface}, {node})")
+    let (delivered, sent) = (verdict.delivered, verdict.sent);
+    let silent = match loss.packets {
+        packets if packets >= delivered => "did not answer".to_owned(),
+        packets => format!("did not answer {packets}"),
+    };
+    let what = match verdict.traffic {
+        Some(_) => "packets",
+        None => "requests",
+    };
+    format!("{to} received {delivered} of {sent} {what} and {silent}")
+}
+
+/// `on node mycluster-worker`
+fn place(row: &CrossingRow) -> String {
+    let owner = owner(&row.node, row.pod.as_ref(), row.side);
+    format!("{} {owner}", preposition(row.side))
+}
+
+/// `▼ cilium_vxlan`
+fn hook(row: &CrossingRow) -> String {
+    format!("{} {}", row.direction.sign(), row.interface)
+}
+
+/// `▼ cilium_vxlan on node mycluster-worker`
+fn at(row: &CrossingRow) -> String {
+    format!("{} {}", hook(row), place(row))
 }

@@ -236,6 +236,12 @@ const SENTENCES: [&str; 3] = ["text", "message", "remedy"];
 
 fn renamed(key: &str, value: Value, from: &str, to: &str) -> Value {
     match value {
+        // A command quotes names that need it.
+        Value::String(text) if key == "next" => {
+            let bare = |text: &str| text.replace(['\'', '\\'], "");
+            let shown = bare(&Untrusted::from(to).to_string());
+            bare(&text.replace(from, &shown)).into()
+        }
         Value::String(text) if SENTENCES.contains(&key) => {
             text.replace(from, &Untrusted::from(to).to_string()).into()
         }

@@ -1,12 +1,18 @@
 //! Plain data in which all names are the same.
 
+use std::net::IpAddr;
+
 use netviz::{
-    audit::{Audit, Severity, judge},
+    audit::{Audit, Owner, Process, Severity, Way as Attachment, judge},
     model::{
-        Chain, Datapath, Direction, Disagreement, LinkState, Reason, Role, Side, Snapshot, Source,
+        Chain, Datapath, Direction, Disagreement, Reason, Role, Side, Snapshot, Source,
         SourceStatus, Status,
     },
-    verify::{Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Note, RowNote, Verdict},
+    names::policies::Policy,
+    verify::{
+        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Location, Note,
+        Program, RowNote, Verdict,
+    },
 };
 
 use crate::builders::{
@@ -129,6 +135,8 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
         loss.causes = causes(name);
         loss.causes.push(Cause::KernelDrop {
             drop: drop_reason.clone(),
+            location: Some(interface(name).location),
+            tunnel_port: None,
         });
         loss.drop_reason = Some(drop_reason);
     }
@@ -158,19 +166,49 @@ fn causes(name: &str) -> Vec<Cause> {
             error: name.into(),
             from: None,
         },
-        Cause::Behind {
-            programs: vec![name.into()],
+        Cause::Programs {
+            programs: vec![Program {
+                name: name.into(),
+                attachment: Attachment::Xdp,
+                owner: Owner::Other,
+                held_by: vec![Process {
+                    pid: 7,
+                    command: name.into(),
+                }],
+            }],
+            at: interface(name),
+            direction: Direction::Ingress,
+            dropped: true,
         },
         Cause::CiliumDrops {
             node: name.into(),
-            drops: vec![name.into()],
+            drops: Vec::new(),
+            policies: vec![Policy {
+                kind: name.into(),
+                namespace: some(name),
+                name: name.into(),
+            }],
         },
         Cause::LinkDown {
-            interface: name.into(),
-            place: name.into(),
-            state: LinkState::Down,
+            at: interface(name),
+        },
+        Cause::NoRoute {
+            to: IpAddr::from([10, 0, 0, 1]),
+            location: interface(name).location,
         },
     ]
+}
+
+fn interface(name: &str) -> Interface {
+    Interface {
+        interface: name.into(),
+        location: Location {
+            node: name.into(),
+            pod: some(name),
+            side: Side::Pod,
+            netns: some(name),
+        },
+    }
 }
 
 fn crossing(row: &mut CrossingRow, name: &str) {

@@ -1,0 +1,273 @@
+//! Reads what the kernel knows near a loss: devices, routes, neighbours and programs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    sync::{Arc, mpsc},
+};
+
+use netlink_packet_route::{
+    link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
+    route::{RouteAddress, RouteAttribute, RouteMessage},
+};
+
+use crate::{
+    audit::{Attached, Chains, Keepers, Owner, inspect},
+    discover::{Discovered, mac},
+    model::{Direction, DoorId, NetNsId},
+    names::cilium::policies,
+    sys::{entrance::Entrance, netlink::Netlink, threads::Worker},
+    verify::{
+        Hook, Program,
+        lookups::{Device, Hop, Lookups, Namespace, Neighbour},
+    },
+};
+
+/// What to look up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Question {
+    /// Doors near the losses.
+    pub(crate) doors: BTreeSet<DoorId>,
+    /// Addresses to which routes may be missing.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+    /// Pods whose policies may be the cause: the namespace of the node, that of the pod, its address.
+    pub(crate) pods: Vec<(NetNsId, NetNsId, IpAddr)>,
+}
+
+type Job = (Question, mpsc::Sender<Lookups>);
+
+/// A thread that keeps the privileges to enter network namespaces, which the rest of the process gives
+/// up before it judges.
+pub(crate) struct Inspector(Worker<(), mpsc::Sender<Job>>);
+
+impl Inspector {
+    /// `None` if there is no thread.
+    pub(crate) fn start(found: Arc<Discovered>) -> Option<Self> {
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        let work = move || {
+            let mut reader = Reader::new(found);
+            for (question, answer) in waiting {
+                // Fails if nobody waits any more.
+                let _ = answer.send(reader.read(&question));
+            }
+        };
+        Worker::until(jobs, "netviz-inspect", "looks for causes", work)
+            .inspect_err(|error| log::warn!("{error}"))
+            .ok()
+            .map(Self)
+    }
+
+    /// Looks up; what cannot be read is missing.
+    pub(crate) fn read(&self, question: Question) -> Lookups {
+        let (answer, answers) = mpsc::channel();
+        let asked = self.0.end().map(|jobs| jobs.send((question, answer)));
+        match asked {
+            Some(Ok(())) => answers.recv().unwrap_or_default(),
+            _ => Lookups::default(),
+        }
+    }
+}
+
+/// Reads each namespace, route and hook once.
+struct Reader {
+    found: Arc<Discovered>,
+    known: Lookups,
+    keepers: Option<Keepers>,
+}
+
+impl Reader {
+    fn new(found: Arc<Discovered>) -> Self {
+        Self {
+            found,
+            known: Lookups::default(),
+            keepers: None,
+        }
+    }
+
+    fn read(&mut self, question: &Question) -> Lookups {
+        let namespaces = question.doors.iter().filter_map(|door| door.netns.known());
+        let namespaces: BTreeSet<_> = namespaces.collect();
+        for netns in namespaces {
+            if let Err(error) = self.namespace(netns, &question.addresses) {
+                log::info!("cannot look for causes in network namespace {netns}: {error}");
+            }
+        }
+        for door in &question.doors {
+            self.programs(*door);
+        }
+        for pod in &question.pods {
+            self.policies(*pod);
+        }
+        self.known.clone()
+    }
+
+    fn policies(&mut self, (node, pod, address): (NetNsId, NetNsId, IpAddr)) {
+        let Some(roots) = self.found.roots.get(&node) else {
+            return;
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        if let Ok(runtime) = runtime
+            && !self.known.policies.contains_key(&pod)
+        {
+            let policies = runtime.block_on(policies::of_endpoint(roots, address));
+            self.known.policies.insert(pod, policies);
+        }
+    }
+
+    /// Devices and neighbours, if they are not known, and routes.
+    fn namespace(&mut self, netns: NetNsId, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
+        let Some(opened) = self.found.open(netns)? else {
+            return Ok(());
+        };
+        let mut netlink = Netlink::open_in(&opened)?;
+        let namespace = match self.known.namespaces.entry(netns) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(new) => new.insert(Namespace {
+                entrance: entrance(&self.found, netns),
+                devices: netlink.links()?.iter().map(device).collect(),
+                neighbours: netlink.neighbours()?.iter().filter_map(neighbour).collect(),
+                routes: BTreeMap::new(),
+            }),
+        };
+        for address in addresses {
+            if !namespace.routes.contains_key(address)
+                && let Ok(route) = netlink.route(*address)
+            {
+                namespace
+                    .routes
+                    .insert(*address, route.map(|route| hop(&route)));
+            }
+        }
+        Ok(())
+    }
+
+    fn programs(&mut self, id: DoorId) {
+        if self.known.programs.contains_key(&(id, Direction::Ingress)) {
+            return;
+        }
+        let Some(door) = self.found.cluster.door(id) else {
+            return;
+        };
+        let Ok(Some(namespace)) = self.found.open_for(id) else {
+            return;
+        };
+        let Ok(mut chains) = inspect(door, &namespace) else {
+            return;
+        };
+        let mut all = chains
+            .ingress
+            .programs
+            .iter()
+            .chain(&chains.egress.programs);
+        if all.any(|it| it.owner != Owner::Netviz) {
+            let keepers = self
+                .keepers
+                .get_or_insert_with(|| Keepers::read(&self.found.all_roots()));
+            keepers.complete(&mut chains);
+        }
+        self.known.programs.extend(programs(id, &chains));
+    }
+}
+
+/// netviz's own programs pass every packet on.
+fn programs(door: DoorId, chains: &Chains) -> [(Hook, Vec<Program>); 2] {
+    let program = |it: &Attached| Program {
+        name: it.name.clone(),
+        attachment: it.way,
+        owner: it.owner,
+        held_by: it.held_by.clone(),
+    };
+    [Direction::Ingress, Direction::Egress].map(|direction| {
+        let programs = chains.hook(direction).programs.iter();
+        let others = programs.filter(|it| it.owner != Owner::Netviz);
+        ((door, direction), others.map(program).collect())
+    })
+}
+
+/// A path by which people can enter a namespace.
+fn entrance(found: &Discovered, netns: NetNsId) -> Option<String> {
+    match found.entrances.get(&netns)?.first()? {
+        Entrance::Own => None,
+        Entrance::Process(pid) => Some(format!("/proc/{pid}/ns/net")),
+        Entrance::Path(path) => Some(path.display().to_string()),
+    }
+}
+
+fn device(link: &LinkMessage) -> (u32, Device) {
+    let flags = link.header.flags;
+    let mut device = Device {
+        up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
+        ..Device::default()
+    };
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Mtu(mtu) => device.mtu = Some(*mtu),
+            LinkAttribute::Address(address) => device.mac = mac(address),
+            LinkAttribute::Controller(_) => device.is_port = true,
+            LinkAttribute::LinkInfo(info) => device.tunnel_port = tunnel_port(info),
+            _ => {}
+        }
+    }
+    (link.header.index, device)
+}
+
+fn tunnel_port(info: &[LinkInfo]) -> Option<u16> {
+    info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Vxlan(data)) => data.iter().find_map(|it| match it {
+            InfoVxlan::Port(port) => Some(*port),
+            _ => None,
+        }),
+        LinkInfo::Data(InfoData::Geneve(data)) => data.iter().find_map(|it| match it {
+            InfoGeneve::Port(port) => Some(*port),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
+    let attributes = message.attributes.iter();
+    let address = attributes.clone().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+            Some(IpAddr::V4(*address))
+        }
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+            Some(IpAddr::V6(*address))
+        }
+        _ => None,
+    });
+    let mac = attributes.clone().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(address) => mac(address),
+        _ => None,
+    });
+    Some(Neighbour {
+        device: message.header.ifindex,
+        address: address?,
+        mac: mac?,
+    })
+}
+
+fn hop(route: &RouteMessage) -> Hop {
+    let mut hop = Hop {
+        device: 0,
+        gateway: None,
+    };
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => hop.device = *index,
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => {
+                hop.gateway = Some((*address).into());
+            }
+            RouteAttribute::Gateway(RouteAddress::Inet6(address)) => {
+                hop.gateway = Some((*address).into());
+            }
+            _ => {}
+        }
+    }
+    hop
+}

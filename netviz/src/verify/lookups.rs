@@ -1,0 +1,83 @@
+//! What the kernel knows in the network namespaces of a path. It is read after a loss.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::cause::Program;
+use crate::{
+    model::{Direction, DoorId, NetNsId},
+    names::policies::Policy,
+};
+
+/// Answers of the kernel near the losses of one pair. A namespace, a device or a hook that is missing
+/// could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// By network namespace.
+    pub namespaces: BTreeMap<NetNsId, Namespace>,
+    /// Programs that can end packets, by hook, in the order in which they run; without netviz's own.
+    pub programs: BTreeMap<(DoorId, Direction), Vec<Program>>,
+    /// Policies that select an end, by its network namespace.
+    pub policies: BTreeMap<NetNsId, Vec<Policy>>,
+}
+
+/// One network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// A path to enter it by; `None`: it is netviz's own.
+    pub entrance: Option<String>,
+    /// Devices by their index.
+    pub devices: BTreeMap<u32, Device>,
+    /// The neighbours with a known hardware address.
+    pub neighbours: Vec<Neighbour>,
+    /// Routes to the ends and to the other nodes; `None`: no route.
+    pub routes: BTreeMap<IpAddr, Option<Hop>>,
+}
+
+/// One network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Whether it is switched on (`IFF_UP`).
+    pub up: bool,
+    /// Whether it has a carrier (`IFF_LOWER_UP`).
+    pub carrier: bool,
+    /// Maximum transmission unit in bytes.
+    pub mtu: Option<u32>,
+    /// Hardware address.
+    pub mac: Option<String>,
+    /// Whether it is a port of a bridge or a bond.
+    pub is_port: bool,
+    /// The UDP port of a tunnel device.
+    pub tunnel_port: Option<u16>,
+}
+
+/// The next hop of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Index of the device.
+    pub device: u32,
+    /// The next hop; `None`: the destination itself.
+    pub gateway: Option<IpAddr>,
+}
+
+/// An entry of a neighbour table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Index of the device.
+    pub device: u32,
+    /// Whose address.
+    pub address: IpAddr,
+    /// Its hardware address, as the table has it.
+    pub mac: String,
+}
+
+impl Lookups {
+    /// The namespace of a door.
+    pub fn namespace(&self, door: DoorId) -> Option<&Namespace> {
+        self.namespaces.get(&door.netns.known()?)
+    }
+
+    /// The device of a door.
+    pub fn device(&self, door: DoorId) -> Option<&Device> {
+        self.namespace(door)?.devices.get(&door.ifindex)
+    }
+}

@@ -1,0 +1,324 @@
+//! The cause of a loss in a sentence, and the command that comes next.
+
+use super::places::{label, owner, preposition};
+use crate::{
+    audit::Owner,
+    model::{Direction, Untrusted},
+    names::policies::Policy,
+    verify::{Cause, DropReason, Interface, Location, Loss, Program, Verdict, Way},
+    views::text::{list, safe},
+};
+
+/// The causes of a loss.
+pub fn causes(verdict: &Verdict, loss: &Loss) -> Vec<String> {
+    let cause = |it| safe(&cause(verdict, loss, it));
+    loss.causes.iter().map(cause).collect()
+}
+
+/// What to do about each cause, if anything can be done from here.
+pub fn remedies(verdict: &Verdict, loss: &Loss) -> Vec<Option<String>> {
+    let remedy = |it| remedy(verdict, it).map(|text| safe(&text));
+    loss.causes.iter().map(remedy).collect()
+}
+
+fn of(location: &Location) -> String {
+    owner(&location.node, location.pod.as_ref(), location.side)
+}
+
+/// `on node mycluster-worker`, `in pod default/busybox`
+fn inside(location: &Location) -> String {
+    format!("{} {}", preposition(location.side), of(location))
+}
+
+/// `eth0 in pod default/busybox`
+fn named(at: &Interface) -> String {
+    format!("{} {}", at.interface, inside(&at.location))
+}
+
+fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
+    let (from, to) = (&verdict.from.name, &verdict.to.name);
+    match cause {
+        Cause::KernelDrop {
+            drop,
+            location,
+            tunnel_port,
+        } => kernel_drop(drop, location.as_ref(), *tunnel_port),
+        Cause::Error { error, from } => match from {
+            Some(router) => format!("{error} (reported by {router})"),
+            None => format!("{error} (reported by the sender's own kernel)"),
+        },
+        Cause::Circle => {
+            "a routing loop: packets come back to the same interfaces until their TTL ends".into()
+        }
+        Cause::Programs {
+            programs,
+            at,
+            direction,
+            dropped,
+        } => by_programs(programs, at, *direction, *dropped),
+        Cause::CiliumDrops { node, drops, .. } => match drops.as_slice() {
+            [drop] if drop.packets >= u64::from(loss.packets) => {
+                let packets = drop.packets;
+                format!("Cilium dropped them: {drop} ({packets} counted on node {node})")
+            }
+            drops => {
+                let drops = drops.iter().map(|drop| format!("{drop}: {}", drop.packets));
+                let drops = list(drops, "; ");
+                format!(
+                    "Cilium's drop counters on {node} rose during the run (all traffic): {drops}"
+                )
+            }
+        },
+        Cause::NoReply { .. } => {
+            format!("no process of {to} answered them (the kernel reports no drop)")
+        }
+        Cause::NoSuchAddress => format!("nobody has {to}"),
+        Cause::LeftSight { row } => {
+            let door = label(verdict, Way::Request, *row);
+            format!("not visible from here: packets left by {door}, and nothing beyond answered")
+        }
+        Cause::ReplyNotReceived { .. } => {
+            format!("{from} dropped the replies, or they were late")
+        }
+        Cause::Unexplained => {
+            "not found: devices, MTUs, routes, neighbours and programs show nothing here".into()
+        }
+        Cause::LinkDown { .. }
+        | Cause::NoCarrier { .. }
+        | Cause::TooLong { .. }
+        | Cause::NoRoute { .. }
+        | Cause::WrongNeighbour { .. }
+        | Cause::ReversePath { .. } => looked_up(cause).unwrap_or_default(),
+    }
+}
+
+/// What was looked up; `None` for other causes.
+fn looked_up(cause: &Cause) -> Option<String> {
+    Some(match cause {
+        Cause::LinkDown { at } => format!("{} is down", named(at)),
+        Cause::NoCarrier { at } => format!("{} has no carrier", named(at)),
+        Cause::TooLong {
+            bytes,
+            overhead,
+            mtu,
+            at,
+        } => {
+            let overhead = match overhead {
+                0 => String::new(),
+                more => format!(" + {more} of the tunnel"),
+            };
+            format!("{bytes} bytes{overhead} > MTU {mtu} of {}", named(at))
+        }
+        Cause::NoRoute { to, location } => format!("{} has no route to {to}", of(location)),
+        Cause::WrongNeighbour {
+            address,
+            mac,
+            at,
+            right,
+            neighbour,
+        } => format!(
+            "{} has the MAC address {mac} for {address} at {}, but {} has {right}",
+            of(&at.location),
+            at.interface,
+            named(neighbour)
+        ),
+        Cause::ReversePath { source, at } => format!(
+            "rp_filter of {} dropped them: the route back to {source} uses another interface",
+            named(at)
+        ),
+        _ => return None,
+    })
+}
+
+/// `qos_shaper (tcx, pid 703) dropped them at ▼ eth0 on node mycluster-worker`
+fn by_programs(
+    programs: &[Program],
+    at: &Interface,
+    direction: Direction,
+    dropped: bool,
+) -> String {
+    let names = list(programs.iter().map(program), " or ");
+    let verb = if dropped {
+        "dropped"
+    } else {
+        "dropped or redirected"
+    };
+    format!("{names} {verb} them at {} {}", direction.sign(), named(at))
+}
+
+/// `qos_shaper (tcx, pid 703)`
+fn program(program: &Program) -> String {
+    let mut words = vec![program.attachment.name().to_owned()];
+    match program.owner {
+        Owner::Cilium => words.push("Cilium's".into()),
+        Owner::Netviz | Owner::Other => {
+            let pids = program.held_by.iter().map(|process| process.pid);
+            words.extend(pids.map(|pid| format!("pid {pid}")));
+        }
+    }
+    format!("{} ({})", program.name, words.join(", "))
+}
+
+fn kernel_drop(drop: &DropReason, location: Option<&Location>, tunnel_port: Option<u16>) -> String {
+    let packets = drop.packets;
+    let noun = if packets == 1 { "packet" } else { "packets" };
+    let function = drop.function.as_ref();
+    if drop.reason.as_deref() == Some("NETFILTER_DROP") {
+        let what = match tunnel_port {
+            Some(port) => format!("{packets} {noun} of the tunnel (UDP {port})"),
+            None => format!("{packets} {noun}"),
+        };
+        let place = location.map_or_else(String::new, |it| format!(" {}", inside(it)));
+        let function = function.map_or_else(String::new, |it| format!(", {it}"));
+        return format!(
+            "netfilter (iptables, nftables) dropped {what}{place} (NETFILTER_DROP{function})"
+        );
+    }
+    let reason = match drop.reason.as_deref() {
+        Some("NOT_SPECIFIED") => "no reason given".into(),
+        Some(reason) => match explanation(reason) {
+            Some(explanation) => format!("{explanation} ({reason})"),
+            None => reason.to_owned(),
+        },
+        None => "this kernel has no drop reasons (they need Linux 5.17)".into(),
+    };
+    let function = function.map_or_else(String::new, |function| format!(", in {function}"));
+    let place = match (&drop.device, location) {
+        (Some(device), Some(location)) => format!(", at {device} {}", inside(location)),
+        (Some(device), None) => format!(", at {device}"),
+        (None, _) => String::new(),
+    };
+    format!("the kernel dropped {packets} {noun}: {reason}{function}{place}")
+}
+
+/// What a reason means for a lost packet (`include/net/dropreason-core.h`). Reasons are known by the
+/// name that the running kernel has for them, never by number.
+fn explanation(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "NO_SOCKET" => "no listener",
+        "OTHERHOST" => "the frame has the MAC address of another host",
+        "IP_INNOROUTES" | "IP_OUTNOROUTES" => "no route",
+        "IP_RPFILTER" => "rp_filter: the source is not reached by that device",
+        "IP_INHDR" => "invalid header, or the TTL ended",
+        "IP_LOCALNET" => "an address of 127.0.0.0/8 from outside",
+        "IP_INVALID_SOURCE" | "IP_INVALID_DEST" | "IP_LOCAL_SOURCE" => {
+            "an address that cannot come that way"
+        }
+        "NEIGH_FAILED" => "no answer from the neighbour: host down or gone",
+        "NEIGH_QUEUEFULL" => "too many packets wait for a neighbour's answer",
+        "NEIGH_DEAD" => "the neighbour's entry was removed",
+        "PKT_TOO_BIG" => "longer than the MTU",
+        "TC_INGRESS" | "TC_EGRESS" => "a program or filter at the hook",
+        "BPF_CGROUP_EGRESS" => "a program at the cgroup",
+        "XDP" => "an XDP program",
+        "QDISC_DROP" | "FULL_RING" | "CPU_BACKLOG" => "a full queue",
+        "DEV_READY" | "DEV_HDR" => "the device is down, or no header could be made",
+        "SOCKET_RCVBUFF" => "the receiver does not read fast enough",
+        "SOCKET_FILTER" => "a filter at the socket",
+        "UDP_CSUM" | "TCP_CSUM" | "ICMP_CSUM" | "IP_CSUM" | "SKB_CSUM" => "a wrong checksum",
+        "XFRM_POLICY" => "an IPsec policy",
+        "VXLAN_VNI_NOT_FOUND" | "TUNNEL_TXINFO" => "the tunnel has no destination",
+        "IP_TUNNEL_ECN" => "the tunnel's congestion marks contradict each other",
+        _ => return None,
+    })
+}
+
+fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
+    Some(match cause {
+        Cause::KernelDrop { drop, location, .. } => rules(drop, location.as_ref()?)?,
+        Cause::LinkDown { at } => {
+            let name = quoted(at.interface.raw());
+            within(&at.location, &format!("ip link set {name} up"))
+        }
+        Cause::NoCarrier { at } => {
+            let name = quoted(at.interface.raw());
+            within(&at.location, &format!("ip -d link show {name}"))
+        }
+        Cause::TooLong {
+            overhead, mtu, at, ..
+        } => {
+            let (name, most) = (quoted(at.interface.raw()), mtu.saturating_sub(*overhead));
+            let show = within(&at.location, &format!("ip link show {name}"));
+            format!("{show}; packets of {most} bytes fit (--size {most})")
+        }
+        Cause::NoRoute { to, location } => within(location, &format!("ip route get {to}")),
+        Cause::WrongNeighbour { address, at, .. } => {
+            let name = quoted(at.interface.raw());
+            within(&at.location, &format!("ip neigh del {address} dev {name}"))
+        }
+        Cause::ReversePath { source, at } => {
+            within(&at.location, &format!("ip route get {source}"))
+        }
+        Cause::Programs { programs, at, .. } => {
+            let foreign = programs.iter().any(|it| it.owner != Owner::Cilium);
+            match foreign {
+                true => format!("netviz audit --device {}", quoted(at.interface.raw())),
+                false => format!(
+                    "cilium-dbg monitor -t drop, in the agent's pod on node {}",
+                    at.location.node
+                ),
+            }
+        }
+        Cause::CiliumDrops {
+            node,
+            drops,
+            policies,
+        } => match drops.iter().any(|drop| drop.by_policy) {
+            true => policy(verdict, policies),
+            false => format!("cilium-dbg monitor -t drop, in the agent's pod on node {node}"),
+        },
+        Cause::NoSuchAddress => "netviz doors --once".into(),
+        Cause::Error { .. }
+        | Cause::Circle
+        | Cause::NoReply { .. }
+        | Cause::LeftSight { .. }
+        | Cause::ReplyNotReceived { .. }
+        | Cause::Unexplained => return None,
+    })
+}
+
+/// Shows the rules of a firewall.
+fn rules(drop: &DropReason, location: &Location) -> Option<String> {
+    let by_iptables = drop.function.as_deref() == Some("ipt_do_table");
+    let rules = match by_iptables {
+        true => "iptables-save -c",
+        false => "nft list ruleset",
+    };
+    (drop.reason.as_deref() == Some("NETFILTER_DROP")).then(|| within(location, rules))
+}
+
+/// The policies that may be it, or how to find them.
+fn policy(verdict: &Verdict, policies: &[Policy]) -> String {
+    let name = |policy: &Policy| policy.name.within(policy.namespace.as_ref());
+    if policies.is_empty() {
+        let pod = verdict.to.pod.as_ref().map(Untrusted::raw);
+        let namespace = pod.and_then(|pod| pod.split_once('/'));
+        return match namespace {
+            Some((namespace, _)) => {
+                format!("kubectl get netpol,cnp,ccnp -n {}", quoted(namespace))
+            }
+            None => "kubectl get netpol,cnp,ccnp -A".into(),
+        };
+    }
+    let names = policies
+        .iter()
+        .map(|it| format!("{} {}", it.kind, name(it)));
+    format!("policies that select the pod: {}", list(names, ", "))
+}
+
+/// A command in a network namespace.
+fn within(location: &Location, command: &str) -> String {
+    match &location.netns {
+        Some(path) => format!("nsenter --net={} {command}", quoted(path)),
+        None => command.into(),
+    }
+}
+
+/// A word of a shell command.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/_.:-@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
