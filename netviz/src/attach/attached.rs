@@ -172,7 +172,7 @@ fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) {
     }
 }
 
-/// Whether Cilium's filter is there, in front of which netviz's has to go; always so where tcx may be
+/// Whether Cilium's filter, before which netviz's must run, is attached; always so where tcx may be
 /// used.
 pub(super) fn may_attach(ifindex: u32, mode: Option<AttachMode>, visit: &mut Visit) -> bool {
     mode != Some(AttachMode::Clsact)

@@ -13,7 +13,7 @@ use netlink_packet_route::{
 };
 
 use crate::{
-    model::{LinkKind, LinkState, is_link_local},
+    model::{LinkKind, LinkState, has_network},
     sys::{
         netlink::Netlink,
         netns::{NetNs, NetNsId},
@@ -186,9 +186,7 @@ fn addresses(messages: Vec<AddressMessage>) -> HashMap<u32, Vec<IpNet>> {
             AddressAttribute::Address(address) => Some(*address),
             _ => None,
         });
-        let address = local
-            .or(peer)
-            .filter(|it| it.is_ipv4() || !is_link_local(*it));
+        let address = local.or(peer).filter(|it| has_network(*it));
         let network = address.map(|it| IpNet::new(it, message.header.prefix_len));
         if let Some(Ok(network)) = network {
             by_index

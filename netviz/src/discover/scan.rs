@@ -1,7 +1,7 @@
 //! Reads all nodes, the namespaces at the far ends of their pairs, and those of pods without a pair.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     io,
     net::IpAddr,
 };
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     model::{CILIUM_HOST, Role},
     sys::{
-        entrance::{Entrance, enter},
+        entrance::enter,
         netlink::Netlink,
         netns::{NetNs, NetNsId, try_tour},
     },

@@ -1,4 +1,5 @@
-//! Traffic for the eye: everybody talks to everybody, a little, and one stream runs between nodes.
+//! Background traffic: every pod exchanges a few packets with every other, and one TCP stream runs
+//! between nodes.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -157,7 +158,7 @@ fn talk(talkers: &[Talker], stop: &Stop) {
 }
 
 impl Talker {
-    /// Nobody waits for the answer: what is lost is seen at the doors.
+    /// Sends without waiting for the reply: a loss shows at the doors.
     fn speak(&self, to: IpAddr, identifier: u16, sequence: u16) {
         let request = traffic::ping_request(to, identifier, sequence);
         self.icmp.send_to(&request, icmp::destination(to)).ok();
@@ -174,7 +175,7 @@ impl Talker {
     }
 }
 
-/// Sends at the beat, and takes what comes back as it comes.
+/// Sends at each beat, and discards what is echoed.
 fn pour(mut stream: &TcpStream, stop: &Stop) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let chunk = vec![0x6e; CHUNK];

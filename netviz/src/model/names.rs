@@ -16,6 +16,13 @@ pub fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// Whether an address belongs to a network of its own: link-local IPv6 addresses exist on every
+/// interface.
+#[must_use]
+pub fn has_network(address: IpAddr) -> bool {
+    address.is_ipv4() || !is_link_local(address)
+}
+
 /// A pod, by all sources together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pod {

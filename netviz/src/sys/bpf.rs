@@ -39,7 +39,7 @@ pub struct Query {
 /// What the kernel knows of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
-    /// Its name, of which 15 bytes are kept; empty where it was loaded without one.
+    /// Its name, cut to 15 bytes by the kernel; empty if it was loaded without one.
     pub name: String,
     /// Hash over its instructions.
     pub tag: u64,

@@ -94,7 +94,7 @@ impl NetNs {
     /// is used for anything else is ever in a foreign namespace. Needs `CAP_SYS_ADMIN`.
     ///
     /// # Errors
-    /// That of setns(2), or that there is no thread to be had.
+    /// That of setns(2), or of the thread that cannot be started.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         threads::alone(ENTERS, || {
             setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
@@ -103,8 +103,8 @@ impl NetNs {
     }
 }
 
-/// The namespace, of whichever kind, that a file is, if it is one. It need not have been opened but by
-/// path: who makes a namespace makes an ordinary empty file first.
+/// Returns the namespace, of any kind, that a file opened with `O_PATH` stands for; `None` for other
+/// files: tools create an empty regular file before they mount a namespace on it.
 pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
     let is_namespace = fstatfs(file)?.filesystem_type() == NSFS;
     Ok(if is_namespace {
@@ -114,11 +114,11 @@ pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
     })
 }
 
-/// Runs `work` on its own thread, which may go from namespace to namespace, and ends with it.
-/// Cheaper than [`NetNs::run`] for each where many are looked at.
+/// Runs `work` on its own thread, which may enter one namespace after another, and ends with it.
+/// Cheaper than one [`NetNs::run`] per namespace.
 ///
 /// # Errors
-/// When there is no thread to be had.
+/// When the thread cannot be started.
 pub fn try_tour<T: Send>(work: impl FnOnce(&Tour) -> T + Send) -> io::Result<T> {
     threads::alone(ENTERS, || work(&Tour(PhantomData)))
 }

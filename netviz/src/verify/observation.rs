@@ -95,7 +95,7 @@ pub struct Dropping {
 pub struct Found {
     /// Packets that were seen leaving B.
     pub back: u32,
-    /// Packets of A that B has to answer, and that left early enough for that.
+    /// Packets of A that B must answer and that left early enough.
     pub asked: u32,
 }
 

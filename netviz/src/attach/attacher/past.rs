@@ -66,7 +66,7 @@ impl Past {
         may
     }
 
-    /// Ends a rest that is over; true when netviz has to retry.
+    /// Ends a pause that is over; true if netviz must retry.
     pub(super) fn wake(&mut self) -> bool {
         let Some(rest) = self.rest.take_if(|rest| rest.left().is_zero()) else {
             return false;

@@ -29,7 +29,7 @@ pub type Mac = [u8; 6];
 pub struct NewLink<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The index that it has to get.
+    /// Its index.
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,

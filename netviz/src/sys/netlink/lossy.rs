@@ -79,7 +79,7 @@ fn of_address(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     matches!(kind, libc::IFA_ADDRESS | libc::IFA_LOCAL | libc::IFA_FLAGS).then(|| value.to_vec())
 }
 
-/// Of a filter of whichever kind.
+/// Of a filter of any kind.
 fn of_filter(kind: u16, value: &[u8]) -> Option<Vec<u8>> {
     (kind == FILTER_KIND).then(|| value.to_vec())
 }

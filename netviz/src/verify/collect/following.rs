@@ -37,7 +37,7 @@ pub struct Following {
     pub crossings: Vec<Crossing>,
     /// How many left A, and B.
     pub left: [u32; 2],
-    /// How many of A's B has to answer, and left early enough.
+    /// Packets of A that B must answer and that left early enough.
     pub asked: u32,
     /// Packets that were not seen leaving their sender, by the hook that saw them first.
     pub strays: BTreeMap<(Way, Hook), u32>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::{
-    model::{Cluster, Door, DoorId, Role, Side, is_link_local, qualified},
+    model::{Cluster, Door, DoorId, Role, Side, has_network, qualified},
     sys::netns::NetNsId,
 };
 
@@ -96,7 +96,7 @@ pub(crate) fn uplinks(cluster: &Cluster, node: usize, towards: &[IpAddr]) -> Vec
 
 fn has_global(door: &Door) -> bool {
     let mut addresses = door.addresses.iter().map(IpNet::addr);
-    addresses.any(|address| address.is_ipv4() || !is_link_local(address))
+    addresses.any(has_network)
 }
 
 /// The peer of an uplink: on Kind, in the machine's namespace.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use ipnet::IpNet;
 
 use super::parts::{Building, Hallway, Way, WayEnd, WayKind};
-use crate::model::{DoorId, DoorState, Role, Side, is_link_local};
+use crate::model::{DoorId, DoorState, Role, Side, has_network};
 
 type Doors<'a> = HashMap<DoorId, &'a DoorState>;
 
-/// The tunnel if there is one, otherwise the network of which most uplinks have an address. Routes
+/// The tunnel if there is one, otherwise the network in which most uplinks have an address. Routes
 /// between nodes in different networks are unknown.
 pub(super) fn between(buildings: &[Building], doors: &Doors<'_>) -> Option<Way> {
     tunnel(buildings, doors).or_else(|| network(buildings, doors))
@@ -60,6 +60,5 @@ fn network(buildings: &[Building], doors: &Doors<'_>) -> Option<Way> {
 /// `172.18.0.0/16` for `172.18.0.2/16`; none for the address of a single host.
 fn network_of(address: &IpNet) -> Option<IpNet> {
     let is_network = (1..address.max_prefix_len()).contains(&address.prefix_len());
-    (is_network && !(address.addr().is_ipv6() && is_link_local(address.addr())))
-        .then(|| address.trunc())
+    (is_network && has_network(address.addr())).then(|| address.trunc())
 }
