@@ -1,10 +1,6 @@
 //! Reads all nodes, the namespaces at the far ends of their pairs, and those of pods without a pair.
 
-use std::{
-    collections::HashSet,
-    io,
-    net::IpAddr,
-};
+use std::{collections::HashSet, io, net::IpAddr};
 
 use ipnet::IpNet;
 

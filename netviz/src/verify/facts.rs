@@ -231,6 +231,8 @@ pub enum Note {
         /// How many.
         events: u64,
     },
+    /// Kernel lockdown refuses to name the reasons of drops.
+    DropReasonsLockedDown,
     /// A and B are the same.
     SentToItself,
     /// B refused packets, so they were delivered.

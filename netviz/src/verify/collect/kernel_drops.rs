@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{Arc, OnceLock},
 };
 
@@ -31,6 +32,20 @@ use crate::{
 /// Prefix of the names in `enum skb_drop_reason`.
 const PREFIX: &str = "SKB_DROP_REASON_";
 
+/// The modes of kernel lockdown, with the present one in brackets.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// Why drops cannot be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDrops {
+    /// Kernel lockdown (`confidentiality`, as on Talos) lets no program read the kernel's memory.
+    #[error("refused by kernel lockdown (confidentiality)")]
+    Lockdown,
+    /// The kernel lacks something, or refuses the program.
+    #[error("{0}")]
+    Other(String),
+}
+
 /// Facts of the running kernel's BTF, read once: it takes some 20 ms.
 struct Kernel {
     offsets: Offsets,
@@ -51,14 +66,19 @@ impl Drops {
     ///
     /// # Errors
     /// Why it cannot, in one line.
-    pub fn start(cookie: &[u8; 16]) -> Result<Self, String> {
+    pub fn start(cookie: &[u8; 16]) -> Result<Self, NoDrops> {
         static KERNEL: OnceLock<Result<Arc<Kernel>, String>> = OnceLock::new();
-        let kernel = KERNEL.get_or_init(|| read().map(Arc::new)).clone()?;
+        // Before Linux 5.13 the program is accepted and reads nothing.
+        if fs::read_to_string(LOCKDOWN).is_ok_and(|modes| is_locked_down(&modes)) {
+            return Err(NoDrops::Lockdown);
+        }
+        let kernel = KERNEL.get_or_init(|| read().map(Arc::new)).clone();
+        let kernel = kernel.map_err(NoDrops::Other)?;
         let attached = Self::attach(cookie, &kernel, DROP_PROGRAM);
         // A program that reads more than the tracepoint has is refused.
         attached
             .or_else(|_| Self::attach(cookie, &kernel, DROP_PROGRAM_BEFORE))
-            .map_err(|error| format!("cannot attach to the tracepoint {TRACEPOINT}: {error:#}"))
+            .map_err(|error| refused(&format!("{error:#}")))
     }
 
     fn attach(cookie: &[u8; 16], kernel: &Arc<Kernel>, name: &str) -> anyhow::Result<Self> {
@@ -108,6 +128,23 @@ impl Drops {
     }
 }
 
+fn is_locked_down(modes: &str) -> bool {
+    modes.contains("[confidentiality]")
+}
+
+/// The error of loading or attaching the program, with the verifier's log.
+fn refused(error: &str) -> NoDrops {
+    // Where securityfs is not mounted, only the verifier tells of lockdown.
+    let helper =
+        ["cannot use helper", "unknown func"].map(|it| format!("{it} bpf_probe_read_kernel"));
+    match helper.iter().any(|text| error.contains(text)) {
+        true => NoDrops::Lockdown,
+        false => NoDrops::Other(format!(
+            "cannot attach to the tracepoint {TRACEPOINT}: {error}"
+        )),
+    }
+}
+
 fn read() -> Result<Kernel, String> {
     let btf = Btf::of_kernel().map_err(|error| format!("the kernel has no BTF: {error}"))?;
     let of = |structure: &str, field: &str| {
@@ -128,4 +165,24 @@ fn read() -> Result<Kernel, String> {
         offsets,
         reasons: btf.names("skb_drop_reason"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lockdown_is_recognised() {
+        assert!(is_locked_down("none integrity [confidentiality]\n"));
+        assert!(!is_locked_down("none [integrity] confidentiality\n"));
+        assert!(!is_locked_down("[none] integrity confidentiality\n"));
+        for log in [
+            "12: (85) call bpf_probe_read_kernel#113\nprogram of this type cannot use helper bpf_probe_read_kernel#113",
+            "unknown func bpf_probe_read_kernel#113",
+        ] {
+            assert_eq!(refused(log), NoDrops::Lockdown);
+        }
+        let other = refused("12: (85) call bpf_probe_read_kernel#113\nR1 invalid mem access");
+        assert!(matches!(other, NoDrops::Other(_)), "{other}");
+    }
 }

@@ -9,26 +9,31 @@ use crate::{
     model::{DoorId, Side, Untrusted},
     sys::{netns::NetNsId, threads},
     verify::{
-        DropReason, Dropping, collect::kernel_drops::Drops, context::View, expect::doors::node_name,
+        DropReason, Dropping,
+        collect::kernel_drops::{Drops, NoDrops},
+        context::View,
+        expect::doors::node_name,
     },
 };
 
 /// A source that starts on a thread.
-type Starting = io::Result<oneshot::Receiver<Result<Drops, String>>>;
+type Starting = io::Result<oneshot::Receiver<Result<Drops, NoDrops>>>;
 
 pub(super) fn start(cookie: [u8; 16]) -> Starting {
     let purpose = "reads packets that the kernel drops";
     threads::aside(purpose, move || Drops::start(&cookie))
 }
 
-/// Waits for the source; `None` if the kernel's drops cannot be read.
-pub(super) async fn started(starting: Starting) -> Option<Drops> {
+/// Waits for the source.
+pub(super) async fn started(starting: Starting) -> Result<Drops, NoDrops> {
     let source = match starting {
-        Ok(source) => source.await.map_err(|error| error.to_string()).flatten(),
-        Err(error) => Err(error.to_string()),
+        Ok(source) => source
+            .await
+            .map_err(|error| NoDrops::Other(error.to_string()))
+            .flatten(),
+        Err(error) => Err(NoDrops::Other(error.to_string())),
     };
-    let log = |error: &String| log::info!("no drop reasons: {error}");
-    source.inspect_err(log).ok()
+    source.inspect_err(|error| log::info!("no drop reasons: {error}"))
 }
 
 /// The drops, with the numbers of their pairs.

@@ -26,7 +26,7 @@ use crate::{
         Answer, Crossing, Note, Observation, Party, Place, Probes, Protocol, Route, Verdict, Way,
         collect::{
             crossings::{HookRecord, Marks},
-            kernel_drops::Drops,
+            kernel_drops::{Drops, NoDrops},
             probe::{self, ProbeOptions, ProbeTarget, Report, Reports},
             reading::{Own, Reader},
         },
@@ -134,8 +134,8 @@ struct Run<'a> {
     observations: Vec<Observation>,
     /// Packets that were seen before their sender reported its address.
     unread: Vec<HookRecord>,
-    /// `None` if the kernel's drops cannot be read: losses have no drop reason then.
-    drops: Option<Drops>,
+    /// Without it, losses have no drop reason.
+    drops: Result<Drops, NoDrops>,
     dropped: Vec<Dropped>,
 }
 
@@ -203,7 +203,7 @@ impl Run<'_> {
 
     /// Empties the ring buffer of dropped packets.
     fn read_drops(&mut self) {
-        if let Some(drops) = &mut self.drops {
+        if let Ok(drops) = &mut self.drops {
             self.dropped.extend(drops.take());
         }
     }
@@ -211,7 +211,7 @@ impl Run<'_> {
     fn verdicts(mut self, recorded: &Recorded<Marks>) -> Vec<Verdict> {
         self.read_drops();
         let mut observations = std::mem::take(&mut self.observations);
-        if let Some(source) = &self.drops {
+        if let Ok(source) = &self.drops {
             for (flow, dropping) in drops::by_pair(source, &self.dropped, self.view) {
                 if let Some(observation) = observations.get_mut(flow as usize) {
                     observation.drops.push(dropping);
@@ -254,8 +254,11 @@ impl Run<'_> {
         };
         let mut verdict = recorded.judge(cluster, &route, &expected, observation, &probes);
         if verdict.losses.iter().any(|loss| loss.drop_reason.is_none()) {
-            let events = self.drops.as_ref().map_or(0, Drops::lost);
-            let note = (events > 0).then_some(Note::DropEventsLost { events });
+            let note = match self.drops.as_ref().map(Drops::lost) {
+                Ok(0) | Err(NoDrops::Other(_)) => None,
+                Ok(events) => Some(Note::DropEventsLost { events }),
+                Err(NoDrops::Lockdown) => Some(Note::DropReasonsLockedDown),
+            };
             verdict.notes.extend(note);
         }
         verdict

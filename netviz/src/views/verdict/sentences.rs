@@ -150,6 +150,9 @@ fn translated(to: &str, service: Option<&str>, backends: &[String]) -> String {
 fn note(verdict: &Verdict, note: &Note) -> String {
     let (from, to, sent) = (&verdict.from.name, &verdict.to.name, verdict.sent);
     match note {
+        Note::DropReasonsLockedDown => {
+            "reasons of drops: refused by kernel lockdown (confidentiality)".into()
+        }
         Note::DeliveredTo { pod } => format!("{to} was delivered to {pod}"),
         Note::ServicePort { protocol, port } => {
             format!("{to} is a service, which answers at its ports only: sent {protocol} to {port}")
