@@ -20,12 +20,14 @@ pub(crate) mod target;
 mod verdict;
 
 pub use cause::{Cause, DropReason, Interface, Location, Program};
-pub use expect::{Modes, Shape, candidates, expectations, hide, not_expected, unassigned};
+pub use expect::{
+    Modes, Shape, candidates, expectations, hide, kernel_path, not_expected, unassigned,
+};
 pub use facts::{Detour, Doubt, HiddenReason, Note, RowNote, Way};
 pub use judge::judge;
 pub use observation::{
     Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, TunnelKey,
 };
 pub use protocol::Protocol;
-pub use route::{Expectation, Mode, ModeSource, Party, Place, Route, Step};
+pub use route::{Expectation, Mode, ModeSource, NextHop, Party, Place, Route, Routes, Step};
 pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict};

@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod lab_leftovers;
 pub mod links;
 pub mod net_faults;
+pub mod plain_cluster;
 pub mod reordering_link;
 pub mod send;
 pub mod stats;

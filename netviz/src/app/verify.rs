@@ -11,10 +11,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use caps::Capability;
 
-use super::{output::print, preflight};
+use super::{output::print, preflight, start::selection};
 use crate::{
     cli::{Exit, VerifyArgs},
-    discover::Selection,
     names::SourceOptions,
     sys::{privileges, signals::Signals, symbols::Symbols},
     verify::{context::Context, plan, run::probes},
@@ -32,9 +31,9 @@ pub async fn run(args: &VerifyArgs) -> Result<Exit> {
     let needed = privileges::REQUIRED.map(|(capability, _)| capability);
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
     let file = args.file.as_deref().map(plan::read).transpose()?;
-    let selection = Selection::new(args.netns.clone(), false, &[], &[])?;
+    let selection = selection(&args.selection)?;
     let sources = SourceOptions {
-        kubeconfig: args.kubeconfig.clone(),
+        kubeconfig: args.selection.kubeconfig.clone(),
         services: true,
     };
     let mut context = Context::start(selection, &sources, symbols)?;

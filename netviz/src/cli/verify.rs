@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{NETNS_VARIABLE, duration};
+use super::{SelectionArgs, duration};
 use crate::{lab::Mode, verify::Protocol};
 
 /// Options of `netviz verify`.
@@ -85,18 +85,9 @@ pub struct VerifyArgs {
     /// Also watch the doors of all other pods on nodes that have many.
     #[arg(long)]
     pub every_door: bool,
-    /// Use this network namespace as a node: a name in /run/netns, a path, or a process id
-    /// [default: those that contain cilium_host].
-    #[arg(
-        long,
-        value_name = "NAME|PATH|PID",
-        env = NETNS_VARIABLE,
-        value_delimiter = ','
-    )]
-    pub netns: Vec<String>,
-    /// Read names from the Kubernetes API of this kubeconfig; see `doors`.
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    /// Namespaces and interfaces to use.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     /// Attach faster; see `doors`.
     #[arg(long)]
     pub fast_attach: bool,

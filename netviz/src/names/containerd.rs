@@ -21,8 +21,14 @@ use crate::{
     sys::netns::NetNsId,
 };
 
-/// Where containerd keeps the bundles of Kubernetes' containers.
-const DIRECTORY: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
+/// Where containerd keeps the bundles of Kubernetes' containers: its default, that of k3s and RKE2, of k0s,
+/// of MicroK8s.
+const DIRECTORIES: [&str; 4] = [
+    "run/containerd/io.containerd.runtime.v2.task/k8s.io",
+    "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io",
+    "run/k0s/containerd/io.containerd.runtime.v2.task/k8s.io",
+    "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task/k8s.io",
+];
 
 /// A bundle's `config.json`: of a sandbox, or of a container in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,21 +172,22 @@ impl NameSource for Bundles {
 }
 
 fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status, Vec<PodFact>) {
-    let listed = match files::list(roots, DIRECTORY) {
-        Ok(listed) => listed,
-        Err(status) => return (status, Vec::new()),
+    let mut all = Vec::new();
+    for directory in DIRECTORIES {
+        match files::list(roots, directory) {
+            Ok(listed) => all.push(listed),
+            Err(Status::Absent) => {}
+            Err(status) => return (status, Vec::new()),
+        }
+    }
+    let Some(listed) = all.iter().max_by_key(|listed| listed.cut().is_some()) else {
+        return (Status::Absent, Vec::new());
     };
-    let paths: Vec<_> = listed
-        .paths
-        .iter()
-        .map(|bundle| bundle.join("config.json"))
-        .collect();
+    let bundles = all.iter().flat_map(|listed| &listed.paths);
+    let mut paths: Vec<_> = bundles.map(|bundle| bundle.join("config.json")).collect();
+    paths.sort();
     cache.refresh(&listed.root, &paths);
     let pods = pods(cache.found(), node, |path| listed.root.namespace(path));
-    (
-        Status::Ok {
-            detail: cache.complaint(&listed),
-        },
-        pods,
-    )
+    let detail = cache.complaint(listed);
+    (Status::Ok { detail }, pods)
 }

@@ -111,29 +111,41 @@ impl Netlink {
 
     /// The interface by which packets to `address` leave the namespace; `None` without a route.
     pub fn route_to(&mut self, address: IpAddr) -> Option<u32> {
-        let route = self.route(address).ok()??;
+        let route = self.route(address, None).ok()??;
         route.attributes.iter().find_map(|it| match it {
             RouteAttribute::Oif(index) => Some(*index),
             _ => None,
         })
     }
 
-    /// The route of packets to `address`; `None` if there is none.
+    /// The route of packets to `to`; `None` if there is none. `forwarded`: of packets from this address that
+    /// arrive at the interface with this index.
     ///
     /// # Errors
     /// The kernel's own errno, for another reason than a missing route.
-    pub fn route(&mut self, address: IpAddr) -> io::Result<Option<RouteMessage>> {
+    pub fn route(
+        &mut self,
+        to: IpAddr,
+        forwarded: Option<(IpAddr, u32)>,
+    ) -> io::Result<Option<RouteMessage>> {
         let mut message = RouteMessage::default();
-        (
-            message.header.address_family,
-            message.header.destination_prefix_length,
-        ) = match address {
+        let (family, length) = match to {
             IpAddr::V4(_) => (AddressFamily::Inet, 32),
             IpAddr::V6(_) => (AddressFamily::Inet6, 128),
         };
+        message.header.address_family = family;
+        message.header.destination_prefix_length = length;
         message
             .attributes
-            .push(RouteAttribute::Destination(address.into()));
+            .push(RouteAttribute::Destination(to.into()));
+        if let Some((from, index)) = forwarded {
+            message.header.source_prefix_length = length;
+            let source = [
+                RouteAttribute::Source(from.into()),
+                RouteAttribute::Iif(index),
+            ];
+            message.attributes.extend(source);
+        }
         let request = RouteNetlinkMessage::GetRoute(message);
         let answers = match self.exchange(request, NLM_F_REQUEST) {
             Ok(answers) => answers.messages,

@@ -7,3 +7,4 @@ pub(crate) mod inspector;
 pub mod kernel_drops;
 pub mod probe;
 pub mod reading;
+pub(crate) mod routes;

@@ -2,6 +2,7 @@
 
 pub(crate) mod doors;
 mod fragments;
+mod kernel_path;
 pub(crate) mod mode;
 mod path_builder;
 mod unassigned;
@@ -9,6 +10,7 @@ mod unassigned;
 use std::net::IpAddr;
 
 pub use fragments::{Shape, hide};
+pub use kernel_path::kernel_path;
 pub use mode::{Modes, candidates};
 pub use unassigned::unassigned;
 

@@ -1,6 +1,6 @@
 //! The ends of a path, the routing mode, and the doors that are expected.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -37,6 +37,8 @@ pub enum ModeSource {
     Inferred,
     /// From the command line.
     Asked,
+    /// From the kernel's routes, on nodes without Cilium.
+    Routes,
 }
 
 /// Where an end of the path is.
@@ -128,6 +130,18 @@ impl Route {
         )
     }
 }
+
+/// Where the kernel sends packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// The door by which they leave; `None` if it is not shown.
+    pub door: Option<DoorId>,
+    /// Whether a gateway is next, and not the destination itself.
+    pub gateway: bool,
+}
+
+/// The next hop to an address in a network namespace.
+pub type Routes = HashMap<(NetNsId, IpAddr), NextHop>;
 
 /// One hook on an expected path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -135,7 +135,7 @@ impl Reader {
         };
         for address in addresses {
             if !namespace.routes.contains_key(address)
-                && let Ok(route) = netlink.route(*address)
+                && let Ok(route) = netlink.route(*address, None)
             {
                 namespace
                     .routes

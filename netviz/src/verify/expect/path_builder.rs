@@ -44,7 +44,7 @@ pub(super) struct Path<'a> {
 
 impl Path<'_> {
     /// Adds one step, if the door is known.
-    fn cross(&mut self, door: Option<DoorId>, direction: Direction) {
+    pub(super) fn cross(&mut self, door: Option<DoorId>, direction: Direction) {
         let step = door.map(|door| Step::new(door, direction));
         self.steps.extend(step);
     }
@@ -100,16 +100,24 @@ impl Path<'_> {
         if tunnel {
             self.overlay(node, Direction::Egress);
         }
-        let uplinks = doors::uplinks(self.cluster, node, towards);
-        self.wire(&uplinks, Direction::Egress, tunnel);
-        self.wire(&self.far_ends(&uplinks), Direction::Ingress, tunnel);
+        self.leave_by(&doors::uplinks(self.cluster, node, towards), tunnel);
+    }
+
+    /// Out of a node by the first of these uplinks, or another one; `outer`: inside of a tunnel's packet.
+    pub(super) fn leave_by(&mut self, uplinks: &[DoorId], outer: bool) {
+        self.wire(uplinks, Direction::Egress, outer);
+        self.wire(&self.far_ends(uplinks), Direction::Ingress, outer);
+    }
+
+    /// Into a node by the first of these uplinks, or another one.
+    pub(super) fn enter_by(&mut self, uplinks: &[DoorId], outer: bool) {
+        self.wire(&self.far_ends(uplinks), Direction::Egress, outer);
+        self.wire(uplinks, Direction::Ingress, outer);
     }
 
     /// Into a node.
     pub(super) fn off_wire(&mut self, node: usize, from: &[IpAddr], tunnel: bool) {
-        let uplinks = doors::uplinks(self.cluster, node, from);
-        self.wire(&self.far_ends(&uplinks), Direction::Egress, tunnel);
-        self.wire(&uplinks, Direction::Ingress, tunnel);
+        self.enter_by(&doors::uplinks(self.cluster, node, from), tunnel);
         if tunnel {
             self.overlay(node, Direction::Ingress);
         }

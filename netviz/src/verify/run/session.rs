@@ -11,14 +11,15 @@ use crate::{
     model::{Chain, Cluster, Direction, DoorId},
     sys::{signals::Signals, threads::Worker},
     verify::{
-        CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Probes, Route, Verdict,
+        CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Probes, Route, Routes, Verdict,
         collect::{
             cilium_drops,
             crossings::{Collector, Ready, Sightings, Summary, watch},
             inspector::{Inspector, Question},
+            routes,
         },
         context::View,
-        expect::{candidates, doors, expectations},
+        expect::{candidates, doors, expectations, kernel_path},
         judge::judge,
     },
 };
@@ -44,6 +45,8 @@ pub(super) struct Session<T: Collector> {
     pub(super) ready: Ready,
     /// How many doors were left out.
     unwatched: usize,
+    /// The kernel's routes between the ends.
+    routes: Routes,
 }
 
 impl<T: Collector> Session<T> {
@@ -55,6 +58,7 @@ impl<T: Collector> Session<T> {
         options: Options,
         signals: &mut Signals,
     ) -> Result<Option<Self>> {
+        let kernel_routes = routes::read(view, routes.clone());
         let (watched, unwatched) = watch_set::doors(view, routes, options.every_door);
         let found = view.found.clone();
         let (watcher, ready, packets) = watch(found, watched, collector, options.attach)?;
@@ -69,6 +73,7 @@ impl<T: Collector> Session<T> {
             inspector: Inspector::start(view.found.clone()),
             ready,
             unwatched,
+            routes: kernel_routes,
         }))
     }
 
@@ -93,6 +98,7 @@ impl<T: Collector> Session<T> {
         let recorded = Recorded {
             hooks: hooks(&self.ready.chains),
             unwatched: self.unwatched,
+            routes: self.routes,
             summary,
             cilium,
             inspector: self.inspector,
@@ -106,6 +112,7 @@ pub(super) struct Recorded<T: Collector> {
     pub(super) hooks: Hooks,
     pub(super) summary: Summary<T>,
     unwatched: usize,
+    routes: Routes,
     cilium: CiliumDrops,
     inspector: Option<Inspector>,
 }
@@ -150,6 +157,9 @@ impl<T: Collector> Recorded<T> {
         route: &Route,
         mode: Option<Mode>,
     ) -> Vec<Expectation> {
+        if let Some(path) = kernel_path(cluster, route, &self.routes) {
+            return vec![path];
+        }
         let candidates = candidates(cluster, route, &self.hooks, mode);
         expectations(cluster, route, &candidates, &self.hooks)
     }

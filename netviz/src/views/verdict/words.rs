@@ -63,6 +63,7 @@ pub(super) fn expected(verdict: &Verdict) -> String {
     let source = match verdict.mode_source {
         Some(ModeSource::Agent) => " (from the Cilium agents)",
         Some(ModeSource::Inferred) => " (detected from interfaces and programs)",
+        Some(ModeSource::Routes) => " (by the kernel's routes)",
         Some(ModeSource::Asked) => " (set with --mode)",
         None => "",
     };
