@@ -476,6 +476,18 @@ fn repaint_draws_everything() {
         rest.contains("\u{1b}[J") && rest.contains("q quit")
     });
     assert!(repainted, "{:?}", rest(&terminal));
+    // So does a stop from outside, after which a shell has used the terminal.
+    let before = terminal.length();
+    let rest = |terminal: &Terminal| terminal.written().split_off(before);
+    let process = Pid::from_raw(terminal.child.id().cast_signed());
+    for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
+        kill(process, signal).unwrap();
+    }
+    let repainted = wait_until(SOON, || {
+        let rest = rest(&terminal);
+        rest.contains("\u{1b}[J") && rest.contains("q quit")
+    });
+    assert!(repainted, "{:?}", rest(&terminal));
     leave(terminal);
     lab.down().unwrap();
 }
