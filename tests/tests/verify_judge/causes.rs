@@ -325,6 +325,16 @@ fn xdp_program_of_the_next_interface_is_a_suspect() {
         case.cause(),
         "xdp_filter (xdp, pid 703) dropped or redirected them at ▼ lxc:busybox-c8bbbbb84-fmhwc on node mycluster-worker"
     );
+    // In front of the stack the kernel gives no reason, but the function.
+    let mut case = case.dropped("NOT_SPECIFIED", 1);
+    for drop in &mut case.setup.observation.drops {
+        drop.reason.function = Some("do_xdp_generic".into());
+    }
+    assert!(
+        case.cause().contains(") dropped them at ▼"),
+        "{}",
+        case.cause()
+    );
     let case = case.dropped("XDP", 1);
     assert!(
         case.cause().contains(") dropped them at ▼"),

@@ -60,7 +60,7 @@ pub(super) fn causes(
 /// Whether a program dropped the packet. What it thought is not in the reason.
 fn is_by_program(drop: &DropReason) -> bool {
     let reason = drop.reason.as_deref();
-    matches!(reason, Some("TC_INGRESS" | "TC_EGRESS" | "XDP"))
+    matches!(reason, Some("TC_INGRESS" | "TC_EGRESS")) || suspects::is_xdp(drop)
 }
 
 /// Whether a reason needs no further explanation. The others are symptoms of a device that is down, an

@@ -8,7 +8,7 @@ use crate::{
     audit::{Owner, Way as Attachment},
     model::Direction,
     names::{maps::drop_counters::CiliumDrop, policies::Policy},
-    verify::{Cause, Hook, Program, Way, expect::doors::node_name},
+    verify::{Cause, DropReason, Hook, Program, Way, expect::doors::node_name},
 };
 
 /// The most reasons of Cilium's to list: a node with traffic always has some.
@@ -20,11 +20,25 @@ pub(super) fn of_drop(point: Point<'_>, (drop, door): &Dropped) -> Option<Cause>
         Some("TC_EGRESS") => Direction::Egress,
         _ => Direction::Ingress,
     };
-    let is_xdp = drop.reason.as_deref() == Some("XDP");
+    let is_xdp = is_xdp(drop);
     let hook = ((*door)?, direction);
     let mut programs = programs(point, hook);
     programs.retain(|it| (it.attachment == Attachment::Xdp) == is_xdp);
     decide(point, hook, programs, true)
+}
+
+/// Whether an XDP program dropped the packet. Linux gives no reason for that in front of the stack
+/// (measured on 6.18), but the function.
+pub(super) fn is_xdp(drop: &DropReason) -> bool {
+    let function = drop.function.as_deref().unwrap_or_default();
+    match drop.reason.as_deref() {
+        Some("XDP") => true,
+        Some("NOT_SPECIFIED") | None => {
+            function.starts_with("do_xdp_generic")
+                || function.starts_with("netif_receive_generic_xdp")
+        }
+        Some(_) => false,
+    }
 }
 
 /// Who may have ended packets behind the last line, or in front of the next one (XDP).
