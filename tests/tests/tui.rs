@@ -493,7 +493,7 @@ fn charts_of_a_node_share_a_scale() {
 fn verify_audit_and_copy_use_the_selected_rows() {
     let options = Options {
         interval: SECOND,
-        nodes: vec!["--netns=4,5".into()],
+        selection: vec!["--netns=4,5".into()],
         ..Options::default()
     };
     let mut state = State::new(options, 120, 40);

@@ -95,12 +95,9 @@ fn options(args: &DoorsArgs, figures: bool) -> Options {
         sort: args.sort,
         figures,
         zone: Some(TimeZone::system()),
-        nodes: [
+        selection: [
             option("netns", &Vec::from_iter(netns)),
             option("kubeconfig", &kubeconfig.collect::<Vec<_>>()),
-        ]
-        .concat(),
-        interfaces: [
             Vec::from_iter(all),
             option("include", &selection.include),
             option("exclude", &selection.exclude),

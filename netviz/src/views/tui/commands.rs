@@ -100,7 +100,7 @@ impl State {
                 Action::Draw
             }
             (Ok(receiver), Some(sender)) => {
-                let operands = [self.options.nodes.clone(), vec![sender, receiver]];
+                let operands = [self.options.selection.clone(), vec![sender, receiver]];
                 self.run("verify", operands.concat())
             }
         }
@@ -143,7 +143,7 @@ impl State {
     /// Options that select what this screen shows, and of that the selected row.
     fn filters(&self) -> Result<Vec<String>, String> {
         let (snapshot, target) = self.target().ok_or("nothing is selected")?;
-        let mut filters = [&self.options.nodes[..], &self.options.interfaces].concat();
+        let mut filters = self.options.selection.clone();
         // One node needs no option.
         if snapshot.nodes.iter().any(|node| node.netns != target.netns) {
             filters.push(format!("--node={}", target.node.raw()));

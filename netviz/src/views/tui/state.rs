@@ -42,10 +42,9 @@ pub struct Options {
     pub figures: bool,
     /// The time zone of the clock [default: UTC].
     pub zone: Option<TimeZone>,
-    /// The options that select these nodes, for the command lines that the screen runs and copies.
-    pub nodes: Vec<String>,
-    /// The options that select these interfaces.
-    pub interfaces: Vec<String>,
+    /// The options that select these nodes and interfaces, for the command lines that the screen runs
+    /// and copies.
+    pub selection: Vec<String>,
 }
 
 /// What a rate counts.
