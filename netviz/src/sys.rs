@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod btf;
+pub(crate) mod cgroup;
 pub mod descriptors;
 pub mod entrance;
 pub(crate) mod icmp;

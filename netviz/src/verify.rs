@@ -26,7 +26,8 @@ pub use expect::{
 pub use facts::{Detour, Doubt, HiddenReason, Note, RowNote, Way};
 pub use judge::judge;
 pub use observation::{
-    Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, TunnelKey,
+    Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, Refusal,
+    ReplyKind, TunnelKey,
 };
 pub use protocol::Protocol;
 pub use route::{Expectation, Mode, ModeSource, NextHop, Party, Place, Route, Routes, Step};

@@ -97,10 +97,14 @@ pub(crate) fn complete_paths(cilium: &CiliumLab) -> Result<()> {
         check(&args, verify(cilium, &args)?);
     }
     if cast.service {
-        // Programs at the node's cgroup translate the address in the sender's socket.
+        // Programs at the node's cgroup translate the address in the sender's socket: netviz uses one of
+        // the sender's cgroup, wherever netviz itself is.
         let service = SERVICE.to_string();
         let udp = ["--proto", "udp", "--port", "47777"];
         let args = [&[cast.from.as_str(), service.as_str()][..], &udp].concat();
+        check(&args, verify(cilium, &args)?);
+        let home = [&[cast.home.as_str(), service.as_str()][..], &udp].concat();
+        check(&home, verify(cilium, &home)?);
         let mut inside = netviz(cilium, &args);
         enter_cgroup(
             cilium.node(cast.home.trim_start_matches("node/"))?,

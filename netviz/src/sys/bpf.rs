@@ -17,7 +17,8 @@ use std::{
 
 use aya::{maps::MapError, programs::ProgramError};
 use aya_obj::generated::{
-    BPF_F_BEFORE, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_prog_info,
+    BPF_F_BEFORE, BPF_F_QUERY_EFFECTIVE, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info,
+    bpf_cmd, bpf_prog_info,
 };
 
 use crate::model::Direction;
@@ -114,6 +115,20 @@ pub fn query(ifindex: u32, hook: bpf_attach_type) -> io::Result<Option<Query>> {
         revision,
         programs: programs.collect(),
     }))
+}
+
+/// How many programs run at a hook of a cgroup: its own, and those of the cgroups above.
+///
+/// # Errors
+/// The kernel's errno.
+pub(crate) fn effective(cgroup: BorrowedFd<'_>, hook: bpf_attach_type) -> io::Result<u32> {
+    let mut attributes = zeroed();
+    attributes.query.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
+    attributes.query.attach_type = hook as u32;
+    attributes.query.query_flags = BPF_F_QUERY_EFFECTIVE;
+    call(bpf_cmd::BPF_PROG_QUERY, &mut attributes)?;
+    // SAFETY: the kernel has answered in this member of the union; every bit pattern is valid.
+    Ok(unsafe { attributes.query.__bindgen_anon_2.count })
 }
 
 /// Returns what the kernel knows of the program with this id.

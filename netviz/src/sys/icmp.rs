@@ -1,4 +1,4 @@
-//! ICMP echo.
+//! ICMP: echo, and the kinds of messages.
 
 use std::{
     io,
@@ -12,6 +12,32 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 /// Type of a reply in each family.
 const REPLY_V4: u8 = 0;
 const REPLY_V6: u8 = 129;
+
+/// A message, by what it means for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    EchoRequest,
+    EchoReply,
+    PortUnreachable,
+    ProtocolUnreachable,
+    Redirect,
+    /// Any other, all of which are errors about a packet that they quote.
+    Error,
+}
+
+impl Message {
+    /// By type and code in one of the families.
+    pub(crate) const fn new(is_v4: bool, kind: u8, code: u8) -> Self {
+        match (is_v4, kind, code) {
+            (true, 8, _) | (false, 128, _) => Self::EchoRequest,
+            (true, REPLY_V4, _) | (false, REPLY_V6, _) => Self::EchoReply,
+            (true, 3, 3) | (false, 1, 4) => Self::PortUnreachable,
+            (true, 3, 2) | (false, 4, 1) => Self::ProtocolUnreachable,
+            (true, 5, _) | (false, 137, _) => Self::Redirect,
+            _ => Self::Error,
+        }
+    }
+}
 
 /// A raw ICMP socket in the calling thread's namespace, to be used with `send` and `recv` once it
 /// is connected, or with `send_to` and `recv_from`.

@@ -16,18 +16,37 @@ pub(crate) fn network_namespaces() -> io::Result<Vec<(NetNsId, PathBuf)>> {
         .collect())
 }
 
-/// `ID PARENT MAJOR:MINOR net:[INODE] PATH OPTIONS … - nsfs nsfs rw`.
-fn parse(line: &[u8]) -> Option<(NetNsId, PathBuf)> {
+/// Where the whole tree of cgroups (version 2) is mounted.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn cgroups() -> io::Result<Option<PathBuf>> {
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mut lines = mounts.split(|byte| *byte == b'\n');
+    Ok(lines.find_map(|line| match fields(line)? {
+        (b"/", path, b"cgroup2") => Some(path),
+        _ => None,
+    }))
+}
+
+/// Root, mount point and file system type of a line.
+fn fields(line: &[u8]) -> Option<(&[u8], PathBuf, &[u8])> {
     let mut fields = line.split(|byte| *byte == b' ');
     let root = fields.nth(3)?;
     let path = fields.next()?;
     fields.find(|field| *field == b"-")?;
-    if fields.next()? != b"nsfs" {
+    let kind = fields.next()?;
+    Some((root, OsString::from_vec(unescape(path)).into(), kind))
+}
+
+/// `ID PARENT MAJOR:MINOR net:[INODE] PATH OPTIONS … - nsfs nsfs rw`.
+fn parse(line: &[u8]) -> Option<(NetNsId, PathBuf)> {
+    let (root, path, b"nsfs") = fields(line)? else {
         return None;
-    }
+    };
     let inode = root.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
     let inode = str::from_utf8(inode).ok()?.parse().ok()?;
-    Some((NetNsId(inode), OsString::from_vec(unescape(path)).into()))
+    Some((NetNsId(inode), path))
 }
 
 /// The kernel writes separators in a path as octal numbers: `\040` is a space.

@@ -83,6 +83,11 @@ pub enum Cause {
         /// The router; `null`: the sender's own kernel.
         from: Option<IpAddr>,
     },
+    /// The sender got a refusal with B's address, and B did not receive the packets: a firewall's.
+    RefusedOnTheWay {
+        /// The refusal.
+        answer: String,
+    },
     /// Packets went round until their TTL ended.
     Circle,
     /// An interface is switched off.

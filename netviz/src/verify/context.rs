@@ -92,6 +92,12 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The network namespace of an end that is here.
+    pub(crate) fn netns(&self, party: &Party) -> Option<NetNsId> {
+        let node = || Some(self.cluster.nodes.get(party.place.node()?)?.netns);
+        party.place.netns().or_else(node)
+    }
+
     /// The network namespace from which `party` sends.
     pub(crate) fn namespace(&self, party: &Party) -> Result<(NetNsId, NetNs)> {
         let netns = match party.place {

@@ -140,12 +140,14 @@ pub enum Doubt {
     },
     /// No expected path is known.
     NoExpectation,
-    /// Cilium translates services in sockets, and netviz's packets are raw.
+    /// Cilium translates services in sockets of the sender's cgroup, and netviz has none there.
     ServiceTranslated {
         /// The service; `null` if the address is only suspected to be one.
         service: Option<String>,
         /// Pods behind it.
         backends: Vec<String>,
+        /// Why the sender's cgroup could not be used; `null` if that was not tried.
+        error: Option<String>,
     },
     /// Packets got through, and no door recognised them.
     Unrecognised {
@@ -241,6 +243,15 @@ pub enum Note {
         packets: u32,
         /// The refusal.
         answer: String,
+        /// How many more it received without a refusal: the kernel limits the rate of ICMP errors.
+        limited: u32,
+    },
+    /// A node sent ICMP redirects, which are no answers: it forwards the packets all the same.
+    Redirects {
+        /// For how many packets.
+        packets: u32,
+        /// The node where they were seen first.
+        node: String,
     },
     /// A door was crossed again by the same packets.
     Repeated {

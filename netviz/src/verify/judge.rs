@@ -72,7 +72,7 @@ pub fn judge(
         } else {
             Vec::new()
         },
-        notes: notes::notes(&evidence, expectation, &losses),
+        notes: notes::notes(&evidence, &outcomes, expectation, &losses),
         losses,
         detours: findings.detours,
         unclear: findings.unclear,
@@ -140,7 +140,7 @@ fn findings(
         findings.unclear.push(Doubt::NothingFound);
         return findings;
     }
-    if evidence.is_nothing() {
+    if evidence.is_nothing() || evidence.is_unsent() {
         findings.unclear.push(Doubt::NothingSent);
     }
     if !losses.is_empty() {
@@ -195,7 +195,7 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
     // A sender that waits for a reply knows that none came, whatever the doors saw.
     let waits = observation.found.is_none() && !observation.one_way;
     let is_certain = |loss: &Loss| doubts(evidence, loss).is_empty();
-    if evidence.is_nothing() {
+    if evidence.is_nothing() || evidence.is_unsent() {
         Kind::Unclear
     } else if !losses.is_empty() {
         let certain = waits || losses.iter().any(is_certain);

@@ -1,6 +1,6 @@
 //! What was observed: crossings of marked packets, and what the sender received.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use super::{
     cause::DropReason,
@@ -35,6 +35,55 @@ pub struct TunnelKey {
     pub node: Option<IpAddr>,
 }
 
+/// What a packet on its way back is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReplyKind {
+    /// An echo, a datagram, a SYN-ACK.
+    #[default]
+    Reply,
+    /// A reset, or `port unreachable`.
+    Refusal,
+    /// Another ICMP error: the packet was not delivered.
+    Error,
+    /// An ICMP redirect: a router has forwarded the packet, and names a better way. No answer.
+    Redirect,
+}
+
+impl ReplyKind {
+    /// Whether the receiver sends it.
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Reply | Self::Refusal)
+    }
+}
+
+/// How a packet is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// A TCP reset.
+    Reset,
+    /// An ICMP error. The kernel limits their rate (`net.ipv4.icmp_ratelimit`).
+    PortUnreachable,
+    /// As `PortUnreachable`.
+    ProtocolUnreachable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reset => "the port is closed (reset)",
+            Self::PortUnreachable => "port unreachable",
+            Self::ProtocolUnreachable => "protocol unreachable",
+        })
+    }
+}
+
+impl Refusal {
+    /// Whether the kernel limits how many it sends.
+    pub const fn is_limited(self) -> bool {
+        !matches!(self, Self::Reset)
+    }
+}
+
 /// One marked packet at one hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
@@ -46,6 +95,8 @@ pub struct Crossing {
     pub direction: Direction,
     /// Request or reply.
     pub way: Way,
+    /// What it is, on its way back.
+    pub kind: ReplyKind,
     /// Number of the packet, from 0: below [`Observation::sent`].
     pub sequence: u32,
     /// Whether it was inside of a tunnel's packet.
@@ -68,8 +119,8 @@ impl Crossing {
 pub enum Answer {
     /// The reply, after this time.
     Reply(Duration),
-    /// B refused the packet (a reset, or `port unreachable`), so it was delivered.
-    Refused(Duration, String),
+    /// It was refused with B's address.
+    Refused(Duration, Refusal),
     /// A router, or the sender's own kernel (`None`), reports that it could not be delivered.
     Unreachable(Duration, String, Option<IpAddr>),
     /// The sender's own kernel did not send it (`Message too long`): it crossed no door.

@@ -110,11 +110,25 @@ pub struct Route {
     pub from: Party,
     /// B.
     pub to: Party,
+    /// A itself is behind the service that it sends to: packets leave it and come back.
+    pub hairpin: bool,
 }
 
 impl Route {
-    /// Whether A and B are the same pod or the same node.
+    /// From A to B.
+    pub const fn new(from: Party, to: Party) -> Self {
+        Self {
+            from,
+            to,
+            hairpin: false,
+        }
+    }
+
+    /// Whether packets stay within one pod or one node.
     pub fn is_to_itself(&self) -> bool {
+        if self.hairpin {
+            return false;
+        }
         match (self.from.place, self.to.place) {
             (Place::Pod { netns: a, .. }, Place::Pod { netns: b, .. }) => a == b,
             (Place::Node { node: a, .. }, Place::Node { node: b, .. }) => a == b,

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod drops;
 pub(crate) mod passive;
 pub(crate) mod probes;
+mod receiver;
 mod session;
 mod watch_set;
 

@@ -173,6 +173,7 @@ pub fn probe_answer(datagram: &[u8]) -> usize {
                 flow: 1,
                 to: *to,
                 port: 80,
+                may_be_service: false,
             },
         );
         packet::read(&probe_options, &target, 40_000, datagram).is_some()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netviz::{
     model::{Door, DoorId, Role, Side},
-    verify::{Answer, Crossing, Expectation, Observation, Step, Way},
+    verify::{Answer, Crossing, Expectation, Observation, ReplyKind, Step, Way},
 };
 
 /// Returns a door with default properties.
@@ -49,6 +49,7 @@ pub fn crossing(step: &Step, way: Way, sequence: u32, place: u32) -> Crossing {
         door: step.door,
         direction: step.direction,
         way,
+        kind: ReplyKind::Reply,
         sequence,
         outer: step.outer,
         fragment: false,

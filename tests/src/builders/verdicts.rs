@@ -610,6 +610,7 @@ fn doubt(random: &mut Random) -> Doubt {
         2 => Doubt::ServiceTranslated {
             service: maybe(random, Random::text),
             backends: many(random, Random::text),
+            error: maybe(random, Random::text),
         },
         3 => Doubt::Hidden {
             way: way(random),
@@ -630,6 +631,7 @@ fn note(random: &mut Random) -> Note {
         1 => Note::Refused {
             packets: number(random),
             answer: random.text(),
+            limited: number(random),
         },
         2 => Note::Repeated {
             way: way(random),

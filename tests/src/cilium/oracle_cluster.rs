@@ -188,10 +188,7 @@ impl OracleCluster {
                 self.place(last.pod.as_ref().unwrap())
             }
         };
-        Route {
-            from,
-            to: party(&case.destination, to),
-        }
+        Route::new(from, party(&case.destination, to))
     }
 
     fn place(&self, name: &str) -> Place {

@@ -6,9 +6,9 @@ use netviz::{
     model::{Cluster, Datapath, Direction, DoorId, Peer, Role, Side},
     sys::netns::NetNsId,
     verify::{
-        Answer, Cause, Crossing, DropReason, Dropping, Expectation, Found, HiddenReason, Hooks,
-        Kind, Modes, Note, Observation, Party, Place, Probes, Route, RowNote, TunnelKey, Verdict,
-        Way, candidates, expectations, judge,
+        Answer, Cause, Crossing, Doubt, DropReason, Dropping, Expectation, Found, HiddenReason,
+        Hooks, Kind, Modes, Note, Observation, Party, Place, Probes, Refusal, ReplyKind, Route,
+        RowNote, TunnelKey, Verdict, Way, candidates, expectations, judge,
     },
     views::verdict::{causes, detours, notes, summary, unclear},
 };
@@ -200,14 +200,110 @@ fn times_are_relative_to_the_previous_crossing() {
 #[test]
 fn refusal_proves_delivery() {
     let mut setup = Setup::far();
-    setup.answer(|time| Answer::Refused(time, "connection refused".into()));
+    setup.answer(|time| Answer::Refused(time, Refusal::PortUnreachable));
     let verdict = setup.judge();
     assert_eq!(verdict.verdict, Kind::Verified);
     assert_eq!((verdict.delivered, verdict.replied), (SENT, SENT));
     assert!(mentions(
         &notes(&verdict),
-        "refused 10 of 10: connection refused"
+        "refused 10 of 10: port unreachable"
     ));
+}
+
+#[test]
+fn kernel_limits_refusals() {
+    let mut setup = Setup::far();
+    setup.answer(|time| Answer::Refused(time, Refusal::PortUnreachable));
+    setup
+        .observation
+        .answers
+        .retain(|sequence, _| *sequence < 6);
+    setup.keep(|c| c.way == Way::Request || c.sequence < 6);
+    let verdict = setup.judge();
+    assert_eq!(verdict.verdict, Kind::Verified, "{verdict:#?}");
+    assert_eq!((verdict.delivered, verdict.replied), (SENT, 6));
+    assert!(mentions(
+        &notes(&verdict),
+        "refused 10 of 10: port unreachable; 6 refusals sent, the kernel limits them"
+    ));
+    assert!(summary(&verdict).starts_with("delivered 10 of 10, refused,"));
+    // A refusal that left B and did not arrive is lost.
+    let mut lost = Setup::far();
+    lost.answer(|time| Answer::Refused(time, Refusal::PortUnreachable));
+    lost.observation.answers.remove(&7);
+    assert_eq!(lost.judge().verdict, Kind::Lost);
+    // So is a packet that was dropped for another reason than those that were refused.
+    let mut dropped = setup;
+    let drop = |sequence, word: &str| Dropping {
+        at: Duration::from_secs(1),
+        door: None,
+        sequence,
+        reason: DropReason {
+            reason: Some(word.into()),
+            ..DropReason::default()
+        },
+    };
+    let drops = (0..SENT).map(|sequence| drop(sequence, "NO_SOCKET"));
+    dropped.observation.drops = drops.collect();
+    assert_eq!(dropped.judge().verdict, Kind::Verified);
+    dropped.observation.drops[9] = drop(9, "NETFILTER_DROP");
+    let verdict = dropped.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.losses[0].packets),
+        (Kind::Lost, 1)
+    );
+    // Resets have no limit.
+    dropped.observation.drops.clear();
+    dropped.answer(|time| Answer::Refused(time, Refusal::Reset));
+    dropped
+        .observation
+        .answers
+        .retain(|sequence, _| *sequence < 6);
+    let verdict = dropped.judge();
+    assert_eq!(
+        (verdict.verdict, verdict.losses[0].packets),
+        (Kind::Lost, 4)
+    );
+}
+
+#[test]
+fn refusal_on_the_way_is_a_loss() {
+    let mut setup = Setup::far();
+    setup.end_behind(3, 0..SENT);
+    setup.answer(|time| Answer::Refused(time, Refusal::Reset));
+    let verdict = setup.judge();
+    assert_eq!((verdict.verdict, verdict.delivered), (Kind::Lost, 0));
+    assert_eq!(verdict.losses[0].after, Some(3));
+    let answer = Refusal::Reset.to_string();
+    assert_eq!(
+        verdict.losses[0].causes[0],
+        Cause::RefusedOnTheWay { answer }
+    );
+    assert!(!mentions(&notes(&verdict), "received and refused"));
+}
+
+/// A node redirects and forwards: to an address that nobody has, its redirects are all that comes back.
+#[test]
+fn redirects_and_errors_are_no_answers() {
+    for kind in [ReplyKind::Redirect, ReplyKind::Error] {
+        let mut setup = Setup::far();
+        setup.route.to = outside("10.10.2.99", "10.10.2.99");
+        setup.end_behind(1, 0..SENT);
+        let from_node = setup.expectations[0].reply[6].clone();
+        let back = (0..3).map(|sequence| Crossing {
+            kind,
+            ..crossing(&from_node, Way::Reply, sequence, 2)
+        });
+        setup.observation.crossings.extend(back);
+        let verdict = setup.judge();
+        assert_eq!(
+            (verdict.verdict, verdict.delivered),
+            (Kind::Lost, 0),
+            "{verdict:#?}"
+        );
+        let redirects = mentions(&notes(&verdict), "sent ICMP redirects for 3 of 10");
+        assert_eq!(redirects, kind == ReplyKind::Redirect);
+    }
 }
 
 #[test]
@@ -231,7 +327,9 @@ fn unsent_packets_cross_no_door() {
     setup.answer(|_| Answer::Unsent("Message too long".into()));
     let verdict = setup.judge();
     let loss = &verdict.losses[0];
-    assert_eq!(verdict.verdict, Kind::Lost);
+    // The path is not tested.
+    assert_eq!(verdict.verdict, Kind::Unclear);
+    assert!(verdict.unclear.contains(&Doubt::NothingSent));
     assert_eq!(
         (loss.after, loss.before, loss.packets),
         (None, Some(0), SENT)

@@ -8,7 +8,8 @@ use netviz::{
     sys::netns::NetNsId,
     verify::{
         Answer, Crossing, Doubt, DropReason, Dropping, Expectation, Found, HiddenReason, Kind,
-        Note, Observation, Probes, Protocol, Route, RowNote, TunnelKey, Verdict, Way, judge,
+        Note, Observation, Probes, Protocol, Refusal, ReplyKind, Route, RowNote, TunnelKey,
+        Verdict, Way, judge,
     },
 };
 use netviz_tests::{
@@ -21,6 +22,12 @@ use netviz_tests::{
 
 const SENT: u32 = 6;
 const WAYS: [Way; 2] = [Way::Request, Way::Reply];
+const KINDS: [ReplyKind; 4] = [
+    ReplyKind::Reply,
+    ReplyKind::Refusal,
+    ReplyKind::Error,
+    ReplyKind::Redirect,
+];
 
 /// One case of one mode.
 struct Case {
@@ -374,6 +381,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
                 Direction::Egress
             },
             way: WAYS[rng.usize(..2)],
+            kind: *rng.choice(&KINDS).unwrap(),
             sequence: if rng.u8(..) == 0 {
                 rng.u32(..)
             } else {
@@ -405,7 +413,7 @@ fn anything(case: &Case, rng: &mut Rng) -> Observation {
         });
         let answer = match rng.u8(..4) {
             0 => Answer::Reply(time),
-            1 => Answer::Refused(time, "no".into()),
+            1 => Answer::Refused(time, Refusal::Reset),
             2 => Answer::Unreachable(time, "no route".into(), None),
             _ => Answer::Unsent("too long".into()),
         };

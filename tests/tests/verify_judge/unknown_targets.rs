@@ -80,6 +80,7 @@ fn translated() -> Doubt {
     Doubt::ServiceTranslated {
         service: None,
         backends: Vec::new(),
+        error: None,
     }
 }
 

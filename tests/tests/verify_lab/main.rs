@@ -1,6 +1,7 @@
 //! `netviz verify` on the lab, in each routing mode: complete paths, and packets that are dropped,
 //! redirected, duplicated, swapped, fragmented or hidden at a chosen door.
 
+mod answers;
 mod drops;
 mod fixture;
 mod fragments;
@@ -64,3 +65,23 @@ in_each_mode!(service::service_address);
 in_each_mode!(repeated_runs::repeated_runs_agree);
 in_each_mode!(other_traffic::duplicates_and_reordering);
 in_each_mode!(other_traffic::foreign_traffic);
+
+/// Where the node's stack forwards the packets of its pods.
+mod stack {
+    use super::*;
+
+    #[test]
+    fn closed_udp_port() {
+        answers::closed_udp_port(Mode::Native);
+    }
+
+    #[test]
+    fn hairpin() {
+        answers::hairpin(Mode::NativeEndpointRoutes);
+    }
+
+    #[test]
+    fn address_on_loopback() {
+        answers::address_on_loopback(Mode::NativeEndpointRoutes);
+    }
+}

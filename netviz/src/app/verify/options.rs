@@ -52,7 +52,7 @@ pub(super) fn pair(args: &VerifyArgs, view: &View) -> Result<ProbePair> {
         "{protocol} probes need a port: use B:PORT or --port"
     );
     Ok(ProbePair {
-        route: Route { from, to: to.party },
+        route: Route::new(from, to.party),
         port: port.filter(|_| protocol != Protocol::Icmp),
         protocol,
         note,

@@ -27,7 +27,7 @@ pub(super) async fn run(
         protocol: args.proto,
         port: to.port,
         window: args.window,
-        route: Route { from, to: to.party },
+        route: Route::new(from, to.party),
     };
     let started = || {
         log::info!("attached at every door; following from now on");

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 pub use crate::verify::protocol::Protocol;
 use crate::{
     sys::{
+        cgroup::Cgroup,
         netns::NetNs,
         privileges,
         threads::{Stop, Worker},
@@ -35,8 +36,15 @@ const NAP: Duration = Duration::from_millis(20);
 /// What the sender reports of one pair.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// It is about to send from this address, and this port or with this identifier.
-    Opened(IpAddr, u16),
+    /// It is about to send.
+    Opened {
+        /// From this address,
+        from: IpAddr,
+        /// and this port, or with this identifier,
+        port: u16,
+        /// to this address: that of a backend if programs at the cgroup translate the service's.
+        to: IpAddr,
+    },
     /// The packet with this number has its answer.
     Answered(u32, Answer),
 }
@@ -44,19 +52,22 @@ pub enum Report {
 /// Reports, with the numbers of their pairs.
 pub(crate) type Reports = mpsc::UnboundedSender<(u32, Report)>;
 
-/// Starts to send from `namespace` to all of `targets` until the worker is dropped; reports until all
-/// packets are answered or timed out, then closes the channel.
+/// Starts to send from `namespace`, to services by sockets of `cgroup`, to all of `targets` until the
+/// worker is dropped; reports until all packets are answered or timed out, then closes the channel.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub(crate) fn start(
     namespace: NetNs,
+    cgroup: Option<Cgroup>,
     targets: Vec<ProbeTarget>,
     probe_options: ProbeOptions,
     reports: Reports,
 ) -> io::Result<Worker> {
     let work = move |stop: &Stop| {
-        let entered = namespace.run(|| Run::open(&targets, probe_options, &reports).work(stop));
+        let cgroup = cgroup.as_ref();
+        let run = || Run::open(&targets, cgroup, probe_options, &reports).work(stop);
+        let entered = namespace.run(run);
         if let Err(error) = entered {
             let reason = format!("cannot enter the network namespace of the sender: {error}");
             targets
@@ -82,13 +93,20 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(targets: &[ProbeTarget], probe_options: ProbeOptions, reports: &'a Reports) -> Self {
+    fn open(
+        targets: &[ProbeTarget],
+        cgroup: Option<&Cgroup>,
+        probe_options: ProbeOptions,
+        reports: &'a Reports,
+    ) -> Self {
         let mut senders = Vec::new();
         for target in targets {
-            match Sender::open(*target, probe_options) {
+            let cgroup = cgroup.filter(|_| target.may_be_service);
+            match Sender::open(*target, cgroup, probe_options) {
                 Ok(sender) => {
-                    let (address, port) = sender.own;
-                    let _ = reports.send((target.flow, Report::Opened(address, port)));
+                    let (from, port) = sender.own;
+                    let to = sender.to();
+                    let _ = reports.send((target.flow, Report::Opened { from, port, to }));
                     senders.push(sender);
                 }
                 Err(error) => fail(target, probe_options, &error.to_string(), reports),

@@ -2,14 +2,17 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use etherparse::{Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpSlice};
 use netviz_ebpf::{
     crossing::{HEAD_SIZE, IS_TCP_REPLY},
     follow::{GENEVE, TUNNEL_PORTS},
 };
 
 use super::{crossings::HookRecord, probe::ProbeOptions};
-use crate::verify::{Crossing, Protocol, Way};
+use crate::{
+    sys::icmp::Message,
+    verify::{Crossing, Protocol, ReplyKind, Way},
+};
 
 /// The header of VXLAN, and that of Geneve without options.
 const TUNNEL_HEADER: usize = 8;
@@ -65,6 +68,7 @@ impl Reader {
         }
         let way = frame.way(self.probe_options.protocol, own);
         let mut crossing = record.crossing(way, sequence, frame.outer);
+        crossing.kind = frame.kind;
         crossing.fragment = frame.fragment;
         Some((flow, crossing))
     }
@@ -79,6 +83,7 @@ struct Frame {
     ports: Option<(u16, u16)>,
     /// Whether it is an echo request, or a reply or an error.
     icmp: Option<Way>,
+    kind: ReplyKind,
 }
 
 impl Frame {
@@ -95,6 +100,19 @@ impl Frame {
             outer: inside.is_some(),
             ..frame.unwrap_or_default()
         }
+    }
+
+    fn set_icmp(&mut self, message: Message) {
+        let (way, kind) = match message {
+            Message::EchoRequest => (Way::Request, ReplyKind::default()),
+            Message::EchoReply => (Way::Reply, ReplyKind::Reply),
+            Message::PortUnreachable | Message::ProtocolUnreachable => {
+                (Way::Reply, ReplyKind::Refusal)
+            }
+            Message::Redirect => (Way::Reply, ReplyKind::Redirect),
+            Message::Error => (Way::Reply, ReplyKind::Error),
+        };
+        (self.icmp, self.kind) = (Some(way), kind);
     }
 
     fn is_to(&self, own: &Own) -> bool {
@@ -173,18 +191,15 @@ impl From<&LaxSlicedPacket<'_>> for Frame {
             }
             Some(TransportSlice::Tcp(tcp)) => {
                 frame.ports = Some((tcp.source_port(), tcp.destination_port()));
+                if tcp.rst() {
+                    frame.kind = ReplyKind::Refusal;
+                }
             }
             Some(TransportSlice::Icmpv4(icmp)) => {
-                frame.icmp = Some(match icmp.icmp_type() {
-                    Icmpv4Type::EchoRequest(_) => Way::Request,
-                    _ => Way::Reply,
-                });
+                frame.set_icmp(Message::new(true, icmp.type_u8(), icmp.code_u8()));
             }
             Some(TransportSlice::Icmpv6(icmp)) => {
-                frame.icmp = Some(match icmp.icmp_type() {
-                    Icmpv6Type::EchoRequest(_) => Way::Request,
-                    _ => Way::Reply,
-                });
+                frame.set_icmp(Message::new(false, icmp.type_u8(), icmp.code_u8()));
             }
             _ => {}
         }

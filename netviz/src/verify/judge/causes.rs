@@ -11,7 +11,7 @@ use super::{
     point::{Dropped, Point},
     suspects,
 };
-use crate::verify::{Cause, DropReason, Place, Way, expect::unassigned};
+use crate::verify::{Cause, DropReason, Place, Refusal, Way, expect::unassigned};
 
 /// An error that the sender got, and the router that reports it.
 pub(super) type SenderError = (String, Option<IpAddr>);
@@ -22,6 +22,7 @@ pub(super) fn causes(
     point: Point<'_>,
     drops: Vec<Dropped>,
     error: Option<&SenderError>,
+    refusal: Option<&Refusal>,
 ) -> Vec<Cause> {
     let (telling, vague): (Vec<_>, Vec<_>) = drops
         .into_iter()
@@ -40,7 +41,11 @@ pub(super) fn causes(
     let by_program = |(drop, _): &&Dropped| is_by_program(drop);
     let program = vague.iter().find(by_program);
     let other = vague.iter().find(|drop| !by_program(drop));
+    let refused = refusal.map(|refusal| Cause::RefusedOnTheWay {
+        answer: refusal.to_string(),
+    });
     let cause = nobody(point)
+        .or(refused)
         .or_else(|| near.cause())
         .or_else(|| program.and_then(|drop| suspects::of_drop(point, drop)))
         .or_else(|| near.reply_route())

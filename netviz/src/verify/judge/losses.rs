@@ -11,7 +11,7 @@ use super::{
     point::{Dropped, Point},
     trail::{Walk, count},
 };
-use crate::verify::{Answer, Cause, DropReason, Loss, Way};
+use crate::verify::{Answer, Cause, DropReason, Loss, Refusal, Way};
 
 /// A packet that crosses one door this often goes round in a circle: copies and what encryption
 /// injects again are fewer.
@@ -25,6 +25,8 @@ type LossPoint = (Way, Option<usize>, Vec<usize>);
 struct Ended {
     packets: u32,
     errors: BTreeSet<SenderError>,
+    /// Sent by something on the way, with B's address.
+    refusals: BTreeSet<Refusal>,
     drops: Drops,
 }
 
@@ -66,10 +68,14 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
     let mut points = Points::default();
     let observation = evidence.observation;
     let known = evidence.packets();
+    let unrefused = evidence.unrefused(outcomes);
     for packet in &known {
         let way = if !outcomes.delivered.contains(packet) {
             Way::Request
-        } else if observation.one_way || outcomes.replied.contains(packet) {
+        } else if observation.one_way
+            || outcomes.replied.contains(packet)
+            || unrefused.contains(packet)
+        {
             continue;
         } else {
             Way::Reply
@@ -80,6 +86,12 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
             Some(Answer::Unsent(error)) => Some((error.clone(), None)),
             Some(Answer::Reply(_) | Answer::Refused(..)) | None => None,
         });
+        ended
+            .refusals
+            .extend(match observation.answers.get(packet) {
+                Some(Answer::Refused(_, refusal)) => Some(*refusal),
+                _ => None,
+            });
         ended.drops.add(evidence, *packet, way);
     }
     let unseen = observation.sent.saturating_sub(count(known.len()));
@@ -126,6 +138,7 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
     let before = trail.next(after);
     let drops = ended.drops.sorted();
     let drop_reason = drops.first().map(|(drop, _)| drop.clone());
+    let refusal = ended.refusals.first();
     let causes = if circle.is_empty() {
         let point = Point {
             evidence,
@@ -134,7 +147,7 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
             before,
             packets: ended.packets,
         };
-        causes::causes(point, drops, ended.errors.first())
+        causes::causes(point, drops, ended.errors.first(), refusal)
     } else {
         vec![Cause::Circle]
     };

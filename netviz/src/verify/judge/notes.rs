@@ -1,24 +1,33 @@
 //! What else to know about a run.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
 
 use super::{
-    outcomes::Evidence,
+    outcomes::{Evidence, Outcomes},
     trail::{Line, Trail, count},
 };
 use crate::{
     model::{CILIUM_HOST, Cluster, Direction, Role},
-    verify::{Answer, Crossing, Expectation, Hook, Loss, Note, Observation, Place},
+    verify::{
+        Answer, Crossing, Expectation, Hook, Loss, Note, Observation, Place, Refusal, ReplyKind,
+        expect::doors::node_name,
+    },
 };
 
 pub(super) fn notes(
     evidence: &Evidence<'_>,
+    outcomes: &Outcomes,
     expectation: Option<&Expectation>,
     losses: &[Loss],
 ) -> Vec<Note> {
     let mut notes = expectation.map(|it| it.notes.clone()).unwrap_or_default();
     let (observation, trails) = (evidence.observation, &evidence.trails);
-    notes.extend(refused(observation));
+    notes.extend(refused(evidence, outcomes));
+    notes.extend(redirects(evidence));
     for trail in trails {
         notes.extend(repeated(trail, expectation, losses));
     }
@@ -32,18 +41,40 @@ pub(super) fn notes(
     notes
 }
 
-fn refused(observation: &Observation) -> Vec<Note> {
-    let mut refusals = BTreeMap::<&str, u32>::new();
-    for answer in observation.answers.values() {
-        if let Answer::Refused(_, refusal) = answer {
-            *refusals.entry(refusal).or_default() += 1;
+fn refused(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Vec<Note> {
+    let mut refusals = BTreeMap::<Refusal, u32>::new();
+    for packet in &outcomes.replied {
+        if let Some(Answer::Refused(_, refusal)) = evidence.observation.answers.get(packet) {
+            *refusals.entry(*refusal).or_default() += 1;
         }
     }
-    let refusals = refusals.into_iter().map(|(answer, packets)| Note::Refused {
-        packets,
-        answer: answer.to_owned(),
-    });
+    let mut limited = count(evidence.unrefused(outcomes).len());
+    let refusals = refusals
+        .into_iter()
+        .map(|(refusal, packets)| Note::Refused {
+            packets,
+            answer: refusal.to_string(),
+            limited: match refusal.is_limited() {
+                true => mem::take(&mut limited),
+                false => 0,
+            },
+        });
     refusals.collect()
+}
+
+fn redirects(evidence: &Evidence<'_>) -> Option<Note> {
+    let crossings = evidence.observation.crossings.iter();
+    let redirects = crossings.filter(|crossing| crossing.kind == ReplyKind::Redirect);
+    let packets: BTreeSet<_> = redirects
+        .clone()
+        .map(|crossing| crossing.sequence)
+        .collect();
+    let first = redirects.min_by_key(|crossing| crossing.at)?;
+    let door = evidence.cluster.door(first.door)?;
+    Some(Note::Redirects {
+        packets: count(packets.len()),
+        node: node_name(evidence.cluster, door.node).into(),
+    })
 }
 
 /// Doors that packets crossed more than once, without those of a circle.

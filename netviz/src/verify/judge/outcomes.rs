@@ -54,9 +54,10 @@ impl Evidence<'_> {
             };
         }
         let packets = self.packets();
-        let replied = |packet: &u32| {
-            let answer = self.observation.answers.get(packet);
-            matches!(answer, Some(Answer::Reply(_) | Answer::Refused(..)))
+        let replied = |packet: &u32| match self.observation.answers.get(packet) {
+            Some(Answer::Reply(_)) => true,
+            Some(Answer::Refused(..)) => !self.is_refused_on_the_way(*packet),
+            Some(Answer::Unreachable(..) | Answer::Unsent(_)) | None => false,
         };
         let delivered = |packet: &u32| replied(packet) || self.delivered(*packet);
         Outcomes {
@@ -69,6 +70,14 @@ impl Evidence<'_> {
     pub(super) fn is_nothing(&self) -> bool {
         let mut ways = Way::BOTH.into_iter();
         ways.all(|way| self.observation.packets(way) == 0)
+    }
+
+    /// The sender could send none of its packets.
+    pub(super) fn is_unsent(&self) -> bool {
+        let answers = &self.observation.answers;
+        let unsent = |answer: &Answer| matches!(answer, Answer::Unsent(_));
+        let sent = self.observation.sent as usize;
+        sent > 0 && answers.len() == sent && answers.values().all(unsent)
     }
 
     /// In passive mode: packets that B has to answer arrived, and B sent nothing.
@@ -98,11 +107,55 @@ impl Evidence<'_> {
         match self.observation.answers.get(&packet) {
             Some(Answer::Unsent(_)) => false,
             Some(Answer::Unreachable(..)) => self.arrived(packet),
-            _ => {
-                let reply = self.walk(Way::Reply, packet);
-                self.arrived(packet) || reply.is_some_and(|walk| self.is_from_receiver(walk))
-            }
+            _ => self.arrived(packet) || self.has_left_receiver(packet),
         }
+    }
+
+    /// Whether B itself was seen sending a reply.
+    fn has_left_receiver(&self, packet: u32) -> bool {
+        let reply = self.walk(Way::Reply, packet);
+        reply.is_some_and(|walk| walk.kind.is_answer() && self.is_from_receiver(walk))
+    }
+
+    /// Whether a packet was refused before it reached B: a firewall can send a reset with B's address.
+    pub(super) fn is_refused_on_the_way(&self, packet: u32) -> bool {
+        let trail = self.trail(Way::Request);
+        let is_visible = self.route.to.place.netns().is_some()
+            && self.observation.missed == 0
+            && trail.walks.contains_key(&packet)
+            && trail
+                .end()
+                .is_some_and(|end| trail.lines[end].hidden.is_none());
+        is_visible && !self.arrived(packet) && !self.has_left_receiver(packet)
+    }
+
+    /// Packets that B received and did not refuse, as it refused others: the kernel limits the rate of
+    /// ICMP errors.
+    pub(super) fn unrefused(&self, outcomes: &Outcomes) -> BTreeSet<u32> {
+        let answers = &self.observation.answers;
+        let refused = |packet: &u32| match answers.get(packet) {
+            Some(Answer::Refused(_, refusal)) => refusal.is_limited(),
+            _ => false,
+        };
+        let refused = outcomes.replied.iter().filter(|packet| refused(packet));
+        let known: Vec<_> = refused.map(|packet| self.drop_reason(*packet)).collect();
+        let replies = &self.trail(Way::Reply).walks;
+        let is_unrefused = |packet: &u32| {
+            // What drops it is what dropped a refused one.
+            !answers.contains_key(packet)
+                && !replies.contains_key(packet)
+                && known.contains(&self.drop_reason(*packet))
+        };
+        let delivered = outcomes.delivered.iter().copied();
+        delivered.filter(is_unrefused).collect()
+    }
+
+    /// Why the kernel dropped a packet after it reached B.
+    fn drop_reason(&self, packet: u32) -> Option<&str> {
+        let arrived = self.walk(Way::Request, packet).map(|walk| walk.ended);
+        let drops = self.observation.drops.iter();
+        let mut behind = drops.filter(|drop| drop.sequence == packet && Some(drop.at) >= arrived);
+        behind.find_map(|drop| drop.reason.reason.as_deref())
     }
 
     /// Seen at B's last door.
@@ -115,18 +168,21 @@ impl Evidence<'_> {
         walk.is_some_and(|walk| visible && ended(trail, walk) || entered(place, trail, walk))
     }
 
-    /// Whether B itself sent a reply: routers on the way send errors, too.
+    /// Whether a reply left B: routers on the way send errors, too.
     fn is_from_receiver(&self, walk: &Walk) -> bool {
         let lines = &self.trail(Way::Reply).lines;
-        let mut doors = walk.first.iter().map(|line| lines[*line].hook.0);
+        let mut hooks = walk.first.iter().map(|line| lines[*line].hook);
         match self.route.to.place {
-            Place::Pod { netns, .. } => doors.any(|id| {
-                let peer = self.cluster.door(id).and_then(|door| door.peer.as_ref());
-                let peer = peer.and_then(|peer| peer.id.netns.known());
-                id.netns.known() == Some(netns) || peer == Some(netns)
+            // A may be the same pod.
+            Place::Pod { netns, .. } => hooks.any(|(id, direction)| match direction {
+                Direction::Egress => id.netns.known() == Some(netns),
+                Direction::Ingress => {
+                    let peer = self.cluster.door(id).and_then(|door| door.peer.as_ref());
+                    peer.is_some_and(|peer| peer.id.netns.known() == Some(netns))
+                }
             }),
             Place::Node { node, .. } => {
-                doors.any(|id| self.cluster.door(id).is_some_and(|door| door.node == node))
+                hooks.any(|(id, _)| self.cluster.door(id).is_some_and(|door| door.node == node))
             }
             Place::Elsewhere => true,
         }

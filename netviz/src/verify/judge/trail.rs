@@ -8,7 +8,9 @@ use std::{
 
 use crate::{
     model::DoorId,
-    verify::{Crossing, Expectation, HiddenReason, Hook, Observation, Step, TunnelKey, Way},
+    verify::{
+        Crossing, Expectation, HiddenReason, Hook, Observation, ReplyKind, Step, TunnelKey, Way,
+    },
 };
 
 /// One line: a hook that is expected, or that was crossed.
@@ -42,6 +44,8 @@ pub(super) struct Walk {
     pub(super) times: BTreeMap<usize, u32>,
     /// Lines where it was inside of a tunnel's packet and should not be, or the other way round.
     pub(super) wrapped_otherwise: BTreeSet<usize>,
+    /// What it is, on its way back.
+    pub(super) kind: ReplyKind,
 }
 
 impl Walk {
@@ -91,7 +95,13 @@ impl Trail {
 
     /// Follows one packet, and adds it to the lines.
     fn walk(&mut self, crossings: &[Crossing]) -> Walk {
-        let mut walk = Walk::default();
+        let mut walk = Walk {
+            kind: crossings
+                .first()
+                .map(|first| first.kind)
+                .unwrap_or_default(),
+            ..Walk::default()
+        };
         let mut before: Option<Duration> = None;
         for crossing in crossings {
             let mut lines = self.lines.iter();
@@ -164,7 +174,9 @@ impl Trail {
 fn by_packet(way: Way, steps: &[Step], observation: &Observation) -> BTreeMap<u32, Vec<Crossing>> {
     let mut all = BTreeMap::<_, Vec<Crossing>>::new();
     let packets = observation.packets(way);
-    let ours = |crossing: &&Crossing| crossing.way == way && crossing.sequence < packets;
+    let ours = |crossing: &&Crossing| {
+        crossing.way == way && crossing.sequence < packets && crossing.kind != ReplyKind::Redirect
+    };
     for crossing in observation.crossings.iter().filter(ours) {
         all.entry(crossing.sequence).or_default().push(*crossing);
     }

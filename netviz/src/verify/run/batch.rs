@@ -96,7 +96,7 @@ fn resolve(view: &View, pair: &PlannedPair) -> Result<ProbePair> {
     Ok(ProbePair {
         protocol,
         note: None,
-        route: Route { from, to },
+        route: Route::new(from, to),
         port: port.filter(|_| protocol != Protocol::Icmp),
     })
 }

@@ -9,7 +9,10 @@ use anyhow::{Context as _, Result};
 use netviz_ebpf::follow::{PairPacket, Tally, Traffic};
 use nix::time::{ClockId, clock_gettime};
 
-use super::session::{Options, Recorded, Session};
+use super::{
+    receiver::receiver,
+    session::{Options, Recorded, Session},
+};
 use crate::{
     model::{Direction, Door, DoorId, Side},
     sys::{privileges, signals::Signals},
@@ -46,7 +49,7 @@ pub(crate) async fn run(
     started: impl FnOnce(),
     signals: &mut Signals,
 ) -> Result<Verdict> {
-    let Route { from, to } = &filter.route;
+    let Route { from, to, .. } = &filter.route;
     let (from, to) = (from.needed_address()?, to.needed_address()?);
     let protocol = filter.protocol.map(|protocol| protocol.number(from));
     let pair = AddressPair::new((from, to), protocol, filter.port, filter.window);
@@ -118,7 +121,7 @@ struct Passive<'a> {
 
 impl Passive<'_> {
     fn judge(&self, seen: &[HookRecord<PairPacket>]) -> Verdict {
-        let Route { from, to } = &self.filter.route;
+        let Route { from, to, .. } = &self.filter.route;
         let totals = self.recorded.summary.totals.values();
         let known = Known {
             origins: [from, to].map(|end| self.origins(end)),
@@ -144,18 +147,21 @@ impl Passive<'_> {
             ..Observation::default()
         };
         self.recorded.add_to(&mut observation);
+        let mut route = self.filter.route.clone();
+        if let Some(receiver) = receiver(self.view, &route, &observation.crossings) {
+            receiver.apply(&mut route, &mut observation);
+        }
         let bundled = there.bundled + returned.bundled;
         observation.notes.extend(self.notes(&following, bundled));
         let probes = Probes {
             port: self.filter.port,
             ..Probes::default()
         };
-        let (cluster, route) = (&self.view.cluster, &self.filter.route);
-        let mode = self.options.mode;
-        let expected = self.recorded.expectations(cluster, route, mode);
+        let (cluster, mode) = (&self.view.cluster, self.options.mode);
+        let expected = self.recorded.expectations(cluster, &route, mode);
         let mut verdict = self
             .recorded
-            .judge(cluster, route, &expected, observation, &probes);
+            .judge(cluster, &route, &expected, observation, &probes);
         verdict.traffic = Some(verdict::Traffic {
             seconds: (self.window.until.saturating_sub(self.window.from)).as_secs_f64(),
             protocol: self.filter.protocol,

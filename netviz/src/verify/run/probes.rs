@@ -1,10 +1,6 @@
 //! Sends marked packets to several pairs at once, and judges each pair.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use netviz_ebpf::drops::Dropped;
@@ -12,18 +8,19 @@ use tokio::sync::mpsc;
 
 use super::{
     drops,
+    receiver::{Receiver, receiver},
     session::{Options, Recorded, Session},
 };
 use crate::{
-    model::{Direction, DoorId, Side},
     sys::{
+        cgroup::Cgroup,
         netns::{NetNs, NetNsId},
         privileges,
         signals::Signals,
         threads::Worker,
     },
     verify::{
-        Answer, Crossing, Note, Observation, Party, Place, Probes, Protocol, Route, Verdict, Way,
+        Answer, Note, Observation, Place, Probes, Protocol, Route, Verdict,
         collect::{
             crossings::{HookRecord, Marks},
             kernel_drops::{Drops, NoDrops},
@@ -95,6 +92,8 @@ pub(crate) async fn run(
         unread: Vec::new(),
         drops: drops::started(drops).await,
         dropped: Vec::new(),
+        backends: BTreeMap::new(),
+        no_cgroup: BTreeMap::new(),
     };
     let (report, mut reports) = mpsc::unbounded_channel();
     let probing = run.send(report)?;
@@ -137,11 +136,15 @@ struct Run<'a> {
     /// Without it, losses have no drop reason.
     drops: Result<Drops, NoDrops>,
     dropped: Vec<Dropped>,
+    /// Addresses of the backends, by pair, where a service's was translated in the sender's socket.
+    backends: BTreeMap<u32, IpAddr>,
+    /// Why a sender's cgroup could not be used.
+    no_cgroup: BTreeMap<NetNsId, String>,
 }
 
 impl Run<'_> {
     /// Starts one sender for each network namespace.
-    fn send(&self, report: Reports) -> Result<Vec<Worker>> {
+    fn send(&mut self, report: Reports) -> Result<Vec<Worker>> {
         let mut by_sender: BTreeMap<NetNsId, (NetNs, Vec<ProbeTarget>)> = BTreeMap::new();
         for (pair, flow) in self.pairs.iter().zip(0..) {
             let (netns, namespace) = self.view.namespace(&pair.route.from)?;
@@ -150,19 +153,46 @@ impl Run<'_> {
                 flow,
                 to: pair.route.to.needed_address()?,
                 port: pair.port.unwrap_or_default(),
+                may_be_service: pair.route.to.place == Place::Elsewhere,
             });
         }
         let mut probing = Vec::new();
-        for (namespace, targets) in by_sender.into_values() {
-            let started = probe::start(namespace, targets, self.probe_options, report.clone());
+        for (netns, (namespace, targets)) in by_sender {
+            let cgroup = self.cgroup(netns, &targets);
+            let started = probe::start(
+                namespace,
+                cgroup,
+                targets,
+                self.probe_options,
+                report.clone(),
+            );
             probing.push(started.context("cannot start a thread that sends probes")?);
         }
         Ok(probing)
     }
 
+    /// The sender's cgroup, if its programs may translate the address of a service.
+    fn cgroup(&mut self, netns: NetNsId, targets: &[ProbeTarget]) -> Option<Cgroup> {
+        let mut services = targets.iter().filter(|target| target.may_be_service);
+        let to = services.next()?.to;
+        if self.probe_options.protocol == Protocol::Icmp {
+            return None;
+        }
+        service::cgroup(netns, to).unwrap_or_else(|error| {
+            self.no_cgroup.insert(netns, error.to_string());
+            None
+        })
+    }
+
     fn apply(&mut self, flow: u32, report: Report) {
         match report {
-            Report::Opened(address, port) => self.opened(flow, address, port),
+            Report::Opened { from, port, to } => {
+                let asked = self.pairs.get(flow as usize);
+                if asked.is_some_and(|pair| pair.route.to.address != Some(to)) {
+                    self.backends.insert(flow, to);
+                }
+                self.opened(flow, from, port);
+            }
             Report::Answered(sequence, answer) => {
                 if let Some(observation) = self.observations.get_mut(flow as usize) {
                     observation.answers.insert(sequence, answer);
@@ -241,7 +271,9 @@ impl Run<'_> {
         }
         let replied = |answer: &Answer| matches!(answer, Answer::Reply(_) | Answer::Refused(..));
         if unassigned(cluster, &route.to).is_none() {
-            let doubt = service::doubt(cluster, &route, &recorded.hooks);
+            let netns = self.view.netns(&route.from);
+            let error = netns.and_then(|netns| self.no_cgroup.get(&netns));
+            let doubt = service::doubt(cluster, &route, &recorded.hooks, error);
             observation.doubts.extend(doubt);
         } else if !observation.answers.values().any(replied) {
             // There is no path to an address that no interface has.
@@ -270,31 +302,16 @@ impl Run<'_> {
         if route.from.address.is_none() {
             route.from.address = self.reader.owns.get(&flow).map(|own| own.address);
         }
-        if route.to.place == Place::Elsewhere
-            && let Some(receiver) = self.receiver(&route, &observation.crossings)
-        {
-            let name = route.to.name.clone();
-            let pod = receiver.name.clone();
-            observation.notes.push(Note::DeliveredTo { pod });
-            route.to = Party { name, ..receiver };
+        let receiver = receiver(self.view, &route, &observation.crossings).or_else(|| {
+            let backend = self.backends.get(&flow)?;
+            Some(Receiver::new(target::by_address(
+                &self.view.cluster,
+                *backend,
+            )))
+        });
+        if let Some(receiver) = receiver {
+            receiver.apply(&mut route, observation);
         }
         route
-    }
-
-    /// The pod that received what was sent to a service's address.
-    fn receiver(&self, route: &Route, crossings: &[Crossing]) -> Option<Party> {
-        let from = route.from.place.netns();
-        let is_entry = |crossing: &&Crossing| {
-            crossing.way == Way::Request && crossing.direction == Direction::Ingress
-        };
-        let entered = crossings.iter().filter(is_entry);
-        let entered: BTreeSet<DoorId> = entered.map(|crossing| crossing.door).collect();
-        let mut doors = self.view.doors().iter();
-        let door = doors.find(|door| {
-            let netns = door.id.netns.known();
-            door.side == Side::Pod && netns != from && entered.contains(&door.id)
-        })?;
-        let family = route.to.address.map(target::Family::of);
-        Some(target::pod_party(door, family))
     }
 }

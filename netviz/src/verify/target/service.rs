@@ -1,12 +1,17 @@
 //! A service as B: its name, its ports, and what a loss of its packets means.
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
 use anyhow::{Result, bail};
+use nix::sys::socket::AddressFamily;
 
 use crate::{
     model::{
         self, Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Untrusted,
+    },
+    sys::{
+        cgroup::{self, Cgroup},
+        netns::NetNsId,
     },
     verify::{
         Doubt, Hooks, Place, Protocol, Route,
@@ -86,8 +91,14 @@ pub(crate) fn port(service: &Service, port: Option<u16>) -> Result<(u16, Option<
 }
 
 /// Why a loss of these packets does not mean that other traffic to a service is lost: with kube-proxy
-/// replacement, Cilium translates its address in the sockets of the node's processes.
-pub(crate) fn doubt(cluster: &Cluster, route: &Route, hooks: &Hooks) -> Option<Doubt> {
+/// replacement, Cilium translates its address in the sockets of the node's processes. `no_cgroup`: why
+/// netviz has no such socket.
+pub(crate) fn doubt(
+    cluster: &Cluster,
+    route: &Route,
+    hooks: &Hooks,
+    no_cgroup: Option<&String>,
+) -> Option<Doubt> {
     let to = &route.to;
     let address = to.address.filter(|_| to.place == Place::Elsewhere)?;
     let service = by_address(cluster, address);
@@ -96,7 +107,25 @@ pub(crate) fn doubt(cluster: &Cluster, route: &Route, hooks: &Hooks) -> Option<D
     (may_be_one && replaced).then(|| Doubt::ServiceTranslated {
         service: service.map(Service::label),
         backends: service.map_or_else(Vec::new, |service| backends(cluster, service)),
+        error: no_cgroup.cloned(),
     })
+}
+
+/// The cgroup of the processes in a network namespace, if programs at it may translate the address of
+/// a service; `None` if there are no such programs.
+///
+/// # Errors
+/// Why sockets of that cgroup cannot be made.
+pub(crate) fn cgroup(netns: NetNsId, to: IpAddr) -> io::Result<Option<Cgroup>> {
+    let family = match to {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let process = cgroup::process_in(netns)?;
+    let process = process.ok_or_else(|| io::Error::other("no process of the sender is visible"))?;
+    let cgroup = Cgroup::of_process(process)?;
+    let has_programs = cgroup.has_connect_programs(family)?;
+    Ok(has_programs.then_some(cgroup))
 }
 
 fn backends(cluster: &Cluster, service: &Service) -> Vec<String> {

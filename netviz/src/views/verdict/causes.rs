@@ -47,6 +47,9 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
             Some(router) => format!("{error} (reported by {router})"),
             None => format!("{error} (reported by the sender's own kernel)"),
         },
+        Cause::RefusedOnTheWay { answer } => format!(
+            "refused with the address of {to} by something on the way, a firewall's REJECT for example: {answer}"
+        ),
         Cause::Circle => {
             "a routing loop: packets come back to the same interfaces until their TTL ends".into()
         }
@@ -269,6 +272,7 @@ fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
         },
         Cause::NoSuchAddress => "netviz doors --once".into(),
         Cause::Error { .. }
+        | Cause::RefusedOnTheWay { .. }
         | Cause::Circle
         | Cause::NoReply { .. }
         | Cause::LeftSight { .. }

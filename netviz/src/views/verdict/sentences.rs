@@ -6,6 +6,7 @@ use crate::{
     views::text::safe,
 };
 
+const LOCKED_DOWN: &str = "reasons of drops: refused by kernel lockdown (confidentiality)";
 const NOT_COUNTED_BY_LINK: &str = "`ip -s link` does not count what crosses cilium_host ▲: cil_from_host redirects it before the transmission";
 
 /// How the path differs from the expected one.
@@ -112,8 +113,16 @@ fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
             )
         }
         Doubt::NoExpectation => "no expected path is known; name the routing mode (--mode)".into(),
-        Doubt::ServiceTranslated { service, backends } => {
-            translated(to.raw(), service.as_deref(), backends)
+        Doubt::ServiceTranslated {
+            service,
+            backends,
+            error,
+        } => {
+            let sentence = translated(to.raw(), service.as_deref(), backends);
+            match error {
+                Some(error) => format!("{sentence} (cannot use the cgroup of {from}: {error})"),
+                None => sentence,
+            }
         }
         Doubt::Unrecognised { way, packets, of } => format!(
             "{way}: {packets} of {of} got through and no door recognised them, so their path is unknown; try --proto icmp or udp"
@@ -150,10 +159,8 @@ fn translated(to: &str, service: Option<&str>, backends: &[String]) -> String {
 fn note(verdict: &Verdict, note: &Note) -> String {
     let (from, to, sent) = (&verdict.from.name, &verdict.to.name, verdict.sent);
     match note {
-        Note::DropReasonsLockedDown => {
-            "reasons of drops: refused by kernel lockdown (confidentiality)".into()
-        }
-        Note::DeliveredTo { pod } => format!("{to} was delivered to {pod}"),
+        Note::DropReasonsLockedDown => LOCKED_DOWN.into(),
+        Note::DeliveredTo { pod } => delivered_to(verdict, pod),
         Note::ServicePort { protocol, port } => {
             format!("{to} is a service, which answers at its ports only: sent {protocol} to {port}")
         }
@@ -179,9 +186,12 @@ fn note(verdict: &Verdict, note: &Note) -> String {
             "{events} drop events were lost (buffer full), so some losses show no reason; send fewer or slower"
         ),
         Note::SentToItself => format!("what {from} sends to itself crosses no door"),
-        Note::Refused { packets, answer } => {
-            format!("{to} received and refused {packets} of {sent}: {answer}")
-        }
+        Note::Refused {
+            packets,
+            answer,
+            limited,
+        } => refused(verdict, *packets, answer, *limited),
+        Note::Redirects { packets, node } => redirects(node, *packets, sent),
         Note::Repeated {
             way,
             row,
@@ -206,6 +216,33 @@ fn note(verdict: &Verdict, note: &Note) -> String {
             )
         }
     }
+}
+
+fn delivered_to(verdict: &Verdict, pod: &str) -> String {
+    let itself = match verdict.to.address == verdict.from.address {
+        true => " itself",
+        false => "",
+    };
+    format!("{} was delivered to {pod}{itself}", verdict.to.name)
+}
+
+fn redirects(node: &str, packets: u32, sent: u32) -> String {
+    format!(
+        "{node} sent ICMP redirects for {packets} of {sent}, which are no answers (net.ipv4.conf.*.send_redirects)"
+    )
+}
+
+fn refused(verdict: &Verdict, packets: u32, answer: &str, limited: u32) -> String {
+    let (to, sent, all) = (
+        &verdict.to.name,
+        verdict.sent,
+        packets.saturating_add(limited),
+    );
+    let limit = match limited {
+        0 => String::new(),
+        _ => format!("; {packets} refusals sent, the kernel limits them"),
+    };
+    format!("{to} received and refused {all} of {sent}: {answer}{limit}")
 }
 
 fn repeated(door: &str, times: u32, encrypted: bool) -> String {

@@ -5,7 +5,10 @@ use super::{
     places::{owner, preposition},
 };
 use crate::{
-    verify::{CrossingRow, Hop, Kind, Loss, ModeSource, Probes, Protocol, Traffic, Verdict, Way},
+    verify::{
+        CrossingRow, Doubt, Hop, Kind, Loss, ModeSource, Note, Probes, Protocol, Traffic, Verdict,
+        Way,
+    },
     views::text::{count, micros, safe},
 };
 
@@ -96,6 +99,9 @@ pub fn summary(verdict: &Verdict) -> String {
             [loss] => lost(verdict, loss),
             losses => format!("{delivered}; packets ended in {} places", losses.len()),
         },
+        Kind::Unclear if verdict.unclear.contains(&Doubt::NothingSent) => {
+            format!("{} could not send.", verdict.from.name)
+        }
         Kind::Unclear => match &verdict.traffic {
             Some(traffic) if verdict.sent == 0 && traffic.returned == 0 => {
                 format!("no packet to follow in {:.1} s", traffic.seconds)
@@ -115,6 +121,9 @@ fn delivered(verdict: &Verdict) -> String {
     };
     // Without a reply to expect, none is missing.
     let one_way = verdict.reply.is_empty();
+    if refused(verdict) >= delivered.max(1) {
+        return format!("{there}, refused");
+    }
     match returned {
         None if one_way && replied == 0 => there,
         None => format!("{there}, answered {replied} of {delivered}"),
@@ -122,6 +131,18 @@ fn delivered(verdict: &Verdict) -> String {
         Some(0) => format!("{there}, none came back"),
         Some(returned) => format!("{there}, {replied} of {returned} came back"),
     }
+}
+
+/// How many packets B refused, also where the kernel kept the refusal back.
+fn refused(verdict: &Verdict) -> u32 {
+    let refused = |note: &Note| match note {
+        Note::Refused {
+            packets, limited, ..
+        } => packets.saturating_add(*limited),
+        _ => 0,
+    };
+    let refused = verdict.notes.iter().map(refused);
+    refused.fold(0, u32::saturating_add)
 }
 
 /// Where packets ended.

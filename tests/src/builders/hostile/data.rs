@@ -147,6 +147,7 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
         Note::Refused {
             packets: 1,
             answer: name.into(),
+            limited: 0,
         },
     ];
     verdict.detours = vec![Detour::Absent { device, node }];
@@ -155,6 +156,7 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
         Doubt::ServiceTranslated {
             service: some(name),
             backends: vec![name.into()],
+            error: some(name),
         },
     ];
     verdict

@@ -9,7 +9,7 @@ use netviz_ebpf::{
 
 use crate::{
     model::{Direction, DoorId},
-    verify::{Crossing, Hook, TunnelKey, Way},
+    verify::{Crossing, Hook, ReplyKind, TunnelKey, Way},
 };
 
 /// What the kernel writes of one packet.
@@ -83,6 +83,7 @@ impl<T: Record> HookRecord<T> {
             door,
             direction,
             way,
+            kind: ReplyKind::default(),
             sequence,
             outer,
             fragment: false,

@@ -10,15 +10,17 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
 
+use crate::{sys::icmp::Message, verify::Refusal};
+
 /// An error that a router, the destination or the sender's own kernel reports.
 pub(super) struct IcmpError {
     /// What is wrong.
     pub(super) text: String,
     /// The sender of the error; `None`: the own kernel.
     pub(super) from: Option<IpAddr>,
-    /// The protocol or port has no listener.
-    pub(super) refusal: bool,
-    /// The quoted part of the packet, from its payload on.
+    /// If the protocol or port has no listener.
+    pub(super) refusal: Option<Refusal>,
+    /// The quoted part of the packet: from its payload on for UDP, else from its transport header on.
     pub(super) quoted: Vec<u8>,
 }
 
@@ -31,8 +33,17 @@ pub(super) fn enable(socket: &UdpSocket, to: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The next error.
+/// The next error. A redirect is none: the packet was forwarded.
 pub(super) fn next(socket: &UdpSocket) -> Option<IcmpError> {
+    loop {
+        let (error, message) = read(socket)?;
+        if message != Some(Message::Redirect) {
+            return Some(error);
+        }
+    }
+}
+
+fn read(socket: &UdpSocket) -> Option<(IcmpError, Option<Message>)> {
     let mut quoted = vec![0; 65_536];
     let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
     let mut parts = [IoSliceMut::new(&mut quoted)];
@@ -60,12 +71,18 @@ pub(super) fn next(socket: &UdpSocket) -> Option<IcmpError> {
         libc::SO_EE_ORIGIN_ICMP6 => Some((6, error.ee_type, error.ee_code)),
         _ => None,
     };
-    Some(IcmpError {
+    let message = kind.map(|(version, kind, code)| Message::new(version == 4, kind, code));
+    let error = IcmpError {
         text: text(&error, kind),
         from: from.filter(|_| kind.is_some()),
-        refusal: matches!(kind, Some((4, 3, 2 | 3) | (6, 1, 4))),
+        refusal: match message {
+            Some(Message::PortUnreachable) => Some(Refusal::PortUnreachable),
+            Some(Message::ProtocolUnreachable) => Some(Refusal::ProtocolUnreachable),
+            _ => None,
+        },
         quoted,
-    })
+    };
+    Some((error, message))
 }
 
 /// Types and codes of RFC 792, RFC 1812 and RFC 4443. `kind` is the IP version, type and code of an
@@ -74,7 +91,7 @@ fn text(error: &libc::sock_extended_err, kind: Option<(u8, u8, u8)>) -> String {
     let text = match kind {
         Some((4, 3, 0)) => "network unreachable",
         Some((4, 3, 1)) => "host unreachable",
-        Some((4, 3, 2)) => "protocol unreachable",
+        Some((4, 3, 2) | (6, 4, 1)) => "protocol unreachable",
         Some((4, 3, 3) | (6, 1, 4)) => "port unreachable",
         Some((4, 3, 4) | (6, 2, _)) => {
             return format!("fragmentation needed, MTU {}", error.ee_info);

@@ -52,6 +52,8 @@ pub struct ProbeTarget {
     pub to: IpAddr,
     /// Destination port, for UDP and TCP.
     pub port: u16,
+    /// Whether it may be a service, whose address programs at the sender's cgroup translate.
+    pub may_be_service: bool,
 }
 
 impl ProbeOptions {

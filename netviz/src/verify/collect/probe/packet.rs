@@ -101,6 +101,32 @@ pub fn marked(probe_options: &ProbeOptions, target: &ProbeTarget, packet: &[u8])
     ours.then(|| u32::from_be_bytes(marker.sequence))
 }
 
+/// The number of the packet of `target` that an ICMP error quotes. Some routers quote no more than 8
+/// bytes of the transport header, which do not identify a datagram.
+pub(super) fn quoted(
+    probe_options: &ProbeOptions,
+    target: &ProbeTarget,
+    own_port: u16,
+    quoted: &[u8],
+) -> Option<u32> {
+    let header = || {
+        let [a, b, c, d] = *quoted.get(4..8)?.first_chunk()?;
+        match probe_options.protocol {
+            Protocol::Icmp => {
+                let ours = u16::from_be_bytes([a, b]) == own_port;
+                ours.then(|| u16::from_be_bytes([c, d]).into())
+            }
+            Protocol::Tcp => {
+                let number = u32::from_be_bytes([a, b, c, d]);
+                let (flow, sequence) = probe_options.of_syn(number)?;
+                (flow == target.flow).then_some(sequence)
+            }
+            Protocol::Udp => None,
+        }
+    };
+    marked(probe_options, target, quoted).or_else(header)
+}
+
 fn read_tcp(
     probe_options: &ProbeOptions,
     target: &ProbeTarget,

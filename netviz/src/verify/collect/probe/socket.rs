@@ -19,8 +19,8 @@ use super::{
     packet,
 };
 use crate::{
-    sys::sockets,
-    verify::{Answer, Protocol},
+    sys::{cgroup::Cgroup, sockets},
+    verify::{Answer, Protocol, Refusal},
 };
 
 /// Why a pair has no socket.
@@ -31,6 +31,8 @@ pub(super) enum OpenError {
         protocol: Protocol,
         source: io::Error,
     },
+    #[error("cannot open a socket in the sender's cgroup: {0}")]
+    Cgroup(io::Error),
     #[error("cannot send to {to}: {source}; the sender has no route or no address of that family")]
     Connect { to: IpAddr, source: io::Error },
 }
@@ -50,17 +52,27 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// With a `cgroup`, to the address that its programs make of the target's.
     pub(super) fn open(
-        target: ProbeTarget,
+        mut target: ProbeTarget,
+        cgroup: Option<&Cgroup>,
         probe_options: ProbeOptions,
     ) -> Result<Self, OpenError> {
         let protocol = probe_options.protocol;
         let denied = |source: io::Error| OpenError::Socket { protocol, source };
-        let unreachable = |source: io::Error| OpenError::Connect {
-            to: target.to,
-            source,
+        let to = target.to;
+        let unreachable = |source: io::Error| OpenError::Connect { to, source };
+        let socket = match cgroup {
+            Some(cgroup) if protocol == Protocol::Udp => {
+                UdpSocket::from(within(cgroup, protocol, target.to).map_err(OpenError::Cgroup)?)
+            }
+            Some(cgroup) if protocol == Protocol::Tcp => {
+                let backend = backend(cgroup, target).map_err(OpenError::Cgroup)?;
+                (target.to, target.port) = (backend.ip(), backend.port());
+                open(protocol, target.to).map_err(denied)?
+            }
+            _ => open(protocol, target.to).map_err(denied)?,
         };
-        let socket = open(protocol, target.to).map_err(denied)?;
         socket.set_nonblocking(true).map_err(denied)?;
         errors::enable(&socket, target.to).map_err(denied)?;
         sockets::allow_fragments(&socket, target.to, !probe_options.whole).map_err(denied)?;
@@ -68,6 +80,9 @@ impl Sender {
         let is_udp = protocol == Protocol::Udp;
         let to = SocketAddr::new(target.to, if is_udp { target.port } else { 0 });
         socket.connect(to).map_err(unreachable)?;
+        if let Some(peer) = cgroup.and_then(|_| peer(&socket, protocol, target.to)) {
+            target.to = peer.ip();
+        }
         let local = socket.local_addr().map_err(unreachable)?;
         let (reserved, port) = match protocol {
             Protocol::Udp => (None, local.port()),
@@ -87,6 +102,11 @@ impl Sender {
             sent: BTreeMap::new(),
             answered: 0,
         })
+    }
+
+    /// The address that it sends to.
+    pub(super) fn to(&self) -> IpAddr {
+        self.target.to
     }
 
     pub(super) fn flow(&self) -> u32 {
@@ -138,22 +158,22 @@ impl Sender {
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
         let answer = match reset {
-            true => Answer::Refused(time, "the port is closed (reset)".into()),
+            true => Answer::Refused(time, Refusal::Reset),
             false => Answer::Reply(time),
         };
         Some((sequence, answer))
     }
 
     fn apply(&mut self, error: IcmpError) -> Option<(u32, Answer)> {
+        let quoted = packet::quoted(&self.probe_options, &self.target, self.own.1, &error.quoted);
         // An error that quotes too little of its packet is about the latest one.
-        let quoted = packet::marked(&self.probe_options, &self.target, &error.quoted);
         let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
-        let answer = if error.refusal && error.from.is_none_or(|from| from == self.target.to) {
-            Answer::Refused(time, error.text)
-        } else {
-            Answer::Unreachable(time, error.text, error.from)
+        let from_receiver = error.from.is_none_or(|from| from == self.target.to);
+        let answer = match error.refusal.filter(|_| from_receiver) {
+            Some(refusal) => Answer::Refused(time, refusal),
+            None => Answer::Unreachable(time, error.text, error.from),
         };
         Some((sequence, answer))
     }
@@ -170,6 +190,33 @@ fn family(to: IpAddr) -> AddressFamily {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     }
+}
+
+/// A datagram or stream socket of a cgroup.
+fn within(cgroup: &Cgroup, protocol: Protocol, to: IpAddr) -> io::Result<OwnedFd> {
+    let (kind, protocol) = match protocol {
+        Protocol::Tcp => (SockType::Stream, SockProtocol::Tcp),
+        Protocol::Udp | Protocol::Icmp => (SockType::Datagram, SockProtocol::Udp),
+    };
+    cgroup.socket(family(to), kind, protocol)
+}
+
+/// Where a connection to the target goes: marked SYNs are raw, and not translated.
+fn backend(cgroup: &Cgroup, target: ProbeTarget) -> io::Result<SocketAddr> {
+    let to = SocketAddr::new(target.to, target.port);
+    let socket = within(cgroup, Protocol::Tcp, target.to)?;
+    sockets::connect_silently(&socket, to)?;
+    Ok(peer(&socket, Protocol::Tcp, target.to).unwrap_or(to))
+}
+
+fn peer(socket: &impl AsFd, protocol: Protocol, to: IpAddr) -> Option<SocketAddr> {
+    let table = match (protocol, to) {
+        (Protocol::Tcp, IpAddr::V4(_)) => "tcp",
+        (Protocol::Tcp, IpAddr::V6(_)) => "tcp6",
+        (_, IpAddr::V4(_)) => "udp",
+        (_, IpAddr::V6(_)) => "udp6",
+    };
+    sockets::peer(socket, table).ok().flatten()
 }
 
 fn open(protocol: Protocol, to: IpAddr) -> io::Result<UdpSocket> {
