@@ -93,6 +93,9 @@ pub struct SelectionArgs {
     /// or the pod's service account]. Commands in it are never run.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Use this context of the kubeconfig [default: its current context].
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
 }
 
 /// Interfaces to show.

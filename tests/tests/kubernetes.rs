@@ -48,9 +48,14 @@ struct Querying {
 
 impl Querying {
     fn start(kubeconfig: &Path) -> Self {
+        Self::in_context(kubeconfig, None)
+    }
+
+    fn in_context(kubeconfig: &Path, context: Option<&str>) -> Self {
         let (sender, found) = watch::channel(Arc::new(Discovered::default()));
         let options = SourceOptions {
             kubeconfig: Some(kubeconfig.into()),
+            context: context.map(Into::into),
             services: true,
         };
         Self {
@@ -452,6 +457,19 @@ fn unusable_kubeconfigs() -> Result<()> {
     Querying::start(&server.directory.join("nothing")).expect_trouble("entity not found");
     assert!(!mark.exists(), "a command of the kubeconfig was run");
     assert_eq!(server.state().asked, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn context_of_the_command_line_is_used() -> Result<()> {
+    let server = server("context")?;
+    server.state().put("pods", pod("web", "10.0.0.1"));
+    let good = server.kubeconfig(TOKEN);
+    let elsewhere = good.replace("current-context: here", "current-context: there");
+    let file = server.write("config", &elsewhere)?;
+    Querying::in_context(&file, Some("here")).expect_pods(&["default/web"]);
+    Querying::in_context(&file, Some("nowhere"))
+        .expect_trouble("no context \"nowhere\"; it has: here");
     Ok(())
 }
 

@@ -21,7 +21,6 @@ use crate::{
     discover::Discovered,
     feed::{ClusterWatch, NAMES_LIMIT, assemble},
     model::{Cluster, Door, DoorId, Operation, Reason, Sample},
-    names::SourceOptions,
     sys::{
         netns::{NetNs, NetNsId},
         privileges,
@@ -67,10 +66,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit> {
     preflight::check()?;
     privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
     let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
-    let sources = SourceOptions {
-        kubeconfig: args.selection.kubeconfig.clone(),
-        services: false,
-    };
+    let sources = start::sources(&args.selection, false);
     let mut watch = ClusterWatch::start(start::selection(&args.selection)?, &sources)?;
     let found = Arc::clone(watch.found());
     if found.cluster.doors.is_empty() {

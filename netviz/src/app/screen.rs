@@ -98,6 +98,7 @@ fn options(args: &DoorsArgs, figures: bool) -> Options {
         selection: [
             option("netns", &Vec::from_iter(netns)),
             option("kubeconfig", &kubeconfig.collect::<Vec<_>>()),
+            option("context", &Vec::from_iter(selection.context.clone())),
             Vec::from_iter(all),
             option("include", &selection.include),
             option("exclude", &selection.exclude),

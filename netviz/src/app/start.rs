@@ -31,10 +31,7 @@ pub(super) async fn start(
     let window = args.period.filter(|_| pace == Pace::Once);
     let mut feed = Live::start(FeedOptions {
         selection: selection(&args.selection)?,
-        sources: SourceOptions {
-            kubeconfig: args.selection.kubeconfig.clone(),
-            services: false,
-        },
+        sources: sources(&args.selection, false),
         attach: AttachOptions::of_command(args.fast_attach),
         interval: window.unwrap_or(args.watch),
         period: args.period,
@@ -82,6 +79,15 @@ async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace) -> Result<()> {
 pub(super) fn selection(args: &SelectionArgs) -> Result<Selection> {
     let (netns, all) = (args.netns.clone(), args.all);
     Ok(Selection::new(netns, all, &args.include, &args.exclude)?)
+}
+
+/// Where to read names.
+pub(super) fn sources(args: &SelectionArgs, services: bool) -> SourceOptions {
+    SourceOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        services,
+    }
 }
 
 /// Why no interface was found, and the remedy.

@@ -11,10 +11,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use caps::Capability;
 
-use super::{output::print, preflight, start::selection};
+use super::{
+    output::print,
+    preflight,
+    start::{selection, sources},
+};
 use crate::{
     cli::{Exit, VerifyArgs},
-    names::SourceOptions,
     sys::{privileges, signals::Signals, symbols::Symbols},
     verify::{context::Context, plan, run::probes},
 };
@@ -32,10 +35,7 @@ pub async fn run(args: &VerifyArgs) -> Result<Exit> {
     privileges::keep_only(&[&needed[..], &[Capability::CAP_NET_RAW]].concat());
     let file = args.file.as_deref().map(plan::read).transpose()?;
     let selection = selection(&args.selection)?;
-    let sources = SourceOptions {
-        kubeconfig: args.selection.kubeconfig.clone(),
-        services: true,
-    };
+    let sources = sources(&args.selection, true);
     let mut context = Context::start(selection, &sources, symbols)?;
     let many = args.all_pairs || file.is_some();
     context.named(many).await;

@@ -32,6 +32,8 @@ pub struct SourceOptions {
     /// Where to find the Kubernetes API. The default is `KUBECONFIG`, `~/.kube/config`, or the pod's
     /// service account.
     pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig to use instead of its current one.
+    pub context: Option<String>,
     /// Read services, too.
     pub services: bool,
 }

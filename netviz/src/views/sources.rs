@@ -15,18 +15,19 @@ enum Merged {
     Bad(String),
 }
 
-/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s`, without absent sources.
+/// `kernel, cni cache, cilium agent 1.19; kubernetes: no answer in 5 s; absent: kubelet`
 pub(super) fn line(snapshot: &Snapshot) -> String {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let (mut good, mut bad, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     for (source, merged) in merged(snapshot) {
         match merged {
             Merged::Ok(detail) => good.push(format!("{source} {detail}").trim_end().to_owned()),
-            Merged::Absent => {}
+            Merged::Absent => absent.push(source),
             Merged::Bad(text) => bad.push(format!("{source}: {text}")),
         }
     }
-    let parts: Vec<_> = [good.join(", ")].into_iter().chain(bad).collect();
-    safe(&parts.join("; "))
+    let absent = (!absent.is_empty()).then(|| format!("absent: {}", join(&absent, ", ")));
+    let parts = [good.join(", ")].into_iter().chain(bad).chain(absent);
+    safe(&join(parts, "; "))
 }
 
 /// `cilium: ok (agent 1.19.0)`, one for each source. Not escaped.

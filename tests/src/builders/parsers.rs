@@ -94,7 +94,7 @@ fn kept<T: Object + Clone + DeserializeOwned>(bytes: &[u8]) -> usize {
 pub fn kubeconfig(path: &Path) -> bool {
     let options = SourceOptions {
         kubeconfig: Some(path.into()),
-        services: false,
+        ..SourceOptions::default()
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("a runtime");

@@ -76,7 +76,12 @@ pub async fn find(options: &SourceOptions, hosts: &[Host]) -> Result<Option<Acce
         None => default_paths(),
     };
     if !paths.is_empty() {
-        return from_files(&paths, hosts).await.map(Some);
+        return from_files(&paths, options.context.clone(), hosts)
+            .await
+            .map(Some);
+    }
+    if options.context.is_some() {
+        return Err(error_text::NO_KUBECONFIG.into());
     }
     if env::var_os(SERVICE_HOST).is_none() || !Path::new(SERVICE_TOKEN).exists() {
         return Ok(None);
@@ -102,7 +107,11 @@ fn default_paths() -> Vec<PathBuf> {
     home.into_iter().filter(|path| path.is_file()).collect()
 }
 
-async fn from_files(paths: &[PathBuf], hosts: &[Host]) -> Result<Access, String> {
+async fn from_files(
+    paths: &[PathBuf],
+    context: Option<String>,
+    hosts: &[Host],
+) -> Result<Access, String> {
     let names = paths.iter().map(|path| path.display().to_string());
     let origin = names.collect::<Vec<_>>().join(":");
     let mut fingerprint = DefaultHasher::new();
@@ -116,7 +125,20 @@ async fn from_files(paths: &[PathBuf], hosts: &[Host]) -> Result<Access, String>
     if clusters.any(|cluster| cluster.proxy_url.is_some()) {
         return Err(error_text::proxy(&origin));
     }
-    let built = Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await;
+    if let Some(wanted) = &context
+        && merged
+            .contexts
+            .iter()
+            .all(|context| context.name != *wanted)
+    {
+        let names = merged.contexts.iter().map(|context| &context.name);
+        return Err(error_text::no_context(&origin, wanted, names));
+    }
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
+    };
+    let built = Config::from_custom_kubeconfig(merged, &options).await;
     let mut config = built.map_err(|error| error_text::of_kubeconfig(&origin, &error))?;
     // HTTPS_PROXY is for the way out of the cluster's network.
     config.proxy_url = None;

@@ -10,12 +10,27 @@ use kube::{
 };
 
 use super::guard::Trouble;
+use crate::model::safe;
 
 const NOT_KUBERNETES: &str = "answer is not what Kubernetes sends";
 /// How deep causes are followed: an error may name itself as its cause.
 const DEPTH: usize = 16;
 
 pub(super) const SERVICE_ACCOUNT: &str = "the pod's service account cannot be read";
+
+pub(super) const NO_KUBECONFIG: &str =
+    "--context needs a kubeconfig: --kubeconfig, KUBECONFIG or ~/.kube/config";
+
+/// The contexts are named: they are the user's own choice, and no secrets.
+pub(super) fn no_context<'a>(
+    origin: &str,
+    wanted: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> String {
+    let names: Vec<_> = names.map(|name| safe(name)).collect();
+    let names = names.join(", ");
+    format!("{origin}: no context {:?}; it has: {names}", safe(wanted))
+}
 
 pub(super) fn of_file(path: &Path, error: &io::Error) -> String {
     let why = match error.kind() {
