@@ -28,7 +28,7 @@ pub use door::{CILIUM_HOST, Door, Peer, Role, Side};
 pub use hook::{Chain, Direction};
 pub use id::{DoorId, NetNsId, Netns};
 pub use link::{LinkKind, LinkState};
-pub use names::{Disagreement, Pod, has_network, is_link_local};
+pub use names::{Disagreement, Owner, Pod, has_network, is_link_local};
 pub use natural::natural_order;
 pub use pair::Pair;
 pub(crate) use reason::RAISE_FILES;

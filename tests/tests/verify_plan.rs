@@ -1,12 +1,17 @@
 //! Path tests as code: valid, invalid and hostile files, and their pairs.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
+use ipnet::IpNet;
 use netviz::{
-    model::{Direction, Pod},
+    model::{Cluster, Direction, Door, Pod},
     sys::netns::NetNsId,
     verify::{
-        Kind, Protocol, Verdict,
+        Kind, Protocol, Route, Verdict,
         plan::{
             DoorPattern, End, MOST_PAIRS, Plan, PlannedPair, Selector, Test, all, check, expand,
             parse, read,
@@ -15,27 +20,61 @@ use netviz::{
 };
 use netviz_tests::builders::{
     random::Random,
+    snapshot_builder::{SnapshotBuilder, end},
     verdicts::{cross_node, detour, hidden, host_routing, lost_by_policy},
 };
 
-fn pod(namespace: &str, name: &str, address: &str, labels: &[&str]) -> Pod {
-    Pod {
-        node: "worker".into(),
-        namespace: Some(namespace.into()),
-        name: name.into(),
-        netns: Some(NetNsId(1)),
-        addresses: address.split(' ').map(|it| it.parse().unwrap()).collect(),
-        containers: Vec::new(),
-        endpoint: None,
-        identity: None,
-        labels: labels.iter().map(|label| (*label).into()).collect(),
-        condition: None,
-        sources: Vec::new(),
+/// A cluster with one node; each pod has a network namespace of its own.
+#[derive(Default)]
+struct Pods(SnapshotBuilder);
+
+impl Pods {
+    fn of(
+        pods: impl IntoIterator<Item = (&'static str, String, String, &'static [&'static str])>,
+    ) -> Self {
+        let mut all = Self::default();
+        all.0.node("worker", 1, &["192.168.0.1/24"]);
+        for (namespace, name, addresses, labels) in pods {
+            all.add(0, namespace, &name, &addresses, labels);
+        }
+        all
+    }
+
+    fn add(&mut self, node: usize, namespace: &str, name: &str, addresses: &str, labels: &[&str]) {
+        let cluster = &self.0.cluster;
+        let node_netns = cluster.nodes[node].netns.0;
+        let index = u32::try_from(cluster.pods.len()).unwrap() + 10;
+        let netns = 1000 + u64::from(index);
+        let (far, near) = (end(netns, 2, "eth0"), end(node_netns, index, "lxc"));
+        self.0.pod(node, name, "10.255.255.255/32", &far, &near);
+        let addresses = addresses.split(' ').map(|it| it.parse::<IpAddr>().unwrap());
+        let addresses: Vec<_> = addresses.collect();
+        let doors = &mut self.0.cluster.doors;
+        let inner = doors.len() - 2;
+        doors[inner].addresses = addresses.iter().copied().map(IpNet::from).collect();
+        doors[inner].namespace = Some(namespace.into());
+        let node = self.0.cluster.nodes[node].name.clone();
+        self.0.cluster.pods.push(Pod {
+            node,
+            namespace: Some(namespace.into()),
+            name: name.into(),
+            netns: Some(NetNsId(netns)),
+            addresses,
+            labels: labels.iter().map(|label| (*label).into()).collect(),
+            ..Pod::default()
+        });
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.0.cluster
     }
 }
 
-fn pods() -> Vec<Pod> {
-    vec![
+fn pods() -> Pods {
+    let pod = |namespace, name: &str, address: &str, labels: &'static [&'static str]| {
+        (namespace, name.to_owned(), address.to_owned(), labels)
+    };
+    Pods::of([
         pod("shop", "web-2", "10.0.1.2", &["app=web", "tier=front"]),
         pod(
             "shop",
@@ -45,7 +84,7 @@ fn pods() -> Vec<Pod> {
         ),
         pod("shop", "db-0", "10.0.2.1 fd00::2", &["app=db"]),
         pod("other", "web-9", "10.0.3.1", &["app=web"]),
-    ]
+    ])
 }
 
 fn yaml(text: &str) -> Result<Plan, String> {
@@ -53,15 +92,13 @@ fn yaml(text: &str) -> Result<Plan, String> {
 }
 
 fn pairs(text: &str) -> Vec<PlannedPair> {
-    expand(&yaml(text).unwrap(), &pods()).unwrap()
+    expand(&yaml(text).unwrap(), pods().cluster()).unwrap()
 }
 
 fn names(pairs: &[PlannedPair]) -> Vec<String> {
     let name = |pair: &PlannedPair| {
-        let address = pair
-            .to_address
-            .map_or_else(String::new, |address| format!(" {address}"));
-        format!("{} {}{address}", pair.from, pair.to)
+        let Route { from, to, .. } = &pair.route;
+        format!("{} {} {}", from.name, to.name, to.address.unwrap())
     };
     pairs.iter().map(name).collect()
 }
@@ -82,11 +119,15 @@ fn selectors_and_names_expand_in_order() {
     // All ordered pairs without a pod to itself; both addresses are of one family.
     let found = pairs("tests:\n- {from: {labels: app=web}, to: {labels: app=web}}\n");
     assert_eq!(found.len(), 6);
-    assert!(found.iter().all(|pair| pair.from != pair.to));
+    assert!(
+        found
+            .iter()
+            .all(|pair| pair.route.from.place != pair.route.to.place)
+    );
     let found = pairs(
         "tests:\n- {name: n, from: node/worker, to: 192.0.2.1, protocol: tcp, port: 80, count: 3, size: 100, expect: lost}\n",
     );
-    assert_eq!(names(&found), ["node/worker 192.0.2.1"]);
+    assert_eq!(names(&found), ["node/worker 192.0.2.1 192.0.2.1"]);
     let test = &found[0].test;
     assert_eq!(
         (test.protocol, test.port, test.count, test.size),
@@ -102,10 +143,11 @@ fn selectors_and_names_expand_in_order() {
 fn pod_order_does_not_matter() {
     let plan = yaml("tests:\n- {from: {labels: app=web}, to: {namespace: shop}}\n").unwrap();
     let mut turned = pods();
-    turned.reverse();
+    turned.0.cluster.pods.reverse();
+    turned.0.cluster.doors.reverse();
     assert_eq!(
-        expand(&plan, &pods()).unwrap(),
-        expand(&plan, &turned).unwrap()
+        expand(&plan, pods().cluster()).unwrap(),
+        expand(&plan, turned.cluster()).unwrap()
     );
 }
 
@@ -174,9 +216,10 @@ fn unmatched_selector_suggests_similar_pods() {
         ("{labels: zzz=1}", "4 pods found here"),
     ];
     for (selector, near) in cases {
-        let text =
-            format!("tests:\n- {{from: a, to: b}}\n- {{name: n, from: a, to: {selector}}}\n");
-        let error = expand(&yaml(&text).unwrap(), &pods())
+        let text = format!(
+            "tests:\n- {{from: web-1, to: db-0}}\n- {{name: n, from: web-1, to: {selector}}}\n"
+        );
+        let error = expand(&yaml(&text).unwrap(), pods().cluster())
             .unwrap_err()
             .to_string();
         assert!(
@@ -188,59 +231,139 @@ fn unmatched_selector_suggests_similar_pods() {
     // Only itself.
     let plan = yaml("tests:\n- {from: {labels: app=db}, to: {labels: app=db}}\n").unwrap();
     assert!(
-        expand(&plan, &pods())
+        expand(&plan, pods().cluster())
             .unwrap_err()
             .to_string()
             .contains("no pair is left")
     );
     // A pod of a remote node can be a destination, but not a source.
     let mut far = pods();
-    far[2].netns = None;
-    let plan = yaml("tests:\n- {from: {labels: app=db}, to: a}\n").unwrap();
+    let netns = far.cluster().pods[2].netns.unwrap();
+    let in_it = |door: &Door| door.id.netns.known() == Some(netns);
+    far.0.cluster.doors.retain(|door| !in_it(door));
+    far.0.cluster.pods[2].netns = None;
+    far.0.cluster.pods[2].node = "far-worker".into();
+    let plan = yaml("tests:\n- {from: {labels: app=db}, to: web-1}\n").unwrap();
     assert!(
-        expand(&plan, &far)
+        expand(&plan, far.cluster())
             .unwrap_err()
             .to_string()
             .contains("run netviz on their node")
     );
-    let plan = yaml("tests:\n- {from: a, to: {labels: app=db}}\n").unwrap();
-    assert_eq!(expand(&plan, &far).unwrap().len(), 2);
+    let plan = yaml("tests:\n- {from: web-1, to: {labels: app=db}}\n").unwrap();
+    assert_eq!(expand(&plan, far.cluster()).unwrap().len(), 2);
+    // Every pair of those that are here.
+    assert_eq!(all(far.cluster(), &usual()).unwrap().len(), 6);
 }
 
 #[test]
 fn all_pairs() {
-    let test = Test::usual(Protocol::Icmp, None, 10, None);
-    let found = all(&pods(), &test).unwrap();
+    let found = all(pods().cluster(), &usual()).unwrap();
     // 4 x 3 over IPv4, 2 over IPv6.
     assert_eq!(found.len(), 14);
-    assert!(all(&[], &test).unwrap().is_empty());
+    assert!(all(&Cluster::default(), &usual()).unwrap().is_empty());
+    let of = |namespace: &str| {
+        let namespace = Some(namespace.into());
+        let test = Test::usual(namespace, Protocol::Icmp, None, 10, None);
+        all(pods().cluster(), &test)
+    };
+    assert_eq!(of("shop").unwrap().len(), 8);
+    let error = of("shob").unwrap_err().to_string();
+    assert!(error.contains("near: shop"), "{error}");
+}
+
+fn usual() -> Test {
+    Test::usual(None, Protocol::Icmp, None, 10, None)
+}
+
+/// Two clusters on one machine: two nodes with one pod range, and pods with equal names and addresses.
+fn two_clusters() -> Pods {
+    let mut pods = Pods::default();
+    for (node, netns, address) in [(0, 1, "172.18.0.2/16"), (1, 2, "172.19.0.2/16")] {
+        pods.0.node(["k1", "k2"][node], netns, &[address]);
+        pods.add(node, "default", "web-0", "10.244.0.2", &["app=web"]);
+        pods.add(node, "default", "web-1", "10.244.0.3", &["app=web"]);
+    }
+    pods
+}
+
+#[test]
+fn pods_with_equal_names_and_addresses_are_kept_apart() {
+    let pods = two_clusters();
+    let found = all(pods.cluster(), &usual()).unwrap();
+    assert_eq!(found.len(), 12);
+    let ends: BTreeSet<_> = found
+        .iter()
+        .map(|pair| pair.route.from.name.clone())
+        .collect();
+    let labels = [
+        "k1:default/web-0",
+        "k1:default/web-1",
+        "k2:default/web-0",
+        "k2:default/web-1",
+    ];
+    assert_eq!(ends, labels.map(String::from).into());
+    for pair in &found {
+        // The identity, not the name or the address, which are those of two pods.
+        let expected = |name: &str| {
+            pods.cluster().pods[labels.iter().position(|it| *it == name).unwrap()].netns
+        };
+        let Route { from, to, .. } = &pair.route;
+        assert_eq!(from.place.netns(), expected(&from.name));
+        assert_eq!(to.place.netns(), expected(&to.name));
+    }
+    let plan = "tests:\n- {from: 'k2:web-0', to: {pods: web-1}}\n";
+    let found = expand(&yaml(plan).unwrap(), pods.cluster()).unwrap();
+    let receivers: Vec<_> = found
+        .iter()
+        .map(|pair| pair.route.to.name.as_str())
+        .collect();
+    assert_eq!(receivers, ["k1:default/web-1", "k2:default/web-1"]);
+    assert!(
+        found
+            .iter()
+            .all(|pair| pair.route.from.place.node() == Some(1))
+    );
+    // A name that two pods have is an error that shows what to write.
+    for (name, list) in [
+        (
+            "web-0",
+            "2 pods are named \"web-0\"; use one of k1:default/web-0 (10.244.0.2), k2:default/web-0 (10.244.0.2)",
+        ),
+        (
+            "10.244.0.3",
+            "use one of k1:10.244.0.3 (default/web-1), k2:10.244.0.3 (default/web-1)",
+        ),
+    ] {
+        let plan = format!("tests:\n- {{from: {name}, to: 'k1:web-1'}}\n");
+        let error = expand(&yaml(&plan).unwrap(), pods.cluster())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("paths.yaml: test 1: from: ") && error.contains(list),
+            "{error}"
+        );
+    }
 }
 
 #[test]
 fn too_many_pairs_are_refused_at_once() {
-    let crowd = |number: u16| -> Vec<Pod> {
-        (0..number)
-            .map(|n| {
-                pod(
-                    "a",
-                    &format!("p-{n}"),
-                    &format!("10.1.{}.{}", n / 256, n % 256),
-                    &["x=y"],
-                )
-            })
-            .collect()
+    let crowd = |number: u16| {
+        Pods::of((0..number).map(|n| {
+            let address = format!("10.1.{}.{}", n / 256, n % 256);
+            ("a", format!("p-{n}"), address, ["x=y"].as_slice())
+        }))
     };
     let start = Instant::now();
-    let test = Test::usual(Protocol::Icmp, None, 10, None);
-    assert_eq!(all(&crowd(100), &test).unwrap().len(), 9_900);
+    assert_eq!(all(crowd(100).cluster(), &usual()).unwrap().len(), 9_900);
     // 317 to 317 are 100 000.
-    let error = all(&crowd(317), &test).unwrap_err().to_string();
+    let error = all(crowd(317).cluster(), &usual()).unwrap_err().to_string();
     assert!(
         error.contains(&format!("more than {MOST_PAIRS} pairs; narrow")),
         "{error}"
     );
     let plan = yaml("tests:\n- {from: {labels: x=y}, to: {labels: x=y}}\n").unwrap();
-    let error = expand(&plan, &crowd(317)).unwrap_err().to_string();
+    let error = expand(&plan, crowd(317).cluster()).unwrap_err().to_string();
     assert!(
         error.starts_with("paths.yaml: test 1: more than"),
         "{error}"
@@ -302,7 +425,7 @@ fn arbitrary_text_does_not_panic() {
 }
 
 fn planned(lines: &str) -> PlannedPair {
-    let text = format!("tests:\n- from: a\n  to: b\n{lines}");
+    let text = format!("tests:\n- from: web-1\n  to: web-2\n{lines}");
     pairs(&text).remove(0)
 }
 
@@ -391,26 +514,16 @@ fn documented_example_fits_the_lab() {
     let text = include_str!("../../docs/paths.yaml");
     let plan = parse(text, "docs/paths.yaml").unwrap();
     let lab = [
-        pod(
-            "networking101",
-            "busybox-c8bbbbb84-fmhwc",
-            "10.10.1.164",
-            &[],
-        ),
-        pod(
-            "networking101",
-            "busybox-c8bbbbb84-t6ggh",
-            "10.10.2.117",
-            &[],
-        ),
-        pod(
-            "networking101",
-            "netshoot-7d996d7884-gcxrm",
-            "10.10.1.155",
-            &[],
-        ),
+        ("busybox-c8bbbbb84-fmhwc", "10.10.1.164"),
+        ("busybox-c8bbbbb84-t6ggh", "10.10.2.117"),
+        ("netshoot-7d996d7884-gcxrm", "10.10.1.155"),
     ];
-    let found = expand(&plan, &lab).unwrap();
+    let lab = lab.map(|(name, address)| {
+        let labels: &[&str] = &[];
+        ("networking101", name.to_owned(), address.to_owned(), labels)
+    });
+    let lab = Pods::of(lab);
+    let found = expand(&plan, lab.cluster()).unwrap();
     assert_eq!(found.len(), 4);
     assert_eq!(found[2].test.port, Some(53));
     let selector = Selector {

@@ -17,12 +17,16 @@ Exit codes:
 
 Packets are few, small, marked in their payload, and sent to B only.")]
 pub struct VerifyArgs {
-    /// The sender: namespace/pod, a pod's name, node/NAME, or an address; must run on this machine.
+    /// The sender: namespace/pod, a pod's name or its unique beginning, deploy/NAME (any pod of it), a node,
+    /// or an address; NODE:NAME if several nodes have it. Must run on this machine.
     #[arg(value_name = "A", required_unless_present_any = ["file", "all_pairs"])]
     pub from: Option<String>,
-    /// The receiver: the same, svc/NAME or any address; optionally with :PORT.
+    /// The receiver: the same, a service or any address; optionally with :PORT.
     #[arg(value_name = "B", required_unless_present_any = ["file", "all_pairs"])]
     pub to: Option<String>,
+    /// Kubernetes namespace of A and B where they have none, and of the pods of --all-pairs.
+    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "file")]
+    pub namespace: Option<String>,
     /// Protocol of the probes [default: icmp, or tcp if a port is given]. udp needs an echo service
     /// or a closed port at B; tcp sends a SYN only, no connection is opened. With --passive: follow
     /// this protocol only.

@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     discover::{Discovered, Selection, Watch},
-    model::{Cluster, Source, Status},
+    model::{Cluster, Pod, Source, Status},
     names::{self, Names, Reports, SourceOptions, reconcile},
 };
 
@@ -51,9 +51,19 @@ impl ClusterWatch {
         &self.cluster
     }
 
+    /// The pods on nodes that are not here, of which only the Kubernetes API knows.
+    pub(crate) fn remote_pods(&self) -> Vec<Pod> {
+        reconcile::remote_pods(&self.found.cluster, &self.reports.borrow())
+    }
+
+    /// Whether every source of names has answered.
+    pub(crate) fn is_complete(&self) -> bool {
+        all_answered(&self.reports.borrow())
+    }
+
     /// Waits until every source has answered, for `limit` at most. Returns whether it had to wait.
     pub(crate) async fn settled(&mut self, limit: Duration) -> bool {
-        let complete = all_answered(&self.reports.borrow());
+        let complete = self.is_complete();
         if !complete {
             let _ = timeout(limit, self.reports.wait_for(all_answered)).await;
         }

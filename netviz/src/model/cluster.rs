@@ -1,6 +1,6 @@
 //! What is there: nodes and their doors.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -58,6 +58,40 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Gives nodes with equal names, as in two clusters on one machine, different ones: `worker@172.18.0.2`,
+    /// or, if their addresses are equal too, `worker@4026532345`, which is the node's network namespace.
+    pub(crate) fn name_nodes_apart(&mut self) {
+        let name = |node: &Node| {
+            let twin = |other: &&Node| other.netns != node.netns && other.name == node.name;
+            let mut twins = self.nodes.iter().filter(twin).peekable();
+            twins.peek()?;
+            let address = node.addresses.iter().map(IpNet::addr).find(IpAddr::is_ipv4);
+            let shares = |other: &Node| other.addresses.iter().any(|it| Some(it.addr()) == address);
+            Some(match address.filter(|_| !twins.any(shares)) {
+                Some(address) => format!("{}@{address}", node.name.raw()),
+                None => format!("{}@{}", node.name.raw(), node.netns.0),
+            })
+        };
+        let names: Vec<_> = self.nodes.iter().map(name).collect();
+        for (node, name) in self.nodes.iter_mut().zip(names) {
+            node.name = name.map_or_else(|| node.name.clone(), Into::into);
+        }
+    }
+
+    /// The nodes with this name; of nodes that have it in common, all.
+    pub(crate) fn nodes_called<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a Node)> + Clone {
+        let is_exact = self.nodes.iter().any(|node| node.name == name);
+        let is_called = move |node: &Node| match node.name.raw().strip_prefix(name) {
+            Some(rest) => rest.is_empty() || !is_exact && rest.starts_with('@'),
+            None => false,
+        };
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(move |(_, node)| is_called(node))
+    }
+
     /// The door with this identity.
     #[must_use]
     pub fn door(&self, id: DoorId) -> Option<&Door> {

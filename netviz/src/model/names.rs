@@ -24,7 +24,7 @@ pub fn has_network(address: IpAddr) -> bool {
 }
 
 /// A pod, by all sources together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pod {
     /// Name of its node, as in [`super::cluster::Node::name`].
     pub node: Untrusted,
@@ -44,6 +44,8 @@ pub struct Pod {
     pub identity: Option<u32>,
     /// Labels, `key=value`.
     pub labels: Vec<Untrusted>,
+    /// The object that controls it, if the Kubernetes API reports one.
+    pub owner: Option<Owner>,
     /// What is not as it should be with it.
     pub condition: Option<Untrusted>,
     /// The sources that know it, in order of precedence.
@@ -56,6 +58,15 @@ impl Pod {
     pub fn label(&self) -> Untrusted {
         self.name.within(self.namespace.as_ref())
     }
+}
+
+/// The object that controls a pod: a ReplicaSet, a StatefulSet, a DaemonSet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Owner {
+    /// Its kind, `ReplicaSet`.
+    pub kind: Untrusted,
+    /// Its name.
+    pub name: Untrusted,
 }
 
 /// Two sources that disagree.

@@ -19,13 +19,20 @@ pub fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Vec<St
     best.map(|(_, other)| safe(other)).collect()
 }
 
-/// The end of an error about an unknown name: similar names, or how many there are.
+/// The end of an error about an unknown name: similar names, or how many of these things were found,
+/// each of which may have several `spellings`.
 #[must_use]
-pub fn near(name: &str, all: &[String]) -> String {
-    let best = nearest(name, all.iter().map(String::as_str));
-    match (best.is_empty(), all.len()) {
+pub fn near<'a>(
+    name: &str,
+    spellings: impl IntoIterator<Item = &'a String>,
+    what: &str,
+    found: usize,
+) -> String {
+    let best = nearest(name, spellings.into_iter().map(String::as_str));
+    match (best.is_empty(), found) {
         (false, _) => format!("; near: {}", best.join(", ")),
         (true, 0) => String::new(),
-        (true, found) => format!("; {found} found here, list them: netviz doors --once"),
+        (true, 1) => format!("; 1 {what} found here, list it: netviz doors --once"),
+        (true, _) => format!("; {found} {what}s found here, list them: netviz doors --once"),
     }
 }

@@ -11,7 +11,7 @@ mod pods;
 
 use std::collections::BTreeMap;
 
-use nodes::is_node;
+use nodes::{is_node, share};
 use pods::{Claim, PodDoors, Pods, known};
 
 use super::report::{NodeFact, PodFact, Report};
@@ -25,6 +25,7 @@ pub fn apply(cluster: &mut Cluster, reports: &[Report]) {
     reports.sort_by_key(|report| (report.source, report.node));
     name_nodes(cluster, &reports);
     let pods = Pods::new(cluster, &reports);
+    cluster.name_nodes_apart();
     let disagreements = conflicts::all(cluster, &pods, &reports);
     let mut named = host_network_pods(cluster, &pods.unmatched);
     for pod in &pods.all {
@@ -48,11 +49,14 @@ fn name_nodes(cluster: &mut Cluster, reports: &[&Report]) {
             .iter()
             .filter(|report| report.node == Some(node.netns))
             .find_map(|report| report.datapath.clone());
-        let facts: Vec<&NodeFact> = reports
-            .iter()
-            .flat_map(|report| &report.nodes)
-            .filter(|fact| is_node(fact, &names[index], &node.addresses))
-            .collect();
+        // A name that several nodes have decides nothing.
+        let is_single = names.iter().filter(|name| **name == names[index]).count() == 1;
+        let is_about = |fact: &&NodeFact| match is_single {
+            true => is_node(fact, &names[index], &node.addresses),
+            false => share(&fact.addresses, &node.addresses),
+        };
+        let facts = reports.iter().flat_map(|report| &report.nodes);
+        let facts: Vec<&NodeFact> = facts.filter(is_about).collect();
         if let Some(fact) = facts.iter().find(|fact| !fact.pod_cidrs.is_empty()) {
             node.pod_cidrs.clone_from(&fact.pod_cidrs);
         }
@@ -95,6 +99,30 @@ fn combined(cluster: &Cluster, pod: &PodDoors<'_>) -> Option<Pod> {
     Some(combined)
 }
 
+/// The pods on nodes that are not part of `cluster`, which is as it was discovered.
+pub(crate) fn remote_pods(cluster: &Cluster, reports: &[Report]) -> Vec<Pod> {
+    let reports: Vec<&Report> = reports.iter().collect();
+    let pod = |report: &Report, fact: &PodFact| {
+        let is_remote =
+            !fact.host_network && pods::node_of(cluster, &reports, report, fact).is_none();
+        let node = fact.node_name.as_ref().filter(|_| is_remote)?;
+        let (source, node_index) = (report.source, usize::MAX);
+        let claim = Claim {
+            source,
+            node: node_index,
+            fact,
+        };
+        let pod = merged(&claim, [claim].iter());
+        Some(Pod {
+            node: node.into(),
+            ..pod
+        })
+    };
+    let whole = reports.iter().filter(|report| report.node.is_none());
+    let pods = whole.flat_map(|report| report.pods.iter().filter_map(|fact| pod(report, fact)));
+    pods.collect()
+}
+
 /// The facts of all `claims`, under the name in `named`.
 fn merged<'a>(named: &Claim<'_>, claims: impl Iterator<Item = &'a Claim<'a>> + Clone) -> Pod {
     let facts = || claims.clone().map(|claim| claim.fact);
@@ -115,6 +143,7 @@ fn merged<'a>(named: &Claim<'_>, claims: impl Iterator<Item = &'a Claim<'a>> + C
         endpoint: facts().find_map(|fact| fact.endpoint),
         identity: facts().find_map(|fact| known(fact.identity)),
         labels: first(|fact| &fact.labels),
+        owner: facts().find_map(|fact| fact.owner.clone()),
         condition: facts().find_map(|fact| Some(fact.condition.as_ref()?.into())),
         sources,
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::{
-    model::{Datapath, Service, Source, Status, qualified},
+    model::{Datapath, Owner, Service, Source, Status, qualified},
     sys::netns::NetNsId,
 };
 
@@ -89,6 +89,8 @@ pub struct PodFact {
     pub identity: Option<u32>,
     /// Labels, `key=value`, sorted.
     pub labels: Vec<String>,
+    /// The object that controls it.
+    pub owner: Option<Owner>,
     /// What is wrong with it: `terminating`, `no process is left in it`.
     pub condition: Option<String>,
 }

@@ -164,6 +164,15 @@ pub enum Cause {
         /// The last door of the request.
         row: usize,
     },
+    /// A itself has B's address, so its packets do not leave it.
+    OwnAddress,
+    /// Another one than B received the packets.
+    OtherReceiver {
+        /// The door by which they entered another pod; `null` if none saw them.
+        row: Option<usize>,
+        /// How many of them were answered.
+        answered: u32,
+    },
     /// No interface has B's address.
     NoSuchAddress,
     /// Packets left for a place where netviz sees nothing.

@@ -57,9 +57,12 @@ impl Context {
 
     fn view(&mut self) -> View {
         self.watch.update();
+        let mut cluster = self.watch.cluster().clone();
+        cluster.pods.extend(self.watch.remote_pods());
         View {
             found: Arc::clone(self.watch.found()),
-            cluster: self.watch.cluster().clone(),
+            cluster,
+            complete: self.waited || self.watch.is_complete(),
             symbols: Arc::clone(&self.symbols),
         }
     }
@@ -86,7 +89,10 @@ impl Context {
 /// The cluster at one moment.
 pub(crate) struct View {
     pub(crate) found: Arc<Discovered>,
+    /// With the pods of nodes that are not here, which have no network namespace.
     pub(crate) cluster: Cluster,
+    /// Every source of names has had its time.
+    pub(crate) complete: bool,
     /// The kernel's.
     pub(crate) symbols: Arc<Symbols>,
 }

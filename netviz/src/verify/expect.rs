@@ -12,10 +12,11 @@ use std::net::IpAddr;
 pub use fragments::{Shape, hide};
 pub use kernel_path::kernel_path;
 pub use mode::{Modes, candidates};
+pub(crate) use unassigned::remote;
 pub use unassigned::unassigned;
 
 use super::{Doubt, Expectation, Hooks, Mode, ModeSource, Note, Party, Place, Route};
-use crate::model::{Cluster, Encryption, Role, Untrusted};
+use crate::model::{Cluster, Encryption, Role};
 use doors::{PodDoors, node_name};
 use path_builder::{By, Path};
 
@@ -121,16 +122,9 @@ impl Expected<'_> {
         let is_pod = |end: &Party| match end.place {
             Place::Pod { .. } => true,
             Place::Node { router, .. } => router,
-            Place::Elsewhere => self.is_far_pod(end.address),
+            Place::Elsewhere => remote(self.cluster, end).is_some(),
         };
         is_pod(to) && (from.place != Place::Elsewhere || is_pod(from))
-    }
-
-    /// Whether it is the address of a named pod on a node of another machine.
-    fn is_far_pod(&self, address: Option<IpAddr>) -> bool {
-        let here = |name: &Untrusted| self.cluster.nodes.iter().any(|node| node.name == *name);
-        let mut pods = self.cluster.pods.iter().filter(|pod| !here(&pod.node));
-        address.is_some_and(|address| pods.any(|pod| pod.addresses.contains(&address)))
     }
 
     /// The mode of the first end on a node of this machine.

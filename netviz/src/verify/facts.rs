@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::protocol::Protocol;
-use crate::model::Direction;
+use crate::model::{Direction, Untrusted};
 
 /// Which end of the path a packet is going to. Not to be confused with [`Direction`], the hook of
 /// one interface: a request crosses ingress and egress hooks.
@@ -127,6 +127,13 @@ pub enum Doubt {
         /// The node.
         node: String,
     },
+    /// B is a pod on a node that is not here.
+    Remote {
+        /// The pod.
+        pod: Untrusted,
+        /// Its node.
+        node: Untrusted,
+    },
     /// An address in a node's pod range that no interface has.
     Unassigned {
         /// The address.
@@ -193,6 +200,15 @@ pub enum Note {
     DeliveredTo {
         /// The pod.
         pod: String,
+    },
+    /// An end was named by its workload, or by the beginning of its name.
+    Chosen {
+        /// What was asked for.
+        asked: String,
+        /// The pod that was chosen.
+        pod: String,
+        /// Of how many.
+        of: usize,
     },
     /// A service answers at its ports only.
     ServicePort {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::{
     Answer, Cause, Doubt, Expectation, HiddenReason, Kind, Loss, Observation, Place, Probes, Route,
     SCHEMA, Verdict, Way,
-    expect::{not_expected, unassigned},
+    expect::{not_expected, remote, unassigned},
 };
 use crate::model::Cluster;
 use detours::Findings;
@@ -43,7 +43,7 @@ pub fn judge(
     let outcomes = evidence.outcomes();
     let losses = losses::losses(&evidence, &outcomes);
     let findings = findings(&evidence, &outcomes, expectation, &losses);
-    let round_trips = round_trips(observation);
+    let round_trips = round_trips(observation, &outcomes);
     // The reply is shown even if no door saw any.
     let has_reply = !evidence.trail(Way::Reply).walks.is_empty()
         || losses.iter().any(|loss| loss.way == Way::Reply)
@@ -152,6 +152,9 @@ fn findings(
         findings.unclear.push(doubt.unwrap_or(Doubt::NoExpectation));
         return findings;
     };
+    findings
+        .unclear
+        .extend(remote(evidence.cluster, &evidence.route.to));
     let ways = evidence.ways(outcomes);
     for (trail, through) in ways.filter(|(_, through)| !through.is_empty()) {
         let found = detours::findings(trail, through, observation.missed);
@@ -203,7 +206,8 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
             true => Kind::Lost,
             false => Kind::Unclear,
         }
-    } else if !findings.detours.is_empty() {
+    } else if !findings.detours.is_empty() && remote(evidence.cluster, &evidence.route.to).is_none()
+    {
         Kind::Detour
     } else if !findings.unclear.is_empty() {
         Kind::Unclear
@@ -213,9 +217,10 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
 }
 
 /// Round trips as the sender measured them, sorted.
-fn round_trips(observation: &Observation) -> Vec<Duration> {
-    let answers = observation.answers.values();
-    let times = answers.filter_map(|answer| match answer {
+fn round_trips(observation: &Observation, outcomes: &Outcomes) -> Vec<Duration> {
+    let answers = observation.answers.iter();
+    let answers = answers.filter(|(packet, _)| outcomes.replied.contains(packet));
+    let times = answers.filter_map(|(_, answer)| match answer {
         Answer::Reply(time) | Answer::Refused(time, _) => Some(*time),
         Answer::Unreachable(..) | Answer::Unsent(_) => None,
     });

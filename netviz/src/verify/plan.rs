@@ -13,24 +13,25 @@ pub use expand::{MOST_PAIRS, all, expand};
 pub use file::{DoorPattern, End, Limits, Plan, Selector, Test};
 pub use read::{MOST_BYTES, parse, read};
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 pub use super::protocol::Protocol;
+use super::{Note, Route};
 use crate::model::safe;
 
-/// One pair of a test.
+/// One pair of a test. Its ends are identities: they are not looked up again by a name or an address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedPair {
     /// Its test: the probes, and what to expect.
     pub test: Arc<Test>,
-    /// A, as on the command line: `namespace/pod`, `node/NAME`, an address.
-    pub from: String,
-    /// A's address if it is a selected pod: each address family is a pair of its own.
-    pub from_address: Option<IpAddr>,
-    /// B, which can also be a service or an external address.
-    pub to: String,
-    /// B's address, of the same family.
-    pub to_address: Option<IpAddr>,
+    /// A and B, with addresses of one family: each family is a pair of its own.
+    pub route: Route,
+    /// The protocol to send: the test's, or that of a service.
+    pub protocol: Protocol,
+    /// B's port.
+    pub port: Option<u16>,
+    /// How the ends were chosen.
+    pub notes: Vec<Note>,
 }
 
 /// An invalid plan: where, what, and the remedy.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use globset::{Glob, GlobMatcher};
 
 use super::text::safe;
-use crate::model::{DoorState, Snapshot, near};
+use crate::model::{DoorState, Side, Snapshot, near};
 
 /// The names of a door by which it is selected.
 type Names = fn(&DoorState) -> Vec<String>;
@@ -67,11 +67,9 @@ impl Filter {
             let all: BTreeSet<String> = snapshot.doors.iter().flat_map(names).collect();
             let all: Vec<String> = all.into_iter().collect();
             if let Some(pattern) = patterns.iter().find(|pattern| !pattern.fits(&all)) {
-                return Err(Unknown {
-                    what,
-                    name: pattern.text.clone(),
-                    near: near(&pattern.text, &all),
-                });
+                let name = pattern.text.clone();
+                let near = near(&name, &all, what, number(what, snapshot));
+                return Err(Unknown { what, name, near });
             }
         }
         Ok(())
@@ -95,6 +93,22 @@ impl Filter {
         let shown: HashSet<_> = doors.iter().map(|door| door.id).collect();
         let pairs = &mut snapshot.pairs;
         pairs.retain(|pair| pair.ends.iter().any(|end| shown.contains(end)));
+    }
+}
+
+/// How many nodes, pods or devices there are.
+fn number(what: &str, snapshot: &Snapshot) -> usize {
+    let doors = snapshot.doors.iter();
+    match what {
+        "node" => snapshot.nodes.len(),
+        "pod" => {
+            let named = doors.filter(|door| door.side == Side::Pod && door.pod.is_some());
+            named
+                .map(|door| door.id.netns)
+                .collect::<HashSet<_>>()
+                .len()
+        }
+        _ => snapshot.doors.len(),
     }
 }
 

@@ -147,13 +147,8 @@ impl SnapshotBuilder {
             namespace: Some("kube-system".into()),
             name: name.into(),
             netns: Some(home.netns),
-            addresses: Vec::new(),
-            containers: Vec::new(),
-            endpoint: None,
-            identity: None,
-            labels: Vec::new(),
-            condition: None,
             sources: vec![Source::Kubelet],
+            ..Pod::default()
         };
         self.cluster.pods.push(pod);
     }

@@ -602,8 +602,12 @@ fn detour_fact(random: &mut Random) -> Detour {
 }
 
 fn doubt(random: &mut Random) -> Doubt {
-    match random.below(5) {
+    match random.below(6) {
         0 => Doubt::NothingFound,
+        5 => Doubt::Remote {
+            pod: name(random),
+            node: name(random),
+        },
         1 => Doubt::NoDoors {
             name: random.text(),
         },
@@ -626,7 +630,12 @@ fn doubt(random: &mut Random) -> Doubt {
 }
 
 fn note(random: &mut Random) -> Note {
-    match random.below(4) {
+    match random.below(5) {
+        4 => Note::Chosen {
+            asked: random.text(),
+            pod: random.text(),
+            of: place(random),
+        },
         0 => Note::DeliveredTo { pod: random.text() },
         1 => Note::Refused {
             packets: number(random),
@@ -672,7 +681,12 @@ fn program(random: &mut Random) -> Program {
 }
 
 fn cause(random: &mut Random) -> Cause {
-    match random.below(10) {
+    match random.below(12) {
+        10 => Cause::OtherReceiver {
+            row: maybe(random, place),
+            answered: number(random),
+        },
+        11 => Cause::OwnAddress,
         0 => Cause::KernelDrop {
             drop: drop_reason(random),
             location: maybe(random, location),

@@ -49,16 +49,9 @@ fn unreachable_pod_owns_its_address() {
     let mut setup = setup_to("10.10.2.99");
     setup.cluster.pods.push(Pod {
         node: "elsewhere".into(),
-        namespace: None,
         name: "far".into(),
-        netns: None,
         addresses: vec!["10.10.2.99".parse().unwrap()],
-        containers: Vec::new(),
-        endpoint: None,
-        identity: None,
-        labels: Vec::new(),
-        condition: None,
-        sources: Vec::new(),
+        ..Pod::default()
     });
     assert_eq!(unassigned(&setup.cluster, &setup.route.to), None);
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{Exit, VerifyArgs},
     sys::signals::Signals,
     verify::{
-        Kind,
+        Kind, Protocol,
         context::{Context, View},
         plan::{self, Plan, PlannedPair, Test},
         run::batch,
@@ -52,13 +52,20 @@ pub(super) async fn run(
 
 /// The pairs of the file, or all pairs of pods.
 fn pairs(args: &VerifyArgs, file: Option<&Plan>, view: &View) -> Result<Vec<PlannedPair>> {
-    let pods = &view.cluster.pods;
+    let cluster = &view.cluster;
     if let Some(plan) = file {
-        return Ok(plan::expand(plan, pods)?);
+        let pairs = plan::expand(plan, cluster)?;
+        pairs
+            .iter()
+            .try_for_each(|pair| view.namespace(&pair.route.from).map(drop))?;
+        return Ok(pairs);
     }
     let size = u16::try_from(args.size).ok();
-    let test = Test::usual(args.protocol(), args.port, args.count, size);
-    let pairs = plan::all(pods, &test)?;
+    let default = args.port.map_or(Protocol::Icmp, |_| Protocol::Tcp);
+    let protocol = args.proto.unwrap_or(default);
+    let namespace = args.namespace.clone();
+    let test = Test::usual(namespace, protocol, args.port, args.count, size);
+    let pairs = plan::all(cluster, &test)?;
     anyhow::ensure!(
         !pairs.is_empty(),
         "fewer than two pods with a name and an address were found; see `netviz doors`"

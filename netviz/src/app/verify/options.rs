@@ -9,11 +9,11 @@ use crate::{
     cli::VerifyArgs,
     lab,
     verify::{
-        Mode, Note, Party, Protocol, Route,
+        Mode, Protocol, Route,
         collect::probe::{MOST_SYNS, ProbeOptions},
         context::View,
         run::{Options, probes::ProbePair},
-        target::{self, Family, Target},
+        target::{self, Family, Reading, Target, pods::Pods},
     },
 };
 
@@ -21,41 +21,47 @@ use crate::{
 const MOST_A_SECOND: f64 = 2_000.0;
 
 /// Resolves A and B.
-pub(super) fn ends(args: &VerifyArgs, view: &View) -> Result<(Party, Target)> {
+pub(super) fn ends(args: &VerifyArgs, view: &View) -> Result<(Target, Target)> {
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         anyhow::bail!("missing A and B: netviz verify A B");
     };
-    let asked = args.ipv6.then_some(Family::V6);
-    let to = target::find(&view.cluster, to, asked, args.port)?;
+    let pods = Pods::new(&view.cluster);
+    let asked = Reading {
+        namespace: args.namespace.as_deref(),
+        family: args.ipv6.then_some(Family::V6),
+        complete: view.complete,
+        ..Reading::default()
+    };
+    let sender = target::find(&pods, from, asked)?;
+    let port = args.port;
+    let avoid = Some(sender.party.place);
+    let to = target::find(
+        &pods,
+        to,
+        Reading {
+            port,
+            avoid,
+            ..asked
+        },
+    )?;
     // Both ends need addresses of one family: that of B decides.
-    let family = to.party.address.map(Family::of).or(asked);
-    let from = target::find(&view.cluster, from, family, None)?;
-    Ok((from.party, to))
+    let family = to.party.address.map(Family::of).or(asked.family);
+    let from = target::find(&pods, from, Reading { family, ..asked })?;
+    Ok((from, to))
 }
 
 /// The pair to send probes between.
 pub(super) fn pair(args: &VerifyArgs, view: &View) -> Result<ProbePair> {
     let (from, to) = ends(args, view)?;
-    let port = to.port;
-    // Only TCP and UDP have ports, and no service answers an echo request.
-    let default = port.map_or(Protocol::Icmp, |_| Protocol::Tcp);
-    let served = to.protocol.filter(|_| args.protocol() == Protocol::Icmp);
-    let protocol = served.or(args.proto).unwrap_or(default);
-    anyhow::ensure!(
-        port.is_none() || protocol != Protocol::Icmp,
-        "icmp has no ports: drop the port, or use --proto tcp or udp"
-    );
-    let note = served.zip(port);
-    let note = note.map(|(protocol, port)| Note::ServicePort { protocol, port });
-    anyhow::ensure!(
-        port.is_some() || protocol == Protocol::Icmp,
-        "{protocol} probes need a port: use B:PORT or --port"
-    );
+    let (protocol, port, served) = to.probe(args.proto)?;
+    to.party.needed_address()?;
+    view.namespace(&from.party)?;
+    let notes = [from.note, to.note, served].into_iter().flatten();
     Ok(ProbePair {
-        route: Route::new(from, to.party),
-        port: port.filter(|_| protocol != Protocol::Icmp),
+        notes: notes.collect(),
+        route: Route::new(from.party, to.party),
+        port,
         protocol,
-        note,
     })
 }
 

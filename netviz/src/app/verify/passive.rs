@@ -22,12 +22,13 @@ pub(super) async fn run(
     signals: &mut Signals,
 ) -> Result<Exit> {
     let (view, (from, to)) = context.find(|view| options::ends(args, view)).await?;
-    let ends = [from.address, to.party.address];
+    let ends = [from.party.address, to.party.address];
     let filter = Filter {
         protocol: args.proto,
         port: to.port,
         window: args.window,
-        route: Route::new(from, to.party),
+        notes: [from.note, to.note].into_iter().flatten().collect(),
+        route: Route::new(from.party, to.party),
     };
     let started = || {
         log::info!("attached at every door; following from now on");

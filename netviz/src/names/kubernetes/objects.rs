@@ -13,7 +13,7 @@ use serde::Deserialize;
 use ipnet::IpNet;
 
 use crate::{
-    model::{Service, ServicePort, Source},
+    model::{Owner, Service, ServicePort, Source},
     names::report::{NodeFact, PodFact},
 };
 
@@ -147,6 +147,7 @@ impl Object for PodSeen {
         addresses.sort_unstable();
         addresses.dedup();
         let labels = metadata.labels.unwrap_or_default().into_iter();
+        let mut owners = metadata.owner_references.unwrap_or_default().into_iter();
         let containers = spec.containers.unwrap_or_default().into_iter();
         Some(PodFact {
             namespace: metadata.namespace,
@@ -159,6 +160,12 @@ impl Object for PodSeen {
             labels: labels
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect(),
+            owner: owners
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| Owner {
+                    kind: owner.kind.into(),
+                    name: owner.name.into(),
+                }),
             condition: metadata.deletion_timestamp.map(|_| "terminating".into()),
             ..PodFact::default()
         })
@@ -172,8 +179,14 @@ impl Object for PodSeen {
             .sum();
         let many = fact.containers.iter().chain(&fact.labels);
         let many: usize = many.map(|text| text.len() + size_of::<String>()).sum();
+        let owner = fact.owner.as_ref();
+        let owner = owner.map_or(0, |it| it.kind.raw().len() + it.name.raw().len());
         // The key repeats namespace and name.
-        size_of::<PodFact>() + 2 * single + many + fact.addresses.len() * size_of::<IpAddr>()
+        size_of::<PodFact>()
+            + 2 * single
+            + many
+            + owner
+            + fact.addresses.len() * size_of::<IpAddr>()
     }
 }
 

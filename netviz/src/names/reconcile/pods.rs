@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::nodes::is_node;
+use super::nodes::share;
 use crate::{
     model::{Cluster, DoorId, Role, Side, Source, is_link_local},
     names::report::{PodFact, Report},
@@ -77,7 +77,7 @@ pub(super) struct Pods<'a> {
     by_key: HashMap<Key, usize>,
     by_interface: HashMap<(usize, String), usize>,
     by_ifindex: HashMap<(usize, u32), usize>,
-    by_address: HashMap<(usize, IpAddr), usize>,
+    by_address: HashMap<(usize, IpAddr), Vec<usize>>,
 }
 
 impl<'a> Pods<'a> {
@@ -138,40 +138,63 @@ impl<'a> Pods<'a> {
         let addresses = door.addresses.iter().map(IpNet::addr);
         for address in addresses.filter(|address| !is_link_local(*address)) {
             pod.addresses.push(address);
-            self.by_address.insert((door.node, address), place);
+            let owners = self.by_address.entry((door.node, address)).or_default();
+            if !owners.contains(&place) {
+                owners.push(place);
+            }
         }
         pod.macs.extend(door.mac.clone());
     }
 
     fn add_claim(&mut self, claim: Claim<'a>) {
-        match self.find(&claim) {
-            Some(place) => self.all[place].claims.push(claim),
-            None => self.unmatched.push(claim),
+        let found = self.find(&claim);
+        if found.is_empty() {
+            self.unmatched.push(claim);
+        }
+        for place in found {
+            self.all[place].claims.push(claim);
         }
     }
 
     /// By the most certain of the facts: the namespace, the interface, the address.
-    fn find(&self, claim: &Claim<'_>) -> Option<usize> {
+    fn find(&self, claim: &Claim<'_>) -> Vec<usize> {
         let (node, fact) = (claim.node, claim.fact);
+        let one = |place: Option<&usize>| place.copied().into_iter().collect();
         if fact.host_network {
-            return None;
+            return Vec::new();
         }
         if let Some(netns) = fact.netns {
-            return self.by_key.get(&Key::Netns(netns)).copied();
+            return one(self.by_key.get(&Key::Netns(netns)));
         }
         if let Some(interface) = &fact.interface {
-            return self.by_interface.get(&(node, interface.clone())).copied();
+            return one(self.by_interface.get(&(node, interface.clone())));
         }
         if let Some(ifindex) = fact.ifindex {
-            return self.by_ifindex.get(&(node, ifindex)).copied();
+            return one(self.by_ifindex.get(&(node, ifindex)));
         }
         let mut addresses = fact.addresses.iter();
-        addresses.find_map(|address| self.by_address.get(&(node, *address)).copied())
+        let owners = addresses.find_map(|address| self.by_address.get(&(node, *address)));
+        self.narrowed(owners.map_or(&[], Vec::as_slice), fact)
+    }
+
+    /// The pods that a fact is about, of those with its address: a sandbox that was left behind keeps its
+    /// address. A source that knows the namespaces may have named them; otherwise it may be any.
+    fn narrowed(&self, owners: &[usize], fact: &PodFact) -> Vec<usize> {
+        let with = |fits: &dyn Fn(&PodDoors<'_>) -> bool| -> Vec<usize> {
+            let owners = owners.iter().copied();
+            owners.filter(|place| fits(&self.all[*place])).collect()
+        };
+        let label = fact.label();
+        let named_so = |pod: &PodDoors<'_>| pod.named().is_some_and(|it| it.fact.label() == label);
+        let tried = [with(&named_so), with(&|pod| pod.named().is_none())];
+        let mut tried = tried.into_iter();
+        let found = tried.find(|places| !places.is_empty());
+        found.unwrap_or_else(|| owners.to_vec())
     }
 }
 
 /// The node of a pod; `None` if it is not one of the cluster's.
-fn node_of(
+pub(super) fn node_of(
     cluster: &Cluster,
     reports: &[&Report],
     report: &Report,
@@ -182,11 +205,14 @@ fn node_of(
         return nodes.position(|node| node.netns == netns);
     }
     let name = fact.node_name.as_deref()?;
-    let known = nodes.position(|node| node.name == name);
-    known.or_else(|| {
-        let mut facts = reports.iter().flat_map(|report| &report.nodes);
-        let fact = facts.find(|fact| fact.name == name)?;
-        let mut nodes = cluster.nodes.iter();
-        nodes.position(|node| is_node(fact, &node.name, &node.addresses))
-    })
+    let mut named = (0..)
+        .zip(&cluster.nodes)
+        .filter(|(_, node)| node.name == name);
+    if let (Some((index, _)), None) = (named.next(), named.next()) {
+        return Some(index);
+    }
+    // None has the name, or several: the address decides.
+    let mut facts = reports.iter().flat_map(|report| &report.nodes);
+    let fact = facts.find(|fact| fact.name == name)?;
+    nodes.position(|node| share(&fact.addresses, &node.addresses))
 }

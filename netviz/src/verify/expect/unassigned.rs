@@ -1,4 +1,4 @@
-//! Addresses in a node's pod range that no interface has.
+//! Addresses that no interface here has: those of pods on other nodes, or of none.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::doors::{self, node_name};
 use crate::{
-    model::{CILIUM_HOST, Cluster, Role, Side, is_link_local},
+    model::{CILIUM_HOST, Cluster, Pod, Role, Side, is_link_local},
     verify::{Doubt, Party, Place},
 };
 
@@ -26,6 +26,19 @@ pub fn unassigned(cluster: &Cluster, party: &Party) -> Option<Doubt> {
         node: node_name(cluster, index).into(),
         listed,
         complete: !blind && !cluster.partial,
+    })
+}
+
+/// Returns [`Doubt::Remote`] if a party is a pod of which only a source of names knows: its node is not here.
+pub(crate) fn remote(cluster: &Cluster, party: &Party) -> Option<Doubt> {
+    let address = party.address.filter(|_| party.place == Place::Elsewhere)?;
+    let here = |pod: &Pod| cluster.nodes.iter().any(|node| node.name == pod.node);
+    let mut pods = cluster.pods.iter();
+    let pod =
+        pods.find(|pod| pod.netns.is_none() && pod.addresses.contains(&address) && !here(pod))?;
+    Some(Doubt::Remote {
+        pod: pod.label(),
+        node: pod.node.clone(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     causes::{self, SenderError},
-    outcomes::{Evidence, Outcomes},
+    outcomes::{Evidence, OtherReceiver, Outcomes},
     point::{Dropped, Point},
     trail::{Walk, count},
 };
@@ -28,6 +28,9 @@ struct Ended {
     /// Sent by something on the way, with B's address.
     refusals: BTreeSet<Refusal>,
     drops: Drops,
+    /// Who received them in B's place, and how many of them were answered.
+    other: Option<OtherReceiver>,
+    answered: u32,
 }
 
 /// What ended where.
@@ -93,6 +96,16 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
                 _ => None,
             });
         ended.drops.add(evidence, *packet, way);
+        let answered = matches!(
+            observation.answers.get(packet),
+            Some(Answer::Reply(_) | Answer::Refused(..))
+        );
+        if way == Way::Request
+            && let Some(other) = evidence.other_receiver(*packet)
+        {
+            ended.answered = ended.answered.saturating_add(u32::from(answered));
+            ended.other = ended.other.or(Some(other));
+        }
     }
     let unseen = observation.sent.saturating_sub(count(known.len()));
     points.add_unseen(Way::Request, unseen);
@@ -136,10 +149,18 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
         Way::Reply => count(outcomes.delivered.len()),
     };
     let before = trail.next(after);
+    let answered = ended.answered;
+    let is_received = |row: Option<usize>| row.is_some() || answered == ended.packets;
+    let other = ended.other.filter(|other| is_received(other.row));
     let drops = ended.drops.sorted();
     let drop_reason = drops.first().map(|(drop, _)| drop.clone());
     let refusal = ended.refusals.first();
-    let causes = if circle.is_empty() {
+    let causes = if way == Way::Request && evidence.is_own_address() {
+        vec![Cause::OwnAddress]
+    } else if let Some(OtherReceiver { row }) = other {
+        // Packets that another one received did not end here: nothing else is a cause.
+        vec![Cause::OtherReceiver { row, answered }]
+    } else if circle.is_empty() {
         let point = Point {
             evidence,
             trail,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::trail::{Trail, Walk};
 use crate::{
-    model::{Cluster, Direction},
-    verify::{Answer, Observation, Place, Route, Way},
+    model::{Cluster, Direction, Door, Side},
+    verify::{Answer, Observation, Place, Route, Way, expect::remote},
 };
 
 /// Packets that reached B, and packets that A received an answer to.
@@ -13,6 +13,13 @@ use crate::{
 pub(super) struct Outcomes {
     pub(super) delivered: BTreeSet<u32>,
     pub(super) replied: BTreeSet<u32>,
+}
+
+/// Who received a packet in B's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OtherReceiver {
+    /// The line by which it entered another pod, if one saw it.
+    pub(super) row: Option<usize>,
 }
 
 /// All that a verdict is based on.
@@ -55,8 +62,10 @@ impl Evidence<'_> {
         }
         let packets = self.packets();
         let replied = |packet: &u32| match self.observation.answers.get(packet) {
-            Some(Answer::Reply(_)) => true,
-            Some(Answer::Refused(..)) => !self.is_refused_on_the_way(*packet),
+            Some(Answer::Reply(_)) => self.other_receiver(*packet).is_none(),
+            Some(Answer::Refused(..)) => {
+                !self.is_refused_on_the_way(*packet) && self.other_receiver(*packet).is_none()
+            }
             Some(Answer::Unreachable(..) | Answer::Unsent(_)) | None => false,
         };
         let delivered = |packet: &u32| replied(packet) || self.delivered(*packet);
@@ -158,6 +167,77 @@ impl Evidence<'_> {
         behind.find_map(|drop| drop.reason.reason.as_deref())
     }
 
+    /// Whether a packet went to somebody else than B, whose answer is not B's: with B's address, as another
+    /// cluster's pod or a sandbox that was left behind may have, or in B's place, as a proxy.
+    pub(super) fn other_receiver(&self, packet: u32) -> Option<OtherReceiver> {
+        if self.is_own_address() {
+            return Some(OtherReceiver { row: None });
+        }
+        let walk = self.walk(Way::Request, packet)?;
+        if self.arrived(packet) || self.has_left_receiver(packet) {
+            return None;
+        }
+        // A refusal may be a firewall's, on the way.
+        let answer = self.observation.answers.get(&packet);
+        let is_refused = matches!(answer, Some(Answer::Refused(..)));
+        let trail = self.trail(Way::Request);
+        let ends = [self.route.from.place.netns(), self.route.to.place.netns()];
+        let is_other = |line: &&usize| {
+            let (id, direction) = trail.lines[**line].hook;
+            let door = self.cluster.door(id);
+            door.is_some_and(|door| door.side == Side::Pod && direction == Direction::Ingress)
+                && !ends.contains(&id.netns.known())
+        };
+        let row = walk.first.iter().rev().find(is_other).copied();
+        match self.route.to.place {
+            Place::Pod { .. } | Place::Node { .. } => (row.is_some()
+                || !is_refused && self.is_end_visible())
+            .then_some(OtherReceiver { row }),
+            Place::Elsewhere if remote(self.cluster, &self.route.to).is_some() => {
+                row.map(|_| OtherReceiver { row })
+            }
+            // A service, whose pod is not known, or the world.
+            Place::Elsewhere => None,
+        }
+    }
+
+    /// Whether A, which is not B, has B's address: its packets do not leave it.
+    pub(super) fn is_own_address(&self) -> bool {
+        let Route { from, to, hairpin } = self.route;
+        // A node may have the addresses of services itself.
+        let is_pod = to.place != Place::Elsewhere || remote(self.cluster, to).is_some();
+        let is_other = is_pod && !hairpin && !self.route.is_to_itself();
+        let Some(address) = to.address.filter(|_| is_other) else {
+            return false;
+        };
+        let is_senders = |door: &Door| match from.place {
+            Place::Pod { netns, .. } => door.id.netns.known() == Some(netns),
+            Place::Node { node, .. } => door.node == node && door.side == Side::Node,
+            Place::Elsewhere => false,
+        };
+        let mut doors = self.cluster.doors.iter();
+        doors.any(|door| is_senders(door) && door.has(address))
+    }
+
+    /// Whether every packet that reaches B is seen at its last door.
+    fn is_end_visible(&self) -> bool {
+        let trail = self.trail(Way::Request);
+        let end = trail
+            .end()
+            .filter(|end| trail.required(*end) && self.is_of_receiver(*end));
+        end.is_some_and(|end| trail.lines[end].hidden.is_none()) && self.observation.missed == 0
+    }
+
+    /// Whether a line of the request is at B.
+    fn is_of_receiver(&self, line: usize) -> bool {
+        let id = self.trail(Way::Request).lines[line].hook.0;
+        match self.route.to.place {
+            Place::Pod { netns, .. } => id.netns.known() == Some(netns),
+            Place::Node { node, .. } => self.cluster.door(id).is_some_and(|it| it.node == node),
+            Place::Elsewhere => true,
+        }
+    }
+
     /// Seen at B's last door.
     fn arrived(&self, packet: u32) -> bool {
         let (place, trail) = (self.route.to.place, self.trail(Way::Request));
@@ -165,6 +245,12 @@ impl Evidence<'_> {
         let expects_nothing = self.observation.one_way || self.observation.found.is_some();
         let visible = place != Place::Elsewhere || expects_nothing;
         let walk = self.walk(Way::Request, packet);
+        // Where no door of a node is known, the last that is known may be another node's.
+        let is_end = match place {
+            Place::Node { .. } => trail.end().is_some_and(|end| self.is_of_receiver(end)),
+            Place::Pod { .. } | Place::Elsewhere => true,
+        };
+        let visible = visible && is_end;
         walk.is_some_and(|walk| visible && ended(trail, walk) || entered(place, trail, walk))
     }
 

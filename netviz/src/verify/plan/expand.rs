@@ -1,14 +1,23 @@
 //! Expands a plan to pairs of existing pods, in the order of the file and of their names.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     PlanError, PlannedPair,
     file::{End, Limits, Plan, Selector, Test, glob},
 };
 use crate::{
-    model::{self, Pod, Untrusted, safe},
-    verify::Protocol,
+    model::{self, Cluster, Untrusted, safe},
+    verify::{
+        Place, Protocol, Route,
+        target::{
+            self, Family, Reading, Target,
+            pods::{Candidate, Pods},
+        },
+    },
 };
 
 /// The most pairs of one run: 140 pods, each to each. More is a load on the cluster, not a test.
@@ -17,19 +26,16 @@ pub const MOST_PAIRS: usize = 20_000;
 /// The pairs of all tests. A pod is never paired with itself.
 ///
 /// # Errors
-/// A selector that matches no pod, with similar names; more than [`MOST_PAIRS`] pairs.
-pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<PlannedPair>, PlanError> {
+/// A name that is unknown or ambiguous; a selector that matches no pod, with similar names; an end to which
+/// nothing can be sent, or from which nothing can; more than [`MOST_PAIRS`] pairs.
+pub fn expand(plan: &Plan, cluster: &Cluster) -> Result<Vec<PlannedPair>, PlanError> {
+    let pods = Pods::new(cluster);
     let mut pairs = Vec::new();
     for (number, test) in plan.tests.iter().enumerate() {
         let place = plan.place(number);
-        let wrong = |key: &str, Wrong(what, remedy): Wrong| {
-            PlanError::new(&place, format!("{key}{what}"), remedy)
-        };
-        let from = ends(&test.from, pods, true).map_err(|it| wrong("from: ", it))?;
-        let to = ends(&test.to, pods, false).map_err(|it| wrong("to: ", it))?;
         let before = pairs.len();
-        let test = Arc::new(test.clone());
-        join(&test, &from, &to, &mut pairs).map_err(|it| wrong("", it))?;
+        join(test, &pods, &mut pairs)
+            .map_err(|Wrong(what, remedy)| PlanError::new(&place, what, remedy))?;
         if pairs.len() == before {
             let what = "no pair is left: only a pod and itself, or no addresses of one family";
             return Err(PlanError::new(&place, what, "widen `from` or `to`"));
@@ -38,25 +44,36 @@ pub fn expand(plan: &Plan, pods: &[Pod]) -> Result<Vec<PlannedPair>, PlanError> 
     Ok(pairs)
 }
 
-/// Every ordered pair of pods that have addresses of one family.
+/// Every ordered pair of the pods here that the test selects and that have addresses of one family.
 ///
 /// # Errors
-/// More than [`MOST_PAIRS`] pairs.
-pub fn all(pods: &[Pod], test: &Test) -> Result<Vec<PlannedPair>, PlanError> {
-    let everyone = |sends| selected(&Selector::default(), pods, sends).unwrap_or_default();
-    let (test, mut pairs) = (Arc::new(test.clone()), Vec::new());
-    join(&test, &everyone(true), &everyone(false), &mut pairs)
+/// More than [`MOST_PAIRS`] pairs; probes that need a port.
+pub fn all(cluster: &Cluster, test: &Test) -> Result<Vec<PlannedPair>, PlanError> {
+    let mut pods = Pods::new(cluster);
+    pods.all.retain(Candidate::is_here);
+    let mut pairs = Vec::new();
+    join(test, &pods, &mut pairs)
         .map_err(|Wrong(what, remedy)| PlanError::new("--all-pairs", what, remedy))?;
     Ok(pairs)
 }
 
 impl Test {
-    /// The test of `--all-pairs`.
-    pub fn usual(protocol: Protocol, port: Option<u16>, count: u32, size: Option<u16>) -> Self {
+    /// The test of `--all-pairs`, in one Kubernetes namespace or in all.
+    pub fn usual(
+        namespace: Option<String>,
+        protocol: Protocol,
+        port: Option<u16>,
+        count: u32,
+        size: Option<u16>,
+    ) -> Self {
+        let selector = Selector {
+            namespace,
+            ..Selector::default()
+        };
         Self {
             name: None,
-            from: End::Pods(Selector::default()),
-            to: End::Pods(Selector::default()),
+            from: End::Pods(selector.clone()),
+            to: End::Pods(selector),
             protocol,
             port,
             count,
@@ -72,20 +89,34 @@ impl Test {
 #[derive(Debug)]
 struct Wrong(String, String);
 
-/// A name and, if it is a selected pod's, an address.
-type Named = (String, Option<IpAddr>);
+impl Wrong {
+    fn at(self, key: &str) -> Self {
+        Self(format!("{key}: {}", self.0), self.1)
+    }
+}
 
-fn join(
-    test: &Arc<Test>,
-    from: &[Named],
-    to: &[Named],
-    pairs: &mut Vec<PlannedPair>,
-) -> Result<(), Wrong> {
-    for (from, from_address) in from {
-        for (to, to_address) in to {
-            let addresses = from_address.zip(*to_address);
-            let other_family = addresses.is_some_and(|(a, b)| a.is_ipv4() != b.is_ipv4());
-            if from == to || other_family {
+/// Adds the pairs of one test.
+fn join(test: &Test, pods: &Pods<'_>, pairs: &mut Vec<PlannedPair>) -> Result<(), Wrong> {
+    let mut senders: BTreeMap<Option<Family>, Vec<Target>> = BTreeMap::new();
+    senders.insert(None, senders_of(test, pods, None)?);
+    let receivers = ends(test, &test.to, pods, None, false).map_err(|it| it.at("to"))?;
+    let shared = Arc::new(test.clone());
+    let before = pairs.len();
+    for to in &receivers {
+        let probe = to.probe(Some(test.protocol));
+        let fix = |error: anyhow::Error| Wrong(format!("to: {error:#}"), "fix the test".into());
+        let (protocol, port, served) = probe.map_err(fix)?;
+        let address = to.party.needed_address().map_err(fix)?;
+        let family = Some(Family::of(address));
+        if !senders.contains_key(&family) {
+            senders.insert(family, senders_of(test, pods, family)?);
+        }
+        for from in &senders[&family] {
+            if from.party.place == Place::Elsewhere {
+                let what = format!("from: {} is not on a node that is here", from.party.name);
+                return Err(Wrong(what, "run netviz on its node".into()));
+            }
+            if from.party.place == to.party.place || from.party.name == to.party.name {
                 continue;
             }
             if pairs.len() == MOST_PAIRS {
@@ -94,60 +125,103 @@ fn join(
                     "narrow the selectors, or split the tests over several runs".into(),
                 ));
             }
+            let notes = [&from.note, &to.note, &served].into_iter().flatten();
             pairs.push(PlannedPair {
-                test: Arc::clone(test),
-                from: from.clone(),
-                from_address: *from_address,
-                to: to.clone(),
-                to_address: *to_address,
+                test: Arc::clone(&shared),
+                route: Route::new(from.party.clone(), to.party.clone()),
+                protocol,
+                port,
+                notes: notes.cloned().collect(),
             });
         }
     }
+    pairs[before..].sort_by(|a, b| {
+        let names = |pair: &PlannedPair| (pair.route.from.name.clone(), pair.route.to.name.clone());
+        names(a).cmp(&names(b))
+    });
     Ok(())
 }
 
-/// The names of an end; one that `sends` has to be on this machine.
-fn ends(end: &End, pods: &[Pod], sends: bool) -> Result<Vec<Named>, Wrong> {
-    match end {
-        End::Name(name) => Ok(vec![(name.clone(), None)]),
-        End::Pods(selector) => selected(selector, pods, sends),
-    }
+fn senders_of(test: &Test, pods: &Pods<'_>, family: Option<Family>) -> Result<Vec<Target>, Wrong> {
+    ends(test, &test.from, pods, family, true).map_err(|it| it.at("from"))
 }
 
-/// Pods that match, by name, with one address of each family.
-fn selected(selector: &Selector, pods: &[Pod], sends: bool) -> Result<Vec<Named>, Wrong> {
+/// The ends of one key, with addresses of one family, or of each.
+fn ends(
+    test: &Test,
+    end: &End,
+    pods: &Pods<'_>,
+    family: Option<Family>,
+    sends: bool,
+) -> Result<Vec<Target>, Wrong> {
+    let name = match end {
+        End::Name(name) => name,
+        End::Pods(selector) => return selected(selector, pods, family, sends, test.port),
+    };
+    let find = |family| {
+        let reading = Reading {
+            family,
+            port: test.port.filter(|_| !sends),
+            complete: true,
+            ..Reading::default()
+        };
+        let found = target::find(pods, name, reading);
+        found.map_err(|error| Wrong(format!("{error:#}"), "fix the name".into()))
+    };
+    let found = find(family)?;
+    // A pod with addresses of the other family only is no end of such a pair.
+    let other = found.party.address.is_none() && find(None)?.party.address.is_some();
+    Ok(if other { Vec::new() } else { vec![found] })
+}
+
+/// Pods that match, with one address of each family; those that send have to be here.
+fn selected(
+    selector: &Selector,
+    pods: &Pods<'_>,
+    family: Option<Family>,
+    sends: bool,
+    port: Option<u16>,
+) -> Result<Vec<Target>, Wrong> {
     let pattern = selector.pods.as_deref().map(glob).transpose();
     let pattern = pattern.map_err(|what| Wrong(what, "fix the pattern".into()))?;
-    let fits = |pod: &&Pod| {
-        let namespace = pod.namespace.as_ref().map(Untrusted::raw);
+    let fits = |it: &&Candidate<'_>| {
+        let Some(pod) = it.pod else {
+            return false;
+        };
         let mut labels = selector.labels();
         let named = pattern.as_ref();
         named.is_none_or(|pattern| pattern.is_match(pod.name.raw()))
-            && (selector.namespace.is_none() || namespace == selector.namespace.as_deref())
+            && (selector.namespace.is_none() || it.namespace == selector.namespace.as_deref())
             && labels.all(|label| pod.labels.iter().any(|own| *own == label))
     };
-    let fitting: Vec<&Pod> = pods.iter().filter(fits).collect();
-    if fitting.is_empty() {
+    let fitting: Vec<_> = pods.all.iter().filter(fits).collect();
+    if fitting.is_empty() && *selector != Selector::default() {
         let what = format!("no pod has {}", words(selector));
-        return Err(Wrong(what, remedy(selector, pods)));
+        return Err(Wrong(what, remedy(selector, pods.cluster)));
     }
-    let mut named = BTreeSet::new();
-    // Packets leave from the pod's own namespace, which has to be on this machine.
-    for pod in fitting.iter().filter(|pod| !sends || pod.netns.is_some()) {
-        let addresses = pod.addresses.iter().copied();
-        let mut families = BTreeSet::new();
-        for address in addresses.filter(|address| families.insert(address.is_ipv4())) {
-            named.insert((pod.label().raw().to_owned(), Some(address)));
-        }
-    }
-    if named.is_empty() {
+    let here: Vec<_> = fitting.iter().filter(|it| !sends || it.is_here()).collect();
+    if here.is_empty() && !fitting.is_empty() {
         let (number, words) = (fitting.len(), words(selector));
         return Err(Wrong(
-            format!("{number} pods have {words}, and none of them is reachable from here"),
+            format!("{number} pods have {words}, and none of them is on a node that is here"),
             "run netviz on their node".into(),
         ));
     }
-    Ok(named.into_iter().collect())
+    let families = [Family::V4, Family::V6].into_iter();
+    let families: Vec<_> = families
+        .filter(|it| family.is_none_or(|family| family == *it))
+        .collect();
+    let targets = here.into_iter().flat_map(|pod| {
+        let parties = families.iter().map(|family| pods.party(pod, Some(*family)));
+        parties.filter(|party| party.address.is_some())
+    });
+    let target = |party| Target {
+        party,
+        port,
+        protocol: None,
+        note: None,
+    };
+    Ok(targets.map(target).collect())
 }
 
 fn words(selector: &Selector) -> String {
@@ -162,7 +236,8 @@ fn words(selector: &Selector) -> String {
 }
 
 /// Names that are similar to those of a selector without pods.
-fn remedy(selector: &Selector, pods: &[Pod]) -> String {
+fn remedy(selector: &Selector, cluster: &Cluster) -> String {
+    let pods = &cluster.pods;
     let namespaces = pods.iter().filter_map(|pod| pod.namespace.as_ref());
     let labels = pods.iter().flat_map(|pod| &pod.labels);
     let names = pods.iter().map(|pod| &pod.name);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{
     probes::{self, ProbePair},
@@ -11,11 +11,10 @@ use super::{
 use crate::{
     sys::signals::Signals,
     verify::{
-        Protocol, Route, Verdict,
+        Protocol, Verdict,
         collect::probe::{MOST_SYNS, ProbeOptions},
         context::View,
         plan::{self, Outcome, PlannedPair},
-        target::{self, Family},
     },
 };
 
@@ -44,15 +43,15 @@ pub(crate) async fn run(
     let mut equal: BTreeMap<Probes, Vec<usize>> = BTreeMap::new();
     for (place, pair) in plan.iter().enumerate() {
         let test = &pair.test;
-        let probes = (test.protocol, test.count, test.size);
+        let probes = (pair.protocol, test.count, test.size);
         equal.entry(probes).or_default().push(place);
     }
     let mut tested: BTreeMap<usize, Tested> = BTreeMap::new();
     'all: for (probes, places) in equal {
         for places in places.chunks(at_once(probes)) {
             progress(tested.len());
-            let pairs = places.iter().map(|place| resolve(view, &plan[*place]));
-            let pairs = pairs.collect::<Result<Vec<_>>>()?;
+            let pairs = places.iter().map(|place| probe_pair(&plan[*place]));
+            let pairs: Vec<_> = pairs.collect();
             let probe_options = probe_options(probes, &pairs)?;
             let run = probes::run(view, &pairs, probe_options, options, false, signals).await?;
             for (place, verdict) in places.iter().zip(run.verdicts) {
@@ -75,28 +74,11 @@ fn at_once((protocol, count, _): Probes) -> usize {
     }
 }
 
-fn resolve(view: &View, pair: &PlannedPair) -> Result<ProbePair> {
-    let (cluster, protocol) = (&view.cluster, pair.test.protocol);
-    let which = || format!("{} to {}", pair.from, pair.to);
-    let (to, port) = match pair.to_address {
-        Some(address) => (target::by_address(cluster, address), pair.test.port),
-        None => {
-            let to = target::find(cluster, &pair.to, None, pair.test.port).with_context(which)?;
-            (to.party, to.port)
-        }
-    };
-    let family = to.address.map(Family::of);
-    let from = match pair.from_address {
-        Some(address) => target::by_address(cluster, address),
-        None => {
-            let from = target::find(cluster, &pair.from, family, None);
-            from.with_context(which)?.party
-        }
-    };
-    Ok(ProbePair {
-        protocol,
-        note: None,
-        route: Route::new(from, to),
-        port: port.filter(|_| protocol != Protocol::Icmp),
-    })
+fn probe_pair(pair: &PlannedPair) -> ProbePair {
+    ProbePair {
+        route: pair.route.clone(),
+        port: pair.port,
+        protocol: pair.protocol,
+        notes: pair.notes.clone(),
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Filter {
     pub(crate) port: Option<u16>,
     /// For how long.
     pub(crate) window: Duration,
+    /// What to report of the choice of ends.
+    pub(crate) notes: Vec<Note>,
 }
 
 /// Follows packets, and judges. Nothing is left at any door when it returns. `started` is called once
@@ -152,6 +154,7 @@ impl Passive<'_> {
             receiver.apply(&mut route, &mut observation);
         }
         let bundled = there.bundled + returned.bundled;
+        observation.notes.extend(self.filter.notes.iter().cloned());
         observation.notes.extend(self.notes(&following, bundled));
         let probes = Probes {
             port: self.filter.port,

@@ -46,8 +46,8 @@ pub(crate) struct ProbePair {
     pub(crate) port: Option<u16>,
     /// The same for all pairs of a run.
     pub(crate) protocol: Protocol,
-    /// What to report of the choice of port and protocol.
-    pub(crate) note: Option<Note>,
+    /// What to report of the choice of ends, port and protocol.
+    pub(crate) notes: Vec<Note>,
 }
 
 /// What a run returns.
@@ -263,7 +263,7 @@ impl Run<'_> {
     ) -> Verdict {
         let cluster = &self.view.cluster;
         recorded.add_to(&mut observation);
-        observation.notes.extend(pair.note.clone());
+        observation.notes.extend(pair.notes.iter().cloned());
         let route = self.actual(flow, &pair.route, &mut observation);
         let mut expected = recorded.expectations(cluster, &route, self.options.mode);
         for expectation in &mut expected {

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{Direction, DoorId, Side},
-    verify::{Crossing, Note, Observation, Party, Place, Route, Way, context::View, target},
+    verify::{
+        Crossing, Note, Observation, Party, Place, Route, Way, context::View, expect::remote,
+        target,
+    },
 };
 
 /// Who received a pair's packets.
@@ -37,7 +40,8 @@ impl Receiver {
 
 /// The pod that most requests entered, if the address is not that of one of the ends that are here.
 pub(super) fn receiver(view: &View, route: &Route, crossings: &[Crossing]) -> Option<Receiver> {
-    if route.to.place != Place::Elsewhere {
+    let is_remote = remote(&view.cluster, &route.to).is_some();
+    if route.to.place != Place::Elsewhere || is_remote {
         return None;
     }
     let mut entered: BTreeMap<DoorId, BTreeSet<u32>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Selects the doors to watch.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     model::{Door, DoorId, Role, Side},
@@ -19,8 +19,23 @@ pub(super) fn doors<'a>(
 ) -> (Vec<Door>, usize) {
     let ends = || routes.clone().flat_map(|route| [&route.from, &route.to]);
     // All nodes, if an end may be anywhere.
-    let nodes: Option<BTreeSet<usize>> = ends().map(|end| end.place.node()).collect();
-    let pods: BTreeSet<NetNsId> = ends().filter_map(|end| end.place.netns()).collect();
+    let mut nodes: Option<BTreeSet<usize>> = ends().map(|end| end.place.node()).collect();
+    let mut pods: BTreeSet<NetNsId> = ends().filter_map(|end| end.place.netns()).collect();
+    // Another pod with B's address may receive the packets.
+    let addresses: BTreeSet<IpAddr> = routes.clone().filter_map(|it| it.to.address).collect();
+    let has = |door: &Door| {
+        door.addresses
+            .iter()
+            .any(|own| addresses.contains(&own.addr()))
+    };
+    for door in view.doors() {
+        if let (Side::Pod, Some(netns), true) = (door.side, door.id.netns.known(), has(door)) {
+            pods.insert(netns);
+            if let Some(nodes) = &mut nodes {
+                nodes.insert(door.node);
+            }
+        }
+    }
     let at_node = |door: &&Door| nodes.as_ref().is_none_or(|it| it.contains(&door.node));
     let doors = view.doors().iter().filter(at_node).cloned();
     let (mut doors, others): (Vec<_>, Vec<_>) = doors.partition(|door| is_near(door, &pods));

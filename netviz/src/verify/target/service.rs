@@ -30,10 +30,17 @@ pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Option<&Service>
     services.find(|service| service.addresses.contains(&address))
 }
 
-/// By `namespace/name`, or by an unambiguous name.
-pub(crate) fn by_name<'a>(cluster: &'a Cluster, name: &str) -> Result<Option<&'a Service>> {
+/// By `namespace/name`, or by an unambiguous name; `namespace` is that of a name without.
+pub(super) fn by_name<'a>(
+    cluster: &'a Cluster,
+    name: &str,
+    namespace: Option<&str>,
+) -> Result<Option<&'a Service>> {
     let services = cluster.services.iter().flatten();
-    let fits = |service: &&Service| service.label() == name || service.name == name;
+    let in_it =
+        |service: &Service| namespace.is_none() || service.namespace.as_deref() == namespace;
+    let fits =
+        |service: &&Service| service.label() == name || service.name == name && in_it(service);
     let found: Vec<_> = services.filter(fits).collect();
     match found.as_slice() {
         [] => Ok(None),
@@ -49,19 +56,22 @@ pub(crate) fn by_name<'a>(cluster: &'a Cluster, name: &str) -> Result<Option<&'a
     }
 }
 
+/// The name of a service, with or without its namespace, like `name`.
+pub(super) fn spelt(service: &Service, name: &str) -> String {
+    match name.contains('/') {
+        true => service.label(),
+        false => service.name.clone(),
+    }
+}
+
 /// The end of an error about an unknown service.
-pub(crate) fn near(cluster: &Cluster, name: &str) -> String {
+pub(super) fn near(cluster: &Cluster, name: &str) -> String {
     match &cluster.services {
         None => ": neither the Kubernetes API nor a Cilium agent reports services here; name its address".into(),
         Some(services) => {
-            // With or without a namespace, like `name`.
-            let spelt = |service: &Service| match name.contains('/') {
-                true => service.label(),
-                false => service.name.clone(),
-            };
-            let names: Vec<_> = services.iter().map(spelt).collect();
+            let names: Vec<_> = services.iter().map(|it| spelt(it, name)).collect();
             match model::nearest(name, names.iter().map(String::as_str)).as_slice() {
-                [] => format!("; {} others are known", names.len()),
+                [] => format!("; {} services are known", names.len()),
                 best => format!("; near: {}", best.join(", ")),
             }
         }
@@ -70,7 +80,7 @@ pub(crate) fn near(cluster: &Cluster, name: &str) -> String {
 
 /// The port of a service to send to, and its protocol. A service answers at its ports only, and never to
 /// an echo request.
-pub(crate) fn port(service: &Service, port: Option<u16>) -> Result<(u16, Option<Protocol>)> {
+pub(super) fn port(service: &Service, port: Option<u16>) -> Result<(u16, Option<Protocol>)> {
     let fits = |one: &&ServicePort| port.is_none_or(|port| one.number == port);
     let found: Vec<_> = service.ports.iter().filter(fits).collect();
     let (label, ports) = (service.label(), service.ports.iter());

@@ -35,6 +35,23 @@ fn named(at: &Interface) -> String {
     format!("{} {}", at.interface, inside(&at.location))
 }
 
+/// Who received packets in B's place, and answered them.
+fn other_receiver(verdict: &Verdict, row: Option<usize>, answered: u32) -> String {
+    let to = &verdict.to;
+    let address = to.address.as_deref().unwrap_or("its address");
+    let place = row.map(|row| label(verdict, Way::Request, row));
+    match (place, answered) {
+        (Some(place), 0) => format!("another pod has {address}, and received them: {place}"),
+        (Some(place), _) => {
+            format!("another pod has {address}, received them and answered {answered}: {place}")
+        }
+        (None, _) => format!(
+            "something else answered {answered} of them: none was seen at {}",
+            to.name
+        ),
+    }
+}
+
 fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
     let (from, to) = (&verdict.from.name, &verdict.to.name);
     match cause {
@@ -75,6 +92,11 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
         Cause::NoReply { .. } => {
             format!("no process of {to} answered them (the kernel reports no drop)")
         }
+        Cause::OwnAddress => {
+            let address = verdict.to.address.as_deref().unwrap_or("its address");
+            format!("{from} has {address} itself: packets to {to} do not leave it")
+        }
+        Cause::OtherReceiver { row, answered } => other_receiver(verdict, *row, *answered),
         Cause::NoSuchAddress => format!("nobody has {to}"),
         Cause::LeftSight { row } => {
             let door = label(verdict, Way::Request, *row);
@@ -271,6 +293,7 @@ fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
             false => format!("cilium-dbg monitor -t drop, in the agent's pod on node {node}"),
         },
         Cause::NoSuchAddress => "netviz doors --once".into(),
+        Cause::OwnAddress | Cause::OtherReceiver { .. } => return None,
         Cause::Error { .. }
         | Cause::RefusedOnTheWay { .. }
         | Cause::Circle

@@ -97,6 +97,9 @@ fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
         Doubt::NoCilium { node } => {
             format!("{node} has no cilium_host: its routing is unknown, so no path is expected")
         }
+        Doubt::Remote { pod, node } => format!(
+            "{pod} is on node {node}, not seen from here: run netviz there to see the rest of the path"
+        ),
         Doubt::Unassigned {
             address,
             node,
@@ -161,6 +164,8 @@ fn note(verdict: &Verdict, note: &Note) -> String {
     match note {
         Note::DropReasonsLockedDown => LOCKED_DOWN.into(),
         Note::DeliveredTo { pod } => delivered_to(verdict, pod),
+        Note::Chosen { asked, pod, of: 1 } => format!("{asked} is {pod}"),
+        Note::Chosen { asked, pod, of } => format!("{asked}: tested with {pod}, one of {of} pods"),
         Note::ServicePort { protocol, port } => {
             format!("{to} is a service, which answers at its ports only: sent {protocol} to {port}")
         }
