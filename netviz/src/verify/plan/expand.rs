@@ -1,7 +1,7 @@
 //! Expands a plan to pairs of existing pods, in the order of the file and of their names.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -108,10 +108,11 @@ fn join(test: &Test, pods: &Pods<'_>, pairs: &mut Vec<PlannedPair>) -> Result<()
         let (protocol, port, served) = probe.map_err(fix)?;
         let address = to.party.needed_address().map_err(fix)?;
         let family = Some(Family::of(address));
-        if !senders.contains_key(&family) {
-            senders.insert(family, senders_of(test, pods, family)?);
-        }
-        for from in &senders[&family] {
+        let senders = match senders.entry(family) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(senders_of(test, pods, family)?),
+        };
+        for from in senders.iter() {
             if from.party.place == Place::Elsewhere {
                 let what = format!("from: {} is not on a node that is here", from.party.name);
                 return Err(Wrong(what, "run netviz on its node".into()));

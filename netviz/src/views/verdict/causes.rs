@@ -35,6 +35,12 @@ fn named(at: &Interface) -> String {
     format!("{} {}", at.interface, inside(&at.location))
 }
 
+fn own_address(verdict: &Verdict) -> String {
+    let (from, to) = (&verdict.from.name, &verdict.to.name);
+    let address = verdict.to.address.as_deref().unwrap_or("its address");
+    format!("{from} has {address} itself: packets to {to} do not leave it")
+}
+
 /// Who received packets in B's place, and answered them.
 fn other_receiver(verdict: &Verdict, row: Option<usize>, answered: u32) -> String {
     let to = &verdict.to;
@@ -92,10 +98,7 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
         Cause::NoReply { .. } => {
             format!("no process of {to} answered them (the kernel reports no drop)")
         }
-        Cause::OwnAddress => {
-            let address = verdict.to.address.as_deref().unwrap_or("its address");
-            format!("{from} has {address} itself: packets to {to} do not leave it")
-        }
+        Cause::OwnAddress => own_address(verdict),
         Cause::OtherReceiver { row, answered } => other_receiver(verdict, *row, *answered),
         Cause::NoSuchAddress => format!("nobody has {to}"),
         Cause::LeftSight { row } => {

@@ -2,6 +2,7 @@
 
 use super::places::label;
 use crate::{
+    model::Untrusted,
     verify::{Cause, Detour, Doubt, HiddenReason, Note, RowNote, Verdict, Way},
     views::text::safe,
 };
@@ -97,9 +98,7 @@ fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
         Doubt::NoCilium { node } => {
             format!("{node} has no cilium_host: its routing is unknown, so no path is expected")
         }
-        Doubt::Remote { pod, node } => format!(
-            "{pod} is on node {node}, not seen from here: run netviz there to see the rest of the path"
-        ),
+        Doubt::Remote { pod, node } => remote(pod, node),
         Doubt::Unassigned {
             address,
             node,
@@ -159,13 +158,25 @@ fn translated(to: &str, service: Option<&str>, backends: &[String]) -> String {
     }
 }
 
+fn chosen(asked: &str, pod: &str, of: usize) -> String {
+    match of {
+        1 => format!("{asked} is {pod}"),
+        _ => format!("{asked}: tested with {pod}, one of {of} pods"),
+    }
+}
+
+fn remote(pod: &Untrusted, node: &Untrusted) -> String {
+    format!(
+        "{pod} is on node {node}, not seen from here: run netviz there to see the rest of the path"
+    )
+}
+
 fn note(verdict: &Verdict, note: &Note) -> String {
     let (from, to, sent) = (&verdict.from.name, &verdict.to.name, verdict.sent);
     match note {
         Note::DropReasonsLockedDown => LOCKED_DOWN.into(),
         Note::DeliveredTo { pod } => delivered_to(verdict, pod),
-        Note::Chosen { asked, pod, of: 1 } => format!("{asked} is {pod}"),
-        Note::Chosen { asked, pod, of } => format!("{asked}: tested with {pod}, one of {of} pods"),
+        Note::Chosen { asked, pod, of } => chosen(asked, pod, *of),
         Note::ServicePort { protocol, port } => {
             format!("{to} is a service, which answers at its ports only: sent {protocol} to {port}")
         }
