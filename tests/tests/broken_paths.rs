@@ -190,7 +190,7 @@ const FAULTS: [Fault; 12] = [
         name: "sender without a default route",
         apply: |it| it.delete_default_route(&it.a),
         args: "{b}",
-        place: "10 of 10 requests, in {pod A} before ▲ eth0",
+        place: "could not send",
         cause: "{pod A} has no route to {b}",
         next: " ip route get {b}",
         needs_reasons: false,
@@ -257,7 +257,7 @@ const FAULTS: [Fault; 12] = [
         name: "longer than the MTU",
         apply: |_| {},
         args: "{b} --size 9000",
-        place: "10 of 10 requests, in {pod A} before ▲ eth0",
+        place: "could not send",
         cause: "9000 bytes > MTU 1500 of eth0 in {pod A}",
         next: "--size 1500",
         needs_reasons: false,
@@ -294,7 +294,8 @@ fn check(fault: &Fault) -> Option<String> {
     let word = |field: &str| cause[0][field].as_str().unwrap_or_default();
     let [expected_place, expected, next] =
         [fault.place, fault.cause, fault.next].map(|text| broken.fill(text, &result));
-    let right = result.code == Some(1)
+    let sent = fault.place != "could not send";
+    let right = result.code == Some(if sent { 1 } else { 2 })
         && place.contains(&expected_place)
         && cause.as_array().is_some_and(|all| all.len() == 1)
         && word("text").starts_with(&expected)
@@ -329,5 +330,53 @@ fn each_fault_has_one_cause() {
 fn firewalls_are_named() {
     if !skip::without_tcx() && !skip::without_programs(&["iptables"]) {
         check_all(&FIREWALLS);
+    }
+}
+
+/// Refusals are answers: the path is not broken, and the kernel limits how many it sends.
+#[test]
+fn refusals_are_answers() {
+    let closed = (
+        "{b} --proto udp --port 9",
+        "",
+        "{b} received and refused 10 of 10: port unreachable; ",
+    );
+    let rejected = (
+        "{b} --port 80",
+        "iptables -A INPUT -p tcp --dport 80 -j REJECT",
+        "{b} received 10 of 10, and netfilter (iptables, nftables) there refused them: port unreachable; ",
+    );
+    let mut cases = vec![closed];
+    if !skip::without_programs(&["iptables"]) && has_reasons() {
+        cases.push(rejected);
+    }
+    for (args, firewall, expected) in cases {
+        let broken = Broken::up();
+        if !firewall.is_empty() {
+            broken.run(&broken.b, firewall);
+        }
+        let args = format!(
+            "{} {args} --fast-attach --interval 5ms --timeout 300ms",
+            broken.a.address
+        );
+        let args = args.replace("{b}", &broken.b.address.to_string());
+        let result = run(&broken.lab, &args.split(' ').collect::<Vec<_>>());
+        let verdict = &result.json;
+        let b = verdict["to"]["name"].as_str().unwrap_or_default();
+        let expected = expected.replace("{b}", b);
+        assert_eq!(
+            (result.code, &verdict["verdict"]),
+            (Some(0), &"verified".into()),
+            "{verdict:#}"
+        );
+        assert_eq!(verdict["delivered"], 10, "{verdict:#}");
+        let notes = verdict["notes"].as_array().unwrap().iter();
+        let texts: Vec<_> = notes.filter_map(|note| note["text"].as_str()).collect();
+        let refused = texts.iter().find(|text| text.starts_with(&expected));
+        let refused = refused.unwrap_or_else(|| panic!("{texts:?}"));
+        assert!(
+            refused.ends_with(" refusals sent, the kernel limits them"),
+            "{refused}"
+        );
     }
 }

@@ -28,6 +28,13 @@ pub struct DropReason {
     pub packets: u32,
 }
 
+impl DropReason {
+    /// Whether netfilter dropped them: a rule of iptables or nftables.
+    pub fn is_netfilter(&self) -> bool {
+        self.reason.as_deref() == Some("NETFILTER_DROP")
+    }
+}
+
 /// The network namespace of an interface, by its owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Location {

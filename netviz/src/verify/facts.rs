@@ -261,6 +261,8 @@ pub enum Note {
         answer: String,
         /// How many more it received without a refusal: the kernel limits the rate of ICMP errors.
         limited: u32,
+        /// Whether the kernel says that netfilter dropped them: `REJECT`, and not a closed port.
+        by_netfilter: bool,
     },
     /// A node sent ICMP redirects, which are no answers: it forwards the packets all the same.
     Redirects {

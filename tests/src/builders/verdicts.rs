@@ -641,6 +641,7 @@ fn note(random: &mut Random) -> Note {
             packets: number(random),
             answer: random.text(),
             limited: number(random),
+            by_netfilter: random.once_in(2),
         },
         2 => Note::Repeated {
             way: way(random),

@@ -101,12 +101,11 @@ fn explained(point: Point<'_>, drop: &Dropped) -> Cause {
 /// As the kernel reports it.
 fn plain(point: Point<'_>, (drop, door): &Dropped) -> Cause {
     let near = Near::new(point, &[]);
-    // Firewalls see the tunnel's packets, not those inside.
-    let by_firewall = drop.reason.as_deref() == Some("NETFILTER_DROP");
     Cause::KernelDrop {
         drop: drop.clone(),
         location: door.and_then(|door| near.location(door)),
-        tunnel_port: near.tunnel_port().filter(|_| by_firewall),
+        // Firewalls see the tunnel's packets, not those inside.
+        tunnel_port: near.tunnel_port().filter(|_| drop.is_netfilter()),
     }
 }
 

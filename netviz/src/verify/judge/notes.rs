@@ -13,8 +13,8 @@ use super::{
 use crate::{
     model::{CILIUM_HOST, Cluster, Direction, Role},
     verify::{
-        Answer, Crossing, Expectation, Hook, Loss, Note, Observation, Place, Refusal, ReplyKind,
-        expect::doors::node_name,
+        Answer, Crossing, DropReason, Expectation, Hook, Loss, Note, Observation, Place, Refusal,
+        ReplyKind, expect::doors::node_name,
     },
 };
 
@@ -42,22 +42,27 @@ pub(super) fn notes(
 }
 
 fn refused(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Vec<Note> {
-    let mut refusals = BTreeMap::<Refusal, u32>::new();
+    let mut refusals = BTreeMap::<Refusal, (u32, bool)>::new();
     for packet in &outcomes.replied {
         if let Some(Answer::Refused(_, refusal)) = evidence.observation.answers.get(packet) {
-            *refusals.entry(*refusal).or_default() += 1;
+            let (packets, by_netfilter) = refusals.entry(*refusal).or_default();
+            *packets += 1;
+            *by_netfilter |= evidence
+                .drop_of(*packet)
+                .is_some_and(DropReason::is_netfilter);
         }
     }
     let mut limited = count(evidence.unrefused(outcomes).len());
     let refusals = refusals
         .into_iter()
-        .map(|(refusal, packets)| Note::Refused {
+        .map(|(refusal, (packets, by_netfilter))| Note::Refused {
             packets,
             answer: refusal.to_string(),
             limited: match refusal.is_limited() {
                 true => mem::take(&mut limited),
                 false => 0,
             },
+            by_netfilter,
         });
     refusals.collect()
 }

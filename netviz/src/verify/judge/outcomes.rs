@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::trail::{Trail, Walk};
 use crate::{
     model::{Cluster, Direction, Door, Side},
-    verify::{Answer, Observation, Place, Route, Way, expect::remote},
+    verify::{Answer, DropReason, Observation, Place, Route, Way, expect::remote},
 };
 
 /// Packets that reached B, and packets that A received an answer to.
@@ -146,25 +146,27 @@ impl Evidence<'_> {
             Some(Answer::Refused(_, refusal)) => refusal.is_limited(),
             _ => false,
         };
+        let reason = |packet| self.drop_of(packet).and_then(|drop| drop.reason.as_deref());
         let refused = outcomes.replied.iter().filter(|packet| refused(packet));
-        let known: Vec<_> = refused.map(|packet| self.drop_reason(*packet)).collect();
+        let known: Vec<_> = refused.map(|packet| reason(*packet)).collect();
         let replies = &self.trail(Way::Reply).walks;
         let is_unrefused = |packet: &u32| {
             // What drops it is what dropped a refused one.
             !answers.contains_key(packet)
                 && !replies.contains_key(packet)
-                && known.contains(&self.drop_reason(*packet))
+                && known.contains(&reason(*packet))
         };
         let delivered = outcomes.delivered.iter().copied();
         delivered.filter(is_unrefused).collect()
     }
 
     /// Why the kernel dropped a packet after it reached B.
-    fn drop_reason(&self, packet: u32) -> Option<&str> {
+    pub(super) fn drop_of(&self, packet: u32) -> Option<&DropReason> {
         let arrived = self.walk(Way::Request, packet).map(|walk| walk.ended);
         let drops = self.observation.drops.iter();
         let mut behind = drops.filter(|drop| drop.sequence == packet && Some(drop.at) >= arrived);
-        behind.find_map(|drop| drop.reason.reason.as_deref())
+        let known = behind.find(|drop| drop.reason.reason.is_some());
+        known.map(|drop| &drop.reason)
     }
 
     /// Whether a packet went to somebody else than B, whose answer is not B's: with B's address, as another

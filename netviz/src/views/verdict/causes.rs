@@ -191,7 +191,7 @@ fn kernel_drop(drop: &DropReason, location: Option<&Location>, tunnel_port: Opti
     let packets = drop.packets;
     let noun = if packets == 1 { "packet" } else { "packets" };
     let function = drop.function.as_ref();
-    if drop.reason.as_deref() == Some("NETFILTER_DROP") {
+    if drop.is_netfilter() {
         let what = match tunnel_port {
             Some(port) => format!("{packets} {noun} of the tunnel (UDP {port})"),
             None => format!("{packets} {noun}"),
@@ -314,7 +314,7 @@ fn rules(drop: &DropReason, location: &Location) -> Option<String> {
         true => "iptables-save -c",
         false => "nft list ruleset",
     };
-    (drop.reason.as_deref() == Some("NETFILTER_DROP")).then(|| within(location, rules))
+    drop.is_netfilter().then(|| within(location, rules))
 }
 
 /// The policies that may be it, or how to find them.

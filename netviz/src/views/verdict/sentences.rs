@@ -206,7 +206,20 @@ fn note(verdict: &Verdict, note: &Note) -> String {
             packets,
             answer,
             limited,
-        } => refused(verdict, *packets, answer, *limited),
+            by_netfilter,
+        } => {
+            let (to, all) = (&verdict.to.name, packets.saturating_add(*limited));
+            let limit = match limited {
+                0 => String::new(),
+                _ => format!("; {packets} refusals sent, the kernel limits them"),
+            };
+            match by_netfilter {
+                true => format!(
+                    "{to} received {all} of {sent}, and netfilter (iptables, nftables) there refused them: {answer}{limit}"
+                ),
+                false => format!("{to} received and refused {all} of {sent}: {answer}{limit}"),
+            }
+        }
         Note::Redirects { packets, node } => redirects(node, *packets, sent),
         Note::Repeated {
             way,
@@ -246,19 +259,6 @@ fn redirects(node: &str, packets: u32, sent: u32) -> String {
     format!(
         "{node} sent ICMP redirects for {packets} of {sent}, which are no answers (net.ipv4.conf.*.send_redirects)"
     )
-}
-
-fn refused(verdict: &Verdict, packets: u32, answer: &str, limited: u32) -> String {
-    let (to, sent, all) = (
-        &verdict.to.name,
-        verdict.sent,
-        packets.saturating_add(limited),
-    );
-    let limit = match limited {
-        0 => String::new(),
-        _ => format!("; {packets} refusals sent, the kernel limits them"),
-    };
-    format!("{to} received and refused {all} of {sent}: {answer}{limit}")
 }
 
 fn repeated(door: &str, times: u32, encrypted: bool) -> String {

@@ -148,6 +148,7 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
             packets: 1,
             answer: name.into(),
             limited: 0,
+            by_netfilter: false,
         },
     ];
     verdict.detours = vec![Detour::Absent { device, node }];

@@ -166,8 +166,12 @@ impl Sender {
 
     fn apply(&mut self, error: IcmpError) -> Option<(u32, Answer)> {
         let quoted = packet::quoted(&self.probe_options, &self.target, self.own.1, &error.quoted);
-        // An error that quotes too little of its packet is about the latest one.
-        let sequence = quoted.or_else(|| self.sent.keys().next_back().copied())?;
+        let sequence = match self.probe_options.protocol {
+            // The socket's own: one that quotes too little of its packet is about the latest one.
+            Protocol::Udp => quoted.or_else(|| self.sent.keys().next_back().copied())?,
+            // A raw socket also reads errors about the packets of other programs.
+            Protocol::Icmp | Protocol::Tcp => quoted?,
+        };
         let time = self.sent.remove(&sequence)?.elapsed();
         self.answered += 1;
         let from_receiver = error.from.is_none_or(|from| from == self.target.to);
