@@ -202,24 +202,7 @@ fn note(verdict: &Verdict, note: &Note) -> String {
             "{events} drop events were lost (buffer full), so some losses show no reason; send fewer or slower"
         ),
         Note::SentToItself => format!("what {from} sends to itself crosses no door"),
-        Note::Refused {
-            packets,
-            answer,
-            limited,
-            by_netfilter,
-        } => {
-            let (to, all) = (&verdict.to.name, packets.saturating_add(*limited));
-            let limit = match limited {
-                0 => String::new(),
-                _ => format!("; {packets} refusals sent, the kernel limits them"),
-            };
-            match by_netfilter {
-                true => format!(
-                    "{to} received {all} of {sent}, and netfilter (iptables, nftables) there refused them: {answer}{limit}"
-                ),
-                false => format!("{to} received and refused {all} of {sent}: {answer}{limit}"),
-            }
-        }
+        Note::Refused { .. } => refused(verdict, note),
         Note::Redirects { packets, node } => redirects(node, *packets, sent),
         Note::Repeated {
             way,
@@ -259,6 +242,30 @@ fn redirects(node: &str, packets: u32, sent: u32) -> String {
     format!(
         "{node} sent ICMP redirects for {packets} of {sent}, which are no answers (net.ipv4.conf.*.send_redirects)"
     )
+}
+
+fn refused(verdict: &Verdict, note: &Note) -> String {
+    let Note::Refused {
+        packets,
+        answer,
+        limited,
+        by_netfilter,
+    } = note
+    else {
+        return String::new();
+    };
+    let (to, sent) = (&verdict.to.name, verdict.sent);
+    let all = packets.saturating_add(*limited);
+    let limit = match limited {
+        0 => String::new(),
+        _ => format!("; {packets} refusals sent, the kernel limits them"),
+    };
+    match by_netfilter {
+        true => format!(
+            "{to} received {all} of {sent}, and netfilter (iptables, nftables) there refused them: {answer}{limit}"
+        ),
+        false => format!("{to} received and refused {all} of {sent}: {answer}{limit}"),
+    }
 }
 
 fn repeated(door: &str, times: u32, encrypted: bool) -> String {
