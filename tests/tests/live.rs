@@ -492,7 +492,8 @@ fn repaint_draws_everything() {
     lab.down().unwrap();
 }
 
-/// With 200 interfaces, detaching takes seconds: the terminal does not wait for it.
+/// With 200 interfaces, detaching may take seconds: the terminal does not wait for it, and a message says
+/// why netviz still runs.
 #[test]
 fn terminal_is_back_before_the_doors_are_detached() {
     let namespace = pairs(100).unwrap();
@@ -502,8 +503,12 @@ fn terminal_is_back_before_the_doors_are_detached() {
     terminal.type_keys("q");
     let back = terminal.wait_for_text("\u{1b}[?1049l", SOON);
     assert!(back < Duration::from_secs(1), "{back:?}");
-    terminal.wait_for_text("netviz: detaching 200 interfaces", SOON);
+    let quit = Instant::now();
     assert_eq!(terminal.wait_for_exit(LIMIT).code(), Some(0));
+    let is_said = terminal
+        .written()
+        .contains("netviz: detaching 200 interfaces");
+    assert!(is_said || quit.elapsed() < Duration::from_secs(2));
     assert_eq!(terminal.complaints(), [""; 0]);
 }
 

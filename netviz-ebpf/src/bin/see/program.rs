@@ -244,14 +244,16 @@ fn tunnel(ctx: &TcContext, seen: *mut MarkedPacket) {
 
 #[inline(always)]
 fn head(ctx: &TcContext, length: u32, seen: *mut MarkedPacket) {
+    // Every packet that is found is longer. Linux 6.1 needs the comparison: it does not conclude from
+    // `size != 0` that the size is at least 1.
+    if length < MARKER_SIZE as u32 {
+        return;
+    }
     let size = if length < HEAD_SIZE as u32 {
         length
     } else {
         HEAD_SIZE as u32
     };
-    if size == 0 {
-        return;
-    }
     // SAFETY: `head` has room for `HEAD_SIZE` bytes.
     let failed =
         unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), 0, (&raw mut (*seen).head).cast(), size) };
