@@ -1,6 +1,10 @@
 //! The live screen, driven like a user does: the real binary on a terminal, with a lab.
 
-use std::{net::Ipv4Addr, process::Command, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use clap::Parser as _;
 use netviz::{
