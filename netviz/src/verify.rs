@@ -31,4 +31,6 @@ pub use observation::{
 };
 pub use protocol::Protocol;
 pub use route::{Expectation, Mode, ModeSource, NextHop, Party, Place, Route, Routes, Step};
-pub use verdict::{CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, Traffic, Tunnel, Verdict};
+pub use verdict::{
+    CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, TestResult, Traffic, Tunnel, Verdict,
+};

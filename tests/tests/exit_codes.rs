@@ -60,6 +60,41 @@ fn wrong_input_exits_with_2_in_every_command() {
     );
 }
 
+/// Before a cluster is looked for: the file of tests need not exist.
+#[test]
+fn format_that_cannot_show_the_result_is_refused_before_anything_is_sent() {
+    let netns = &["verify", "--netns", "no-such-node"][..];
+    for (args, why) in [
+        (
+            &["--all-pairs", "-o", "svg"][..],
+            "-o svg draws one pair: name A and B, or use text, json",
+        ),
+        (
+            &["-f", "/no/such.yaml", "-o", "mermaid"],
+            "-o mermaid draws one pair: name A and B",
+        ),
+        (
+            &["a", "b", "--explain", "-o", "json"],
+            "-o json has no explanations: drop --explain",
+        ),
+        (
+            &["a", "b", "--watch", "-o", "junit"],
+            "-o junit is one document: drop --watch, or use text",
+        ),
+    ] {
+        let mut command = command(&[netns, args].concat());
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.starts_with(&format!("{ERROR}{why}")), "{stderr}");
+        assert_eq!(
+            (stderr.lines().count(), output.stdout.len()),
+            (1, 0),
+            "{stderr}"
+        );
+    }
+}
+
 #[test]
 fn result_decides_between_0_1_and_2() {
     for args in [&["--version"][..], &["schema", "audit"]] {

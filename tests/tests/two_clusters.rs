@@ -168,7 +168,7 @@ fn every_pod_of_both_clusters_is_tested() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("paths.yaml");
     let tests = format!(
-        "tests:\n- {{from: '{}', to: {{pods: {}}}, count: 2}}\n",
+        "tests:\n- {{name: web, from: '{}', to: {{pods: {}}}, count: 2}}\n",
         clusters.label(1, a),
         c.name
     );
@@ -178,7 +178,7 @@ fn every_pod_of_both_clusters_is_tested() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("2 tests: 1 passed, 1 failed"), "{text}");
     let failed = format!(
-        "  {} -> {}: expected verified, got lost",
+        "  web: {} -> {}: expected verified, got lost",
         clusters.label(1, a),
         clusters.label(0, c)
     );

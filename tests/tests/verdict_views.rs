@@ -3,15 +3,16 @@
 //! After an intended change, run `INSTA_UPDATE=always cargo test -p netviz-tests --test
 //! verdict_views`, and review the difference before the commit.
 
+use std::slice;
+
 use netviz::{
-    verify::{Kind, Verdict},
+    verify::{Kind, TestResult, Verdict},
     views::{
         text::visible_width,
         verdict::{
-            explain, json,
-            junit::{self, Case},
+            explain, json, junit,
             ladder::{self, Style},
-            matrix, mermaid, svg,
+            matrix, mermaid, results, svg,
         },
     },
 };
@@ -273,9 +274,8 @@ fn pictures() {
 #[test]
 fn junit_names_failed_tests() {
     let verdicts: Vec<_> = all().into_iter().map(|(_, verdict)| verdict).collect();
-    let cases: Vec<_> = verdicts.iter().map(Case::new).collect();
     let mut out = Vec::new();
-    junit::write(&cases, &mut out).unwrap();
+    junit::write(&verdicts, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     insta::assert_snapshot!("junit", text);
     let document = roxmltree::Document::parse(&text).unwrap();
@@ -288,14 +288,84 @@ fn junit_names_failed_tests() {
     assert_eq!(number("testcase"), verdicts.len());
     assert_eq!((number("failure"), number("error")), (4, 2));
     // A path test expected a loss, but the packets arrived.
-    let lost = lost_by_policy();
-    let case = Case {
-        verdict: &lost,
+    let mut lost = lost_by_policy();
+    lost.test = Some(TestResult {
+        name: None,
+        passed: true,
         why: None,
-    };
+    });
     let mut out = Vec::new();
-    junit::write(&[case], &mut out).unwrap();
+    junit::write(&[lost], &mut out).unwrap();
     assert!(!String::from_utf8(out).unwrap().contains("<failure"));
+}
+
+/// Two pairs of one test: it stays visible which.
+#[test]
+fn name_of_a_test_is_in_every_view() {
+    let why = "expected lost, got verified";
+    let test = |why: Option<&str>| {
+        Some(TestResult {
+            name: Some("policy: <x>".into()),
+            passed: why.is_none(),
+            why: why.map(str::to_owned),
+        })
+    };
+    let verdicts = [
+        Verdict {
+            test: test(Some(why)),
+            ..cross_node()
+        },
+        Verdict {
+            test: test(None),
+            ..lost_by_policy()
+        },
+    ];
+    let text = results::draw(&verdicts, Style::default());
+    let pair =
+        |verdict: &Verdict| format!("policy: <x>: {} -> {}", verdict.from.name, verdict.to.name);
+    let expected = format!(
+        "2 tests: 1 passed, 1 failed\n  {}: {why}\n",
+        pair(&verdicts[0])
+    );
+    assert_eq!(text, expected);
+    let ladder = draw(&verdicts[0], 120);
+    assert!(
+        ladder.contains("\ntest: policy: <x>: failed: expected lost, got verified\n"),
+        "{ladder}"
+    );
+    assert!(draw(&verdicts[1], 120).contains("\ntest: policy: <x>: passed\n"));
+    let wide = matrix::Style {
+        width: Some(300),
+        ..matrix::Style::default()
+    };
+    let matrix = matrix::draw(&verdicts, wide);
+    assert!(matrix.contains("  (policy: <x>)\n"), "{matrix}");
+
+    let mut out = Vec::new();
+    junit::write(&verdicts, &mut out).unwrap();
+    let report = String::from_utf8(out).unwrap();
+    let report = roxmltree::Document::parse(&report).unwrap();
+    let cases = report
+        .descendants()
+        .filter(|node| node.has_tag_name("testcase"));
+    let names: Vec<_> = cases.map(|case| case.attribute("name").unwrap()).collect();
+    assert_eq!(names, verdicts.each_ref().map(pair));
+    let failure = report
+        .descendants()
+        .find(|node| node.has_tag_name("failure"));
+    let message = failure.unwrap().attribute("message").unwrap();
+    assert!(message.starts_with(why), "{message}");
+
+    let mut out = Vec::new();
+    json::write(&verdicts, &mut out).unwrap();
+    let values: Value = serde_json::from_slice(&out).unwrap();
+    let expected = json!({"name": "policy: <x>", "passed": false, "why": why});
+    assert_eq!(values[0]["test"], expected);
+    assert_eq!(values[1]["test"]["passed"], true);
+    assert_eq!(
+        serde_json::to_value(cross_node()).unwrap()["test"],
+        Value::Null
+    );
 }
 
 #[test]
@@ -352,7 +422,7 @@ fn check_all(verdict: &Verdict) {
     check::markup("picture", &svg::draw(verdict), &[check::PICTURE]);
     check::mermaid("flowchart", &mermaid::draw(verdict));
     let mut out = Vec::new();
-    junit::write(&[Case::new(verdict)], &mut out).unwrap();
+    junit::write(slice::from_ref(verdict), &mut out).unwrap();
     let report = std::str::from_utf8(&out).unwrap();
     check::markup("JUnit", report, &[check::REPORT]);
     let mut out = Vec::new();

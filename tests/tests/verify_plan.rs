@@ -134,7 +134,10 @@ fn selectors_and_names_expand_in_order() {
         (Protocol::Tcp, Some(80), 3, Some(100))
     );
     assert_eq!(
-        (test.name.as_deref(), test.expect),
+        (
+            test.name.as_ref().map(|name| name.value.as_str()),
+            test.expect
+        ),
         (Some("n"), Some(Kind::Lost))
     );
 }
@@ -205,6 +208,29 @@ fn errors_name_position_and_remedy() {
     }
     let error = yaml("tests:\n- {from: a, to: {labels: a=b}, protocol: tcp}\n").unwrap_err();
     assert!(error.contains("add `port`"), "{error}");
+}
+
+#[test]
+fn names_of_tests_are_unique() {
+    let test = |name: &str| format!("- name: {name}\n  from: a\n  to: b\n");
+    let plan = |names: &[&str]| {
+        let tests: String = names.iter().map(|name| test(name)).collect();
+        yaml(&format!(
+            "tests:\n{tests}- {{from: a, to: b}}\n- {{from: a, to: b}}\n"
+        ))
+    };
+    let found = plan(&["one", "'2'", "3", "On", "O n e"]).unwrap();
+    let names = found.tests.iter().flat_map(|test| &test.name);
+    let names: Vec<_> = names.map(|name| name.value.as_str()).collect();
+    assert_eq!(names, ["one", "2", "3", "On", "O n e"]);
+    assert_eq!(
+        plan(&["one", "two", "'one '"]).unwrap_err(),
+        "paths.yaml:8:9: the test at line 2 has the same name, \"one\"; rename one of them"
+    );
+    assert_eq!(
+        plan(&["' '"]).unwrap_err(),
+        "paths.yaml:2:9: the name is empty; name the test, or remove `name`"
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ use crate::{
 /// # Errors
 /// When it cannot do its work: one line with the operation, the object and the remedy.
 pub async fn run(args: &VerifyArgs) -> Result<Exit> {
+    output::check(args)?;
     preflight::check()?;
     let mut signals = Signals::new()?;
     // Opened with all privileges: the kernel shows its symbols only then.

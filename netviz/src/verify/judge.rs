@@ -55,6 +55,7 @@ pub fn judge(
     Verdict {
         schema: SCHEMA.into(),
         verdict: kind(&evidence, &losses, &findings),
+        test: None,
         from: rows::hop(cluster, &route.from),
         to: rows::hop(cluster, &route.to),
         mode: expectation.map(|expectation| expectation.mode.clone()),

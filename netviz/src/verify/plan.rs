@@ -1,22 +1,22 @@
 //! Path tests as code: a file lists pairs, and what to expect of each.
 //!
 //! Three pure functions: [`parse`] makes a [`Plan`] of a text, [`expand`] makes [`PlannedPair`]s of a plan
-//! and the pods that exist, and [`check`] makes an [`Outcome`] of a pair and its verdict.
+//! and the pods that exist, and [`check`] makes a [`TestResult`] of a pair and its verdict.
 
 mod check;
 mod expand;
 mod file;
 mod read;
 
-pub use check::{Outcome, check};
+pub use check::check;
 pub use expand::{MOST_PAIRS, all, expand};
 pub use file::{DoorPattern, End, Limits, Plan, Selector, Test};
 pub use read::{MOST_BYTES, parse, read};
 
 use std::sync::Arc;
 
-pub use super::protocol::Protocol;
 use super::{Note, Route};
+pub use super::{protocol::Protocol, verdict::TestResult};
 use crate::model::safe;
 
 /// One pair of a test. Its ends are identities: they are not looked up again by a name or an address.

@@ -154,6 +154,17 @@ pub struct Traffic {
     pub returned: u32,
 }
 
+/// The result of a path test for one pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestResult {
+    /// The name in the file; `null` if the test has none.
+    pub name: Option<Untrusted>,
+    /// Whether the verdict is as expected.
+    pub passed: bool,
+    /// Why the test failed; `null` if it passed.
+    pub why: Option<String>,
+}
+
 /// The result for one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -161,6 +172,8 @@ pub struct Verdict {
     pub schema: String,
     /// The verdict in one word.
     pub verdict: Kind,
+    /// The path test that this pair is of; `null` without a file of tests.
+    pub test: Option<TestResult>,
     /// A.
     pub from: Hop,
     /// B.
@@ -198,6 +211,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether the pair is as expected: by its test, or else verified.
+    pub fn passed(&self) -> bool {
+        let verified = self.verdict == Kind::Verified;
+        self.test.as_ref().map_or(verified, |test| test.passed)
+    }
+
     /// The doors of one way.
     pub fn rows(&self, way: Way) -> &[CrossingRow] {
         match way {

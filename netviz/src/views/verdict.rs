@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod mermaid;
 mod path;
 mod places;
+pub mod results;
 mod sentences;
 pub mod svg;
 mod words;

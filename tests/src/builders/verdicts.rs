@@ -8,8 +8,8 @@ use netviz::{
     names::{maps::drop_counters::CiliumDrop, policies::Policy},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
-        Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, Traffic,
-        Tunnel, Verdict, Way,
+        Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, TestResult,
+        Traffic, Tunnel, Verdict, Way,
     },
 };
 
@@ -130,6 +130,7 @@ pub fn cross_node() -> Verdict {
     Verdict {
         schema: SCHEMA.into(),
         verdict: Kind::Verified,
+        test: None,
         from: pod(A, NODE, "10.10.1.164"),
         to: pod(B, OTHER, "10.10.2.117"),
         mode: Some("vxlan, legacy host routing".into()),
@@ -432,6 +433,7 @@ pub fn arbitrary(random: &mut Random) -> Verdict {
     verdict.sent = number(random);
     verdict.delivered = number(random);
     verdict.replied = number(random);
+    verdict.test = maybe(random, test_result);
     verdict.from = hop(random);
     verdict.to = hop(random);
     verdict.mode = maybe(random, Random::text);
@@ -482,6 +484,15 @@ fn hop(random: &mut Random) -> Hop {
         pod: maybe(random, name),
         name: name(random),
         address: maybe(random, Random::text),
+    }
+}
+
+fn test_result(random: &mut Random) -> TestResult {
+    let why = maybe(random, Random::text);
+    TestResult {
+        name: maybe(random, name),
+        passed: why.is_none(),
+        why,
     }
 }
 

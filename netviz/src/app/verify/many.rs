@@ -10,7 +10,7 @@ use crate::{
     cli::{Exit, VerifyArgs},
     sys::signals::Signals,
     verify::{
-        Kind, Protocol,
+        Kind, Protocol, Verdict,
         context::{Context, View},
         plan::{self, Plan, PlannedPair, Test},
         run::batch,
@@ -34,6 +34,11 @@ pub(super) async fn run(
     let progress = |done| show_progress(done, plan.len());
     let options = options::options(args);
     let tested = batch::run(&view, &plan, options, probe_options, progress, signals).await?;
+    let result = |(place, verdict): (usize, Verdict)| Verdict {
+        test: file.map(|_| plan::check(&plan[place], &verdict)),
+        ..verdict
+    };
+    let tested: Vec<_> = tested.into_iter().map(result).collect();
     print(output::many(args, &tested)?, signals).await?;
     anyhow::ensure!(
         tested.len() == plan.len(),
@@ -42,8 +47,8 @@ pub(super) async fn run(
         plan.len()
     );
     // The test decides, not the verdict: a policy's test expects its packets to be lost.
-    let failed = tested.iter().filter(|tested| !tested.outcome.passed);
-    let exits = failed.map(|tested| match tested.verdict.verdict {
+    let failed = tested.iter().filter(|verdict| !verdict.passed());
+    let exits = failed.map(|verdict| match verdict.verdict {
         Kind::Unclear => Exit::Unclear,
         _ => Exit::Finding,
     });

@@ -1,95 +1,94 @@
 //! Verdicts in the requested format.
 
-use anyhow::Result;
+use std::slice;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum as _;
 
 use crate::{
     app::terminal,
     cli::{Exit, VerdictOutput, VerifyArgs},
-    verify::{Kind, Verdict, run::batch::Tested},
+    verify::{Kind, Verdict},
     views::{
         text::Style,
-        verdict::{
-            explain, json,
-            junit::{self, Case},
-            ladder, matrix, mermaid, svg,
-        },
+        verdict::{explain, json, junit, ladder, matrix, mermaid, results, svg},
     },
 };
 
+/// Refuses a format that cannot show what was asked for, before anything is sent.
+pub(super) fn check(args: &VerifyArgs) -> Result<()> {
+    let format = args.output.to_possible_value();
+    let format = format.as_ref().map_or("", |value| value.get_name());
+    let many = args.all_pairs || args.file.is_some();
+    match args.output {
+        VerdictOutput::Text => {}
+        _ if args.explain => {
+            bail!("-o {format} has no explanations: drop --explain, or use text")
+        }
+        VerdictOutput::Svg | VerdictOutput::Mermaid if many => {
+            bail!("-o {format} draws one pair: name A and B, or use text, json, jsonl or junit")
+        }
+        VerdictOutput::Svg | VerdictOutput::Mermaid | VerdictOutput::Junit
+            if args.watch.is_some() =>
+        {
+            bail!("-o {format} is one document: drop --watch, or use text, json or jsonl")
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// One pair.
 pub(super) fn one(args: &VerifyArgs, verdict: &Verdict) -> Result<Vec<u8>> {
-    match args.output {
-        VerdictOutput::Text => {
-            let mut text = ladder::draw(verdict, style(args)) + "\n";
-            if args.explain {
-                text += &format!("\n{}\n", explain::draw(verdict, style(args)));
-            }
-            Ok(text.into_bytes())
-        }
-        VerdictOutput::Svg => Ok(svg::draw(verdict).into_bytes()),
-        VerdictOutput::Mermaid => Ok(mermaid::draw(verdict).into_bytes()),
-        _ => for_programs(args.output, &[Case::new(verdict)]),
+    if args.output != VerdictOutput::Text {
+        return documents(args.output, slice::from_ref(verdict));
     }
+    let mut text = ladder::draw(verdict, style(args)) + "\n";
+    if args.explain {
+        text += &format!("\n{}\n", explain::draw(verdict, style(args)));
+    }
+    Ok(text.into_bytes())
 }
 
 /// Many pairs.
-pub(super) fn many(args: &VerifyArgs, tested: &[Tested]) -> Result<Vec<u8>> {
-    let cases = tested.iter().map(|tested| Case {
-        verdict: &tested.verdict,
-        why: tested.outcome.why.clone(),
-    });
-    match args.output {
-        VerdictOutput::Text => Ok(text(args, tested).into_bytes()),
-        _ => for_programs(args.output, &cases.collect::<Vec<_>>()),
+pub(super) fn many(args: &VerifyArgs, verdicts: &[Verdict]) -> Result<Vec<u8>> {
+    if args.output != VerdictOutput::Text {
+        return documents(args.output, verdicts);
     }
-}
-
-fn for_programs(output: VerdictOutput, cases: &[Case<'_>]) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut verdicts = cases.iter().map(|case| case.verdict);
-    match output {
-        VerdictOutput::Json => json::write(&verdicts.collect::<Vec<_>>(), &mut out)?,
-        VerdictOutput::Jsonl => {
-            verdicts.try_for_each(|verdict| json::write_line(verdict, &mut out))?;
-        }
-        VerdictOutput::Junit => junit::write(cases, &mut out)?,
-        VerdictOutput::Text | VerdictOutput::Svg | VerdictOutput::Mermaid => anyhow::bail!(
-            "-o svg and -o mermaid show one pair: name A and B, or use text, json, jsonl or junit"
-        ),
-    }
-    Ok(out)
-}
-
-fn text(args: &VerifyArgs, tested: &[Tested]) -> String {
-    let verdicts: Vec<_> = tested.iter().map(|tested| tested.verdict.clone()).collect();
     let mut text = String::new();
     let style = style(args);
     if args.full {
-        for verdict in &verdicts {
+        for verdict in verdicts {
             text.push_str(&ladder::draw(verdict, style));
             text.push_str("\n\n");
         }
     }
-    text.push_str(&matrix::draw(&verdicts, style));
+    text.push_str(&matrix::draw(verdicts, style));
     text.push('\n');
     if args.file.is_some() {
-        text.push_str(&results(tested));
+        text.push_str(&results::draw(verdicts, style));
     }
-    text
+    Ok(text.into_bytes())
 }
 
-/// The number of passed tests, and why the others failed.
-fn results(tested: &[Tested]) -> String {
-    let failed: Vec<_> = tested.iter().filter(|it| !it.outcome.passed).collect();
-    let (all, failures) = (tested.len(), failed.len());
-    let passed = all - failures;
-    let mut text = format!("{all} tests: {passed} passed, {failures} failed\n");
-    for Tested { verdict, outcome } in failed {
-        let (from, to) = (&verdict.from.name, &verdict.to.name);
-        let why = outcome.why.as_deref().unwrap_or_default();
-        text.push_str(&format!("  {from} -> {to}: {why}\n"));
+/// Every format but text. A drawing has one verdict: see [`check`].
+fn documents(output: VerdictOutput, verdicts: &[Verdict]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    match output {
+        VerdictOutput::Text => {}
+        VerdictOutput::Json => json::write(verdicts, &mut out)?,
+        VerdictOutput::Jsonl => verdicts
+            .iter()
+            .try_for_each(|verdict| json::write_line(verdict, &mut out))?,
+        VerdictOutput::Junit => junit::write(verdicts, &mut out)?,
+        VerdictOutput::Svg => return Ok(drawings(verdicts, svg::draw)),
+        VerdictOutput::Mermaid => return Ok(drawings(verdicts, mermaid::draw)),
     }
-    text
+    Ok(out)
+}
+
+fn drawings(verdicts: &[Verdict], draw: fn(&Verdict) -> String) -> Vec<u8> {
+    verdicts.iter().map(draw).collect::<String>().into_bytes()
 }
 
 fn style(args: &VerifyArgs) -> Style {

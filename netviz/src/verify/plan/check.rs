@@ -8,21 +8,13 @@ use super::{
 };
 use crate::{
     model::safe,
-    verify::{CrossingRow, Kind, Verdict},
+    verify::{CrossingRow, Kind, TestResult, Verdict},
 };
 
-/// The result of a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether it passed.
-    pub passed: bool,
-    /// Why it failed.
-    pub why: Option<String>,
-}
-
 /// Compares a verdict with what is expected of its pair.
-pub fn check(pair: &PlannedPair, verdict: &Verdict) -> Outcome {
+pub fn check(pair: &PlannedPair, verdict: &Verdict) -> TestResult {
     let Test {
+        name,
         expect,
         doors: wanted,
         round_trip: Limits { median, worst },
@@ -46,7 +38,8 @@ pub fn check(pair: &PlannedPair, verdict: &Verdict) -> Outcome {
         .or_else(|| doors(wanted.as_deref()?, verdict))
         .or_else(|| slow("median", *median, verdict.round_trip_microseconds))
         .or_else(|| slow("worst", *worst, verdict.round_trip_worst_microseconds));
-    Outcome {
+    TestResult {
+        name: name.as_ref().map(|name| name.value.as_str().into()),
         passed: why.is_none(),
         why,
     }

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_saphyr::Spanned;
 
 use crate::{
     model::Direction,
@@ -36,8 +37,8 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Test {
-    /// Its name in reports.
-    pub name: Option<String>,
+    /// Its name in reports, which no other test has.
+    pub name: Option<Spanned<String>>,
     /// A.
     pub from: End,
     /// B.

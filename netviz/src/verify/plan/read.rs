@@ -1,6 +1,6 @@
 //! Parses a plan: YAML, with the position of each error.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
 
 use super::{
     PlanError,
@@ -60,6 +60,7 @@ fn validate(plan: &Plan) -> Result<(), PlanError> {
     if plan.tests.is_empty() {
         return Err(PlanError::new(&plan.file, "no tests", REMEDY));
     }
+    unique_names(plan)?;
     for (number, test) in plan.tests.iter().enumerate() {
         let portless = test.port.is_none() && matches!(test.to, End::Pods(_));
         let icmp = test.protocol == Protocol::Icmp;
@@ -77,11 +78,29 @@ fn validate(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Reports name the test: a name that two have tells neither.
+fn unique_names(plan: &Plan) -> Result<(), PlanError> {
+    let mut lines = BTreeMap::new();
+    for name in plan.tests.iter().filter_map(|test| test.name.as_ref()) {
+        let (text, at) = (name.value.trim(), name.referenced);
+        let place = format!("{}:{}:{}", plan.file, at.line(), at.column());
+        if text.is_empty() {
+            let remedy = "name the test, or remove `name`";
+            return Err(PlanError::new(&place, "the name is empty", remedy));
+        }
+        if let Some(line) = lines.insert(text, at.line()) {
+            let what = format!("the test at line {line} has the same name, {text:?}");
+            return Err(PlanError::new(&place, safe(&what), "rename one of them"));
+        }
+    }
+    Ok(())
+}
+
 impl Plan {
     /// The name of a test: `paths.yaml: test 2 (client to server)`.
     pub(super) fn place(&self, number: usize) -> String {
         let name = self.tests.get(number).and_then(|test| test.name.as_ref());
-        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+        let name = name.map_or_else(String::new, |name| format!(" ({})", name.value));
         format!("{}: test {}{name}", self.file, number + 1)
     }
 }

@@ -14,23 +14,17 @@ use crate::{
         Protocol, Verdict,
         collect::probe::{MOST_SYNS, ProbeOptions},
         context::View,
-        plan::{self, Outcome, PlannedPair},
+        plan::PlannedPair,
     },
 };
 
 /// The most pairs of one run: each has a socket.
 const AT_ONCE: usize = 2_000;
 
-/// A pair of a plan, and its result.
-pub(crate) struct Tested {
-    pub(crate) verdict: Verdict,
-    pub(crate) outcome: Outcome,
-}
-
 /// The probes that pairs of one run have in common: protocol, count and size.
 pub(crate) type Probes = (Protocol, u32, Option<u16>);
 
-/// Runs all pairs, and returns the results in the order of the plan; a signal leaves out the rest.
+/// Runs all pairs, and returns the verdicts by their places in the plan; a signal leaves out the rest.
 /// `probe_options` returns how to send, `progress` is called with the number of pairs done.
 pub(crate) async fn run(
     view: &View,
@@ -39,14 +33,14 @@ pub(crate) async fn run(
     probe_options: impl Fn(Probes, &[ProbePair]) -> Result<ProbeOptions>,
     progress: impl Fn(usize),
     signals: &mut Signals,
-) -> Result<Vec<Tested>> {
+) -> Result<BTreeMap<usize, Verdict>> {
     let mut equal: BTreeMap<Probes, Vec<usize>> = BTreeMap::new();
     for (place, pair) in plan.iter().enumerate() {
         let test = &pair.test;
         let probes = (pair.protocol, test.count, test.size);
         equal.entry(probes).or_default().push(place);
     }
-    let mut tested: BTreeMap<usize, Tested> = BTreeMap::new();
+    let mut tested = BTreeMap::new();
     'all: for (probes, places) in equal {
         for places in places.chunks(at_once(probes)) {
             progress(tested.len());
@@ -54,17 +48,14 @@ pub(crate) async fn run(
             let pairs: Vec<_> = pairs.collect();
             let probe_options = probe_options(probes, &pairs)?;
             let run = probes::run(view, &pairs, probe_options, options, false, signals).await?;
-            for (place, verdict) in places.iter().zip(run.verdicts) {
-                let outcome = plan::check(&plan[*place], &verdict);
-                tested.insert(*place, Tested { verdict, outcome });
-            }
+            tested.extend(places.iter().copied().zip(run.verdicts));
             if run.interrupted {
                 break 'all;
             }
         }
     }
     progress(tested.len());
-    Ok(tested.into_values().collect())
+    Ok(tested)
 }
 
 fn at_once((protocol, count, _): Probes) -> usize {

@@ -15,13 +15,13 @@ use super::{
     causes::{causes, remedies},
     path::{Path, Rung, Tone, fine, numbers, of, shorten},
     sentences::{detours, doubts, notes},
-    words::{end, expected, lost, sent, summary, tone},
+    words::{end, expected, lost, sent, summary, test_label, tone},
 };
 pub use crate::views::text::Style;
 use crate::{
     verify::{Kind, Verdict, Way},
     views::text::{
-        ascii, cut_apart, cut_end, cut_middle, cut_name, grid, visible_width, widest, wrap,
+        ascii, cut_apart, cut_end, cut_middle, cut_name, grid, safe, visible_width, widest, wrap,
     },
 };
 
@@ -112,7 +112,19 @@ fn head(verdict: &Verdict, width: usize) -> Vec<Line> {
         vec![cut_name(&from, width), to, sent]
     };
     lines.extend(wrap(&format!("routing: {}", expected(verdict)), width, 2));
+    lines.extend(test(verdict).iter().flat_map(|line| wrap(line, width, 2)));
     lines.into_iter().map(|line| (Tone::Plain, line)).collect()
+}
+
+/// The test and its result.
+fn test(verdict: &Verdict) -> Option<String> {
+    let test = verdict.test.as_ref()?;
+    let name = test_label(verdict);
+    let result = match &test.why {
+        None => "passed".into(),
+        Some(why) => format!("failed: {}", safe(why)),
+    };
+    Some(format!("test: {name}{result}"))
 }
 
 /// The doors of all paths in columns, with their remarks.

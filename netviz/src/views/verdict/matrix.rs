@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{end, summary};
+use super::words::{end, summary, test_name};
 pub use crate::views::text::Style;
 use crate::{
     verify::{Kind, Verdict},
@@ -41,7 +41,11 @@ pub fn draw(verdicts: &[Verdict], style: Style) -> String {
         let name = |name: String| numbers.get(&name).map_or(name, ToString::to_string);
         let [from, to] = [&verdict.from, &verdict.to].map(|hop| name(end(hop)));
         let (sign, summary) = (sign(verdict.verdict), summary(verdict));
-        let line = format!("{sign}  {from} -> {to}  {summary}");
+        let test = match test_name(verdict) {
+            Some(name) => format!("  ({name})"),
+            None => String::new(),
+        };
+        let line = format!("{sign}  {from} -> {to}  {summary}{test}");
         lines.push((Some(verdict.verdict), line));
     }
     if failed.len() > LISTED {

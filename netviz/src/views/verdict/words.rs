@@ -5,6 +5,7 @@ use super::{
     places::{owner, preposition},
 };
 use crate::{
+    model::Untrusted,
     verify::{
         CrossingRow, Doubt, Hop, Kind, Loss, ModeSource, Note, Probes, Protocol, Traffic, Verdict,
         Way,
@@ -18,6 +19,16 @@ pub(super) fn tone(kind: Kind) -> Tone {
         Kind::Detour | Kind::Unclear => Tone::Odd,
         Kind::Lost => Tone::Bad,
     }
+}
+
+/// The name of the test, if it has one.
+pub(super) fn test_name(verdict: &Verdict) -> Option<&Untrusted> {
+    verdict.test.as_ref()?.name.as_ref()
+}
+
+/// `NAME: ` before what a test with a name is about.
+pub(super) fn test_label(verdict: &Verdict) -> String {
+    test_name(verdict).map_or_else(String::new, |name| format!("{name}: "))
 }
 
 /// `10 x ICMP echo, 84 bytes`

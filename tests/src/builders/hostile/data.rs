@@ -10,8 +10,8 @@ use netviz::{
     },
     names::policies::Policy,
     verify::{
-        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Location, Note,
-        Program, RowNote, Verdict,
+        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Kind, Location,
+        Note, Program, RowNote, TestResult, Verdict,
     },
 };
 
@@ -115,6 +115,13 @@ pub fn verdicts(name: &str) -> Vec<Verdict> {
 }
 
 fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
+    // The reason of a failed expectation may contain a foreign name.
+    let passed = verdict.verdict == Kind::Verified;
+    verdict.test = Some(TestResult {
+        name: Some(name.into()),
+        passed,
+        why: (!passed).then(|| name.to_owned()),
+    });
     for hop in [&mut verdict.from, &mut verdict.to] {
         hop.name = name.into();
         // If it differs from the name on the command line, both are shown.
