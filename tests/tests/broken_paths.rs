@@ -136,7 +136,7 @@ const FIREWALLS: [Fault; 2] = [
     },
 ];
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 13] = [
     Fault {
         name: "no route on the node",
         apply: |it| {
@@ -227,6 +227,22 @@ const FAULTS: [Fault; 12] = [
         place: "10 of 10 requests, ",
         cause: "{node A} has the MAC address 02:00:00:00:00:99 for {address of node B} at eth0, but eth0 on {node B} has ",
         next: " ip neigh del {address of node B} dev eth0",
+        needs_reasons: false,
+    },
+    Fault {
+        name: "no neighbour",
+        apply: |it| {
+            let address = it.far.address;
+            let (subnet, gone) = (format!("{address}/32"), "172.18.0.99");
+            it.run(
+                &it.own,
+                &format!("ip route add {subnet} via {gone} dev eth0"),
+            );
+        },
+        args: "{b}",
+        place: "10 of 10 requests, on {node A} between ▲ cilium_vxlan and ▲ eth0",
+        cause: "nobody answers for 172.18.0.99 at eth0 on {node A} (ARP",
+        next: " ip neigh show dev eth0",
         needs_reasons: false,
     },
     Fault {

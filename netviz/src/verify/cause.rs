@@ -138,6 +138,13 @@ pub enum Cause {
         /// The interface that packets should reach.
         neighbour: Interface,
     },
+    /// Nobody answers for the next hop's address (ARP, neighbour discovery).
+    NoNeighbour {
+        /// The next hop.
+        address: IpAddr,
+        /// The interface at which it was asked for.
+        at: Interface,
+    },
     /// `rp_filter`: the sender is not reached by the interface that received its packets.
     ReversePath {
         /// The sender.

@@ -27,7 +27,7 @@ pub struct Namespace {
     pub entrance: Option<String>,
     /// Devices by their index.
     pub devices: BTreeMap<u32, Device>,
-    /// The neighbours with a known hardware address.
+    /// The neighbours with a hardware address, and those that did not answer.
     pub neighbours: Vec<Neighbour>,
     /// Routes to the ends and to the other nodes; `None`: no route.
     pub routes: BTreeMap<IpAddr, Option<Hop>>,
@@ -66,8 +66,8 @@ pub struct Neighbour {
     pub device: u32,
     /// Whose address.
     pub address: IpAddr,
-    /// Its hardware address, as the table has it.
-    pub mac: String,
+    /// Its hardware address, as the table has it; `None`: it was asked for, and nobody answered yet.
+    pub mac: Option<String>,
 }
 
 impl Lookups {

@@ -749,6 +749,10 @@ fn cause(random: &mut Random) -> Cause {
             right: random.text(),
             neighbour: interface(random),
         },
+        9 => Cause::NoNeighbour {
+            address: IpAddr::from([10, 0, 0, 1]),
+            at: interface(random),
+        },
         _ => Cause::Circle,
     }
 }

@@ -244,7 +244,7 @@ fn neighbour_with_another_mac_address() {
     let neighbour = |mac: &str| Neighbour {
         device: from.ifindex,
         address,
-        mac: mac.into(),
+        mac: Some(mac.into()),
     };
     namespace.neighbours = vec![neighbour("02:00:00:00:00:99")];
     assert_eq!(

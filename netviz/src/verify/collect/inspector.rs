@@ -9,7 +9,7 @@ use std::{
 
 use netlink_packet_route::{
     link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
-    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
     route::{RouteAddress, RouteAttribute, RouteMessage},
 };
 
@@ -245,10 +245,12 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
         NeighbourAttribute::LinkLayerAddress(address) => mac(address),
         _ => None,
     });
-    Some(Neighbour {
+    let unanswered = [NeighbourState::Incomplete, NeighbourState::Failed];
+    let is_of_use = mac.is_some() || unanswered.contains(&message.header.state);
+    is_of_use.then_some(Neighbour {
         device: message.header.ifindex,
         address: address?,
-        mac: mac?,
+        mac,
     })
 }
 

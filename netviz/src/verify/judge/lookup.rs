@@ -51,6 +51,7 @@ impl<'a> Near<'a> {
             .or_else(|| self.no_carrier())
             .or_else(|| self.too_long())
             .or_else(|| self.wrong_neighbour())
+            .or_else(|| self.no_neighbour())
             .or_else(|| self.sender_route())
     }
 
@@ -235,14 +236,29 @@ impl<'a> Near<'a> {
             let fits = neighbour.device == door.ifindex && hops.contains(&neighbour.address);
             let right = self.owner(door, neighbour).filter(|_| fits)?;
             let mac = right.mac.clone()?;
-            (mac != neighbour.mac).then_some(())?;
+            let known = neighbour.mac.clone().filter(|known| *known != mac)?;
             Some(Cause::WrongNeighbour {
                 address: neighbour.address,
-                mac: neighbour.mac.clone(),
+                mac: known,
                 at: self.interface(door)?,
                 right: mac,
                 neighbour: self.interface(right.id)?,
             })
+        })
+    }
+
+    /// Packets wait for the answer of the next hop before they go out of the device.
+    fn no_neighbour(&self) -> Option<Cause> {
+        let (door, direction) = self.point.trail.lines.get(self.point.before?)?.hook;
+        let hops = self.next_hops(door);
+        let mut neighbours = self.namespace(door)?.neighbours.iter();
+        let silent = neighbours.find(|neighbour| {
+            let is_hop = neighbour.device == door.ifindex && hops.contains(&neighbour.address);
+            direction == Direction::Egress && is_hop && neighbour.mac.is_none()
+        })?;
+        Some(Cause::NoNeighbour {
+            address: silent.address,
+            at: self.interface(door)?,
         })
     }
 

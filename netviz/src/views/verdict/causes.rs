@@ -116,6 +116,7 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
         | Cause::TooLong { .. }
         | Cause::NoRoute { .. }
         | Cause::WrongNeighbour { .. }
+        | Cause::NoNeighbour { .. }
         | Cause::ReversePath { .. } => looked_up(cause).unwrap_or_default(),
     }
 }
@@ -149,6 +150,10 @@ fn looked_up(cause: &Cause) -> Option<String> {
             of(&at.location),
             at.interface,
             named(neighbour)
+        ),
+        Cause::NoNeighbour { address, at } => format!(
+            "nobody answers for {address} at {} (ARP, neighbour discovery)",
+            named(at)
         ),
         Cause::ReversePath { source, at } => format!(
             "rp_filter of {} dropped them: the route back to {source} uses another interface",
@@ -273,6 +278,10 @@ fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
         Cause::WrongNeighbour { address, at, .. } => {
             let name = quoted(at.interface.raw());
             within(&at.location, &format!("ip neigh del {address} dev {name}"))
+        }
+        Cause::NoNeighbour { at, .. } => {
+            let name = quoted(at.interface.raw());
+            within(&at.location, &format!("ip neigh show dev {name}"))
         }
         Cause::ReversePath { source, at } => {
             within(&at.location, &format!("ip route get {source}"))
