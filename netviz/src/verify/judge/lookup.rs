@@ -281,6 +281,10 @@ impl<'a> Near<'a> {
     fn owner(&self, door: DoorId, neighbour: &Neighbour) -> Option<&'a Door> {
         let cluster = self.point.evidence.cluster;
         let own = cluster.door(door)?;
+        if own.role == Role::CiliumHost {
+            // Cilium's program there sets the hardware addresses of what it delivers to pods.
+            return None;
+        }
         let peer = own.peer.as_ref().map(|peer| peer.id);
         let is_port = |door| self.device(door).is_none_or(|device| device.is_port);
         let is_direct = matches!(own.role, Role::Pod | Role::Health)
