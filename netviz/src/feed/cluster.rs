@@ -51,7 +51,7 @@ impl ClusterWatch {
         &self.cluster
     }
 
-    /// The pods on nodes that are not here, of which only the Kubernetes API knows.
+    /// Pods on nodes that are not here, known from the Kubernetes API.
     pub(crate) fn remote_pods(&self) -> Vec<Pod> {
         reconcile::remote_pods(&self.found.cluster, &self.reports.borrow())
     }

@@ -21,7 +21,7 @@ pub(crate) enum Message {
     PortUnreachable,
     ProtocolUnreachable,
     Redirect,
-    /// Any other, all of which are errors about a packet that they quote.
+    /// Any other message: an error about the packet that it quotes.
     Error,
 }
 

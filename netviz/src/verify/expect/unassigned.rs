@@ -29,7 +29,7 @@ pub fn unassigned(cluster: &Cluster, party: &Party) -> Option<Doubt> {
     })
 }
 
-/// Returns [`Doubt::Remote`] if a party is a pod of which only a source of names knows: its node is not here.
+/// Returns [`Doubt::Remote`] if a party is a pod on a node that is not here, known from a source of names.
 pub(crate) fn remote(cluster: &Cluster, party: &Party) -> Option<Doubt> {
     let address = party.address.filter(|_| party.place == Place::Elsewhere)?;
     let here = |pod: &Pod| cluster.nodes.iter().any(|node| node.name == pod.node);

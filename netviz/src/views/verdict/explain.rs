@@ -1,4 +1,4 @@
-//! The path told interface by interface, for someone who learns.
+//! Explains a path, interface by interface.
 
 use std::collections::HashSet;
 
@@ -20,26 +20,26 @@ const WIDEST: usize = 100;
 #[must_use]
 pub fn draw(verdict: &Verdict, style: Style) -> String {
     let width = style.width.unwrap_or(WIDEST).clamp(40, WIDEST);
-    let mut told = Told {
+    let mut explained = Explained {
         width,
         lines: Vec::new(),
         sources: Vec::new(),
         said: HashSet::new(),
     };
-    told.way(verdict, Way::Request);
+    explained.way(verdict, Way::Request);
     match fine(verdict) {
-        Some("mirrored") => told.paragraph(2, "The reply takes the same way back."),
-        _ => told.way(verdict, Way::Reply),
+        Some("mirrored") => explained.paragraph(2, "The reply takes the same way back."),
+        _ => explained.way(verdict, Way::Reply),
     }
-    told.absent(verdict);
-    let sources = list(&told.sources, "; ");
-    told.paragraph(0, &format!("Read more: {sources}."));
-    let text = told.lines.join("\n");
+    explained.absent(verdict);
+    let sources = list(&explained.sources, "; ");
+    explained.paragraph(0, &format!("Read more: {sources}."));
+    let text = explained.lines.join("\n");
     if style.ascii { ascii(&text) } else { text }
 }
 
 /// An explanation under construction.
-struct Told {
+struct Explained {
     width: usize,
     lines: Vec<String>,
     sources: Vec<&'static str>,
@@ -47,7 +47,7 @@ struct Told {
     said: HashSet<&'static str>,
 }
 
-impl Told {
+impl Explained {
     fn paragraph(&mut self, indent: usize, text: &str) {
         let line = format!("{:indent$}{text}", "");
         self.lines.extend(wrap(&line, self.width, indent));
