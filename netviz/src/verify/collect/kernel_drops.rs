@@ -134,7 +134,7 @@ fn is_locked_down(modes: &str) -> bool {
 
 /// The error of loading or attaching the program, with the verifier's log.
 fn refused(error: &str) -> NoDrops {
-    // Where securityfs is not mounted, only the verifier tells of lockdown.
+    // Where securityfs is not mounted, only the verifier reports lockdown.
     let helper =
         ["cannot use helper", "unknown func"].map(|it| format!("{it} bpf_probe_read_kernel"));
     match helper.iter().any(|text| error.contains(text)) {

@@ -14,7 +14,7 @@ use crate::{
 /// The most reasons of Cilium's to list: a node with traffic always has some.
 const MOST: usize = 3;
 
-/// Who dropped packets of which the kernel says that a program dropped them.
+/// Finds who dropped packets that, by the kernel's reason, a program dropped.
 pub(super) fn of_drop(point: Point<'_>, (drop, door): &Dropped) -> Option<Cause> {
     let direction = match drop.reason.as_deref() {
         Some("TC_EGRESS") => Direction::Egress,

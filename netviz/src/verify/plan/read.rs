@@ -78,7 +78,7 @@ fn validate(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Reports name the test: a name that two have tells neither.
+/// Reports identify a test by its name, so names are unique.
 fn unique_names(plan: &Plan) -> Result<(), PlanError> {
     let mut lines = BTreeMap::new();
     for name in plan.tests.iter().filter_map(|test| test.name.as_ref()) {

@@ -1,4 +1,4 @@
-//! An address as an end: its owner, of which there may be several.
+//! An address as an end. Several pods or nodes may have it.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -54,10 +54,14 @@ impl Explained {
     }
 
     fn explain(&mut self, before: &str, explanation: Explanation) {
+        self.explain_at(INDENT, before, explanation);
+    }
+
+    fn explain_at(&mut self, indent: usize, before: &str, explanation: Explanation) {
         if !self.said.insert(explanation.text) {
             return;
         }
-        self.paragraph(INDENT, &format!("{before}{}", explanation.text));
+        self.paragraph(indent, &format!("{before}{}", explanation.text));
         if !self.sources.contains(&explanation.source) {
             self.sources.push(explanation.source);
         }
@@ -115,11 +119,7 @@ impl Explained {
         let between_pods = ends.iter().all(|end| end.pod.is_some());
         let crosses = rows().any(|row| row.role == Role::CiliumHost);
         if between_pods && !crosses && cilium.next().is_some() {
-            let Explanation { text, source } = explain::PAST_CILIUM_HOST;
-            self.paragraph(2, text);
-            if !self.sources.contains(&source) {
-                self.sources.push(source);
-            }
+            self.explain_at(2, "", explain::PAST_CILIUM_HOST);
         }
     }
 }
