@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::path::{fine, is_skipped, numbers};
+use super::{
+    path::{fine, is_skipped, numbers},
+    places::{owner, preposition},
+};
 use crate::{
-    model::{Role, Side},
+    model::Role,
     verify::{CrossingRow, Verdict, Way},
     views::{
         explain::{self, Explanation},
@@ -77,7 +80,9 @@ impl Explained {
         for (row, number) in rows.iter().zip(numbers(rows)) {
             let number = number.map_or_else(|| "·".into(), |it| it.to_string());
             let (sign, interface) = (row.direction.sign(), &row.interface);
-            let title = format!("{number:>4}  {sign} {interface}  {}", place(row));
+            let place = owner(&row.node, row.pod.as_ref(), row.side);
+            let preposition = preposition(row.side);
+            let title = format!("{number:>4}  {sign} {interface}  {preposition} {place}");
             self.paragraph(0, &safe(&title));
             self.explain(
                 "",
@@ -121,15 +126,5 @@ impl Explained {
         if between_pods && !crosses && cilium.next().is_some() {
             self.explain_at(2, "", explain::PAST_CILIUM_HOST);
         }
-    }
-}
-
-/// `in pod default/web`, `on node worker`.
-fn place(row: &CrossingRow) -> String {
-    match (row.side, &row.pod) {
-        (Side::Pod, Some(pod)) => format!("in pod {pod}"),
-        (Side::Pod, None) => format!("in a pod of node {}", row.node),
-        (Side::Node, _) => format!("on node {}", row.node),
-        (Side::Host, _) => format!("outside of node {}", row.node),
     }
 }
