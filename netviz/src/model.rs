@@ -5,6 +5,7 @@
 mod cluster;
 mod datapath;
 mod door;
+mod flow;
 mod hook;
 mod id;
 mod link;
@@ -25,6 +26,10 @@ pub use datapath::{
     Tunnel,
 };
 pub use door::{CILIUM_HOST, Door, Peer, Role, Side};
+pub use flow::{
+    DoorFlows, Flow, FlowCounts, FlowKey, FlowMemory, Outer, OutsideFlows, TcpFlags, Transport,
+    TunnelKey,
+};
 pub use hook::{Chain, Direction};
 pub use id::{DoorId, NetNsId, Netns};
 pub use link::{LinkKind, LinkState};

@@ -59,6 +59,7 @@ pub fn assemble(
         pods: cluster.pods.clone(),
         disagreements: cluster.disagreements.clone(),
         notes: cluster.notes.clone(),
+        flow_memory: None,
     }
 }
 
@@ -125,6 +126,7 @@ impl View<'_> {
                 ingress: sample.ingress_chain.clone(),
                 egress: sample.egress_chain.clone(),
             },
+            flows: None,
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{
     hook::{Chain, Direction},
     id::DoorId,
@@ -9,7 +12,7 @@ use super::{
 };
 
 /// What crossed one hook since netviz was attached there, summed over the CPUs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Socket buffers, as `ip -s link` counts them.
     pub packets: u64,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cluster::Node,
     door::{Role, Side},
+    flow::{DoorFlows, FlowMemory},
     hook::Chain,
     id::{DoorId, NetNsId},
     link::{LinkKind, LinkState},
@@ -138,6 +139,9 @@ pub struct DoorState {
     pub egress: Traffic,
     /// The other programs at its hooks.
     pub programs: Programs,
+    /// Its flows, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows: Option<DoorFlows>,
 }
 
 impl DoorState {
@@ -204,4 +208,7 @@ pub struct Snapshot {
     pub disagreements: Vec<Disagreement>,
     /// What the reader should know about the set as a whole.
     pub notes: Vec<String>,
+    /// Memory for flows, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_memory: Option<FlowMemory>,
 }
