@@ -10,6 +10,8 @@ mod footnotes;
 pub mod json;
 pub mod lines;
 pub mod order;
+mod protocol;
+pub mod query;
 mod sources;
 mod summary;
 mod svg;

@@ -18,6 +18,7 @@ use netviz::{
         },
         plan,
     },
+    views::query::{self, Key},
 };
 use netviz_ebpf::{
     crossing::{IS_EGRESS, MAGIC, MARKED_PACKET_SIZE, MarkedPacket, Marker},
@@ -56,6 +57,23 @@ fn fixtures(directory: &str, end: &str) -> Vec<Vec<u8>> {
 fn cni_cache() {
     feed("the CNI cache", &fixtures("containerd", "-eth0"), |data| {
         let _ = cni::parse(data);
+    });
+}
+
+#[test]
+fn filters() {
+    let seeds = [
+        "pod:shop/web-* and not (port:8000-8999 or proto:udp)",
+        "ip:fd00::1 or cidr:10.0.0.0/8 node:worker",
+        "dev:lxc* state:losing ns:[a-z]* 10.0.0.1 fd00::/64",
+    ];
+    feed("filters", &seeds.map(|it| it.as_bytes().to_vec()), |data| {
+        let text = String::from_utf8_lossy(data);
+        for keys in [Key::OF_FLOWS, Key::OF_DOORS] {
+            if let Err(error) = query::parse(&text, &keys) {
+                assert_eq!(error.to_string().lines().count(), 3, "{error}");
+            }
+        }
     });
 }
 

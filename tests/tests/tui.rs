@@ -335,6 +335,12 @@ fn filter_matches_every_field() {
         // Every word, in any of the two ends.
         ("10.10.1.164 lxc174c023046ff", "fmhwc", "x2x4k"),
         ("attaching", "new-pod", "t6ggh"),
+        ("pod:*-fmhwc", "fmhwc", "x2x4k"),
+        ("ns:networking101", "x2x5k", "t6ggh"),
+        ("node:mycluster-worker dev:lxc7*", "fwt8z", "t6ggh"),
+        ("state:losing or pod:new-pod", "new-pod", "t6ggh"),
+        ("cidr:10.10.2.0/24 not ip:10.10.2.117", "fwt8z", "t6ggh"),
+        ("not node:mycluster-worker", "fmhwc", "t6ggh"),
     ] {
         let mut state = state_with(blog().snapshot(), 120, 60);
         press(&mut state, KeyCode::Enter);
@@ -348,6 +354,38 @@ fn filter_matches_every_field() {
     let mut state = state_with(blog().snapshot(), 120, 60);
     types(&mut state, "/losing t6ggh");
     assert!(text(&state, 120, 60).contains("nothing matches"));
+}
+
+#[test]
+fn wrong_filter_is_explained_and_the_last_one_stays() {
+    let mut state = state_with(blog().snapshot(), 120, 60);
+    press(&mut state, KeyCode::Enter);
+    types(&mut state, "/fmhwc ");
+    types(&mut state, "prot:tcp");
+    let shown = text(&state, 120, 60);
+    let line = |part: &str| shown.lines().find(|line| line.contains(part)).unwrap();
+    let reason = line("unknown term \"prot:\"");
+    let column = |line: &str, part: &str| visible_width(line.split(part).next().unwrap());
+    assert_eq!(
+        column(reason, "↓"),
+        column(line("/fmhwc prot:tcp"), "prot"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("fmhwc  ") && !shown.contains("x2x4k"),
+        "{shown}"
+    );
+    // It stays on the line until it can be read.
+    press(&mut state, KeyCode::Enter);
+    for _ in "prot:tcp".chars() {
+        press(&mut state, KeyCode::Backspace);
+    }
+    press(&mut state, KeyCode::Enter);
+    let shown = text(&state, 120, 60);
+    assert!(
+        shown.contains("/fmhwc") && !shown.contains("unknown"),
+        "{shown}"
+    );
 }
 
 #[test]

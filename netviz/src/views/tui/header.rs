@@ -132,6 +132,10 @@ fn left_status(state: &State) -> String {
     if let Some(message) = &state.message {
         return safe(message);
     }
+    if let Some(mistake) = &state.mistake {
+        // Above the filter, which begins behind a slash.
+        return format!("{}↓ {}", " ".repeat(mistake.column()), mistake.why());
+    }
     if let Some(sender) = &state.sender {
         return safe(&format!(
             "verify: select the receiver and press v, or Esc; from {sender}"

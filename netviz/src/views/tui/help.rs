@@ -5,7 +5,7 @@ pub(super) const HELP: [&str; 22] = [
     "↑ ↓  k j   PgUp PgDn   Home End  g G   select; mouse, wheel",
     "← →  h l      hide or show a node's pods; out, in",
     "e             next interface that is losing or blind",
-    "/             filter: words of any field; Esc clears it",
+    "/             filter: words, pod: ns: node: dev: state: not or",
     "s             sort: place, state, rate, packets, bytes, name",
     "u  t          packets, bits, both; charts or counters",
     "c  i          one row a pod; hide idle rows",

@@ -223,7 +223,8 @@ impl State {
 
     fn type_filter(&mut self, code: KeyCode) -> Action {
         match code {
-            KeyCode::Enter => self.typing = false,
+            // A filter that cannot be read stays on the line, with the reason.
+            KeyCode::Enter => self.typing = self.mistake.is_some(),
             KeyCode::Esc => {
                 self.typing = false;
                 self.filter.clear();

@@ -1,12 +1,16 @@
 //! Nodes, pods and doors in rows.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use crate::{
     model::{DoorId, DoorState, NetNsId, Snapshot, State, Untrusted},
     views::{
         building::layout::{Hallway, Layout},
         door::{Status, pair_name, state},
+        query::{Pattern, Query, Subject, Term},
         text::list,
     },
 };
@@ -78,30 +82,42 @@ impl Row {
 /// The doors of a veth pair, or a single one.
 type Pair = Vec<usize>;
 
-/// Words that a row must contain, each in any of its fields.
-#[derive(Debug)]
-pub(super) struct Query(Vec<String>);
+/// The doors of a veth pair, or a single one, as a filter sees them.
+pub(super) struct Ends<'a>(pub(super) &'a [&'a DoorState]);
 
-impl Query {
-    pub(super) fn new(text: &str) -> Self {
-        Self(text.split_whitespace().map(str::to_lowercase).collect())
-    }
-
-    /// Whether the doors of a veth pair contain every word: in a name, an address or their state.
-    pub(super) fn fits(&self, doors: &[&DoorState]) -> bool {
-        if self.0.is_empty() {
-            return true;
+impl Subject for Ends<'_> {
+    fn fits(&self, term: &Term) -> bool {
+        let any = |fits: &dyn Fn(&DoorState) -> bool| self.0.iter().any(|door| fits(door));
+        let has = |name: &Option<Untrusted>, pattern: &Pattern| {
+            name.as_ref().is_some_and(|name| pattern.fits(name.raw()))
+        };
+        let address = |fits: &dyn Fn(IpAddr) -> bool| {
+            any(&|door| door.addresses.iter().any(|own| fits(own.addr())))
+        };
+        match term {
+            Term::Word(word) => any(&|door| fields(door).to_lowercase().contains(word)),
+            Term::Pod(name) => any(&|door| has(&door.pod, name) || has(&door.pod_label(), name)),
+            Term::Namespace(name) => any(&|door| has(&door.namespace, name)),
+            Term::Node(name) => any(&|door| name.fits(door.node.raw())),
+            Term::Device(name) => any(&|door| has(&door.interface, name)),
+            Term::State(word) => any(&|door| Status::of(door).word() == word),
+            Term::Ip(wanted) => address(&|own| own == *wanted),
+            Term::Cidr(network) => address(&|own| network.contains(&own)),
+            Term::Proto(_) | Term::Port(_) => false,
         }
-        let fields: String = doors
-            .iter()
-            .map(|door| fields(door).to_lowercase())
-            .collect();
-        self.0.iter().all(|word| fields.contains(word))
     }
+}
 
-    fn fits_node(&self, name: &Untrusted) -> bool {
-        let name = name.raw().to_lowercase();
-        self.0.iter().all(|word| name.contains(word))
+/// A node without any door in view.
+struct EmptyNode<'a>(&'a Untrusted);
+
+impl Subject for EmptyNode<'_> {
+    fn fits(&self, term: &Term) -> bool {
+        match term {
+            Term::Word(word) => self.0.raw().to_lowercase().contains(word),
+            Term::Node(name) => name.fits(self.0.raw()),
+            _ => false,
+        }
     }
 }
 
@@ -124,7 +140,7 @@ fn fields(door: &DoorState) -> String {
 /// What the rows contain.
 #[derive(Debug)]
 pub(super) struct Arrangement<'a> {
-    pub(super) query: Query,
+    pub(super) query: &'a Query,
     pub(super) folded: &'a HashSet<NetNsId>,
     /// One row for each group.
     pub(super) compact: bool,
@@ -154,11 +170,12 @@ pub(super) fn arrange(
                 _ => inside.extend(rows),
             }
         }
-        if inside.is_empty() && idle == 0 && !query.fits_node(&name) {
+        let is_named = !query.excludes() && query.fits(&EmptyNode(&name));
+        if inside.is_empty() && idle == 0 && !is_named {
             continue;
         }
         // A filter also finds hidden doors.
-        let folded = query.0.is_empty() && folded.contains(&netns);
+        let folded = query.is_empty() && folded.contains(&netns);
         rows.push(Row::Node {
             name,
             netns,
@@ -188,7 +205,7 @@ fn group(
     let door = |place: &usize| &snapshot.doors[*place];
     pairs.retain(|ends| {
         let ends: Vec<_> = ends.iter().map(door).collect();
-        arrangement.query.fits(&ends)
+        arrangement.query.fits(&Ends(&ends))
     });
     let doors: Vec<_> = pairs.concat();
     if doors.is_empty() {

@@ -14,13 +14,14 @@ use super::{
     history::History,
     pane::Pane,
     places::{Parts, Places, has_room_for_both, places},
-    rows::{Arrangement, Key, Query, Row, arrange},
+    rows::{Arrangement, Ends, Key, Row, arrange},
 };
 use crate::{
     model::{DoorId, NetNsId, Snapshot},
     views::{
         door::Status,
         order::{Sort, is_pair, sort},
+        query::{self, Query, QueryError, parse},
     },
 };
 
@@ -97,7 +98,12 @@ pub struct State {
     pub(super) place: usize,
     pub(super) top: usize,
     pub(super) folded: HashSet<NetNsId>,
+    /// The filter as it was typed.
     pub(super) filter: String,
+    /// The filter, as far as it can be read.
+    pub(super) query: Query,
+    /// Why the filter cannot be read.
+    pub(super) mistake: Option<QueryError>,
     pub(super) typing: bool,
     pub(super) paused: bool,
     pub(super) help: bool,
@@ -197,8 +203,14 @@ impl State {
             return;
         };
         sort(shown, self.settings.sort);
+        let read = |filter| parse(filter, &query::Key::OF_DOORS);
+        (self.query, self.mistake) = match read(&self.filter) {
+            Ok(query) => (query, None),
+            // What stands before the mistake selects meanwhile.
+            Err(mistake) => (read(mistake.before()).unwrap_or_default(), Some(mistake)),
+        };
         let arrangement = Arrangement {
-            query: Query::new(&self.filter),
+            query: &self.query,
             folded: &self.folded,
             compact: self.settings.compact,
             hide_idle: self.settings.hide_idle,
@@ -270,11 +282,10 @@ impl State {
         let Some(shown) = &self.shown else {
             return false;
         };
-        let query = Query::new(&self.filter);
         let (mut problems, mut place) = (Vec::new(), 0);
         for pair in shown.doors.chunk_by(is_pair) {
             // As in the rows, a veth pair matches as a whole.
-            let fits = query.fits(&Vec::from_iter(pair));
+            let fits = self.query.fits(&Ends(&Vec::from_iter(pair)));
             for door in pair {
                 if fits && Status::of(door).is_problem() {
                     problems.push((place, door.id, door.node_netns));
