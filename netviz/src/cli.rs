@@ -115,6 +115,11 @@ pub struct FilterArgs {
 
 /// Options of `netviz doors`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Exit codes:
+  0  success
+  2  an interface is blind (only if netviz prints once: --once, or -o json or csv), an error, or wrong
+     usage")]
 pub struct DoorsArgs {
     /// Namespaces and interfaces to use.
     #[command(flatten)]
@@ -148,6 +153,10 @@ pub struct DoorsArgs {
 
 /// Options of `netviz map`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Exit codes:
+  0  success
+  2  an interface is blind, an error, or wrong usage")]
 pub struct MapArgs {
     /// Namespaces and interfaces to use.
     #[command(flatten)]

@@ -47,9 +47,9 @@ fn guard() -> Result<ExitCode> {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => block_on(app::live::run(&cli.doors))?,
-        Some(Command::Doors(args)) => block_on(app::doors::run(&args))?,
-        Some(Command::Map(args)) => block_on(app::map::run(&args))?,
+        None => return Ok(block_on(app::live::run(&cli.doors))?.into()),
+        Some(Command::Doors(args)) => return Ok(block_on(app::doors::run(&args))?.into()),
+        Some(Command::Map(args)) => return Ok(block_on(app::map::run(&args))?.into()),
         Some(Command::Verify(args)) => return Ok(block_on(app::verify::run(&args))?.into()),
         Some(Command::Audit(args)) => return Ok(block_on(app::audit::run(&args))?.into()),
         Some(Command::Demo(args)) => return block_on(app::demo::run(&args)),

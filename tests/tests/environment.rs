@@ -58,8 +58,7 @@ fn mount_at(netns: &NetNs, path: &Path) -> io::Result<()> {
 fn snapshot(mut command: Command) -> Value {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"))
 }
 
 /// Checks for exit code 2 and one line that contains all `parts`.

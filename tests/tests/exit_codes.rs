@@ -13,6 +13,7 @@ use netviz_tests::{
         netviz::{command, command_for},
         terminal::Terminal,
     },
+    netns::{TestNetns, add_pair_to, hidden},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -128,6 +129,39 @@ fn result_decides_between_0_1_and_2() {
     check(audit(&["--fail-on", "never"]), 0);
 }
 
+/// The far end of a pair is in a namespace that netviz cannot find.
+#[test]
+fn what_cannot_be_observed_exits_with_2_where_it_is_shown() {
+    let node = TestNetns::new().unwrap();
+    let far = hidden().unwrap();
+    add_pair_to(&mut node.netlink().unwrap(), 11, &far).unwrap();
+    let name = node.name();
+    let of = |args: &str| {
+        let words: Vec<_> = args.split(' ').chain(["--netns", &name]).collect();
+        command(&words)
+    };
+    for (args, code) in [
+        ("doors --once --watch 50ms", 2),
+        ("doors --watch 50ms -o json", 2),
+        ("doors --for 50ms -o csv", 2),
+        ("map --for 50ms", 2),
+        ("map --for 50ms -o svg", 2),
+        // It is not shown, or the reader follows all changes.
+        ("doors --once --watch 50ms --device veth11", 0),
+        ("map --for 50ms --device veth11", 0),
+        ("doors --for 50ms --watch 50ms -o jsonl", 0),
+        ("audit", 2),
+        ("audit --fail-on warning -o json", 2),
+        ("audit -o sarif", 2),
+        ("audit --fail-on never", 0),
+        ("audit --device veth11", 0),
+        // It is a finding as well, which counts for more.
+        ("audit --fail-on info", 1),
+    ] {
+        check(of(args), code);
+    }
+}
+
 #[test]
 fn demo_exits_as_its_command() {
     for (script, code) in [("exit 0", 0), ("exit 1", 1), ("exit 7", 7)] {
@@ -144,6 +178,8 @@ fn help_lists_the_exit_codes() {
         &["--help"][..],
         &["verify", "-h"],
         &["audit", "-h"],
+        &["doors", "-h"],
+        &["map", "-h"],
         &["demo", "-h"],
     ] {
         let help = command(args).output().unwrap();

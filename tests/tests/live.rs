@@ -2,6 +2,7 @@
 
 use std::{
     net::Ipv4Addr,
+    os::unix::process::CommandExt as _,
     process::Command,
     time::{Duration, Instant},
 };
@@ -22,7 +23,10 @@ use netviz_tests::{
     netns::pairs,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        resource::{Resource, setrlimit},
+        signal::{Signal, kill},
+    },
     unistd::Pid,
 };
 use tokio::signal::unix::SignalKind;
@@ -380,6 +384,42 @@ fn lab_does_not_write_over_the_screen() {
     let (_, after) = written.rsplit_once("\u{1b}[?1049l").expect("it was left");
     assert!(after.contains("no such pod"), "{after}");
     assert!(!std::path::Path::new(&log).exists());
+}
+
+/// A lab that fails leaves its log in a file; one that worked leaves no file.
+#[test]
+fn log_of_a_failed_lab_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = |most: Option<u64>| {
+        let mut demo = command(&["demo", "--quiet", "--", "true"]);
+        demo.env("TMPDIR", directory.path())
+            .env("NETVIZ_LOG", "debug");
+        let limit = move || {
+            let set = |most| setrlimit(Resource::RLIMIT_NOFILE, most, most);
+            Ok(most.map_or(Ok(()), set)?)
+        };
+        // SAFETY: one system call.
+        unsafe { demo.pre_exec(limit) };
+        let mut terminal = Terminal::start(demo, 120, 40);
+        let code = terminal.wait_for_exit(LIMIT).code();
+        (code, terminal.written())
+    };
+    let files = || std::fs::read_dir(directory.path()).unwrap().count();
+    let (code, written) = demo(None);
+    assert_eq!((code, files()), (Some(0), 0), "{written}");
+    // Too few files may be opened for ten network namespaces.
+    let (code, written) = demo(Some(30));
+    assert_eq!((code, files()), (Some(2), 1), "{written}");
+    let (error, path) = written
+        .rsplit_once("; the log of the lab is in ")
+        .expect("its path");
+    let error = error.lines().last().unwrap();
+    assert!(
+        error.starts_with("netviz: cannot create the lab: "),
+        "{error}"
+    );
+    let log = std::fs::read_to_string(path.trim()).unwrap();
+    assert!(log.ends_with(&format!("{error}\n")), "{log}");
 }
 
 /// Returns the network of a demo's first node, and a free address of its pods' range.

@@ -45,6 +45,7 @@ fn unreachable_door_is_blind_at_once() {
         "{:?}",
         start.elapsed()
     );
+    assert_eq!(output.status.code(), Some(2));
     let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let doors = snapshot["doors"].as_array().unwrap();
     let door = |index| doors.iter().find(|door| door["ifindex"] == index).unwrap();

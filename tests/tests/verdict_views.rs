@@ -21,7 +21,7 @@ use netviz_tests::{
         hostile::check,
         random::Random,
         verdicts::{
-            all, arbitrary, circle, cross_node, detour, hidden, lost_by_policy, lost_reply,
+            A, B, all, arbitrary, circle, cross_node, detour, hidden, lost_by_policy, lost_reply,
         },
     },
     cli::schema::complaints,
@@ -297,6 +297,38 @@ fn junit_names_failed_tests() {
     let mut out = Vec::new();
     junit::write(&[lost], &mut out).unwrap();
     assert!(!String::from_utf8(out).unwrap().contains("<failure"));
+}
+
+/// CI tells test cases apart by their names.
+#[test]
+fn names_of_test_cases_are_unique() {
+    let mut ipv6 = cross_node();
+    ipv6.to.address = Some("fd00::1".into());
+    let mut port = cross_node();
+    port.probes.port = Some(80);
+    let verdicts = [cross_node(), ipv6, port, cross_node(), lost_by_policy()];
+    let mut out = Vec::new();
+    junit::write(&verdicts, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let report = roxmltree::Document::parse(&text).unwrap();
+    let cases = report
+        .descendants()
+        .filter(|it| it.has_tag_name("testcase"));
+    let names: Vec<_> = cases.map(|case| case.attribute("name").unwrap()).collect();
+    let pair = format!("{A} -> {B}");
+    let more = ["", " (IPv6)", " port 80", " (2)", " (3)"];
+    assert_eq!(names, more.map(|more| format!("{pair}{more}")));
+    // Where both families failed, the text tells which is which, too.
+    let failed = verdicts.map(|mut verdict| {
+        verdict.verdict = Kind::Detour;
+        verdict
+    });
+    assert!(results::draw(&failed, Style::default()).contains(&format!("{pair} (IPv6): ")));
+    let wide = matrix::Style {
+        width: Some(300),
+        ..matrix::Style::default()
+    };
+    assert!(matrix::draw(&failed, wide).contains(" (IPv6)  delivered"));
 }
 
 /// Two pairs of one test: it stays visible which.

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, anyhow};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -31,6 +31,16 @@ use crate::{
 /// When the lab cannot be created or the command cannot be run.
 pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
     preflight::check()?;
+    // The command may draw on the terminal.
+    let log = KeptStderr::start().context("cannot keep the log of the lab")?;
+    match in_lab(args, log.as_ref()).await {
+        Ok(status) => Ok(exit_code(status?)),
+        Err(error) => Err(saved(error, log.as_ref())),
+    }
+}
+
+/// The result of the command; an error outside of it is the lab's.
+async fn in_lab(args: &DemoArgs, log: Option<&KeptStderr>) -> Result<Result<ExitStatus>> {
     let options = Options {
         mode: args.mode,
         attach: args.attach,
@@ -38,11 +48,9 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
         extra_pods_per_node: args.pods,
     };
     let start = Instant::now();
-    // The command may draw on the terminal.
-    let log = KeptStderr::start().context("cannot keep the log of the lab")?;
     let lab = Lab::up(&options).context("cannot create the lab")?;
     let traffic = (!args.quiet).then(|| Traffic::start(&lab)).transpose()?;
-    let (stderr, kept): (File, _) = match &log {
+    let (stderr, kept): (File, _) = match log {
         Some(log) => {
             let kept = format!(
                 "; the log of the lab is in {} and is printed then",
@@ -66,7 +74,18 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
     let status = command(args, &lab, stderr).await;
     drop(traffic);
     lab.down().context("cannot remove the lab")?;
-    Ok(exit_code(status?))
+    Ok(status)
+}
+
+/// The error, with the file to which the log of the lab was written.
+fn saved(error: Error, log: Option<&KeptStderr>) -> Error {
+    let saved = log.map(|log| log.save(&format!("netviz: {error:#}")));
+    match saved {
+        Some(Ok(path)) => {
+            anyhow!("{error:#}; the log of the lab is in {}", path.display())
+        }
+        _ => error,
+    }
 }
 
 async fn command(args: &DemoArgs, lab: &Lab, stderr: File) -> Result<ExitStatus> {

@@ -12,7 +12,7 @@ use super::{
     terminal,
 };
 use crate::{
-    cli::{self, DoorsArgs},
+    cli::{self, DoorsArgs, Exit},
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
@@ -24,21 +24,25 @@ use crate::{
 /// # Errors
 /// When there is nothing to observe, or this process may not observe it; the message names the
 /// operation, the object and the remedy.
-pub async fn run(args: &DoorsArgs) -> Result<()> {
+pub async fn run(args: &DoorsArgs) -> Result<Exit> {
     if screen::is_wanted(args) {
-        return screen::run(args, true).await;
+        return screen::run(args, true).await.map(|()| Exit::Success);
     }
     let mut stop = Signals::new()?;
     let form = Form::of(args);
     let Some((mut feed, filter)) = start(args, form.pace(), &mut stop).await? else {
-        return Ok(());
+        return Ok(Exit::Success);
     };
     let shown = Shown {
         filter,
         sort: args.sort,
     };
     let mut printer = Printer::new(Output::stdout()?, shown, form.printer(args.ascii));
-    drive(&mut feed, &mut printer, async || stop.any().await).await
+    drive(&mut feed, &mut printer, async || stop.any().await).await?;
+    Ok(match form.pace() {
+        Pace::Once => printer.exit(),
+        Pace::Prompt | Pace::Steady => Exit::Success,
+    })
 }
 
 /// A form of the output.

@@ -11,7 +11,7 @@ use super::{
     terminal,
 };
 use crate::{
-    cli::{DoorsArgs, MapArgs, MapOutput},
+    cli::{DoorsArgs, Exit, MapArgs, MapOutput},
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Runs `netviz map`.
-pub async fn run(args: &MapArgs) -> Result<()> {
+pub async fn run(args: &MapArgs) -> Result<Exit> {
     let counted = DoorsArgs {
         selection: args.selection.clone(),
         period: args.period,
@@ -33,7 +33,7 @@ pub async fn run(args: &MapArgs) -> Result<()> {
     };
     let mut stop = Signals::new()?;
     let Some((mut feed, filter)) = start(&counted, Pace::Once, &mut stop).await? else {
-        return Ok(());
+        return Ok(Exit::Success);
     };
     let shown = Shown {
         filter,
@@ -41,7 +41,8 @@ pub async fn run(args: &MapArgs) -> Result<()> {
     };
     let format = |snapshot: &Snapshot| format(snapshot, args);
     let mut printer = Printer::new(Output::stdout()?, shown, format);
-    drive(&mut feed, &mut printer, async || stop.any().await).await
+    drive(&mut feed, &mut printer, async || stop.any().await).await?;
+    Ok(printer.exit())
 }
 
 fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {

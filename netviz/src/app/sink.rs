@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::output::Output;
 use crate::{
+    cli::Exit,
     count::Progress,
     feed::Feed,
     model::{Reason, Snapshot, State},
@@ -91,6 +92,8 @@ pub struct Printer<P> {
     output: Output,
     shown: Shown,
     print: P,
+    /// Whether an interface of the last snapshot could not be observed.
+    blind: bool,
 }
 
 impl<P: FnMut(&Snapshot) -> Result<Vec<u8>>> Printer<P> {
@@ -100,13 +103,26 @@ impl<P: FnMut(&Snapshot) -> Result<Vec<u8>>> Printer<P> {
             output,
             shown,
             print,
+            blind: false,
+        }
+    }
+}
+
+impl<P> Printer<P> {
+    /// How a command ends that has printed its only document: what is missing there could not be told.
+    pub fn exit(&self) -> Exit {
+        match self.blind {
+            true => Exit::Unclear,
+            false => Exit::Success,
         }
     }
 }
 
 impl<P: FnMut(&Snapshot) -> Result<Vec<u8>>> Sink for Printer<P> {
     async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
-        let bytes = (self.print)(&self.shown.of(snapshot))?;
+        let shown = self.shown.of(snapshot);
+        self.blind = shown.doors.iter().any(|door| door.state == State::Blind);
+        let bytes = (self.print)(&shown)?;
         self.output.write(bytes).await
     }
 }

@@ -7,7 +7,8 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  success: verified, or no finding
   1  a finding: a detour or a loss (verify), or a finding at or above --fail-on (audit)
-  2  could not tell: unclear, an error, or wrong usage";
+  2  could not tell: unclear (verify), an interface that could not be inspected (audit) or that is blind
+     (map, and doors if it prints once), an error, or wrong usage";
 
 /// How a command ended, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,12 +7,13 @@ use std::{
         fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::fs::FileExt as _,
     },
+    path::PathBuf,
 };
 
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
-    unistd::dup2_stderr,
+    unistd::{dup2_stderr, mkstemp},
 };
 
 /// Bytes to keep at most; beyond, older messages are dropped.
@@ -62,6 +63,15 @@ impl KeptStderr {
         Ok(self.before.try_clone()?.into())
     }
 
+    /// Writes the messages and a last line to a new file among the temporary ones, and returns its path.
+    pub(crate) fn save(&self, last: &str) -> io::Result<PathBuf> {
+        let (file, path) = mkstemp(&std::env::temp_dir().join("netviz-log-XXXXXX"))?;
+        let mut file = File::from(file);
+        file.write_all(&self.latest(MOST_KEPT))?;
+        writeln!(file, "{last}")?;
+        Ok(path)
+    }
+
     /// The last complete line since the previous call, without the hints of a panic.
     pub(crate) fn news(&mut self) -> Option<String> {
         let end = self.memory.metadata().ok()?.len();
@@ -70,7 +80,8 @@ impl KeptStderr {
             self.read = 0;
             return None;
         }
-        let mut text = self.text(self.read, end);
+        let start = self.read.max(end.saturating_sub(MOST_PRINTED));
+        let mut text = self.text(start, end);
         let complete = text.iter().rposition(|byte| *byte == b'\n')?;
         self.read = end - (text.len() - complete - 1) as u64;
         text.truncate(complete);
@@ -79,8 +90,13 @@ impl KeptStderr {
         text.lines().rev().find(tells).map(ToOwned::to_owned)
     }
 
+    /// The latest messages, of so many bytes at most.
+    fn latest(&self, most: u64) -> Vec<u8> {
+        let end = self.memory.metadata().map_or(0, |file| file.len());
+        self.text(end.saturating_sub(most), end)
+    }
+
     fn text(&self, start: u64, end: u64) -> Vec<u8> {
-        let start = start.max(end.saturating_sub(MOST_PRINTED));
         let mut bytes = vec![0; usize::try_from(end - start).unwrap_or_default()];
         let read = self.memory.read_at(&mut bytes, start).unwrap_or_default();
         bytes.truncate(read);
@@ -91,7 +107,6 @@ impl KeptStderr {
 impl Drop for KeptStderr {
     fn drop(&mut self) {
         let _ = dup2_stderr(&self.before);
-        let end = self.memory.metadata().map_or(0, |file| file.len());
-        let _ = io::stderr().write_all(&self.text(0, end));
+        let _ = io::stderr().write_all(&self.latest(MOST_PRINTED));
     }
 }

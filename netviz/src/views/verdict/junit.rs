@@ -1,10 +1,13 @@
 //! JUnit XML for CI: one test case per pair.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use super::{
     ladder,
-    words::{end, summary, test_label},
+    words::{end, family, summary, test_label},
 };
 use crate::{
     verify::{Kind, Verdict},
@@ -28,26 +31,49 @@ pub fn write(verdicts: &[Verdict], mut out: impl Write) -> io::Result<()> {
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<testsuites name=\"netviz\" {numbers}>")?;
     writeln!(out, "  <testsuite name=\"netviz verify\" {numbers}>")?;
-    for verdict in verdicts {
-        write_case(verdict, &mut out)?;
+    for (verdict, name) in verdicts.iter().zip(names(verdicts)) {
+        write_case(verdict, &name, &mut out)?;
     }
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
-fn write_case(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
+/// The name of each test case. CI tells cases apart by their names, so no two are equal: what several
+/// pairs of one test can have in common is followed by a number.
+fn names(verdicts: &[Verdict]) -> Vec<String> {
+    let mut known: BTreeMap<(String, String), u32> = BTreeMap::new();
+    let mut unique = |verdict| {
+        let name = name(verdict);
+        let times = known.entry((class(verdict), name.clone())).or_default();
+        *times += 1;
+        match *times {
+            1 => name,
+            number => format!("{name} ({number})"),
+        }
+    };
+    verdicts.iter().map(&mut unique).collect()
+}
+
+/// `web: shop/client -> shop/web port 80 (IPv6)`
+fn name(verdict: &Verdict) -> String {
+    let (from, to) = (end(&verdict.from), end(&verdict.to));
+    let port = verdict.probes.port;
+    let port = port.map_or_else(String::new, |port| format!(" port {port}"));
+    let (test, family) = (test_label(verdict), family(verdict));
+    format!("{test}{from} -> {to}{port}{family}")
+}
+
+fn class(verdict: &Verdict) -> String {
+    let protocol = verdict.probes.protocol;
+    protocol.map_or_else(|| "passive".into(), |protocol| protocol.to_string())
+}
+
+fn write_case(verdict: &Verdict, name: &str, out: &mut impl Write) -> io::Result<()> {
     let style = Style {
         full: true,
         ..Style::default()
     };
     let ladder = escape(&ladder::draw(verdict, style));
-    let name = escape(&format!(
-        "{}{} -> {}",
-        test_label(verdict),
-        end(&verdict.from),
-        end(&verdict.to)
-    ));
-    let protocol = verdict.probes.protocol;
-    let class = protocol.map_or_else(|| "passive".into(), |protocol| protocol.to_string());
+    let (name, class) = (escape(name), class(verdict));
     writeln!(
         out,
         "    <testcase name=\"{name}\" classname=\"netviz.verify.{class}\">"

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{end, summary, test_name};
+use super::words::{end, family, summary, test_name};
 pub use crate::views::text::Style;
 use crate::{
     verify::{Kind, Verdict},
@@ -45,7 +45,8 @@ pub fn draw(verdicts: &[Verdict], style: Style) -> String {
             Some(name) => format!("  ({name})"),
             None => String::new(),
         };
-        let line = format!("{sign}  {from} -> {to}  {summary}{test}");
+        let family = family(verdict);
+        let line = format!("{sign}  {from} -> {to}{family}  {summary}{test}");
         lines.push((Some(verdict.verdict), line));
     }
     if failed.len() > LISTED {

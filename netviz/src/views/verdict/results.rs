@@ -1,6 +1,6 @@
 //! The results of path tests: how many passed, and why the others failed.
 
-use super::words::test_label;
+use super::words::{family, test_label};
 use crate::{
     verify::Verdict,
     views::text::{Style, ascii, safe},
@@ -18,7 +18,8 @@ pub fn draw(verdicts: &[Verdict], style: Style) -> String {
         let why = verdict.test.as_ref().and_then(|test| test.why.as_deref());
         let (test, why) = (test_label(verdict), safe(why.unwrap_or_default()));
         let (from, to) = (&verdict.from.name, &verdict.to.name);
-        text.push_str(&format!("  {test}{from} -> {to}: {why}\n"));
+        let family = family(verdict);
+        text.push_str(&format!("  {test}{from} -> {to}{family}: {why}\n"));
     }
     if style.ascii { ascii(&text) } else { text }
 }

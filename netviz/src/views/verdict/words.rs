@@ -92,6 +92,16 @@ pub(super) fn end(hop: &Hop) -> String {
     }
 }
 
+/// ` (IPv6)`, which tells a pair from that of the same names with IPv4; nothing where an address is a name.
+pub(super) fn family(verdict: &Verdict) -> &'static str {
+    let to = &verdict.to;
+    let is_ipv6 = |address: &&String| address.contains(':') && to.name != address.as_str();
+    to.address
+        .as_ref()
+        .filter(is_ipv6)
+        .map_or("", |_| " (IPv6)")
+}
+
 /// The result in one sentence.
 #[must_use]
 pub fn summary(verdict: &Verdict) -> String {
