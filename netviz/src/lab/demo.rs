@@ -4,11 +4,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicU16, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -20,7 +16,10 @@ use super::{
     plan::{Pod, PodKind},
     traffic,
 };
-use crate::sys::icmp;
+use crate::sys::{
+    icmp,
+    threads::{Stop, Worker},
+};
 
 /// Each pair exchanges one ping and one datagram in this time.
 const ROUND: Duration = Duration::from_millis(500);
@@ -32,14 +31,7 @@ const CHUNK: usize = 20 * 1024;
 /// until then: stop first.
 #[derive(Debug)]
 pub struct Traffic {
-    stop: Arc<Stop>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
+    _workers: [Worker; 2],
 }
 
 /// What one pod talks with.
@@ -61,12 +53,6 @@ impl Traffic {
             .iter()
             .map(|pod| talker(lab, pod).with_context(|| format!("sockets in pod {}", pod.name)))
             .collect::<Result<Vec<_>>>()?;
-        let stop = Arc::new(Stop::default());
-        let mut traffic = Self {
-            stop: Arc::clone(&stop),
-            threads: Vec::new(),
-        };
-        traffic.spawn("lab-talk", move || talk(&talkers, &stop))?;
         let named = pods.iter().find(|pod| pod.name.starts_with("busybox"));
         let from = named.context("the laboratory has no busybox")?;
         let other = |pod: &&&Pod| pod.node != from.node && pod.name.starts_with("netshoot");
@@ -79,48 +65,22 @@ impl Traffic {
             .netns(*from)?
             .run(|| TcpStream::connect_timeout(&to, traffic::PATIENCE))?
             .with_context(|| format!("a stream from pod {} to {to}", from.name))?;
-        let stop = Arc::clone(&traffic.stop);
-        traffic.spawn("lab-stream", move || {
-            if let Err(error) = pour(&stream, &stop) {
+        let talk = move |stop: &Stop| talk(&talkers, stop);
+        let pour = move |stop: &Stop| {
+            if let Err(error) = pour(&stream, stop) {
                 log::warn!("the laboratory's stream to {to} ended: {error}");
             }
-        })?;
-        Ok(traffic)
+        };
+        Ok(Self {
+            _workers: [
+                Worker::start("lab-talk", "sends the laboratory's packets", talk)?,
+                Worker::start("lab-stream", "sends the laboratory's stream", pour)?,
+            ],
+        })
     }
 
     /// Ends it, and waits until it has ended.
     pub fn stop(self) {}
-
-    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let thread = thread::Builder::new().name(name.into()).spawn(work)?;
-        self.threads.push(thread);
-        Ok(())
-    }
-}
-
-impl Drop for Traffic {
-    fn drop(&mut self) {
-        *self
-            .stop
-            .stopped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            thread.join().ok();
-        }
-    }
-}
-
-impl Stop {
-    /// Waits for `time`; true when it is over.
-    fn wait(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(stopped, time, |stopped| !*stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 fn talker(lab: &Lab, pod: &Pod) -> io::Result<Talker> {
@@ -143,7 +103,7 @@ fn talk(talkers: &[Talker], stop: &Stop) {
     loop {
         for from in talkers {
             for to in talkers.iter().filter(|to| to.address != from.address) {
-                if stop.wait(pause) {
+                if stop.within(pause) {
                     return;
                 }
                 from.speak(
@@ -180,7 +140,7 @@ fn pour(mut stream: &TcpStream, stop: &Stop) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let chunk = vec![0x6e; CHUNK];
     let mut back = vec![0; 4 * CHUNK];
-    while !stop.wait(BEAT) {
+    while !stop.within(BEAT) {
         while or_nothing(stream.read(&mut back))?.is_some_and(|length| length > 0) {}
         // Where the window is full, this beat is skipped.
         or_nothing(stream.write(&chunk))?;

@@ -3,18 +3,19 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
     errno::Errno,
+    fcntl::OFlag,
     sched::{CloneFlags, setns, unshare},
     sys::{
         signal::{Signal, kill},
         wait::waitpid,
     },
-    unistd::{ForkResult, Pid, chroot, fchdir, fork},
+    unistd::{ForkResult, Pid, chroot, fchdir, fork, pipe2},
 };
 
 use super::{netns::NetNs, threads};
@@ -33,7 +34,7 @@ pub(crate) struct Alive {
 
 impl Alive {
     pub(crate) fn new() -> io::Result<Self> {
-        let (read, write) = pipe()?;
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
         Ok(Self {
             read,
             _write: write,
@@ -56,7 +57,7 @@ pub(crate) struct Starting {
 
 /// Forks a pause process.
 pub(crate) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
-    let (ready, report) = pipe().context("making a pipe for a pause process")?;
+    let (ready, report) = pipe2(OFlag::O_CLOEXEC).context("making a pipe for a pause process")?;
     // SAFETY: the child only makes system calls, takes no lock, allocates nothing and never returns.
     match unsafe { fork() }.context("forking a pause process: is there a limit on processes?")? {
         ForkResult::Parent { child } => Ok(Starting {
@@ -135,14 +136,4 @@ pub(crate) fn in_mounts<T: Send>(
         chroot(".")?;
         work()
     })?
-}
-
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    // SAFETY: room for two descriptors.
-    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just opened, with no other owner.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }

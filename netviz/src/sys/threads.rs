@@ -111,7 +111,12 @@ fn stop() -> io::Result<(Stopper, Stop)> {
 impl Stop {
     /// Whether the thread has to end.
     pub(crate) fn is_set(&self) -> bool {
-        self.poll([], Some(Duration::ZERO)).is_none()
+        self.within(Duration::ZERO)
+    }
+
+    /// Waits for `time`, or until the thread has to end. Returns whether it has to.
+    pub(crate) fn within(&self, time: Duration) -> bool {
+        self.poll([], Some(time)).is_none()
     }
 
     /// Waits until the thread has to end.
