@@ -75,7 +75,7 @@ fn found(audit: &Value) -> Found {
 
 #[test]
 fn clean_cluster_has_no_findings() {
-    for mode in Mode::ALL {
+    for mode in Mode::all() {
         let lab = lab(mode, Attach::Auto);
         let audit = audit(&lab);
         assert_eq!(found(&audit), Found::new(), "{mode}");

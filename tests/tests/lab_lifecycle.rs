@@ -58,7 +58,7 @@ fn lost(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn all_pods_reach_each_other_in_every_mode() {
-    for mode in Mode::ALL {
+    for mode in Mode::all() {
         let started = Instant::now();
         let lab = up(mode, |options| options.ipv6 = true);
         let took = started.elapsed();
@@ -72,7 +72,7 @@ fn all_pods_reach_each_other_in_every_mode() {
 /// Masqueraded in the tunnel modes: TCP from a pod to the other node and back.
 #[test]
 fn pods_reach_every_node_by_tcp() {
-    for mode in Mode::ALL {
+    for mode in Mode::all() {
         let lab = up(mode, |_| {});
         let pod = lab.netns(&lab.pods()[0]).unwrap();
         for node in lab.nodes() {

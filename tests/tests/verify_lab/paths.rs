@@ -101,7 +101,7 @@ pub(super) fn mode_is_inferred_or_given(mode: Mode) {
             .iter()
             .all(|door| door.ends_with("bpf_redirect_peer"))
     );
-    for other in Mode::ALL {
+    for other in Mode::all() {
         // A pod has its own route or not, whatever mode is given.
         let per_endpoint = [Mode::Native, Mode::NativeEndpointRoutes];
         if other != fixture.mode
