@@ -16,7 +16,6 @@
 //! the pod, as Cilium does it without kube-proxy replacement or with `bpf-lb-sock-hostns-only`. On a
 //! node itself nobody translates: there is no kube-proxy.
 
-mod cluster;
 mod datapath;
 mod demo;
 mod echo;
@@ -32,7 +31,7 @@ mod wiring;
 pub use demo::Traffic;
 pub use lifecycle::Lab;
 pub use options::{Attach, Mode, Options};
-pub use plan::{Door, Network, Node, Place, Pod, PodKind};
+pub use plan::{Door, Node, Place, Pod, PodKind};
 
 /// Where every pod and node echoes UDP datagrams.
 pub const UDP_PORT: u16 = 47_777;

@@ -50,7 +50,7 @@ fn packet_to_no_pod_is_logged_by_the_dropping_node() {
             .unwrap();
         for node in [own, other] {
             LINES.lock().unwrap().clear();
-            let [a, b, c, _] = node.pod_cidr.address.octets();
+            let [a, b, c, _] = node.pod_cidr.addr().octets();
             let nobody = Ipv4Addr::new(a, b, c, 9);
             let namespace = lab.netns(pod).unwrap();
             assert_eq!(traffic::ping(&namespace, nobody.into(), 1).unwrap(), 0);

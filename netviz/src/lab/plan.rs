@@ -7,15 +7,15 @@
 
 use anyhow::{Context as _, Result};
 
-use super::cluster;
-
 mod extra;
 mod listed;
+mod listings;
 mod made;
 mod topology;
 
 pub(super) use made::{fingerprint, written};
-pub use topology::{Door, Network, Node, Place, Pod, PodKind};
+pub(super) use topology::Family;
+pub use topology::{Door, Node, Place, Pod, PodKind};
 
 /// Everything that the listings and the gaps in them amount to.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new() -> Result<Self> {
-        let listings = cluster::listings()?;
+        let listings = listings::listings()?;
         let mut plan = Self {
             nodes: Vec::new(),
             pods: Vec::new(),
@@ -39,7 +39,7 @@ impl Plan {
                 .with_context(|| format!("the built-in listing of {}", listed.name))?;
             for interface in interfaces
                 .iter()
-                .filter(|link| link.name.starts_with("lxc"))
+                .filter(|link| link.door.name.starts_with("lxc"))
             {
                 plan.pods.push(listed::pod(&listings, &node, interface)?);
             }

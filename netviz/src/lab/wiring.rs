@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
+use ipnet::IpNet;
 use netlink_packet_route::link::LinkAttribute;
 
 use super::{
     options::{Mode, Options},
-    plan::{Door, Node, Pod},
+    plan::{Door, Family, Node, Pod},
     sysctl::{self, Role},
 };
 use crate::sys::{
@@ -55,68 +56,54 @@ pub(super) fn node(
     netlink
         .create_veth(&link(&node.eth0, true), &link(&node.wire, true), Some(wire))
         .context("making eth0 (module veth)")?;
-    let host = node.cilium_host.index;
-    let eth0 = node.eth0.index;
     for door in [&node.cilium_net, &node.cilium_host, &node.eth0] {
         up(netlink, door)?;
     }
     if options.mode.tunnels() {
         up(netlink, &node.cilium_vxlan)?;
     }
-    address(netlink, host, node.router_address.into(), 32)?;
-    address(netlink, eth0, node.address.into(), 16)?;
-    neighbour(netlink, eth0, other.address.into(), &other.eth0)?;
-    node_routes(netlink, node, other, options.mode)?;
-    if options.ipv6 {
-        address(netlink, host, node.router_address6.into(), 128)?;
-        address(netlink, eth0, node.address6.into(), 64)?;
-        neighbour(netlink, eth0, other.address6.into(), &other.eth0)?;
-        node_routes6(netlink, node, other, options.mode)?;
+    let eth0 = node.eth0.index;
+    let families = node.families(options.ipv6);
+    for (own, remote) in families.zip(other.families(options.ipv6)) {
+        address(netlink, node.cilium_host.index, own.router.into())?;
+        address(netlink, eth0, own.node)?;
+        neighbour(netlink, eth0, remote.node.addr(), &other.eth0)?;
+        node_routes(netlink, node, &own, &remote, options.mode)?;
     }
     Ok(())
 }
 
-fn node_routes(netlink: &mut Netlink, node: &Node, other: &Node, mode: Mode) -> Result<()> {
-    let own = (node.pod_cidr.address.into(), node.pod_cidr.prefix);
-    let remote = (other.pod_cidr.address.into(), other.pod_cidr.prefix);
-    let router = IpAddr::from(node.router_address);
-    let host = node.cilium_host.index;
-    if !mode.routes_each_endpoint() {
-        route(netlink, &NewRoute::host(router, host))?;
-        route(netlink, &through_router(own, router, host, None))?;
-    }
-    if mode.tunnels() {
-        return route(
-            netlink,
-            &through_router(remote, router, host, Some(TUNNEL_MTU)),
-        );
-    }
-    route(
-        netlink,
-        &through_network(remote, other.address.into(), node),
-    )
-}
-
-/// The same, except that an IPv6 router address is no next hop: the pods are on the link.
-fn node_routes6(netlink: &mut Netlink, node: &Node, other: &Node, mode: Mode) -> Result<()> {
-    let own = (node.pod_network6(), 64);
-    let remote = (other.pod_network6(), 64);
-    let router = IpAddr::from(node.router_address6);
-    let host = node.cilium_host.index;
-    let on_link = |destination, mtu| NewRoute {
-        gateway: None,
-        ..through_router(destination, router, host, mtu)
+fn node_routes(
+    netlink: &mut Netlink,
+    node: &Node,
+    own: &Family,
+    remote: &Family,
+    mode: Mode,
+) -> Result<()> {
+    let router = NewRoute::host(own.router, node.cilium_host.index);
+    let by_router = |destination, mtu| NewRoute {
+        destination,
+        // An IPv6 router address is no next hop: the pods are on the link.
+        gateway: Some(own.router).filter(IpAddr::is_ipv4),
+        source: Some(own.router),
+        mtu,
+        ..router
     };
     if !mode.routes_each_endpoint() {
-        route(netlink, &on_link(own, None))?;
+        if own.router.is_ipv4() {
+            route(netlink, &router)?;
+        }
+        route(netlink, &by_router(own.pods, None))?;
     }
-    if mode.tunnels() {
-        return route(netlink, &on_link(remote, Some(TUNNEL_MTU)));
-    }
-    route(
-        netlink,
-        &through_network(remote, other.address6.into(), node),
-    )
+    let to_remote = match mode.tunnels() {
+        true => by_router(remote.pods, Some(TUNNEL_MTU)),
+        false => NewRoute {
+            destination: remote.pods,
+            gateway: Some(remote.node.addr()),
+            ..NewRoute::host(remote.node.addr(), node.eth0.index)
+        },
+    };
+    route(netlink, &to_remote)
 }
 
 /// A pod's veth pair, on both sides.
@@ -137,18 +124,11 @@ pub(super) fn pod(
         .with_context(|| format!("making {} on {}", pod.interface.name, pod.node))?;
     up(node_side, &pod.interface)?;
     up(&mut pod_side, &pod.eth0)?;
-    let mut addresses = vec![(
-        IpAddr::from(pod.address),
-        IpAddr::from(node.router_address),
-        32,
-    )];
-    if options.ipv6 {
-        addresses.push((pod.address6.into(), node.router_address6.into(), 128));
-    }
     let mtu = options.mode.tunnels().then_some(TUNNEL_MTU);
-    for (own, router, prefix) in addresses {
+    let routers = node.families(options.ipv6).map(|family| family.router);
+    for (own, router) in pod.addresses(options.ipv6).zip(routers) {
         let eth0 = pod.eth0.index;
-        address(&mut pod_side, eth0, own, prefix)?;
+        address(&mut pod_side, eth0, own.into())?;
         neighbour(&mut pod_side, eth0, router, &pod.interface)?;
         route(&mut pod_side, &NewRoute::host(router, eth0))?;
         route(&mut pod_side, &NewRoute::default_of(router, eth0, mtu))?;
@@ -170,14 +150,6 @@ pub(super) fn is_ready(netlink: &mut Netlink) -> std::io::Result<bool> {
     Ok(!attributes.any(|it| matches!(it, LinkAttribute::Qdisc(kind) if kind == "noop")))
 }
 
-impl Node {
-    fn pod_network6(&self) -> IpAddr {
-        let mut segments = self.router_address6.segments();
-        segments[4..].fill(0);
-        std::net::Ipv6Addr::from(segments).into()
-    }
-}
-
 fn link(door: &Door, arp: bool) -> NewLink<'_> {
     NewLink {
         name: &door.name,
@@ -187,41 +159,16 @@ fn link(door: &Door, arp: bool) -> NewLink<'_> {
     }
 }
 
-fn through_router(
-    destination: (IpAddr, u8),
-    router: IpAddr,
-    index: u32,
-    mtu: Option<u32>,
-) -> NewRoute {
-    NewRoute {
-        destination,
-        index,
-        gateway: Some(router),
-        source: Some(router),
-        mtu,
-    }
-}
-
-fn through_network(destination: (IpAddr, u8), other: IpAddr, node: &Node) -> NewRoute {
-    NewRoute {
-        destination,
-        index: node.eth0.index,
-        gateway: Some(other),
-        source: None,
-        mtu: None,
-    }
-}
-
 pub(super) fn up(netlink: &mut Netlink, door: &Door) -> Result<()> {
     netlink
         .set_up(door.index)
         .with_context(|| format!("switching {} on", door.name))
 }
 
-fn address(netlink: &mut Netlink, index: u32, address: IpAddr, prefix: u8) -> Result<()> {
+fn address(netlink: &mut Netlink, index: u32, address: IpNet) -> Result<()> {
     netlink
-        .add_address(index, address, prefix)
-        .with_context(|| format!("adding the address {address}/{prefix} to link {index}"))
+        .add_address(index, address.addr(), address.prefix_len())
+        .with_context(|| format!("adding the address {address} to link {index}"))
 }
 
 fn neighbour(netlink: &mut Netlink, index: u32, address: IpAddr, door: &Door) -> Result<()> {
@@ -231,11 +178,10 @@ fn neighbour(netlink: &mut Netlink, index: u32, address: IpAddr, door: &Door) ->
 }
 
 fn route(netlink: &mut Netlink, route: &NewRoute) -> Result<()> {
-    let (network, prefix) = route.destination;
-    netlink.add_route(route).with_context(|| {
-        format!(
-            "adding the route to {network}/{prefix} by link {}",
-            route.index
-        )
-    })
+    let NewRoute {
+        destination, index, ..
+    } = route;
+    netlink
+        .add_route(route)
+        .with_context(|| format!("adding the route to {destination} by link {index}"))
 }

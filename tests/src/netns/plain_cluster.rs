@@ -2,6 +2,7 @@
 
 use std::{io, net::Ipv4Addr};
 
+use ipnet::Ipv4Net;
 use netviz::sys::netlink::{NewLink, NewRoute};
 
 use super::{
@@ -62,7 +63,7 @@ fn link(name: &str, index: u32, place: [u8; 3]) -> NewLink<'_> {
 
 fn network(address: Ipv4Addr, prefix: u8, index: u32, gateway: Option<Ipv4Addr>) -> NewRoute {
     NewRoute {
-        destination: (address.into(), prefix),
+        destination: Ipv4Net::new_assert(address, prefix).into(),
         index,
         gateway: gateway.map(Into::into),
         source: None,

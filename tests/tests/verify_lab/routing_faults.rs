@@ -118,7 +118,7 @@ pub(super) fn missing_route(mode: Mode) {
     let between = std::net::Ipv4Addr::new(x, y, 0, 0);
     if !mode.tunnels() {
         let pods = far.pod_cidr;
-        delete_route(&mut netlink, pods.address.into(), pods.prefix).unwrap();
+        delete_route(&mut netlink, pods.addr().into(), pods.prefix_len()).unwrap();
     }
     delete_route(&mut netlink, between.into(), 16).unwrap();
     let result = fixture.across(&[]);

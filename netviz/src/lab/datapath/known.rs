@@ -1,9 +1,10 @@
 //! Configuration of a node's programs: the node, its pods, and routes to everything else.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap, LpmTrie, Map, lpm_trie::Key};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netviz_ebpf::lab::{
     CONFIG_MAP, Config, ENDPOINT_ROUTES, ENDPOINTS_MAP, Endpoint, Frontend, HOST_ROUTING,
     LOCAL_PODS, NODE_IDENTITY, OWN, POD, REMOTE_NODE, REMOTE_PODS, ROUTES_MAP, Route, SERVICES_MAP,
@@ -14,7 +15,7 @@ use super::Datapath;
 use crate::lab::{
     SERVICE, SERVICE_TCP_PORT, TCP_PORT, UDP_PORT,
     options::Mode,
-    plan::{Network, Node, Pod},
+    plan::{Family, Node, Pod},
 };
 
 /// Protocol, port of the service, port of its backend.
@@ -33,16 +34,15 @@ impl Datapath {
             mac: pod.eth0.mac,
             node_mac: pod.interface.mac,
         };
-        self.insert_endpoint(pod.address.into(), endpoint)?;
-        self.insert_endpoint(pod.address6.into(), endpoint)
+        pod.addresses(true)
+            .try_for_each(|address| self.insert_endpoint(address, endpoint))
     }
 
     /// Forgets a pod.
     pub(in crate::lab) fn unlearn(&mut self, pod: &Pod) -> Result<()> {
         let mut endpoints: HashMap<_, [u8; 16], Endpoint> = self.map(ENDPOINTS_MAP)?.try_into()?;
-        endpoints.remove(&key(pod.address.into()))?;
-        endpoints.remove(&key(pod.address6.into()))?;
-        Ok(())
+        pod.addresses(true)
+            .try_for_each(|address| Ok(endpoints.remove(&key(address))?))
     }
 
     /// Makes the service known.
@@ -67,12 +67,12 @@ impl Datapath {
             identity: NODE_IDENTITY,
             ..Endpoint::default()
         };
-        self.insert_endpoint(node.address.into(), own)?;
-        self.insert_endpoint(node.address6.into(), own)?;
-        self.insert_endpoint(node.router_address.into(), own)?;
-        self.insert_endpoint(node.router_address6.into(), own)?;
+        for Family { node, router, .. } in node.families(true) {
+            self.insert_endpoint(node.addr(), own)?;
+            self.insert_endpoint(router, own)?;
+        }
         let mut routes: LpmTrie<_, [u8; 16], Route> = self.map(ROUTES_MAP)?.try_into()?;
-        for (network, prefix, kind) in networks(node, other) {
+        for (network, kind) in networks(node, other) {
             let route = Route {
                 kind,
                 tunnel: u32::from(other.address),
@@ -83,7 +83,9 @@ impl Datapath {
                 },
                 padding: [0; 2],
             };
-            routes.insert(&Key::new(prefix, key(network)), route, 0)?;
+            let mapped = if network.addr().is_ipv4() { 96 } else { 0 };
+            let prefix = mapped + u32::from(network.prefix_len());
+            routes.insert(&Key::new(prefix, key(network.addr())), route, 0)?;
         }
         Ok(())
     }
@@ -118,21 +120,16 @@ fn config_of(node: &Node, mode: Mode) -> Config {
     }
 }
 
-/// Where everything lies that is not on this node, as networks of mapped addresses.
-fn networks(node: &Node, other: &Node) -> [(IpAddr, u32, u32); 8] {
-    let v4 = |network: Network| (network.address.into(), 96 + u32::from(network.prefix));
-    let (own, own_prefix) = v4(node.pod_cidr);
-    let (remote, remote_prefix) = v4(other.pod_cidr);
-    [
-        (own, own_prefix, LOCAL_PODS),
-        (node.router_address6.into(), 64, LOCAL_PODS),
-        (remote, remote_prefix, REMOTE_PODS),
-        (other.router_address6.into(), 64, REMOTE_PODS),
-        (other.address.into(), 128, REMOTE_NODE),
-        (other.address6.into(), 128, REMOTE_NODE),
-        (Ipv4Addr::UNSPECIFIED.into(), 96, WORLD),
-        (Ipv6Addr::UNSPECIFIED.into(), 0, WORLD),
-    ]
+/// The kind of every network.
+fn networks(node: &Node, other: &Node) -> impl Iterator<Item = (IpNet, u32)> {
+    let own = node.families(true).map(|own| (own.pods, LOCAL_PODS));
+    let remote = other.families(true).flat_map(|it| {
+        let node = IpNet::from(it.node.addr());
+        [(it.pods, REMOTE_PODS), (node, REMOTE_NODE)]
+    });
+    let world = [Ipv4Net::default().into(), Ipv6Net::default().into()];
+    own.chain(remote)
+        .chain(world.map(|network| (network, WORLD)))
 }
 
 fn key(address: IpAddr) -> [u8; 16] {

@@ -1,6 +1,6 @@
 //! Up: processes first, then links, programs and servers.
 
-use std::{ffi::CString, net::IpAddr};
+use std::ffi::CString;
 
 use anyhow::{Context as _, Result};
 use aya::EbpfLoader;
@@ -81,12 +81,10 @@ impl Lab {
                 datapath.lead_service_to(backend)?;
             }
             self.datapaths.push(datapath);
-            let mut addresses: Vec<IpAddr> = vec![node.address.into(), node.router_address.into()];
-            if options.ipv6 {
-                addresses.extend([IpAddr::from(node.address6), node.router_address6.into()]);
-            }
-            if let Some(echo) = &self.echo {
-                echo.serve(node.pid, &namespace, &addresses)?;
+            let families = node.families(options.ipv6);
+            let addresses = families.flat_map(|it| [it.node.addr(), it.router]);
+            if let Some(echo) = &mut self.echo {
+                echo.serve(node.pid, &namespace, addresses)?;
             }
         }
         let datapath = wire.run(|| Datapath::of_wire(&mut loader, &plan.nodes, options.attach))?;
@@ -124,12 +122,8 @@ impl Lab {
         let datapath = &mut self.datapaths[node];
         let node_namespace = self.node_pauses[1 + node].netns()?;
         node_namespace.run(|| datapath.add_pod(pod, options.mode))??;
-        let mut addresses = vec![IpAddr::from(pod.address)];
-        if options.ipv6 {
-            addresses.push(pod.address6.into());
-        }
-        if let Some(echo) = &self.echo {
-            echo.serve(pod.pid, &namespace, &addresses)?;
+        if let Some(echo) = &mut self.echo {
+            echo.serve(pod.pid, &namespace, pod.addresses(options.ipv6))?;
         }
         Files::of(&self.plan.nodes[node], pod)
             .map_or(Ok(()), |files| files.write())

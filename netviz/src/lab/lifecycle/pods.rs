@@ -42,15 +42,14 @@ impl Lab {
         let pause = self.pod_pauses.remove(place);
         let node = self.node_of(&pod);
         let deleted = self.netlinks[node].delete_link(pod.interface.index);
-        if let Some(echo) = &self.echo {
-            echo.forget(pod.pid);
-        }
+        let closed = self.echo.as_mut().map_or(Ok(()), |it| it.close(pod.pid));
         let forgotten = Files::of(&self.plan.nodes[node], &pod).map_or(Ok(()), |it| it.remove());
         let unbound = self.unbind(&pod, node);
         pause.end();
         self.datapaths[node].remove_pod(&pod)?;
         forgotten.with_context(|| format!("removing the node's files about pod {name}"))?;
         deleted.with_context(|| format!("deleting {} of pod {name}", pod.interface.name))?;
+        closed?;
         unbound
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     Door, Plan, Pod, PodKind,
-    made::{address6, fingerprint, host, identity, made_mac},
+    made::{address6, fingerprint, identity, made_mac},
 };
 
 impl Plan {
@@ -24,8 +24,8 @@ impl Plan {
         };
         let neighbours = || self.pods.iter().filter(|pod| pod.node == node.name);
         let taken = |address| neighbours().any(|pod| pod.address == address);
-        let address = (2..=254)
-            .map(|number| host(node.pod_cidr.address, number))
+        let mut addresses = node.pod_cidr.hosts().skip(1);
+        let address = addresses
             .find(|address| *address != node.router_address && !taken(*address))
             .with_context(|| format!("the pod CIDR {} of {} is full", node.pod_cidr, node.name))?;
         let last = neighbours().map(|pod| pod.interface.index).max();

@@ -2,10 +2,11 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
@@ -40,8 +41,8 @@ pub struct NewLink<'a> {
 /// A route to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRoute {
-    /// Its destination network, with its prefix length.
-    pub destination: (IpAddr, u8),
+    /// Its destination network.
+    pub destination: IpNet,
     /// Index of the device that it leads through.
     pub index: u32,
     /// Next hop; without one the destination is on the link.
@@ -136,7 +137,7 @@ impl Netlink {
 
     /// Adds a route to the main table.
     pub fn add_route(&mut self, route: &NewRoute) -> io::Result<()> {
-        let (network, prefix) = route.destination;
+        let (network, prefix) = (route.destination.addr(), route.destination.prefix_len());
         let mut message = RouteMessage::default();
         message.header.address_family = family(network);
         message.header.destination_prefix_length = prefix;
@@ -182,16 +183,15 @@ impl NewRoute {
     /// The default route.
     #[must_use]
     pub fn default_of(gateway: IpAddr, index: u32, mtu: Option<u32>) -> Self {
-        let nowhere = match gateway {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        let destination = match gateway {
+            IpAddr::V4(_) => Ipv4Net::default().into(),
+            IpAddr::V6(_) => Ipv6Net::default().into(),
         };
         Self {
-            destination: (nowhere, 0),
-            index,
+            destination,
             gateway: Some(gateway),
-            source: None,
             mtu,
+            ..Self::host(gateway, index)
         }
     }
 
@@ -199,7 +199,7 @@ impl NewRoute {
     #[must_use]
     pub fn host(address: IpAddr, index: u32) -> Self {
         Self {
-            destination: (address, if address.is_ipv4() { 32 } else { 128 }),
+            destination: address.into(),
             index,
             gateway: None,
             source: None,
