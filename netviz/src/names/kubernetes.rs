@@ -1,12 +1,14 @@
 //! Source of names: the Kubernetes API, read only.
 //!
-//! Nodes and pods, and services if requested, are listed, then watched. Nothing is ever
-//! written. What is known is kept while the API cannot be reached.
+//! Nodes and pods, and services if requested, are listed, then watched; policies are listed when one
+//! has dropped packets. Nothing is ever written. What is known is kept while the API cannot be reached.
 
 pub mod access;
 mod error_text;
 mod guard;
 pub mod objects;
+pub(crate) mod policies;
+mod policy_objects;
 pub mod session;
 
 use std::sync::Arc;
@@ -22,7 +24,6 @@ use crate::{
     model::{Source, Status},
     sys::privileges,
 };
-use access::Host;
 use session::{Session, Watched};
 
 /// The API, with the session while there is access to it.
@@ -45,7 +46,7 @@ impl Kubernetes {
 
 impl NameSource for Kubernetes {
     fn read(&mut self, context: &Context, found: &Discovered) -> Vec<Report> {
-        let hosts = hosts(found);
+        let hosts = access::hosts(found);
         let access = access::find(&self.options, &hosts);
         let access = match context.runtime.block_on(access) {
             Ok(Some(access)) => access,
@@ -69,15 +70,4 @@ impl NameSource for Kubernetes {
         let report = self.session.insert(session).report();
         report.into_iter().collect()
     }
-}
-
-/// The nodes by hostname.
-fn hosts(found: &Discovered) -> Vec<Host> {
-    let nodes = found.cluster.nodes.iter();
-    nodes
-        .filter_map(|node| {
-            let address = node.addresses.first()?.addr();
-            Some((node.name.raw().to_owned(), address))
-        })
-        .collect()
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::{Owner, Process, Way as Attachment},
     model::{Direction, Side, Untrusted},
-    names::{maps::drop_counters::CiliumDrop, policies::Policy},
+    names::{
+        maps::drop_counters::CiliumDrop,
+        policies::{Policy, Unread},
+    },
 };
 
 /// Packets that the kernel dropped (`skb:kfree_skb`).
@@ -172,6 +175,8 @@ pub enum Cause {
         drops: Vec<CiliumDrop>,
         /// Policies that select the pod; empty if no policy is the reason, or none is known.
         policies: Vec<Policy>,
+        /// What the Kubernetes API did not return: other policies may select the pod, too.
+        unread: Vec<Unread>,
     },
     /// B received the requests and sent no reply.
     NoReply {

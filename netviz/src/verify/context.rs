@@ -24,6 +24,7 @@ pub(crate) struct Context {
     /// The sources have had their time: later reports are used as they arrive.
     waited: bool,
     symbols: Arc<Symbols>,
+    sources: SourceOptions,
 }
 
 impl Context {
@@ -37,6 +38,7 @@ impl Context {
             asked: sources.kubeconfig.is_some(),
             waited: false,
             symbols,
+            sources: sources.clone(),
         })
     }
 
@@ -64,6 +66,7 @@ impl Context {
             cluster,
             complete: self.waited || self.watch.is_complete(),
             symbols: Arc::clone(&self.symbols),
+            sources: self.sources.clone(),
         }
     }
 
@@ -95,6 +98,8 @@ pub(crate) struct View {
     pub(crate) complete: bool,
     /// The kernel's.
     pub(crate) symbols: Arc<Symbols>,
+    /// Where names are read, and policies.
+    pub(crate) sources: SourceOptions,
 }
 
 impl View {

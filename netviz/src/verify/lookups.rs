@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::cause::Program;
 use crate::{
     model::{Direction, DoorId, NetNsId},
-    names::policies::Policy,
+    names::policies::Selecting,
 };
 
 /// Answers of the kernel near the losses of one pair. A namespace, a device or a hook that is missing
@@ -16,8 +16,8 @@ pub struct Lookups {
     pub namespaces: BTreeMap<NetNsId, Namespace>,
     /// Programs that can end packets, by hook, in the order in which they run; without netviz's own.
     pub programs: BTreeMap<(DoorId, Direction), Vec<Program>>,
-    /// Policies that select an end, by its network namespace.
-    pub policies: BTreeMap<NetNsId, Vec<Policy>>,
+    /// Policies that select an end and restrict a direction, by its network namespace.
+    pub policies: BTreeMap<(NetNsId, Direction), Selecting>,
 }
 
 /// One network namespace.

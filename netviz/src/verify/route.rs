@@ -124,6 +124,24 @@ impl Route {
         }
     }
 
+    /// From and to whom packets of a way go.
+    pub const fn ends(&self, way: Way) -> (&Party, &Party) {
+        match way {
+            Way::Request => (&self.from, &self.to),
+            Way::Reply => (&self.to, &self.from),
+        }
+    }
+
+    /// The end whose policy drops packets of a way, and the direction that the policy restricts: the
+    /// receiver's at ingress, the sender's at egress.
+    pub const fn policed(&self, way: Way, direction: Option<Direction>) -> (&Party, Direction) {
+        let (sender, receiver) = self.ends(way);
+        match direction {
+            Some(Direction::Egress) => (sender, Direction::Egress),
+            Some(Direction::Ingress) | None => (receiver, Direction::Ingress),
+        }
+    }
+
     /// Whether packets stay within one pod or one node.
     pub fn is_to_itself(&self) -> bool {
         if self.hairpin {

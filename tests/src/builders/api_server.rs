@@ -39,6 +39,8 @@ pub enum Behaviour {
 pub struct State {
     /// How it responds.
     pub behaviour: Behaviour,
+    /// Statuses that it returns to requests for objects of a kind, by plural.
+    pub refused: BTreeMap<String, u16>,
     /// All request lines, without the method.
     pub asked: Vec<String>,
     /// Bytes of endless lists that a client has read.

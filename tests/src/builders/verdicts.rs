@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
     model::{Direction, Role, Side, Untrusted},
-    names::{maps::drop_counters::CiliumDrop, policies::Policy},
+    names::{
+        maps::drop_counters::CiliumDrop,
+        policies::{Policy, Unread, UnreadReason},
+    },
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
         Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, TestResult,
@@ -214,6 +217,7 @@ pub fn lost_by_policy() -> Verdict {
                 by_policy: true,
             }],
             policies: Vec::new(),
+            unread: Vec::new(),
         }],
     }];
     verdict
@@ -740,6 +744,17 @@ fn cause(random: &mut Random) -> Cause {
                 kind: random.text(),
                 namespace: maybe(random, |random| random.text().into()),
                 name: random.text().into(),
+            }),
+            unread: many(random, |random| Unread {
+                resource: random.text(),
+                reason: match random.below(4) {
+                    0 => UnreadReason::Forbidden,
+                    1 => UnreadReason::NotInstalled,
+                    2 => UnreadReason::TooMany,
+                    _ => UnreadReason::Failed {
+                        error: random.text(),
+                    },
+                },
             }),
         },
         8 => Cause::WrongNeighbour {

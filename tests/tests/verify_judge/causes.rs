@@ -6,7 +6,10 @@ use std::{net::IpAddr, time::Duration};
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
     model::{Direction, DoorId, Role},
-    names::{maps::drop_counters::CiliumDrop, policies::Policy},
+    names::{
+        maps::drop_counters::CiliumDrop,
+        policies::{Policy, Selecting, Unread, UnreadReason},
+    },
     verify::{
         Cause, DropReason, Dropping, Program, Way,
         lookups::{Device, Hop, Neighbour},
@@ -295,7 +298,12 @@ fn counters_of_cilium_decide_between_programs() {
         name: "no-entry".into(),
     };
     let observation = &mut case.setup.observation;
-    observation.lookups.policies.insert(netns, vec![policy]);
+    let selecting = Selecting {
+        policies: vec![policy],
+        unread: Vec::new(),
+    };
+    let policies = &mut observation.lookups.policies;
+    policies.insert((netns, Direction::Ingress), selecting);
     for few in [Vec::new(), vec![counted(u64::from(SENT) - 1)]] {
         case.setup.observation.cilium.insert(node, few);
         assert_eq!(
@@ -317,6 +325,29 @@ fn counters_of_cilium_decide_between_programs() {
         [Some(
             "policies that select the pod: CiliumNetworkPolicy default/no-entry".to_owned()
         )]
+    );
+    // The sender's policies are those of its egress.
+    let sender = case.setup.route.from.place.netns().unwrap();
+    let unread = |resource: &str| Unread {
+        resource: resource.into(),
+        reason: UnreadReason::Forbidden,
+    };
+    let nothing = Selecting {
+        policies: Vec::new(),
+        unread: vec![unread("networkpolicies"), unread("ciliumnetworkpolicies")],
+    };
+    let observation = &mut case.setup.observation;
+    let policies = &mut observation.lookups.policies;
+    policies.insert((sender, Direction::Egress), nothing);
+    observation.cilium.get_mut(&node).unwrap()[0].direction = Some(Direction::Egress);
+    let verdict = case.setup.judge();
+    let remedies = remedies(&verdict, &verdict.losses[0]);
+    let remedy = remedies[0].as_deref().unwrap();
+    assert!(
+        remedy.ends_with(
+            "; not allowed to list networkpolicies, ciliumnetworkpolicies (docs/rbac.yaml)"
+        ),
+        "{remedy}"
     );
 }
 

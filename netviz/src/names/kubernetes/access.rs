@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::error_text;
-use crate::{names::source::SourceOptions, sys::rooted_fs};
+use crate::{discover::Discovered, names::source::SourceOptions, sys::rooted_fs};
 
 /// Set in every pod, together with the token.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
@@ -31,6 +31,17 @@ const LARGEST: u64 = 1 << 20;
 
 /// A node that was discovered: its hostname and an address.
 pub type Host = (String, IpAddr);
+
+/// The nodes by hostname.
+pub(super) fn hosts(found: &Discovered) -> Vec<Host> {
+    let nodes = found.cluster.nodes.iter();
+    nodes
+        .filter_map(|node| {
+            let address = node.addresses.first()?.addr();
+            Some((node.name.raw().to_owned(), address))
+        })
+        .collect()
+}
 
 /// Address and credentials of the API.
 #[derive(Clone, Debug)]

@@ -100,14 +100,21 @@ pub(super) fn of_watch(url: &str, what: &str, error: &watcher::Error) -> Option<
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => match error {
             kube::Error::Api(status) if status.code == 410 => return None,
-            kube::Error::Api(status) => of_code(url, what, status.code),
-            kube::Error::SerdeError(_)
-            | kube::Error::FromUtf8(_)
-            | kube::Error::LinesCodecMaxLineLengthExceeded => format!("{url}: {NOT_KUBERNETES}"),
-            other => of_causes(url, other),
+            error => of_request(url, what, error),
         },
     };
     Some(text)
+}
+
+/// Why a request for `what` at `url` failed.
+pub(super) fn of_request(url: &str, what: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => of_code(url, what, status.code),
+        kube::Error::SerdeError(_)
+        | kube::Error::FromUtf8(_)
+        | kube::Error::LinesCodecMaxLineLengthExceeded => format!("{url}: {NOT_KUBERNETES}"),
+        other => of_causes(url, other),
+    }
 }
 
 fn of_code(url: &str, what: &str, code: u16) -> String {

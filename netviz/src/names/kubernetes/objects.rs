@@ -2,7 +2,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>
 
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -283,23 +283,23 @@ impl Object for ServiceSeen {
     }
 }
 
-/// All are of Kubernetes' core group, version 1.
-macro_rules! core_resource {
-    ($type:ty, $scope:ty, $kind:literal, $plural:literal) => {
-        impl Resource for $type {
+/// Where the API has objects of a type: scope, API version, kind and plural.
+macro_rules! resource {
+    ($type:ty, $scope:ty, $group:literal, $version:literal, $kind:literal, $plural:literal) => {
+        impl kube::Resource for $type {
             type DynamicType = ();
             type Scope = $scope;
 
-            fn kind((): &()) -> Cow<'_, str> {
+            fn kind((): &()) -> std::borrow::Cow<'_, str> {
                 $kind.into()
             }
-            fn group((): &()) -> Cow<'_, str> {
-                "".into()
+            fn group((): &()) -> std::borrow::Cow<'_, str> {
+                $group.into()
             }
-            fn version((): &()) -> Cow<'_, str> {
-                "v1".into()
+            fn version((): &()) -> std::borrow::Cow<'_, str> {
+                $version.into()
             }
-            fn plural((): &()) -> Cow<'_, str> {
+            fn plural((): &()) -> std::borrow::Cow<'_, str> {
                 $plural.into()
             }
             fn meta(&self) -> &ObjectMeta {
@@ -312,6 +312,15 @@ macro_rules! core_resource {
     };
 }
 
-core_resource!(PodSeen, NamespaceResourceScope, "Pod", "pods");
-core_resource!(NodeSeen, ClusterResourceScope, "Node", "nodes");
-core_resource!(ServiceSeen, NamespaceResourceScope, "Service", "services");
+pub(super) use resource;
+
+resource!(PodSeen, NamespaceResourceScope, "", "v1", "Pod", "pods");
+resource!(NodeSeen, ClusterResourceScope, "", "v1", "Node", "nodes");
+resource!(
+    ServiceSeen,
+    NamespaceResourceScope,
+    "",
+    "v1",
+    "Service",
+    "services"
+);

@@ -17,7 +17,10 @@ use crate::{
     audit::{Attached, Chains, Keepers, Owner, inspect},
     discover::{Discovered, mac},
     model::{Direction, DoorId, NetNsId},
-    names::cilium::policies,
+    names::{
+        SourceOptions,
+        policies::lookup::{PolicyReader, Subject},
+    },
     sys::{entrance::Entrance, netlink::Netlink, threads::Worker},
     verify::{
         Hook, Program,
@@ -32,8 +35,8 @@ pub(crate) struct Question {
     pub(crate) doors: BTreeSet<DoorId>,
     /// Addresses to which routes may be missing.
     pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Pods whose policies may be the cause: the namespace of the node, that of the pod, its address.
-    pub(crate) pods: Vec<(NetNsId, NetNsId, IpAddr)>,
+    /// Pods whose policies dropped packets, and in which direction.
+    pub(crate) policed: Vec<(Subject, Direction)>,
 }
 
 type Job = (Question, mpsc::Sender<Lookups>);
@@ -44,10 +47,10 @@ pub(crate) struct Inspector(Worker<(), mpsc::Sender<Job>>);
 
 impl Inspector {
     /// `None` if there is no thread.
-    pub(crate) fn start(found: Arc<Discovered>) -> Option<Self> {
+    pub(crate) fn start(found: Arc<Discovered>, sources: SourceOptions) -> Option<Self> {
         let (jobs, waiting) = mpsc::channel::<Job>();
         let work = move || {
-            let mut reader = Reader::new(found);
+            let mut reader = Reader::new(found, sources);
             for (question, answer) in waiting {
                 // Fails if nobody waits any more.
                 let _ = answer.send(reader.read(&question));
@@ -59,7 +62,7 @@ impl Inspector {
             .map(Self)
     }
 
-    /// Looks up; what cannot be read is missing.
+    /// Looks up, and returns all that is known until now; what cannot be read is missing.
     pub(crate) fn read(&self, question: Question) -> Lookups {
         let (answer, answers) = mpsc::channel();
         let asked = self.0.end().map(|jobs| jobs.send((question, answer)));
@@ -75,14 +78,18 @@ struct Reader {
     found: Arc<Discovered>,
     known: Lookups,
     keepers: Option<Keepers>,
+    sources: SourceOptions,
+    policies: Option<PolicyReader>,
 }
 
 impl Reader {
-    fn new(found: Arc<Discovered>) -> Self {
+    fn new(found: Arc<Discovered>, sources: SourceOptions) -> Self {
         Self {
             found,
             known: Lookups::default(),
             keepers: None,
+            sources,
+            policies: None,
         }
     }
 
@@ -97,25 +104,21 @@ impl Reader {
         for door in &question.doors {
             self.programs(*door);
         }
-        for pod in &question.pods {
-            self.policies(*pod);
+        for (pod, direction) in &question.policed {
+            self.policies(pod, *direction);
         }
         self.known.clone()
     }
 
-    fn policies(&mut self, (node, pod, address): (NetNsId, NetNsId, IpAddr)) {
-        let Some(roots) = self.found.roots.get(&node) else {
+    fn policies(&mut self, pod: &Subject, direction: Direction) {
+        let key = (pod.netns, direction);
+        if self.known.policies.contains_key(&key) {
             return;
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        if let Ok(runtime) = runtime
-            && !self.known.policies.contains_key(&pod)
-        {
-            let policies = runtime.block_on(policies::of_endpoint(roots, address));
-            self.known.policies.insert(pod, policies);
         }
+        let new = || PolicyReader::new(self.found.clone(), self.sources.clone());
+        let reader = self.policies.get_or_insert_with(new);
+        let selecting = reader.selecting(pod, direction);
+        self.known.policies.insert(key, selecting);
     }
 
     /// Devices and neighbours, if they are not known, and routes.

@@ -150,11 +150,7 @@ impl<'a> Near<'a> {
 
     /// From and to whom packets of a way go.
     fn ends(&self, way: Way) -> (&'a Party, &'a Party) {
-        let route = self.point.evidence.route;
-        match way {
-            Way::Request => (&route.from, &route.to),
-            Way::Reply => (&route.to, &route.from),
-        }
+        self.point.evidence.route.ends(way)
     }
 
     /// The addresses to which packets are sent: the other node's inside of a tunnel's packets.

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     audit::{Owner, Way as Attachment},
     model::Direction,
-    names::{maps::drop_counters::CiliumDrop, policies::Policy},
-    verify::{Cause, DropReason, Hook, Program, Way, expect::doors::node_name},
+    names::{maps::drop_counters::CiliumDrop, policies::Selecting},
+    verify::{Cause, DropReason, Hook, Program, expect::doors::node_name},
 };
 
 /// The most reasons of Cilium's to list: a node with traffic always has some.
@@ -123,7 +123,7 @@ struct Counted {
     drops: Vec<CiliumDrop>,
     /// One reason alone accounts for all lost packets.
     explains: bool,
-    policies: Vec<Policy>,
+    policies: Selecting,
 }
 
 impl Counted {
@@ -135,7 +135,8 @@ impl Counted {
         Cause::CiliumDrops {
             node: self.node,
             drops: self.drops,
-            policies: self.policies,
+            policies: self.policies.policies,
+            unread: self.policies.unread,
         }
     }
 }
@@ -161,22 +162,13 @@ fn counted(point: Point<'_>, hook: Hook) -> Option<Counted> {
     })
 }
 
-/// The policies that select the pod whose policy dropped the packets: that of the receiver at ingress,
-/// that of the sender at egress.
-fn policies(point: Point<'_>, direction: Option<Direction>) -> Vec<Policy> {
-    let route = point.evidence.route;
-    let (sender, receiver) = match point.trail.way {
-        Way::Request => (&route.from, &route.to),
-        Way::Reply => (&route.to, &route.from),
-    };
-    let end = match direction {
-        Some(Direction::Egress) => sender,
-        _ => receiver,
-    };
+/// The policies that select the pod whose policy dropped the packets.
+fn policies(point: Point<'_>, direction: Option<Direction>) -> Selecting {
+    let (end, direction) = point.evidence.route.policed(point.trail.way, direction);
     let policies = &point.evidence.observation.lookups.policies;
     let netns = end.place.netns();
     netns
-        .and_then(|netns| policies.get(&netns))
+        .and_then(|netns| policies.get(&(netns, direction)))
         .cloned()
         .unwrap_or_default()
 }

@@ -9,9 +9,11 @@ use super::watch_set;
 use crate::{
     attach::AttachOptions,
     model::{Chain, Cluster, Direction, DoorId},
+    names::policies::lookup::{PodKey, Subject},
     sys::{signals::Signals, threads::Worker},
     verify::{
-        CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Probes, Route, Routes, Verdict,
+        Cause, CiliumDrops, Expectation, Hooks, Mode, Note, Observation, Party, Probes, Route,
+        Routes, Verdict,
         collect::{
             cilium_drops,
             crossings::{Collector, Ready, Sightings, Summary, watch},
@@ -70,7 +72,7 @@ impl<T: Collector> Session<T> {
             watcher,
             packets,
             cilium: cilium_drops::start(view),
-            inspector: Inspector::start(view.found.clone()),
+            inspector: Inspector::start(view.found.clone(), view.sources.clone()),
             ready,
             unwatched,
             routes: kernel_routes,
@@ -147,6 +149,15 @@ impl<T: Collector> Recorded<T> {
             return verdict;
         };
         observation.lookups = inspector.read(question(cluster, route, expected, &observation));
+        let verdict = judge(cluster, route, expected, &observation, probes.clone());
+        let policed = policed(cluster, route, &verdict);
+        if policed.is_empty() {
+            return verdict;
+        }
+        observation.lookups = inspector.read(Question {
+            policed,
+            ..Question::default()
+        });
         judge(cluster, route, expected, &observation, probes.clone())
     }
 
@@ -187,21 +198,50 @@ fn question(
     doors.extend(peers);
     let nodes = ends().filter_map(|end| end.place.node());
     let addresses = nodes.flat_map(|node| doors::addresses(cluster, node));
-    let mut drops = observation.cilium.values().flatten();
-    let by_policy = drops.any(|drop| drop.by_policy);
-    let pods = ends().filter(|_| by_policy).filter_map(|end| {
-        let node = cluster.nodes.get(end.place.node()?)?;
-        Some((node.netns, end.place.netns()?, end.address?))
-    });
-    let pods = pods.collect();
     Question {
         doors,
-        pods,
+        policed: Vec::new(),
         addresses: ends()
             .filter_map(|end| end.address)
             .chain(addresses)
             .collect(),
     }
+}
+
+/// The pods whose policies dropped packets, and in which direction, by Cilium's counters.
+fn policed(cluster: &Cluster, route: &Route, verdict: &Verdict) -> Vec<(Subject, Direction)> {
+    let mut policed = Vec::new();
+    for loss in &verdict.losses {
+        let drops = loss.causes.iter().flat_map(|cause| match cause {
+            Cause::CiliumDrops { drops, .. } => drops.as_slice(),
+            _ => &[],
+        });
+        for drop in drops.filter(|drop| drop.by_policy) {
+            let (end, direction) = route.policed(loss.way, drop.direction);
+            policed.extend(subject(cluster, end).map(|pod| (pod, direction)));
+        }
+    }
+    policed.sort();
+    policed.dedup();
+    policed
+}
+
+fn subject(cluster: &Cluster, end: &Party) -> Option<Subject> {
+    let netns = end.place.netns()?;
+    let mut pods = cluster.pods.iter();
+    let pod = pods.find(|pod| pod.netns == Some(netns));
+    let key = pod.and_then(|pod| {
+        Some(PodKey {
+            namespace: pod.namespace.as_ref()?.raw().to_owned(),
+            name: pod.name.raw().to_owned(),
+        })
+    });
+    Some(Subject {
+        netns,
+        node: cluster.nodes.get(end.place.node()?)?.netns,
+        address: end.address?,
+        key,
+    })
 }
 
 /// Names of the programs of others, by hook.

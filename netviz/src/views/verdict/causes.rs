@@ -1,10 +1,12 @@
 //! The cause of a loss in a sentence, and the command that comes next.
 
+use std::collections::BTreeMap;
+
 use super::places::{label, owner, preposition};
 use crate::{
     audit::Owner,
     model::{Direction, Untrusted},
-    names::policies::Policy,
+    names::policies::{Policy, Unread, UnreadReason},
     verify::{Cause, DropReason, Interface, Location, Loss, Program, Verdict, Way},
     views::text::{list, safe},
 };
@@ -300,8 +302,9 @@ fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
             node,
             drops,
             policies,
+            unread,
         } => match drops.iter().any(|drop| drop.by_policy) {
-            true => policy(verdict, policies),
+            true => policy(verdict, policies) + &self::unread(unread),
             false => format!("cilium-dbg monitor -t drop, in the agent's pod on node {node}"),
         },
         Cause::NoSuchAddress => "netviz doors --once".into(),
@@ -343,6 +346,29 @@ fn policy(verdict: &Verdict, policies: &[Policy]) -> String {
         .iter()
         .map(|it| format!("{} {}", it.kind, name(it)));
     format!("policies that select the pod: {}", list(names, ", "))
+}
+
+/// What keeps the list of policies from being complete.
+fn unread(unread: &[Unread]) -> String {
+    let mut by_reason: BTreeMap<&UnreadReason, Vec<&str>> = BTreeMap::new();
+    for one in unread {
+        by_reason
+            .entry(&one.reason)
+            .or_default()
+            .push(&one.resource);
+    }
+    let parts = by_reason.into_iter().map(|(reason, resources)| {
+        let resources = list(resources, ", ");
+        match reason {
+            UnreadReason::Forbidden => {
+                format!("; not allowed to list {resources} (docs/rbac.yaml)")
+            }
+            UnreadReason::NotInstalled => format!("; the API does not have {resources}"),
+            UnreadReason::TooMany => format!("; there are more {resources} than netviz reads"),
+            UnreadReason::Failed { error } => format!("; {resources}: {error}"),
+        }
+    });
+    parts.collect()
 }
 
 /// A command in a network namespace.

@@ -18,15 +18,25 @@ pub(super) fn answer(
     shared: &(Mutex<State>, Condvar),
 ) -> io::Result<()> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let plural = path.rsplit('/').next().unwrap_or_default();
+    let Resource {
+        plural,
+        namespace,
+        name,
+    } = Resource::of(path);
     let behaviour = {
         let mut state = lock(shared);
         state.asked.push(target.into());
-        state.behaviour
+        match state.refused.get(plural) {
+            Some(code) => Behaviour::Refuse(*code),
+            None => state.behaviour,
+        }
     };
     match behaviour {
         Behaviour::Good if query.contains("watch=true") => watch(out, plural, query, shared),
-        Behaviour::Good => list(out, plural, query, shared),
+        Behaviour::Good => match name {
+            Some(name) => get(out, plural, &format!("{namespace}/{name}"), shared),
+            None => list(out, (plural, namespace), query, shared),
+        },
         Behaviour::Garbage => respond(out, 200, b"\x1b[31m<html>it works"),
         Behaviour::Refuse(code) => {
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
@@ -39,6 +49,50 @@ pub(super) fn answer(
                 std::thread::sleep(TICK);
             }
             Err(io::ErrorKind::ConnectionAborted.into())
+        }
+    }
+}
+
+/// What a path asks for.
+struct Resource<'a> {
+    plural: &'a str,
+    /// Empty: of all namespaces, or of none.
+    namespace: &'a str,
+    /// One object only.
+    name: Option<&'a str>,
+}
+
+impl<'a> Resource<'a> {
+    /// `/api/v1/...`, `/apis/GROUP/VERSION/...`
+    fn of(path: &'a str) -> Self {
+        let parts: Vec<_> = path.trim_matches('/').split('/').collect();
+        let skipped = if parts.first() == Some(&"api") { 2 } else { 3 };
+        let (namespace, rest) = match parts.get(skipped..).unwrap_or_default() {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+            rest => ("", rest),
+        };
+        Self {
+            plural: rest.first().copied().unwrap_or_default(),
+            namespace,
+            name: rest.get(1).copied(),
+        }
+    }
+}
+
+fn get(
+    out: &mut impl Write,
+    plural: &str,
+    name: &str,
+    shared: &(Mutex<State>, Condvar),
+) -> io::Result<()> {
+    let key = (plural.to_owned(), name.to_owned());
+    let object = lock(shared).objects.get(&key).cloned();
+    match object {
+        Some(object) => respond(out, 200, object.to_string().as_bytes()),
+        None => {
+            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                "message": "not found", "reason": "NotFound", "code": 404});
+            respond(out, 404, status.to_string().as_bytes())
         }
     }
 }
@@ -78,7 +132,7 @@ fn selected(object: &Value, query: &str) -> bool {
 
 fn list(
     out: &mut impl Write,
-    plural: &str,
+    (plural, namespace): (&str, &str),
     query: &str,
     shared: &(Mutex<State>, Condvar),
 ) -> io::Result<()> {
@@ -88,7 +142,11 @@ fn list(
         let state = lock(shared);
         let objects = state.objects.iter();
         let mine: Vec<_> = objects
-            .filter(|((kind, _), object)| kind == plural && selected(object, query))
+            .filter(|((kind, name), object)| {
+                let own = name.split('/').next().unwrap_or_default();
+                let is_in = namespace.is_empty() || own == namespace;
+                kind == plural && is_in && selected(object, query)
+            })
             .map(|(_, object)| object)
             .collect();
         let page: Vec<_> = mine.iter().skip(from).take(limit).collect();

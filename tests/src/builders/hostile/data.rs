@@ -8,7 +8,7 @@ use netviz::{
         Chain, Datapath, Direction, Disagreement, Reason, Role, Side, Snapshot, Source,
         SourceStatus, Status,
     },
-    names::policies::Policy,
+    names::policies::{Policy, Unread, UnreadReason},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Kind, Location,
         Note, Program, RowNote, TestResult, Verdict,
@@ -197,6 +197,10 @@ fn causes(name: &str) -> Vec<Cause> {
                 kind: name.into(),
                 namespace: some(name),
                 name: name.into(),
+            }],
+            unread: vec![Unread {
+                resource: name.into(),
+                reason: UnreadReason::Failed { error: name.into() },
             }],
         },
         Cause::LinkDown {
