@@ -22,6 +22,16 @@ pub use verify::{VerdictOutput, VerifyArgs};
 /// Environment variable for `--netns`.
 pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
 
+/// The variables for `--help`.
+const ENVIRONMENT: &str = "\
+Environment:
+  NETVIZ_NETNS              namespaces for --netns, separated by commas
+  NETVIZ_LOG                messages on standard error: error, warn (default), info or debug
+  KUBECONFIG                kubeconfig to read names with, if --kubeconfig is not given
+  NO_COLOR, CLICOLOR=0      no colours
+  CLICOLOR_FORCE=1          colours also in a pipe
+  LC_ALL, LC_CTYPE, LANG    a locale without UTF-8 implies --ascii at a terminal";
+
 /// See which network interfaces your pods' packets really cross, live, with eBPF.
 ///
 /// Without a command, at a terminal: a live screen of all nodes, pods and interfaces. In a pipe: one
@@ -32,7 +42,7 @@ pub const NETNS_VARIABLE: &str = "NETVIZ_NETNS";
     name = "netviz",
     version,
     args_conflicts_with_subcommands = true,
-    after_help = exit::HELP
+    after_help = format!("{ENVIRONMENT}\n\n{}", exit::HELP)
 )]
 pub struct Cli {
     /// What to do; the live screen by default.
@@ -133,7 +143,7 @@ pub struct DoorsArgs {
     /// Measure for TIME, print and exit.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "once", help_heading = "Output")]
     pub period: Option<Duration>,
-    /// Output format; json and csv are printed once.
+    /// Output format; all but table and jsonl are printed once.
     #[arg(short, long, value_parser = output(), default_value_t, help_heading = "Output")]
     pub output: Output,
     /// Order of the veth pairs within their node.
@@ -161,7 +171,7 @@ pub struct MapArgs {
     /// Namespaces and interfaces to use.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Output format; json is the layout with its snapshot.
+    /// Output format; json and yaml are the layout with its snapshot.
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     pub output: MapOutput,
     /// Measure for TIME before drawing [default: 1s].
@@ -171,7 +181,7 @@ pub struct MapArgs {
     /// terminal's, or 100].
     #[arg(long, value_name = "COLUMNS", help_heading = "Output")]
     pub width: Option<usize>,
-    /// Use ASCII characters only.
+    /// Use ASCII characters only, as with a locale without UTF-8.
     #[arg(long, help_heading = "Output")]
     pub ascii: bool,
     /// Show Ethernet addresses.
@@ -199,8 +209,10 @@ pub enum MapOutput {
     Mermaid,
     /// Graphviz.
     Dot,
-    /// The layout and the snapshot.
+    /// The layout and the snapshot; see `netviz schema map`.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 /// Options of `netviz audit`.
@@ -232,6 +244,9 @@ pub struct AuditArgs {
     /// Show every interface and all details of each program in the text.
     #[arg(long, visible_alias = "verbose", help_heading = "Output")]
     pub full: bool,
+    /// Use ASCII characters only, as with a locale without UTF-8.
+    #[arg(long, help_heading = "Output")]
+    pub ascii: bool,
 }
 
 /// Formats of an audit.
@@ -242,6 +257,8 @@ pub enum AuditOutput {
     Text,
     /// Everything; see `netviz schema audit`.
     Json,
+    /// The same as YAML.
+    Yaml,
     /// The findings as SARIF 2.1.0, for CI.
     Sarif,
 }
@@ -304,19 +321,25 @@ pub enum SchemaForm {
 Exit code: that of COMMAND, 128 + N if signal N ended it, or 2 if it could not run.")]
 pub struct DemoArgs {
     /// Routing mode of the cluster.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = "Lab")]
     pub mode: Mode,
     /// How the lab attaches its forwarding programs.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = "Expert")]
     pub attach: Attach,
     /// Use IPv6 as well as IPv4.
-    #[arg(long)]
+    #[arg(long, help_heading = "Lab")]
     pub ipv6: bool,
     /// Number of extra pods on each node.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(..=1000),
+        help_heading = "Lab"
+    )]
     pub pods: u16,
     /// Send no traffic.
-    #[arg(long)]
+    #[arg(long, help_heading = "Lab")]
     pub quiet: bool,
     /// Command to run, with netviz on its PATH [default: netviz].
     #[arg(last = true, value_name = "COMMAND")]

@@ -42,6 +42,7 @@ pub use sample::{AttachState, Counts, DoorSample, Gap, Sample};
 pub use service::{Service, ServicePort};
 pub use snapshot::{
     DoorState, Lower, PairDirection, PairView, Programs, Rates, SCHEMA, Snapshot, State, Traffic,
+    rounded,
 };
 pub use source::{Source, SourceStatus, Status};
 pub use suggest::{near, nearest};

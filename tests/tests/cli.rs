@@ -275,6 +275,20 @@ fn every_output() {
     );
     assert_eq!(text.lines().count(), 27);
 
+    let yaml = run(&["doors", "-o", "yaml", "--watch", "100ms"]).stdout;
+    let snapshot: Value = serde_saphyr::from_slice(&yaml).unwrap();
+    assert_eq!(complaints(&schema, &snapshot), [""; 0]);
+
+    let wide = String::from_utf8(run(&["doors", "-o", "wide", "--watch", "100ms"]).stdout).unwrap();
+    for part in [
+        "9e:80:70:0d:d9:37",
+        "10.10.2.117/32",
+        "1500",
+        "26 interfaces: 26 ok.",
+    ] {
+        assert!(wide.contains(part), "no {part} in {wide}");
+    }
+
     let table = String::from_utf8(run(&["doors", "--once", "--watch", "100ms"]).stdout).unwrap();
     assert!(table.contains("26 interfaces: 26 ok."), "{table}");
     assert!(!table.contains('\u{1b}'), "no colours in a pipe");
@@ -302,6 +316,42 @@ fn every_output() {
         table.contains("13 interfaces: 13 ok") && !table.contains("mycluster-worker "),
         "{table}"
     );
+    lab.down().unwrap();
+}
+
+#[test]
+fn characters_and_colours_in_every_command() {
+    let lab = lab();
+    let run = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut netviz = command_for(&lab, args);
+        let output = netviz.envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let verify = [
+        "verify",
+        "busybox-c8bbbbb84-fmhwc",
+        "busybox-c8bbbbb84-t6ggh",
+        "-c",
+        "1",
+    ];
+    for (args, coloured) in [
+        (&["doors", "--once"][..], true),
+        (&["doors", "-o", "wide"], false),
+        (&["map"], true),
+        (&["audit", "--full"], false),
+        (&verify, true),
+    ] {
+        let text = run(&[args, &["--ascii"]].concat(), &[]);
+        assert!(
+            text.is_ascii() && text.lines().count() > 5,
+            "{args:?}: {text}"
+        );
+        let forced = [("CLICOLOR_FORCE", "1")];
+        let text = run(args, &forced);
+        assert!(!coloured || text.contains('\u{1b}'), "{args:?}: {text}");
+        let text = run(args, &[forced[0], ("NO_COLOR", "1")]);
+        assert!(!text.contains('\u{1b}'), "{args:?}: {text}");
+    }
     lab.down().unwrap();
 }
 

@@ -118,7 +118,7 @@ fn recorded_snapshots_are_printed_in_every_form() {
         format.expect("a format")
     };
     let csv = form(Form::Document(format("csv")));
-    assert_eq!(csv.matches("99999").count(), 1, "{csv}");
+    assert_eq!(csv.matches(",99999,").count(), 1, "{csv}");
     let json = form(Form::Documents(format("jsonl")));
     let packets = |line: &str| {
         let snapshot: serde_json::Value = serde_json::from_str(line).expect("JSON");

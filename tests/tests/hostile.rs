@@ -7,12 +7,13 @@ use netviz::{
     model::Snapshot,
     verify::Verdict,
     views::{
-        audit,
+        FORMATS, audit,
         building::{self, Map, graph, svg, text},
         csv, json,
         lines::Lines,
         table, tui,
         verdict::{self, junit, ladder, matrix, mermaid, results},
+        yaml,
     },
 };
 use netviz_tests::builders::hostile::{
@@ -47,6 +48,13 @@ fn doors_as_table(name: &str) -> String {
         ..table::Style::default()
     };
     table::draw(&cluster(name), style)
+}
+
+fn doors_as_wide_table(name: &str) -> String {
+    let wide = FORMATS.iter().find(|format| format.name == "wide").unwrap();
+    let mut out = Vec::new();
+    (wide.write)(&cluster(name), table::Style::default(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 fn map_as_text(name: &str, ascii: bool) -> String {
@@ -124,10 +132,13 @@ fn audits(name: &str, width: Option<usize>, full: bool) -> String {
 /// Output to a terminal does not control it, and no name adds a line.
 #[test]
 fn terminal_output_is_safe() {
-    let views: [View; 11] = [
+    let views: [View; 12] = [
         ("table", doors_as_table),
+        ("wide table", doors_as_wide_table),
         ("lines", |name| {
-            Lines::default().next(&cluster(name)).join("\n")
+            Lines::new(jiff::tz::TimeZone::UTC)
+                .next(&cluster(name))
+                .join("\n")
         }),
         ("map", |name| map_as_text(name, false)),
         ("ascii map", |name| map_as_text(name, true)),
@@ -249,6 +260,31 @@ fn json_keeps_names() {
                 let lines = write(name).iter().filter(|byte| **byte == b'\n').count();
                 assert_eq!(lines, 1, "{what}");
             }
+        }
+    }
+}
+
+/// YAML has the data of JSON, and does not control a terminal.
+#[test]
+fn yaml_has_the_data_of_json() {
+    let forms: [Form; 2] = [
+        ("doors", |name| {
+            written(cluster(name), |it, out| yaml::write(it, out))
+        }),
+        ("verdicts", |name| {
+            written(verdicts(name), |it: &Vec<Verdict>, out| {
+                verdict::json::write_yaml(it, out)
+            })
+        }),
+    ];
+    for (form, write) in forms {
+        let (_, json) = FORMS.iter().find(|(name, _)| *name == form).unwrap();
+        for (aim, name) in NAMES {
+            let text = String::from_utf8(write(name)).unwrap();
+            check::plain(&format!("{aim}: {form}"), &text);
+            let yaml: Value = serde_saphyr::from_str(&text).unwrap();
+            let json: Value = serde_json::from_slice(&json(name)).unwrap();
+            assert_eq!(yaml, json, "{aim}: {form}");
         }
     }
 }

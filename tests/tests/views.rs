@@ -10,10 +10,10 @@ use netviz::{
     feed::assemble,
     model::{
         AttachState, Direction, DoorSample, Reason, Role, Side, Snapshot, Source, SourceStatus,
-        Status,
+        Status, rounded,
     },
     views::{
-        building, csv,
+        FORMATS, building, csv,
         filter::Filter,
         json,
         lines::Lines,
@@ -170,7 +170,7 @@ fn hostile_names_reach_no_view() {
     let snapshot = blog().snapshot();
     let mut records = Vec::new();
     csv::write(&snapshot, &mut records).unwrap();
-    let mut lines = Lines::default();
+    let mut lines = Lines::new(jiff::tz::TimeZone::UTC);
     let mut texts = vec![
         draw(&snapshot, None, false),
         String::from_utf8(records).unwrap(),
@@ -308,6 +308,46 @@ fn json_snapshot() {
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
 }
 
+#[test]
+fn wide_table() {
+    for ascii in [false, true] {
+        let style = Style {
+            ascii,
+            ..Style::default()
+        };
+        let wide = FORMATS.iter().find(|format| format.name == "wide").unwrap();
+        let mut out = Vec::new();
+        (wide.write)(&blog().snapshot(), style, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        match ascii {
+            true => assert!(!text.contains(['▼', '▲', '–']), "{text}"),
+            false => insta::assert_snapshot!(text),
+        }
+    }
+}
+
+/// No figure has more decimals than it is worth, as 61.199999999999996 has.
+#[test]
+fn figures_have_three_decimals_at_the_most() {
+    let mut builder = blog();
+    builder.now.at += std::time::Duration::from_nanos(1_234_567);
+    let snapshot = builder.snapshot();
+    let text = as_json(&snapshot).to_string();
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    for number in text.split(|c| !is_part(c)) {
+        if let Some((whole, decimals)) = number.split_once('.')
+            && whole.parse::<u64>().is_ok()
+            && decimals.parse::<u64>().is_ok()
+        {
+            assert!(decimals.len() <= 3, "{number}");
+        }
+    }
+    assert_eq!(
+        snapshot.window_seconds,
+        Some(rounded(snapshot.window_seconds.unwrap()))
+    );
+}
+
 fn as_json(snapshot: &Snapshot) -> Value {
     let mut out = Vec::new();
     json::write_line(snapshot, &mut out).unwrap();
@@ -342,7 +382,7 @@ fn json_names() {
         ],
     );
     assert_eq!(value["schema"], "netviz.snapshot/2");
-    assert_eq!(value["taken_at"], "2024-05-06T07:08:09.123456789Z");
+    assert_eq!(value["taken_at"], "2024-05-06T07:08:09.123Z");
     assert_eq!(value["window_seconds"], 1.0);
     has(&value["nodes"][0], &["name", "netns"]);
     let door = json!({
@@ -473,7 +513,8 @@ fn snapshots_match_the_schema() {
 
 #[test]
 fn lines_print_only_changes() {
-    let mut lines = Lines::default();
+    let hours = jiff::tz::Offset::constant(2);
+    let mut lines = Lines::new(jiff::tz::TimeZone::fixed(hours));
     let mut builder = blog();
     let first = lines.next(&builder.snapshot());
     assert_eq!(
@@ -500,7 +541,7 @@ fn help() {
     let mut command = Cli::command().term_width(100);
     command.build();
     let mut text = vec![command.render_long_help().to_string()];
-    for name in ["doors", "demo"] {
+    for name in ["doors", "verify", "demo"] {
         let command = command.find_subcommand_mut(name).unwrap();
         text.push(command.render_long_help().to_string());
     }

@@ -31,6 +31,7 @@ use crate::{
         filter::Filter,
         json,
         text::Style,
+        yaml,
     },
 };
 
@@ -130,7 +131,7 @@ fn assemble_audit(cluster: &Cluster, mut inspected: Inspected, filter: &Filter) 
     let findings = judge(&doors);
     let shown: BTreeSet<_> = snapshot.doors.iter().map(|door| door.id).collect();
     let doors = doors.into_iter().filter(|door| shown.contains(&door.id));
-    let mut audit = Audit::new(now.to_string(), doors.collect(), findings);
+    let mut audit = Audit::new(snapshot.taken_at, doors.collect(), findings);
     audit.notes.extend(snapshot.notes);
     audit.sources = snapshot.sources;
     Ok(audit)
@@ -152,13 +153,16 @@ fn format(shown: &Audit, args: &AuditArgs) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match args.output {
         AuditOutput::Text => {
+            let style = terminal::style();
             let style = Style {
                 full: args.full,
-                ..terminal::style()
+                ascii: args.ascii || style.ascii,
+                ..style
             };
             writeln!(out, "{}", text::draw(shown, style))?;
         }
         AuditOutput::Json => json::write(shown, &mut out)?,
+        AuditOutput::Yaml => yaml::write(shown, &mut out)?,
         AuditOutput::Sarif => json::write(&sarif::log(shown), &mut out)?,
     }
     Ok(out)

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 
 use super::{
     output::Output,
@@ -79,17 +80,18 @@ impl Form {
 
     /// Formats one snapshot after another.
     pub fn printer(self, ascii: bool) -> impl FnMut(&Snapshot) -> Result<Vec<u8>> {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(TimeZone::system());
+        let style = move || {
+            let style = terminal::style();
+            let ascii = ascii || style.ascii;
+            Style { ascii, ..style }
+        };
         move |snapshot| {
             let mut out = Vec::new();
             match self {
-                Self::Table => {
-                    let style = terminal::style();
-                    let ascii = ascii || style.ascii;
-                    writeln!(out, "{}", table::draw(snapshot, Style { ascii, ..style }))?;
-                }
+                Self::Table => writeln!(out, "{}", table::draw(snapshot, style()))?,
                 Self::Document(format) | Self::Documents(format) => {
-                    (format.write)(snapshot, &mut out)?;
+                    (format.write)(snapshot, style(), &mut out)?;
                 }
                 Self::Lines => {
                     for line in lines.next(snapshot) {

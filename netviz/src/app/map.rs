@@ -17,7 +17,7 @@ use crate::{
     sys::signals::Signals,
     views::{
         building::{Map, graph, json::drawing, svg, text},
-        json,
+        json, yaml,
     },
 };
 
@@ -64,6 +64,7 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
         MapOutput::Mermaid => out.write_all(graph::mermaid(&map).as_bytes())?,
         MapOutput::Dot => out.write_all(graph::dot(&map).as_bytes())?,
         MapOutput::Json => json::write(&drawing(&map), &mut out)?,
+        MapOutput::Yaml => yaml::write(&drawing(&map), &mut out)?,
     }
     Ok(out)
 }

@@ -27,6 +27,10 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "ten seconds, for a script",
             ),
             (
+                "netviz doors --once -o wide",
+                "with addresses, MTU, namespaces and programs",
+            ),
+            (
                 "netviz doors --all --node kind-worker",
                 "every interface of one node, also lo",
             ),

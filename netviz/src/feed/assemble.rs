@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 
 use crate::{
     count::{LossTracker, PairStats, StatsByDirection},
     model::{
         AttachState, Chain, Cluster, Counts, Direction, Door, DoorId, DoorSample, DoorState,
         LinkKind, Lower, NetNsId, Pair, PairDirection, PairView, Programs, Rates, Reason, Role,
-        SCHEMA, Sample, Side, Snapshot, State, Traffic, Untrusted,
+        SCHEMA, Sample, Side, Snapshot, State, Traffic, Untrusted, rounded,
     },
 };
 
@@ -50,8 +50,8 @@ pub fn assemble(
     };
     Snapshot {
         schema: SCHEMA.into(),
-        taken_at: taken_at.to_string(),
-        window_seconds: window,
+        taken_at: milliseconds(taken_at).to_string(),
+        window_seconds: window.map(rounded),
         nodes: cluster.nodes.clone(),
         doors: cluster.doors.iter().map(|door| view.door(door)).collect(),
         pairs: pairs.iter().filter_map(|pair| view.pair(*pair)).collect(),
@@ -117,9 +117,9 @@ impl View<'_> {
             reason,
             counted_seconds: sample
                 .since
-                .map(|since| self.now.at.saturating_sub(since).as_secs_f64()),
+                .map(|since| rounded(self.now.at.saturating_sub(since).as_secs_f64())),
             gaps: sample.epoch,
-            last_gap_seconds: sample.gap.map(|gap| gap.length.as_secs_f64()),
+            last_gap_seconds: sample.gap.map(|gap| rounded(gap.length.as_secs_f64())),
             ingress: self.traffic(before, sample, Direction::Ingress),
             egress: self.traffic(before, sample, Direction::Egress),
             programs: Programs {
@@ -266,9 +266,13 @@ fn rates(before: Option<Counts>, now: Counts, window: Option<f64>) -> Option<Rat
     let seconds = window.filter(|seconds| *seconds > 0.0)?;
     let before = before?;
     Some(Rates {
-        packets: now.packets.saturating_sub(before.packets) as f64 / seconds,
-        bytes: now.bytes.saturating_sub(before.bytes) as f64 / seconds,
+        packets: rounded(now.packets.saturating_sub(before.packets) as f64 / seconds),
+        bytes: rounded(now.bytes.saturating_sub(before.bytes) as f64 / seconds),
     })
+}
+
+fn milliseconds(time: Timestamp) -> Timestamp {
+    time.round(Unit::Millisecond).unwrap_or(time)
 }
 
 fn missing(segments: u64, to: String, chain: Option<&Chain>) -> Reason {

@@ -45,6 +45,12 @@ pub struct Rates {
     pub bytes: f64,
 }
 
+/// A figure with at most three decimals: more would only look precise.
+#[must_use]
+pub fn rounded(figure: f64) -> f64 {
+    (figure * 1000.0).round() / 1000.0
+}
+
 /// One direction of a door; `null` where nothing is known, which is not the same as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {

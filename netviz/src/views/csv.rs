@@ -5,14 +5,14 @@ use std::{
     io::{self, Write},
 };
 
-use super::text::safe;
-use crate::model::{DoorState, Snapshot, State, Traffic};
+use super::{json::word, text::safe};
+use crate::model::{DoorState, Snapshot, Traffic};
 
 /// A column's name, and its value.
 type Column<T> = (&'static str, fn(&T) -> String);
 
 /// The columns of a door.
-const DOOR: [Column<DoorState>; 10] = [
+const DOOR: [Column<DoorState>; 11] = [
     ("node", |door| cell(&door.node)),
     ("pod", |door| name(&door.pod)),
     ("namespace", |door| name(&door.namespace)),
@@ -21,18 +21,18 @@ const DOOR: [Column<DoorState>; 10] = [
     ("peer_interface", |door| name(&door.peer_interface)),
     ("peer_ifindex", |door| number(door.peer_ifindex)),
     ("netns", |door| number(door.netns.map(|netns| netns.0))),
-    ("state", |door| state(door.state).into()),
+    ("role", |door| word(&door.role)),
+    ("state", |door| word(&door.state)),
     ("reason", |door| name(&door.reason)),
 ];
 
 /// The columns of each hook.
-const HOOK: [Column<Traffic>; 4] = [
+const HOOK: [Column<Traffic>; 5] = [
     ("packets", |hook| number(hook.packets)),
     ("segments", |hook| number(hook.segments)),
     ("bytes", |hook| number(hook.bytes)),
-    ("packets_per_second", |hook| {
-        number(hook.packets_per_second.map(|rate| format!("{rate:.3}")))
-    }),
+    ("packets_per_second", |hook| rate(hook.packets_per_second)),
+    ("bytes_per_second", |hook| rate(hook.bytes_per_second)),
 ];
 
 /// The names of all columns.
@@ -82,20 +82,14 @@ fn cell(value: impl Display) -> String {
     }
 }
 
-/// As in JSON.
-fn state(state: State) -> &'static str {
-    match state {
-        State::Counting => "counting",
-        State::Blind => "blind",
-        State::Bypassed => "bypassed",
-        State::Gone => "gone",
-    }
-}
-
 fn name(value: &Option<impl Display>) -> String {
     value.as_ref().map_or_else(String::new, cell)
 }
 
 fn number<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn rate(value: Option<f64>) -> String {
+    number(value.map(|rate| format!("{rate:.3}")))
 }

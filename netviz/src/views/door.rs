@@ -1,5 +1,7 @@
 //! One door in words, the same in every view.
 
+use crossterm::style::Stylize as _;
+
 use super::text::{rate, safe};
 use crate::model::{Direction, DoorState, Reason, Role, State, Traffic, Untrusted};
 
@@ -66,6 +68,17 @@ impl Status {
             Self::Attaching => "attaching",
             Self::Ok => "ok",
             Self::Gone => "gone",
+        }
+    }
+
+    /// A text in the colour of the status: one that every palette has, or faint.
+    pub(super) fn coloured(self, text: &str) -> String {
+        match self {
+            Self::Losing => text.red().to_string(),
+            Self::Blind | Self::Interrupted => text.yellow().to_string(),
+            Self::Bypassed => text.cyan().to_string(),
+            Self::Attaching | Self::Gone => text.dim().to_string(),
+            Self::Ok => text.to_owned(),
         }
     }
 

@@ -24,6 +24,13 @@ pub(super) fn schema_of<T: JsonSchema>() -> serde_json::Value {
     generator.into_root_schema_for::<T>().into()
 }
 
+/// The word that the JSON form has for a variant.
+pub(super) fn word(variant: &impl Serialize) -> String {
+    let value = serde_json::to_value(variant).ok();
+    let word = value.as_ref().and_then(serde_json::Value::as_str);
+    word.unwrap_or_default().to_owned()
+}
+
 /// Writes a value over several lines.
 pub fn write(value: &impl Serialize, out: impl Write) -> io::Result<()> {
     put(&serde_json::to_string_pretty(value)?, out)

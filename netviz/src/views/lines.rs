@@ -2,22 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::tz::TimeZone;
+
 use super::{
     door::Status,
-    text::{count, rate},
+    text::{count, local_time, rate},
 };
 use crate::model::{DoorId, DoorState, Reason, Side, Snapshot, Traffic};
 
 /// The doors as they were printed last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
+    zone: TimeZone,
     last: HashMap<DoorId, DoorState>,
 }
 
 impl Lines {
+    /// Lines with times in the reader's time zone.
+    #[must_use]
+    pub fn new(zone: TimeZone) -> Self {
+        let last = HashMap::new();
+        Self { zone, last }
+    }
+
     /// The changes since the snapshot before.
     pub fn next(&mut self, snapshot: &Snapshot) -> Vec<String> {
-        let time = snapshot.taken_at.get(11..19).unwrap_or(&snapshot.taken_at);
+        let time = local_time(&snapshot.taken_at, &self.zone);
         let mut lines = Vec::new();
         // A door that is not attached yet will be in a moment.
         let doors = snapshot.doors.iter();

@@ -163,14 +163,7 @@ fn coloured(door: &DoorState, line: &str, state: &str) -> String {
         true => line.dim().to_string(),
         false => line.to_owned(),
     };
-    let state = match Status::of(door) {
-        Status::Losing => state.red().to_string(),
-        Status::Blind | Status::Interrupted => state.yellow().to_string(),
-        Status::Bypassed => state.cyan().to_string(),
-        Status::Attaching | Status::Gone => state.dim().to_string(),
-        Status::Ok => state.to_owned(),
-    };
-    format!("{line}{state}")
+    format!("{line}{}", Status::of(door).coloured(state))
 }
 
 /// What belongs under the table.

@@ -1,13 +1,18 @@
 //! Pieces of text: numbers, columns, and cutting to a width.
 
 mod names;
+mod time;
 
 use std::fmt::Display;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-pub use self::names::{cut_apart, cut_middle, cut_name};
+pub(super) use self::time::clock;
+pub use self::{
+    names::{cut_apart, cut_middle, cut_name},
+    time::local_time,
+};
 pub use crate::model::safe;
 
 /// An unknown number, which is not 0.

@@ -28,7 +28,10 @@ pub(super) fn check(args: &VerifyArgs) -> Result<()> {
         VerdictOutput::Svg | VerdictOutput::Mermaid if many => {
             bail!("-o {format} draws one pair: name A and B, or use text, json, jsonl or junit")
         }
-        VerdictOutput::Svg | VerdictOutput::Mermaid | VerdictOutput::Junit
+        VerdictOutput::Svg
+        | VerdictOutput::Mermaid
+        | VerdictOutput::Junit
+        | VerdictOutput::Yaml
             if args.watch.is_some() =>
         {
             bail!("-o {format} is one document: drop --watch, or use text, json or jsonl")
@@ -77,6 +80,7 @@ fn documents(output: VerdictOutput, verdicts: &[Verdict]) -> Result<Vec<u8>> {
     match output {
         VerdictOutput::Text => {}
         VerdictOutput::Json => json::write(verdicts, &mut out)?,
+        VerdictOutput::Yaml => json::write_yaml(verdicts, &mut out)?,
         VerdictOutput::Jsonl => verdicts
             .iter()
             .try_for_each(|verdict| json::write_line(verdict, &mut out))?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{outcomes::Evidence, trail::Line};
 use crate::{
-    model::{Cluster, Door, Role, Side},
+    model::{Cluster, Door, Role, Side, rounded},
     verify::{
         CrossingRow, Hop, Party, RowNote, Tunnel, TunnelKey, Way,
         expect::doors::{self, node_name, pod_name},
@@ -85,7 +85,10 @@ fn note(line: &Line) -> Option<RowNote> {
 pub(super) fn median(sorted: &[Duration]) -> Option<f64> {
     let middle = sorted.get(sorted.len() / 2)?;
     let below = sorted.get(sorted.len().saturating_sub(1) / 2)?;
-    Some(f64::midpoint(microseconds(*below), microseconds(*middle)))
+    Some(rounded(f64::midpoint(
+        microseconds(*below),
+        microseconds(*middle),
+    )))
 }
 
 /// The longest of sorted times, in microseconds.
@@ -94,5 +97,5 @@ pub(super) fn worst(sorted: &[Duration]) -> Option<f64> {
 }
 
 fn microseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+    rounded(time.as_secs_f64() * 1e6)
 }

@@ -14,7 +14,7 @@ use super::{
     session::{Options, Recorded, Session},
 };
 use crate::{
-    model::{Direction, Door, DoorId, Side},
+    model::{Direction, Door, DoorId, Side, rounded},
     sys::{privileges, signals::Signals},
     verify::{
         Found, Hook, Note, Observation, Party, Protocol, Route, Way,
@@ -166,7 +166,12 @@ impl Passive<'_> {
             .recorded
             .judge(cluster, &route, &expected, observation, &probes);
         verdict.traffic = Some(verdict::Traffic {
-            seconds: (self.window.until.saturating_sub(self.window.from)).as_secs_f64(),
+            seconds: rounded(
+                self.window
+                    .until
+                    .saturating_sub(self.window.from)
+                    .as_secs_f64(),
+            ),
             protocol: self.filter.protocol,
             request_packets: there.packets,
             reply_packets: returned.packets,

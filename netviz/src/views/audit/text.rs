@@ -7,7 +7,7 @@ pub use crate::views::text::Style;
 use crate::{
     audit::{Attached, Audit, AuditedDoor, Finding, Owner, Severity},
     model::{Direction, Untrusted},
-    views::text::{cut_end, grid, list, safe, widest, wrap},
+    views::text::{ascii, cut_end, grid, list, safe, widest, wrap},
 };
 
 /// Draws an audit, without a line break at the end. [`Style::full`] shows every door and all that is
@@ -23,7 +23,11 @@ pub fn draw(audit: &Audit, style: Style) -> String {
         page.node(node);
     }
     page.end();
-    page.lines.join("\n")
+    let text = page.lines.join("\n");
+    match style.ascii {
+        true => ascii(&text),
+        false => text,
+    }
 }
 
 /// Names of the nodes, in the order of the doors.

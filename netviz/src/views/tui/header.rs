@@ -1,6 +1,6 @@
 //! The lines above and below the list.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use ratatui::{
     style::Modifier,
     text::{Line, Span},
@@ -89,16 +89,10 @@ fn settings(state: &State) -> Vec<Span<'static>> {
         .collect()
 }
 
-/// `12:04:31`, in the time zone of the reader.
+/// The time of the reading, in the time zone of the reader.
 fn clock(state: &State, snapshot: &Snapshot) -> String {
-    let Ok(taken) = snapshot.taken_at.parse::<Timestamp>() else {
-        return String::new();
-    };
     let zone = state.options.zone.clone().unwrap_or(TimeZone::UTC);
-    taken
-        .to_zoned_datetime(zone)
-        .strftime("%H:%M:%S")
-        .to_string()
+    crate::views::text::clock(&snapshot.taken_at, &zone).unwrap_or_default()
 }
 
 fn interval(state: &State) -> String {

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     verify::{Verdict, Way},
-    views::json::{self, schema_of},
+    views::{
+        json::{self, schema_of},
+        yaml,
+    },
 };
 
 /// The schema of a verdict.
@@ -48,12 +51,20 @@ fn add_text(schema: &mut Value) {
 
 /// Writes one verdict as an object, several as a list, over several lines.
 pub fn write(verdicts: &[impl Borrow<Verdict>], out: impl Write) -> io::Result<()> {
+    json::write(&values(verdicts)?, out)
+}
+
+/// Writes the same as YAML.
+pub fn write_yaml(verdicts: &[impl Borrow<Verdict>], out: impl Write) -> io::Result<()> {
+    yaml::write(&values(verdicts)?, out)
+}
+
+fn values(verdicts: &[impl Borrow<Verdict>]) -> io::Result<Value> {
     match verdicts {
-        [verdict] => json::write(&value(verdict.borrow())?, out),
+        [verdict] => value(verdict.borrow()),
         verdicts => {
             let values = verdicts.iter().map(|verdict| value(verdict.borrow()));
-            let values: io::Result<Vec<_>> = values.collect();
-            json::write(&values?, out)
+            values.collect::<io::Result<_>>().map(Value::Array)
         }
     }
 }
