@@ -178,15 +178,21 @@ impl<'a> Pods<'a> {
     }
 
     /// The pods that a fact is about, of those with its address: a sandbox that was left behind keeps its
-    /// address. A source that knows the namespaces may have named them; otherwise it may be any.
+    /// address. A source that knows the namespaces may have named them, even with the uid, which is not
+    /// the same after a pod was made again; otherwise it may be any.
     fn narrowed(&self, owners: &[usize], fact: &PodFact) -> Vec<usize> {
         let with = |fits: &dyn Fn(&PodDoors<'_>) -> bool| -> Vec<usize> {
             let owners = owners.iter().copied();
             owners.filter(|place| fits(&self.all[*place])).collect()
         };
-        let label = fact.label();
+        let (label, uid) = (fact.label(), fact.uid.as_ref());
+        let has_uid = |pod: &PodDoors<'_>| {
+            let mut claims = pod.claims.iter();
+            uid.is_some() && claims.any(|claim| claim.fact.uid.as_ref() == uid)
+        };
         let named_so = |pod: &PodDoors<'_>| pod.named().is_some_and(|it| it.fact.label() == label);
-        let tried = [with(&named_so), with(&|pod| pod.named().is_none())];
+        let nameless = |pod: &PodDoors<'_>| pod.named().is_none();
+        let tried = [with(&has_uid), with(&named_so), with(&nameless)];
         let mut tried = tried.into_iter();
         let found = tried.find(|places| !places.is_empty());
         found.unwrap_or_else(|| owners.to_vec())

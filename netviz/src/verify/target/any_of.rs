@@ -24,7 +24,11 @@ impl Search<'_> {
             let in_it = namespace.is_none() || namespace == pod.namespace;
             in_it && workload.has(name, pod)
         };
-        let pods: Vec<_> = self.candidates().filter(is_own).collect();
+        let mut pods: Vec<_> = self.candidates().filter(is_own).collect();
+        // Names are the second best: a sandbox that was left behind has that of a pod.
+        if pods.iter().any(|pod| pod.owner().is_some()) {
+            pods.retain(|pod| pod.owner().is_some());
+        }
         let namespaces = pods.iter().map(|pod| pod.namespace.unwrap_or_default());
         let namespaces: BTreeSet<_> = namespaces.collect();
         if namespaces.len() > 1 {

@@ -7,7 +7,7 @@ use std::{
 
 use super::family::{Family, choose, global};
 use crate::{
-    model::{Cluster, Door, Pod, Role, Side, Untrusted, qualified},
+    model::{Cluster, Door, Owner, Pod, Role, Side, Untrusted, qualified},
     sys::netns::NetNsId,
     verify::{Party, Place},
 };
@@ -81,6 +81,11 @@ impl<'a> Candidate<'a> {
             Some(condition) => format!("{}, {condition}", self.plain()),
             None => self.plain(),
         }
+    }
+
+    /// The object that controls it, if a source knows.
+    pub(super) fn owner(&self) -> Option<&'a Owner> {
+        self.pod?.owner.as_ref()
     }
 
     /// Whether a name, with or without its namespace, is this pod's; `namespace` is that of a name without.

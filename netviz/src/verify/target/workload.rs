@@ -25,8 +25,7 @@ impl Workload {
         let Some(pod_name) = pod.name else {
             return false;
         };
-        let owner = pod.pod.and_then(|pod| pod.owner.as_ref());
-        match owner {
+        match pod.owner() {
             Some(owner) => self.owns(name, owner),
             None => self.names(name, pod_name),
         }
