@@ -11,12 +11,13 @@ use crate::programs::{self, Program, Programs};
 
 /// Test files that do not depend on the kernel version; they run only in the ordinary tests. Every other
 /// file also runs in the guests.
-const ELSEWHERE: [&str; 25] = [
+const ELSEWHERE: [&str; 26] = [
     "audit_rules",
     "browser",
     "cilium",
     "cli",
     "discover",
+    "docs",
     "hostile",
     "kubernetes",
     "live",
