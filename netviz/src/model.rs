@@ -4,6 +4,7 @@
 
 mod cluster;
 mod datapath;
+mod directory;
 mod door;
 mod flow;
 mod hook;
@@ -25,6 +26,7 @@ pub use datapath::{
     AttachMode, Datapath, Encryption, HostRouting, KubeProxyReplacement, Masquerading, Routing,
     Tunnel,
 };
+pub use directory::{Directory, OtherNode, ServiceEntry};
 pub use door::{CILIUM_HOST, Door, Peer, Role, Side};
 pub use flow::{
     DoorFlows, Flow, FlowCounts, FlowKey, FlowMemory, Outer, OutsideFlows, TcpFlags, Transport,

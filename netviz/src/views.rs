@@ -6,6 +6,7 @@ pub mod csv;
 mod door;
 pub mod explain;
 pub mod filter;
+pub mod flows;
 mod footnotes;
 pub mod json;
 pub mod lines;

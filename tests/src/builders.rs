@@ -3,6 +3,7 @@
 pub mod api_server;
 pub mod chains;
 pub mod fixtures;
+pub mod flows;
 pub mod fuzz;
 pub mod hostile;
 pub mod parsers;

@@ -59,6 +59,7 @@ pub fn assemble(
         pods: cluster.pods.clone(),
         disagreements: cluster.disagreements.clone(),
         notes: cluster.notes.clone(),
+        directory: None,
         flow_memory: None,
     }
 }

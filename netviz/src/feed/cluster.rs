@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     discover::{Discovered, Selection, Watch},
-    model::{Cluster, Pod, Source, Status},
+    model::{Cluster, Directory, Pod, Source, Status},
     names::{self, Names, Reports, SourceOptions, reconcile},
 };
 
@@ -54,6 +54,16 @@ impl ClusterWatch {
     /// Pods on nodes that are not here, known from the Kubernetes API.
     pub(crate) fn remote_pods(&self) -> Vec<Pod> {
         reconcile::remote_pods(&self.found.cluster, &self.reports.borrow())
+    }
+
+    /// Names of addresses elsewhere, as the sources report them now.
+    pub(crate) fn directory(&self) -> Directory {
+        let services = self.cluster.services.iter().flatten();
+        Directory {
+            pods: self.remote_pods(),
+            nodes: reconcile::remote_nodes(&self.cluster, &self.reports.borrow()),
+            services: services.map(Into::into).collect(),
+        }
     }
 
     /// Whether every source of names has answered.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cluster::Node,
+    directory::Directory,
     door::{Role, Side},
     flow::{DoorFlows, FlowMemory},
     hook::Chain,
@@ -214,6 +215,9 @@ pub struct Snapshot {
     pub disagreements: Vec<Disagreement>,
     /// What the reader should know about the set as a whole.
     pub notes: Vec<String>,
+    /// Names of addresses elsewhere, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
     /// Memory for flows, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow_memory: Option<FlowMemory>,

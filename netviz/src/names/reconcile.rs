@@ -15,7 +15,7 @@ use nodes::{is_node, share};
 use pods::{Claim, PodDoors, Pods, known};
 
 use super::report::{NodeFact, PodFact, Report};
-use crate::model::{Cluster, Pod, Role, Service, Source, SourceStatus, Untrusted};
+use crate::model::{Cluster, OtherNode, Pod, Role, Service, Source, SourceStatus, Untrusted};
 
 /// Names the doors, pods and nodes of `cluster` after `reports`.
 ///
@@ -121,6 +121,24 @@ pub(crate) fn remote_pods(cluster: &Cluster, reports: &[Report]) -> Vec<Pod> {
     let whole = reports.iter().filter(|report| report.node.is_none());
     let pods = whole.flat_map(|report| report.pods.iter().filter_map(|fact| pod(report, fact)));
     pods.collect()
+}
+
+/// The nodes that are not part of `cluster`, by the first source that knows each.
+pub(crate) fn remote_nodes(cluster: &Cluster, reports: &[Report]) -> Vec<OtherNode> {
+    let mut nodes: BTreeMap<&str, OtherNode> = BTreeMap::new();
+    let is_here = |fact: &NodeFact| {
+        let mut known = cluster.nodes.iter();
+        known.any(|node| is_node(fact, &node.name, &node.addresses))
+    };
+    for fact in reports.iter().flat_map(|report| &report.nodes) {
+        if !fact.addresses.is_empty() && !is_here(fact) {
+            nodes.entry(&fact.name).or_insert_with(|| OtherNode {
+                name: (&fact.name).into(),
+                addresses: fact.addresses.clone(),
+            });
+        }
+    }
+    nodes.into_values().collect()
 }
 
 /// The facts of all `claims`, under the name in `named`.

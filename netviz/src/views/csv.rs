@@ -61,7 +61,7 @@ pub fn write(snapshot: &Snapshot, out: impl Write) -> io::Result<()> {
 }
 
 /// The writer's own error, so that callers recognise a closed pipe.
-fn io_error(error: csv::Error) -> io::Error {
+pub(super) fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
@@ -74,7 +74,7 @@ const FORMULA: [char; 8] = [
 ];
 
 /// A text that a spreadsheet does not run as a formula.
-fn cell(value: impl Display) -> String {
+pub(super) fn cell(value: impl Display) -> String {
     let safe = safe(&value.to_string());
     match safe.starts_with(FORMULA) {
         true => format!("'{safe}"),
@@ -86,7 +86,7 @@ fn name(value: &Option<impl Display>) -> String {
     value.as_ref().map_or_else(String::new, cell)
 }
 
-fn number<T: ToString>(value: Option<T>) -> String {
+pub(super) fn number<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 

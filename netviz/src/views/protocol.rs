@@ -18,6 +18,13 @@ pub(super) const NAMES: [(u8, &str); 9] = [
     (4, "ipip"),
 ];
 
+/// `tcp`, or the number of a protocol without a name.
+pub(super) fn name(number: u8) -> String {
+    let mut names = NAMES.iter();
+    let known = names.find(|(own, _)| *own == number);
+    known.map_or_else(|| number.to_string(), |(_, name)| (*name).into())
+}
+
 /// The number of a protocol, by its name or its number.
 pub(super) fn number(text: &str) -> Option<u8> {
     let mut names = NAMES.iter();

@@ -1,0 +1,29 @@
+//! Flows: who talks with whom, per interface and per pair of pods.
+
+pub mod csv;
+mod owners;
+pub mod pair_table;
+mod pairs;
+mod report;
+mod services;
+pub mod table;
+mod words;
+
+pub use owners::Owner;
+pub use pairs::{CountedAt, Group, PAIRS_SCHEMA, PairCounts, PairReport, Party, TalkingPair};
+pub use report::{FlowReport, FlowSort, NamedFlow, Rest, SCHEMA, Selected, TopTalkers};
+pub use services::Translation;
+
+use crate::views::json;
+
+/// The schema of [`FlowReport`].
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    json::schema_of::<FlowReport>()
+}
+
+/// The schema of [`PairReport`].
+#[must_use]
+pub fn pairs_schema() -> serde_json::Value {
+    json::schema_of::<PairReport>()
+}

@@ -1,0 +1,360 @@
+//! The flows of each interface, named, filtered and sorted: what table, JSON and CSV show.
+
+use std::{cmp::Ordering, net::IpAddr};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    owners::{Owner, Owners},
+    services::{Services, Translation},
+};
+use crate::{
+    model::{
+        Counts, Direction, DoorFlows, DoorId, DoorState, Flow, FlowMemory, OutsideFlows, Side,
+        Snapshot, Transport, Untrusted,
+    },
+    views::query::{Pattern, Query, Subject, Term},
+};
+
+/// Name and version of the JSON form.
+pub const SCHEMA: &str = "netviz.flows/1";
+
+/// The order of flows, and of interfaces by the sum of their flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum FlowSort {
+    /// Most bytes first.
+    #[default]
+    Bytes,
+    /// Most packets first.
+    Packets,
+    /// Most bytes per second first.
+    Rate,
+    /// Last seen first.
+    Recent,
+    /// Most retransmitted TCP segments first.
+    Retransmitted,
+}
+
+/// Which flows to show.
+#[derive(Clone, Debug, Default)]
+pub struct Selected {
+    /// Flows to leave out.
+    pub query: Query,
+    /// Their order.
+    pub sort: FlowSort,
+    /// The most flows of an interface; `None`: all.
+    pub top: Option<usize>,
+}
+
+/// The flows of all interfaces at which they are counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowReport {
+    /// `netviz.flows/1`.
+    pub schema: String,
+    /// Wall-clock time, UTC.
+    pub taken_at: String,
+    /// Length of the window of the rates in seconds.
+    pub window_seconds: Option<f64>,
+    /// Interfaces at which flows are counted, the busiest first. A packet crosses several: never to be
+    /// summed.
+    pub doors: Vec<TopTalkers>,
+    /// Addresses that several pods, nodes or services have: they are not named.
+    pub ambiguous: Vec<IpAddr>,
+    /// Memory for flows.
+    pub memory: Option<FlowMemory>,
+    /// What the reader should know about the set as a whole.
+    pub notes: Vec<String>,
+}
+
+/// The flows of one interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TopTalkers {
+    /// Identity.
+    pub id: DoorId,
+    /// Name of its node.
+    pub node: Untrusted,
+    /// Its pod.
+    pub pod: Option<Untrusted>,
+    /// Kubernetes namespace of the pod.
+    pub namespace: Option<Untrusted>,
+    /// Interface name.
+    pub interface: Option<Untrusted>,
+    /// Since when its flows are counted: Unix time in milliseconds.
+    pub since_ms: u64,
+    /// Its flows, in the order that was asked for.
+    pub flows: Vec<NamedFlow>,
+    /// Flows beyond the most to show.
+    pub more: Rest,
+    /// Flows that the filter left out.
+    pub filtered: Rest,
+    /// Packets in no flow at the ingress hook.
+    pub ingress: OutsideFlows,
+    /// Packets in no flow at the egress hook.
+    pub egress: OutsideFlows,
+}
+
+/// Flows that are only counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rest {
+    /// Their number.
+    pub flows: u64,
+    /// Their packets.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// A flow, and who its ends are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedFlow {
+    /// The flow.
+    #[serde(flatten)]
+    pub flow: Flow,
+    /// Who has the source address; `null`: nobody here, and no source knows it.
+    pub source_owner: Option<Owner>,
+    /// Who has the destination address.
+    pub destination_owner: Option<Owner>,
+    /// The service's address and the backend's, where the flow was seen under both.
+    pub translation: Option<Translation>,
+    /// Who has the address that was asked for: the service.
+    pub asked_for: Option<Owner>,
+    /// Who has the backend's address.
+    pub answered_by: Option<Owner>,
+    /// The node that sent the tunnel packets.
+    pub tunnel_from: Option<Untrusted>,
+    /// The node that receives them.
+    pub tunnel_to: Option<Untrusted>,
+}
+
+/// What is needed to name flows.
+pub(super) struct Naming<'a> {
+    pub(super) owners: &'a Owners,
+    pub(super) services: Services<'a>,
+}
+
+impl Naming<'_> {
+    /// A flow of `door`, named.
+    pub(super) fn named(&self, door: &DoorState, flow: &Flow) -> NamedFlow {
+        let owner = |address: IpAddr| match self.own(door, flow, address) {
+            Some(owner) => Some(owner),
+            None => self.owners.of(address).cloned(),
+        };
+        let node = |address: IpAddr| self.owners.of(address)?.node().cloned();
+        let translation = self.services.translation(&flow.key);
+        NamedFlow {
+            flow: *flow,
+            source_owner: owner(flow.key.source),
+            destination_owner: owner(flow.key.destination),
+            translation,
+            asked_for: translation.and_then(|it| self.owners.of(it.asked.ip()).cloned()),
+            answered_by: translation.and_then(|it| self.owners.of(it.answered.ip()).cloned()),
+            tunnel_from: flow.outer.and_then(|outer| node(outer.source)),
+            tunnel_to: flow.outer.and_then(|outer| node(outer.destination)),
+        }
+    }
+
+    /// The pod whose interface this is, if the address is its own: certain, also where another cluster
+    /// on this machine uses the same addresses.
+    fn own(&self, door: &DoorState, flow: &Flow, address: IpAddr) -> Option<Owner> {
+        if door.side != Side::Pod || flow.key.tunnel.is_some() {
+            return None;
+        }
+        let mut addresses = door.addresses.iter().map(IpNet::addr);
+        addresses.find(|own| *own == address)?;
+        self.owners.of_netns(door.netns?).cloned()
+    }
+}
+
+impl FlowReport {
+    /// The flows of a snapshot.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, selected: &Selected) -> Self {
+        let owners = Owners::new(snapshot);
+        let naming = Naming {
+            owners: &owners,
+            services: Services::new(snapshot, &owners),
+        };
+        let counted = |door: &DoorState| {
+            let flows = door.flows.as_ref()?;
+            Some(TopTalkers::new(door, flows, &naming, selected))
+        };
+        let mut doors: Vec<_> = snapshot.doors.iter().filter_map(counted).collect();
+        let sum = |door: &TopTalkers| {
+            let flows = door
+                .flows
+                .iter()
+                .map(|flow| figure(&flow.flow, selected.sort));
+            match selected.sort {
+                FlowSort::Recent => flows.fold(0.0, f64::max),
+                _ => flows.sum(),
+            }
+        };
+        doors.sort_by(|a, b| sum(b).total_cmp(&sum(a)));
+        Self {
+            schema: SCHEMA.into(),
+            taken_at: snapshot.taken_at.clone(),
+            window_seconds: snapshot.window_seconds,
+            ambiguous: ambiguous(&doors),
+            doors,
+            memory: snapshot.flow_memory,
+            notes: snapshot.notes.clone(),
+        }
+    }
+}
+
+impl TopTalkers {
+    fn new(
+        door: &DoorState,
+        all: &DoorFlows,
+        naming: &Naming<'_>,
+        Selected { query, sort, top }: &Selected,
+    ) -> Self {
+        let named = all.flows.iter().map(|flow| naming.named(door, flow));
+        let (mut flows, left_out): (Vec<_>, Vec<_>) = named.partition(|flow| query.fits(flow));
+        flows.sort_by(|a, b| order(a, b, *sort));
+        let more = flows.split_off(top.unwrap_or(usize::MAX).min(flows.len()));
+        Self {
+            id: door.id,
+            node: door.node.clone(),
+            pod: door.pod.clone(),
+            namespace: door.namespace.clone(),
+            interface: door.interface.clone(),
+            since_ms: all.since_ms,
+            flows,
+            more: Rest::of(&more),
+            filtered: Rest::of(&left_out),
+            ingress: all.ingress,
+            egress: all.egress,
+        }
+    }
+
+    /// `namespace/name` of its pod.
+    #[must_use]
+    pub fn pod_label(&self) -> Option<Untrusted> {
+        Some(self.pod.as_ref()?.within(self.namespace.as_ref()))
+    }
+
+    /// The packets of one hook that are in no flow.
+    #[must_use]
+    pub fn outside(&self, direction: Direction) -> &OutsideFlows {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+impl Rest {
+    fn of(flows: &[NamedFlow]) -> Self {
+        let counts = flows.iter().map(|flow| flow.flow.counts.counts);
+        Self {
+            flows: flows.len() as u64,
+            counts: counts.fold(Counts::default(), |sum, own| sum + own),
+        }
+    }
+}
+
+/// The figure by which to sort.
+fn figure(flow: &Flow, by: FlowSort) -> f64 {
+    let counts = &flow.counts;
+    match by {
+        FlowSort::Bytes => counts.counts.bytes as f64,
+        FlowSort::Packets => counts.counts.packets as f64,
+        FlowSort::Rate => flow.bytes_per_second.unwrap_or(0.0),
+        FlowSort::Recent => counts.last_seen_ms as f64,
+        FlowSort::Retransmitted => counts.retransmitted as f64,
+    }
+}
+
+fn order(a: &NamedFlow, b: &NamedFlow, by: FlowSort) -> Ordering {
+    let figures = figure(&b.flow, by).total_cmp(&figure(&a.flow, by));
+    // The same order in every reading.
+    let bytes = || figure(&b.flow, FlowSort::Bytes).total_cmp(&figure(&a.flow, FlowSort::Bytes));
+    let keys = || (a.flow.direction, a.flow.key).cmp(&(b.flow.direction, b.flow.key));
+    figures.then_with(bytes).then_with(keys)
+}
+
+fn ambiguous(doors: &[TopTalkers]) -> Vec<IpAddr> {
+    let flows = doors.iter().flat_map(|door| &door.flows);
+    let ends = flows.flat_map(|flow| {
+        let key = &flow.flow.key;
+        [
+            (key.source, &flow.source_owner),
+            (key.destination, &flow.destination_owner),
+        ]
+    });
+    let shared = ends.filter(|(_, owner)| **owner == Some(Owner::Ambiguous));
+    let mut addresses: Vec<_> = shared.map(|(address, _)| address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// A term selects a flow if it fits either end.
+impl Subject for NamedFlow {
+    fn fits(&self, term: &Term) -> bool {
+        let key = &self.flow.key;
+        let translated = self.translation.map(|it| [it.asked.ip(), it.answered.ip()]);
+        let addresses = [key.source, key.destination].into_iter();
+        let mut addresses = addresses.chain(translated.into_iter().flatten());
+        let owners = [
+            &self.source_owner,
+            &self.destination_owner,
+            &self.asked_for,
+            &self.answered_by,
+        ];
+        let mut owners = owners.into_iter().flatten();
+        match term {
+            Term::Proto(protocols) => protocols.contain(key.protocol),
+            Term::Port(ports) => match key.transport {
+                Transport::Ports {
+                    source,
+                    destination,
+                } => ports.contains(&source) || ports.contains(&destination),
+                Transport::Icmp { .. } | Transport::None => false,
+            },
+            Term::Ip(wanted) => addresses.any(|own| own == *wanted),
+            Term::Cidr(network) => addresses.any(|own| network.contains(&own)),
+            Term::Pod(pattern) => owners.any(|owner| is_pod(owner, pattern)),
+            Term::Namespace(pattern) => owners.any(|owner| match owner {
+                Owner::Pod { namespace, .. } | Owner::Service { namespace, .. } => {
+                    let namespace = namespace.as_ref();
+                    namespace.is_some_and(|name| pattern.fits(name.raw()))
+                }
+                _ => false,
+            }),
+            Term::Node(pattern) => {
+                owners.any(|owner| owner.node().is_some_and(|node| pattern.fits(node.raw())))
+            }
+            Term::Word(word) => {
+                owners.any(|owner| contains(owner, word))
+                    || addresses.any(|own| own.to_string().contains(word))
+            }
+            Term::Device(_) | Term::State(_) => false,
+        }
+    }
+}
+
+fn is_pod(owner: &Owner, pattern: &Pattern) -> bool {
+    let Owner::Pod {
+        namespace, name, ..
+    } = owner
+    else {
+        return false;
+    };
+    pattern.fits(name.raw()) || pattern.fits(name.within(namespace.as_ref()).raw())
+}
+
+/// Whether the name of a pod, node or service contains a word.
+fn contains(owner: &Owner, word: &str) -> bool {
+    let name = match owner {
+        Owner::Pod {
+            namespace, name, ..
+        }
+        | Owner::Service { namespace, name } => name.within(namespace.as_ref()),
+        Owner::Node { name } => name.clone(),
+        Owner::Health { .. } | Owner::Ambiguous => return false,
+    };
+    name.raw().to_lowercase().contains(word)
+}
