@@ -313,6 +313,10 @@ pub enum SchemaForm {
     Audit,
     /// `verify -o json`.
     Verdict,
+    /// `flows -o json`.
+    Flows,
+    /// `flows --by pair -o json`.
+    FlowPairs,
 }
 
 /// Options of `netviz demo`.

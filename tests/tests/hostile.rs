@@ -9,7 +9,9 @@ use netviz::{
     views::{
         FORMATS, audit,
         building::{self, Map, graph, svg, text},
-        csv, json,
+        csv,
+        flows::{self, FlowReport, PairReport, Selected},
+        json,
         lines::Lines,
         table, tui,
         verdict::{self, junit, ladder, matrix, mermaid, results},
@@ -40,6 +42,14 @@ fn each(views: &[View], check: impl Fn(&str, &str)) {
             assert_eq!(drawn, draw(&harmless), "{what}");
         }
     }
+}
+
+fn flows_of(name: &str) -> FlowReport {
+    FlowReport::new(&data::talking(name), &Selected::default())
+}
+
+fn pairs_of(name: &str) -> PairReport {
+    PairReport::new(&data::talking(name), &Selected::default())
 }
 
 fn doors_as_table(name: &str) -> String {
@@ -132,7 +142,13 @@ fn audits(name: &str, width: Option<usize>, full: bool) -> String {
 /// Output to a terminal does not control it, and no name adds a line.
 #[test]
 fn terminal_output_is_safe() {
-    let views: [View; 12] = [
+    let views: [View; 14] = [
+        ("flows", |name| {
+            flows::table::draw(&flows_of(name), table::Style::default())
+        }),
+        ("flow pairs", |name| {
+            flows::pair_table::draw(&pairs_of(name), table::Style::default())
+        }),
         ("table", doors_as_table),
         ("wide table", doors_as_wide_table),
         ("lines", |name| {
@@ -207,6 +223,22 @@ fn csv_has_no_formulas() {
     });
     let rows = 1 + cluster("").doors.len();
     each(&[view], |what, text| check::sheet(what, text, rows));
+    let view: View = ("flows", |name| {
+        String::from_utf8(written(flows_of(name), |it, out| {
+            flows::csv::write(it, out)
+        }))
+        .unwrap()
+    });
+    let rows = (view.1)("a").lines().count();
+    each(&[view], |what, text| check::sheet(what, text, rows));
+    let view: View = ("flow pairs", |name| {
+        String::from_utf8(written(pairs_of(name), |it, out| {
+            flows::csv::write_pairs(it, out)
+        }))
+        .unwrap()
+    });
+    let rows = (view.1)("a").lines().count();
+    each(&[view], |what, text| check::sheet(what, text, rows));
 }
 
 /// Returns the bytes that a writer writes.
@@ -216,7 +248,13 @@ fn written<T>(of: T, write: fn(&T, &mut Vec<u8>) -> std::io::Result<()>) -> Vec<
     out
 }
 
-const FORMS: [Form; 7] = [
+const FORMS: [Form; 9] = [
+    ("flows", |name| {
+        written(flows_of(name), |it, out| json::write(it, out))
+    }),
+    ("flow pairs", |name| {
+        written(pairs_of(name), |it, out| json::write(it, out))
+    }),
     ("doors", |name| {
         written(cluster(name), |it, out| json::write(it, out))
     }),
@@ -294,7 +332,12 @@ fn yaml_has_the_data_of_json() {
 fn every_view_is_covered() {
     const NAME: &str = "a-name-for-all";
     // netviz's own words, numbers and durations.
-    const OWN: [&str; 26] = [
+    const OWN: [&str; 31] = [
+        "kind",
+        "destination",
+        "asked",
+        "answered",
+        "counted_at",
         "link_state",
         "addresses",
         "pod_cidrs",

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::{
     cli::{self, SchemaForm},
-    views::{audit, building, json, verdict},
+    views::{audit, building, flows, json, verdict},
 };
 
 /// Prints the JSON schema of a command's `-o json`.
@@ -23,6 +23,8 @@ pub fn schema(form: SchemaForm) -> Result<()> {
         SchemaForm::Map => building::json::schema(),
         SchemaForm::Audit => audit::schema(),
         SchemaForm::Verdict => verdict::json::schema(),
+        SchemaForm::Flows => flows::schema(),
+        SchemaForm::FlowPairs => flows::pairs_schema(),
     };
     let schema = serde_json::to_string_pretty(&schema)?;
     print(format!("{schema}\n").as_bytes()).context("cannot write the schema")

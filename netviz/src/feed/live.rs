@@ -67,6 +67,8 @@ pub(crate) struct Live {
     interval: Duration,
     period: Option<Duration>,
     pace: Pace,
+    /// Whether snapshots have names of addresses elsewhere.
+    names_elsewhere: bool,
     step: Step,
     /// When `step` is due.
     due: Instant,
@@ -104,6 +106,7 @@ impl Live {
             interval: options.interval,
             period: options.period,
             pace: options.pace,
+            names_elsewhere: options.sources.services,
             step: Step::Begin,
             due: Instant::now(),
             until: None,
@@ -199,7 +202,8 @@ impl Live {
         let cluster = with_gone.as_ref().unwrap_or(self.watch.cluster());
         let previous = self.previous.as_ref();
         let now = Timestamp::now();
-        let snapshot = assemble(cluster, previous, &sample, &mut self.losses, now);
+        let mut snapshot = assemble(cluster, previous, &sample, &mut self.losses, now);
+        snapshot.directory = self.names_elsewhere.then(|| self.watch.directory());
         // Rates over the short windows of a prompt feed would jump.
         if previous
             .is_some_and(|previous| sample.at.saturating_sub(previous.at) >= self.interval * 9 / 10)

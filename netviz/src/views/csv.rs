@@ -90,6 +90,6 @@ pub(super) fn number<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-fn rate(value: Option<f64>) -> String {
+pub(super) fn rate(value: Option<f64>) -> String {
     number(value.map(|rate| format!("{rate:.3}")))
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{Counts, Direction, Flow, OutsideFlows, Transport, Untrusted},
     views::{
-        csv::{cell, io_error, number},
+        csv::{cell, io_error, number, rate},
         protocol,
     },
 };
@@ -227,8 +227,4 @@ fn icmp(flow: &Flow) -> Option<[u8; 2]> {
         Transport::Icmp { kind, code, .. } => Some([kind, code]),
         Transport::Ports { .. } | Transport::None => None,
     }
-}
-
-fn rate(value: Option<f64>) -> String {
-    number(value.map(|rate| format!("{rate:.3}")))
 }

@@ -17,7 +17,7 @@ use super::{
     report::{FlowSort, NamedFlow, Naming, Selected},
     services::Services,
 };
-use crate::model::{Counts, Direction, DoorId, DoorState, OutsideFlows, Side, Snapshot};
+use crate::model::{Counts, Direction, DoorId, DoorState, OutsideFlows, Side, Snapshot, rounded};
 
 /// Name and version of the JSON form.
 pub const PAIRS_SCHEMA: &str = "netviz.flow-pairs/1";
@@ -258,7 +258,7 @@ impl OwnInterface<'_> {
 impl PairCounts {
     fn add(&mut self, other: &Self) {
         let sum = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => Some(a + b),
+            (Some(a), Some(b)) => Some(rounded(a + b)),
             (a, b) => a.or(b),
         };
         self.counts = self.counts + other.counts;

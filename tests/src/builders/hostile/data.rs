@@ -17,6 +17,7 @@ use netviz::{
 
 use crate::builders::{
     chains::{ChainBuilder, filter, held, tcx},
+    flows,
     snapshot_builder::blog,
     verdicts,
 };
@@ -71,6 +72,31 @@ pub fn cluster(name: &str) -> Snapshot {
         what: name.into(),
     }];
     snapshot.sources = sources(name);
+    snapshot.notes = vec![name.into()];
+    snapshot
+}
+
+/// Pods, nodes and services that talk.
+#[must_use]
+pub fn talking(name: &str) -> Snapshot {
+    let mut snapshot = flows::talking();
+    for node in &mut snapshot.nodes {
+        node.name = name.into();
+    }
+    doors(&mut snapshot, name);
+    if let Some(directory) = &mut snapshot.directory {
+        for pod in &mut directory.pods {
+            (pod.node, pod.name) = (name.into(), name.into());
+            pod.namespace = some(name);
+        }
+        for node in &mut directory.nodes {
+            node.name = name.into();
+        }
+        for service in &mut directory.services {
+            (service.namespace, service.name) = (some(name), name.into());
+            service.selector = vec![name.into()];
+        }
+    }
     snapshot.notes = vec![name.into()];
     snapshot
 }
