@@ -10,6 +10,7 @@ pub mod map;
 pub mod output;
 mod preflight;
 pub mod screen;
+pub mod serve;
 pub mod sink;
 mod start;
 mod terminal;

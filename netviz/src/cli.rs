@@ -9,6 +9,7 @@ use clap::{
 
 mod examples;
 mod exit;
+mod serve;
 mod verify;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
 };
 pub use examples::{command, parse};
 pub use exit::Exit;
+pub use serve::{MetricsLevel, ServeArgs};
 pub use verify::{VerdictOutput, VerifyArgs};
 
 /// Environment variable for `--netns`.
@@ -63,6 +65,8 @@ pub enum Command {
     /// Send a few marked packets from A to B and show every interface they crossed, both ways, and
     /// where they were lost.
     Verify(Box<VerifyArgs>),
+    /// Serve metrics for Prometheus, a drawing and an API over HTTP.
+    Serve(Box<ServeArgs>),
     /// Try netviz without a cluster: builds a two-node lab in network namespaces, runs COMMAND in it,
     /// and removes it.
     Demo(DemoArgs),

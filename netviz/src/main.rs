@@ -52,6 +52,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Map(args)) => return Ok(block_on(app::map::run(&args))?.into()),
         Some(Command::Verify(args)) => return Ok(block_on(app::verify::run(&args))?.into()),
         Some(Command::Audit(args)) => return Ok(block_on(app::audit::run(&args))?.into()),
+        Some(Command::Serve(args)) => block_on(app::serve::run(&args))?,
         Some(Command::Demo(args)) => return block_on(app::demo::run(&args)),
         Some(Command::Schema(args)) => app::generate::schema(args.form)?,
         Some(Command::Completions(args)) => app::generate::completions(args.shell)?,

@@ -10,6 +10,7 @@ pub mod flows;
 mod footnotes;
 pub mod json;
 pub mod lines;
+pub mod metrics;
 pub mod order;
 mod protocol;
 pub mod query;

@@ -7,6 +7,7 @@ pub mod lab_doors;
 pub mod netviz;
 pub mod observation;
 pub mod schema;
+pub mod server;
 pub mod terminal;
 pub mod verify;
 pub mod wait;

@@ -42,6 +42,7 @@ fn wrong_input_exits_with_2_in_every_command() {
         (&["verify", "10.0.0.1", "10.0.0.2"], usual),
         (&["verify", "10.0.0.1", "10.0.0.2", "--passive"], usual),
         (&["verify"], &["-f", "/no/such/file.yaml"]),
+        (&["serve"], &["--token-file", "/no/such/file"]),
         (&["demo"], &["--", "/no/such/program"]),
         (&["schema"], &["nothing"]),
         (&["completions"], &["nothing"]),

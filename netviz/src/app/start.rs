@@ -26,17 +26,9 @@ pub(super) async fn start(
     pace: Pace,
     stop: &mut Signals,
 ) -> Result<Option<(Live, Filter)>> {
-    preflight::check_for_counters()?;
     let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
     let window = args.period.filter(|_| pace == Pace::Once);
-    let mut feed = Live::start(FeedOptions {
-        selection: selection(&args.selection)?,
-        sources: sources(&args.selection, false),
-        attach: AttachOptions::of_command(args.fast_attach),
-        interval: window.unwrap_or(args.watch),
-        period: args.period,
-        pace,
-    })?;
+    let mut feed = open(args, pace)?;
     if feed.cluster().doors.is_empty() {
         bail!(nothing_found(&args.selection));
     }
@@ -53,6 +45,23 @@ pub(super) async fn start(
         );
     }
     Ok(Some((feed, filter)))
+}
+
+/// Starts a live feed, also where there is nothing to observe yet.
+///
+/// # Errors
+/// When this process may not observe anything.
+pub(super) fn open(args: &DoorsArgs, pace: Pace) -> Result<Live> {
+    preflight::check_for_counters()?;
+    let window = args.period.filter(|_| pace == Pace::Once);
+    Live::start(FeedOptions {
+        selection: selection(&args.selection)?,
+        sources: sources(&args.selection, false),
+        attach: AttachOptions::of_command(args.fast_attach),
+        interval: window.unwrap_or(args.watch),
+        period: args.period,
+        pace,
+    })
 }
 
 async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace) -> Result<()> {

@@ -91,6 +91,19 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "serve",
+        &[
+            (
+                "netviz serve",
+                "for a Prometheus and a browser on this machine",
+            ),
+            (
+                "netviz serve --listen 0.0.0.0:9190 --token-file /etc/netviz/token",
+                "for those who have the token",
+            ),
+        ],
+    ),
+    (
         "demo",
         &[
             ("netviz demo", "the live screen of a two-node lab"),

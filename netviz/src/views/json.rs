@@ -31,6 +31,15 @@ pub(super) fn word(variant: &impl Serialize) -> String {
     word.unwrap_or_default().to_owned()
 }
 
+/// The schema of `T` and of its parts, by name, for an OpenAPI document.
+pub fn components<T: JsonSchema>() -> serde_json::Map<String, serde_json::Value> {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let settings = settings.with(|it| it.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
+    generator.subschema_for::<T>();
+    generator.take_definitions(true)
+}
+
 /// Writes a value over several lines.
 pub fn write(value: &impl Serialize, out: impl Write) -> io::Result<()> {
     put(&serde_json::to_string_pretty(value)?, out)
