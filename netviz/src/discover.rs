@@ -10,7 +10,7 @@ mod doors;
 mod generations;
 mod hostname;
 mod links;
-pub(crate) mod namespaces;
+mod namespaces;
 mod nodes;
 mod scan;
 mod select;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows netlink, `/proc` or eBPF; everything can be built by hand in a test.
 
+mod cilium_drop;
 mod cluster;
 mod datapath;
 mod directory;
@@ -20,7 +21,9 @@ mod snapshot;
 mod source;
 mod suggest;
 mod untrusted;
+mod words;
 
+pub use cilium_drop::CiliumDrop;
 pub use cluster::{Cluster, Node};
 pub use datapath::{
     AttachMode, Datapath, Encryption, HostRouting, KubeProxyReplacement, Masquerading, Routing,

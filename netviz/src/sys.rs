@@ -12,6 +12,7 @@ pub mod netns;
 pub mod objects;
 pub(crate) mod pause;
 pub mod privileges;
+pub(crate) mod processes;
 pub(crate) mod rooted_fs;
 pub(crate) mod signals;
 pub(crate) mod sockets;

@@ -37,7 +37,7 @@ const SPARE_DESCRIPTORS: u64 = 12;
 /// Every door is read within this time and that of one round: tcx sends no notifications.
 pub(crate) const INSPECT_INTERVAL: Duration = Duration::from_secs(4);
 
-pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+pub(crate) const DIRECTIONS: [Direction; 2] = Direction::BOTH;
 
 /// Work in the namespace of the calling thread. Its netlink socket is opened when it is first needed.
 #[derive(Default)]

@@ -155,7 +155,7 @@ pub(crate) fn occupied(netlink: &mut Netlink, place: (u32, Direction)) -> io::Re
 /// number is left by a dead one.
 pub(crate) fn sweep(netlink: &mut Netlink, ifindex: u32, instance: &Instance) -> io::Result<usize> {
     let mut swept = 0;
-    for direction in [Direction::Ingress, Direction::Egress] {
+    for direction in Direction::BOTH {
         let place = (ifindex, direction);
         let mut candidates = filters(netlink, place)?;
         candidates.retain(is_of_netviz);

@@ -20,7 +20,7 @@ use crate::{
     model::{Direction, Door, LinkKind},
     sys::{
         bpf::{self, Query},
-        netlink::Netlink,
+        netlink::{Netlink, only},
         netns::NetNs,
     },
 };
@@ -82,13 +82,8 @@ fn chains(ifindex: u32, netkit: bool) -> io::Result<Chains> {
 /// IDs of a device's XDP programs: it can have one in the driver, one in front of the stack and one
 /// in hardware.
 fn xdp(link: &LinkMessage) -> BTreeSet<u32> {
-    let attributes = link
-        .attributes
-        .iter()
-        .filter_map(|attribute| match attribute {
-            LinkAttribute::Xdp(xdp) => Some(xdp),
-            _ => None,
-        });
+    let attributes = link.attributes.iter();
+    let attributes = attributes.filter_map(only!(LinkAttribute::Xdp));
     let ids = attributes.flatten().filter_map(|it| match it {
         LinkXdp::ProgId(id)
         | LinkXdp::DrvProgId(id)

@@ -1,5 +1,7 @@
 //! Plain data: the programs at the hooks.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,16 +32,9 @@ pub enum Way {
     Clsact,
 }
 
-impl Way {
-    /// As it is shown.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Xdp => "xdp",
-            Self::Netkit => "netkit",
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-        }
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 

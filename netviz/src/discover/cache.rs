@@ -20,6 +20,7 @@ use crate::sys::{
     entrance::{Entrance, enter},
     netlink::{Netlink, notifications::Origin},
     netns::{NetNs, NetNsId, Tour},
+    processes::namespace,
 };
 
 /// When a namespace is read for the second time: a pod's hostname may be set after the first.
@@ -187,7 +188,7 @@ impl Cache {
     /// The namespaces that are not `known`, without the machine's, and without nodes of Cilium.
     pub(super) fn strangers(&self, known: impl Fn(NetNsId) -> bool) -> Vec<NetNsId> {
         let machine = ["/proc/self/ns/net", "/proc/1/ns/net"];
-        let machine = machine.map(|path| namespaces::namespace(path).ok().map(NetNsId));
+        let machine = machine.map(|path| namespace(path).ok().map(NetNsId));
         let is_stranger = |id: &NetNsId| {
             !known(*id) && !machine.contains(&Some(*id)) && self.cilium.get(id) != Some(&true)
         };

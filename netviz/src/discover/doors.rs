@@ -11,7 +11,7 @@ use super::{
     classify::{rank, role, role_in_pod},
     hostname,
     links::Link,
-    namespaces::{self, Found},
+    namespaces::Found,
     select::Selection,
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     sys::{
         entrance::Entrance,
         netns::{NetNs, NetNsId},
+        processes::namespace,
     },
 };
 
@@ -113,7 +114,7 @@ impl<'a> Doors<'a> {
         if id == self.own {
             return hostname::own_hostname();
         }
-        let own_uts = namespaces::namespace("/proc/self/ns/uts").ok();
+        let own_uts = namespace("/proc/self/ns/uts").ok();
         hostname::hostname(found, own_uts.as_slice())
             .or_else(|| found.file_name())
             .unwrap_or_else(|| id.to_string())
@@ -226,7 +227,7 @@ impl<'a> Doors<'a> {
     }
 
     fn is_node(&self, id: NetNsId) -> bool {
-        let machine = namespaces::namespace("/proc/1/ns/net").ok().map(NetNsId);
+        let machine = namespace("/proc/1/ns/net").ok().map(NetNsId);
         let mut nodes = self.found.cluster.nodes.iter();
         id == self.own
             || Some(id) == machine

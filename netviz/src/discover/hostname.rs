@@ -4,8 +4,8 @@ use std::fs::File;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::namespaces::{Found, namespace};
-use crate::sys::threads;
+use super::namespaces::Found;
+use crate::sys::{processes::namespace, threads};
 
 /// The hostname of the oldest process, unless its UTS namespace is one of `shared` (netviz's own,
 /// the machine's, or the node's): then it is not the pod's.

@@ -15,7 +15,7 @@ use netlink_packet_route::{
 use crate::{
     model::{LinkKind, LinkState, has_network},
     sys::{
-        netlink::Netlink,
+        netlink::{Netlink, only},
         netns::{NetNs, NetNsId},
     },
 };
@@ -53,7 +53,7 @@ pub struct Link {
     pub ethernet: bool,
     /// The device below it, in its own namespace or in a node's: namespace and index.
     pub lower: Option<(NetNsId, u32)>,
-    /// Whether a default route uses it.
+    /// Whether a default route of the node uses it.
     pub default_route: bool,
     /// Whether the route to another node uses it.
     pub to_nodes: bool,
@@ -87,7 +87,6 @@ pub(super) fn read(netlink: &mut Netlink, own: NetNsId, nodes: &[&NetNs]) -> io:
     let addresses = netlink.addresses()?;
     let cookie = netlink.namespace_cookie();
     let mut links = join(netlink.links()?, addresses);
-    let outside = OUTSIDE.map(|address| netlink.route_to(address));
     let is_abroad = |link: &Link| link.lower_index().is_some() && link.link_nsid.is_some();
     let ids = match links.iter().any(is_abroad) {
         true => ids(netlink, nodes),
@@ -95,7 +94,6 @@ pub(super) fn read(netlink: &mut Netlink, own: NetNsId, nodes: &[&NetNs]) -> io:
     };
     for link in &mut links {
         link.cookie = cookie;
-        link.default_route = outside.contains(&Some(link.index));
         let netns = match link.link_nsid {
             None => Some(own),
             Some(id) => ids.get(&id).copied(),
@@ -103,6 +101,14 @@ pub(super) fn read(netlink: &mut Netlink, own: NetNsId, nodes: &[&NetNs]) -> io:
         link.lower = netns.zip(link.lower_index());
     }
     Ok(links)
+}
+
+/// Marks the links of a node that its default routes use.
+pub(super) fn mark_default_routes(netlink: &mut Netlink, links: &mut [Link]) {
+    let outside = OUTSIDE.map(|address| netlink.route_to(address));
+    for link in links {
+        link.default_route = outside.contains(&Some(link.index));
+    }
 }
 
 /// The nodes for which the socket's namespace has an id.
@@ -141,10 +147,8 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = Some(mtu),
                 LinkAttribute::OperState(state) => link.state = link_state(state),
                 LinkAttribute::LinkInfo(info) => {
-                    link.kind = info.into_iter().find_map(|info| match info {
-                        LinkInfo::Kind(kind) => Some(kind.to_string().into()),
-                        _ => None,
-                    });
+                    let kind = info.into_iter().find_map(only!(LinkInfo::Kind));
+                    link.kind = kind.map(|kind| kind.to_string().into());
                 }
                 _ => {}
             }
@@ -178,16 +182,14 @@ fn addresses(messages: Vec<AddressMessage>) -> HashMap<u32, Vec<IpNet>> {
     for message in messages {
         let attributes = message.attributes.iter();
         // IFA_LOCAL is the interface's own; IFA_ADDRESS is the peer's on a point-to-point link.
-        let local = attributes.clone().find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) => Some(*address),
-            _ => None,
-        });
-        let peer = attributes.clone().find_map(|attribute| match attribute {
-            AddressAttribute::Address(address) => Some(*address),
-            _ => None,
-        });
-        let address = local.or(peer).filter(|it| has_network(*it));
-        let network = address.map(|it| IpNet::new(it, message.header.prefix_len));
+        let local = attributes.clone().find_map(only!(AddressAttribute::Local));
+        let peer = || {
+            attributes
+                .clone()
+                .find_map(only!(AddressAttribute::Address))
+        };
+        let address = local.or_else(peer).filter(|it| has_network(**it));
+        let network = address.map(|it| IpNet::new(*it, message.header.prefix_len));
         if let Some(Ok(network)) = network {
             by_index
                 .entry(message.header.index)

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +13,7 @@ use crate::sys::{
     entrance::Entrance,
     mountinfo,
     netns::{self, NetNsId},
+    processes::{namespace, processes},
     rooted_fs::Root,
 };
 
@@ -107,11 +107,6 @@ pub(crate) fn index() -> io::Result<Index> {
     })
 }
 
-/// Inode of the namespace behind a link under `/proc/PID/ns`.
-pub(crate) fn namespace(path: &str) -> io::Result<u64> {
-    Ok(fs::metadata(path)?.ino())
-}
-
 /// Whether one process is older than another. Ids do not decide: they wrap, and a pod in the node's
 /// network may have a lower one than the node.
 fn is_before(one: Option<u64>, other: Option<u64>) -> bool {
@@ -127,20 +122,6 @@ fn start(pid: i32) -> Option<u64> {
 fn started(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
-/// Process ids, in ascending order.
-///
-/// # Errors
-/// When no file can be opened.
-pub(crate) fn processes() -> io::Result<Vec<i32>> {
-    let entries = there(fs::read_dir("/proc"))?.into_iter().flatten();
-    let mut pids: Vec<i32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
-    Ok(pids)
 }
 
 /// The directories in which namespaces are mounted, with a limit on the entries of all together.

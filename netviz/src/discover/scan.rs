@@ -11,7 +11,6 @@ use super::{
     doors::{Doors, NodeRead},
     hostname,
     links::{self, Link},
-    namespaces,
     nodes::{Absent, inside, nodes},
     select::Selection,
 };
@@ -21,6 +20,7 @@ use crate::{
         entrance::enter,
         netlink::Netlink,
         netns::{NetNs, NetNsId, try_tour},
+        processes::namespace,
     },
 };
 
@@ -79,7 +79,8 @@ impl Scan<'_> {
                 continue;
             }
             let mut netlink = inside(&node.netns, &node.entrances, Netlink::open)??;
-            let links = links::read(&mut netlink, id, &nodes)?;
+            let mut links = links::read(&mut netlink, id, &nodes)?;
+            links::mark_default_routes(&mut netlink, &mut links);
             self.cache.insert_node(id, links);
             changed = true;
         }
@@ -188,9 +189,7 @@ fn read(cache: &mut Cache, ids: &[NetNsId], shared: &[u64], nodes: &[NodeRead]) 
 /// The UTS namespaces whose hostname is no pod's: netviz's own, the machine's, the nodes'.
 fn shared_uts(cache: &Cache, nodes: impl IntoIterator<Item = NetNsId>) -> Vec<u64> {
     let own = ["/proc/self/ns/uts", "/proc/1/ns/uts"];
-    let own = own
-        .into_iter()
-        .filter_map(|path| namespaces::namespace(path).ok());
+    let own = own.into_iter().filter_map(|path| namespace(path).ok());
     let nodes = nodes.into_iter();
     let nodes = nodes.filter_map(|id| hostname::uts(cache.namespaces.get(&id)?));
     own.chain(nodes).collect()

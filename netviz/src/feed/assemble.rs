@@ -163,7 +163,7 @@ impl View<'_> {
     }
 
     fn counting(&self, door: &Door, sample: &DoorSample) -> (State, Option<Reason>) {
-        let displaced = [Direction::Ingress, Direction::Egress]
+        let displaced = Direction::BOTH
             .into_iter()
             .find_map(|direction| Reason::displaced(direction, sample.chain(direction)));
         if displaced.is_some() {

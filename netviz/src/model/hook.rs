@@ -20,6 +20,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both, ingress first.
+    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
+
     /// The sign under which every view shows it.
     #[must_use]
     pub fn sign(self) -> &'static str {
@@ -32,10 +35,7 @@ impl Direction {
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        })
+        self.serialize(f)
     }
 }
 

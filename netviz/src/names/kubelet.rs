@@ -22,11 +22,12 @@ use super::{
     source::{Context, NameSource, PerNode},
 };
 use crate::{
-    discover::{Discovered, namespaces::namespace},
+    discover::Discovered,
     model::{Role, Side, Source, Status},
     sys::{
         entrance::Entrance,
         netns::NetNsId,
+        processes::namespace,
         rooted_fs::{Root, Stamp},
     },
 };

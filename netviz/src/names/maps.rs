@@ -9,9 +9,9 @@ pub mod pinned;
 
 use std::{io, net::IpAddr, os::fd::OwnedFd, path::Path, time::Duration};
 
-use nix::fcntl::OFlag;
-
+use aya::maps::MapType;
 use ipnet::IpNet;
+use nix::fcntl::OFlag;
 
 use super::{
     report::{Lookup, PodFact, Report},
@@ -138,7 +138,7 @@ fn failed(name: &str) -> impl Fn(io::Error) -> String {
 fn endpoints(file: io::Result<OwnedFd>) -> Read<PodFact> {
     const SIZES: (usize, usize) = layout::ENDPOINT;
     let map = open(ENDPOINTS, file)?;
-    if !map.is_hash(SIZES) {
+    if !map.is(MapType::Hash, SIZES) {
         return Err(unknown(ENDPOINTS, &map));
     }
     let entries = map.entries::<{ SIZES.0 }, { SIZES.1 }>(ENTRIES, LIMIT);
@@ -150,9 +150,9 @@ fn endpoints(file: io::Result<OwnedFd>) -> Read<PodFact> {
 fn lookups(name: &str, file: io::Result<OwnedFd>, addresses: &[IpAddr]) -> Read<Lookup> {
     const SIZES: (usize, [usize; 2]) = layout::ADDRESS;
     let map = open(name, file)?;
-    if map.is_trie((SIZES.0, SIZES.1[0])) {
+    if map.is(MapType::LpmTrie, (SIZES.0, SIZES.1[0])) {
         matches::<{ SIZES.1[0] }>(name, map, addresses)
-    } else if map.is_trie((SIZES.0, SIZES.1[1])) {
+    } else if map.is(MapType::LpmTrie, (SIZES.0, SIZES.1[1])) {
         matches::<{ SIZES.1[1] }>(name, map, addresses)
     } else {
         Err(unknown(name, &map))

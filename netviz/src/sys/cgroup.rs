@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _},
+    net::IpAddr,
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
     path::PathBuf,
 };
@@ -19,7 +20,7 @@ use nix::{
     unistd::{Pid, pipe2},
 };
 
-use super::{bpf, mountinfo, netns::NetNsId};
+use super::{bpf, mountinfo};
 
 /// A cgroup, open to move processes into it.
 #[derive(Debug)]
@@ -59,14 +60,14 @@ impl Cgroup {
         })
     }
 
-    /// Whether programs run when a socket of this cgroup connects to an address of this family.
+    /// Whether programs run when a socket of this cgroup connects to an address of the family of `to`.
     ///
     /// # Errors
     /// The kernel's errno.
-    pub(crate) fn has_connect_programs(&self, family: AddressFamily) -> io::Result<bool> {
-        let hook = match family {
-            AddressFamily::Inet6 => bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
-            _ => bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
+    pub(crate) fn has_connect_programs(&self, to: IpAddr) -> io::Result<bool> {
+        let hook = match to {
+            IpAddr::V4(_) => bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
+            IpAddr::V6(_) => bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
         };
         Ok(bpf::effective(self.directory.as_fd(), hook)? > 0)
     }
@@ -125,16 +126,4 @@ fn make(processes: i32, [family, kind, protocol]: [i32; 3], reporter: i32) -> ! 
         libc::write(reporter, (&raw const result).cast(), size_of_val(&result));
         libc::_exit(0)
     }
-}
-
-/// The process with the lowest number in a network namespace.
-pub(crate) fn process_in(netns: NetNsId) -> io::Result<Option<i32>> {
-    let name = format!("net:[{}]", netns.0);
-    let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let inside = |pid: &i32| {
-        let link = fs::read_link(format!("/proc/{pid}/ns/net"));
-        link.is_ok_and(|link| link.as_os_str() == name.as_str())
-    };
-    Ok(pids.filter(inside).min())
 }

@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsFd, AsRawFd as _, BorrowedFd},
 };
 
+use ipnet::IpNet;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST,
     NetlinkMessage, NetlinkPayload,
@@ -24,6 +25,17 @@ use netlink_packet_route::{
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::netns::NetNs;
+
+/// A closure that returns what is inside of this variant, `None` for all others.
+macro_rules! only {
+    ($variant:path) => {
+        |it| match it {
+            $variant(inside) => Some(inside),
+            _ => None,
+        }
+    };
+}
+pub(crate) use only;
 
 mod build;
 mod lossy;
@@ -68,25 +80,20 @@ impl Netlink {
         message
             .attributes
             .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-        let answers = self.dump(RouteNetlinkMessage::GetLink(message))?;
-        Ok(answers
-            .into_iter()
-            .filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewLink(link) => Some(link),
-                _ => None,
-            })
+        let links = self
+            .dump(RouteNetlinkMessage::GetLink(message))?
+            .into_iter();
+        Ok(links
+            .filter_map(only!(RouteNetlinkMessage::NewLink))
             .collect())
     }
 
     /// All addresses, IPv4 and IPv6.
     pub fn addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
-        let answers = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        let all = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.dump(all)?.into_iter();
         Ok(answers
-            .into_iter()
-            .filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewAddress(address) => Some(address),
-                _ => None,
-            })
+            .filter_map(only!(RouteNetlinkMessage::NewAddress))
             .collect())
     }
 
@@ -112,10 +119,10 @@ impl Netlink {
     /// The interface by which packets to `address` leave the namespace; `None` without a route.
     pub fn route_to(&mut self, address: IpAddr) -> Option<u32> {
         let route = self.route(address, None).ok()??;
-        route.attributes.iter().find_map(|it| match it {
-            RouteAttribute::Oif(index) => Some(*index),
-            _ => None,
-        })
+        route
+            .attributes
+            .into_iter()
+            .find_map(only!(RouteAttribute::Oif))
     }
 
     /// The route of packets to `to`; `None` if there is none. `forwarded`: of packets from this address that
@@ -129,11 +136,8 @@ impl Netlink {
         forwarded: Option<(IpAddr, u32)>,
     ) -> io::Result<Option<RouteMessage>> {
         let mut message = RouteMessage::default();
-        let (family, length) = match to {
-            IpAddr::V4(_) => (AddressFamily::Inet, 32),
-            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-        };
-        message.header.address_family = family;
+        let length = IpNet::from(to).prefix_len();
+        message.header.address_family = family(to);
         message.header.destination_prefix_length = length;
         message
             .attributes
@@ -160,23 +164,15 @@ impl Netlink {
             }
         };
         let mut answers = answers.into_iter();
-        Ok(answers.find_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(route) => Some(route),
-            _ => None,
-        }))
+        Ok(answers.find_map(only!(RouteNetlinkMessage::NewRoute)))
     }
 
     /// All entries of the neighbour tables, IPv4 and IPv6.
     pub fn neighbours(&mut self) -> io::Result<Vec<NeighbourMessage>> {
-        let answers = self.dump(RouteNetlinkMessage::GetNeighbour(
-            NeighbourMessage::default(),
-        ))?;
-        let answers = answers.into_iter();
+        let all = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        let answers = self.dump(all)?.into_iter();
         Ok(answers
-            .filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour),
-                _ => None,
-            })
+            .filter_map(only!(RouteNetlinkMessage::NewNeighbour))
             .collect())
     }
 
@@ -191,10 +187,7 @@ impl Netlink {
         attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         let answers = self.exchange(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST)?;
         let mut answers = answers.messages.into_iter();
-        Ok(answers.find_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(link) => Some(link),
-            _ => None,
-        }))
+        Ok(answers.find_map(only!(RouteNetlinkMessage::NewLink)))
     }
 
     /// The id by which the socket's namespace knows `namespace`, `None` where it has no id for it.
@@ -254,17 +247,21 @@ impl Netlink {
     }
 }
 
+/// The family of an address.
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
 /// The id in a response; a negative one means none.
 pub fn nsid(answers: &[RouteNetlinkMessage]) -> Option<i32> {
-    let attributes = answers.iter().find_map(|answer| match answer {
-        RouteNetlinkMessage::NewNsId(answer) => Some(&answer.attributes),
-        _ => None,
-    });
-    let id = attributes?.iter().find_map(|attribute| match attribute {
-        NsidAttribute::Id(id) => Some(*id),
-        _ => None,
-    });
-    id.filter(|id| *id >= 0)
+    let answer = answers
+        .iter()
+        .find_map(only!(RouteNetlinkMessage::NewNsId))?;
+    let id = answer.attributes.iter().find_map(only!(NsidAttribute::Id));
+    id.copied().filter(|id| *id >= 0)
 }
 
 impl AsFd for Netlink {

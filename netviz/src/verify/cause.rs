@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{Owner, Process, Way as Attachment},
-    model::{Direction, Side, Untrusted},
-    names::{
-        maps::drop_counters::CiliumDrop,
-        policies::{Policy, Unread},
-    },
+    model::{CiliumDrop, Direction, Side, Untrusted},
+    names::policies::{Policy, Unread},
 };
 
 /// Packets that the kernel dropped (`skb:kfree_skb`).

@@ -7,10 +7,7 @@ use super::{
     facts::{Doubt, HiddenReason, Note, Way},
     lookups::Lookups,
 };
-use crate::{
-    model::{Direction, DoorId},
-    names::maps::drop_counters::CiliumDrop,
-};
+use crate::model::{CiliumDrop, Direction, DoorId};
 
 /// One hook: a door and a direction.
 pub type Hook = (DoorId, Direction);

@@ -4,11 +4,8 @@ use std::net::IpAddr;
 
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
-    model::{Direction, Role, Side, Untrusted},
-    names::{
-        maps::drop_counters::CiliumDrop,
-        policies::{Policy, Unread, UnreadReason},
-    },
+    model::{CiliumDrop, Direction, Role, Side, Untrusted},
+    names::policies::{Policy, Unread, UnreadReason},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
         Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, TestResult,

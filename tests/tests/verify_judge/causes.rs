@@ -5,11 +5,8 @@ use std::{net::IpAddr, time::Duration};
 
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
-    model::{Direction, DoorId, Role},
-    names::{
-        maps::drop_counters::CiliumDrop,
-        policies::{Policy, Selecting, Unread, UnreadReason},
-    },
+    model::{CiliumDrop, Direction, DoorId, Role},
+    names::policies::{Policy, Selecting, Unread, UnreadReason},
     verify::{
         Cause, DropReason, Dropping, Program, Way,
         lookups::{Device, Hop, Neighbour},

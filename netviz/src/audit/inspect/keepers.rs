@@ -11,6 +11,7 @@ use crate::{
     attach::clsact,
     audit::model::{Attached, Chains, Owner, Process, Way},
     model::Untrusted,
+    sys::processes::processes,
 };
 
 /// Holders and pins of all programs and links of this machine, as far as they can be seen from here.
@@ -37,18 +38,10 @@ impl Keepers {
             netviz: clsact::all_living().ok(),
             ..Self::default()
         };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        for entry in entries {
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
+        for pid in processes().unwrap_or_default() {
             // This process holds them only to inspect them.
-            if pid != std::process::id() {
-                keepers.process(pid, &entry.path());
+            if pid.cast_unsigned() != std::process::id() {
+                keepers.process(pid.cast_unsigned());
             }
         }
         for root in roots {
@@ -59,7 +52,8 @@ impl Keepers {
         keepers
     }
 
-    fn process(&mut self, pid: u32, directory: &Path) {
+    fn process(&mut self, pid: u32) {
+        let directory = PathBuf::from(format!("/proc/{pid}"));
         let Ok(command) = fs::read_to_string(directory.join("comm")) else {
             return;
         };

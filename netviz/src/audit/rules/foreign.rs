@@ -14,7 +14,7 @@ pub(super) fn judge(doors: &[AuditedDoor], known: &[Finding]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for door in doors {
         let at_pod = matches!(door.role, Role::Pod | Role::Health);
-        for direction in [Direction::Ingress, Direction::Egress] {
+        for direction in Direction::BOTH {
             let hook = door.chains.as_ref().map(|chains| chains.hook(direction));
             let programs = hook.into_iter().flat_map(|hook| &hook.programs);
             let foreign = programs.filter(|it| {
@@ -43,8 +43,7 @@ fn is_known(known: &[Finding], door: &AuditedDoor, direction: Direction, it: &At
 fn finding(door: &AuditedDoor, direction: Direction, it: &Attached) -> Finding {
     let message = format!(
         "{} ({}) is neither Cilium's nor netviz's: it can drop, redirect or change packets. Whether it does is unknown.",
-        it.name,
-        it.way.name(),
+        it.name, it.way,
     );
     let inspect = match it.program_id {
         Some(id) => format!("bpftool prog dump xlated id {id}"),

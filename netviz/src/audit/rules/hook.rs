@@ -16,8 +16,7 @@ pub(super) fn judge(door: &AuditedDoor) -> Vec<Finding> {
     let Some(chains) = &door.chains else {
         return vec![not_seen(door)];
     };
-    let directions = [Direction::Ingress, Direction::Egress];
-    let hooks = directions.map(|direction| At {
+    let hooks = Direction::BOTH.map(|direction| At {
         door,
         direction,
         hook: chains.hook(direction),
@@ -70,9 +69,7 @@ impl At<'_> {
         let finding = |it: &Attached| {
             let message = format!(
                 "{} ({}) runs before Cilium's {}: packets that it consumes bypass Cilium's policy and routing. Whether it consumes any is unknown.",
-                it.name,
-                it.way.name(),
-                cilium.name,
+                it.name, it.way, cilium.name,
             );
             let keep_on = match it.way {
                 Way::Clsact => "TC_ACT_UNSPEC or TC_ACT_PIPE",
@@ -120,10 +117,7 @@ impl At<'_> {
         };
         let message = format!(
             "{} ({}) is attached behind Cilium's {} ({}), which ends the chain: it silently never runs.",
-            dead.name,
-            dead.way.name(),
-            cilium.name,
-            cilium.way.name(),
+            dead.name, dead.way, cilium.name, cilium.way,
         );
         let remedy = match (dead.owner, cilium.way) {
             (Owner::Netviz, _) => "a running netviz moves to the front within 4 seconds; if it stays behind, restart that netviz".to_owned(),
@@ -142,10 +136,7 @@ impl At<'_> {
     fn in_both(&self, cilium: &Attached, dead: &Attached) -> Finding {
         let message = format!(
             "Cilium is attached twice: {} ({}) runs, {} ({}) behind it does not. One is left over from a migration between the two.",
-            cilium.name,
-            cilium.way.name(),
-            dead.name,
-            dead.way.name(),
+            cilium.name, cilium.way, dead.name, dead.way,
         );
         let remedy = "check which one the agent uses (cilium-dbg status --verbose, Attach Mode); restarting the agent on this node removes the other";
         self.finding(CILIUM_IN_BOTH, message, remedy)
@@ -165,9 +156,7 @@ impl At<'_> {
     fn duplicate(&self, first: &Attached, again: &Attached) -> Finding {
         let message = format!(
             "{} is attached twice ({} and {}): it runs twice, so it also counts twice.",
-            first.name,
-            first.way.name(),
-            again.way.name(),
+            first.name, first.way, again.way,
         );
         if first.owner == Owner::Netviz {
             let remedy = "none needed if two netviz are intended: each counts for itself";

@@ -14,8 +14,6 @@ use crate::{
     model::{Direction, LinkKind, Role, Side, Untrusted},
 };
 
-const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
-
 /// Kinds of doors that Cilium treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -99,7 +97,7 @@ fn hooks<'a>(
 ) -> impl Iterator<Item = (&'a AuditedDoor, Direction, &'a Hook)> {
     doors.iter().flat_map(|door| {
         let chains = door.chains.iter();
-        chains.flat_map(|chains| DIRECTIONS.map(|it| (*door, it, chains.hook(it))))
+        chains.flat_map(|chains| Direction::BOTH.map(|it| (*door, it, chains.hook(it))))
     })
 }
 
@@ -130,7 +128,7 @@ impl<'a> Elsewhere<'a> {
             let (Some(kind), Some(chains)) = (Kind::of(door), &door.chains) else {
                 continue;
             };
-            for direction in DIRECTIONS {
+            for direction in Direction::BOTH {
                 if cilium(chains.hook(direction)).is_some() {
                     let names = there.entry((kind, direction)).or_default();
                     names.insert(door.interface.as_ref().map_or("", Untrusted::raw));

@@ -8,11 +8,11 @@ use std::{
 
 use super::cgroup::{Living, uid_of};
 use crate::{
-    discover::{
-        Discovered,
-        namespaces::{namespace, processes},
+    discover::Discovered,
+    sys::{
+        netns::NetNsId,
+        processes::{namespace, processes},
     },
-    sys::netns::NetNsId,
 };
 
 /// Between two searches: each takes milliseconds, and these pods rarely change.

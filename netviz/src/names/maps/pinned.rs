@@ -39,16 +39,9 @@ impl Pinned {
         })
     }
 
-    pub(super) fn is_hash(&self, sizes: (usize, usize)) -> bool {
-        self.kind == MapType::Hash && self.sizes == sizes
-    }
-
-    pub(super) fn is_per_cpu_hash(&self, sizes: (usize, usize)) -> bool {
-        self.kind == MapType::PerCpuHash && self.sizes == sizes
-    }
-
-    pub(super) fn is_trie(&self, sizes: (usize, usize)) -> bool {
-        self.kind == MapType::LpmTrie && self.sizes == sizes
+    /// Whether it is a map of this type and these sizes.
+    pub(super) fn is(&self, kind: MapType, sizes: (usize, usize)) -> bool {
+        (self.kind, self.sizes) == (kind, sizes)
     }
 
     /// Up to `most` entries of a hash, read within `limit`, and whether these are all.
@@ -57,18 +50,8 @@ impl Pinned {
         most: usize,
         limit: Duration,
     ) -> io::Result<(Entries<K, V>, bool)> {
-        let map = HashMap::<_, [u8; K], [u8; V]>::try_from(Map::HashMap(self.map));
-        let map = map.map_err(io_error)?;
-        let until = Instant::now() + limit;
-        let mut entries = Vec::new();
-        // While entries are removed, an iteration may start again and never end.
-        for entry in map.iter() {
-            if entries.len() == most || Instant::now() > until {
-                return Ok((entries, false));
-            }
-            entries.push(entry.map_err(io_error)?);
-        }
-        Ok((entries, true))
+        let map = HashMap::try_from(Map::HashMap(self.map)).map_err(io_error)?;
+        limited(map.iter(), most, limit)
     }
 
     /// The sums of `number` over all CPUs for up to `most` entries of a per-CPU hash, read within `limit`,
@@ -79,18 +62,12 @@ impl Pinned {
         limit: Duration,
         number: impl Fn(&[u8; V]) -> u64,
     ) -> io::Result<(Sums<K>, bool)> {
-        let map = PerCpuHashMap::<_, [u8; K], [u8; V]>::try_from(Map::PerCpuHashMap(self.map));
-        let map = map.map_err(io_error)?;
-        let until = Instant::now() + limit;
-        let mut sums = Vec::new();
-        for entry in map.iter() {
-            if sums.len() == most || Instant::now() > until {
-                return Ok((sums, false));
-            }
-            let (key, values) = entry.map_err(io_error)?;
-            sums.push((key, sum(values.iter(), &number)));
-        }
-        Ok((sums, true))
+        let map = PerCpuHashMap::try_from(Map::PerCpuHashMap(self.map)).map_err(io_error)?;
+        let sums = map.iter().map(|entry| {
+            let (key, values) = entry?;
+            Ok((key, sum(values.iter(), &number)))
+        });
+        limited(sums, most, limit)
     }
 
     /// The longest match in a trie for each key.
@@ -107,6 +84,23 @@ impl Pinned {
         };
         keys.map(find).collect()
     }
+}
+
+fn limited<T>(
+    entries: impl Iterator<Item = Result<T, MapError>>,
+    most: usize,
+    limit: Duration,
+) -> io::Result<(Vec<T>, bool)> {
+    let until = Instant::now() + limit;
+    let mut all = Vec::new();
+    // While entries are removed, an iteration may start again and never end.
+    for entry in entries {
+        if all.len() == most || Instant::now() > until {
+            return Ok((all, false));
+        }
+        all.push(entry.map_err(io_error)?);
+    }
+    Ok((all, true))
 }
 
 /// The sum over all CPUs; it saturates, as the map may hold anything.

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
+    RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
     link::{
         InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
@@ -20,7 +20,7 @@ use netlink_packet_route::{
     },
 };
 
-use super::{NetNs, Netlink};
+use super::{NetNs, Netlink, family};
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -205,13 +205,6 @@ impl NewRoute {
             source: None,
             mtu: None,
         }
-    }
-}
-
-fn family(address: IpAddr) -> AddressFamily {
-    match address {
-        IpAddr::V4(_) => AddressFamily::Inet,
-        IpAddr::V6(_) => AddressFamily::Inet6,
     }
 }
 

@@ -21,7 +21,11 @@ use crate::{
         SourceOptions,
         policies::lookup::{PolicyReader, Subject},
     },
-    sys::{entrance::Entrance, netlink::Netlink, threads::Worker},
+    sys::{
+        entrance::Entrance,
+        netlink::{Netlink, only},
+        threads::Worker,
+    },
     verify::{
         Hook, Program,
         lookups::{Device, Hop, Lookups, Namespace, Neighbour},
@@ -184,7 +188,7 @@ fn programs(door: DoorId, chains: &Chains) -> [(Hook, Vec<Program>); 2] {
         owner: it.owner,
         held_by: it.held_by.clone(),
     };
-    [Direction::Ingress, Direction::Egress].map(|direction| {
+    Direction::BOTH.map(|direction| {
         let programs = chains.hook(direction).programs.iter();
         let others = programs.filter(|it| it.owner != Owner::Netviz);
         ((door, direction), others.map(program).collect())
@@ -220,17 +224,12 @@ fn device(link: &LinkMessage) -> (u32, Device) {
 }
 
 fn tunnel_port(info: &[LinkInfo]) -> Option<u16> {
-    info.iter().find_map(|info| match info {
-        LinkInfo::Data(InfoData::Vxlan(data)) => data.iter().find_map(|it| match it {
-            InfoVxlan::Port(port) => Some(*port),
-            _ => None,
-        }),
-        LinkInfo::Data(InfoData::Geneve(data)) => data.iter().find_map(|it| match it {
-            InfoGeneve::Port(port) => Some(*port),
-            _ => None,
-        }),
+    let port = info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Vxlan(data)) => data.iter().find_map(only!(InfoVxlan::Port)),
+        LinkInfo::Data(InfoData::Geneve(data)) => data.iter().find_map(only!(InfoGeneve::Port)),
         _ => None,
-    })
+    });
+    port.copied()
 }
 
 fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
@@ -244,10 +243,8 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
         }
         _ => None,
     });
-    let mac = attributes.clone().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(address) => mac(address),
-        _ => None,
-    });
+    let mut addresses = attributes.filter_map(only!(NeighbourAttribute::LinkLayerAddress));
+    let mac = addresses.find_map(|address| mac(address));
     let unanswered = [NeighbourState::Incomplete, NeighbourState::Failed];
     let is_of_use = mac.is_some() || unanswered.contains(&message.header.state);
     is_of_use.then_some(Neighbour {

@@ -6,7 +6,7 @@ use netlink_packet_route::route::RouteAttribute;
 
 use crate::{
     model::NetNsId,
-    sys::netlink::Netlink,
+    sys::netlink::{Netlink, only},
     verify::{
         NextHop, Party, Place, Route, Routes,
         context::View,
@@ -68,10 +68,10 @@ fn next_hop(
     let forwarded = from.and_then(|_| route(from));
     // A host end that is a port of a bridge is not where the kernel's stack receives the packet.
     let route = forwarded.or_else(|| route(None))?;
-    let index = route.attributes.iter().find_map(|it| match it {
-        RouteAttribute::Oif(index) => Some(*index),
-        _ => None,
-    })?;
+    let index = *route
+        .attributes
+        .iter()
+        .find_map(only!(RouteAttribute::Oif))?;
     let is_gateway =
         |it: &RouteAttribute| matches!(it, RouteAttribute::Gateway(_) | RouteAttribute::Via(_));
     let mut doors = view.doors().iter();

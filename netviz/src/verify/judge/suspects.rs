@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     audit::{Owner, Way as Attachment},
-    model::Direction,
-    names::{maps::drop_counters::CiliumDrop, policies::Selecting},
+    model::{CiliumDrop, Direction},
+    names::policies::Selecting,
     verify::{Cause, DropReason, Hook, Program, expect::doors::node_name},
 };
 

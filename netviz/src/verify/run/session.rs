@@ -247,7 +247,7 @@ fn subject(cluster: &Cluster, end: &Party) -> Option<Subject> {
 /// Names of the programs of others, by hook.
 fn hooks(chains: &HashMap<DoorId, [Option<Chain>; 2]>) -> Hooks {
     let hooks = chains.iter().flat_map(|(door, chains)| {
-        let directions = [Direction::Ingress, Direction::Egress].into_iter();
+        let directions = Direction::BOTH.into_iter();
         directions.zip(chains).filter_map(|(direction, chain)| {
             let Chain { ahead, behind } = chain.as_ref()?;
             let names = ahead.iter().chain(behind).map(|name| name.raw().into());

@@ -3,16 +3,12 @@
 use std::{io, net::IpAddr};
 
 use anyhow::{Result, bail};
-use nix::sys::socket::AddressFamily;
 
 use crate::{
     model::{
         self, Cluster, Direction, KubeProxyReplacement, Role, Service, ServicePort, Untrusted,
     },
-    sys::{
-        cgroup::{self, Cgroup},
-        netns::NetNsId,
-    },
+    sys::{cgroup::Cgroup, netns::NetNsId, processes},
     verify::{
         Doubt, Hooks, Place, Protocol, Route,
         expect::{
@@ -127,14 +123,10 @@ pub(crate) fn doubt(
 /// # Errors
 /// Why sockets of that cgroup cannot be made.
 pub(crate) fn cgroup(netns: NetNsId, to: IpAddr) -> io::Result<Option<Cgroup>> {
-    let family = match to {
-        IpAddr::V4(_) => AddressFamily::Inet,
-        IpAddr::V6(_) => AddressFamily::Inet6,
-    };
-    let process = cgroup::process_in(netns)?;
+    let process = processes::in_netns(netns)?;
     let process = process.ok_or_else(|| io::Error::other("no process of the sender is visible"))?;
     let cgroup = Cgroup::of_process(process)?;
-    let has_programs = cgroup.has_connect_programs(family)?;
+    let has_programs = cgroup.has_connect_programs(to)?;
     Ok(has_programs.then_some(cgroup))
 }
 

@@ -55,7 +55,7 @@ pub(super) fn one(door: &AuditedDoor) -> String {
 
 fn chains(door: &AuditedDoor) -> [String; 2] {
     let chains = door.chains.as_ref();
-    [Direction::Ingress, Direction::Egress]
+    Direction::BOTH
         .map(|direction| chains.map_or_else(|| "?".into(), |chains| brief(chains.hook(direction))))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn brief(hook: &Hook) -> String {
     }
     let names = hook.programs.iter().map(|it| match it.way {
         Way::Tcx => it.name.to_string(),
-        way => format!("{} ({})", it.name, way.name()),
+        way => format!("{} ({way})", it.name),
     });
     list(names, " → ")
 }

@@ -74,7 +74,7 @@ impl<'a> Page<'a> {
         let Some(chains) = &door.chains else {
             return;
         };
-        for direction in [Direction::Ingress, Direction::Egress] {
+        for direction in Direction::BOTH {
             let hook = chains.hook(direction);
             let findings = self.about(door, Some(direction));
             let sign = direction.sign();
@@ -109,7 +109,7 @@ impl<'a> Page<'a> {
 
     /// `tcx, Cilium's, pinned`
     fn words(&self, it: &Attached) -> String {
-        let mut words = vec![it.way.name().to_owned(), whose(it, self.style.full)];
+        let mut words = vec![it.way.to_string(), whose(it, self.style.full)];
         if let (Some(filter), true) = (&it.filter, self.style.full || it.owner == Owner::Other) {
             let action = if filter.direct_action {
                 ""
@@ -140,7 +140,7 @@ impl<'a> Page<'a> {
     }
 
     fn finding(&mut self, finding: &Finding) {
-        let word = finding.severity.name().to_uppercase();
+        let word = finding.severity.to_string().to_uppercase();
         let word = match (self.style.colour, finding.severity) {
             (false, _) | (_, Severity::Info) => word,
             (true, Severity::Warning) => format!("\u{1b}[33m{word}\u{1b}[0m"),

@@ -183,7 +183,7 @@ fn by_programs(
 
 /// `qos_shaper (tcx, pid 703)`
 fn program(program: &Program) -> String {
-    let mut words = vec![program.attachment.name().to_owned()];
+    let mut words = vec![program.attachment.to_string()];
     match program.owner {
         Owner::Cilium => words.push("Cilium's".into()),
         Owner::Netviz | Owner::Other => {
