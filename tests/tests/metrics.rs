@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use netviz::{
     model::{AttachState, DoorSample, Role, Side, Snapshot},
-    views::metrics::{Level, Metrics, from_openmetrics},
+    views::metrics::{self, Level, Metrics, from_openmetrics},
 };
 use netviz_tests::builders::{
     hostile::{self, NAMES, data, escaped},
@@ -12,7 +12,8 @@ use netviz_tests::builders::{
 };
 
 fn openmetrics(snapshot: Snapshot, level: Level) -> String {
-    Metrics::new(Arc::new(snapshot), level, Duration::from_millis(2)).openmetrics()
+    let metrics = Metrics::new(Arc::new(snapshot), level, Duration::from_millis(2));
+    metrics::openmetrics(metrics)
 }
 
 /// The samples: lines without comments.

@@ -111,7 +111,7 @@ async fn scrape(State(site): State<Site>, headers: HeaderMap) -> Response {
         return not_yet();
     };
     let metrics = Metrics::new(latest.snapshot.clone(), site.level, site.last_scrape());
-    let metrics = metrics.openmetrics();
+    let metrics = metrics::openmetrics(metrics);
     let wants = headers.get(ACCEPT).and_then(|it| it.to_str().ok());
     let answer = match wants.is_some_and(|it| it.contains("application/openmetrics-text")) {
         true => ([(CONTENT_TYPE, OPENMETRICS)], metrics),

@@ -4,21 +4,38 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{DescriptorEncoder, EncodeMetric as _},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _, text},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
 };
 
-use super::{
-    Level, Metrics,
-    series::{Labels, outward},
-};
+use super::series::{Labels, Level, Metrics, outward};
 use crate::{
     model::{Direction, DoorState, PairDirection, Programs, Status as Answer, Traffic},
     views::door::Status,
 };
 
+/// Writes the metrics in the format of OpenMetrics 1.0.
+#[must_use]
+pub fn openmetrics(metrics: Metrics) -> String {
+    let mut registry = Registry::with_prefix("netviz");
+    registry.register_collector(Box::new(metrics));
+    let mut written = String::new();
+    // Writing to a string does not fail.
+    let _ = text::encode(&mut written, &registry);
+    written
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut families = FAMILIES.iter();
+        families.try_for_each(|family| family.encode(self, &mut encoder))
+    }
+}
+
 /// Metrics of one name.
-pub(super) struct Family {
+struct Family {
     /// Without `netviz_` and `_total`.
     name: &'static str,
     help: &'static str,
@@ -35,11 +52,7 @@ enum Kind {
 }
 
 impl Family {
-    pub(super) fn encode(
-        &self,
-        metrics: &Metrics,
-        encoder: &mut DescriptorEncoder<'_>,
-    ) -> std::fmt::Result {
+    fn encode(&self, metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         if self.level == Level::Door && metrics.level != Level::Door {
             return Ok(());
         }
@@ -59,7 +72,7 @@ impl Family {
     }
 }
 
-pub(super) const FAMILIES: &[Family] = &[
+const FAMILIES: &[Family] = &[
     Family {
         name: "interface_packets",
         help: "Packets (socket buffers) at one hook of an interface since netviz attached to it. A packet crosses several interfaces: never sum over interfaces.",
@@ -128,7 +141,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Interfaces without series because another one has the same labels.",
         kind: Kind::Gauge,
         level: Level::Node,
-        samples: |metrics| vec![(Vec::new(), metrics.series.hidden as f64)],
+        samples: |metrics| vec![(Vec::new(), metrics.hidden as f64)],
     },
     Family {
         name: "source_up",
@@ -166,7 +179,7 @@ pub(super) const FAMILIES: &[Family] = &[
 
 /// A sample of each interface for which `value` is known.
 fn doors(metrics: &Metrics, value: impl Fn(&DoorState) -> Option<f64>) -> Vec<(Labels, f64)> {
-    let series = metrics.series.doors.iter();
+    let series = metrics.doors.iter();
     let samples = series.filter_map(|(place, labels)| {
         let door = metrics.snapshot.doors.get(*place)?;
         Some((labels.clone(), value(door)?))
@@ -218,7 +231,7 @@ fn programs(metrics: &Metrics) -> Vec<(Labels, f64)> {
 }
 
 fn states(metrics: &Metrics) -> Vec<(Labels, f64)> {
-    let series = metrics.series.doors.iter();
+    let series = metrics.doors.iter();
     let samples = series.filter_map(|(place, labels)| {
         let status = Status::of(metrics.snapshot.doors.get(*place)?);
         let state = ("state", status.word().to_owned());
@@ -236,7 +249,7 @@ fn interfaces(metrics: &Metrics) -> Vec<(Labels, f64)> {
         let statuses: Vec<_> = own.map(Status::of).collect();
         for status in Status::ALL.into_iter().filter(|it| *it != Status::Gone) {
             let number = statuses.iter().filter(|it| **it == status).count();
-            let name = metrics.series.nodes.get(&node.netns).cloned();
+            let name = metrics.nodes.get(&node.netns).cloned();
             let node = ("node", name.unwrap_or_default());
             samples.push((vec![node, ("state", status.word().into())], number as f64));
         }

@@ -1,16 +1,35 @@
 //! Which interfaces have series, and under which labels.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::Level;
-use crate::model::{DoorId, DoorState, NetNsId, PairDirection, Role, Side, Snapshot, State};
+use crate::model::{DoorId, DoorState, NetNsId, Node, PairDirection, Role, Side, Snapshot, State};
 
 /// Labels of one series.
 pub(super) type Labels = Vec<(&'static str, String)>;
 
-/// The interfaces with series of their own.
+/// The interfaces that have metrics of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// Those of nodes: uplinks, tunnels, `cilium_host`.
+    Node,
+    /// Also one per pod: its own end.
+    #[default]
+    Pod,
+    /// All of them, with segments and other programs.
+    Door,
+}
+
+/// What the metrics of one snapshot are written from.
 #[derive(Debug)]
-pub(super) struct Series {
+pub struct Metrics {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) level: Level,
+    /// How long the scrape before took.
+    pub(super) last_scrape: Duration,
     /// Places in the snapshot's doors, with the labels; no two have the same labels.
     pub(super) doors: Vec<(usize, Labels)>,
     /// How many interfaces have no series because another one has the same labels.
@@ -19,9 +38,12 @@ pub(super) struct Series {
     pub(super) nodes: HashMap<NetNsId, String>,
 }
 
-impl Series {
-    pub(super) fn new(snapshot: &Snapshot, level: Level) -> Self {
-        let nodes = node_labels(snapshot);
+impl Metrics {
+    /// The metrics of `snapshot` at a level of detail; `last_scrape` is how long the scrape before
+    /// took.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>, level: Level, last_scrape: Duration) -> Self {
+        let nodes = node_labels(&snapshot);
         let (mut doors, mut labelled, mut hidden) = (Vec::new(), HashSet::new(), 0);
         for (place, door) in snapshot.doors.iter().enumerate() {
             if door.state == State::Gone || !is_shown(door, level) {
@@ -34,6 +56,9 @@ impl Series {
             }
         }
         Self {
+            snapshot,
+            level,
+            last_scrape,
             doors,
             hidden,
             nodes,
@@ -83,7 +108,7 @@ fn node_labels(snapshot: &Snapshot) -> HashMap<NetNsId, String> {
     for node in &snapshot.nodes {
         *numbers.entry(&node.name).or_insert(0) += 1;
     }
-    let label = |node: &crate::model::Node| match numbers.get(&node.name) {
+    let label = |node: &Node| match numbers.get(&node.name) {
         Some(2..) => format!("{} {}", node.name, node.netns),
         _ => node.name.to_string(),
     };
