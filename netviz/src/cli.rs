@@ -16,7 +16,7 @@ use crate::{
     lab::{Attach, Mode},
     views::{FORMATS, Format, order::Sort},
 };
-pub use examples::{command, parse};
+pub use examples::{EXAMPLES, command, parse};
 pub use exit::Exit;
 pub use serve::{MetricsLevel, ServeArgs};
 pub use verify::{VerdictOutput, VerifyArgs};

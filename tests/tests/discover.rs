@@ -327,7 +327,7 @@ fn wrong_namespace_is_one_line() {
         assert_eq!(output.status.code(), Some(2), "{complaint}");
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
         assert!(
-            complaint.starts_with("netviz: ") && complaint.contains(wanted),
+            complaint.starts_with("netviz: --netns ") && complaint.contains(wanted),
             "{complaint}"
         );
         assert!(

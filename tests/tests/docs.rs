@@ -139,6 +139,10 @@ fn every_option_in_the_docs_exists() {
     let mut known = long_options(&command);
     known.extend(OF_OTHERS.map(str::to_owned));
     for (page, text) in pages() {
+        // Generated from the options.
+        if page.ends_with("commands.md") {
+            continue;
+        }
         for code in code(&text) {
             let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             for word in code.split(|c| !is_part(c)) {

@@ -467,6 +467,11 @@ fn compact_rows_show_the_worst_state_of_a_pod() {
     press(&mut state, KeyCode::Enter);
     types(&mut state, "c");
     insta::assert_snapshot!("tui_compact", text(&state, 120, 30));
+    // Beside the details, counters do not take the columns of a name.
+    press(&mut state, KeyCode::Enter);
+    types(&mut state, "t");
+    let screen = text(&state, 120, 30);
+    assert!(screen.contains("cilium_net ═ cilium_host "), "{screen}");
 }
 
 #[test]

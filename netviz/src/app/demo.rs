@@ -104,7 +104,10 @@ async fn command(args: &DemoArgs, lab: &Lab, stderr: File) -> Result<ExitStatus>
     // Before the command starts: a signal can come at any moment from now on.
     let signals = Signals::new()?;
     let child = command.spawn();
-    let child = child.with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+    let child = child.map_err(|error| {
+        let program = program.to_string_lossy();
+        anyhow!("cannot run {program}: {error}; give a program that exists: netviz demo -- PROGRAM")
+    })?;
     wait(signals, child).await
 }
 

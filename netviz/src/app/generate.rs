@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap_complete::Shell;
 
 use crate::{
@@ -45,9 +45,9 @@ pub fn completions(shell: Shell) -> Result<()> {
 /// # Errors
 /// When a file cannot be written.
 pub fn man(directory: &Path) -> Result<()> {
-    clap_mangen::generate_to(cli::command(), directory).with_context(|| {
-        format!(
-            "cannot write the man pages into {}: name a directory that exists and is writable",
+    clap_mangen::generate_to(cli::command(), directory).map_err(|error| {
+        anyhow!(
+            "cannot write the man pages into {}: {error}; name a directory that exists and is writable",
             directory.display()
         )
     })

@@ -107,7 +107,7 @@ pub(super) fn nothing_found(selection: &SelectionArgs) -> String {
     };
     if selection.netns.is_empty() {
         format!(
-            "there is no Cilium device and no veth pair{excluded} in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns"
+            "there is no Cilium device and no veth pair{excluded} in this network namespace, nor another one that holds cilium_host; run netviz on the node or on its host, or name a namespace with --netns; without a cluster: netviz demo"
         )
     } else {
         format!(

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use super::Cli;
 
 /// Command lines and what they do, by name of the command.
-pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "netviz",
         &[

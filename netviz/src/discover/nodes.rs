@@ -96,6 +96,11 @@ fn has_ended(error: &io::Error) -> bool {
     )
 }
 
+/// Why a name of `--netns` leads to no namespace: a whole sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadName(String);
+
 /// Finds a namespace by its name in `/run/netns`, its path, or the id of a process in it, in this
 /// order: `ip netns add 4242` is possible, too.
 fn named(name: &str) -> io::Result<NodeNetns> {
@@ -110,7 +115,7 @@ fn named(name: &str) -> io::Result<NodeNetns> {
     let namespace = entrance.open().map_err(|error| {
         let message = match error.kind() {
             io::ErrorKind::NotFound => {
-                format!("--netns {name}: no such network namespace (looked at {entrance})")
+                format!("--netns {name}: no such network namespace (looked at {entrance}); list them: lsns -t net")
             }
             io::ErrorKind::PermissionDenied => {
                 format!("--netns {name}: cannot open {entrance}: {error}; {BE_ROOT}")
@@ -119,7 +124,7 @@ fn named(name: &str) -> io::Result<NodeNetns> {
                 "--netns {name}: cannot open {entrance}: {error}; give a name in /run/netns, a path or a process id"
             ),
         };
-        io::Error::new(error.kind(), message)
+        io::Error::new(error.kind(), BadName(message))
     })?;
     Ok((namespace.id(), vec![entrance]))
 }

@@ -18,10 +18,11 @@ pub struct Selection {
 
 /// A pattern that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the pattern {pattern:?} cannot be read")]
+#[error("--{option}: invalid pattern {pattern:?}: {why}; escape glob characters as [*], [?], [[]")]
 pub struct SelectionError {
+    option: &'static str,
     pattern: String,
-    source: globset::Error,
+    why: String,
 }
 
 impl Selection {
@@ -38,8 +39,8 @@ impl Selection {
         Ok(Self {
             namespaces,
             all,
-            include: globs(include)?,
-            exclude: globs(exclude)?,
+            include: globs("include", include)?,
+            exclude: globs("exclude", exclude)?,
         })
     }
 
@@ -62,17 +63,17 @@ impl Selection {
     }
 }
 
-fn globs(patterns: &[String]) -> Result<GlobSet, SelectionError> {
+fn globs(option: &'static str, patterns: &[String]) -> Result<GlobSet, SelectionError> {
+    let error = |error: globset::Error| SelectionError {
+        option,
+        pattern: error
+            .glob()
+            .map_or_else(|| patterns.join(" "), str::to_owned),
+        why: error.kind().to_string(),
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let error = |source| SelectionError {
-            pattern: pattern.clone(),
-            source,
-        };
         set.add(Glob::new(pattern).map_err(error)?);
     }
-    set.build().map_err(|source| SelectionError {
-        pattern: patterns.join(" "),
-        source,
-    })
+    set.build().map_err(error)
 }

@@ -14,7 +14,7 @@ use super::{
     Discovered,
     cache::Cache,
     generations::Generations,
-    nodes::{Absent, inside, nodes},
+    nodes::{Absent, BadName, inside, nodes},
     scan,
     select::Selection,
 };
@@ -43,8 +43,23 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Why the watch could not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read network namespaces and interfaces")]
-pub struct WatchError(#[from] io::Error);
+pub enum WatchError {
+    /// A name of `--netns` is wrong.
+    #[error(transparent)]
+    Name(io::Error),
+    /// The scan failed.
+    #[error("cannot read network namespaces and interfaces")]
+    Scan(#[source] io::Error),
+}
+
+impl From<io::Error> for WatchError {
+    fn from(error: io::Error) -> Self {
+        match error.get_ref() {
+            Some(cause) if cause.is::<BadName>() => Self::Name(error),
+            _ => Self::Scan(error),
+        }
+    }
+}
 
 /// A running watch; it ends with this value.
 #[derive(Debug)]

@@ -187,7 +187,10 @@ fn wait_until(what: &str, mut done: impl FnMut() -> io::Result<bool>) -> Result<
     let limit = Instant::now() + PATIENCE;
     while !done()? {
         if Instant::now() > limit {
-            bail!("waited {} s, and still not: {what}", PATIENCE.as_secs());
+            bail!(
+                "timed out after {} s before {what}; the machine may be too busy: try again",
+                PATIENCE.as_secs()
+            );
         }
         thread::sleep(LOOK_AGAIN);
     }

@@ -59,6 +59,14 @@ const BYTES: Figure = Figure {
     text: |it| bytes(it.bytes),
 };
 
+fn rates(unit: Unit) -> &'static [Figure] {
+    match unit {
+        Unit::Packets => &[PACKET_RATE],
+        Unit::Bits => &[BIT_RATE],
+        Unit::Both => &[PACKET_RATE, BIT_RATE],
+    }
+}
+
 /// The columns that fit.
 pub(super) struct Cells {
     figures: Vec<Figure>,
@@ -69,13 +77,22 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    /// Columns for the rates, the state, and a chart that is worth looking at.
+    pub(super) fn least(settings: Settings) -> usize {
+        let titled = settings.figures;
+        let cells = Self {
+            figures: rates(settings.unit).to_vec(),
+            titled,
+            chart: 0,
+            state: 0,
+        };
+        let chart = if titled { 0 } else { 2 + 3 * CHART.0 };
+        cells.figures_width() + STATE + chart
+    }
+
     /// The columns that fit into `width`.
     pub(super) fn new(settings: Settings, width: usize) -> Self {
-        let rates: &[Figure] = match settings.unit {
-            Unit::Packets => &[PACKET_RATE],
-            Unit::Bits => &[BIT_RATE],
-            Unit::Both => &[PACKET_RATE, BIT_RATE],
-        };
+        let rates = rates(settings.unit);
         let counters: &[&[Figure]] = match settings.figures {
             true => &[
                 &[PACKETS, SEGMENTS, BYTES],

@@ -106,7 +106,8 @@ impl<'a> Pen<'a> {
             });
             let names = groups.map(|door| 5 + visible_width(&pair_name(&snapshot.doors[*door])));
             let longest = names.max().unwrap_or(0).min(POD);
-            before = before.max(longest.min(width.saturating_sub(60)));
+            let least = Cells::least(settings);
+            before = before.max(longest.min(width.saturating_sub(least)));
         }
         Self {
             snapshot,
