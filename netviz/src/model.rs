@@ -37,7 +37,7 @@ pub use flow::{
 };
 pub use hook::{Chain, Direction};
 pub use id::{DoorId, NetNsId, Netns};
-pub use link::{LinkKind, LinkState};
+pub use link::{LinkKind, LinkState, MacvlanMode};
 pub use names::{Disagreement, Owner, Pod, has_network, is_link_local};
 pub use natural::natural_order;
 pub use pair::Pair;

@@ -1,7 +1,7 @@
 //! Paths of the lab that are broken in one way each: `netviz verify` names the place and one cause, the
 //! right one, and the command that comes next.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{net::Ipv4Addr, os::unix::process::CommandExt as _, process::Command};
 
 use aya::programs::LinkOrder;
 use netviz::{
@@ -19,8 +19,15 @@ use netviz_tests::{
         foreign_program::{self, ForeignProgram},
         skip,
     },
-    cli::verify::{VerifyOutput, run},
+    cli::{
+        netviz::command_for,
+        verify::{VerifyOutput, parse, run},
+    },
     netns::net_faults::{delete_route, set_down, set_mtu},
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
 };
 
 /// A lab, a pod (A) and a pod of the other node (B).
@@ -135,6 +142,29 @@ const FIREWALLS: [Fault; 2] = [
         needs_reasons: true,
     },
 ];
+
+/// The route back of the receiver is by another interface than the packets come in by.
+const REVERSE_PATH: Fault = Fault {
+    name: "rp_filter",
+    apply: |it| {
+        for command in [
+            "ip link add spare type veth peer name other",
+            "ip link set other up",
+            "ip link set spare up",
+            &format!("ip route add {}/32 dev spare", it.a.address),
+        ] {
+            it.run(&it.b, command);
+        }
+        let b = it.lab.netns(&it.b).unwrap();
+        let strict = || std::fs::write("/proc/sys/net/ipv4/conf/eth0/rp_filter", "1");
+        b.run(strict).unwrap().unwrap();
+    },
+    args: "{b}",
+    place: "{pod B} received 10 of 10 requests and did not answer",
+    cause: "rp_filter of eth0 in {pod B} dropped them: the route back to {a} uses another interface",
+    next: " ip route get {a}",
+    needs_reasons: false,
+};
 
 const FAULTS: [Fault; 13] = [
     Fault {
@@ -290,7 +320,7 @@ fn has_reasons() -> bool {
 }
 
 /// Returns what is wrong with the result.
-fn check(fault: &Fault) -> Option<String> {
+fn check(fault: &Fault, prepare: fn(&mut Command)) -> Option<String> {
     let mut broken = Broken::up();
     (fault.apply)(&mut broken);
     let args = format!(
@@ -303,7 +333,13 @@ fn check(fault: &Fault) -> Option<String> {
         json: serde_json::Value::Null,
     };
     let args = broken.fill(&args, &none);
-    let result = run(&broken.lab, &args.split(' ').collect::<Vec<_>>());
+    let args: Vec<_> = ["verify", "-o", "json"]
+        .into_iter()
+        .chain(args.split(' '))
+        .collect();
+    let mut command = command_for(&broken.lab, &args);
+    prepare(&mut command);
+    let result = parse(&command.output().unwrap());
     let cause = &result.json["losses"][0]["causes"];
     let verdict: Result<Verdict, _> = serde_json::from_value(result.json.clone());
     let place = verdict.map_or_else(|error| error.to_string(), |verdict| summary(&verdict));
@@ -324,6 +360,25 @@ fn check(fault: &Fault) -> Option<String> {
     })
 }
 
+/// Runs the program as on a kernel without BTF, which does not give the reasons of drops.
+fn without_reasons(command: &mut Command) {
+    let none: Option<&str> = None;
+    let hide = move || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        let empty = Some("tmpfs");
+        Ok(mount(
+            empty,
+            "/sys/kernel/btf",
+            empty,
+            MsFlags::empty(),
+            none,
+        )?)
+    };
+    // SAFETY: system calls only; the paths are short enough for the stack.
+    unsafe { command.pre_exec(hide) };
+}
+
 #[track_caller]
 fn check_all(faults: &[Fault]) {
     let has_reasons = has_reasons();
@@ -331,8 +386,18 @@ fn check_all(faults: &[Fault]) {
         skip::because("this kernel gives no drop reasons");
     }
     let faults = faults.iter().filter(|it| has_reasons || !it.needs_reasons);
-    let wrong: Vec<_> = faults.filter_map(check).collect();
+    let wrong: Vec<_> = faults.filter_map(|it| check(it, |_| {})).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn reverse_path_filter_is_found_with_and_without_drop_reasons() {
+    if skip::without_tcx() || skip::without_programs(&["ip"]) {
+        return;
+    }
+    let with = check(&REVERSE_PATH, |_| {});
+    let without = check(&REVERSE_PATH, without_reasons);
+    assert_eq!((with, without), (None, None));
 }
 
 #[test]

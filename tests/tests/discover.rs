@@ -31,7 +31,7 @@ use netviz_tests::{
         TestNetns, add_pair,
         cgroup::Cgroup,
         join,
-        links::{TunPair, add_macvlan},
+        links::{MacVlanMode, TunPair, add_macvlan},
     },
 };
 use serde_json::Value;
@@ -499,11 +499,32 @@ fn macvlan_pods_are_found_by_the_device_below() {
     let watch = Watch::start(selection.clone()).unwrap();
     let news = watch.subscribe();
     let address = |host| ([10, 99, 1, host].into(), 24);
-    add_macvlan(&node, eth0.index, &pod, ("eth0", 30), address(30)).unwrap();
-    add_macvlan(&node, eth0.index, &two, ("net1", 31), address(31)).unwrap();
+    add_macvlan(
+        &node,
+        (eth0.index, MacVlanMode::Bridge),
+        &pod,
+        ("eth0", 30),
+        address(30),
+    )
+    .unwrap();
+    add_macvlan(
+        &node,
+        (eth0.index, MacVlanMode::Bridge),
+        &two,
+        ("net1", 31),
+        address(31),
+    )
+    .unwrap();
     // Of a namespace that is no node's.
     let [foreign, _] = join(&other, &wire, 3).unwrap();
-    add_macvlan(&other, foreign.index, &stranger, ("eth0", 32), address(32)).unwrap();
+    add_macvlan(
+        &other,
+        (foreign.index, MacVlanMode::Bridge),
+        &stranger,
+        ("eth0", 32),
+        address(32),
+    )
+    .unwrap();
     let below = Some((node.netns().id(), eth0.index));
     let expected = [
         (two.netns().id(), "eth0", None),

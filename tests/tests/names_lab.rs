@@ -168,6 +168,66 @@ fn recreated_pod_is_named_at_its_new_namespace() {
     lab.down().expect("the lab is removed");
 }
 
+/// k3s and RKE2, k0s and MicroK8s run containerd with a directory of their own.
+#[test]
+fn containerd_of_other_distributions_is_found() {
+    let lab = lab();
+    let roots: Vec<_> = lab
+        .nodes()
+        .iter()
+        .map(|node| PathBuf::from(format!("/proc/{}/root", node.pid)))
+        .collect();
+    let listed = lab.pods().iter().filter(|pod| pod.kind == PodKind::Listed);
+    let expected: BTreeSet<_> = listed
+        .map(|pod| {
+            let name = format!("{}/{} by runtime", pod.namespace, pod.name);
+            (pod.interface.name.clone(), name)
+        })
+        .collect();
+    for root in &roots {
+        std::fs::remove_dir_all(root.join("var/lib/cni/results")).expect("it existed");
+    }
+    let mut before = "run/containerd";
+    for place in [
+        "run/k3s/containerd",
+        "run/k0s/containerd",
+        "var/snap/microk8s/common/run/containerd",
+    ] {
+        for root in &roots {
+            let (from, to) = (root.join(before), root.join(place));
+            std::fs::create_dir_all(&to).expect("a directory");
+            let tasks = "io.containerd.runtime.v2.task/k8s.io";
+            for bundle in std::fs::read_dir(from.join(tasks)).expect("bundles") {
+                let bundle = bundle.expect("a bundle");
+                let target = to.join(tasks).join(bundle.file_name());
+                std::fs::create_dir_all(&target).expect("a directory");
+                std::fs::copy(
+                    bundle.path().join("config.json"),
+                    target.join("config.json"),
+                )
+                .expect("a copy");
+            }
+            std::fs::remove_dir_all(&from).expect("it existed");
+        }
+        before = place;
+        let output =
+            command_for(&lab, &["doors", "--once", "--watch", "50ms", "-o", "json"]).output();
+        let snapshot: Value =
+            serde_json::from_slice(&output.expect("it runs").stdout).expect("JSON");
+        let mut found = named(&snapshot);
+        found.retain(|(_, name)| !name.ends_with(" by kernel"));
+        assert_eq!(found, expected, "{place}");
+        let status = |name: &str| {
+            let sources = snapshot["sources"].as_array().expect("sources").iter();
+            let its = sources.filter(|it| it["source"] == name);
+            its.map(|it| it["status"]["code"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(status("runtime"), ["ok", "ok"], "{place}");
+        assert_eq!(status("cni_cache"), ["absent", "absent"], "{place}");
+    }
+}
+
 #[test]
 fn lab_node_has_the_files_of_a_kind_node() {
     let lab = lab();

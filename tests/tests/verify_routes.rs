@@ -5,7 +5,10 @@ use netviz_tests::{
         netviz::command,
         verify::{VerifyOutput, parse},
     },
-    netns::plain_cluster::{Network, PlainCluster, pod_address},
+    netns::{
+        links::MacVlanMode,
+        plain_cluster::{Network, PlainCluster, pod_address},
+    },
 };
 
 /// Node and number of a pod.
@@ -87,7 +90,7 @@ fn bridged_pods_of_two_nodes_with_a_tunnel() {
 #[test]
 fn macvlan_pods_of_one_node() {
     check(
-        Network::Macvlan,
+        Network::Macvlan(MacVlanMode::Bridge),
         (0, 0),
         (0, 1),
         &["▲ eth0", "▼ eth0", "▼ eth0"],
@@ -104,5 +107,5 @@ fn macvlan_pods_of_two_nodes() {
         "▼ eth0",
         "▼ eth0",
     ];
-    check(Network::Macvlan, (0, 0), (1, 1), &path);
+    check(Network::Macvlan(MacVlanMode::Bridge), (0, 0), (1, 1), &path);
 }

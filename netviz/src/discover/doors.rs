@@ -340,6 +340,7 @@ fn door(node: usize, id: DoorId, side: Side, role: Role, link: &Link) -> Door {
         kind: link.kind.clone(),
         peer: None,
         lower: None,
+        macvlan: link.macvlan,
         addresses: link.addresses.clone(),
         mac: link.mac.clone(),
         mtu: link.mtu,

@@ -101,6 +101,7 @@ mod tests {
                 interface: None,
             }),
             lower: None,
+            macvlan: None,
             addresses: Vec::new(),
             mac: None,
             mtu: None,

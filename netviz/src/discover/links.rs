@@ -9,11 +9,14 @@ use std::{
 use ipnet::IpNet;
 use netlink_packet_route::{
     address::{AddressAttribute, AddressMessage},
-    link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State},
+    link::{
+        InfoData, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+        MacVlanMode, State,
+    },
 };
 
 use crate::{
-    model::{LinkKind, LinkState, has_network},
+    model::{LinkKind, LinkState, MacvlanMode, has_network},
     sys::{
         netlink::{Netlink, only},
         netns::{NetNs, NetNsId},
@@ -53,6 +56,8 @@ pub struct Link {
     pub ethernet: bool,
     /// The device below it, in its own namespace or in a node's: namespace and index.
     pub lower: Option<(NetNsId, u32)>,
+    /// The mode of a macvlan.
+    pub macvlan: Option<MacvlanMode>,
     /// Whether a default route of the node uses it.
     pub default_route: bool,
     /// Whether the route to another node uses it.
@@ -68,6 +73,18 @@ impl Link {
     fn lower_index(&self) -> Option<u32> {
         let pair = self.kind.as_ref().is_some_and(LinkKind::is_pair);
         self.link.filter(|index| !pair && *index > 0)
+    }
+
+    fn describe(&mut self, info: Vec<LinkInfo>) {
+        for info in info {
+            match info {
+                LinkInfo::Kind(kind) => self.kind = Some(kind.to_string().into()),
+                LinkInfo::Data(InfoData::MacVlan(data)) => {
+                    self.macvlan = data.iter().find_map(macvlan_mode);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Whether it names `other` as its peer.
@@ -146,10 +163,7 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::Address(bytes) => link.mac = mac(&bytes),
                 LinkAttribute::Mtu(mtu) => link.mtu = Some(mtu),
                 LinkAttribute::OperState(state) => link.state = link_state(state),
-                LinkAttribute::LinkInfo(info) => {
-                    let kind = info.into_iter().find_map(only!(LinkInfo::Kind));
-                    link.kind = kind.map(|kind| kind.to_string().into());
-                }
+                LinkAttribute::LinkInfo(info) => link.describe(info),
                 _ => {}
             }
         }
@@ -161,6 +175,20 @@ impl From<LinkMessage> for Link {
 pub(crate) fn mac(bytes: &[u8]) -> Option<String> {
     let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     (bytes.len() == 6).then(|| text.join(":"))
+}
+
+fn macvlan_mode(info: &InfoMacVlan) -> Option<MacvlanMode> {
+    let InfoMacVlan::Mode(mode) = info else {
+        return None;
+    };
+    Some(match mode {
+        MacVlanMode::Private => MacvlanMode::Private,
+        MacVlanMode::Vepa => MacvlanMode::Vepa,
+        MacVlanMode::Bridge => MacvlanMode::Bridge,
+        MacVlanMode::Passthrough => MacvlanMode::Passthru,
+        MacVlanMode::Source => MacvlanMode::Source,
+        _ => return None,
+    })
 }
 
 fn link_state(state: State) -> Option<LinkState> {

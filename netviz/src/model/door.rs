@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::DoorId,
-    link::{LinkKind, LinkState},
+    link::{LinkKind, LinkState, MacvlanMode},
     reason::Reason,
     source::Source,
 };
@@ -90,6 +90,8 @@ pub struct Door {
     pub peer: Option<Peer>,
     /// The device below it, for a macvlan, ipvlan, VLAN or tunnel.
     pub lower: Option<Peer>,
+    /// How it reaches the other macvlans of that device, for a macvlan.
+    pub macvlan: Option<MacvlanMode>,
     /// IPv4 and IPv6 addresses with prefix lengths.
     pub addresses: Vec<IpNet>,
     /// Ethernet address.

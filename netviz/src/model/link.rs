@@ -33,6 +33,36 @@ words! {
     }
 }
 
+/// How a macvlan interface reaches the others of its device, `IFLA_MACVLAN_MODE`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum MacvlanMode {
+    /// Not at all.
+    Private,
+    /// By the switch behind the device, which must send frames back to where they came from.
+    Vepa,
+    /// Directly, if they are in this mode as well.
+    Bridge,
+    /// It is the only one of its device.
+    Passthru,
+    /// It receives from listed Ethernet addresses only.
+    Source,
+}
+
+impl fmt::Display for MacvlanMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private => "private",
+            Self::Vepa => "vepa",
+            Self::Bridge => "bridge",
+            Self::Passthru => "passthru",
+            Self::Source => "source",
+        })
+    }
+}
+
 impl LinkKind {
     /// Whether such interfaces carry packets inside of other packets, to other hosts.
     #[must_use]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{Owner, Process, Way as Attachment},
-    model::{CiliumDrop, Direction, Side, Untrusted},
+    model::{CiliumDrop, Direction, MacvlanMode, Side, Untrusted},
     names::policies::{Policy, Unread},
 };
 
@@ -124,6 +124,16 @@ pub enum Cause {
         to: IpAddr,
         /// Where there is none.
         location: Location,
+    },
+    /// A macvlan does not reach the others of its device in its mode: private, or VEPA where the switch behind
+    /// the device sends nothing back.
+    MacvlanMode {
+        /// The mode.
+        mode: MacvlanMode,
+        /// The macvlan.
+        at: Interface,
+        /// The device that both have.
+        lower: Interface,
     },
     /// A neighbour table has another hardware address than the interface.
     WrongNeighbour {

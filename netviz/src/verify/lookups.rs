@@ -48,6 +48,32 @@ pub struct Device {
     pub is_port: bool,
     /// The UDP port of a tunnel device.
     pub tunnel_port: Option<u16>,
+    /// Which packets it takes by the route to their source: the larger value of `net.ipv4.conf.all.rp_filter`
+    /// and its own.
+    pub rp_filter: RpFilter,
+}
+
+/// `net.ipv4.conf.*.rp_filter`: which packets pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RpFilter {
+    /// All, or it is not known.
+    #[default]
+    Off,
+    /// Those whose source is reached by any device.
+    Loose,
+    /// Those whose source is reached by the device itself.
+    Strict,
+}
+
+impl RpFilter {
+    /// That of a device, by the two values; the kernel takes the larger one.
+    pub fn of(all: i32, own: i32) -> Self {
+        match all.max(own) {
+            1 => Self::Strict,
+            2 => Self::Loose,
+            _ => Self::Off,
+        }
+    }
 }
 
 /// The next hop of a route.

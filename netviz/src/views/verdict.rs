@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod mermaid;
 mod path;
 mod places;
+mod reasons;
 pub mod results;
 mod sentences;
 pub mod svg;

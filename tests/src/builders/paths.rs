@@ -22,6 +22,7 @@ pub fn door(id: DoorId, node: usize, side: Side, role: Role, interface: &str) ->
         kind: None,
         peer: None,
         lower: None,
+        macvlan: None,
         addresses: Vec::new(),
         mac: None,
         mtu: None,

@@ -106,6 +106,7 @@ impl SnapshotBuilder {
             kind: Some("veth".into()),
             peer: None,
             lower: None,
+            macvlan: None,
             addresses: Vec::new(),
             mac: Some(format!("02:6e:{:02x}:00:{a:02x}:{b:02x}", end.netns & 0xff)),
             mtu: Some(1500),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
-    model::{CiliumDrop, Direction, Role, Side, Untrusted},
+    model::{CiliumDrop, Direction, MacvlanMode, Role, Side, Untrusted},
     names::policies::{Policy, Unread, UnreadReason},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
@@ -760,6 +760,11 @@ fn cause(random: &mut Random) -> Cause {
             at: interface(random),
             right: random.text(),
             neighbour: interface(random),
+        },
+        12 => Cause::MacvlanMode {
+            mode: MacvlanMode::Private,
+            at: interface(random),
+            lower: interface(random),
         },
         9 => Cause::NoNeighbour {
             address: IpAddr::from([10, 0, 0, 1]),

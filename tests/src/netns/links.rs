@@ -13,11 +13,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+pub use netlink_packet_route::link::MacVlanMode;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{
-        InfoData, InfoKind, InfoMacVlan, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage,
-        MacVlanMode,
+        InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind,
+        InfoVxlan, LinkAttribute, LinkInfo, LinkMessage,
     },
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -41,16 +42,16 @@ fn message(name: &str, index: u32, kind: InfoKind, data: Option<InfoData>) -> Li
     message
 }
 
-/// Creates a macvlan interface in bridge mode of a link of `node` in the namespace of `pod`, as the
-/// CNI plugin does, and sets it up with an address.
+/// Creates a macvlan interface of a link of `node` in the namespace of `pod`, as the CNI plugin does, and
+/// sets it up with an address.
 pub fn add_macvlan(
     node: &TestNetns,
-    lower: u32,
+    (lower, mode): (u32, MacVlanMode),
     pod: &TestNetns,
     (name, index): (&str, u32),
     (address, prefix): (Ipv4Addr, u8),
 ) -> io::Result<()> {
-    let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Bridge)]);
+    let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)]);
     let mut message = message(name, index, InfoKind::MacVlan, Some(mode));
     let namespace = LinkAttribute::NetNsFd(pod.netns().as_fd().as_raw_fd());
     message
@@ -63,13 +64,15 @@ pub fn add_macvlan(
     netlink.set_up(index)
 }
 
-/// Creates a bridge, up, with an address.
+/// Creates a bridge, up, with an address. It sends nothing of its own: with snooping, it reports its
+/// multicast groups.
 pub fn add_bridge(
     netlink: &mut Netlink,
     (name, index): (&str, u32),
     (address, prefix): (Ipv4Addr, u8),
 ) -> io::Result<()> {
-    let bridge = message(name, index, InfoKind::Bridge, None);
+    let data = InfoData::Bridge(vec![InfoBridge::MulticastSnooping(false)]);
+    let bridge = message(name, index, InfoKind::Bridge, Some(data));
     netlink.create(RouteNetlinkMessage::NewLink(bridge))?;
     netlink.add_address(index, address.into(), prefix)?;
     netlink.set_up(index)
@@ -81,6 +84,17 @@ pub fn set_port(netlink: &mut Netlink, index: u32, bridge: u32) -> io::Result<()
     message.header.index = index;
     message.attributes.push(LinkAttribute::Controller(bridge));
     netlink.change(RouteNetlinkMessage::SetLink(message))
+}
+
+/// Makes a port of a bridge send frames back to where they came from.
+pub fn set_hairpin(netlink: &mut Netlink, index: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let hairpin = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)]);
+    let kind = LinkInfo::PortKind(InfoPortKind::Bridge);
+    let info = LinkAttribute::LinkInfo(vec![kind, LinkInfo::PortData(hairpin)]);
+    message.attributes.push(info);
+    netlink.change(RouteNetlinkMessage::NewLink(message))
 }
 
 /// One end of a tunnel between two nodes.

@@ -7,7 +7,7 @@ use netviz::sys::netlink::{NewLink, NewRoute};
 
 use super::{
     TestNetns,
-    links::{Vtep, add_bridge, add_macvlan, add_vxlan, forward, set_port},
+    links::{MacVlanMode, Vtep, add_bridge, add_macvlan, add_vxlan, forward, set_port},
 };
 
 /// How pods of the two nodes reach each other.
@@ -18,7 +18,7 @@ pub enum Network {
     /// A bridge on each node, and VXLAN between them: flannel.
     Vxlan,
     /// Macvlan interfaces of the nodes' uplinks.
-    Macvlan,
+    Macvlan(MacVlanMode),
 }
 
 /// Two nodes with two pods each.
@@ -28,14 +28,16 @@ pub struct PlainCluster {
     pub nodes: [TestNetns; 2],
     /// The pods of each node.
     pub pods: [[TestNetns; 2]; 2],
-    _wire: TestNetns,
+    /// The network between the nodes: a bridge.
+    pub wire: TestNetns,
 }
 
-const UPLINK: u32 = 5;
+/// Index of each node's uplink.
+pub const UPLINK: u32 = 5;
 const BRIDGE: u32 = 6;
 const TUNNEL: u32 = 7;
-/// Index of the first pod's pair, at both ends.
-const POD: u32 = 10;
+/// Index of the first pod's pair, at both ends, of a macvlan, and of a node's end in the network between them.
+pub const POD: u32 = 10;
 
 fn node_address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(172, 18, 0, 2 + node as u8)
@@ -45,7 +47,7 @@ fn node_address(node: usize) -> Ipv4Addr {
 #[must_use]
 pub fn pod_address(network: Network, node: usize, pod: usize) -> Ipv4Addr {
     match network {
-        Network::Macvlan => Ipv4Addr::new(172, 18, 1 + node as u8, 2 + pod as u8),
+        Network::Macvlan(_) => Ipv4Addr::new(172, 18, 1 + node as u8, 2 + pod as u8),
         Network::Routed | Network::Vxlan => Ipv4Addr::new(10, 244, node as u8, 2 + pod as u8),
     }
 }
@@ -79,9 +81,9 @@ impl PlainCluster {
         let cluster = Self {
             nodes: [one, two],
             pods: [pods()?, pods()?],
-            _wire: wire,
+            wire,
         };
-        let mut between = cluster._wire.netlink()?;
+        let mut between = cluster.wire.netlink()?;
         add_bridge(&mut between, ("br0", 3), (Ipv4Addr::new(172, 18, 0, 1), 16))?;
         for node in 0..2 {
             cluster.join_node(node)?;
@@ -105,8 +107,8 @@ impl PlainCluster {
         let far = link(&name, POD + u32::from(number), [1, number, 0]);
         let mut netlink = own.netlink()?;
         let near = link("eth0", UPLINK, [0, number, 0]);
-        netlink.create_veth(&near, &far, Some(self._wire.netns()))?;
-        let mut wire = self._wire.netlink()?;
+        netlink.create_veth(&near, &far, Some(self.wire.netns()))?;
+        let mut wire = self.wire.netlink()?;
         set_port(&mut wire, far.index, 3)?;
         wire.set_up(far.index)?;
         netlink.set_up(UPLINK)?;
@@ -116,8 +118,8 @@ impl PlainCluster {
     fn add_pod(&self, kind: Network, node: usize, pod: usize) -> io::Result<()> {
         let (own, inside) = (&self.nodes[node], &self.pods[node][pod]);
         let address = pod_address(kind, node, pod);
-        if kind == Network::Macvlan {
-            return add_macvlan(own, UPLINK, inside, ("eth0", POD), (address, 16));
+        if let Network::Macvlan(mode) = kind {
+            return add_macvlan(own, (UPLINK, mode), inside, ("eth0", POD), (address, 16));
         }
         let (a, b) = (node as u8, pod as u8);
         let gateway = Ipv4Addr::new(10, 244, a, 1);

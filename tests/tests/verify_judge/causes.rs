@@ -9,7 +9,7 @@ use netviz::{
     names::policies::{Policy, Selecting, Unread, UnreadReason},
     verify::{
         Cause, DropReason, Dropping, Program, Way,
-        lookups::{Device, Hop, Neighbour},
+        lookups::{Device, Hop, Neighbour, RpFilter},
     },
     views::verdict::{causes, remedies},
 };
@@ -346,6 +346,41 @@ fn counters_of_cilium_decide_between_programs() {
         ),
         "{remedy}"
     );
+}
+
+/// Where the kernel gives no reason, its settings and its routes decide.
+#[test]
+fn strict_reverse_path_filter_is_the_cause_if_the_route_back_differs() {
+    let (strict, loose) = (RpFilter::of(0, 1), RpFilter::of(1, 2));
+    assert_eq!((strict, loose), (RpFilter::Strict, RpFilter::Loose));
+    assert_eq!(
+        [RpFilter::of(1, 0), RpFilter::of(0, 0)],
+        [RpFilter::Strict, RpFilter::Off]
+    );
+    let text = |filter, device| {
+        let mut case = Case::unanswered();
+        let last = case.doors.len() - 1;
+        let door = case.doors[last];
+        case.device(last).rp_filter = filter;
+        let source = IpAddr::from([10, 10, 1, 164]);
+        case.setup.route.from.address = Some(source);
+        let namespaces = &mut case.setup.observation.lookups.namespaces;
+        let namespace = namespaces.get_mut(&door.netns.known().unwrap()).unwrap();
+        let device = if device == 0 { door.ifindex } else { device };
+        namespace.routes.insert(
+            source,
+            Some(Hop {
+                device,
+                gateway: None,
+            }),
+        );
+        case.cause()
+    };
+    let caused = |filter, device| text(filter, device).starts_with("rp_filter of eth0 in pod ");
+    assert!(caused(strict, 77), "{}", text(strict, 77));
+    for (filter, device) in [(strict, 0), (loose, 77), (RpFilter::Off, 77)] {
+        assert!(!caused(filter, device), "{}", text(filter, device));
+    }
 }
 
 #[test]

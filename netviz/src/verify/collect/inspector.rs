@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fs, io,
     net::IpAddr,
     sync::{Arc, mpsc},
 };
 
 use netlink_packet_route::{
-    link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    link::{
+        AfSpecInet, AfSpecUnspec, InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkFlags,
+        LinkInfo, LinkMessage,
+    },
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
     route::{RouteAddress, RouteAttribute, RouteMessage},
 };
@@ -24,11 +27,12 @@ use crate::{
     sys::{
         entrance::Entrance,
         netlink::{Netlink, only},
+        netns::NetNs,
         threads::Worker,
     },
     verify::{
         Hook, Program,
-        lookups::{Device, Hop, Lookups, Namespace, Neighbour},
+        lookups::{Device, Hop, Lookups, Namespace, Neighbour, RpFilter},
     },
 };
 
@@ -135,7 +139,7 @@ impl Reader {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => new.insert(Namespace {
                 entrance: entrance(&self.found, netns),
-                devices: netlink.links()?.iter().map(device).collect(),
+                devices: devices(&netlink.links()?, rp_filter_of_all(&opened)),
                 neighbours: netlink.neighbours()?.iter().filter_map(neighbour).collect(),
                 routes: BTreeMap::new(),
             }),
@@ -204,7 +208,20 @@ fn entrance(found: &Discovered, netns: NetNsId) -> Option<String> {
     }
 }
 
-fn device(link: &LinkMessage) -> (u32, Device) {
+/// `net.ipv4.conf.all.rp_filter` of a namespace; 0 if it cannot be read.
+fn rp_filter_of_all(namespace: &NetNs) -> i32 {
+    let read = || fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter");
+    let text = namespace.run(read).and_then(|text| text);
+    text.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or_default()
+}
+
+fn devices(links: &[LinkMessage], all: i32) -> BTreeMap<u32, Device> {
+    links.iter().map(|link| device(link, all)).collect()
+}
+
+fn device(link: &LinkMessage, rp_filter: i32) -> (u32, Device) {
     let flags = link.header.flags;
     let mut device = Device {
         up: flags.contains(LinkFlags::Up),
@@ -217,10 +234,23 @@ fn device(link: &LinkMessage) -> (u32, Device) {
             LinkAttribute::Address(address) => device.mac = mac(address),
             LinkAttribute::Controller(_) => device.is_port = true,
             LinkAttribute::LinkInfo(info) => device.tunnel_port = tunnel_port(info),
+            LinkAttribute::AfSpecUnspec(families) => {
+                let own = rp_filter_of(families).unwrap_or_default();
+                device.rp_filter = RpFilter::of(rp_filter, own);
+            }
             _ => {}
         }
     }
     (link.header.index, device)
+}
+
+fn rp_filter_of(families: &[AfSpecUnspec]) -> Option<i32> {
+    let mut inet = families.iter().flat_map(|family| match family {
+        AfSpecUnspec::Inet(inet) => inet.as_slice(),
+        _ => &[],
+    });
+    inet.find_map(only!(AfSpecInet::DevConf))
+        .map(|conf| conf.rp_filter)
 }
 
 fn tunnel_port(info: &[LinkInfo]) -> Option<u16> {

@@ -8,7 +8,7 @@ use super::{
     path_builder::Path,
 };
 use crate::{
-    model::{Cluster, Direction, Door, DoorId, Role},
+    model::{Cluster, Direction, Door, DoorId, MacvlanMode, Role},
     sys::netns::NetNsId,
     verify::{Expectation, ModeSource, NextHop, Note, Party, Place, Route, Routes},
 };
@@ -74,8 +74,14 @@ impl<'a> Kernel<'a> {
         let mut tunnel = false;
         match (left, here) {
             (Left::Lower(lower), _) if self.lower_of(to) == Some(lower) => {
-                // The kernel hands it to the other macvlan as if it came from outside.
-                path.cross(Some(lower), Direction::Ingress);
+                if self.are_bridged(from, to) {
+                    // The kernel hands it to the other macvlan as if it came from outside.
+                    path.cross(Some(lower), Direction::Ingress);
+                } else {
+                    // The switch behind the device has to send it back.
+                    path.leave_by(&[lower], false);
+                    path.enter_by(&[lower], false);
+                }
                 path.cross(self.pod(to).inner, Direction::Ingress);
                 return Some(path);
             }
@@ -195,6 +201,14 @@ impl<'a> Kernel<'a> {
     fn lower_of(&self, party: &Party) -> Option<DoorId> {
         let inner = self.cluster.door(self.pod(party).inner?)?;
         Some(inner.lower.as_ref()?.id)
+    }
+
+    /// Whether neither of two pods has a macvlan in another mode than that in which they reach each other
+    /// within their device.
+    fn are_bridged(&self, from: &Party, to: &Party) -> bool {
+        let mode = |end| self.cluster.door(self.pod(end).inner?)?.macvlan;
+        let other = |mode: MacvlanMode| mode != MacvlanMode::Bridge;
+        ![from, to].into_iter().filter_map(mode).any(other)
     }
 
     fn wire_addresses(&self, end: &Party) -> Vec<IpAddr> {

@@ -48,6 +48,7 @@ pub(super) fn causes(
         .or(refused)
         .or_else(|| near.cause())
         .or_else(|| program.and_then(|drop| suspects::of_drop(point, drop)))
+        .or_else(|| near.reverse_path_filter())
         .or_else(|| near.reply_route())
         .or_else(|| error.map(reported))
         .or_else(|| {

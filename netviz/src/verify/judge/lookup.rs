@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use super::point::{Dropped, Point};
 use crate::{
-    model::{Direction, Door, DoorId, Role, Side},
+    model::{Direction, Door, DoorId, MacvlanMode, Role, Side},
     verify::{
         Cause, Interface, Location, Party, Way,
         expect::doors::{addresses, devices, node_name, pod_name},
-        lookups::{Device, Namespace, Neighbour},
+        lookups::{Device, Namespace, Neighbour, RpFilter},
     },
 };
 
@@ -50,6 +50,7 @@ impl<'a> Near<'a> {
         self.link_down()
             .or_else(|| self.no_carrier())
             .or_else(|| self.too_long())
+            .or_else(|| self.macvlan_mode())
             .or_else(|| self.wrong_neighbour())
             .or_else(|| self.no_neighbour())
             .or_else(|| self.sender_route())
@@ -200,7 +201,7 @@ impl<'a> Near<'a> {
 
     /// `rp_filter` at the device of a drop.
     pub(super) fn reverse_path(&self, door: Option<DoorId>) -> Option<Cause> {
-        let (door, source) = (door?, self.ends(self.way()).0.address?);
+        let (door, source) = (door?, self.source()?);
         if self.has_no_route(door, source) {
             let location = self.location(door)?;
             return Some(Cause::NoRoute {
@@ -210,6 +211,78 @@ impl<'a> Near<'a> {
         }
         let at = self.interface(door)?;
         Some(Cause::ReversePath { source, at })
+    }
+
+    /// A strict `rp_filter` at the device that received the packets last, where the kernel gives no reason.
+    pub(super) fn reverse_path_filter(&self) -> Option<Cause> {
+        let door = self.received_by()?;
+        let routes = &self.namespace(door)?.routes;
+        let back = (*routes.get(&self.source()?)?)?;
+        let device = self.device(door)?;
+        let drops = device.rp_filter == RpFilter::Strict && back.device != door.ifindex;
+        drops.then(|| self.reverse_path(Some(door))).flatten()
+    }
+
+    /// The door by which packets came into the namespace where they ended.
+    fn received_by(&self) -> Option<DoorId> {
+        let Point {
+            evidence, trail, ..
+        } = self.point;
+        let last = match self.point.after {
+            Some(after) => trail.lines.get(after),
+            None if trail.way == Way::Reply => {
+                let request = evidence.trail(Way::Request);
+                request.lines.get(request.end()?)
+            }
+            None => None,
+        };
+        let hook = last?.hook;
+        (hook.1 == Direction::Ingress).then_some(hook.0)
+    }
+
+    /// The address that packets are from: the other node's inside of a tunnel's packets.
+    fn source(&self) -> Option<IpAddr> {
+        let (from, to) = self.ends(self.way());
+        let node = from.place.node().filter(|_| self.tunnel_port().is_some());
+        let addresses = node.map(|node| addresses(self.point.evidence.cluster, node));
+        let family = to.address.or(from.address).map(|it| it.is_ipv4());
+        let mut of_node = addresses.into_iter().flatten();
+        let outer = of_node.find(|it| family.is_none_or(|v4| v4 == it.is_ipv4()));
+        outer.or(from.address)
+    }
+
+    /// Packets between two macvlans of one device that did not come back to it.
+    fn macvlan_mode(&self) -> Option<Cause> {
+        let cluster = self.point.evidence.cluster;
+        let (from, to) = self.ends(self.way());
+        let macvlan = |end: &Party| {
+            let mut doors = cluster.doors.iter();
+            let is_it = |door: &&Door| {
+                door.id.netns.known() == end.place.netns()
+                    && end.address.is_some_and(|it| door.has(it))
+            };
+            let door = doors.find(is_it)?;
+            Some((door, door.macvlan?, door.lower.as_ref()?.id))
+        };
+        let ends = [macvlan(from)?, macvlan(to)?];
+        let lower = ends[0].2;
+        let (door, mode, _) = ends
+            .into_iter()
+            .find(|(_, mode, _)| *mode != MacvlanMode::Bridge)?;
+        let crossed = self
+            .point
+            .trail
+            .lines
+            .iter()
+            .take(self.point.after.map_or(0, |it| it + 1));
+        let came_back = crossed
+            .clone()
+            .any(|line| line.hook == (lower, Direction::Ingress));
+        (ends[1].2 == lower && !came_back).then_some(Cause::MacvlanMode {
+            mode,
+            at: self.interface(door.id)?,
+            lower: self.interface(lower)?,
+        })
     }
 
     /// The entry for the next hop at the device by which packets left last.

@@ -16,9 +16,10 @@ pub(super) fn group(doors: &[&AuditedDoor]) -> Vec<[String; 3]> {
     for (place, door) in doors.iter().enumerate() {
         let health = door.role == Role::Health;
         let role = if health { Role::Pod } else { door.role };
+        let kind = door.kind.as_ref().map(ToString::to_string);
         let [ingress, egress] = chains(door);
         let first = *places
-            .entry((door.side, role, ingress, egress))
+            .entry((door.side, role, kind, ingress, egress))
             .or_insert(place);
         groups.entry(first).or_default().push(door);
     }
@@ -33,10 +34,13 @@ fn label(doors: &[&AuditedDoor]) -> String {
     let number = doors.len();
     match (doors, doors[0].role, doors[0].side) {
         ([door], ..) => one(door),
-        (_, Role::Pod | Role::Health, Side::Pod) => {
-            format!("the pods' ends of {number} veth pairs")
-        }
-        (_, Role::Pod | Role::Health, _) => format!("{number} lxc devices"),
+        (_, Role::Pod | Role::Health, Side::Pod) => match &doors[0].kind {
+            Some(kind) if kind.is_pair() => format!("the pods' ends of {number} {kind} pairs"),
+            Some(kind) => format!("{number} {kind} interfaces of pods"),
+            None => format!("{number} interfaces of pods"),
+        },
+        (_, Role::Pod | Role::Health, _) if doors[0].cilium => format!("{number} lxc devices"),
+        (_, Role::Pod | Role::Health, _) => format!("the node's ends of {number} pods"),
         _ => list(doors.iter().map(|door| door.label()), ", "),
     }
 }

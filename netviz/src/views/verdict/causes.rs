@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::places::{label, owner, preposition};
+use std::net::IpAddr;
+
+use super::{
+    places::{label, owner, preposition},
+    reasons::explanation,
+};
 use crate::{
     audit::Owner,
-    model::{Direction, Untrusted},
+    model::{Direction, MacvlanMode, Untrusted},
     names::policies::{Policy, Unread, UnreadReason},
     verify::{Cause, DropReason, Interface, Location, Loss, Program, Verdict, Way},
     views::text::{list, safe},
@@ -60,6 +65,13 @@ fn other_receiver(verdict: &Verdict, row: Option<usize>, answered: u32) -> Strin
     }
 }
 
+fn reported(error: &str, router: Option<IpAddr>) -> String {
+    match router {
+        Some(router) => format!("{error} (reported by {router})"),
+        None => format!("{error} (reported by the sender's own kernel)"),
+    }
+}
+
 fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
     let (from, to) = (&verdict.from.name, &verdict.to.name);
     match cause {
@@ -68,10 +80,7 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
             location,
             tunnel_port,
         } => kernel_drop(drop, location.as_ref(), *tunnel_port),
-        Cause::Error { error, from } => match from {
-            Some(router) => format!("{error} (reported by {router})"),
-            None => format!("{error} (reported by the sender's own kernel)"),
-        },
+        Cause::Error { error, from } => reported(error, *from),
         Cause::RefusedOnTheWay { answer } => format!(
             "refused with the address of {to} by something on the way, a firewall's REJECT for example: {answer}"
         ),
@@ -119,6 +128,7 @@ fn cause(verdict: &Verdict, loss: &Loss, cause: &Cause) -> String {
         | Cause::NoRoute { .. }
         | Cause::WrongNeighbour { .. }
         | Cause::NoNeighbour { .. }
+        | Cause::MacvlanMode { .. }
         | Cause::ReversePath { .. } => looked_up(cause).unwrap_or_default(),
     }
 }
@@ -157,12 +167,25 @@ fn looked_up(cause: &Cause) -> Option<String> {
             "nobody answers for {address} at {} (ARP, neighbour discovery)",
             named(at)
         ),
+        Cause::MacvlanMode { mode, at, lower } => macvlan_mode(*mode, at, lower),
         Cause::ReversePath { source, at } => format!(
             "rp_filter of {} dropped them: the route back to {source} uses another interface",
             named(at)
         ),
         _ => return None,
     })
+}
+
+fn macvlan_mode(mode: MacvlanMode, at: &Interface, lower: &Interface) -> String {
+    let (macvlan, device) = (named(at), named(lower));
+    match mode {
+        MacvlanMode::Vepa => format!(
+            "{macvlan} is a macvlan in mode vepa: packets to another one of {device} go out, and the switch there does not send them back (hairpin)"
+        ),
+        mode => format!(
+            "{macvlan} is a macvlan in mode {mode}, which does not reach the others of {device}"
+        ),
+    }
 }
 
 /// `qos_shaper (tcx, pid 703) dropped them at ▼ eth0 on node mycluster-worker`
@@ -226,38 +249,6 @@ fn kernel_drop(drop: &DropReason, location: Option<&Location>, tunnel_port: Opti
     format!("the kernel dropped {packets} {noun}: {reason}{function}{place}")
 }
 
-/// What a reason means for a lost packet (`include/net/dropreason-core.h`). Reasons are known by the
-/// name that the running kernel has for them, never by number.
-fn explanation(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "NO_SOCKET" => "no listener",
-        "OTHERHOST" => "the frame has the MAC address of another host",
-        "IP_INNOROUTES" | "IP_OUTNOROUTES" => "no route",
-        "IP_RPFILTER" => "rp_filter: the source is not reached by that device",
-        "IP_INHDR" => "invalid header, or the TTL ended",
-        "IP_LOCALNET" => "an address of 127.0.0.0/8 from outside",
-        "IP_INVALID_SOURCE" | "IP_INVALID_DEST" | "IP_LOCAL_SOURCE" => {
-            "an address that cannot come that way"
-        }
-        "NEIGH_FAILED" => "no answer from the neighbour: host down or gone",
-        "NEIGH_QUEUEFULL" => "too many packets wait for a neighbour's answer",
-        "NEIGH_DEAD" => "the neighbour's entry was removed",
-        "PKT_TOO_BIG" => "longer than the MTU",
-        "TC_INGRESS" | "TC_EGRESS" => "a program or filter at the hook",
-        "BPF_CGROUP_EGRESS" => "a program at the cgroup",
-        "XDP" => "an XDP program",
-        "QDISC_DROP" | "FULL_RING" | "CPU_BACKLOG" => "a full queue",
-        "DEV_READY" | "DEV_HDR" => "the device is down, or no header could be made",
-        "SOCKET_RCVBUFF" => "the receiver does not read fast enough",
-        "SOCKET_FILTER" => "a filter at the socket",
-        "UDP_CSUM" | "TCP_CSUM" | "ICMP_CSUM" | "IP_CSUM" | "SKB_CSUM" => "a wrong checksum",
-        "XFRM_POLICY" => "an IPsec policy",
-        "VXLAN_VNI_NOT_FOUND" | "TUNNEL_TXINFO" => "the tunnel has no destination",
-        "IP_TUNNEL_ECN" => "the tunnel's congestion marks contradict each other",
-        _ => return None,
-    })
-}
-
 fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
     Some(match cause {
         Cause::KernelDrop { drop, location, .. } => rules(drop, location.as_ref()?)?,
@@ -265,7 +256,7 @@ fn remedy(verdict: &Verdict, cause: &Cause) -> Option<String> {
             let name = quoted(at.interface.raw());
             within(&at.location, &format!("ip link set {name} up"))
         }
-        Cause::NoCarrier { at } => {
+        Cause::NoCarrier { at } | Cause::MacvlanMode { at, .. } => {
             let name = quoted(at.interface.raw());
             within(&at.location, &format!("ip -d link show {name}"))
         }
