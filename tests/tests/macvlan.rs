@@ -33,7 +33,7 @@ fn cluster(mode: MacVlanMode) -> PlainCluster {
     PlainCluster::new(Network::Macvlan(mode)).unwrap()
 }
 
-fn verify(cluster: &PlainCluster) -> VerifyOutput {
+fn verify(cluster: &PlainCluster, timeout: &str) -> VerifyOutput {
     let [from, to] = [0, 1].map(|pod| address(pod).to_string());
     let args = [
         "verify",
@@ -43,7 +43,7 @@ fn verify(cluster: &PlainCluster) -> VerifyOutput {
         "-c",
         "4",
         "--timeout",
-        "300ms",
+        timeout,
     ];
     let mut command = command(&[&args[..], &[&from, &to]].concat());
     parse(
@@ -111,12 +111,13 @@ fn what_is_sent_is_received_and_counted() {
 fn vepa_needs_a_switch_that_sends_frames_back() {
     let cluster = cluster(MacVlanMode::Vepa);
     expect_cause(
-        &verify(&cluster),
+        &verify(&cluster, "300ms"),
         "vepa",
         "does not send them back (hairpin)",
     );
     set_hairpin(&mut cluster.wire.netlink().unwrap(), POD).unwrap();
-    let result = verify(&cluster);
+    // The ARP request that was not answered before is repeated after a second.
+    let result = verify(&cluster, "5s");
     assert_eq!(
         result.verdict(),
         "verified",
@@ -136,7 +137,7 @@ fn private_macvlans_of_one_device_are_told_apart() {
     let cluster = cluster(MacVlanMode::Private);
     set_hairpin(&mut cluster.wire.netlink().unwrap(), POD).unwrap();
     expect_cause(
-        &verify(&cluster),
+        &verify(&cluster, "300ms"),
         "private",
         "does not reach the others of eth0 on node ",
     );
