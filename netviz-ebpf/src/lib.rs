@@ -45,6 +45,7 @@ pub const FILTER_HANDLE: u16 = 0x6e76;
 
 pub mod crossing;
 pub mod drops;
+pub mod flow;
 pub mod follow;
 pub mod lab;
 
@@ -61,6 +62,8 @@ mod tests {
             crossing::SEE_EGRESS_PROGRAM,
             drops::DROP_PROGRAM,
             drops::DROP_PROGRAM_BEFORE,
+            flow::FLOW_INGRESS_PROGRAM,
+            flow::FLOW_EGRESS_PROGRAM,
             follow::FOLLOW_INGRESS_PROGRAM,
             follow::FOLLOW_EGRESS_PROGRAM,
         ] {
