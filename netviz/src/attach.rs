@@ -10,6 +10,7 @@ pub mod clsact;
 pub(crate) mod engine;
 pub(crate) mod errors;
 pub(crate) mod expedite;
+pub(crate) mod linked;
 pub(crate) mod object;
 mod tcx;
 

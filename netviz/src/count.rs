@@ -1,18 +1,22 @@
 //! Attaches the counting programs, and reads the counters.
 
 mod counters;
+mod flows;
 mod losses;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+pub use flows::{FlowDoors, FlowOptions};
 pub use losses::{LossTracker, PairStats, StatsByDirection};
 use tokio::sync::mpsc;
 
 use counters::{Counters, Counting};
+use flows::{FlowMaps, Flows, SharedTable};
 
 use crate::{
     attach::{
@@ -20,7 +24,10 @@ use crate::{
         attacher::{Attacher, Change, Event},
     },
     discover::Discovered,
-    model::{AttachState, Counts, DoorId, DoorSample, Gap, Operation, Reason, Sample},
+    model::{
+        AttachState, Counts, DoorFlows, DoorId, DoorSample, FlowMemory, Gap, Operation, Reason,
+        Sample,
+    },
     sys::bpf::io_error,
 };
 
@@ -30,7 +37,7 @@ const KEEP_GONE: Duration = Duration::from_secs(30);
 /// How far attaching has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Doors that are attached, failed or gone.
+    /// Doors that are attached, failed or gone, and whose flows are counted if they are asked for.
     pub settled: usize,
     /// All doors.
     pub wanted: usize,
@@ -48,14 +55,18 @@ impl Progress {
 #[derive(Debug)]
 pub struct Tracer {
     attacher: Attacher,
-    events: mpsc::UnboundedReceiver<Event<Counters>>,
+    events: mpsc::UnboundedReceiver<Event<Arc<Counters>, FlowMaps>>,
     doors: BTreeMap<DoorId, Entry>,
+    flows: Flows,
+    flow_doors: FlowDoors,
     started: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    counters: Option<Counters>,
+    counters: Option<Arc<Counters>>,
+    /// Number of the copy that counts.
+    copy: u64,
     /// The other end of its veth pair. Both begin to count at one moment: packets that only the end
     /// that was attached first has counted would look like a loss.
     peer: Option<DoorId>,
@@ -76,11 +87,17 @@ impl Tracer {
     /// See [`TraceError`].
     pub fn start(options: AttachOptions) -> Result<Self, TraceError> {
         let (sender, events) = mpsc::unbounded_channel();
-        let attacher = Attacher::start(Counting, options, sender)?;
+        let table = SharedTable::default();
+        let counting = Counting {
+            table: Arc::clone(&table),
+        };
+        let attacher = Attacher::start(counting, options, sender)?;
         Ok(Self {
             attacher,
             events,
             doors: BTreeMap::new(),
+            flows: Flows::new(table),
+            flow_doors: FlowDoors::None,
             started: Instant::now(),
         })
     }
@@ -106,6 +123,7 @@ impl Tracer {
                 entry.read();
                 entry.counters = None;
                 entry.waiting = false;
+                self.flows.end(*id);
                 entry.gone = Some(Instant::now());
                 entry.sample.meter = AttachState::Gone;
             }
@@ -135,10 +153,14 @@ impl Tracer {
     /// How far attaching has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let wanted = self.doors.values().filter(|entry| entry.gone.is_none());
+        let wanted = self.doors.iter().filter(|(_, entry)| entry.gone.is_none());
         let settled = wanted
             .clone()
-            .filter(|entry| entry.sample.meter != AttachState::Pending);
+            .filter(|(_, entry)| entry.sample.meter != AttachState::Pending)
+            .filter(|(id, entry)| {
+                let has_flows = self.flow_doors.has(**id) && entry.counters.is_some();
+                !has_flows || self.flows.is_settled(**id)
+            });
         Progress {
             settled: settled.count(),
             wanted: wanted.count(),
@@ -177,11 +199,63 @@ impl Tracer {
         }
     }
 
-    fn apply(&mut self, Event { door, change }: Event<Counters>) {
+    /// Counts the flows of `doors`, and only theirs, from now on. The first call has the `options`.
+    ///
+    /// # Errors
+    /// When there is no memory for the table of flows.
+    pub fn count_flows(&mut self, doors: FlowDoors, options: FlowOptions) -> io::Result<()> {
+        self.flows.start(options)?;
+        self.flow_doors = doors;
+        self.switch();
+        Ok(())
+    }
+
+    /// Reads the flows of all doors. The counters have to be read afterwards, so that they have every
+    /// packet of a flow. It takes one RCU grace period.
+    pub fn read_flows(&mut self) {
+        self.flows.read();
+    }
+
+    /// The flows of a door at the last reading, with the counters of `sample`.
+    #[must_use]
+    pub fn flows(&self, door: DoorId, sample: &Sample) -> Option<DoorFlows> {
+        let counts = sample.doors.get(&door)?;
+        self.flows.of(door, [counts.ingress, counts.egress])
+    }
+
+    /// Memory for the flows, once they are counted.
+    #[must_use]
+    pub fn flow_memory(&self) -> Option<FlowMemory> {
+        self.flows.memory()
+    }
+
+    /// Has the attaching thread switch the programs: at doors that have begun to count, so that none of
+    /// their flows has a packet that is not in their counters.
+    fn switch(&self) {
+        let wanted = self.doors.iter().filter(|(id, entry)| {
+            let is_counted = entry.gone.is_none() && entry.counters.is_some() && !entry.waiting;
+            is_counted && self.flow_doors.has(**id)
+        });
+        let wanted: HashMap<_, _> = wanted.map(|(id, entry)| (*id, entry.copy)).collect();
+        self.attacher.switch(wanted);
+    }
+
+    fn apply(&mut self, Event { door, change }: Event<Arc<Counters>, FlowMaps>) {
         let ended = self.started.elapsed();
         let entry = self.doors.get_mut(&door);
         if let Some(entry) = entry.filter(|entry| entry.gone.is_none()) {
-            entry.apply(change, ended);
+            match change {
+                Change::Switched(maps) => self.flows.switched(door, maps),
+                Change::SwitchFailed(reason) => self.flows.failed(door, reason),
+                Change::Attached { fresh, .. } => {
+                    match fresh {
+                        true => self.flows.end(door),
+                        false => self.flows.interrupted(door),
+                    }
+                    entry.apply(change, ended);
+                }
+                change => entry.apply(change, ended),
+            }
         }
         self.begin(door);
     }
@@ -201,19 +275,25 @@ impl Tracer {
             return;
         }
         let now = self.started.elapsed();
+        let mut has_begun = false;
         for id in [Some(door), peer].into_iter().flatten() {
             if let Some(entry) = self.doors.get_mut(&id).filter(|entry| entry.waiting) {
                 entry.begin(now);
+                has_begun |= self.flow_doors.has(id);
             }
+        }
+        if has_begun {
+            self.switch();
         }
     }
 }
 
 impl Entry {
-    fn apply(&mut self, change: Change<Counters>, now: Duration) {
+    fn apply(&mut self, change: Change<Arc<Counters>, FlowMaps>, now: Duration) {
         match change {
             Change::Attached {
                 maps,
+                copy,
                 chains,
                 fresh,
                 gap,
@@ -228,6 +308,7 @@ impl Entry {
                     self.set_aside();
                 }
                 self.counters = Some(maps);
+                self.copy = copy;
                 self.waiting = true;
                 self.sample.epoch = epoch;
                 [self.sample.ingress_chain, self.sample.egress_chain] = chains;
@@ -240,6 +321,8 @@ impl Entry {
                 [self.sample.ingress_chain, self.sample.egress_chain] = chains;
             }
             Change::Gone => self.sample.meter = AttachState::Gone,
+            // Counters go on.
+            Change::Switched(_) | Change::SwitchFailed(_) => {}
         }
     }
 

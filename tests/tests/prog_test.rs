@@ -1,12 +1,12 @@
 //! The programs by themselves: no device, no traffic, one frame at a time.
 
 use netviz::{model::Direction, sys::objects};
-use netviz_ebpf::TCX_NEXT;
+use netviz_ebpf::{EGRESS_PROGRAM, INGRESS_PROGRAM, TCX_NEXT};
 use netviz_tests::bpf::{
     frames,
     prog_test::{
         count::{self, CountTest},
-        follow, see,
+        flow, follow, see,
     },
     test_objects,
 };
@@ -48,6 +48,44 @@ fn follow_passes_every_frame_on() {
 #[test]
 fn follow_samples_the_same_packets_at_every_door() {
     follow::check_sampling(objects::FOLLOW).unwrap();
+}
+
+/// Flows are counted beside the door's counters, which count as ever.
+#[test]
+fn flow_counts_every_frame_in_one_place_and_passes_it_on() {
+    flow::check(objects::FLOW).unwrap();
+}
+
+/// IPv4, IPv6 and its extension headers, VLAN and QinQ, ICMP, SCTP, fragments and tunnels.
+#[test]
+fn flow_reads_the_key_of_each_kind_of_packet() {
+    flow::check_keys(objects::FLOW).unwrap();
+}
+
+/// What is evicted is counted, and a flow that has a slot keeps it.
+#[test]
+fn flood_of_new_flows_is_counted_in_full() {
+    flow::check_flood(objects::FLOW).unwrap();
+}
+
+/// At the sender's own interface, repeated sequence numbers are retransmissions.
+#[test]
+fn flow_counts_retransmitted_segments_and_flags() {
+    flow::check_tcp(objects::FLOW).unwrap();
+}
+
+/// Flows cost nothing where they are off: the counting path has the same instructions as the reference,
+/// which changes only together with it.
+#[test]
+fn counting_path_is_unchanged() {
+    let [now, reference] = [objects::COUNT, test_objects::COUNT_REFERENCE];
+    for name in [INGRESS_PROGRAM, EGRESS_PROGRAM] {
+        assert_eq!(
+            count::instructions(now, name).unwrap(),
+            count::instructions(reference, name).unwrap(),
+            "{name}"
+        );
+    }
 }
 
 /// The benchmark runs a program with `repeat`: each run is one crossing.

@@ -61,6 +61,7 @@ pub(super) fn open(args: &DoorsArgs, pace: Pace) -> Result<Live> {
         interval: window.unwrap_or(args.watch),
         period: args.period,
         pace,
+        flows: None,
     })
 }
 

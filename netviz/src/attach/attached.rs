@@ -73,10 +73,7 @@ pub(crate) struct Attached {
 #[derive(Debug)]
 enum By {
     /// They end with their descriptors.
-    Tcx(
-        #[expect(dead_code, reason = "held for their Drop")] [OwnedFd; 2],
-        tcx::Others,
-    ),
+    Tcx([OwnedFd; 2], tcx::Others),
     /// Filters, removed by [`Attached::detach`] in the door's namespace.
     Clsact(TcHandle),
 }
@@ -245,6 +242,29 @@ impl Attached {
         let changed = chains != self.chains;
         self.chains = chains;
         Ok(changed)
+    }
+
+    /// Puts other programs in the place of its own, in the namespace of the visit. Each packet meets one
+    /// of the two, at the same place in the hook's order.
+    pub(super) fn replace(
+        &mut self,
+        programs: &[Program; 2],
+        visit: &mut Visit,
+    ) -> Result<(), AttachError> {
+        let ifindex = self.door.id.ifindex;
+        for (at, direction) in DIRECTIONS.into_iter().enumerate() {
+            let program = &programs[at];
+            let replaced = match &self.by {
+                By::Tcx(links, _) => bpf::update_link(links[at].as_fd(), program.fd.as_fd()),
+                By::Clsact(handle) => visit.netlink().and_then(|netlink| {
+                    let what = (program.fd.as_fd(), program.name);
+                    clsact::replace(netlink, (ifindex, direction), *handle, what)
+                }),
+            };
+            replaced.map_err(|source| AttachError::at(direction, source))?;
+            self.programs[at] = program.id;
+        }
+        Ok(())
     }
 
     /// Detaches, in the namespace of the visit where that matters.

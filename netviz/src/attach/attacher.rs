@@ -3,6 +3,7 @@
 
 mod inspect;
 mod past;
+mod switches;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,14 +17,17 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use self::past::{Before, Past, RETRIES, RETRY_WINDOW, Rest};
+use self::{
+    past::{Before, Past, RETRIES, RETRY_WINDOW, Rest},
+    switches::Switches,
+};
 use super::{
     AttachOptions, TraceError,
     attached::Chains,
     engine::{BURST, Engine},
     errors::AttachError,
     expedite::Expedite,
-    object::Object,
+    object::Switch,
 };
 use crate::{
     discover::Discovered,
@@ -35,16 +39,18 @@ use crate::{
 const CILIUM_FIRST: Duration = Duration::from_secs(5);
 
 /// A change at a door.
-pub(crate) struct Event<M> {
+pub(crate) struct Event<M, O> {
     pub(crate) door: DoorId,
-    pub(crate) change: Change<M>,
+    pub(crate) change: Change<M, O>,
 }
 
 /// What changed.
-pub(crate) enum Change<M> {
+pub(crate) enum Change<M, O> {
     /// A copy is attached.
     Attached {
         maps: M,
+        /// Number of the copy.
+        copy: u64,
         chains: Chains,
         /// The door is another interface than before under the same identity.
         fresh: bool,
@@ -54,19 +60,32 @@ pub(crate) enum Change<M> {
     Failed(Reason),
     /// Other programs are at the hooks.
     Chains(Chains),
+    /// The other programs of the object run, with these maps, or its own ones again.
+    Switched(Option<O>),
+    /// The programs are those that ran before.
+    SwitchFailed(Reason),
     /// There is no interface to attach to.
     Gone,
 }
 
 /// The thread. Everything is detached when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Attacher(Worker<(), std_mpsc::Sender<Arc<Discovered>>>);
+pub(crate) struct Attacher(Worker<(), std_mpsc::Sender<Command>>);
+
+/// What the thread is to do.
+#[derive(Debug)]
+enum Command {
+    /// Attach to these doors.
+    Attach(Arc<Discovered>),
+    /// Have the other programs of the object run at these copies, and only there.
+    Switch(HashMap<DoorId, u64>),
+}
 
 impl Attacher {
-    pub(crate) fn start<T: Object>(
+    pub(crate) fn start<T: Switch>(
         kind: T,
         options: AttachOptions,
-        events: mpsc::UnboundedSender<Event<T::Maps>>,
+        events: mpsc::UnboundedSender<Event<T::Maps, T::Other>>,
     ) -> Result<Self, TraceError> {
         let expedite = options.fast.then(Expedite::new).transpose()?;
         let (sender, wanted) = std_mpsc::channel();
@@ -84,39 +103,54 @@ impl Attacher {
 
     /// Sets the doors to attach to.
     pub(crate) fn want(&self, found: Arc<Discovered>) {
+        self.send(Command::Attach(found));
+    }
+
+    /// Sets the copies at which the other programs of the object run, by the number in
+    /// [`Change::Attached`].
+    pub(crate) fn switch(&self, doors: HashMap<DoorId, u64>) {
+        self.send(Command::Switch(doors));
+    }
+
+    fn send(&self, command: Command) {
         // Fails only when the thread has ended, and then so does the program.
-        let _ = self.0.end().map(|wanted| wanted.send(found));
+        let _ = self.0.end().map(|commands| commands.send(command));
     }
 }
 
-struct Keeper<'a, T: Object> {
+struct Keeper<'a, T: Switch> {
     engine: Engine<'a, T>,
-    events: mpsc::UnboundedSender<Event<T::Maps>>,
+    events: mpsc::UnboundedSender<Event<T::Maps, T::Other>>,
     queue: VecDeque<Door>,
     /// Of each wanted door.
     past: HashMap<DoorId, Past>,
+    switches: Switches<T::Maps>,
 }
 
-impl<'a, T: Object> Keeper<'a, T> {
-    fn new(engine: Engine<'a, T>, events: mpsc::UnboundedSender<Event<T::Maps>>) -> Self {
+impl<'a, T: Switch> Keeper<'a, T> {
+    fn new(engine: Engine<'a, T>, events: mpsc::UnboundedSender<Event<T::Maps, T::Other>>) -> Self {
         Self {
             engine,
             events,
             queue: VecDeque::new(),
             past: HashMap::new(),
+            switches: Switches::default(),
         }
     }
 
-    fn run(mut self, wanted: &std_mpsc::Receiver<Arc<Discovered>>) {
+    fn run(mut self, commands: &std_mpsc::Receiver<Command>) {
         loop {
-            let timeout = if self.queue.is_empty() {
+            if self.queue.is_empty() {
                 self.engine.expedite(0);
-                self.until_next_inspection()
-            } else {
-                Duration::ZERO
+            }
+            let is_idle = self.queue.is_empty() && self.switches.is_idle();
+            let timeout = match is_idle {
+                true => self.until_next_inspection(),
+                false => Duration::ZERO,
             };
-            match wanted.recv_timeout(timeout) {
-                Ok(found) => self.want(found),
+            match commands.recv_timeout(timeout) {
+                Ok(Command::Attach(found)) => self.want(found),
+                Ok(Command::Switch(doors)) => self.switches.want(doors),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(door) = self.queue.pop_front() {
@@ -124,6 +158,8 @@ impl<'a, T: Object> Keeper<'a, T> {
                             self.engine.expedite(self.queue.len());
                         }
                         self.attach(door);
+                    } else {
+                        self.switch_next();
                     }
                     self.inspect();
                     self.come_back();
@@ -147,6 +183,7 @@ impl<'a, T: Object> Keeper<'a, T> {
         }
         let before = std::mem::replace(&mut self.engine.found, Arc::clone(&found));
         self.past.retain(|id, _| wanted.contains_key(id));
+        self.switches.retain(|id| wanted.contains_key(id));
         // A door that differs may be another interface under the same index.
         for attached in self.engine.attached.values_mut() {
             let door = wanted.get(&attached.door.id);
@@ -201,12 +238,14 @@ impl<'a, T: Object> Keeper<'a, T> {
     }
 
     fn attached(&mut self, door: Door, maps: T::Maps, in_place: Instant) {
+        let copy = self.switches.attached(door.id, maps.clone());
         let attached = self.engine.attached.get(&door.id);
         let chains = attached.map(|attached| attached.chains().clone());
         let before = self.past(door.id).before.take();
         let replaces = |before: &Before| door.replaces(&before.door);
         let change = Change::Attached {
             maps,
+            copy,
             chains: chains.unwrap_or_default(),
             fresh: before.as_ref().is_none_or(replaces),
             gap: before.map(|before| before.in_place.elapsed()),
@@ -254,7 +293,23 @@ impl<'a, T: Object> Keeper<'a, T> {
         ciliums && since.elapsed() <= CILIUM_FIRST && !self.engine.may_attach(door, namespace)
     }
 
-    fn send(&self, door: DoorId, change: Change<T::Maps>) {
+    /// Changes the programs of one door.
+    fn switch_next(&mut self) {
+        let Some((door, maps, on)) = self.switches.next() else {
+            return;
+        };
+        match self.engine.switch(door, &maps, on) {
+            Ok(other) => {
+                self.switches.switched(door, on);
+                self.send(door, Change::Switched(other));
+            }
+            // The next inspection finds out as well, and attaches again.
+            Err(AttachError::Vanished | AttachError::Removed) => {}
+            Err(error) => self.send(door, Change::SwitchFailed((&error).into())),
+        }
+    }
+
+    fn send(&self, door: DoorId, change: Change<T::Maps, T::Other>) {
         // The receiver is gone only when the program ends.
         let _ = self.events.send(Event { door, change });
     }

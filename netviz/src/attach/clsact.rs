@@ -53,8 +53,27 @@ pub(crate) fn attach(
     netlink: &mut Netlink,
     place: (u32, Direction),
     handle: TcHandle,
-    (program, name): (BorrowedFd<'_>, &str),
+    program: (BorrowedFd<'_>, &str),
 ) -> io::Result<()> {
+    netlink.create(filter_with(place, handle, program))
+}
+
+/// Puts another program into the filter of that handle, which keeps its place: each packet meets one of
+/// the two.
+pub(crate) fn replace(
+    netlink: &mut Netlink,
+    place: (u32, Direction),
+    handle: TcHandle,
+    program: (BorrowedFd<'_>, &str),
+) -> io::Result<()> {
+    netlink.replace(filter_with(place, handle, program))
+}
+
+fn filter_with(
+    place: (u32, Direction),
+    handle: TcHandle,
+    (program, name): (BorrowedFd<'_>, &str),
+) -> RouteNetlinkMessage {
     let options = vec![
         TcOption::Bpf(TcFilterBpfOption::ProgFd(
             program.as_raw_fd().cast_unsigned(),
@@ -64,7 +83,7 @@ pub(crate) fn attach(
     ];
     let mut message = filter_message(place, handle);
     message.attributes.push(TcAttribute::Options(options));
-    netlink.create(RouteNetlinkMessage::NewTrafficFilter(message))
+    RouteNetlinkMessage::NewTrafficFilter(message)
 }
 
 /// Removes the filter of that handle.

@@ -11,7 +11,7 @@ use super::{
     clsact::Instance,
     errors::AttachError,
     expedite::Expedite,
-    object::{Loader, Object},
+    object::{Loader, Object, Switch},
 };
 use crate::{
     discover::Discovered,
@@ -76,6 +76,29 @@ impl<'a, T: Object> Engine<'a, T> {
         self.mode = Some(attached.mode());
         self.attached.insert(door.id, attached);
         Ok(maps)
+    }
+}
+
+impl<T: Switch> Engine<'_, T> {
+    /// Puts the other programs in the place of the object's own, or these back if `on` is false.
+    pub(super) fn switch(
+        &mut self,
+        door: DoorId,
+        maps: &T::Maps,
+        on: bool,
+    ) -> Result<Option<T::Other>, AttachError> {
+        let attached = self.attached.get_mut(&door).ok_or(AttachError::Removed)?;
+        let namespace = self.found.open_for(door).map_err(AttachError::Open)?;
+        let namespace = namespace.ok_or(AttachError::Vanished)?;
+        let (programs, other) = if on {
+            let (programs, other) = self.loader.kind().switched_on(&attached.door, maps)?;
+            (programs, Some(other))
+        } else {
+            (self.loader.kind().switched_off(maps)?, None)
+        };
+        let replace = || attached.replace(&programs, &mut Visit::default());
+        namespace.run(replace).map_err(AttachError::Enter)??;
+        Ok(other)
     }
 }
 

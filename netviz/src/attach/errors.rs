@@ -70,7 +70,8 @@ fn load(error: &LoadError) -> Reason {
         LoadError::Object(error) => kernel_error(error),
         LoadError::Map(error) => kernel_error(error),
         LoadError::Program(error) => kernel_error(error),
-        LoadError::Missing(_) => None,
+        LoadError::Kernel(error) => Some(error),
+        LoadError::Parse(_) | LoadError::Relocation(_) | LoadError::Missing(_) => None,
     };
     Reason::Failed {
         operation: Operation::Load,

@@ -2,12 +2,16 @@
 //!
 //! A copy has its own maps, so that equal interface indexes of two namespaces cannot be confused.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapError},
-    programs::{ProgramError, ProgramFd, SchedClassifier},
+    programs::{ProgramError, SchedClassifier},
 };
 
 use crate::model::Door;
@@ -40,18 +44,49 @@ pub(crate) trait Object: Send + 'static {
     fn maps(object: &mut Ebpf) -> Result<Self::Maps, LoadError>;
 }
 
+/// An object at whose doors other programs can take the place of its own, while packets cross.
+pub(crate) trait Switch: Object<Maps: Clone> {
+    /// The maps of the other programs.
+    type Other: Debug + Send + 'static;
+
+    /// Loads the other programs, which go on with the maps of the copy.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    fn switched_on(
+        &self,
+        door: &Door,
+        maps: &Self::Maps,
+    ) -> Result<([Program; 2], Self::Other), LoadError>;
+
+    /// Loads its own programs, which go on with the maps of the copy.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    fn switched_off(&self, maps: &Self::Maps) -> Result<[Program; 2], LoadError>;
+}
+
 /// Why a copy could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// The object cannot be read, or its maps not be created.
     #[error(transparent)]
     Object(#[from] EbpfError),
+    /// The object cannot be read.
+    #[error(transparent)]
+    Parse(#[from] aya_obj::ParseError),
+    /// Its maps and functions do not fit together.
+    #[error(transparent)]
+    Relocation(#[from] aya_obj::relocation::EbpfRelocationError),
     /// A map has another type, or cannot be created.
     #[error(transparent)]
     Map(#[from] MapError),
     /// The kernel refuses a program.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The kernel refuses a program or a map.
+    #[error(transparent)]
+    Kernel(#[from] io::Error),
     /// The object lacks a map or a program.
     #[error("the object has no {0}")]
     Missing(&'static str),
@@ -83,6 +118,10 @@ impl<'a, T: Object> Loader<'a, T> {
         Self { kind, loader }
     }
 
+    pub(super) fn kind(&self) -> &T {
+        self.kind
+    }
+
     /// A copy for `door`: its programs, in the order of [`DIRECTIONS`], and its maps.
     pub(super) fn load(&mut self, door: &Door) -> Result<([Program; 2], T::Maps), LoadError> {
         self.kind.sizes(door, &mut self.loader);
@@ -98,10 +137,10 @@ impl<'a, T: Object> Loader<'a, T> {
 }
 
 /// A program of a copy, in the kernel.
-pub(super) struct Program {
+pub(crate) struct Program {
     pub(super) name: &'static str,
     pub(super) id: u32,
-    pub(super) fd: ProgramFd,
+    pub(super) fd: OwnedFd,
 }
 
 impl Program {
@@ -112,7 +151,7 @@ impl Program {
         Ok(Self {
             name,
             id: program.info()?.id(),
-            fd: program.fd()?.try_clone().map_err(ProgramError::IOError)?,
+            fd: program.fd()?.as_fd().try_clone_to_owned()?,
         })
     }
 }

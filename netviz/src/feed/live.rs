@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use caps::Capability;
 use jiff::Timestamp;
 use tokio::time::sleep_until;
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     attach::AttachOptions,
-    count::{LossTracker, Progress, Tracer},
+    count::{FlowDoors, FlowOptions, LossTracker, Progress, Tracer},
     discover::Selection,
     model::{Cluster, Pair, Sample, Snapshot},
     names::SourceOptions,
@@ -41,6 +41,8 @@ pub(crate) struct FeedOptions {
     /// When to end: after the first snapshot that is as late as this.
     pub(crate) period: Option<Duration>,
     pub(crate) pace: Pace,
+    /// Count the flows of all doors.
+    pub(crate) flows: Option<FlowOptions>,
 }
 
 /// When a live feed yields snapshots.
@@ -62,6 +64,7 @@ pub(crate) struct Live {
     pairs: Vec<Pair>,
     gone: GoneDoors,
     losses: LossTracker,
+    flows_read_at: Instant,
     /// The sample at the start of the window of rates.
     previous: Option<Sample>,
     interval: Duration,
@@ -93,6 +96,9 @@ impl Live {
         privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
         let watch = ClusterWatch::start(options.selection, &options.sources)?;
         let mut tracer = Tracer::start(options.attach)?;
+        if let Some(flows) = options.flows {
+            count_flows(&mut tracer, FlowDoors::All, flows)?;
+        }
         tracer.want(watch.found());
         // The other threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
         privileges::keep_only(&[Capability::CAP_BPF]);
@@ -102,6 +108,7 @@ impl Live {
             watch,
             gone: GoneDoors::default(),
             losses: LossTracker::default(),
+            flows_read_at: Instant::now(),
             previous: None,
             interval: options.interval,
             period: options.period,
@@ -178,6 +185,8 @@ impl Live {
 
     /// Starts the window of rates, and the comparison of veth pairs with two samples in a row.
     fn begin(&mut self) {
+        self.tracer.read_flows();
+        self.flows_read_at = Instant::now();
         self.previous = Some(self.tracer.sample());
         self.compare();
         let now = Instant::now();
@@ -197,6 +206,10 @@ impl Live {
 
     /// Reads the counters: everything at this moment.
     pub(crate) fn snapshot(&mut self) -> Snapshot {
+        if self.flows_read_at.elapsed() >= self.interval * 9 / 10 {
+            self.tracer.read_flows();
+            self.flows_read_at = Instant::now();
+        }
         let sample = self.tracer.sample();
         let with_gone = self.gone.added_to(self.watch.cluster());
         let cluster = with_gone.as_ref().unwrap_or(self.watch.cluster());
@@ -204,6 +217,10 @@ impl Live {
         let now = Timestamp::now();
         let mut snapshot = assemble(cluster, previous, &sample, &mut self.losses, now);
         snapshot.directory = self.names_elsewhere.then(|| self.watch.directory());
+        snapshot.flow_memory = self.tracer.flow_memory();
+        for door in &mut snapshot.doors {
+            door.flows = self.tracer.flows(door.id, &sample);
+        }
         // Rates over the short windows of a prompt feed would jump.
         if previous
             .is_some_and(|previous| sample.at.saturating_sub(previous.at) >= self.interval * 9 / 10)
@@ -226,6 +243,13 @@ impl Live {
             _ => now + self.interval.saturating_sub(IN_FLIGHT),
         };
     }
+}
+
+fn count_flows(tracer: &mut Tracer, doors: FlowDoors, options: FlowOptions) -> Result<()> {
+    let room = options.room;
+    tracer
+        .count_flows(doors, options)
+        .with_context(|| format!("cannot create a table for {room} flows; try a smaller one"))
 }
 
 impl Feed for Live {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{hook::Direction, sample::Counts};
+use super::{hook::Direction, reason::Reason, sample::Counts};
 
 /// What the packets of a flow have in common. A flow has one direction; its replies are another flow.
 #[derive(
@@ -82,10 +82,10 @@ pub struct TunnelKey {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub struct Outer {
-    /// Source address of the outer packet.
-    pub source: IpAddr,
-    /// Destination address of the outer packet.
-    pub destination: IpAddr,
+    /// Source address of the outer packet. Unknown at a tunnel's device, where packets go out.
+    pub source: Option<IpAddr>,
+    /// Destination address of the outer packet. Unknown at a tunnel's device, where packets come in.
+    pub destination: Option<IpAddr>,
 }
 
 /// Flags of TCP, as in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128.
@@ -105,7 +105,8 @@ pub struct FlowCounts {
     pub last_seen_ms: u64,
     /// All flags of its TCP segments.
     pub tcp_flags: TcpFlags,
-    /// TCP segments, at the least, whose bytes had been sent before.
+    /// TCP segments, at the least, with bytes that were seen before: retransmitted, or out of order.
+    /// At the sender's own interface, no segment is out of order.
     pub retransmitted: u64,
 }
 
@@ -151,6 +152,8 @@ pub struct DoorFlows {
     pub ingress: OutsideFlows,
     /// At the egress hook.
     pub egress: OutsideFlows,
+    /// Why its flows are not counted.
+    pub reason: Option<Reason>,
 }
 
 impl DoorFlows {

@@ -18,7 +18,7 @@ use std::{
 use aya::{maps::MapError, programs::ProgramError};
 use aya_obj::generated::{
     BPF_F_BEFORE, BPF_F_QUERY_EFFECTIVE, BPF_F_RDONLY, bpf_attach_type, bpf_attr, bpf_btf_info,
-    bpf_cmd, bpf_prog_info,
+    bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
 
 use crate::model::Direction;
@@ -77,6 +77,82 @@ pub fn attach_first(
     attributes.link_create.attach_type = tcx(direction) as u32;
     attributes.link_create.flags = BPF_F_BEFORE;
     descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
+}
+
+/// Puts another program in the place of a link's: each packet meets one of the two.
+///
+/// # Errors
+/// The kernel's errno; `ENOLINK` where the interface, or another tool's detaching, has ended the link.
+pub(crate) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = zeroed();
+    attributes.link_update.link_fd = link.as_raw_fd().cast_unsigned();
+    attributes.link_update.__bindgen_anon_1.new_prog_fd = program.as_raw_fd().cast_unsigned();
+    call(bpf_cmd::BPF_LINK_UPDATE, &mut attributes).map(drop)
+}
+
+/// Loads a classifier whose instructions contain the descriptors of its maps.
+///
+/// # Errors
+/// The kernel's errno; the verifier's last words are in the log of netviz.
+pub(crate) fn load_classifier(
+    name: &str,
+    license: &CStr,
+    instructions: &[bpf_insn],
+) -> io::Result<OwnedFd> {
+    let mut attributes = zeroed();
+    // SAFETY: this member of the union, all of which is 0.
+    let load = unsafe { &mut attributes.__bindgen_anon_3 };
+    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32;
+    load.insns = instructions.as_ptr() as u64;
+    load.insn_cnt = instructions.len() as u32;
+    load.license = license.as_ptr() as u64;
+    // The kernel needs the 0 at the end.
+    for (to, from) in load.prog_name[..15].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    let loaded = descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes);
+    if loaded.is_err() && log::log_enabled!(log::Level::Debug) {
+        let mut text = vec![0_u8; 1 << 20];
+        // SAFETY: as above.
+        let load = unsafe { &mut attributes.__bindgen_anon_3 };
+        load.log_level = 1;
+        load.log_size = text.len() as u32;
+        load.log_buf = text.as_mut_ptr() as u64;
+        let _ = descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes);
+        let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+        let text = text.to_string_lossy();
+        let last = text.lines().rev().take(30).collect::<Vec<_>>();
+        log::debug!("the verifier refuses {name}: {last:#?}");
+    }
+    loaded
+}
+
+/// The id of a program.
+///
+/// # Errors
+/// The kernel's errno.
+pub(crate) fn program_id(program: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: integers, for which 0 is valid.
+    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+    info_of(program, &mut info)?;
+    Ok(info.id)
+}
+
+/// Writes the only value of an array of constants, after which nobody can.
+///
+/// # Errors
+/// The kernel's errno.
+pub(crate) fn write_constants(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    let (mut attributes, key) = (zeroed(), 0_u32);
+    // SAFETY: this member of the union, all of which is 0.
+    let element = unsafe { &mut attributes.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd().cast_unsigned();
+    element.key = std::ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = value.as_ptr() as u64;
+    call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attributes)?;
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_2.map_fd = map.as_raw_fd().cast_unsigned();
+    call(bpf_cmd::BPF_MAP_FREEZE, &mut attributes).map(drop)
 }
 
 /// Queries a hook of a device in the calling thread's namespace. Returns `None` where the kernel, or

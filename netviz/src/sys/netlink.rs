@@ -11,7 +11,7 @@ use std::{
 
 use ipnet::IpNet;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
     NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
@@ -212,6 +212,12 @@ impl Netlink {
     /// As [`Netlink::change`], for something that must not be there yet.
     pub fn create(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
         let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.exchange(message, flags).map(drop)
+    }
+
+    /// As [`Netlink::change`], for something that takes the place of what is there.
+    pub fn replace(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
         self.exchange(message, flags).map(drop)
     }
 

@@ -5,6 +5,9 @@ use aya::include_bytes_aligned;
 /// Counting programs of one door: [`netviz_ebpf::INGRESS_PROGRAM`], [`netviz_ebpf::EGRESS_PROGRAM`].
 pub static COUNT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-count"));
 
+/// Counting programs that also count flows: [`netviz_ebpf::flow`].
+pub static FLOW: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-flow"));
+
 /// Tells of marked packets at one door: [`netviz_ebpf::crossing`].
 pub static SEE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-see"));
 

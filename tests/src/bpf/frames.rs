@@ -1,5 +1,6 @@
 //! Ethernet frames of every kind, valid and invalid.
 
+pub mod flows;
 pub mod packets;
 
 use bytes::{BufMut as _, BytesMut};

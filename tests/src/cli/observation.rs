@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use netviz::{
     attach::AttachOptions,
-    count::Tracer,
+    count::{FlowDoors, FlowOptions, Tracer},
     discover::{Discovered, Selection, Watch},
-    model::{AttachState, Counts, DoorId, DoorSample, Sample},
+    model::{AttachState, Counts, DoorFlows, DoorId, DoorSample, Sample},
     sys::netns::NetNsId,
 };
 use tokio::{runtime::Runtime, sync::watch::Receiver};
@@ -105,6 +105,28 @@ impl Observation {
     pub fn forget_nodes(&mut self) {
         self.found = Arc::default();
         self.tracer.want(&self.found);
+    }
+
+    /// Counts the flows of `doors`, and only theirs, and waits until the programs are switched.
+    pub fn count_flows(&mut self, doors: FlowDoors, room: u32) -> Result<()> {
+        let is_on = doors != FlowDoors::None;
+        self.tracer.count_flows(doors, FlowOptions { room })?;
+        let switched = self.until(extended(ATTACH_LIMIT), |tracer, sample| {
+            let mut flows = sample.doors.keys().map(|id| tracer.flows(*id, sample));
+            match is_on {
+                true => tracer.progress().complete(),
+                false => flows.all(|flows| flows.is_none()),
+            }
+        })?;
+        ensure!(switched, "not switched after {ATTACH_LIMIT:?}");
+        Ok(())
+    }
+
+    /// Reads the flows, and returns those of one door.
+    pub fn flows(&mut self, netns: NetNsId, index: u32) -> Option<DoorFlows> {
+        self.tracer.read_flows();
+        let sample = self.tracer.sample();
+        self.tracer.flows(DoorId::new(netns, index), &sample)
     }
 
     /// Returns all counters.

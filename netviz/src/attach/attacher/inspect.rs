@@ -10,7 +10,7 @@ use crate::{
     attach::{
         attached::{AttachMode, Attached, INSPECT_INTERVAL},
         engine::Inspection,
-        object::Object,
+        object::Switch,
     },
     discover::Discovered,
     model::DoorId,
@@ -21,7 +21,7 @@ const INSPECT_BATCH: usize = 64;
 /// Doors that are due within this time are read together, rather than one by one.
 const INSPECT_SLACK: Duration = Duration::from_millis(500);
 
-impl<T: Object> Keeper<'_, T> {
+impl<T: Switch> Keeper<'_, T> {
     /// Has doors read at once whose filters changed, where netviz is one of them. Filters take no
     /// link's place.
     pub(super) fn inspect_changed_filters(&mut self, before: &Discovered) {

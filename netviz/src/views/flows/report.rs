@@ -149,8 +149,8 @@ impl Naming<'_> {
             translation,
             asked_for: translation.and_then(|it| self.owners.of(it.asked.ip()).cloned()),
             answered_by: translation.and_then(|it| self.owners.of(it.answered.ip()).cloned()),
-            tunnel_from: flow.outer.and_then(|outer| node(outer.source)),
-            tunnel_to: flow.outer.and_then(|outer| node(outer.destination)),
+            tunnel_from: flow.outer.and_then(|outer| node(outer.source?)),
+            tunnel_to: flow.outer.and_then(|outer| node(outer.destination?)),
         }
     }
 

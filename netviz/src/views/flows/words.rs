@@ -112,9 +112,11 @@ pub(super) fn tunnel(flow: &NamedFlow) -> Option<String> {
     let tunnel = flow.flow.key.tunnel?;
     let mut text = format!("tunnel {}", tunnel.id);
     if let Some(outer) = flow.flow.outer {
-        let name = |node: &Option<Untrusted>, address: IpAddr| match node {
-            Some(node) => node.to_string(),
-            None => address.to_string(),
+        let name = |node: &Option<Untrusted>, address: Option<IpAddr>| match (node, address) {
+            (Some(node), _) => node.to_string(),
+            (None, Some(address)) => address.to_string(),
+            // At the tunnel's device, only the other node is known.
+            (None, None) => "here".to_owned(),
         };
         let from = name(&flow.tunnel_from, outer.source);
         text += &format!(" {from} → {}", name(&flow.tunnel_to, outer.destination));

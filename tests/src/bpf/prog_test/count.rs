@@ -12,8 +12,8 @@ use netviz_ebpf::{COUNTERS_MAP, DoorCounters, EGRESS_PROGRAM, INGRESS_PROGRAM, T
 use crate::bpf::frames::{self, Frame, Random};
 
 /// Size of `struct __sk_buff` and offset of `gso_segs` in it: the kernel's ABI.
-const CONTEXT: usize = 192;
-const GSO_SEGS: usize = 164;
+pub(super) const CONTEXT: usize = 192;
+pub(super) const GSO_SEGS: usize = 164;
 
 /// Both hooks of a door.
 pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -70,6 +70,19 @@ impl CountTest {
         let result = self.program(direction)?.test_run(options)?;
         Ok(result.return_value.cast_signed())
     }
+}
+
+/// Returns the instructions of a program, as they are in the object.
+pub fn instructions(object: &[u8], name: &str) -> Result<Vec<(u8, u8, i16, i32)>> {
+    let object = aya_obj::Object::parse(object)?;
+    let program = object.programs.get(name).context("no such program")?;
+    let function = object.functions.get(&program.function_key());
+    let instructions = function.context("no such function")?.instructions.iter();
+    let parts = |it: &aya_obj::generated::bpf_insn| {
+        let registers = it.dst_reg() | it.src_reg() << 4;
+        (it.code, registers, it.off, it.imm)
+    };
+    Ok(instructions.map(parts).collect())
 }
 
 /// Returns true if the kernel refused to run the frame.
