@@ -35,6 +35,11 @@ pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
             ours.push(nanoseconds(counting)?);
             nothing.push(nanoseconds(empty)?);
         }
+        let rounds = ours
+            .iter()
+            .zip(&nothing)
+            .map(|(ours, nothing)| ours / nothing);
+        let ratio = rounds.collect();
         let (ours, nothing) = (median(ours), median(nothing));
         report(Figure::new(
             format!("an empty program, {direction}"),
@@ -43,7 +48,7 @@ pub(crate) fn run(report: &mut dyn FnMut(Figure)) -> Result<()> {
         ));
         report(Figure::new(format!("counting, {direction}"), ours, "ns"));
         let what = format!("counting / empty program, {direction}");
-        report(Figure::new(what, ours / nothing, "x").goal(1.25));
+        report(Figure::ratio(what, "counting_ratio", ratio).goal(1.15));
     }
     Ok(())
 }

@@ -10,6 +10,10 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// Upper limit.
     pub(crate) goal: Option<f64>,
+    /// Name in `bench.json`.
+    pub(crate) name: Option<&'static str>,
+    /// The lowest and the highest value of a round.
+    pub(crate) spread: Option<(f64, f64)>,
 }
 
 impl Figure {
@@ -19,6 +23,19 @@ impl Figure {
             value,
             unit,
             goal: None,
+            name: None,
+            spread: None,
+        }
+    }
+
+    /// Returns the median of a ratio's rounds, under a name in `bench.json`.
+    pub(crate) fn ratio(what: String, name: &'static str, rounds: Vec<f64>) -> Self {
+        let lowest = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = rounds.iter().copied().fold(0.0, f64::max);
+        Self {
+            name: Some(name),
+            spread: Some((lowest, highest)),
+            ..Self::new(what, median(rounds), "x")
         }
     }
 
