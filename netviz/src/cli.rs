@@ -181,8 +181,8 @@ pub struct MapArgs {
     /// Measure for TIME before drawing [default: 1s].
     #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration, help_heading = "Output")]
     pub period: Option<Duration>,
-    /// Width of the text, at least 80; from 160 columns, nodes are drawn side by side [default: the
-    /// terminal's, or 100].
+    /// Width of the text, at least 80; from about 160 columns, nodes are drawn side by side
+    /// [default: the terminal's, or 100].
     #[arg(long, value_name = "COLUMNS", help_heading = "Output")]
     pub width: Option<usize>,
     /// Use ASCII characters only, as with a locale without UTF-8.
@@ -191,6 +191,9 @@ pub struct MapArgs {
     /// Show Ethernet addresses.
     #[arg(long, help_heading = "Output")]
     pub mac: bool,
+    /// Draw idle pods as well, instead of their number.
+    #[arg(long, help_heading = "Output")]
+    pub idle: bool,
     /// Interfaces to show.
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -30,6 +30,7 @@ use crate::{
     },
 };
 
+pub(crate) use hostname::own_hostname;
 pub(crate) use links::mac;
 pub use links::{Link, join as links};
 pub use scan::scan;

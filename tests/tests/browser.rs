@@ -60,7 +60,7 @@ fn texts_do_not_overlap() {
     ];
     snapshots.extend((0..6).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in snapshots {
-        let picture = svg::draw(&Map::new(&snapshot));
+        let picture = svg::draw(&Map::new(&snapshot).with_idle(true));
         let document = browser.document(&format!("<!doctype html><body>{picture}{LOOK}"));
         let report = result(&document);
         assert!(report.ends_with("nothing wrong"), "{report}");
@@ -137,7 +137,7 @@ mermaid.render("chart", {chart}).then(({{ svg }}) => {{
 fn mermaid_draws_every_door() {
     let browser = Browser::find();
     let drawn = |snapshot: &Snapshot| {
-        let chart = graph::mermaid(&Map::new(snapshot));
+        let chart = graph::mermaid(&Map::new(snapshot).with_idle(true));
         (mermaid(&browser, &chart), chart)
     };
     let snapshot = blog().snapshot();

@@ -1,11 +1,15 @@
 //! The map: the layout that all drawings share, and each drawing.
 
+use std::collections::HashSet;
+
 use netviz::{
     model::{Reason, Snapshot},
     views::{
         building::{
-            Map, graph, json,
+            Map, Origin, graph, json,
             layout::{Hallway, Layout},
+            route::Flow,
+            scene::{Line, Scene},
             svg, text,
         },
         text::visible_width,
@@ -44,7 +48,7 @@ fn shuffled(snapshot: &Snapshot, random: &mut Random) -> Snapshot {
 }
 
 fn drawings(snapshot: &Snapshot) -> Vec<String> {
-    let map = Map::new(snapshot);
+    let map = Map::new(snapshot).with_idle(true);
     let style = text::Style {
         width: Some(100),
         ..text::Style::default()
@@ -99,10 +103,15 @@ fn every_door_is_in_every_drawing() {
     }
 }
 
+fn has(node: &roxmltree::Node<'_, '_>, class: &str) -> bool {
+    let classes = node.attribute("class").unwrap_or_default();
+    classes.split(' ').any(|it| it == class)
+}
+
 /// Returns the boxes of a class in the SVG: left, top, right, bottom.
 fn boxes(tree: &roxmltree::Document<'_>, class: &str) -> Vec<[u32; 4]> {
     tree.descendants()
-        .filter(|node| node.has_tag_name("rect") && node.attribute("class") == Some(class))
+        .filter(|node| node.has_tag_name("rect") && has(node, class))
         .map(|node| {
             let number = |name| node.attribute(name).and_then(|text| text.parse().ok());
             let [x, y, width, height]: [u32; 4] =
@@ -122,7 +131,7 @@ fn rooms_and_doors_do_not_overlap_in_the_picture() {
     let mut snapshots = vec![cluster(3, 110), cluster(1, 1), blog().snapshot()];
     snapshots.extend((0..40).map(|_| snapshot_builder::any(&mut random)));
     for snapshot in snapshots {
-        let map = Map::new(&snapshot);
+        let map = Map::new(&snapshot).with_idle(true);
         let picture = svg::draw(&map);
         let tree = roxmltree::Document::parse(&picture).expect("XML");
         let (houses, rooms) = (boxes(&tree, "n"), boxes(&tree, "r"));
@@ -199,7 +208,7 @@ fn walls_are_aligned() {
             };
             let lines: Vec<_> = drawn
                 .lines()
-                .take_while(|line| !line.starts_with('▼'))
+                .take_while(|line| !line.starts_with("══"))
                 .collect();
             let top = lines[0];
             let right = visible_width(&top[..top.find('┐').expect("a corner")]);
@@ -223,40 +232,35 @@ fn tunnel_connects_nodes() {
     for (nodes, tunnel) in [(1, true), (2, true), (3, true), (5, true), (3, false)] {
         let snapshot = snapshot_builder::cluster(nodes, 2, tunnel).snapshot();
         let map = Map::new(&snapshot);
-        for width in [80, 160] {
+        for width in [80, 200] {
             let style = text::Style {
                 width: Some(width),
                 ..text::Style::default()
             };
             let drawn = text::draw(&map, style);
-            let gate = if tunnel {
-                "cilium_vxlan 4 ▐"
+            let count = |needle: &str| drawn.matches(needle).count() as u64;
+            let devices = count("4 cilium_vxlan ┄") + count("┄ cilium_vxlan  4");
+            assert_eq!(devices, if tunnel { nodes } else { 0 }, "{drawn}");
+            // The tunnel and the network leave each node through its wall.
+            let joined = nodes > 1;
+            let ways = if tunnel && joined { 2 } else { 1 };
+            let inside = |line: &str| line.trim_end().trim_end_matches('│').contains('┼');
+            let walls = drawn.lines().filter(|line| inside(line)).count() as u64;
+            let rows = if width == 200 {
+                nodes.div_ceil(2)
             } else {
-                "eth0 5 ▐"
+                nodes
             };
-            let turned = if tunnel {
-                "▌ 4 cilium_vxlan"
-            } else {
-                "▌ 5 eth0"
-            };
-            let gates = |needle: &str| drawn.matches(needle).count() as u64;
-            assert_eq!(gates(gate) + gates(turned), nodes, "{drawn}");
-            let joints: String = drawn.chars().filter(|c| "╗╝╔╚╠╣╬╦╩".contains(*c)).collect();
-            let wanted = match (nodes, width) {
-                (1, _) => "",
-                (2, 80) => "╗╝",
-                // A straight crossing.
-                (2, _) => "",
-                (3, 80) => "╗╣╝",
-                (3, _) => "╦╝",
-                (5, 80) => "╗╣╣╣╝",
-                _ => "╦╬╝",
-            };
-            assert_eq!(joints, wanted, "{nodes} nodes, {width} columns:\n{drawn}");
-            let has_network = drawn.contains("Between the nodes: ");
-            assert_eq!(has_network, nodes > 1);
+            assert_eq!(
+                walls,
+                rows * ways,
+                "{nodes} nodes, {width} columns:\n{drawn}"
+            );
+            assert_eq!(drawn.contains("between the nodes: "), joined);
             let network = drawn.contains("the network, 172.18.0.0/16");
-            assert_eq!(network, nodes > 1 && !tunnel);
+            assert_eq!(network, joined && !tunnel);
+            let below = drawn.contains("the tunnel, vxlan, over 172.18.0.0/16");
+            assert_eq!(below, joined && tunnel);
         }
     }
 }
@@ -474,16 +478,179 @@ fn connection_is_the_network_of_the_uplinks() {
 #[test]
 fn mirrored_text_stays_readable() {
     let style = text::Style {
-        width: Some(160),
+        width: Some(200),
         ..text::Style::default()
     };
     let drawn = text::draw(&Map::new(&cluster(2, 1)), style);
+    let line = drawn.lines().find(|line| line.contains("lxc0123456789ab"));
+    let line = line.expect("a pod");
     assert!(
-        drawn.contains("eth0 10 ▐╪┄┄┄┄┄╪▌ 11 lxc0123456789ab"),
-        "{drawn}"
+        line.contains("eth0 10 ▐┄┄┄┄┄┄┄▌ 11 lxc0123456789ab ┄"),
+        "{line}"
     );
     assert!(
-        drawn.contains("lxc0123456789ab 11 ▐╪┄┄┄┄┄╪▌ 10 eth0"),
-        "{drawn}"
+        line.contains("┄ lxc0123456789ab 11 ▐┄┄┄┄┄┄┄▌ eth0 10"),
+        "{line}"
     );
+}
+
+/// Texts over each other, over a line, a door or a wall.
+fn faults(scene: &Scene) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (place, label) in scene.labels.iter().enumerate() {
+        let (text, row, (start, end)) = (&label.text, label.at.1, label.columns());
+        let mut check = |what: &str, rows: (usize, usize), columns: (usize, usize)| {
+            let same_row = (rows.0..=rows.1).contains(&row);
+            if same_row && columns.0 < end && start <= columns.1 {
+                faults.push(format!("{text:?} is over {what}"));
+            }
+        };
+        for other in &scene.labels[place + 1..] {
+            let (from, to) = other.columns();
+            check(
+                &other.text,
+                (other.at.1, other.at.1),
+                (from, to.saturating_sub(1)),
+            );
+        }
+        for line in &scene.lines {
+            check("a line", (line.from.1, line.to.1), (line.from.0, line.to.0));
+        }
+        for door in &scene.doors {
+            check("a door", (door.at.1, door.at.1), (door.at.0, door.at.0));
+        }
+        for frame in &scene.frames {
+            let rows = (frame.from.1, frame.to.1);
+            for wall in [frame.from.0, frame.to.0] {
+                check("a wall", rows, (wall, wall));
+            }
+        }
+        check("the edge", (0, usize::MAX), (scene.size.0, usize::MAX));
+    }
+    faults
+}
+
+#[test]
+fn no_text_is_over_another_or_over_a_line() {
+    let mut random = Random(41);
+    let pods = |nodes, pods| snapshot_builder::cluster(nodes, pods, true).snapshot();
+    // 6, 60 and 330 pods.
+    let mut snapshots = vec![pods(2, 3), pods(2, 30), pods(3, 110), blog().snapshot()];
+    snapshots.extend((0..20).map(|_| snapshot_builder::any(&mut random)));
+    for snapshot in snapshots {
+        for idle in [false, true] {
+            let map = Map::new(&snapshot).with_idle(idle);
+            let none: [&str; 0] = [];
+            assert_eq!(faults(&svg::scene(&map)), none, "{}", svg::draw(&map));
+            for width in [80, 100, 180] {
+                let style = text::Style {
+                    width: Some(width),
+                    full: true,
+                    ..text::Style::default()
+                };
+                let faults = faults(&text::scene(&map, width));
+                assert_eq!(faults, none, "{width}\n{}", text::draw(&map, style));
+            }
+        }
+    }
+}
+
+/// Idle pods are a number, unless there are few, or `--idle` asks for them.
+#[test]
+fn idle_pods_are_folded() {
+    let mut builder = snapshot_builder::cluster(1, 12, true);
+    builder.flow((1004, 16), (1000, 17), 0, 5);
+    builder.flow((1008, 24), (1000, 25), 0, 9);
+    builder.at(1000, 31).problem = Some(Reason::TooFewFiles);
+    let snapshot = builder.snapshot();
+    let map = Map::new(&snapshot);
+    let drawn = [
+        text::draw(&map, text::Style::default()),
+        svg::draw(&map),
+        graph::mermaid(&map),
+        graph::dot(&map),
+    ];
+    for text in &drawn {
+        assert!(text.contains("+ 9 idle pods"), "{text}");
+        // The busy ones, the busier one first, and the one with a remark.
+        for pod in [3, 7, 10] {
+            assert!(text.contains(&format!("shop-{pod}-7d996d7884")), "{text}");
+        }
+        assert!(!text.contains("shop-4-7d996d7884"), "{text}");
+        assert!(
+            text.find("shop-7-7d996d7884") < text.find("shop-3-7d996d7884"),
+            "{text}"
+        );
+    }
+    for text in drawings(&snapshot) {
+        assert!(!text.contains("idle pods"), "{text}");
+        assert!(text.contains("shop-4-7d996d7884"), "{text}");
+    }
+    let few = snapshot_builder::cluster(1, 5, true).snapshot();
+    let few = text::draw(&Map::new(&few), text::Style::default());
+    assert!(!few.contains("idle pods"), "{few}");
+}
+
+/// From a pod to the network between the nodes, without a gap.
+#[test]
+fn path_of_a_packet_is_drawn_without_a_gap() {
+    let mut builder = snapshot_builder::cluster(2, 3, true);
+    for node in [1000, 2000] {
+        builder.flow((node + 1, 10), (node, 11), 0, 5);
+        for gate in [4, 5] {
+            let packets = |packets| snapshot_builder::counts(packets, packets, packets * 98);
+            let both = [packets(0), packets(5)];
+            builder.read(node, gate, both, both);
+        }
+    }
+    let snapshot = builder.snapshot();
+    let map = Map::new(&snapshot);
+    let text = |width| text::scene(&map, width);
+    for scene in [svg::scene(&map), text(80), text(100), text(200)] {
+        let busy = |line: &&Line| matches!(line.flow, Flow::Busy(_)) && !line.tunnel;
+        let cells_of = |line: &Line| {
+            let (rows, columns) = (line.from.1..=line.to.1, line.from.0..=line.to.0);
+            let cells = columns.flat_map(|x| rows.clone().map(move |y| (x, y)));
+            cells.collect::<Vec<_>>()
+        };
+        let lines = scene.lines.iter().filter(busy);
+        let mut cells: HashSet<_> = lines.flat_map(cells_of).collect();
+        cells.extend(scene.doors.iter().map(|door| door.at));
+        // A name beside its door is a part of the line.
+        for label in &scene.labels {
+            let (start, end) = label.columns();
+            let columns = start.saturating_sub(3)..end + 3;
+            cells.extend(columns.map(|x| (x, label.at.1)));
+        }
+        let mut doors = scene.doors.iter().filter(|door| !door.quiet);
+        let first = doors.next().expect("a busy door").at;
+        let (mut reached, mut next) = (HashSet::from([first]), vec![first]);
+        while let Some((x, y)) = next.pop() {
+            let (left, up) = (x.wrapping_sub(1), y.wrapping_sub(1));
+            for cell in [(x + 1, y), (left, y), (x, y + 1), (x, up)] {
+                if cells.contains(&cell) && reached.insert(cell) {
+                    next.push(cell);
+                }
+            }
+        }
+        let missed: Vec<_> = doors.filter(|door| !reached.contains(&door.at)).collect();
+        assert!(missed.is_empty(), "{missed:?}");
+    }
+}
+
+#[test]
+fn origin_is_in_every_drawing_for_people() {
+    let snapshot = blog().snapshot();
+    let origin = Origin {
+        time: Some("2024-05-06T09:08:09+02:00".into()),
+        host: Some("machine".into()),
+        cluster: Some("kind".into()),
+        version: Some("1.2.3".into()),
+    };
+    let map = Map::new(&snapshot).with_origin(origin);
+    let line = "2024-05-06T09:08:09+02:00 · machine · cluster kind · netviz 1.2.3";
+    let text = text::draw(&map, text::Style::default());
+    for text in [text, svg::draw(&map), svg::page(&map)] {
+        assert!(text.contains(line), "{text}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::{io::Write as _, time::Duration};
 
 use anyhow::Result;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     output::Output,
@@ -12,11 +13,12 @@ use super::{
 };
 use crate::{
     cli::{DoorsArgs, Exit, MapArgs, MapOutput},
+    discover::own_hostname,
     feed::Pace,
     model::Snapshot,
     sys::signals::Signals,
     views::{
-        building::{Map, graph, json::drawing, svg, text},
+        building::{Map, Origin, graph, json::drawing, svg, text},
         json, yaml,
     },
 };
@@ -47,7 +49,8 @@ pub async fn run(args: &MapArgs) -> Result<Exit> {
 
 fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let map = Map::new(snapshot);
+    let origin = origin(&snapshot.taken_at);
+    let map = Map::new(snapshot).with_origin(origin).with_idle(args.idle);
     match args.output {
         MapOutput::Text => {
             let style = terminal::style();
@@ -67,4 +70,18 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
         MapOutput::Yaml => yaml::write(&drawing(&map), &mut out)?,
     }
     Ok(out)
+}
+
+/// Where a drawing is made, and when in local time.
+pub(super) fn origin(taken_at: &str) -> Origin {
+    let time = taken_at.parse::<Timestamp>().ok().map(|time| {
+        let local = time.to_zoned_datetime(TimeZone::system());
+        local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    });
+    Origin {
+        time,
+        host: Some(own_hostname()),
+        cluster: None,
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+    }
 }

@@ -3,21 +3,31 @@
 //! Every drawing is a function of one snapshot, and all of them share [`self::layout`].
 
 pub mod graph;
+mod hall;
 pub mod json;
 pub mod layout;
+mod legend;
+pub mod route;
+pub mod scene;
 pub mod svg;
 pub mod text;
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use super::{
-    door::{name, state},
+    door::{name, rates, state},
     footnotes::{Footnote, Footnotes},
-    sources, summary,
-    text::{cut_apart, cut_middle, list, safe, wrap},
+    summary,
+    text::{cut_apart, cut_middle, list, rate as text_of_rate, safe, short_rate, wrap},
 };
-use crate::model::{DoorId, DoorState, Role, Side, Snapshot, State, Untrusted};
-use layout::{Building, Hallway, Layout, WayKind, few};
+use crate::model::{Direction, DoorId, DoorState, Role, Side, Snapshot, State, Traffic};
+use hall::{HEALTH, Hall, Segment};
+use layout::{Building, Hallway, Layout, few};
+pub use legend::Origin;
+use route::{Flow, Route};
+
+/// Rooms that a building shows even if all of them are idle.
+const ROOMS: usize = 6;
 
 /// A snapshot with its layout.
 #[derive(Debug)]
@@ -26,21 +36,11 @@ pub struct Map<'a> {
     pub snapshot: &'a Snapshot,
     /// The places of its doors.
     pub layout: Layout,
+    origin: Origin,
+    /// Whether idle pods are drawn.
+    idle: bool,
+    route: Option<Route>,
     doors: HashMap<DoorId, &'a DoorState>,
-}
-
-/// A veth pair, or a single door.
-#[derive(Clone, Copy, Debug)]
-struct Hall<'a> {
-    /// Written above it.
-    label: &'a Untrusted,
-    role: Role,
-    /// The pod's end, or the outer one; the only end of a single door.
-    far: &'a DoorState,
-    /// The node's end.
-    near: Option<&'a DoorState>,
-    /// Whether it connects its building with the others.
-    joined: bool,
 }
 
 impl<'a> Map<'a> {
@@ -50,41 +50,137 @@ impl<'a> Map<'a> {
         Self {
             snapshot,
             layout: Layout::new(snapshot),
+            origin: Origin::default(),
+            idle: false,
+            route: None,
             doors: snapshot.doors.iter().map(|door| (door.id, door)).collect(),
         }
     }
 
+    /// Adds where and when the drawing was made.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Draws every idle pod as well.
+    #[must_use]
+    pub fn with_idle(self, idle: bool) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// Draws a path, and folds what is not on it.
+    #[must_use]
+    pub fn with_route(self, route: Route) -> Self {
+        let route = Some(route);
+        Self { route, ..self }
+    }
+
     fn hall<'b>(&'b self, hallway: &'b Hallway) -> Option<Hall<'b>> {
-        let way = self.layout.way.as_ref();
+        let first = *self.doors.get(&hallway.far)?;
+        let second = hallway.near.and_then(|id| self.doors.get(&id).copied());
+        let (far, near, outside) = match (first.side, second) {
+            (Side::Host, Some(_)) => (None, second, Some(first)),
+            (Side::Host | Side::Node, None) => (None, Some(first), None),
+            (_, second) => (Some(first), second, None),
+        };
+        let way = |way: Option<&layout::Way>| way.is_some_and(|way| way.begins_at(hallway));
         Some(Hall {
             label: &hallway.label,
             role: hallway.role,
-            far: self.doors.get(&hallway.far)?,
-            near: hallway.near.and_then(|id| self.doors.get(&id).copied()),
-            joined: way.is_some_and(|way| way.begins_at(hallway)),
+            far,
+            near,
+            outside,
+            tunnel: way(self.layout.tunnel()),
+            wire: way(self.layout.network()),
         })
     }
 
-    fn rooms<'b>(&'b self, building: &'b Building) -> impl Iterator<Item = Hall<'b>> {
-        building.rooms.iter().filter_map(|it| self.hall(it))
+    /// The buildings that are drawn: with a path, those on it.
+    fn buildings(&self) -> Vec<&Building> {
+        let all = self.layout.buildings.iter();
+        all.filter(|building| {
+            let mut halls = building.halls().filter_map(|it| self.hall(it));
+            self.route.is_none() || halls.any(|hall| self.is_crossed(&hall))
+        })
+        .collect()
     }
 
-    /// The node's own doors.
-    fn gates<'b>(&'b self, building: &'b Building) -> impl Iterator<Item = Hall<'b>> {
+    /// The rooms that are drawn, the busiest first, and how many are not.
+    fn rooms<'b>(&'b self, building: &'b Building) -> (Vec<Hall<'b>>, Folded) {
+        let all = building.rooms.iter().filter_map(|it| self.hall(it));
+        let (mut shown, idle): (Vec<_>, Vec<_>) = all.partition(|hall| match &self.route {
+            Some(_) => self.is_crossed(hall),
+            None => !self.is_idle(hall),
+        });
+        let fold = self.route.is_some() || !self.idle && shown.len() + idle.len() > ROOMS;
+        let rate = |hall: &Hall<'_>| hall.busiest().unwrap_or(0.0);
+        shown.sort_by(|a, b| {
+            let known = a.role.cmp(&b.role);
+            let busier = || rate(b).partial_cmp(&rate(a)).unwrap_or(Ordering::Equal);
+            known.then_with(busier)
+        });
+        if !fold {
+            shown.extend(idle);
+            return (shown, Folded::default());
+        }
+        let pods = idle.iter().filter(|hall| hall.role == Role::Pod).count();
+        let others = idle.len() - pods;
+        (shown, Folded { pods, others })
+    }
+
+    /// The node's own doors that are drawn, and how many are not.
+    fn gates<'b>(&'b self, building: &'b Building) -> (Vec<Hall<'b>>, usize) {
         let gates = building.inner.iter().chain(&building.gates);
-        gates.filter_map(|it| self.hall(it))
+        let gates = gates.filter_map(|it| self.hall(it));
+        let (shown, folded): (Vec<_>, Vec<_>) = gates.partition(|hall| {
+            self.route.is_none() || hall.role == Role::CiliumHost || self.is_crossed(hall)
+        });
+        (shown, folded.len())
     }
 
-    /// `mycluster-worker · 172.18.0.2/16 · pods 10.10.2.0/24 · vxlan, legacy host routing`
-    fn heading(&self, building: &Building) -> String {
-        let mut parts = vec![building.name.to_string()];
+    /// Whether it is on the path.
+    fn is_crossed(&self, hall: &Hall<'_>) -> bool {
+        let stops = self.route.as_ref().map(|route| &route.stops);
+        stops.is_some_and(|stops| hall.doors().any(|door| stops.contains_key(&door.id)))
+    }
+
+    /// Whether there is nothing to see at it.
+    fn is_idle(&self, hall: &Hall<'_>) -> bool {
+        hall.flow() == Flow::Idle && hall.doors().all(|door| remark(door).is_none())
+    }
+
+    /// What a part of a hall's line carries.
+    fn flow(&self, hall: &Hall<'_>, segment: Segment) -> Flow {
+        let Some(route) = &self.route else {
+            return hall.flow();
+        };
+        let ids: Vec<_> = hall.doors().map(|door| door.id).collect();
+        let node = |id: &DoorId| self.doors.get(id).map(|door| door.node_netns);
+        let legs = route.legs.iter().filter(|leg| {
+            let ends = [Some(leg.from), leg.to];
+            let inside = ends.map(|end| end.is_some_and(|id| ids.contains(&id)));
+            let same = leg.to.is_some_and(|to| node(&to) == node(&leg.from));
+            match inside {
+                [true, true] => segment == Segment::Pair,
+                [false, false] => false,
+                _ if same => segment == Segment::Stub,
+                _ => segment == Segment::Wire,
+            }
+        });
+        Flow::strongest(legs.map(|leg| leg.flow))
+    }
+
+    /// `mycluster-worker`, and `172.18.0.2/16 · pods 10.10.2.0/24 · vxlan, legacy host routing`
+    fn heading(&self, building: &Building) -> (String, String) {
+        let mut parts = Vec::new();
         let mut nodes = self.snapshot.nodes.iter();
         if let Some(node) = nodes.find(|node| node.netns == building.netns) {
             let addresses = list(&node.addresses, " ");
             parts.extend((!addresses.is_empty()).then_some(addresses));
             parts.extend(summary::cluster(node));
         }
-        safe(&parts.join(" · "))
+        (building.name.to_string(), safe(&parts.join(" · ")))
     }
 
     /// The rooms' names, cut to `width` columns.
@@ -96,12 +192,16 @@ impl<'a> Map<'a> {
     /// Whether packets of pods crossed the node in the window, and none of them this veth pair:
     /// only if all of its counters are known.
     fn is_off_path(&self, building: &Building, hall: &Hall<'_>) -> bool {
+        if hall.role != Role::CiliumHost || self.route.is_some() {
+            return hall.role == Role::CiliumHost && !self.is_crossed(hall);
+        }
         let idle = |door: &DoorState| {
             let rates = [&door.ingress, &door.egress].map(|it| it.packets_per_second);
             door.state == State::Counting && rates == [Some(0.0); 2]
         };
-        let mut pods = self.rooms(building).filter(|room| room.role == Role::Pod);
-        hall.role == Role::CiliumHost && hall.doors().all(idle) && pods.any(|room| !room.is_quiet())
+        let rooms = building.rooms.iter().filter_map(|it| self.hall(it));
+        let mut pods = rooms.filter(|room| room.role == Role::Pod);
+        hall.doors().all(idle) && pods.any(|room| !room.flow().is_quiet())
     }
 
     /// A remark about one of the node's own doors, or nothing.
@@ -114,95 +214,68 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The remarks and the legend below a drawing; `lines` explains how veth pairs are drawn.
-    fn below(&self, remarks: &Footnotes, lines: &str, width: usize) -> Vec<String> {
-        let remarks = remarks.all().enumerate().map(footnote);
-        let mut below: Vec<_> = remarks.flat_map(|it| wrap(&it, width, 4)).collect();
-        let legend = self.legend(lines);
-        below.extend(legend.iter().flat_map(|it| wrap(it, width, 2)));
-        below
+    /// What is written below a door: its rates, or what the path did at it.
+    fn figures(&self, door: &DoorState, rates: Rates) -> String {
+        let Some(route) = &self.route else {
+            let width = rates.width;
+            let [ingress, egress] = [&door.ingress, &door.egress].map(|it| rates.text(it));
+            let [into, out] = [Direction::Ingress, Direction::Egress].map(Direction::sign);
+            return format!("{into} {ingress:>width$}  {out} {egress:>width$}");
+        };
+        let stops = route.stops.get(&door.id).into_iter().flatten();
+        list(stops.map(|stop| &stop.text), "  ")
     }
 
-    fn legend(&self, lines: &str) -> Vec<String> {
-        let window = self.snapshot.window_seconds;
-        let window = window.map_or_else(String::new, |seconds| format!(" over {seconds:.1} s"));
-        let mut legend = vec![
-            format!(
-                "▼ into the device, ▲ out of it, packets per second{window}; doors are never summed."
-            ),
-            format!("{lines}. The number beside a door is its index."),
-        ];
-        let buildings = || self.layout.buildings.iter();
-        let hidden = |hall: &Hall<'_>| hall.near.is_none() && hall.far.peer_ifindex.is_some();
-        let mut halls = buildings().flat_map(|it| self.rooms(it).chain(self.gates(it)));
-        if halls.any(|hall| hidden(&hall)) {
-            legend.push("5@if6: the other end, with index 6, is not shown.".into());
-        }
-        if buildings().any(|it| self.gates(it).any(|hall| self.is_off_path(it, &hall))) {
-            let meaning = "not on this path: packets of pods crossed the node, but not this door.";
-            legend.push(meaning.into());
-        }
-        if let Some(way) = &self.layout.way {
-            let kind = match way.kind {
-                WayKind::Tunnel => "the tunnel",
-                WayKind::Network => "the network",
-            };
-            let name = way.name.as_ref().map(|name| format!(", {}", safe(name)));
-            let name = name.unwrap_or_default();
-            legend.push(format!("Between the nodes: {kind}{name}."));
-        }
-        if !self.snapshot.sources.is_empty() {
-            legend.push(format!("names: {}", sources::line(self.snapshot)));
-        }
-        legend
+    /// The width of the widest rate.
+    fn rate_width(&self, short: bool) -> usize {
+        let rates = Rates { width: 0, short };
+        let doors = self.snapshot.doors.iter();
+        let hooks = doors.flat_map(|door| [&door.ingress, &door.egress]);
+        let widths = hooks.map(|traffic| rates.text(traffic).chars().count());
+        widths.max().unwrap_or(1)
     }
 }
 
-impl<'a> Hall<'a> {
-    /// Its ends, the far one first.
-    fn doors(&self) -> impl Iterator<Item = &'a DoorState> + use<'a> {
-        [Some(self.far), self.near].into_iter().flatten()
-    }
+/// How rates are written.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    width: usize,
+    /// `1.2k`
+    short: bool,
+}
 
-    /// With its ends from left to right: what is outside of the node is on the right.
-    fn outwards(self) -> Self {
-        match self.near {
-            Some(near) if self.far.side == Side::Host => Self {
-                far: near,
-                near: Some(self.far),
-                ..self
-            },
-            _ => self,
+impl Rates {
+    fn text(self, traffic: &Traffic) -> String {
+        match traffic.packets_per_second {
+            Some(rate) if self.short && rate != 0.0 => short_rate(rate),
+            rate => text_of_rate(rate),
         }
     }
+}
 
-    /// Packets per second at the busier hook of either end; `None` if no rate is known.
-    fn busiest(&self) -> Option<f64> {
-        let hooks = self.doors().flat_map(|door| [&door.ingress, &door.egress]);
-        let rates = hooks.filter_map(|traffic| traffic.packets_per_second);
-        rates.reduce(f64::max)
-    }
+/// Rooms that are not drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Folded {
+    pods: usize,
+    /// Cilium's health endpoint.
+    others: usize,
+}
 
-    /// Whether no packet is known to have crossed it in the window.
-    fn is_quiet(&self) -> bool {
-        self.busiest().unwrap_or(0.0) == 0.0
-    }
-
-    /// What it is for, if it is not a pod's.
-    fn purpose(&self) -> &'static str {
-        match self.role {
-            Role::Overlay => "tunnel to other nodes",
-            Role::Encryption => "encryption",
-            Role::Uplink => "uplink",
-            Role::CiliumHost => "the node's own door",
-            Role::Health => "Cilium's health endpoint",
-            Role::Pod | Role::Veth | Role::Bridge | Role::Other => "",
-        }
-    }
-
-    fn addresses(&self) -> Vec<String> {
-        let addresses = self.doors().flat_map(|door| &door.addresses);
-        addresses.map(ToString::to_string).collect()
+impl Folded {
+    /// `+ 12 idle pods`
+    fn text(self, map: &Map<'_>) -> Option<String> {
+        let kind = match map.route {
+            Some(_) => "other",
+            None => "idle",
+        };
+        let pods = match self.pods {
+            0 => None,
+            1 => Some(format!("1 {kind} pod")),
+            pods => Some(format!("{pods} {kind} pods")),
+        };
+        let others = (self.others > 0).then(|| HEALTH.to_owned());
+        let parts: Vec<_> = pods.into_iter().chain(others).collect();
+        (!parts.is_empty()).then(|| format!("+ {}", parts.join(", ")))
     }
 }
 
@@ -245,4 +318,17 @@ fn note(remarks: &mut Footnotes, door: &DoorState) -> Option<String> {
     remark(door)?;
     let place = format!("{} {}", cut_middle(&name(door), 15), door.ifindex);
     Some(format!("[{}]", remarks.add(door, place)))
+}
+
+/// Everything about a door, for a tooltip.
+fn facts(door: &DoorState) -> String {
+    let facts = [
+        Some(format!("{} index {}", name(door), door.ifindex)),
+        door.peer_ifindex
+            .map(|peer| format!("other end index {peer}")),
+        door.mac.as_ref().map(|mac| safe(mac)),
+        Some(format!("{} pkt/s", rates(door))),
+        remark(door),
+    ];
+    list(facts.into_iter().flatten(), "; ")
 }

@@ -26,6 +26,8 @@ pub struct Layout {
     pub buildings: Vec<Building>,
     /// The connection between them, if it is known.
     pub way: Option<Way>,
+    /// The network below `way`, if that is a tunnel.
+    pub wire: Option<Way>,
 }
 
 impl Layout {
@@ -71,8 +73,25 @@ impl Layout {
             building.gates.sort_by(order);
             building.residents = residents(snapshot, building.netns);
         }
-        let way = interconnect::between(&buildings, &shown);
-        Self { buildings, way }
+        let (way, wire) = interconnect::between(&buildings, &shown);
+        Self {
+            buildings,
+            way,
+            wire,
+        }
+    }
+}
+
+impl Layout {
+    /// The tunnel between the buildings.
+    pub(in crate::views) fn tunnel(&self) -> Option<&Way> {
+        self.way.as_ref().filter(|way| way.kind == WayKind::Tunnel)
+    }
+
+    /// The network between the buildings, also below a tunnel.
+    pub(in crate::views) fn network(&self) -> Option<&Way> {
+        let mut ways = self.way.iter().chain(&self.wire);
+        ways.find(|way| way.kind == WayKind::Network)
     }
 }
 

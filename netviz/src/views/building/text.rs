@@ -1,84 +1,60 @@
 //! The building in characters: 80 columns and wider.
-//!
-//! ```text
-//! ┌ mycluster-worker · 172.18.0.2/16 ───────────────────────────────────────┐
-//! │ ┌ default/busybox-c8bbbbb84-t6ggh ──┐                                   │
-//! │ │ 10.10.2.117/32             eth0 8 ▐╪═════╪▌ 9 lxc4a891387ff1a         │
-//! │ └──────────────────── ▼ 12.0 ▲ 11.8 ┘         ▼ 11.8 ▲ 12.0             │
-//! │ tunnel to other nodes  cilium_vxlan 4 ▐═════════════════════════════════╪══╗
-//! ```
-//!
-//! Two buildings are beside each other if the width allows; the right one is mirrored.
 
-mod line;
-mod node_box;
-mod page;
+mod canvas;
 
-use super::Map;
-pub use crate::views::text::Style;
-use crate::views::{
-    footnotes::Footnotes,
-    summary,
-    text::{ascii, widest, wrap},
+use super::{
+    Map,
+    legend::{Swatch, SwatchLine},
+    route::Flow,
+    scene::{self, Plan, Scene},
 };
-use node_box::House;
-use page::{Plot, Street};
+pub use crate::views::text::Style;
+use crate::views::text::{ascii, list, visible_width, wrap};
+use canvas::{Canvas, Stroke};
 
 /// The least width of a drawing.
 pub const NARROWEST: usize = 80;
 /// The width without a terminal.
 const USUAL: usize = 100;
-/// The least and the greatest width of a building.
-const NARROWEST_HOUSE: usize = 77;
-const WIDEST_HOUSE: usize = 110;
-
-/// The width of a building, and whether two are beside each other.
-fn divide(map: &Map<'_>, width: Option<usize>) -> (usize, bool) {
-    let width = width.unwrap_or(USUAL).max(NARROWEST);
-    let several = map.layout.buildings.len() > 1;
-    let beside = (width - page::BESIDE) / 2;
-    if several && beside >= NARROWEST_HOUSE {
-        return (beside.min(WIDEST_HOUSE), true);
-    }
-    let gutter = match map.layout.way {
-        Some(_) => page::UNDER,
-        None => 0,
-    };
-    (width.min(WIDEST_HOUSE + gutter) - gutter, false)
-}
 
 /// Draws all buildings, without a line break at the end.
 #[must_use]
 pub fn draw(map: &Map<'_>, style: Style) -> String {
-    let (width, beside) = divide(map, style.width);
-    let mut street = Street::new(width, beside, map.layout.way.is_some());
-    let mut remarks = Footnotes::default();
-    let house = House {
-        map,
-        mac: style.full,
-        names: map.labels(node_box::room(width)),
-        inner: width - 4,
-    };
-    let row = if beside { 2 } else { 1 };
-    for buildings in map.layout.buildings.chunks(row) {
-        let plots = buildings.iter().map(|it| house.draw(it, &mut remarks));
-        let mut plots: Vec<_> = plots.collect();
-        let highest = plots.iter().map(Plot::height).max().unwrap_or(0);
-        for plot in &mut plots {
-            plot.stretch(highest);
-        }
-        street.add(&plots, style.colour);
-    }
-    let mut lines = street.lines();
+    let width = style.width.unwrap_or(USUAL).max(NARROWEST);
+    let plan = Plan::fitting(map, width, style.full);
+    let (scene, remarks) = scene::draw(map, &plan);
+    let width = width.min(scene.size.0.max(NARROWEST));
+    let mut lines = Canvas::paint(&scene).lines(style.colour);
     lines.push(String::new());
-    let width = widest(&lines);
-    lines.extend(map.below(&remarks, "═ traffic, ┄ idle, ? unknown", width));
-    let notes = summary::notes(map.snapshot);
-    lines.extend(notes.iter().flat_map(|note| wrap(note, width, 2)));
+    let swatches = list(map.swatches().iter().map(swatch), "   ");
+    let (units, whole) = (map.units(), format!("{swatches}   {}", map.units()));
+    match visible_width(&whole) <= width {
+        true => lines.push(whole),
+        false => lines.extend([swatches, units]),
+    }
+    lines.extend(map.below(&remarks, width));
+    lines.extend(wrap(&map.origin(), width, 2));
     let drawing = lines.join("\n");
     if style.ascii {
         ascii(&drawing)
     } else {
         drawing
     }
+}
+
+/// The places of everything in a drawing of `width` columns.
+#[must_use]
+pub fn scene(map: &Map<'_>, width: usize) -> Scene {
+    scene::draw(map, &Plan::fitting(map, width, true)).0
+}
+
+/// `══ traffic`
+fn swatch(swatch: &Swatch) -> String {
+    let stroke = match swatch.line {
+        SwatchLine::Flow(Flow::Unknown) => Stroke::Unknown,
+        SwatchLine::Flow(flow) => Stroke::from(flow),
+        SwatchLine::Tunnel => Stroke::Tunnel,
+    };
+    let sign = stroke.horizontal();
+    format!("{sign}{sign} {}", swatch.meaning)
 }

@@ -32,12 +32,28 @@ pub fn dot(map: &Map<'_>) -> String {
                 let _ = writeln!(out, "    d{far} -- d{near} [{line}];");
             }
         }
+        for (place, more) in cluster.more.iter().enumerate() {
+            let more = quoted(more);
+            let _ = writeln!(
+                out,
+                "    more{number}_{place} [label=\"{more}\", color=gray];"
+            );
+        }
         out.push_str("  }\n");
     }
-    if let Some(name) = &graph.way {
-        let _ = writeln!(out, "  way [shape=ellipse, label=\"{}\"];", quoted(name));
-        for (door, busiest) in graph.ends {
-            let _ = writeln!(out, "  d{door} -- way [{}];", line(busiest));
+    for (from, to, busiest) in &graph.links {
+        let _ = writeln!(out, "  d{from} -- d{to} [{}];", line(*busiest));
+    }
+    for (number, way) in graph.ways.iter().enumerate() {
+        let name = quoted(&way.name);
+        let _ = writeln!(out, "  way{number} [shape=ellipse, label=\"{name}\"];");
+        for (door, busiest) in &way.ends {
+            let line = if way.tunnel {
+                "style=dashed"
+            } else {
+                line(*busiest)
+            };
+            let _ = writeln!(out, "  d{door} -- way{number} [{line}];");
         }
     }
     out.push_str("}\n");

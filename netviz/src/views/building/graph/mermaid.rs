@@ -18,7 +18,9 @@ pub fn mermaid(map: &Map<'_>) -> String {
     loop {
         let graph = Graph::new(map, most);
         let edges = graph.clusters.iter().flat_map(|cluster| &cluster.edges);
-        let lines = edges.filter(|edge| edge.near.is_some()).count() + graph.ends.len();
+        let ends: usize = graph.ways.iter().map(|way| way.ends.len()).sum();
+        let pairs = edges.filter(|edge| edge.near.is_some()).count();
+        let lines = pairs + graph.links.len() + ends;
         let chart = chart(&graph);
         // In UTF-16, as a browser counts.
         let fits = chart.encode_utf16().count() < LONGEST && lines < EDGES;
@@ -37,20 +39,20 @@ fn chart(graph: &Graph) -> String {
         for edge in &cluster.edges {
             let _ = writeln!(out, "    {}", pair(edge));
         }
-        if cluster.left > 0 {
-            let pods = if cluster.left == 1 { "pod" } else { "pods" };
-            let _ = writeln!(
-                out,
-                "    more{number}[\"and {} more {pods}, not busier than these: netviz map -o svg\"]:::quiet",
-                cluster.left
-            );
+        for (place, more) in cluster.more.iter().enumerate() {
+            let more = entities(more);
+            let _ = writeln!(out, "    more{number}_{place}[\"{more}\"]:::quiet");
         }
         out.push_str("  end\n");
     }
-    if let Some(name) = &graph.way {
-        let _ = writeln!(out, "  way([\"{}\"])", entities(name));
-        for (door, busiest) in &graph.ends {
-            let _ = writeln!(out, "  d{door} {} way", line(*busiest));
+    for (from, to, busiest) in &graph.links {
+        let _ = writeln!(out, "  d{from} {} d{to}", line(*busiest));
+    }
+    for (number, way) in graph.ways.iter().enumerate() {
+        let _ = writeln!(out, "  way{number}([\"{}\"])", entities(&way.name));
+        for (door, busiest) in &way.ends {
+            let line = if way.tunnel { "-.-" } else { line(*busiest) };
+            let _ = writeln!(out, "  d{door} {line} way{number}");
         }
     }
     out

@@ -5,7 +5,7 @@ use crate::{
     views::{
         building::{
             Hall, Map, RESIDENTS, index,
-            layout::{Building, WayKind, few},
+            layout::{Building, Way, WayKind, few},
             remark,
         },
         door::{name, rates},
@@ -15,8 +15,17 @@ use crate::{
 
 pub(super) struct Graph {
     pub(super) clusters: Vec<Cluster>,
-    /// The connection between the buildings, in words.
-    pub(super) way: Option<String>,
+    /// From the node's end of a busy veth pair to the tunnel or the uplink, and from the tunnel to the
+    /// uplink, with their rates.
+    pub(super) links: Vec<(usize, usize, Option<f64>)>,
+    /// The connections between the buildings.
+    pub(super) ways: Vec<Connection>,
+}
+
+/// The tunnel or the network between the buildings.
+pub(super) struct Connection {
+    pub(super) name: String,
+    pub(super) tunnel: bool,
     /// The doors that lead to it, with their rates.
     pub(super) ends: Vec<(usize, Option<f64>)>,
 }
@@ -25,8 +34,8 @@ pub(super) struct Graph {
 pub(super) struct Cluster {
     pub(super) title: String,
     pub(super) edges: Vec<Edge>,
-    /// The number of rooms that are left out.
-    pub(super) left: usize,
+    /// Rooms that are not drawn.
+    pub(super) more: Vec<String>,
 }
 
 /// A veth pair, or a box without one.
@@ -49,51 +58,78 @@ impl Edge {
 impl Graph {
     /// A graph of the busiest `most` rooms of each building.
     pub(super) fn new(map: &Map<'_>, most: usize) -> Self {
+        let layout = &map.layout;
+        let connections = [(layout.tunnel(), true), (layout.network(), false)];
+        let ways = connections.into_iter().filter_map(|(way, tunnel)| {
+            Some(Connection {
+                name: named(way?),
+                tunnel,
+                ends: Vec::new(),
+            })
+        });
         let mut graph = Self {
             clusters: Vec::new(),
-            way: None,
-            ends: Vec::new(),
+            links: Vec::new(),
+            ways: ways.collect(),
         };
         let mut id = 0;
-        for building in &map.layout.buildings {
-            let mut edges = Vec::new();
-            for hall in busiest(map, building, most).chain(map.gates(building)) {
-                let edge = edge(id, &hall.outwards(), map.aside(building, &hall));
-                if hall.joined {
-                    // From the outermost end.
-                    let outer = id + usize::from(edge.near.is_some());
-                    graph.ends.push((outer, edge.busiest));
-                }
-                edges.push(edge);
-                id += 2;
-            }
-            if let Some(edge) = residents(id, building) {
-                edges.push(edge);
-                id += 2;
-            }
-            graph.clusters.push(Cluster {
-                title: map.heading(building),
-                edges,
-                left: building.rooms.len().saturating_sub(most),
-            });
+        for building in map.buildings() {
+            graph.add(map, building, most, &mut id);
         }
-        graph.way = way(map).filter(|_| !graph.ends.is_empty());
+        graph.ways.retain(|way| !way.ends.is_empty());
         graph
     }
-}
 
-/// The busiest rooms of a building, in its order. Of equally busy rooms, the first ones stay.
-fn busiest<'a>(
-    map: &'a Map<'_>,
-    building: &'a Building,
-    most: usize,
-) -> impl Iterator<Item = Hall<'a>> {
-    let rate = |hall: &Hall<'_>| hall.busiest().unwrap_or(0.0);
-    let mut rooms: Vec<_> = map.rooms(building).enumerate().collect();
-    rooms.sort_by(|(_, a), (_, b)| rate(b).total_cmp(&rate(a)));
-    rooms.truncate(most);
-    rooms.sort_by_key(|(place, _)| *place);
-    rooms.into_iter().map(|(_, hall)| hall)
+    fn add(&mut self, map: &Map<'_>, building: &Building, most: usize, id: &mut usize) {
+        let (mut rooms, folded) = map.rooms(building);
+        let left = rooms.len().saturating_sub(most);
+        rooms.truncate(most);
+        let halls = [rooms, map.gates(building).0].concat();
+        let ids: Vec<_> = (*id..).step_by(2).take(halls.len()).collect();
+        let outward = |role| {
+            let mut all = halls.iter().zip(&ids);
+            all.find(|(hall, _)| hall.role == role).map(|(_, id)| *id)
+        };
+        let (tunnel, uplink) = (outward(Role::Overlay), outward(Role::Uplink));
+        let mut edges = Vec::new();
+        for (hall, id) in halls.iter().zip(&ids) {
+            let edge = edge(*id, hall, map.aside(building, hall));
+            // An uplink's end on the node is the first.
+            let inner = id + usize::from(hall.far.is_some() && hall.near.is_some());
+            let outer = id + usize::from(edge.near.is_some());
+            let onward = match hall.role {
+                Role::Uplink => None,
+                Role::Overlay => uplink,
+                _ => tunnel.or(uplink),
+            };
+            let busy = hall.busiest().filter(|rate| *rate > 0.0);
+            let link = onward.filter(|_| busy.is_some() || hall.role == Role::Overlay);
+            self.links
+                .extend(link.map(|to| (inner, to, hall.busiest())));
+            for way in &mut self.ways {
+                if (way.tunnel && hall.tunnel) || (!way.tunnel && hall.wire) {
+                    way.ends.push((outer, edge.busiest));
+                }
+            }
+            edges.push(edge);
+        }
+        *id += 2 * halls.len();
+        if let Some(edge) = residents(*id, building) {
+            edges.push(edge);
+            *id += 2;
+        }
+        let pods = if left == 1 { "pod" } else { "pods" };
+        let more = format!("and {left} more {pods}, not busier than these: netviz map -o svg");
+        let more = (left > 0).then_some(more);
+        let (name, rest) = map.heading(building);
+        self.clusters.push(Cluster {
+            title: format!("{name} · {rest}")
+                .trim_end_matches(" · ")
+                .to_owned(),
+            edges,
+            more: folded.text(map).into_iter().chain(more).collect(),
+        });
+    }
 }
 
 /// The pods without a door of their own, in one box.
@@ -112,14 +148,20 @@ fn edge(id: usize, hall: &Hall<'_>, aside: &str) -> Edge {
         Role::Pod | Role::Health => hall.label.to_string(),
         _ => hall.purpose().to_owned(),
     };
+    let mut doors = hall.doors();
     let mut far = vec![title];
-    far.extend(door(hall.far, hall.near.is_none()));
+    far.extend(
+        doors
+            .next()
+            .into_iter()
+            .flat_map(|far| door(far, hall.is_single())),
+    );
     far.push(aside.into());
     far.retain(|line| !line.is_empty());
     Edge {
         id,
         far,
-        near: hall.near.map(|near| door(near, false)),
+        near: doors.next().map(|near| door(near, false)),
         busiest: hall.busiest(),
     }
 }
@@ -138,12 +180,11 @@ fn door(door: &DoorState, single: bool) -> Vec<String> {
 }
 
 /// `tunnel vxlan`
-fn way(map: &Map<'_>) -> Option<String> {
-    let way = map.layout.way.as_ref()?;
+fn named(way: &Way) -> String {
     let kind = match way.kind {
         WayKind::Tunnel => "tunnel",
         WayKind::Network => "network",
     };
     let name = way.name.as_deref().map(safe).unwrap_or_default();
-    Some(format!("{kind} {name}").trim_end().to_owned())
+    format!("{kind} {name}").trim_end().to_owned()
 }

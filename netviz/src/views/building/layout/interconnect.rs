@@ -9,10 +9,14 @@ use crate::model::{DoorId, DoorState, Role, Side, has_network};
 
 type Doors<'a> = HashMap<DoorId, &'a DoorState>;
 
-/// The tunnel if there is one, otherwise the network in which most uplinks have an address. Routes
-/// between nodes in different networks are unknown.
-pub(super) fn between(buildings: &[Building], doors: &Doors<'_>) -> Option<Way> {
-    tunnel(buildings, doors).or_else(|| network(buildings, doors))
+/// The tunnel if there is one, and the network in which most uplinks have an address: the way of the
+/// pods' packets first. Routes between nodes in different networks are unknown.
+pub(super) fn between(buildings: &[Building], doors: &Doors<'_>) -> (Option<Way>, Option<Way>) {
+    let network = network(buildings, doors);
+    match tunnel(buildings, doors) {
+        Some(tunnel) => (Some(tunnel), network),
+        None => (network, None),
+    }
 }
 
 fn tunnel(buildings: &[Building], doors: &Doors<'_>) -> Option<Way> {
