@@ -181,7 +181,7 @@ pub struct MapArgs {
     /// Measure for TIME before drawing [default: 1s].
     #[arg(long = "for", visible_alias = "since", value_name = "TIME", value_parser = duration, help_heading = "Output")]
     pub period: Option<Duration>,
-    /// Width of the text, at least 80; from about 160 columns, nodes are drawn side by side
+    /// Width of the text, at least 80; from about 180 columns, nodes are drawn side by side
     /// [default: the terminal's, or 100].
     #[arg(long, value_name = "COLUMNS", help_heading = "Output")]
     pub width: Option<usize>,

@@ -112,10 +112,8 @@ pub fn mermaid(what: &str, text: &str) {
         );
         let numbered = number.chars().all(|c| c.is_ascii_digit());
         let known = match name {
-            "flowchart" | "classDef" | "subgraph" | "end" | "way" | "head" | "said" => {
-                number.is_empty()
-            }
-            "d" | "n" | "q" | "p" | "qs" | "ps" | "more" => numbered && !number.is_empty(),
+            "flowchart" | "classDef" | "subgraph" | "end" | "head" | "said" => number.is_empty(),
+            "d" | "n" | "q" | "p" | "qs" | "ps" | "more" | "way" => numbered && !number.is_empty(),
             _ => false,
         };
         assert!(known, "{what}: {line}");
@@ -154,6 +152,7 @@ pub fn dot(what: &str, text: &str) {
             "label",
             "d",
             "way",
+            "more",
             "}",
         ];
         assert!(known.contains(&word), "{what}: {line}");

@@ -32,12 +32,9 @@ pub fn dot(map: &Map<'_>) -> String {
                 let _ = writeln!(out, "    d{far} -- d{near} [{line}];");
             }
         }
-        for (place, more) in cluster.more.iter().enumerate() {
-            let more = quoted(more);
-            let _ = writeln!(
-                out,
-                "    more{number}_{place} [label=\"{more}\", color=gray];"
-            );
+        if !cluster.more.is_empty() {
+            let more = quoted(&cluster.more.join(", "));
+            let _ = writeln!(out, "    more{number} [label=\"{more}\", color=gray];");
         }
         out.push_str("  }\n");
     }

@@ -39,9 +39,10 @@ fn chart(graph: &Graph) -> String {
         for edge in &cluster.edges {
             let _ = writeln!(out, "    {}", pair(edge));
         }
-        for (place, more) in cluster.more.iter().enumerate() {
-            let more = entities(more);
-            let _ = writeln!(out, "    more{number}_{place}[\"{more}\"]:::quiet");
+        if !cluster.more.is_empty() {
+            let more: Vec<_> = cluster.more.iter().map(|more| entities(more)).collect();
+            let more = more.join("<br/>");
+            let _ = writeln!(out, "    more{number}[\"{more}\"]:::quiet");
         }
         out.push_str("  end\n");
     }
