@@ -1,8 +1,9 @@
 //! The doors of a hall: their labels, and what is written below them.
 
 use super::{
-    Kind, Pen,
     node_box::{House, NAME, Unit},
+    parts::Kind,
+    pen::Pen,
 };
 use crate::{
     model::DoorState,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, Pen, Plan, street::Port};
+use super::{parts::Kind, pen::Pen, plan::Plan, street::Port};
 use crate::{
     model::{DoorState, Role},
     views::{

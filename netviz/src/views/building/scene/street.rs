@@ -1,6 +1,6 @@
 //! What is between the buildings: the tunnel, and the network below it.
 
-use super::{Pen, Plan};
+use super::{pen::Pen, plan::Plan};
 use crate::views::building::route::Flow;
 
 /// The place at which a building is connected with the others.
