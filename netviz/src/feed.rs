@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 pub use assemble::assemble;
+pub(crate) use assemble::uncounted;
 pub(crate) use cluster::{ClusterWatch, NAMES_LIMIT, NEEDED_NAMES_LIMIT};
 pub(crate) use live::{FeedOptions, Live, Pace};
 

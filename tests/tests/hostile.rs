@@ -8,20 +8,23 @@ use netviz::{
     verify::Verdict,
     views::{
         FORMATS, audit,
-        building::{self, Map, graph, svg, text},
+        building::{self, Map, Origin, graph, svg, text},
         csv,
         flows::{self, FlowReport, PairReport, Selected},
         json,
         lines::Lines,
         table, tui,
-        verdict::{self, junit, ladder, matrix, mermaid, results},
+        verdict::{self, drawing::Drawing, junit, ladder, matrix, mermaid, results},
         yaml,
     },
 };
-use netviz_tests::builders::hostile::{
-    NAMES, check,
-    data::{self, cluster, verdicts},
-    escaped,
+use netviz_tests::builders::{
+    hostile::{
+        NAMES, check,
+        data::{self, cluster, verdicts},
+        escaped,
+    },
+    verdicts::building,
 };
 use ratatui::{Terminal, backend::TestBackend};
 use serde_json::Value;
@@ -192,7 +195,11 @@ fn markup_is_well_formed() {
     each(&views, |what, text| check::markup(what, text, &elements));
     for number in 0..verdicts("").len() {
         for (aim, name) in NAMES {
-            let picture = |name: &str| verdict::svg::draw(&verdicts(name)[number]);
+            let picture = |name: &str| {
+                let snapshot = building();
+                let verdict = &verdicts(name)[number];
+                Drawing::new(verdict, &snapshot, Origin::default()).svg()
+            };
             check::markup(aim, &picture(name), &[check::PICTURE]);
             assert_eq!(picture(name), picture(&escaped(name)), "{aim}");
         }

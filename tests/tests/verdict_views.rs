@@ -8,11 +8,13 @@ use std::slice;
 use netviz::{
     verify::{Kind, TestResult, Verdict},
     views::{
+        building::Origin,
         text::visible_width,
         verdict::{
+            drawing::Drawing,
             explain, json, junit,
             ladder::{self, Style},
-            matrix, mermaid, results, svg,
+            matrix, mermaid, results,
         },
     },
 };
@@ -21,7 +23,8 @@ use netviz_tests::{
         hostile::check,
         random::Random,
         verdicts::{
-            A, B, all, arbitrary, circle, cross_node, detour, hidden, lost_by_policy, lost_reply,
+            A, B, all, arbitrary, building, circle, cross_node, detour, hidden, lost_by_policy,
+            lost_reply,
         },
     },
     cli::schema::complaints,
@@ -246,12 +249,19 @@ fn documented_schema_matches() {
 
 #[test]
 fn pictures() {
+    let snapshot = building();
     for (name, verdict) in [("cross_node", cross_node()), ("lost", lost_by_policy())] {
-        insta::assert_snapshot!(format!("svg_{name}"), svg::draw(&verdict));
+        let drawing = Drawing::new(&verdict, &snapshot, Origin::default());
+        let style = Style {
+            width: Some(104),
+            ..Style::default()
+        };
+        insta::assert_snapshot!(format!("drawing_{name}"), drawing.text(style));
+        insta::assert_snapshot!(format!("picture_{name}"), drawing.svg());
         insta::assert_snapshot!(format!("mermaid_{name}"), mermaid::draw(&verdict));
     }
     for (name, verdict) in all() {
-        let text = svg::draw(&verdict);
+        let text = Drawing::new(&verdict, &snapshot, Origin::default()).svg();
         let document = roxmltree::Document::parse(&text).unwrap();
         assert!(
             document
@@ -262,13 +272,57 @@ fn pictures() {
             .descendants()
             .filter_map(|node| node.text())
             .collect();
-        for row in &verdict.request {
+        for row in verdict.request.iter().filter(|row| row.door.is_some()) {
             assert!(
                 words.iter().any(|text| text.contains(row.interface.raw())),
                 "{name}"
             );
         }
     }
+}
+
+/// The doors of the request in order, a loss at its door, and all else folded.
+#[test]
+fn path_is_drawn_in_the_building() {
+    let snapshot = building();
+    let style = Style {
+        width: Some(104),
+        ..Style::default()
+    };
+    let draw = |verdict: &Verdict| Drawing::new(verdict, &snapshot, Origin::default()).text(style);
+    let text = draw(&cross_node());
+    for (number, direction, interface) in [
+        (1, "▲", "eth0 10 ▐"),
+        (2, "▼", "11 lxc174c023046ff"),
+        (3, "▲", "4 cilium_vxlan"),
+        (4, "▲", "5 eth0"),
+        (5, "▼", "5 eth0"),
+        (6, "▼", "4 cilium_vxlan"),
+        (7, "▲", "9 lxc4a891387ff1a"),
+        (8, "▼", "eth0 8 ▐"),
+    ] {
+        let stop = format!("{number} {direction} 10/10");
+        let lines: Vec<_> = text.lines().collect();
+        let place = lines.iter().position(|line| line.contains(&stop));
+        let place = place.unwrap_or_else(|| panic!("no {stop}\n{text}"));
+        let near = lines[place.saturating_sub(2)..place].concat();
+        assert!(near.contains(interface), "{stop}: {interface}\n{text}");
+    }
+    assert!(
+        text.find("mycluster-worker2 ─") < text.find("mycluster-worker ─"),
+        "{text}"
+    );
+    assert_eq!(text.matches("+ 1 other pod").count(), 1, "{text}");
+    assert_eq!(text.matches("not on this path").count(), 2, "{text}");
+    assert!(!text.contains("lxc0123456789ab"), "{text}");
+    assert!(
+        text.contains("══ request") && text.contains("VERIFIED"),
+        "{text}"
+    );
+    let text = draw(&lost_by_policy());
+    assert!(text.contains("7 ▲ 0/10 ✗ 10 lost"), "{text}");
+    let text = draw(&lost_reply());
+    assert!(text.contains("✗ 3 lost"), "{text}");
 }
 
 #[test]
@@ -452,7 +506,11 @@ fn check_all(verdict: &Verdict) {
             }
         }
     }
-    check::markup("picture", &svg::draw(verdict), &[check::PICTURE]);
+    check::markup(
+        "picture",
+        &Drawing::new(verdict, &building(), Origin::default()).svg(),
+        &[check::PICTURE],
+    );
     check::mermaid("flowchart", &mermaid::draw(verdict));
     let mut out = Vec::new();
     junit::write(slice::from_ref(verdict), &mut out).unwrap();

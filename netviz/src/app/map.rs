@@ -73,7 +73,7 @@ fn format(snapshot: &Snapshot, args: &MapArgs) -> Result<Vec<u8>> {
 }
 
 /// Where a drawing is made, and when in local time.
-pub(super) fn origin(taken_at: &str) -> Origin {
+pub(in crate::app) fn origin(taken_at: &str) -> Origin {
     let time = taken_at.parse::<Timestamp>().ok().map(|time| {
         let local = time.to_zoned_datetime(TimeZone::system());
         local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()

@@ -60,7 +60,7 @@ async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) ->
     let outcome = probes::run(&view, &pairs, probe_options, options, true, signals).await?;
     anyhow::ensure!(!outcome.interrupted, "interrupted by a signal");
     for verdict in &outcome.verdicts {
-        print(output::one(args, verdict)?, signals).await?;
+        print(output::single(args, verdict, &view.cluster)?, signals).await?;
     }
     let kinds = outcome.verdicts.iter().map(|verdict| verdict.verdict);
     Ok(output::worst(kinds))

@@ -123,8 +123,12 @@ pub enum VerdictOutput {
     Jsonl,
     /// JUnit XML, for CI.
     Junit,
-    /// A drawing.
+    /// The path in the building, as `netviz map` draws it.
+    Map,
+    /// The same as a picture.
     Svg,
+    /// The picture and the ladder.
+    Html,
     /// A Mermaid diagram.
     Mermaid,
 }

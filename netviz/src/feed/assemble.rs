@@ -64,6 +64,26 @@ pub fn assemble(
     }
 }
 
+/// A snapshot of a cluster without counters.
+pub(crate) fn uncounted(cluster: &Cluster, taken_at: Timestamp) -> Snapshot {
+    let sample = DoorSample {
+        meter: AttachState::Counting,
+        ..DoorSample::default()
+    };
+    let doors = cluster.doors.iter().map(|door| (door.id, sample.clone()));
+    let sample = Sample {
+        doors: doors.collect(),
+        ..Sample::default()
+    };
+    assemble(
+        cluster,
+        None,
+        &sample,
+        &mut LossTracker::default(),
+        taken_at,
+    )
+}
+
 struct View<'a> {
     cluster: &'a Cluster,
     places: &'a HashMap<DoorId, usize>,

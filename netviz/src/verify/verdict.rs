@@ -9,7 +9,7 @@ use super::{
     protocol::Protocol,
     route::ModeSource,
 };
-use crate::model::{Direction, Role, Side, Untrusted};
+use crate::model::{Direction, DoorId, Role, Side, Untrusted};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "netviz.verdict/2";
@@ -78,6 +78,8 @@ pub struct Tunnel {
 /// One hook on the path, in the order in which packets reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CrossingRow {
+    /// Identity of the interface, as `netviz doors -o json` has it.
+    pub door: Option<DoorId>,
     /// Name of the node.
     pub node: Untrusted,
     /// `namespace/name` of the pod that it is in, or leads to.

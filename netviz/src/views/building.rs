@@ -96,14 +96,22 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// The buildings that are drawn: with a path, those on it.
+    /// The buildings that are drawn: with a path, those on it, the one in which it begins first.
     fn buildings(&self) -> Vec<&Building> {
-        let all = self.layout.buildings.iter();
-        all.filter(|building| {
-            let mut halls = building.halls().filter_map(|it| self.hall(it));
-            self.route.is_none() || halls.any(|hall| self.is_crossed(&hall))
-        })
-        .collect()
+        let Some(route) = &self.route else {
+            return self.layout.buildings.iter().collect();
+        };
+        let crossed = |it: &&Building| {
+            let mut halls = it.halls().filter_map(|it| self.hall(it));
+            halls.any(|hall| self.is_crossed(&hall))
+        };
+        let mut drawn: Vec<_> = self.layout.buildings.iter().filter(crossed).collect();
+        let first = route.legs.first().map(|leg| leg.from);
+        drawn.sort_by_key(|it| {
+            !it.halls()
+                .any(|hall| hall.ends().any(|id| Some(id) == first))
+        });
+        drawn
     }
 
     /// The rooms that are drawn, the busiest first, and how many are not.

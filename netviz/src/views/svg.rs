@@ -30,13 +30,6 @@ impl Svg {
         );
     }
 
-    pub(super) fn circle(&mut self, class: &str, (x, y): (usize, usize), radius: usize) {
-        let _ = write!(
-            self.0,
-            "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"
-        );
-    }
-
     pub(super) fn line(
         &mut self,
         class: &str,

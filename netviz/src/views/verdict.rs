@@ -1,6 +1,7 @@
 //! Drawings of verdicts: each a function of [`crate::verify::Verdict`]s.
 
 mod causes;
+pub mod drawing;
 pub mod explain;
 pub mod json;
 pub mod junit;
@@ -12,7 +13,6 @@ mod places;
 mod reasons;
 pub mod results;
 mod sentences;
-pub mod svg;
 mod words;
 
 pub use causes::{causes, remedies};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netviz::{
     audit::{Owner, Process, Way as Attachment},
-    model::{CiliumDrop, Direction, MacvlanMode, Role, Side, Untrusted},
+    model::{CiliumDrop, Direction, DoorId, MacvlanMode, NetNsId, Role, Side, Snapshot, Untrusted},
     names::policies::{Policy, Unread, UnreadReason},
     verify::{
         Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
@@ -13,7 +13,10 @@ use netviz::{
     },
 };
 
-use super::random::Random;
+use super::{
+    random::Random,
+    snapshot_builder::{SnapshotBuilder, end, net},
+};
 
 /// A pod name as deployments generate it.
 pub const A: &str = "networking101/busybox-c8bbbbb84-fmhwc";
@@ -25,12 +28,14 @@ const NODE: &str = "mycluster-worker2";
 const OTHER: &str = "mycluster-worker";
 const LXC_A: &str = "lxc174c023046ff";
 const LXC_B: &str = "lxc4a891387ff1a";
+const LXC_C: &str = "lxce84a702bb02c";
 
 /// Returns a door that all ten packets crossed; `door` is `>` (ingress) or `<`, and an interface.
 fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
     let (sign, interface) = door.split_once(' ').unwrap_or(("<", door));
     let inside = pod.is_some() && interface == "eth0";
     CrossingRow {
+        door: door_id(node, inside.then_some(pod).flatten(), interface),
         node: node.into(),
         pod: pod.map(Into::into),
         side: if inside { Side::Pod } else { Side::Node },
@@ -58,6 +63,63 @@ fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
         packets: None,
         note: None,
     }
+}
+
+/// The identity of a door of [`building`].
+fn door_id(node: &str, pod: Option<&str>, interface: &str) -> Option<DoorId> {
+    let netns = if node == NODE { 2000 } else { 1000 };
+    let (inside, ifindex) = match (pod, interface) {
+        (Some(A), _) => (1, 10),
+        (Some(B), _) => (1, 8),
+        (Some(C), _) => (2, 12),
+        (Some(_), _) => return None,
+        (None, LXC_A) => (0, 11),
+        (None, LXC_B) => (0, 9),
+        (None, LXC_C) => (0, 13),
+        (None, "cilium_net") => (0, 2),
+        (None, "cilium_host") => (0, 3),
+        (None, "cilium_vxlan") => (0, 4),
+        (None, "eth0") => (0, 5),
+        (None, _) => return None,
+    };
+    Some(DoorId::new(NetNsId(netns + inside), ifindex))
+}
+
+/// The doors around the paths of the verdicts, and a pod more on each node.
+#[must_use]
+pub fn building() -> Snapshot {
+    let mut builder = SnapshotBuilder::default();
+    for (name, netns, address) in [
+        (OTHER, 1000, "172.18.0.2/16"),
+        (NODE, 2000, "172.18.0.4/16"),
+    ] {
+        let node = builder.node(name, netns, &[address]);
+        let (far, near) = (end(netns, 2, "cilium_net"), end(netns, 3, "cilium_host"));
+        builder.pair(node, Role::CiliumHost, Side::Node, &far, &near);
+        let vxlan = end(netns, 4, "cilium_vxlan");
+        builder.door(node, Side::Node, Role::Overlay, &vxlan).kind = Some("vxlan".into());
+        let eth0 = end(netns, 5, "eth0");
+        let eth0 = builder.door(node, Side::Node, Role::Uplink, &eth0);
+        eth0.addresses = vec![net(address)];
+        let (far, near) = (
+            end(netns + 9, 30, "eth0"),
+            end(netns, 31, "lxc0123456789ab"),
+        );
+        builder.pod(node, "idle", "10.10.9.9/32", &far, &near);
+    }
+    let pods = [
+        (1, A, "10.10.1.164/32", 2000, 1, 10, LXC_A),
+        (0, B, "10.10.2.117/32", 1000, 1, 8, LXC_B),
+        (1, C, "10.10.1.155/32", 2000, 2, 12, LXC_C),
+    ];
+    for (node, pod, address, netns, inside, index, lxc) in pods {
+        let (far, near) = (
+            end(netns + inside, index, "eth0"),
+            end(netns, index + 1, lxc),
+        );
+        builder.pod(node, pod, address, &far, &near);
+    }
+    builder.snapshot()
 }
 
 fn keyed(mut row: CrossingRow, node: &str) -> CrossingRow {
@@ -499,6 +561,13 @@ fn test_result(random: &mut Random) -> TestResult {
 
 fn crossing(random: &mut Random) -> CrossingRow {
     CrossingRow {
+        door: (random.below(4) > 0).then(|| {
+            let (netns, index) = (1000 + 1000 * random.below(2), 2 + random.below(12));
+            DoorId::new(
+                NetNsId(netns + random.below(3)),
+                u32::try_from(index).unwrap_or(2),
+            )
+        }),
         node: name(random),
         pod: maybe(random, name),
         side: if random.once_in(2) {

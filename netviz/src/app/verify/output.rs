@@ -4,14 +4,17 @@ use std::slice;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum as _;
+use jiff::Timestamp;
 
 use crate::{
-    app::terminal,
+    app::{map::origin, terminal},
     cli::{Exit, VerdictOutput, VerifyArgs},
+    feed::uncounted,
+    model::Cluster,
     verify::{Kind, Verdict},
     views::{
         text::Style,
-        verdict::{explain, json, junit, ladder, matrix, mermaid, results, svg},
+        verdict::{drawing::Drawing, explain, json, junit, ladder, matrix, mermaid, results},
     },
 };
 
@@ -25,10 +28,14 @@ pub(super) fn check(args: &VerifyArgs) -> Result<()> {
         _ if args.explain => {
             bail!("-o {format} has no explanations: drop --explain, or use text")
         }
-        VerdictOutput::Svg | VerdictOutput::Mermaid if many => {
+        VerdictOutput::Map | VerdictOutput::Svg | VerdictOutput::Html | VerdictOutput::Mermaid
+            if many =>
+        {
             bail!("-o {format} draws one pair: name A and B, or use text, json, jsonl or junit")
         }
-        VerdictOutput::Svg
+        VerdictOutput::Map
+        | VerdictOutput::Svg
+        | VerdictOutput::Html
         | VerdictOutput::Mermaid
         | VerdictOutput::Junit
         | VerdictOutput::Yaml
@@ -39,6 +46,20 @@ pub(super) fn check(args: &VerifyArgs) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// One pair, whose doors `cluster` has.
+pub(super) fn single(args: &VerifyArgs, verdict: &Verdict, cluster: &Cluster) -> Result<Vec<u8>> {
+    let draw: fn(&Drawing<'_>, Style) -> String = match args.output {
+        VerdictOutput::Map => |drawing, style| drawing.text(style) + "\n",
+        VerdictOutput::Svg => |drawing, _| drawing.svg(),
+        VerdictOutput::Html => |drawing, _| drawing.page(),
+        _ => return one(args, verdict),
+    };
+    let now = Timestamp::now();
+    let snapshot = uncounted(cluster, now);
+    let drawing = Drawing::new(verdict, &snapshot, origin(&now.to_string()));
+    Ok(draw(&drawing, style(args)).into_bytes())
 }
 
 /// One pair.
@@ -78,21 +99,20 @@ pub(super) fn many(args: &VerifyArgs, verdicts: &[Verdict]) -> Result<Vec<u8>> {
 fn documents(output: VerdictOutput, verdicts: &[Verdict]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match output {
-        VerdictOutput::Text => {}
+        // A drawing of the building needs a cluster: see [`single`].
+        VerdictOutput::Text | VerdictOutput::Map | VerdictOutput::Svg | VerdictOutput::Html => {}
         VerdictOutput::Json => json::write(verdicts, &mut out)?,
         VerdictOutput::Yaml => json::write_yaml(verdicts, &mut out)?,
         VerdictOutput::Jsonl => verdicts
             .iter()
             .try_for_each(|verdict| json::write_line(verdict, &mut out))?,
         VerdictOutput::Junit => junit::write(verdicts, &mut out)?,
-        VerdictOutput::Svg => return Ok(drawings(verdicts, svg::draw)),
-        VerdictOutput::Mermaid => return Ok(drawings(verdicts, mermaid::draw)),
+        VerdictOutput::Mermaid => {
+            let charts: String = verdicts.iter().map(mermaid::draw).collect();
+            return Ok(charts.into_bytes());
+        }
     }
     Ok(out)
-}
-
-fn drawings(verdicts: &[Verdict], draw: fn(&Verdict) -> String) -> Vec<u8> {
-    verdicts.iter().map(draw).collect::<String>().into_bytes()
 }
 
 fn style(args: &VerifyArgs) -> Style {

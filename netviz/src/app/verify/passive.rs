@@ -41,6 +41,6 @@ pub(super) async fn run(
     };
     let options = options::options(args);
     let verdict = passive::run(&view, filter, options, started, signals).await?;
-    print(output::one(args, &verdict)?, signals).await?;
+    print(output::single(args, &verdict, &view.cluster)?, signals).await?;
     Ok(output::exit(verdict.verdict))
 }

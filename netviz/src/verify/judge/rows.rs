@@ -34,6 +34,7 @@ pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow
     let step = line.step.as_ref();
     let programs = evidence.observation.hooks.get(&line.hook);
     CrossingRow {
+        door: Some(id),
         node: door.map_or("", |door| node_name(cluster, door.node)).into(),
         pod: door.and_then(pod_name).map(Into::into),
         side: door.map_or(Side::Node, |door| door.side),

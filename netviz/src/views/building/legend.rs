@@ -103,7 +103,7 @@ impl Map<'_> {
     /// What the figures mean.
     pub(super) fn units(&self) -> String {
         if self.route.is_some() {
-            return "▼ into, ▲ out of the interface, in the order of the path".into();
+            return "2 ▼ 10/10 (9 ▲): second of the request, into the interface, seen 10 of 10; ninth of the reply, out of it".into();
         }
         let window = self.snapshot.window_seconds;
         let window = window.map_or_else(String::new, |seconds| format!(" over {seconds:.1} s"));

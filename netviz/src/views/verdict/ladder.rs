@@ -28,25 +28,21 @@ use crate::{
 /// The least width of a ladder.
 pub const NARROWEST: usize = 80;
 /// In wider ladders, numbers are too far from their names.
-const WIDEST: usize = 120;
+pub(super) const WIDEST: usize = 120;
 /// An interface's name has 15 bytes.
 const INTERFACE: usize = 15;
 /// The least width of a pod's or a node's name.
 const PLACE: usize = 8;
 
 /// A line, and how it is emphasised.
-type Line = (Tone, String);
+pub(super) type Line = (Tone, String);
 
 /// Draws one verdict, without a line break at the end. [`Style::full`] shows a correct reply door by
 /// door.
 #[must_use]
 pub fn draw(verdict: &Verdict, style: Style) -> String {
     let width = style.width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST);
-    let blank = || (Tone::Plain, String::new());
-    let mut lines = head(verdict, width);
-    lines.push(blank());
-    lines.extend(conclusion(verdict, width));
-    lines.push(blank());
+    let mut lines = opening(verdict, width);
     let mut paths = Vec::from([Way::Request, Way::Reply].map(|way| Path::new(verdict, way)));
     shorten(&mut paths);
     let fold = unanswerable(verdict).or_else(|| folded(verdict).filter(|_| !style.full));
@@ -56,10 +52,25 @@ pub fn draw(verdict: &Verdict, style: Style) -> String {
     paths.retain(|path| !path.rungs.is_empty());
     lines.extend(doors(&paths, width));
     lines.extend(fold.map(|line| (Tone::Plain, line)));
-    lines.push(blank());
+    lines.push((Tone::Plain, String::new()));
     let legend = "▼ into, ▲ out of the device. Times since the door before include netviz's own.";
     let legend = wrap(legend, width, 0).into_iter();
     lines.extend(legend.map(|line| (Tone::Faint, line)));
+    print(lines, width, style)
+}
+
+/// The pair, the result and its causes, with a blank line behind each.
+pub(super) fn opening(verdict: &Verdict, width: usize) -> Vec<Line> {
+    let blank = || (Tone::Plain, String::new());
+    let mut lines = head(verdict, width);
+    lines.push(blank());
+    lines.extend(conclusion(verdict, width));
+    lines.push(blank());
+    lines
+}
+
+/// Lines as a text without a line break at the end.
+pub(super) fn print(lines: Vec<Line>, width: usize, style: Style) -> String {
     let lines = lines.into_iter().map(|(tone, line)| {
         let line = cut_end(line.trim_end(), width);
         let line = if style.ascii { ascii(&line) } else { line };

@@ -57,7 +57,6 @@ pub(super) struct Rung {
     pub(super) pod: Option<String>,
     pub(super) state: State,
     pub(super) seen: String,
-    pub(super) count: Option<u32>,
     /// Median and worst.
     pub(super) times: Option<(String, String)>,
     /// Tunnel key, outer packet.
@@ -200,7 +199,6 @@ fn rung(row: &CrossingRow, state: State, of: u32) -> Rung {
             State::Skipped | State::Hidden => UNKNOWN.into(),
             _ => format!("{}/{of}", row.seen.unwrap_or(0)),
         },
-        count: row.seen,
         times: has_times.then(|| (micros(times[0]), micros(times[1]))),
         about: about(row),
         marks: Vec::new(),
@@ -217,17 +215,6 @@ impl Rung {
             Some(pod) => format!("pod {pod}"),
             None => self.node.clone(),
         }
-    }
-
-    /// All that is known beside its name.
-    pub(super) fn facts(&self) -> Vec<String> {
-        let mut facts = vec![format!("seen {}", self.seen)];
-        if let Some((median, worst)) = &self.times {
-            facts.push(format!("{} median, {} worst", median.trim(), worst.trim()));
-        }
-        let rest = self.about.iter().chain(&self.marks).chain(&self.note);
-        facts.extend(rest.cloned());
-        facts
     }
 
     pub(super) fn tone(&self) -> Tone {
