@@ -37,7 +37,7 @@ impl House<'_> {
         pen.write((at - 2, doors), true, (Kind::Door, quiet), text);
         if let Some(mark) = mark {
             pen.write(
-                (at - 2 - width, doors),
+                ((at - 2).saturating_sub(width), doors),
                 true,
                 (Kind::Mark, false),
                 mark.clone(),
@@ -106,8 +106,19 @@ impl House<'_> {
                 StopKind::Reply => Kind::Reply,
                 StopKind::Lost => Kind::Lost,
             };
-            pen.write((at, y), right, (kind, false), stop.text.clone());
-            let step = visible_width(&stop.text) + 2;
+            let end = if x > self.plan.house {
+                x + self.plan.strip
+            } else {
+                self.plan.trunk
+            };
+            let room = if right {
+                at.saturating_sub(3)
+            } else {
+                end.saturating_sub(at + 2)
+            };
+            let text = cut_end(&stop.text, room);
+            let step = visible_width(&text) + 2;
+            pen.write((at, y), right, (kind, false), text);
             at = if right {
                 at.saturating_sub(step)
             } else {

@@ -18,6 +18,8 @@ const NAME: usize = 15;
 /// Columns of an Ethernet address, and of a rate that is not shortened.
 const MAC: usize = 17;
 const RATE: usize = 9;
+/// The most columns of the doors outside of a node.
+const STRIP: usize = 40;
 /// Columns of the veth pair's line.
 const PAIR: usize = 7;
 const SHORT_PAIR: usize = 3;
@@ -107,7 +109,9 @@ impl Plan {
             short,
         };
         let (digits, right) = near(map, &halls, rates, macs);
-        let strip = match outside(map, &halls, rates, narrow) {
+        // A pod has room, however wide the figures are.
+        let right = right.min(house / 2);
+        let strip = match outside(map, &halls, rates, narrow).min(STRIP) {
             0 if halls.iter().any(|hall| hall.role == Role::Uplink) => 3,
             0 => 1,
             label => label + 4,
