@@ -112,6 +112,29 @@ pub struct SelectionArgs {
     pub context: Option<String>,
 }
 
+impl SelectionArgs {
+    /// The same selection as options of another command line.
+    #[must_use]
+    pub fn command_line(&self) -> Vec<String> {
+        let option = |name: &str, values: &[String]| {
+            let values = values.iter().map(|value| format!("--{name}={value}"));
+            values.collect::<Vec<_>>()
+        };
+        let kubeconfig = self.kubeconfig.iter();
+        let kubeconfig = kubeconfig.map(|file| file.to_string_lossy().into_owned());
+        let netns = (!self.netns.is_empty()).then(|| self.netns.join(","));
+        [
+            option("netns", &Vec::from_iter(netns)),
+            option("kubeconfig", &kubeconfig.collect::<Vec<_>>()),
+            option("context", &Vec::from_iter(self.context.clone())),
+            Vec::from_iter(self.all.then(|| "--all".to_owned())),
+            option("include", &self.include),
+            option("exclude", &self.exclude),
+        ]
+        .concat()
+    }
+}
+
 /// Interfaces to show.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Selection")]

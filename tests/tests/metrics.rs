@@ -12,7 +12,7 @@ use netviz_tests::builders::{
 };
 
 fn openmetrics(snapshot: Snapshot, level: Level) -> String {
-    let metrics = Metrics::new(Arc::new(snapshot), level, Duration::from_millis(2));
+    let metrics = Metrics::new(Arc::new(snapshot), None, level, Duration::from_millis(2));
     metrics::openmetrics(metrics)
 }
 

@@ -375,6 +375,41 @@ fn openapi_describes_every_path() {
     }
 }
 
+/// Path tests run again and again; a run that fails leaves no old results behind.
+#[test]
+fn path_tests_have_metrics() {
+    let lab = lab();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("paths.yaml");
+    let plan = |to: &str| {
+        format!(
+            "tests: [{{ name: a to b, count: 3, from: {{ pods: netshoot-* }}, to: {{ pods: {to} }} }}]"
+        )
+    };
+    fs::write(&file, plan("busybox-*")).unwrap();
+    let file_name = file.to_str().unwrap();
+    let server = server(&lab, &["--every", "1s", "--paths", file_name]);
+    let has = |line: &str| {
+        wait_until(LIMIT, || {
+            server.get("/metrics").body.lines().any(|it| it == line)
+        })
+    };
+    assert!(has("netviz_path_verified{test=\"a to b\"} 1"));
+    assert!(has(
+        "netviz_path_pairs{test=\"a to b\",verdict=\"verified\"} 4"
+    ));
+    assert!(has("netviz_path_probes_total{test=\"a to b\"} 24"));
+    fs::write(&file, plan("no-such-pod")).unwrap();
+    assert!(has("netviz_path_runs_total{result=\"failed\"} 1"));
+    assert!(
+        !server
+            .get("/metrics")
+            .body
+            .contains("netviz_path_verified{")
+    );
+    refused(&["--paths", "/no/such/file"], "cannot open the file");
+}
+
 /// A server that was killed leaves nothing behind; its successor listens at the same place.
 #[test]
 fn restarts_at_the_same_address() {

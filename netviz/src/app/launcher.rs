@@ -1,4 +1,4 @@
-//! Runs netviz's own commands for the live screen.
+//! Runs netviz's own commands for the live screen and the server.
 
 use std::{
     io::{self, BufRead as _, BufReader, pipe},
@@ -18,6 +18,12 @@ use crate::sys::{privileges, threads};
 /// What a command needs besides netviz's own privileges: `verify` sends probes and names the
 /// functions of the kernel that drop them.
 const MORE: [Capability; 2] = [Capability::CAP_NET_RAW, Capability::CAP_SYSLOG];
+
+/// What netviz's commands need.
+pub(super) fn privileges() -> Vec<Capability> {
+    let own = privileges::REQUIRED.map(|(capability, _)| capability);
+    [&own[..], &MORE].concat()
+}
 
 /// Runs one command at a time, on a thread with the privileges that the screen's thread gives up.
 /// Dropping it ends the command.
@@ -52,8 +58,7 @@ impl Launcher {
         let current = Arc::<Mutex<Current>>::default();
         let shared = Arc::clone(&current);
         threads::start("netviz-launcher", "runs commands", move || {
-            let own = privileges::REQUIRED.map(|(capability, _)| capability);
-            privileges::keep_only(&[&own[..], &MORE].concat());
+            privileges::keep_only(&self::privileges());
             while let Ok((number, arguments)) = waiting.recv() {
                 let ended = run(number, &arguments, &shared, &sender);
                 let how = ended.unwrap_or_else(|error| Some(format!("cannot run it: {error}")));

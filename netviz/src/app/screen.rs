@@ -79,15 +79,6 @@ pub(super) async fn run(args: &DoorsArgs, figures: bool) -> Result<()> {
 
 fn options(args: &DoorsArgs, figures: bool) -> Options {
     let style = terminal::style();
-    let option = |name: &str, values: &[String]| {
-        let values = values.iter().map(|value| format!("--{name}={value}"));
-        values.collect::<Vec<_>>()
-    };
-    let selection = &args.selection;
-    let kubeconfig = selection.kubeconfig.iter();
-    let kubeconfig = kubeconfig.map(|file| file.to_string_lossy().into_owned());
-    let netns = (!selection.netns.is_empty()).then(|| selection.netns.join(","));
-    let all = selection.all.then(|| "--all".to_owned());
     Options {
         colour: style.colour,
         ascii: args.ascii || style.ascii,
@@ -95,15 +86,7 @@ fn options(args: &DoorsArgs, figures: bool) -> Options {
         sort: args.sort,
         figures,
         zone: Some(TimeZone::system()),
-        selection: [
-            option("netns", &Vec::from_iter(netns)),
-            option("kubeconfig", &kubeconfig.collect::<Vec<_>>()),
-            option("context", &Vec::from_iter(selection.context.clone())),
-            Vec::from_iter(all),
-            option("include", &selection.include),
-            option("exclude", &selection.exclude),
-        ]
-        .concat(),
+        selection: args.selection.command_line(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod connections;
 mod openapi;
+mod path_tests;
 mod routes;
 mod site;
 mod tls;
@@ -47,8 +48,13 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
     let listener = listen(args)?;
     let address = listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let tests = args
+        .paths
+        .as_deref()
+        .map(|file| path_tests::start(file, args));
+    let (_tester, results) = tests.transpose()?.unzip();
     let (publish, published) = watch::channel(None);
-    let site = Site::new(published, args.metrics.into(), args.watch);
+    let site = Site::new(published, results, args.metrics.into(), args.watch);
     let routes = routes::router(site, access);
     let (end, ended) = oneshot::channel::<()>();
     let _server = Worker::until(end, "netviz-server", "answers requests", move || {

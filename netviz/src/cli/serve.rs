@@ -49,6 +49,12 @@ pub struct ServeArgs {
     /// Interfaces with metrics of their own.
     #[arg(long, value_enum, default_value_t, help_heading = "Server")]
     pub metrics: MetricsLevel,
+    /// Run the path tests of this YAML file again and again, for metrics; see docs/verify.md.
+    #[arg(long, value_name = "FILE", help_heading = "Probes")]
+    pub paths: Option<PathBuf>,
+    /// Time between two runs of the path tests.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1m", requires = "paths", help_heading = "Probes")]
+    pub every: Duration,
     /// Interval between two readings.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s", help_heading = "Server")]
     pub watch: Duration,

@@ -103,6 +103,17 @@ impl Server {
     }
 }
 
+/// Sends a GET request to any server; `None` without an answer.
+#[must_use]
+pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    (!answer.is_empty()).then(|| Answer::parse(&answer))
+}
+
 impl Answer {
     /// Parses an answer.
     ///

@@ -1,4 +1,4 @@
-//! Chromium and Mermaid, which the tests of `--all` render drawings with.
+//! Chromium and Mermaid, which the tests of `--all` render drawings with, and Prometheus, which they alert with.
 //!
 //! About 100 MB to download, so not part of every test run.
 
@@ -18,6 +18,10 @@ const MERMAID: &str = "12.3.0";
 
 /// Installs what is missing.
 pub(crate) fn install() -> Result<()> {
+    if machine::find("promtool").is_none() {
+        // Its service starts only under systemd, which the tests do not need.
+        apt::install(&["prometheus"])?;
+    }
     if BROWSERS.iter().all(|name| machine::find(name).is_none()) {
         apt::install(&["chromium", "fonts-dejavu-core"])?;
     }

@@ -110,7 +110,12 @@ async fn scrape(State(site): State<Site>, headers: HeaderMap) -> Response {
         // A failed scrape is seen; old figures would look like silence.
         return not_yet();
     };
-    let metrics = Metrics::new(latest.snapshot.clone(), site.level, site.last_scrape());
+    let metrics = Metrics::new(
+        latest.snapshot.clone(),
+        site.tests(),
+        site.level,
+        site.last_scrape(),
+    );
     let metrics = metrics::openmetrics(metrics);
     let wants = headers.get(ACCEPT).and_then(|it| it.to_str().ok());
     let answer = match wants.is_some_and(|it| it.contains("application/openmetrics-text")) {

@@ -13,7 +13,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     model::Snapshot,
-    views::{json, metrics::Level},
+    views::{
+        json,
+        metrics::{Level, PathTests},
+    },
 };
 
 /// Streams of events at the same time.
@@ -55,6 +58,7 @@ impl Published {
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     published: watch::Receiver<Option<Arc<Published>>>,
+    tests: Option<watch::Receiver<PathTests>>,
     pub(super) level: Level,
     /// After this time without a snapshot, something is wrong.
     patience: Duration,
@@ -66,11 +70,13 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(
         published: watch::Receiver<Option<Arc<Published>>>,
+        tests: Option<watch::Receiver<PathTests>>,
         level: Level,
         interval: Duration,
     ) -> Self {
         Self {
             published,
+            tests,
             level,
             patience: interval * 3 + Duration::from_secs(5),
             streams: Arc::new(Semaphore::new(STREAMS)),
@@ -81,6 +87,11 @@ impl Site {
     /// The latest snapshot; `None` before the first.
     pub(super) fn latest(&self) -> Option<Arc<Published>> {
         self.published.borrow().clone()
+    }
+
+    /// The results of the path tests, if there are any.
+    pub(super) fn tests(&self) -> Option<PathTests> {
+        Some(self.tests.as_ref()?.borrow().clone())
     }
 
     /// A receiver of all snapshots from the latest on.

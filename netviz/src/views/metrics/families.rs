@@ -30,7 +30,11 @@ pub fn openmetrics(metrics: Metrics) -> String {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut families = FAMILIES.iter();
-        families.try_for_each(|family| family.encode(self, &mut encoder))
+        families.try_for_each(|family| family.encode(self, &mut encoder))?;
+        match &self.tests {
+            Some(tests) => tests.encode(&mut encoder),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::path_tests::PathTests;
 use crate::model::{DoorId, DoorState, NetNsId, Node, PairDirection, Role, Side, Snapshot, State};
 
 /// Labels of one series.
@@ -27,6 +28,7 @@ pub enum Level {
 #[derive(Debug)]
 pub struct Metrics {
     pub(super) snapshot: Arc<Snapshot>,
+    pub(super) tests: Option<PathTests>,
     pub(super) level: Level,
     /// How long the scrape before took.
     pub(super) last_scrape: Duration,
@@ -39,10 +41,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics of `snapshot` at a level of detail; `last_scrape` is how long the scrape before
-    /// took.
+    /// The metrics of `snapshot` and `tests` at a level of detail; `last_scrape` is how long the
+    /// scrape before took.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, level: Level, last_scrape: Duration) -> Self {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        tests: Option<PathTests>,
+        level: Level,
+        last_scrape: Duration,
+    ) -> Self {
         let nodes = node_labels(&snapshot);
         let (mut doors, mut labelled, mut hidden) = (Vec::new(), HashSet::new(), 0);
         for (place, door) in snapshot.doors.iter().enumerate() {
@@ -57,6 +64,7 @@ impl Metrics {
         }
         Self {
             snapshot,
+            tests,
             level,
             last_scrape,
             doors,
