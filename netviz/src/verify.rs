@@ -23,14 +23,16 @@ pub use cause::{Cause, DropReason, Interface, Location, Program};
 pub use expect::{
     Modes, Shape, candidates, expectations, hide, kernel_path, not_expected, unassigned,
 };
-pub use facts::{Detour, Doubt, HiddenReason, Note, RowNote, Way};
-pub use judge::judge;
+pub use facts::{BackendShare, Detour, Doubt, HiddenReason, Note, RowNote, Way};
+pub use judge::{BackendPaths, distribute, judge};
 pub use observation::{
     Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, Refusal,
     ReplyKind, TunnelKey,
 };
 pub use protocol::Protocol;
-pub use route::{Expectation, Mode, ModeSource, NextHop, Party, Place, Route, Routes, Step};
+pub use route::{
+    Backend, Expectation, Mode, ModeSource, NextHop, Party, Place, Route, Routes, Step,
+};
 pub use verdict::{
     CrossingRow, Hop, Kind, Loss, Probes, SCHEMA, TestResult, Traffic, Tunnel, Verdict,
 };

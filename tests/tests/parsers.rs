@@ -512,7 +512,7 @@ fn marked_packet_events() {
         let own = netviz::verify::collect::reading::Own {
             address,
             node: vec![[172, 18, 0, 2].into()],
-            port: 0x6e6e,
+            ports: vec![0x6e6e],
             to_port: 0x6e6e,
         };
         reader.opened(1, own);

@@ -2,6 +2,7 @@
 
 pub(crate) mod doors;
 mod fragments;
+mod join;
 mod kernel_path;
 pub(crate) mod mode;
 mod path_builder;
@@ -10,6 +11,7 @@ mod unassigned;
 use std::net::IpAddr;
 
 pub use fragments::{Shape, hide};
+pub(crate) use join::join;
 pub use kernel_path::kernel_path;
 pub use mode::{Modes, candidates};
 pub(crate) use unassigned::remote;

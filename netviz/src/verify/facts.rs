@@ -192,6 +192,15 @@ pub enum Doubt {
     },
 }
 
+/// How many packets a backend of a service received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendShare {
+    /// The pod.
+    pub pod: String,
+    /// How many requests entered it.
+    pub packets: u32,
+}
+
 /// What else to know about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
@@ -200,6 +209,11 @@ pub enum Note {
     DeliveredTo {
         /// The pod.
         pod: String,
+    },
+    /// A service's packets went to these pods, most packets first.
+    DeliveredToBackends {
+        /// How many went to each.
+        shares: Vec<BackendShare>,
     },
     /// An end was named by its workload, or by the beginning of its name.
     Chosen {

@@ -1,6 +1,7 @@
 //! Compares what was expected with what was observed. Pure: the same data give the same verdict,
 //! whatever the order of the crossings.
 
+mod backends;
 mod causes;
 mod detours;
 mod lookup;
@@ -20,6 +21,7 @@ use super::{
     expect::{not_expected, remote, unassigned},
 };
 use crate::model::Cluster;
+pub use backends::{BackendPaths, distribute};
 use detours::Findings;
 use outcomes::{Evidence, Outcomes};
 use trail::{Trail, Walk, count};
@@ -50,7 +52,9 @@ pub fn judge(
         || observation.found.is_none() && !observation.one_way;
     let rows = |way| {
         let lines = evidence.trail(way).lines.iter();
-        lines.map(|line| rows::row(&evidence, way, line)).collect()
+        lines
+            .map(|line| rows::row(&evidence, &outcomes, way, line))
+            .collect()
     };
     Verdict {
         schema: SCHEMA.into(),
@@ -105,10 +109,10 @@ fn best<'a>(
 /// Crossed doors that are not on the path, and doors of the path that were bypassed.
 fn contradictions(trail: &Trail) -> usize {
     let of = |walk: &Walk| {
-        let missing = |line: &usize| trail.required(*line) && !trail.satisfied(*line, walk);
-        let foreign = walk.first.iter().filter(|line| trail.foreign(**line));
+        let missing = |line: &usize| trail.requires(*line, walk) && !trail.satisfied(*line, walk);
+        let foreign = walk.first.iter().filter(|line| trail.foreign(**line, walk));
         let mut lines = (0..trail.lines.len()).rev();
-        let last = lines.find(|line| trail.required(*line) && trail.satisfied(*line, walk));
+        let last = lines.find(|line| trail.requires(*line, walk) && trail.satisfied(*line, walk));
         let bypassed = (0..last.unwrap_or_default())
             .filter(|line| trail.lines[*line].hidden.is_none() && missing(line));
         foreign.count() + bypassed.count() + walk.wrapped_otherwise.len()
@@ -153,9 +157,9 @@ fn findings(
         findings.unclear.push(doubt.unwrap_or(Doubt::NoExpectation));
         return findings;
     };
-    findings
-        .unclear
-        .extend(remote(evidence.cluster, &evidence.route.to));
+    let receivers = evidence.route.receivers().into_iter();
+    let remote = receivers.filter_map(|it| remote(evidence.cluster, it));
+    findings.unclear.extend(remote);
     let ways = evidence.ways(outcomes);
     for (trail, through) in ways.filter(|(_, through)| !through.is_empty()) {
         let found = detours::findings(trail, through, observation.missed);
@@ -198,6 +202,8 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
     let observation = evidence.observation;
     // A sender that waits for a reply knows that none came, whatever the doors saw.
     let waits = observation.found.is_none() && !observation.one_way;
+    let mut receivers = evidence.route.receivers().into_iter();
+    let is_remote = receivers.any(|it| remote(evidence.cluster, it).is_some());
     let is_certain = |loss: &Loss| doubts(evidence, loss).is_empty();
     if evidence.is_nothing() || evidence.is_unsent() {
         Kind::Unclear
@@ -207,8 +213,7 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
             true => Kind::Lost,
             false => Kind::Unclear,
         }
-    } else if !findings.detours.is_empty() && remote(evidence.cluster, &evidence.route.to).is_none()
-    {
+    } else if !findings.detours.is_empty() && !is_remote {
         Kind::Detour
     } else if !findings.unclear.is_empty() {
         Kind::Unclear

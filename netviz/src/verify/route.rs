@@ -1,6 +1,9 @@
 //! The ends of a path, the routing mode, and the doors that are expected.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -112,6 +115,19 @@ pub struct Route {
     pub to: Party,
     /// A itself is behind the service that it sends to: packets leave it and come back.
     pub hairpin: bool,
+    /// Who received which packets, if B is a service and several pods did.
+    pub backends: Vec<Backend>,
+}
+
+/// A pod behind a service, and its packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The pod.
+    pub party: Party,
+    /// It is A itself.
+    pub hairpin: bool,
+    /// Packets that it received, or that were on the way to it.
+    pub packets: BTreeSet<u32>,
 }
 
 impl Route {
@@ -121,21 +137,46 @@ impl Route {
             from,
             to,
             hairpin: false,
+            backends: Vec::new(),
         }
     }
 
-    /// From and to whom packets of a way go.
-    pub const fn ends(&self, way: Way) -> (&Party, &Party) {
+    /// Who should receive a packet; `None`: any packet.
+    pub fn receiver(&self, packet: Option<u32>) -> &Party {
+        let is_for = |backend: &&Backend| match packet {
+            Some(packet) => backend.packets.contains(&packet),
+            None => true,
+        };
+        let backend = self.backends.iter().find(is_for);
+        backend.map_or(&self.to, |backend| &backend.party)
+    }
+
+    /// All that receive packets.
+    pub fn receivers(&self) -> Vec<&Party> {
+        match self.backends.as_slice() {
+            [] => vec![&self.to],
+            backends => backends.iter().map(|backend| &backend.party).collect(),
+        }
+    }
+
+    /// From and to whom a packet of a way goes.
+    pub fn ends(&self, way: Way, packet: Option<u32>) -> (&Party, &Party) {
+        let receiver = self.receiver(packet);
         match way {
-            Way::Request => (&self.from, &self.to),
-            Way::Reply => (&self.to, &self.from),
+            Way::Request => (&self.from, receiver),
+            Way::Reply => (receiver, &self.from),
         }
     }
 
-    /// The end whose policy drops packets of a way, and the direction that the policy restricts: the
+    /// The end whose policy drops a packet of a way, and the direction that the policy restricts: the
     /// receiver's at ingress, the sender's at egress.
-    pub const fn policed(&self, way: Way, direction: Option<Direction>) -> (&Party, Direction) {
-        let (sender, receiver) = self.ends(way);
+    pub fn policed(
+        &self,
+        way: Way,
+        packet: Option<u32>,
+        direction: Option<Direction>,
+    ) -> (&Party, Direction) {
+        let (sender, receiver) = self.ends(way, packet);
         match direction {
             Some(Direction::Egress) => (sender, Direction::Egress),
             Some(Direction::Ingress) | None => (receiver, Direction::Ingress),
@@ -194,6 +235,8 @@ pub struct Step {
     pub encryption: Option<&'static str>,
     /// Why a marked packet may not be recognised here: fragments.
     pub fragmented: Option<HiddenReason>,
+    /// The packets that cross it; `None`: all. Those to other backends of a service do not.
+    pub only: Option<BTreeSet<u32>>,
 }
 
 impl Step {
@@ -207,12 +250,18 @@ impl Step {
             or: Vec::new(),
             encryption: None,
             fragmented: None,
+            only: None,
         }
     }
 
     /// Whether every packet that gets further is seen here.
     pub const fn required(&self) -> bool {
         self.skipped_by.is_none() && self.encryption.is_none()
+    }
+
+    /// Whether it is on the path of a packet.
+    pub fn is_for(&self, packet: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&packet))
     }
 
     /// Whether the step is crossed at this hook, or at one that may be crossed instead.

@@ -98,6 +98,9 @@ pub struct CrossingRow {
     pub expected: bool,
     /// How many of the packets were seen here, each once; `null` if the door is hidden.
     pub seen: Option<u32>,
+    /// How many packets should cross this door, if only those to one backend of a service should; `null`:
+    /// all.
+    pub of: Option<u32>,
     /// How often packets were seen here again (a loop, a copy, a re-injection).
     pub repeated: u32,
     /// The helper that bypasses this door (`bpf_redirect_peer`): the door is on the path and should

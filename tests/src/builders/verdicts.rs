@@ -7,9 +7,9 @@ use netviz::{
     model::{CiliumDrop, Direction, DoorId, MacvlanMode, NetNsId, Role, Side, Snapshot, Untrusted},
     names::policies::{Policy, Unread, UnreadReason},
     verify::{
-        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface, Kind,
-        Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA, TestResult,
-        Traffic, Tunnel, Verdict, Way,
+        BackendShare, Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Hop, Interface,
+        Kind, Location, Loss, ModeSource, Note, Probes, Program, Protocol, RowNote, SCHEMA,
+        TestResult, Traffic, Tunnel, Verdict, Way,
     },
 };
 
@@ -54,6 +54,7 @@ fn row(node: &str, pod: Option<&str>, door: &str) -> CrossingRow {
         },
         expected: true,
         seen: Some(10),
+        of: None,
         repeated: 0,
         skipped_by: None,
         median_microseconds: Some(2.4),
@@ -589,6 +590,7 @@ fn crossing(random: &mut Random) -> CrossingRow {
         },
         expected: random.once_in(2),
         seen: maybe(random, number),
+        of: maybe(random, number),
         repeated: number(random),
         skipped_by: maybe(random, Random::text),
         median_microseconds: maybe(random, time),
@@ -711,7 +713,13 @@ fn doubt(random: &mut Random) -> Doubt {
 }
 
 fn note(random: &mut Random) -> Note {
-    match random.below(5) {
+    match random.below(6) {
+        5 => Note::DeliveredToBackends {
+            shares: many(random, |random| BackendShare {
+                pod: random.text(),
+                packets: number(random),
+            }),
+        },
         4 => Note::Chosen {
             asked: random.text(),
             pod: random.text(),

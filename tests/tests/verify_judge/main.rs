@@ -1,6 +1,7 @@
 //! Verdicts from expected and observed doors: named cases, and properties of all cases measured on
 //! a running Cilium.
 
+mod backends;
 mod cases;
 mod causes;
 mod fragments;

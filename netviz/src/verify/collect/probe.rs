@@ -28,7 +28,7 @@ use crate::{
     verify::Answer,
 };
 pub use options::{MOST_SYNS, ProbeOptions, ProbeTarget};
-use socket::Sender;
+use socket::{OpenError, Sender};
 
 /// The longest wait while nothing is due, and so for the end.
 const NAP: Duration = Duration::from_millis(20);
@@ -40,8 +40,8 @@ pub enum Report {
     Opened {
         /// From this address,
         from: IpAddr,
-        /// and this port, or with this identifier,
-        port: u16,
+        /// and these ports, or with this identifier,
+        ports: Vec<u16>,
         /// to this address: that of a backend if programs at the cgroup translate the service's.
         to: IpAddr,
     },
@@ -86,8 +86,62 @@ fn fail(target: &ProbeTarget, probe_options: ProbeOptions, reason: &str, reports
     }
 }
 
+/// The most sockets of one pair. Packets to a service take turns, because those of one socket mostly go to
+/// one pod.
+const SOCKETS: usize = 8;
+/// The most sockets of all pairs that have more than one.
+const ALL_SOCKETS: usize = 512;
+
+/// The sockets of one pair.
+struct Senders {
+    flow: u32,
+    all: Vec<Sender>,
+}
+
+impl Senders {
+    fn open(
+        target: ProbeTarget,
+        cgroup: Option<&Cgroup>,
+        probe_options: ProbeOptions,
+        most: usize,
+    ) -> Result<Self, OpenError> {
+        let is_connection = probe_options.protocol != Protocol::Icmp;
+        let sockets = match target.may_be_service && is_connection {
+            true => most.min(probe_options.count as usize),
+            false => 1,
+        };
+        let mut all = vec![Sender::open(target, cgroup, probe_options)?];
+        // Packets can be sent with one socket, too.
+        let more = (1..sockets).map_while(|_| Sender::open(target, cgroup, probe_options).ok());
+        all.extend(more);
+        Ok(Self {
+            flow: target.flow,
+            all,
+        })
+    }
+
+    fn opened(&self) -> Option<Report> {
+        let first = self.all.first()?;
+        Some(Report::Opened {
+            from: first.own.0,
+            ports: self.all.iter().map(|sender| sender.own.1).collect(),
+            to: first.to(),
+        })
+    }
+
+    fn send(&mut self, sequence: u32) -> io::Result<()> {
+        let place = sequence as usize % self.all.len();
+        self.all[place].send(sequence)
+    }
+
+    /// Whether every packet has its answer.
+    fn complete(&self, count: u32) -> bool {
+        self.all.iter().map(Sender::answered).sum::<u32>() >= count
+    }
+}
+
 struct Run<'a> {
-    senders: Vec<Sender>,
+    senders: Vec<Senders>,
     probe_options: ProbeOptions,
     reports: &'a Reports,
 }
@@ -100,14 +154,15 @@ impl<'a> Run<'a> {
         reports: &'a Reports,
     ) -> Self {
         let mut senders = Vec::new();
+        let most = (ALL_SOCKETS / targets.len().max(1)).clamp(1, SOCKETS);
         for target in targets {
             let cgroup = cgroup.filter(|_| target.may_be_service);
-            match Sender::open(*target, cgroup, probe_options) {
-                Ok(sender) => {
-                    let (from, port) = sender.own;
-                    let to = sender.to();
-                    let _ = reports.send((target.flow, Report::Opened { from, port, to }));
-                    senders.push(sender);
+            match Senders::open(*target, cgroup, probe_options, most) {
+                Ok(pair) => {
+                    if let Some(opened) = pair.opened() {
+                        let _ = reports.send((target.flow, opened));
+                    }
+                    senders.push(pair);
                 }
                 Err(error) => fail(target, probe_options, &error.to_string(), reports),
             }
@@ -138,20 +193,30 @@ impl<'a> Run<'a> {
                     .due(begin, next)
                     .saturating_duration_since(Instant::now()),
             };
-            let sources = self.senders.iter().map(AsFd::as_fd);
-            let Some(ready) = stop.poll(sources, Some(until_due.min(NAP))) else {
+            let sockets = self.senders.iter().flat_map(|pair| &pair.all);
+            let Some(ready) = stop.poll(sockets.map(AsFd::as_fd), Some(until_due.min(NAP))) else {
                 return;
             };
-            for place in ready {
-                let sender = &mut self.senders[place];
-                for (sequence, answer) in sender.receive() {
-                    let report = Report::Answered(sequence, answer);
-                    let _ = self.reports.send((sender.flow(), report));
-                }
-            }
-            let all = self.senders.iter().all(Sender::complete);
+            self.receive(&ready);
+            let count = self.probe_options.count;
+            let all = self.senders.iter().all(|pair| pair.complete(count));
             if next == total && (all || last.elapsed() > self.probe_options.patience) {
                 return;
+            }
+        }
+    }
+
+    /// Reads the sockets at these places.
+    fn receive(&mut self, ready: &[usize]) {
+        let pairs = self.senders.iter_mut();
+        let sockets = pairs.flat_map(|pair| pair.all.iter_mut().map(|sender| (pair.flow, sender)));
+        for (place, (flow, sender)) in sockets.enumerate() {
+            if ready.contains(&place) {
+                for (sequence, answer) in sender.receive() {
+                    let _ = self
+                        .reports
+                        .send((flow, Report::Answered(sequence, answer)));
+                }
             }
         }
     }
@@ -165,10 +230,10 @@ impl<'a> Run<'a> {
     fn send(&mut self, number: usize) {
         let pairs = self.senders.len();
         let sequence = (number / pairs) as u32;
-        let sender = &mut self.senders[number % pairs];
-        if let Err(error) = sender.send(sequence) {
+        let pair = &mut self.senders[number % pairs];
+        if let Err(error) = pair.send(sequence) {
             let report = Report::Answered(sequence, Answer::Unsent(error.to_string()));
-            let _ = self.reports.send((sender.flow(), report));
+            let _ = self.reports.send((pair.flow, report));
         }
     }
 }

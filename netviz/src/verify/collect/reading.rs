@@ -24,8 +24,8 @@ pub struct Own {
     pub address: IpAddr,
     /// Addresses of its node: those of the tunnel's packets.
     pub node: Vec<IpAddr>,
-    /// Its port, or its ICMP identifier.
-    pub port: u16,
+    /// Its ports, or its ICMP identifier.
+    pub ports: Vec<u16>,
     /// The destination port.
     pub to_port: u16,
 }
@@ -116,7 +116,7 @@ impl Frame {
     }
 
     fn is_to(&self, own: &Own) -> bool {
-        self.ports.is_some_and(|(_, to)| to == own.port)
+        self.ports.is_some_and(|(_, to)| own.ports.contains(&to))
     }
 
     fn way(&self, protocol: Protocol, own: &Own) -> Way {
@@ -126,8 +126,8 @@ impl Frame {
         // Addresses and ports may be translated on the way, but rarely all of them.
         let ports = self.ports.filter(|_| protocol != Protocol::Icmp);
         match ports {
-            Some((from, _)) if from == own.port => return Way::Request,
-            Some((_, to)) if to == own.port => return Way::Reply,
+            Some((from, _)) if own.ports.contains(&from) => return Way::Request,
+            Some((_, to)) if own.ports.contains(&to) => return Way::Reply,
             Some((_, to)) if to == own.to_port => return Way::Request,
             Some((from, _)) if from == own.to_port => return Way::Reply,
             _ => {}

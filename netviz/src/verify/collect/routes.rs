@@ -11,6 +11,7 @@ use crate::{
         NextHop, Party, Place, Route, Routes,
         context::View,
         expect::doors::{self, PodDoors},
+        target::service::possible_backends,
     },
 };
 
@@ -23,9 +24,22 @@ pub(crate) fn read<'a>(view: &View, pairs: impl Iterator<Item = &'a Route>) -> R
     routes
 }
 
+/// Adds the routes between the ends, and between A and the pods that may be behind a service.
+fn add(routes: &mut Routes, view: &View, route: &Route) {
+    add_between(routes, view, route);
+    let node = route.from.place.node();
+    let node = node.and_then(|node| view.cluster.nodes.get(node));
+    if node.is_none_or(|node| node.cilium) {
+        return;
+    }
+    for backend in possible_backends(&view.cluster, route) {
+        add_between(routes, view, &Route::new(route.from.clone(), backend));
+    }
+}
+
 /// Adds the routes to both ends, in the network namespaces of the ends and of their nodes; none if a node has
 /// Cilium, whose programs decide.
-fn add(routes: &mut Routes, view: &View, route: &Route) {
+fn add_between(routes: &mut Routes, view: &View, route: &Route) {
     let ends = [&route.from, &route.to].into_iter();
     let nodes = ends.filter_map(|end| view.cluster.nodes.get(end.place.node()?));
     if nodes.into_iter().any(|node| node.cilium) {

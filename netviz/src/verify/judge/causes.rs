@@ -135,11 +135,11 @@ fn place(point: Point<'_>) -> Option<Cause> {
     } = point;
     if trail.way == Way::Reply && after.is_none() {
         let hidden = before.is_some_and(|line| trail.lines[line].hidden.is_some());
-        let end = evidence.trail(Way::Request).end();
+        let end = evidence.trail(Way::Request).end(point.packet);
         return end.filter(|_| !hidden).map(|row| Cause::NoReply { row });
     }
     let row = after.filter(|_| before.is_none())?;
-    match (trail.way, evidence.route.to.place) {
+    match (trail.way, evidence.route.receiver(point.packet).place) {
         (Way::Request, Place::Elsewhere) => Some(Cause::LeftSight { row }),
         (Way::Request, _) => None,
         (Way::Reply, _) => Some(Cause::ReplyNotReceived { row }),

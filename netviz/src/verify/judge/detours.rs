@@ -26,7 +26,7 @@ pub(super) fn findings(trail: &Trail, through: &BTreeSet<u32>, missed: u64) -> F
     let walks: Vec<&Walk> = walks.collect();
     let way = trail.way;
     let unrecognised = through.len().saturating_sub(walks.len());
-    if unrecognised > 0 && trail.next(None).is_some() {
+    if unrecognised > 0 && trail.next(None, None).is_some() {
         findings.unclear.push(Doubt::Unrecognised {
             way,
             packets: count(unrecognised),
@@ -52,20 +52,22 @@ fn deviations(trail: &Trail, walks: &[&Walk]) -> Vec<Vec<Deviation>> {
     let mut runs = Vec::new();
     let mut run = Vec::new();
     for line in 0..trail.lines.len() {
-        let (foreign, required) = (trail.foreign(line), trail.required(line));
-        let deviates = |walk: &&&Walk| match foreign {
-            true => walk.crossed(line),
-            false => required && !trail.satisfied(line, walk),
-        };
-        let packets = count(walks.iter().filter(deviates).count());
-        if packets == 0 && required {
+        let crosses = |walk: &&&Walk| trail.foreign(line, walk) && walk.crossed(line);
+        let passes_by = |walk: &&&Walk| trail.requires(line, walk) && !trail.satisfied(line, walk);
+        let crossed = count(walks.iter().filter(crosses).count());
+        let passed_by = count(walks.iter().filter(passes_by).count());
+        if crossed == 0 && passed_by == 0 && trail.required(line, None) {
             runs.push(mem::take(&mut run));
-        } else if packets > 0 && (foreign || trail.lines[line].hidden.is_none()) {
-            run.push(Deviation {
-                line,
-                foreign,
-                packets,
-            });
+        }
+        let is_visible = trail.lines[line].hidden.is_none();
+        for (foreign, packets) in [(true, crossed), (false, passed_by)] {
+            if packets > 0 && (foreign || is_visible) {
+                run.push(Deviation {
+                    line,
+                    foreign,
+                    packets,
+                });
+            }
         }
     }
     runs.push(run);
@@ -107,7 +109,13 @@ fn tunnels(trail: &Trail, walks: &[&Walk]) -> Vec<Detour> {
 
 /// Hidden doors of the path that not all packets were seen at.
 fn hidden_steps(trail: &Trail, walks: &[&Walk]) -> Vec<Doubt> {
-    let seen = |line| !walks.is_empty() && walks.iter().all(|walk| trail.satisfied(line, walk));
+    let seen = |line| {
+        let mut own = walks
+            .iter()
+            .filter(|walk| trail.is_on_path(line, walk))
+            .peekable();
+        own.peek().is_some() && own.all(|walk| trail.satisfied(line, walk))
+    };
     let lines = 0..trail.lines.len();
     hidden(
         trail,

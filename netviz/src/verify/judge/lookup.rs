@@ -151,7 +151,7 @@ impl<'a> Near<'a> {
 
     /// From and to whom packets of a way go.
     fn ends(&self, way: Way) -> (&'a Party, &'a Party) {
-        self.point.evidence.route.ends(way)
+        self.point.evidence.route.ends(way, self.point.packet)
     }
 
     /// The addresses to which packets are sent: the other node's inside of a tunnel's packets.
@@ -289,7 +289,7 @@ impl<'a> Near<'a> {
     pub(super) fn wrong_neighbour(&self) -> Option<Cause> {
         let trail = self.point.evidence.trail(self.way());
         let after = match self.point.after {
-            None if self.point.trail.way == Way::Reply => trail.end(),
+            None if self.point.trail.way == Way::Reply => trail.end(self.point.packet),
             after => after,
         }?;
         let mut lines = trail

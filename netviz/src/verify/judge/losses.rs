@@ -9,7 +9,7 @@ use super::{
     causes::{self, SenderError},
     outcomes::{Evidence, OtherReceiver, Outcomes},
     point::{Dropped, Point},
-    trail::{Walk, count},
+    trail::{Trail, Walk, count},
 };
 use crate::verify::{Answer, Cause, DropReason, Loss, Refusal, Way};
 
@@ -17,13 +17,15 @@ use crate::verify::{Answer, Cause, DropReason, Loss, Refusal, Way};
 /// injects again are fewer.
 const ROUNDS: u32 = 5;
 
-/// The way, the last line, and the circle.
-type LossPoint = (Way, Option<usize>, Vec<usize>);
+/// The way, the last line and the next one, and the circle.
+type LossPoint = (Way, Option<usize>, Option<usize>, Vec<usize>);
 
 /// Packets that ended at one point.
 #[derive(Default)]
 struct Ended {
     packets: u32,
+    /// One of them; `None` if nothing is known of them.
+    packet: Option<u32>,
     errors: BTreeSet<SenderError>,
     /// Sent by something on the way, with B's address.
     refusals: BTreeSet<Refusal>,
@@ -39,18 +41,23 @@ struct Points(BTreeMap<LossPoint, Ended>);
 
 impl Points {
     /// Adds packets that no door saw.
-    fn add_unseen(&mut self, way: Way, packets: u32) {
+    fn add_unseen(&mut self, trail: &Trail, packets: u32) {
         if packets > 0 {
-            let ended = self.0.entry((way, None, Vec::new())).or_default();
+            let point = (trail.way, None, trail.next(None, None), Vec::new());
+            let ended = self.0.entry(point).or_default();
             ended.packets = ended.packets.saturating_add(packets);
         }
     }
 
     /// Adds a packet that ended where its walk ends.
-    fn add(&mut self, way: Way, walk: Option<&Walk>) -> &mut Ended {
+    fn add(&mut self, trail: &Trail, packet: u32) -> &mut Ended {
+        let walk = trail.walks.get(&packet);
         let (after, circle) = walk.map_or((None, Vec::new()), end);
-        let ended = self.0.entry((way, after, circle)).or_default();
+        let before = trail.next(after, Some(packet));
+        let point = (trail.way, after, before, circle);
+        let ended = self.0.entry(point).or_default();
         ended.packets = ended.packets.saturating_add(1);
+        ended.packet = ended.packet.or(Some(packet));
         ended
     }
 }
@@ -83,7 +90,7 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
         } else {
             Way::Reply
         };
-        let ended = points.add(way, evidence.trail(way).walks.get(packet));
+        let ended = points.add(evidence.trail(way), *packet);
         ended.errors.extend(match observation.answers.get(packet) {
             Some(Answer::Unreachable(_, error, from)) => Some((error.clone(), *from)),
             Some(Answer::Unsent(error)) => Some((error.clone(), None)),
@@ -108,7 +115,7 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
         }
     }
     let unseen = observation.sent.saturating_sub(count(known.len()));
-    points.add_unseen(Way::Request, unseen);
+    points.add_unseen(evidence.trail(Way::Request), unseen);
     points
 }
 
@@ -116,15 +123,16 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
 fn found(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
     let mut points = Points::default();
     for (trail, through) in evidence.ways(outcomes) {
-        let walks = trail.walks.iter();
-        for (_, walk) in walks.filter(|(packet, _)| !through.contains(packet)) {
-            points.add(trail.way, Some(walk));
+        let packets = trail.walks.keys();
+        for packet in packets.filter(|packet| !through.contains(packet)) {
+            points.add(trail, *packet);
         }
         let all = evidence.observation.packets(trail.way);
-        points.add_unseen(trail.way, all.saturating_sub(count(trail.walks.len())));
+        points.add_unseen(trail, all.saturating_sub(count(trail.walks.len())));
     }
     if evidence.unanswered(outcomes) {
-        points.add_unseen(Way::Reply, count(outcomes.delivered.len()));
+        let trail = evidence.trail(Way::Reply);
+        points.add_unseen(trail, count(outcomes.delivered.len()));
     }
     points
 }
@@ -140,7 +148,7 @@ fn end(walk: &Walk) -> (Option<usize>, Vec<usize>) {
 }
 
 fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: Ended) -> Loss {
-    let (way, after, circle) = point;
+    let (way, after, before, circle) = point;
     let trail = evidence.trail(way);
     let back = evidence.observation.found.map_or(0, |found| found.back);
     let of = match way {
@@ -148,7 +156,6 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
         Way::Reply if back > 0 => back,
         Way::Reply => count(outcomes.delivered.len()),
     };
-    let before = trail.next(after);
     let answered = ended.answered;
     let is_received = |row: Option<usize>| row.is_some() || answered == ended.packets;
     let other = ended.other.filter(|other| is_received(other.row));
@@ -167,6 +174,7 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
             after,
             before,
             packets: ended.packets,
+            packet: ended.packet,
         };
         causes::causes(point, drops, ended.errors.first(), refusal)
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::trail::{Trail, Walk};
 use crate::{
     model::{Cluster, Direction, Door, Side},
-    verify::{Answer, DropReason, Observation, Place, Route, Way, expect::remote},
+    verify::{Answer, DropReason, Observation, Party, Place, Route, Way, expect::remote},
 };
 
 /// Packets that reached B, and packets that A received an answer to.
@@ -97,6 +97,11 @@ impl Evidence<'_> {
         silent && is_here && !self.observation.one_way && !outcomes.delivered.is_empty()
     }
 
+    /// Who should receive a packet.
+    fn receiver(&self, packet: u32) -> &Party {
+        self.route.receiver(Some(packet))
+    }
+
     /// Packets about which anything is known.
     pub(super) fn packets(&self) -> BTreeSet<u32> {
         let answers = self.observation.answers.keys();
@@ -129,11 +134,11 @@ impl Evidence<'_> {
     /// Whether a packet was refused before it reached B: a firewall can send a reset with B's address.
     pub(super) fn is_refused_on_the_way(&self, packet: u32) -> bool {
         let trail = self.trail(Way::Request);
-        let is_visible = self.route.to.place.netns().is_some()
+        let is_visible = self.receiver(packet).place.netns().is_some()
             && self.observation.missed == 0
             && trail.walks.contains_key(&packet)
             && trail
-                .end()
+                .end(Some(packet))
                 .is_some_and(|end| trail.lines[end].hidden.is_none());
         is_visible && !self.arrived(packet) && !self.has_left_receiver(packet)
     }
@@ -183,7 +188,8 @@ impl Evidence<'_> {
         let answer = self.observation.answers.get(&packet);
         let is_refused = matches!(answer, Some(Answer::Refused(..)));
         let trail = self.trail(Way::Request);
-        let ends = [self.route.from.place.netns(), self.route.to.place.netns()];
+        let to = self.receiver(packet);
+        let ends = [self.route.from.place.netns(), to.place.netns()];
         let is_other = |line: &&usize| {
             let (id, direction) = trail.lines[**line].hook;
             let door = self.cluster.door(id);
@@ -191,11 +197,11 @@ impl Evidence<'_> {
                 && !ends.contains(&id.netns.known())
         };
         let row = walk.first.iter().rev().find(is_other).copied();
-        match self.route.to.place {
+        match to.place {
             Place::Pod { .. } | Place::Node { .. } => (row.is_some()
-                || !is_refused && self.is_end_visible())
+                || !is_refused && self.is_end_visible(packet))
             .then_some(OtherReceiver { row }),
-            Place::Elsewhere if remote(self.cluster, &self.route.to).is_some() => {
+            Place::Elsewhere if remote(self.cluster, to).is_some() => {
                 row.map(|_| OtherReceiver { row })
             }
             // A service, whose pod is not known, or the world.
@@ -205,7 +211,9 @@ impl Evidence<'_> {
 
     /// Whether A, which is not B, has B's address: its packets do not leave it.
     pub(super) fn is_own_address(&self) -> bool {
-        let Route { from, to, hairpin } = self.route;
+        let Route {
+            from, to, hairpin, ..
+        } = self.route;
         // A node may have the addresses of services itself.
         let is_pod = to.place != Place::Elsewhere || remote(self.cluster, to).is_some();
         let is_other = is_pod && !hairpin && !self.route.is_to_itself();
@@ -221,19 +229,19 @@ impl Evidence<'_> {
         doors.any(|door| is_senders(door) && door.has(address))
     }
 
-    /// Whether every packet that reaches B is seen at its last door.
-    fn is_end_visible(&self) -> bool {
-        let trail = self.trail(Way::Request);
+    /// Whether a packet that reaches B is seen at its last door.
+    fn is_end_visible(&self, packet: u32) -> bool {
+        let (trail, packet) = (self.trail(Way::Request), Some(packet));
         let end = trail
-            .end()
-            .filter(|end| trail.required(*end) && self.is_of_receiver(*end));
+            .end(packet)
+            .filter(|end| trail.required(*end, packet) && self.is_of_receiver(*end, packet));
         end.is_some_and(|end| trail.lines[end].hidden.is_none()) && self.observation.missed == 0
     }
 
     /// Whether a line of the request is at B.
-    fn is_of_receiver(&self, line: usize) -> bool {
+    fn is_of_receiver(&self, line: usize, packet: Option<u32>) -> bool {
         let id = self.trail(Way::Request).lines[line].hook.0;
-        match self.route.to.place {
+        match self.route.receiver(packet).place {
             Place::Pod { netns, .. } => id.netns.known() == Some(netns),
             Place::Node { node, .. } => self.cluster.door(id).is_some_and(|it| it.node == node),
             Place::Elsewhere => true,
@@ -242,14 +250,17 @@ impl Evidence<'_> {
 
     /// Seen at B's last door.
     fn arrived(&self, packet: u32) -> bool {
-        let (place, trail) = (self.route.to.place, self.trail(Way::Request));
+        let (place, trail) = (self.receiver(packet).place, self.trail(Way::Request));
         // At an end elsewhere nothing is seen but that the packet was sent on its way.
         let expects_nothing = self.observation.one_way || self.observation.found.is_some();
         let visible = place != Place::Elsewhere || expects_nothing;
         let walk = self.walk(Way::Request, packet);
         // Where no door of a node is known, the last that is known may be another node's.
         let is_end = match place {
-            Place::Node { .. } => trail.end().is_some_and(|end| self.is_of_receiver(end)),
+            Place::Node { .. } => {
+                let end = trail.end(Some(packet));
+                end.is_some_and(|end| self.is_of_receiver(end, Some(packet)))
+            }
             Place::Pod { .. } | Place::Elsewhere => true,
         };
         let visible = visible && is_end;
@@ -260,7 +271,7 @@ impl Evidence<'_> {
     fn is_from_receiver(&self, walk: &Walk) -> bool {
         let lines = &self.trail(Way::Reply).lines;
         let mut hooks = walk.first.iter().map(|line| lines[*line].hook);
-        match self.route.to.place {
+        match self.receiver(walk.packet).place {
             // A may be the same pod.
             Place::Pod { netns, .. } => hooks.any(|(id, direction)| match direction {
                 Direction::Egress => id.netns.known() == Some(netns),
@@ -289,6 +300,7 @@ fn entered(place: Place, trail: &Trail, walk: &Walk) -> bool {
 
 /// Whether a packet reached the last door.
 fn ended(trail: &Trail, walk: &Walk) -> bool {
-    let end = trail.end().filter(|end| trail.required(*end));
+    let end = trail.end(Some(walk.packet));
+    let end = end.filter(|end| trail.requires(*end, walk));
     end.is_some_and(|end| trail.satisfied(end, walk))
 }

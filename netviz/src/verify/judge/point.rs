@@ -14,6 +14,8 @@ pub(super) struct Point<'a> {
     pub(super) before: Option<usize>,
     /// How many.
     pub(super) packets: u32,
+    /// One of them; `None` if no door saw them.
+    pub(super) packet: Option<u32>,
 }
 
 /// A drop, and the device at which it happened.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::{outcomes::Evidence, trail::Line};
+use super::{
+    outcomes::{Evidence, Outcomes},
+    trail::{Line, count},
+};
 use crate::{
     model::{Cluster, Door, Role, Side, rounded},
     verify::{
-        CrossingRow, Hop, Party, RowNote, Tunnel, TunnelKey, Way,
+        CrossingRow, Hop, Party, RowNote, Step, Tunnel, TunnelKey, Way,
         expect::doors::{self, node_name, pod_name},
     },
 };
@@ -25,7 +28,12 @@ pub(super) fn hop(cluster: &Cluster, party: &Party) -> Hop {
 }
 
 /// One line as a row.
-pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow {
+pub(super) fn row(
+    evidence: &Evidence<'_>,
+    outcomes: &Outcomes,
+    way: Way,
+    line: &Line,
+) -> CrossingRow {
     let (cluster, (id, direction)) = (evidence.cluster, line.hook);
     let door = cluster.door(id);
     let interface = door.map_or_else(|| format!("if{}", id.ifindex), Door::label);
@@ -44,6 +52,7 @@ pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow
         direction,
         expected: step.is_some() || line.besides,
         seen: (line.hidden.is_none() || line.seen > 0).then_some(line.seen),
+        of: step.and_then(|step| of(step, outcomes, way)),
         repeated: line.repeated,
         skipped_by: step.and_then(|step| step.skipped_by).map(Into::into),
         median_microseconds: median(&gaps),
@@ -53,6 +62,15 @@ pub(super) fn row(evidence: &Evidence<'_>, way: Way, line: &Line) -> CrossingRow
         packets: evidence.observation.packets.get(&(way, line.hook)).copied(),
         note: note(line),
     }
+}
+
+/// How many packets should cross a step that not all packets should cross.
+fn of(step: &Step, outcomes: &Outcomes, way: Way) -> Option<u32> {
+    let only = step.only.as_ref()?;
+    Some(count(match way {
+        Way::Request => only.len(),
+        Way::Reply => only.intersection(&outcomes.delivered).count(),
+    }))
 }
 
 /// At the tunnel's own device the key names the other node. Behind it a packet still carries the key

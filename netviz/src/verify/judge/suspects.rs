@@ -164,7 +164,10 @@ fn counted(point: Point<'_>, hook: Hook) -> Option<Counted> {
 
 /// The policies that select the pod whose policy dropped the packets.
 fn policies(point: Point<'_>, direction: Option<Direction>) -> Selecting {
-    let (end, direction) = point.evidence.route.policed(point.trail.way, direction);
+    let (end, direction) = point
+        .evidence
+        .route
+        .policed(point.trail.way, point.packet, direction);
     let policies = &point.evidence.observation.lookups.policies;
     let netns = end.place.netns();
     netns

@@ -34,6 +34,8 @@ pub(super) struct Line {
 /// One packet, by the places of the lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Walk {
+    /// Its number.
+    pub(super) packet: u32,
     /// Lines in the order in which it first crossed them.
     pub(super) first: Vec<usize>,
     /// The line that it crossed last.
@@ -83,7 +85,7 @@ impl Trail {
             walks: BTreeMap::new(),
         };
         for (sequence, crossings) in &packets {
-            let walk = trail.walk(crossings);
+            let walk = trail.walk(*sequence, crossings);
             trail.walks.insert(*sequence, walk);
         }
         for line in &mut trail.lines {
@@ -94,8 +96,9 @@ impl Trail {
     }
 
     /// Follows one packet, and adds it to the lines.
-    fn walk(&mut self, crossings: &[Crossing]) -> Walk {
+    fn walk(&mut self, packet: u32, crossings: &[Crossing]) -> Walk {
         let mut walk = Walk {
+            packet,
             kind: crossings
                 .first()
                 .map(|first| first.kind)
@@ -104,8 +107,7 @@ impl Trail {
         };
         let mut before: Option<Duration> = None;
         for crossing in crossings {
-            let mut lines = self.lines.iter();
-            let Some(index) = lines.position(|line| line.hook == crossing.hook()) else {
+            let Some(index) = self.line(packet, crossing.hook()) else {
                 continue;
             };
             let line = &mut self.lines[index];
@@ -120,7 +122,8 @@ impl Trail {
                     .extend(before.map(|before| crossing.at.saturating_sub(before)));
                 line.outer |= crossing.outer;
                 line.tunnel = line.tunnel.or(crossing.tunnel);
-                let step = line.step.as_ref().filter(|step| step.required());
+                let step = line.step.as_ref();
+                let step = step.filter(|step| step.required() && step.is_for(packet));
                 if step.is_some_and(|step| !crossing.fragment && step.outer != crossing.outer) {
                     walk.wrapped_otherwise.insert(index);
                 }
@@ -130,6 +133,15 @@ impl Trail {
             walk.ended = crossing.at;
         }
         walk
+    }
+
+    /// The line of a hook: that of the packet's own path, if paths differ in it.
+    fn line(&self, packet: u32, hook: Hook) -> Option<usize> {
+        let is_own = |line: &Line| line.step.as_ref().is_none_or(|step| step.is_for(packet));
+        let lines = self.lines.iter().enumerate();
+        let at_hook = lines.filter(|(_, line)| line.hook == hook);
+        let best = at_hook.min_by_key(|(_, line)| !is_own(line));
+        best.map(|(index, _)| index)
     }
 
     /// Whether a packet crossed a line, or one that may be crossed instead.
@@ -144,29 +156,47 @@ impl Trail {
         others.any(|hook| step.accepts(hook))
     }
 
-    /// Whether every packet that gets further is seen here.
-    pub(super) fn required(&self, index: usize) -> bool {
-        self.lines[index].step.as_ref().is_some_and(Step::required)
+    /// Whether a line is on the path of a packet, or of any.
+    fn step(&self, index: usize, packet: Option<u32>) -> Option<&Step> {
+        let step = self.lines[index].step.as_ref()?;
+        packet
+            .is_none_or(|packet| step.is_for(packet))
+            .then_some(step)
     }
 
-    /// Whether packets should not cross it: no step, or one that is bypassed.
-    pub(super) fn foreign(&self, index: usize) -> bool {
-        let line = &self.lines[index];
-        match &line.step {
-            None => !line.besides,
+    /// Whether a line is on the path of a packet.
+    pub(super) fn is_on_path(&self, index: usize, walk: &Walk) -> bool {
+        self.step(index, Some(walk.packet)).is_some()
+    }
+
+    /// Whether every packet, or this one, is seen here if it gets further.
+    pub(super) fn required(&self, index: usize, packet: Option<u32>) -> bool {
+        self.step(index, packet).is_some_and(Step::required)
+    }
+
+    /// Whether a packet that gets further is seen here.
+    pub(super) fn requires(&self, index: usize, walk: &Walk) -> bool {
+        self.required(index, Some(walk.packet))
+    }
+
+    /// Whether a packet should not cross it: no step, or one that is bypassed.
+    pub(super) fn foreign(&self, index: usize, walk: &Walk) -> bool {
+        match self.step(index, Some(walk.packet)) {
+            None => !self.lines[index].besides,
             Some(step) => step.skipped_by.is_some(),
         }
     }
 
     /// The last line of the expected path.
-    pub(super) fn end(&self) -> Option<usize> {
-        self.lines.iter().rposition(|line| line.step.is_some())
+    pub(super) fn end(&self, packet: Option<u32>) -> Option<usize> {
+        let mut lines = (0..self.lines.len()).rev();
+        lines.find(|index| self.step(*index, packet).is_some())
     }
 
-    /// The next line that packets have to cross.
-    pub(super) fn next(&self, after: Option<usize>) -> Option<usize> {
+    /// The next line that a packet has to cross.
+    pub(super) fn next(&self, after: Option<usize>, packet: Option<u32>) -> Option<usize> {
         let from = after.map_or(0, |after| after.saturating_add(1));
-        (from..self.lines.len()).find(|index| self.required(*index))
+        (from..self.lines.len()).find(|index| self.required(*index, packet))
     }
 }
 

@@ -10,7 +10,7 @@ use netviz_ebpf::follow::{PairPacket, Tally, Traffic};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    receiver::receiver,
+    receiver::receivers,
     session::{Options, Recorded, Session},
 };
 use crate::{
@@ -150,7 +150,8 @@ impl Passive<'_> {
         };
         self.recorded.add_to(&mut observation);
         let mut route = self.filter.route.clone();
-        if let Some(receiver) = receiver(self.view, &route, &observation.crossings) {
+        let receivers = receivers(self.view, &route, &observation.crossings);
+        if let Some(receiver) = receivers.into_iter().next() {
             receiver.apply(&mut route, &mut observation);
         }
         let bundled = there.bundled + returned.bundled;

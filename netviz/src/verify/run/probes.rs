@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     drops,
-    receiver::{Receiver, receiver},
+    receiver::{Receiver, receivers},
     session::{Options, Recorded, Session},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         threads::Worker,
     },
     verify::{
-        Answer, Note, Observation, Place, Probes, Protocol, Route, Verdict,
+        Answer, Expectation, Note, Observation, Place, Probes, Protocol, Route, Verdict,
         collect::{
             crossings::{HookRecord, Marks},
             kernel_drops::{Drops, NoDrops},
@@ -28,6 +28,7 @@ use crate::{
             reading::{Own, Reader},
         },
         context::View,
+        distribute,
         expect::{doors, hide, unassigned},
         target::{self, service},
     },
@@ -186,12 +187,12 @@ impl Run<'_> {
 
     fn apply(&mut self, flow: u32, report: Report) {
         match report {
-            Report::Opened { from, port, to } => {
+            Report::Opened { from, ports, to } => {
                 let asked = self.pairs.get(flow as usize);
                 if asked.is_some_and(|pair| pair.route.to.address != Some(to)) {
                     self.backends.insert(flow, to);
                 }
-                self.opened(flow, from, port);
+                self.opened(flow, from, ports);
             }
             Report::Answered(sequence, answer) => {
                 if let Some(observation) = self.observations.get_mut(flow as usize) {
@@ -201,7 +202,7 @@ impl Run<'_> {
         }
     }
 
-    fn opened(&mut self, flow: u32, address: IpAddr, port: u16) {
+    fn opened(&mut self, flow: u32, address: IpAddr, ports: Vec<u16>) {
         let Some(pair) = self.pairs.get(flow as usize) else {
             return;
         };
@@ -209,7 +210,7 @@ impl Run<'_> {
         let own = Own {
             address,
             node: node.map_or_else(Vec::new, |node| doors::addresses(&self.view.cluster, node)),
-            port,
+            ports,
             to_port: pair.port.unwrap_or_default(),
         };
         self.reader.opened(flow, own);
@@ -264,11 +265,7 @@ impl Run<'_> {
         let cluster = &self.view.cluster;
         recorded.add_to(&mut observation);
         observation.notes.extend(pair.notes.iter().cloned());
-        let route = self.actual(flow, &pair.route, &mut observation);
-        let mut expected = recorded.expectations(cluster, &route, self.options.mode);
-        for expectation in &mut expected {
-            hide(cluster, &route, self.probe_options.shape(), expectation);
-        }
+        let (route, mut expected) = self.actual(flow, &pair.route, recorded, &mut observation);
         let replied = |answer: &Answer| matches!(answer, Answer::Reply(_) | Answer::Refused(..));
         if unassigned(cluster, &route.to).is_none() {
             let netns = self.view.netns(&route.from);
@@ -296,22 +293,62 @@ impl Run<'_> {
         verdict
     }
 
-    /// The route with the address of the sender's socket, and with the pod behind a service.
-    fn actual(&self, flow: u32, route: &Route, observation: &mut Observation) -> Route {
+    /// The route with the address of the sender's socket, and with the pods behind a service; and the
+    /// expected paths.
+    fn actual(
+        &self,
+        flow: u32,
+        route: &Route,
+        recorded: &Recorded<Marks>,
+        observation: &mut Observation,
+    ) -> (Route, Vec<Expectation>) {
         let mut route = route.clone();
         if route.from.address.is_none() {
             route.from.address = self.reader.owns.get(&flow).map(|own| own.address);
         }
-        let receiver = receiver(self.view, &route, &observation.crossings).or_else(|| {
-            let backend = self.backends.get(&flow)?;
-            Some(Receiver::new(target::by_address(
-                &self.view.cluster,
-                *backend,
-            )))
-        });
-        if let Some(receiver) = receiver {
+        let mut receivers = self.receivers(flow, &route, observation);
+        if receivers.len() > 1 {
+            let with_paths = |receiver: Receiver| {
+                let paths = self.expected(recorded, &receiver.route(&route));
+                receiver.with_paths(paths)
+            };
+            let backends = receivers.into_iter().map(with_paths).collect();
+            return distribute(&route, backends, observation);
+        }
+        if let Some(receiver) = receivers.pop() {
             receiver.apply(&mut route, observation);
         }
-        route
+        let expected = self.expected(recorded, &route);
+        (route, expected)
+    }
+
+    /// The expected paths in each possible mode.
+    fn expected(&self, recorded: &Recorded<Marks>, route: &Route) -> Vec<Expectation> {
+        let cluster = &self.view.cluster;
+        let mut expected = recorded.expectations(cluster, route, self.options.mode);
+        for expectation in &mut expected {
+            hide(cluster, route, self.probe_options.shape(), expectation);
+        }
+        expected
+    }
+
+    /// The pods that received packets. If not all packets were seen entering one, also the others that are
+    /// known to be behind the service.
+    fn receivers(&self, flow: u32, route: &Route, observation: &Observation) -> Vec<Receiver> {
+        let cluster = &self.view.cluster;
+        let mut receivers = receivers(self.view, route, &observation.crossings);
+        if let (true, Some(backend)) = (receivers.is_empty(), self.backends.get(&flow)) {
+            return vec![Receiver::new(target::by_address(cluster, *backend))];
+        }
+        let entered: usize = receivers.iter().map(Receiver::count).sum();
+        if !receivers.is_empty() && entered < observation.sent as usize {
+            let known = service::known_backends(cluster, route);
+            for party in known {
+                if !receivers.iter().any(|receiver| receiver.is(&party)) {
+                    receivers.push(Receiver::new(party));
+                }
+            }
+        }
+        receivers
     }
 }

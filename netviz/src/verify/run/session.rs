@@ -188,7 +188,7 @@ fn question(
         .flat_map(|it| it.request.iter().chain(&it.reply));
     let crossed = observation.crossings.iter().map(|crossing| crossing.door);
     let dropped = observation.drops.iter().filter_map(|drop| drop.door);
-    let ends = || [&route.from, &route.to].into_iter();
+    let ends = || [&route.from].into_iter().chain(route.receivers());
     let own = ends().filter_map(|end| end.place.netns());
     let own = own.flat_map(|netns| doors::inside(cluster, netns).map(|door| door.id));
     let mut doors: BTreeSet<DoorId> = steps.map(|step| step.door).chain(crossed).collect();
@@ -217,8 +217,11 @@ fn policed(cluster: &Cluster, route: &Route, verdict: &Verdict) -> Vec<(Subject,
             _ => &[],
         });
         for drop in drops.filter(|drop| drop.by_policy) {
-            let (end, direction) = route.policed(loss.way, drop.direction);
-            policed.extend(subject(cluster, end).map(|pod| (pod, direction)));
+            for receiver in route.receivers() {
+                let one = Route::new(route.from.clone(), receiver.clone());
+                let (end, direction) = one.policed(loss.way, None, drop.direction);
+                policed.extend(subject(cluster, end).map(|pod| (pod, direction)));
+            }
         }
     }
     policed.sort();

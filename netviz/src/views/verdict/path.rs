@@ -85,15 +85,18 @@ impl Path {
             let state = match row.seen {
                 _ if is_skipped(row) => State::Skipped,
                 None => State::Hidden,
-                Some(0) if of == 0 => State::Idle,
-                // If all packets are lost, later doors are not missing but out of reach.
-                Some(0) if last > Some(place) || losses.is_empty() => State::Missing,
+                Some(0) if row.of.unwrap_or(of) == 0 => State::Idle,
+                // If all packets are lost, later doors are not missing but out of reach. A later door may
+                // be of another backend's path.
+                Some(0) if last > Some(place) && row.of.is_none() || losses.is_empty() => {
+                    State::Missing
+                }
                 Some(0) => State::Unreached,
                 Some(_) => State::Crossed,
             };
             let oddity = oddity(row, state).filter(|_| is_known);
             let losses = marks_of(&losses, place, of);
-            let mut rung = rung(row, state, of);
+            let mut rung = rung(row, state, row.of.unwrap_or(of));
             rung.lost = !losses.is_empty();
             rung.wrong = rung.lost || oddity.is_some();
             let others = marks(row, state, rung.lost, thinned);
@@ -253,7 +256,7 @@ pub(super) fn fine(verdict: &Verdict) -> Option<&'static str> {
     let all = of(verdict, Way::Reply);
     let right = |row: &&CrossingRow| {
         row.expected
-            && row.seen == Some(all)
+            && row.seen == Some(row.of.unwrap_or(all))
             && row.repeated == 0
             && row.skipped_by.is_none()
             && row.note.is_none()

@@ -3,8 +3,8 @@
 use super::places::label;
 use crate::{
     model::Untrusted,
-    verify::{Cause, Detour, Doubt, HiddenReason, Note, RowNote, Verdict, Way},
-    views::text::safe,
+    verify::{BackendShare, Cause, Detour, Doubt, HiddenReason, Note, RowNote, Verdict, Way},
+    views::text::{list, safe},
 };
 
 const LOCKED_DOWN: &str = "reasons of drops: refused by kernel lockdown (confidentiality)";
@@ -176,6 +176,7 @@ fn note(verdict: &Verdict, note: &Note) -> String {
     match note {
         Note::DropReasonsLockedDown => LOCKED_DOWN.into(),
         Note::DeliveredTo { pod } => delivered_to(verdict, pod),
+        Note::DeliveredToBackends { shares } => delivered_to_backends(verdict, shares),
         Note::Chosen { asked, pod, of } => chosen(asked, pod, *of),
         Note::ServicePort { protocol, port } => {
             format!("{to} is a service, which answers at its ports only: sent {protocol} to {port}")
@@ -236,6 +237,13 @@ fn delivered_to(verdict: &Verdict, pod: &str) -> String {
         false => "",
     };
     format!("{} was delivered to {pod}{itself}", verdict.to.name)
+}
+
+fn delivered_to_backends(verdict: &Verdict, shares: &[BackendShare]) -> String {
+    let each = shares
+        .iter()
+        .map(|it| format!("{} to {}", it.packets, it.pod));
+    format!("{} was delivered: {}", verdict.to.name, list(each, ", "))
 }
 
 fn redirects(node: &str, packets: u32, sent: u32) -> String {

@@ -10,8 +10,8 @@ use netviz::{
     },
     names::policies::{Policy, Unread, UnreadReason},
     verify::{
-        Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Kind, Location,
-        Note, Program, RowNote, TestResult, Verdict,
+        BackendShare, Cause, CrossingRow, Detour, Doubt, DropReason, HiddenReason, Interface, Kind,
+        Location, Note, Program, RowNote, TestResult, Verdict,
     },
 };
 
@@ -177,6 +177,12 @@ fn verdict_of(mut verdict: Verdict, name: &str) -> Verdict {
     let (pod, node, device) = (name.into(), name.into(), name.into());
     verdict.notes = vec![
         Note::DeliveredTo { pod },
+        Note::DeliveredToBackends {
+            shares: vec![BackendShare {
+                pod: name.into(),
+                packets: 1,
+            }],
+        },
         Note::Refused {
             packets: 1,
             answer: name.into(),

@@ -109,13 +109,9 @@ impl Sender {
         self.target.to
     }
 
-    pub(super) fn flow(&self) -> u32 {
-        self.target.flow
-    }
-
-    /// Whether every packet has its answer.
-    pub(super) fn complete(&self) -> bool {
-        self.answered >= self.probe_options.count
+    /// How many of its packets have their answers.
+    pub(super) fn answered(&self) -> u32 {
+        self.answered
     }
 
     pub(super) fn send(&mut self, sequence: u32) -> io::Result<()> {
