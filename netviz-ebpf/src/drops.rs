@@ -29,6 +29,8 @@ pub struct Offsets {
     pub head: u32,
     /// `sk_buff.tail`: an offset from `head`, on 64-bit machines.
     pub tail: u32,
+    /// `sk_buff.network_header`: an offset from `head`.
+    pub network_header: u32,
     /// `sk_buff.dev`
     pub dev: u32,
     /// `net_device.ifindex`

@@ -1,6 +1,6 @@
 //! The kernel's reasons for dropped packets: each test causes one of them.
 
-use std::{collections::BTreeSet, net::UdpSocket};
+use std::{collections::BTreeSet, net::UdpSocket, time::Duration};
 
 use aya::programs::LinkOrder;
 use netviz::{
@@ -17,13 +17,15 @@ use netviz_ebpf::crossing::{MAGIC, Marker};
 use netviz_tests::{
     bpf::{
         foreign_program::{ForeignProgram, Verdict},
+        frames::packets,
         skip,
     },
     cli::{
         fault_table::many,
         verify::{VerifyOutput, run, verify},
+        wait::wait_until,
     },
-    netns::TestNetns,
+    netns::{TestNetns, add_pair_to, send},
 };
 use serde_json::Value;
 
@@ -119,6 +121,57 @@ fn lost_drop_events_are_counted() {
     let (received, lost) = (drops.take().len() as u64, drops.lost());
     assert!(lost > 0, "{received} received");
     assert_eq!(received + lost, u64::from(MANY));
+}
+
+/// Ethernet pads short frames, and devices append trailers: the marker is at the end of the packet, by its
+/// IP header.
+#[test]
+fn dropped_packets_are_found_in_longer_frames() {
+    if skip_without_reasons() || skip::without_tcx() {
+        return;
+    }
+    let [near, far] = [TestNetns::new().unwrap(), TestNetns::new().unwrap()];
+    let mut netlink = near.netlink().unwrap();
+    add_pair_to(&mut netlink, 10, far.netns()).unwrap();
+    netlink.set_up(10).unwrap();
+    far.netlink().unwrap().set_up(11).unwrap();
+    let (direction, first) = (Direction::Ingress, LinkOrder::first());
+    let _foreign =
+        ForeignProgram::tcx(far.netns(), "veth11", direction, Verdict::Shot, first).unwrap();
+    let cookie = [9; 16];
+    let mut sent = Vec::new();
+    for trailer in [&[][..], &[0; 6], &[0x6e; 41]] {
+        for kind in 0..packets::ending_with(&[]).len() {
+            let wrappings = packets::with_trailer(&packets::ending_with(&[])[kind].1, &[]).len();
+            for wrapping in 0..wrappings {
+                let marker = Marker {
+                    magic: MAGIC,
+                    cookie,
+                    flow: [0; 4],
+                    sequence: (sent.len() as u32).to_be_bytes(),
+                };
+                let (name, packet) = packets::ending_with(&marker.bytes()).swap_remove(kind);
+                let (wrapped, frame) =
+                    packets::with_trailer(&packet, trailer).swap_remove(wrapping);
+                sent.push((format!("{name} {wrapped}, {} more", trailer.len()), frame));
+            }
+        }
+    }
+    let mut drops = Drops::start(&cookie).unwrap();
+    let frames = sent.iter().map(|(_, frame)| &frame[..]);
+    let accepted = send::frames(near.netns(), 10, frames).unwrap();
+    assert!(accepted.iter().all(|accepted| *accepted));
+    let mut found = BTreeSet::new();
+    wait_until(Duration::from_secs(5), || {
+        found.extend(drops.take().iter().map(|dropped| dropped.sequence));
+        found.len() == sent.len()
+    });
+    let missing = sent
+        .iter()
+        .zip(0..)
+        .filter(|(_, number)| !found.contains(number));
+    let missing: Vec<_> = missing.map(|((name, _), _)| name).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 fn reason(result: &VerifyOutput) -> &Value {

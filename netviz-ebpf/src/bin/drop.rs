@@ -1,7 +1,7 @@
 //! Reports to user space each marked packet of this run that the kernel drops, and the reason.
 //!
 //! The program only reads, and only while a check runs. For any other dropped packet it reads five
-//! fields and the last 32 bytes.
+//! fields, the last 32 bytes, and the length in the IP header.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

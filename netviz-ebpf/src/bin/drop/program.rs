@@ -1,5 +1,8 @@
 //! The programs.
 
+#[path = "end.rs"]
+mod end;
+
 use core::ptr;
 
 use aya_ebpf::{
@@ -29,6 +32,7 @@ static NETVIZ_OFFSETS: Offsets = Offsets {
     data_len: 0,
     head: 0,
     tail: 0,
+    network_header: 0,
     dev: 0,
     ifindex: 0,
     net: 0,
@@ -71,7 +75,8 @@ fn look(packet: usize, location: u64, reason: u32) {
 }
 
 /// Returns this run's marker if the packet ends with it and is linear. Removed headers may have
-/// shortened the front of the packet, but its end does not move.
+/// shortened the front of the packet, but its end does not move. The frame may be longer than the packet,
+/// or than that inside of a tunnel's packet: then the IP headers have its length.
 #[inline(always)]
 fn marker(packet: usize, offsets: &Offsets) -> Option<Marker> {
     let length: u32 = field(packet, offsets.len)?;
@@ -82,6 +87,19 @@ fn marker(packet: usize, offsets: &Offsets) -> Option<Marker> {
     let head: usize = field(packet, offsets.head)?;
     let tail: u32 = field(packet, offsets.tail)?;
     let end = head.wrapping_add(tail as usize);
+    own(end, end).or_else(|| {
+        let network: u16 = field(packet, offsets.network_header)?;
+        let outside = end::packet(head.wrapping_add(usize::from(network)))?;
+        own(outside.end, end).or_else(|| own(outside.inside()?.end, end))
+    })
+}
+
+/// Returns this run's marker in front of an address within the frame.
+#[inline(always)]
+fn own(end: usize, limit: usize) -> Option<Marker> {
+    if end > limit {
+        return None;
+    }
     let marker: Marker = field(end.wrapping_sub(MARKER_SIZE), 0)?;
     // SAFETY: as above.
     let cookie = unsafe { ptr::read_volatile(&raw const NETVIZ_COOKIE) };

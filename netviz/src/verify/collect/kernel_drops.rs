@@ -156,6 +156,7 @@ fn read() -> Result<Kernel, String> {
         data_len: of("sk_buff", "data_len")?,
         head: of("sk_buff", "head")?,
         tail: of("sk_buff", "tail")?,
+        network_header: of("sk_buff", "network_header")?,
         dev: of("sk_buff", "dev")?,
         ifindex: of("net_device", "ifindex")?,
         net: of("net_device", "nd_net.net")?,
