@@ -18,7 +18,7 @@ pub(crate) use unassigned::remote;
 pub use unassigned::unassigned;
 
 use super::{Doubt, Expectation, Hooks, Mode, ModeSource, Note, Party, Place, Route};
-use crate::model::{Cluster, Encryption, Role};
+use crate::model::{CILIUM_HOST, Cluster, Encryption, Role};
 use doors::{PodDoors, node_name};
 use path_builder::{By, Path};
 
@@ -113,6 +113,7 @@ impl Expected<'_> {
         expectation.absent.extend(new);
         (expectation.request, expectation.reply) = (request.steps, reply.steps);
         self.encrypt(&mut expectation);
+        self.translate(&mut expectation);
         expectation
     }
 
@@ -205,6 +206,18 @@ impl Expected<'_> {
                 step.encryption = Some(name);
             }
         }
+    }
+
+    /// kube-proxy translates in the node's stack, whose routes to pods lead through `cilium_host` with
+    /// legacy host routing. Cilium itself translates before that.
+    fn translate(&self, expectation: &mut Expectation) {
+        let ends = [&self.route.from, &self.route.to].map(|end| end.place.node());
+        let nodes = ends.into_iter().flatten();
+        let by_stack =
+            nodes.filter(|node| self.route.translated && !self.modes.of(*node).host_routing);
+        let hosts = by_stack
+            .filter_map(|node| doors::device(self.cluster, node, Role::CiliumHost, CILIUM_HOST));
+        expectation.besides.extend(hosts);
     }
 
     fn encryption(&self, node: usize) -> Option<&'static str> {

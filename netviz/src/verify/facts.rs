@@ -156,6 +156,21 @@ pub enum Doubt {
         /// Why the sender's cgroup could not be used; `null` if that was not tried.
         error: Option<String>,
     },
+    /// Doors of pods that may be behind a service were left out.
+    DoorsNotWatched {
+        /// How many.
+        doors: usize,
+    },
+    /// A connection was answered in B's place before it left a node: by a proxy (an L7 policy of
+    /// Cilium, a service mesh).
+    AnsweredByProxy {
+        /// The node.
+        node: String,
+        /// How many packets.
+        packets: u32,
+        /// Of how many.
+        of: u32,
+    },
     /// Packets got through, and no door recognised them.
     Unrecognised {
         /// Request or reply.

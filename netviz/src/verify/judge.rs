@@ -13,11 +13,11 @@ mod rows;
 mod suspects;
 mod trail;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Answer, Cause, Doubt, Expectation, HiddenReason, Kind, Loss, Observation, Place, Probes, Route,
-    SCHEMA, Verdict, Way,
+    Answer, Cause, Doubt, Expectation, HiddenReason, Kind, Loss, Observation, Place, Probes,
+    Protocol, Route, SCHEMA, Verdict, Way,
     expect::{not_expected, remote, unassigned},
 };
 use crate::model::Cluster;
@@ -41,6 +41,7 @@ pub fn judge(
         observation,
         trails,
         bytes: probes.bytes,
+        is_tcp: probes.protocol == Some(Protocol::Tcp),
     };
     let outcomes = evidence.outcomes();
     let losses = losses::losses(&evidence, &outcomes);
@@ -151,6 +152,7 @@ fn findings(
     if !losses.is_empty() {
         findings.unclear.extend(observation.doubts.iter().cloned());
     }
+    findings.unclear.extend(proxies(evidence));
     let Some(expectation) = expectation else {
         let (cluster, route) = (evidence.cluster, evidence.route);
         let doubt = not_expected(cluster, route).or_else(|| unassigned(cluster, &route.to));
@@ -169,6 +171,10 @@ fn findings(
     if !outcomes.delivered.is_empty() {
         findings.detours.extend(expectation.absent.iter().cloned());
     }
+    if losses.is_empty() && !findings.detours.is_empty() {
+        let unwatched = observation.doubts.iter().filter(|it| is_unwatched(it));
+        findings.unclear.extend(unwatched.cloned());
+    }
     for doubt in losses.iter().flat_map(|loss| doubts(evidence, loss)) {
         if !findings.unclear.contains(&doubt) {
             findings.unclear.push(doubt);
@@ -178,6 +184,28 @@ fn findings(
         .unclear
         .retain(|doubt| !repeats_cause(doubt, losses));
     findings
+}
+
+/// Doors were left out that packets may have crossed.
+fn is_unwatched(doubt: &Doubt) -> bool {
+    matches!(doubt, Doubt::DoorsNotWatched { .. })
+}
+
+/// Connections that proxies answered, by node.
+fn proxies(evidence: &Evidence<'_>) -> Vec<Doubt> {
+    let mut nodes: BTreeMap<&str, u32> = BTreeMap::new();
+    for packet in evidence.packets() {
+        if let Some(node) = evidence.proxy(packet) {
+            *nodes.entry(node).or_default() += 1;
+        }
+    }
+    let of = evidence.observation.sent;
+    let doubt = |(node, packets): (&str, u32)| Doubt::AnsweredByProxy {
+        node: node.into(),
+        packets,
+        of,
+    };
+    nodes.into_iter().map(doubt).collect()
 }
 
 /// Why packets may have got further than they were seen.
@@ -204,6 +232,7 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
     let waits = observation.found.is_none() && !observation.one_way;
     let mut receivers = evidence.route.receivers().into_iter();
     let is_remote = receivers.any(|it| remote(evidence.cluster, it).is_some());
+    let is_blind = observation.doubts.iter().any(is_unwatched);
     let is_certain = |loss: &Loss| doubts(evidence, loss).is_empty();
     if evidence.is_nothing() || evidence.is_unsent() {
         Kind::Unclear
@@ -213,7 +242,7 @@ fn kind(evidence: &Evidence<'_>, losses: &[Loss], findings: &Findings) -> Kind {
             true => Kind::Lost,
             false => Kind::Unclear,
         }
-    } else if !findings.detours.is_empty() && !is_remote {
+    } else if !findings.detours.is_empty() && !is_remote && !is_blind {
         Kind::Detour
     } else if !findings.unclear.is_empty() {
         Kind::Unclear

@@ -115,6 +115,8 @@ pub struct Route {
     pub to: Party,
     /// A itself is behind the service that it sends to: packets leave it and come back.
     pub hairpin: bool,
+    /// B's address was translated on the way: it is behind a service.
+    pub translated: bool,
     /// Who received which packets, if B is a service and several pods did.
     pub backends: Vec<Backend>,
 }
@@ -137,6 +139,7 @@ impl Route {
             from,
             to,
             hairpin: false,
+            translated: false,
             backends: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 
 mod address;
 mod any_of;
+pub(crate) mod backends;
 mod family;
 pub(crate) mod pods;
 mod search;

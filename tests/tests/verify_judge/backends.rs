@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use netviz::{
     model::Direction,
     verify::{
-        BackendPaths, BackendShare, Cause, Expectation, Kind, Note, Observation, Party, Place,
-        Probes, Route, Verdict, Way, distribute, judge,
+        BackendPaths, BackendShare, Cause, Doubt, Expectation, Kind, Note, Observation, Party,
+        Place, Probes, Protocol, Route, Step, Verdict, Way, distribute, judge,
     },
-    views::verdict::notes,
+    views::verdict::{notes, unclear},
 };
 use netviz_tests::{
     builders::paths::{crossing, walked},
@@ -18,7 +18,7 @@ use netviz_tests::{
     },
 };
 
-use super::cases::SENT;
+use super::cases::{SENT, Setup};
 
 /// Packets to the pod of the sender's node; the others go to the other node.
 const NEAR: u32 = 4;
@@ -215,4 +215,90 @@ fn lost_packets_are_on_the_path_that_fits() {
         before.outer,
         "the tunnel's packet at the uplink: {before:#?}"
     );
+}
+
+/// kube-proxy translates in the node's stack, whose routes lead through `cilium_host`.
+#[test]
+fn translated_packets_may_cross_cilium_host() {
+    for (mode, expected) in [
+        ("vxlan", Kind::Verified),
+        ("vxlan-host-routing", Kind::Detour),
+    ] {
+        let mut setup = Setup::new(mode, "pod -> pod, same node");
+        let host = setup.device("cilium_host", setup.node_of_sender());
+        for (translated, expected) in [(false, Kind::Detour), (true, expected)] {
+            setup.route.translated = translated;
+            setup.again();
+            for sequence in 0..SENT {
+                let step = Step::new(host, Direction::Egress);
+                let between = crossing(&step, Way::Request, sequence, 1);
+                setup.observation.crossings.push(between);
+            }
+            let verdict = setup.judge();
+            assert_eq!(
+                verdict.verdict, expected,
+                "{mode} {translated}: {verdict:#?}"
+            );
+        }
+    }
+}
+
+/// Pods that may be behind a service were not watched.
+#[test]
+fn doors_that_were_not_watched_are_neither_bypassed_nor_a_loss() {
+    let mut setup = Setup::far();
+    setup.observation.doubts = vec![Doubt::DoorsNotWatched { doors: 40 }];
+    assert_eq!(setup.judge().verdict, Kind::Verified);
+    let last = setup.expectations[0].request.len() - 2;
+    let passed = setup.expectations[0].request[last].door;
+    setup.keep(|crossing| crossing.door != passed || crossing.way == Way::Reply);
+    let verdict = setup.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
+    assert!(
+        unclear(&verdict).concat().contains("40 doors"),
+        "{:?}",
+        verdict.unclear
+    );
+    setup.end_behind(2, 0..SENT);
+    let verdict = setup.judge();
+    assert_eq!(verdict.verdict, Kind::Unclear, "{verdict:#?}");
+    assert!(
+        verdict
+            .unclear
+            .contains(&Doubt::DoorsNotWatched { doors: 40 })
+    );
+}
+
+/// An L7 proxy answers SYNs itself.
+#[test]
+fn syn_answered_before_it_left_the_node_is_a_proxys() {
+    let mut setup = Setup::far();
+    let answers = setup.observation.answers.clone();
+    let node = setup.cluster.nodes[setup.node_of_sender()]
+        .name
+        .raw()
+        .to_owned();
+    // Behind the sender's lxc, and behind the uplink.
+    for (k, is_proxy) in [(1, true), (3, false)] {
+        setup.again();
+        setup.end_behind(k, 0..SENT);
+        setup.observation.answers = answers.clone();
+        setup.probes.protocol = Some(Protocol::Tcp);
+        let verdict = setup.judge();
+        let doubt = Doubt::AnsweredByProxy {
+            node: node.clone(),
+            packets: SENT,
+            of: SENT,
+        };
+        assert_eq!(verdict.unclear.contains(&doubt), is_proxy, "{verdict:#?}");
+        let expected = if is_proxy { Kind::Unclear } else { Kind::Lost };
+        assert_eq!(verdict.verdict, expected);
+        assert_eq!(
+            (verdict.delivered, verdict.losses.is_empty()),
+            (0, is_proxy)
+        );
+        // Something else that answers an echo request is no proxy.
+        setup.probes.protocol = Some(Protocol::Icmp);
+        assert_eq!(setup.judge().verdict, Kind::Lost);
+    }
 }

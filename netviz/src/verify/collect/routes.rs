@@ -11,7 +11,7 @@ use crate::{
         NextHop, Party, Place, Route, Routes,
         context::View,
         expect::doors::{self, PodDoors},
-        target::service::possible_backends,
+        target::backends::possible_backends,
     },
 };
 

@@ -232,7 +232,7 @@ impl<'a> Near<'a> {
             Some(after) => trail.lines.get(after),
             None if trail.way == Way::Reply => {
                 let request = evidence.trail(Way::Request);
-                request.lines.get(request.end()?)
+                request.lines.get(request.end(self.point.packet)?)
             }
             None => None,
         };

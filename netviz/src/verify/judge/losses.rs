@@ -80,7 +80,9 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
     let known = evidence.packets();
     let unrefused = evidence.unrefused(outcomes);
     for packet in &known {
-        let way = if !outcomes.delivered.contains(packet) {
+        let way = if evidence.proxy(*packet).is_some() {
+            continue;
+        } else if !outcomes.delivered.contains(packet) {
             Way::Request
         } else if observation.one_way
             || outcomes.replied.contains(packet)

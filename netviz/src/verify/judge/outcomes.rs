@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::trail::{Trail, Walk};
 use crate::{
-    model::{Cluster, Direction, Door, Side},
-    verify::{Answer, DropReason, Observation, Party, Place, Route, Way, expect::remote},
+    model::{Cluster, Direction, Door, Role, Side},
+    verify::{
+        Answer, DropReason, Observation, Party, Place, Route, Way,
+        expect::{doors::node_name, remote},
+    },
 };
 
 /// Packets that reached B, and packets that A received an answer to.
@@ -30,6 +33,8 @@ pub(super) struct Evidence<'a> {
     pub(super) trails: [Trail; 2],
     /// Length of the packets, if they are probes.
     pub(super) bytes: Option<u32>,
+    /// The probes are SYNs.
+    pub(super) is_tcp: bool,
 }
 
 impl Evidence<'_> {
@@ -207,6 +212,23 @@ impl Evidence<'_> {
             // A service, whose pod is not known, or the world.
             Place::Elsewhere => None,
         }
+    }
+
+    /// The node where a proxy answered a SYN in B's place: the SYN did not leave the node, and nobody else was
+    /// seen receiving it.
+    pub(super) fn proxy(&self, packet: u32) -> Option<&str> {
+        let answer = self.observation.answers.get(&packet);
+        let is_connected = self.is_tcp && matches!(answer, Some(Answer::Reply(_)));
+        if !is_connected || self.is_own_address() {
+            return None;
+        }
+        self.other_receiver(packet).filter(|it| it.row.is_none())?;
+        let line = self.walk(Way::Request, packet)?.last?;
+        let (id, direction) = self.trail(Way::Request).lines[line].hook;
+        let door = self.cluster.door(id)?;
+        let is_outward = matches!(door.role, Role::Uplink | Role::Overlay);
+        let left = door.side == Side::Host || is_outward && direction == Direction::Egress;
+        (!left).then(|| node_name(self.cluster, door.node))
     }
 
     /// Whether A, which is not B, has B's address: its packets do not leave it.

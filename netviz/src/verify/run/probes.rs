@@ -30,7 +30,7 @@ use crate::{
         context::View,
         distribute,
         expect::{doors, hide, unassigned},
-        target::{self, service},
+        target::{self, backends, service},
     },
 };
 
@@ -307,6 +307,11 @@ impl Run<'_> {
             route.from.address = self.reader.owns.get(&flow).map(|own| own.address);
         }
         let mut receivers = self.receivers(flow, &route, observation);
+        let entered: usize = receivers.iter().map(Receiver::count).sum();
+        if entered < observation.sent as usize {
+            let doubt = backends::unwatched(&self.view.cluster, &route, recorded.unwatched);
+            observation.doubts.extend(doubt);
+        }
         if receivers.len() > 1 {
             let with_paths = |receiver: Receiver| {
                 let paths = self.expected(recorded, &receiver.route(&route));
@@ -342,7 +347,7 @@ impl Run<'_> {
         }
         let entered: usize = receivers.iter().map(Receiver::count).sum();
         if !receivers.is_empty() && entered < observation.sent as usize {
-            let known = service::known_backends(cluster, route);
+            let known = backends::known_backends(cluster, route);
             for party in known {
                 if !receivers.iter().any(|receiver| receiver.is(&party)) {
                     receivers.push(Receiver::new(party));

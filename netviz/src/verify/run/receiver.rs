@@ -47,6 +47,7 @@ impl Receiver {
     pub(super) fn route(&self, route: &Route) -> Route {
         Route {
             hairpin: self.hairpin,
+            translated: true,
             ..Route::new(route.from.clone(), self.party.clone())
         }
     }
@@ -65,7 +66,7 @@ impl Receiver {
     pub(super) fn apply(self, route: &mut Route, observation: &mut Observation) {
         let pod = self.party.name.clone();
         observation.notes.push(Note::DeliveredTo { pod });
-        route.hairpin = self.hairpin;
+        (route.hairpin, route.translated) = (self.hairpin, true);
         route.to = Party {
             name: route.to.name.clone(),
             ..self.party

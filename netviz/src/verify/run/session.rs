@@ -61,7 +61,7 @@ impl<T: Collector> Session<T> {
         signals: &mut Signals,
     ) -> Result<Option<Self>> {
         let kernel_routes = routes::read(view, routes.clone());
-        let (watched, unwatched) = watch_set::doors(view, routes, options.every_door);
+        let (watched, unwatched) = watch_set::doors(&view.cluster, routes, options.every_door);
         let found = view.found.clone();
         let (watcher, ready, packets) = watch(found, watched, collector, options.attach)?;
         let ready = tokio::select! {
@@ -113,7 +113,8 @@ impl<T: Collector> Session<T> {
 pub(super) struct Recorded<T: Collector> {
     pub(super) hooks: Hooks,
     pub(super) summary: Summary<T>,
-    unwatched: usize,
+    /// How many doors were left out.
+    pub(super) unwatched: usize,
     routes: Routes,
     cilium: CiliumDrops,
     inspector: Option<Inspector>,

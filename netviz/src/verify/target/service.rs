@@ -1,12 +1,7 @@
 //! A service as B: its name, its ports, and what a loss of its packets means.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    net::{IpAddr, SocketAddr},
-};
+use std::{io, net::IpAddr};
 
-use super::{family::Family, pods::Pods};
 use anyhow::{Result, bail};
 
 use crate::{
@@ -15,19 +10,16 @@ use crate::{
     },
     sys::{cgroup::Cgroup, netns::NetNsId, processes},
     verify::{
-        Doubt, Hooks, Party, Place, Protocol, Route,
+        Doubt, Hooks, Place, Protocol, Route,
         expect::{
             doors,
             mode::{TO_NETDEV, runs},
-            remote,
         },
     },
 };
 
 /// The most backends to name.
 const MOST_BACKENDS: usize = 3;
-/// The most pods to consider as backends.
-const MOST_CANDIDATES: usize = 64;
 
 pub(crate) fn by_address(cluster: &Cluster, address: IpAddr) -> Option<&Service> {
     let mut services = cluster.services.iter().flatten();
@@ -149,53 +141,16 @@ fn backends(cluster: &Cluster, service: &Service) -> Vec<String> {
 }
 
 /// The pods that a service selects, by their labels.
-fn selected<'a>(cluster: &'a Cluster, service: &'a Service) -> impl Iterator<Item = &'a Pod> {
+pub(super) fn selected<'a>(
+    cluster: &'a Cluster,
+    service: &'a Service,
+) -> impl Iterator<Item = &'a Pod> {
     cluster.pods.iter().filter(|pod| {
         let mut labels = service.selector.iter();
         !service.selector.is_empty()
             && pod.namespace.as_ref().map(Untrusted::raw) == service.namespace.as_deref()
             && labels.all(|label| pod.labels.iter().any(|own| own == label))
     })
-}
-
-/// The pods behind the service that is the end of a route, as far as a source lists them.
-pub(crate) fn known_backends(cluster: &Cluster, route: &Route) -> Vec<Party> {
-    let to = &route.to;
-    let address = to.address.filter(|_| to.place == Place::Elsewhere);
-    let service = address.and_then(|address| Some((address, by_address(cluster, address)?)));
-    let Some((address, service)) = service else {
-        return Vec::new();
-    };
-    let family = Family::of(address);
-    let listed = service.backends.iter().map(SocketAddr::ip);
-    let mut addresses: BTreeSet<IpAddr> = listed.collect();
-    if addresses.is_empty() {
-        let pods = selected(cluster, service).flat_map(|pod| &pod.addresses);
-        addresses.extend(pods);
-    }
-    addresses.retain(|address| Family::of(*address) == family);
-    let addresses = addresses.into_iter().take(MOST_CANDIDATES);
-    addresses.map(|it| super::by_address(cluster, it)).collect()
-}
-
-/// The pods that may receive packets to an address that is no pod's or node's: those that are known to be
-/// behind it, or else all that are here.
-pub(crate) fn possible_backends(cluster: &Cluster, route: &Route) -> Vec<Party> {
-    let to = &route.to;
-    let private = to.address.filter(|address| is_private(*address));
-    let address = private.filter(|_| to.place == Place::Elsewhere);
-    let Some(address) = address.filter(|_| remote(cluster, to).is_none()) else {
-        return Vec::new();
-    };
-    let known = known_backends(cluster, route);
-    if !known.is_empty() {
-        return known;
-    }
-    let pods = Pods::new(cluster);
-    let here = pods.all.iter().filter(|pod| pod.place.netns().is_some());
-    here.take(MOST_CANDIDATES)
-        .map(|pod| pods.party(pod, Some(Family::of(address))))
-        .collect()
 }
 
 /// Whether Cilium replaces kube-proxy on a node: from its agent, or else inferred from `cil_to_netdev` at
@@ -212,7 +167,7 @@ fn is_replaced(cluster: &Cluster, node: usize, hooks: &Hooks) -> bool {
 }
 
 /// Addresses of services are private.
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_private(),
         IpAddr::V6(address) => address.is_unique_local(),

@@ -126,6 +126,8 @@ fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
                 None => sentence,
             }
         }
+        Doubt::DoorsNotWatched { doors } => not_watched(to, *doors),
+        Doubt::AnsweredByProxy { node, packets, of } => by_proxy(to, node, (*packets, *of)),
         Doubt::Unrecognised { way, packets, of } => format!(
             "{way}: {packets} of {of} got through and no door recognised them, so their path is unknown; try --proto icmp or udp"
         ),
@@ -137,12 +139,27 @@ fn doubt(verdict: &Verdict, doubt: &Doubt) -> String {
             format!("{way}: nothing can be seen at {doors}: {}", hidden(reason))
         }
         Doubt::MayBeTranslated { way, row, name } => {
-            let door = label(verdict, *way, *row);
-            format!(
-                "{way}: addresses may be translated behind {door}, and translated packets are not recognised; if {name} is a service, name the pod behind it, or send probes (without --passive)"
-            )
+            may_be_translated(*way, &label(verdict, *way, *row), name)
         }
     }
+}
+
+fn may_be_translated(way: Way, door: &str, name: &str) -> String {
+    format!(
+        "{way}: addresses may be translated behind {door}, and translated packets are not recognised; if {name} is a service, name the pod behind it, or send probes (without --passive)"
+    )
+}
+
+fn not_watched(to: &Untrusted, doors: usize) -> String {
+    format!(
+        "{doors} doors of pods that may be behind {to} were not watched: watch them with --every-door, or name the pod"
+    )
+}
+
+fn by_proxy(to: &Untrusted, node: &str, (packets, of): (u32, u32)) -> String {
+    format!(
+        "{packets} of {of} were answered by a proxy on {node}, in place of {to} (an L7 policy of Cilium, a service mesh): the path is verified up to there; try --proto icmp"
+    )
 }
 
 fn translated(to: &str, service: Option<&str>, backends: &[String]) -> String {
