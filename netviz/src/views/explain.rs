@@ -91,59 +91,31 @@ const FROM_OVERLAY: &str = "cil_from_overlay";
 /// Bytes of a program's name that the kernel keeps.
 const KERNEL_NAME: usize = 15;
 
-/// Programs of Cilium's.
-const PROGRAMS: [(&str, Explanation); 8] = [
-    (
-        FROM_CONTAINER,
-        because(
-            "runs on every packet that the pod sends. It checks egress policy, translates the addresses of services, looks up the identity and the node of the receiver, and sends the packet on its way.",
-            LXC,
-        ),
-    ),
-    (
-        "cil_to_container",
-        because(
-            "checks ingress policy. It is here only if the pod has a route of its own (endpoint routes).",
-            LXC,
-        ),
-    ),
-    (
-        "cil_from_host",
-        because(
-            "runs on what the node itself sends to pods. It delivers to a pod of this node, or sends into the tunnel.",
-            HOST,
-        ),
-    ),
-    (
-        "cil_to_host",
-        because("runs on what arrives for the node itself.", HOST),
-    ),
-    (
-        FROM_OVERLAY,
-        because(
-            "takes the sender's identity from the tunnel key, finds the receiving pod, checks its ingress policy, and delivers.",
-            OVERLAY,
-        ),
-    ),
-    (
-        "cil_to_overlay",
-        because("is the last program before a packet is wrapped.", OVERLAY),
-    ),
-    (
-        "cil_from_netdev",
-        because(
-            "runs on what arrives from the network: services that are reached from outside, the host firewall, and, in native routing, packets for pods of this node.",
-            HOST,
-        ),
-    ),
-    (
-        "cil_to_netdev",
-        because(
-            "runs on what leaves for the network: masquerading and replies of services. It is here with BPF host routing or kube-proxy replacement.",
-            HOST,
-        ),
-    ),
-];
+/// A table of programs of Cilium's: `NAME, SOURCE: "what it does";`.
+macro_rules! programs {
+    ($($name:expr, $source:ident: $text:literal;)*) => {
+        const PROGRAMS: &[(&str, Explanation)] = &[$(($name, because($text, $source))),*];
+    };
+}
+
+programs! {
+    FROM_CONTAINER, LXC:
+        "runs on every packet that the pod sends. It checks egress policy, translates the addresses of services, looks up the identity and the node of the receiver, and sends the packet on its way.";
+    "cil_to_container", LXC:
+        "checks ingress policy. It is here only if the pod has a route of its own (endpoint routes).";
+    "cil_from_host", HOST:
+        "runs on what the node itself sends to pods. It delivers to a pod of this node, or sends into the tunnel.";
+    "cil_to_host", HOST:
+        "runs on what arrives for the node itself.";
+    FROM_OVERLAY, OVERLAY:
+        "takes the sender's identity from the tunnel key, finds the receiving pod, checks its ingress policy, and delivers.";
+    "cil_to_overlay", OVERLAY:
+        "is the last program before a packet is wrapped.";
+    "cil_from_netdev", HOST:
+        "runs on what arrives from the network: services that are reached from outside, the host firewall, and, in native routing, packets for pods of this node.";
+    "cil_to_netdev", HOST:
+        "runs on what leaves for the network: masquerading and replies of services. It is here with BPF host routing or kube-proxy replacement.";
+}
 
 /// The full name of a program of Cilium's, and what it does; `None` for others.
 #[must_use]
@@ -180,192 +152,58 @@ const fn out_of(role: Role) -> Kind {
 /// A rule: at the first hook, where this program of Cilium's runs, and then at the second.
 type Step = (Kind, Option<&'static str>, Kind, Explanation);
 
-/// Why a packet goes from hook to hook. The first row that fits is right.
-const STEPS: [Step; 21] = [
-    (
-        out_of(Role::Pod),
-        None,
-        into(Role::Pod),
-        because(
-            "The two ends of one veth pair: out of one is into the other.",
-            VETH,
-        ),
-    ),
-    (
-        out_of(Role::Health),
-        None,
-        into(Role::Health),
-        because(
-            "The two ends of one veth pair: out of one is into the other.",
-            VETH,
-        ),
-    ),
-    (
-        OUT_OF_POD,
-        Some(FROM_CONTAINER),
-        out_of(Role::Overlay),
-        because(
-            "The receiver is on another node, and this node tunnels. cil_from_container sets the tunnel key and redirects the packet to the tunnel device, past cilium_host and the node's routing table.",
-            LIFE,
-        ),
-    ),
-    (
-        OUT_OF_POD,
-        None,
-        out_of(Role::Overlay),
-        because(
-            "The receiver is on another node, and this node's routing table has a route to its pods through the tunnel.",
-            ROUTES,
-        ),
-    ),
-    (
-        OUT_OF_POD,
-        None,
-        out_of(Role::Uplink),
-        because(
-            "Without a tunnel the packet leaves as it is, by the node's routing table: the network between the nodes must know the way to pods.",
-            ROUTES,
-        ),
-    ),
-    (
-        OUT_OF_POD,
-        Some(FROM_CONTAINER),
-        TO_POD,
-        because(
-            "The receiver is on the same node: cil_from_container finds it in Cilium's map of endpoints, checks its ingress policy, and sends the packet to its interface.",
-            LIFE,
-        ),
-    ),
-    (
-        OUT_OF_POD,
-        None,
-        TO_POD,
-        because(
-            "The receiver is on the same node: the routing table has a route to it over its interface.",
-            ROUTES,
-        ),
-    ),
-    (
-        Kind(None, None, Ingress),
-        None,
-        INTO_POD,
-        because(
-            "bpf_redirect_peer puts the packet straight into the pod's network namespace (BPF host routing): it never goes out of the node's end of the pair.",
-            PEER,
-        ),
-    ),
-    (
-        out_of(Role::Overlay),
-        None,
-        out_of(Role::Uplink),
-        because(
-            "The kernel has wrapped the packet: from here on it is a UDP packet from this node to the other, and the routing table chooses the uplink.",
-            VXLAN,
-        ),
-    ),
-    (
-        into(Role::Uplink),
-        None,
-        into(Role::Overlay),
-        because(
-            "A UDP packet to the tunnel's port: the kernel unwraps it, and the packet inside arrives at the tunnel device together with its key.",
-            VXLAN,
-        ),
-    ),
-    (
-        out_of(Role::Uplink),
-        None,
-        into(Role::Uplink),
-        because(
-            "The wire between the two: a veth pair if nodes are containers, else the network.",
-            VETH,
-        ),
-    ),
-    (
-        into(Role::Uplink),
-        None,
-        out_of(Role::Uplink),
-        because(
-            "The machine's bridge or routing table joins the nodes.",
-            BRIDGE,
-        ),
-    ),
-    (
-        into(Role::Overlay),
-        Some(FROM_OVERLAY),
-        TO_POD,
-        because(
-            "cil_from_overlay knows the receiver from Cilium's map of endpoints, and sends the packet to its interface: cilium_host is not on the way.",
-            LIFE,
-        ),
-    ),
-    (
-        into(Role::Overlay),
-        None,
-        out_of(Role::CiliumHost),
-        because(
-            "The packet is for the node itself, or for no pod that is here.",
-            HOST,
-        ),
-    ),
-    (
-        out_of(Role::CiliumHost),
-        None,
-        into(Role::CiliumHost),
-        because(
-            "cilium_net and cilium_host are the two ends of one veth pair.",
-            HOST,
-        ),
-    ),
-    (
-        into(Role::Uplink),
-        None,
-        out_of(Role::CiliumHost),
-        because(
-            "Native routing with legacy host routing: the routing table sends the whole pod range to cilium_host, whose program delivers.",
-            ROUTING,
-        ),
-    ),
-    (
-        out_of(Role::CiliumHost),
-        None,
-        TO_POD,
-        because(
-            "cil_from_host finds the pod in Cilium's map of endpoints, and sends the packet to its interface.",
-            HOST,
-        ),
-    ),
-    (
-        out_of(Role::CiliumHost),
-        None,
-        out_of(Role::Overlay),
-        because(
-            "The receiver is on another node: cil_from_host sets the tunnel key and redirects the packet to the tunnel device.",
-            HOST,
-        ),
-    ),
-    (
-        Kind(None, None, Ingress),
-        None,
-        TO_POD,
-        because(
-            "The routing table has a route to the pod over this interface.",
-            ROUTES,
-        ),
-    ),
-    (
-        Kind(None, None, Ingress),
-        None,
-        into(Role::Bridge),
-        because("The interface is a port of the bridge.", BRIDGE),
-    ),
-    (
-        out_of(Role::Bridge),
-        None,
-        Kind(None, None, Egress),
-        because("The interface is a port of the bridge.", BRIDGE),
-    ),
-];
+/// Why a packet goes from hook to hook: `FROM, program => TO, SOURCE: "why";`. The first row that fits is
+/// right.
+macro_rules! steps {
+    ($($from:expr, $program:expr => $to:expr, $source:ident: $text:literal;)*) => {
+        const STEPS: &[Step] = &[$(($from, $program, $to, because($text, $source))),*];
+    };
+}
+
+steps! {
+    out_of(Role::Pod), None => into(Role::Pod), VETH:
+        "The two ends of one veth pair: out of one is into the other.";
+    out_of(Role::Health), None => into(Role::Health), VETH:
+        "The two ends of one veth pair: out of one is into the other.";
+    OUT_OF_POD, Some(FROM_CONTAINER) => out_of(Role::Overlay), LIFE:
+        "The receiver is on another node, and this node tunnels. cil_from_container sets the tunnel key and redirects the packet to the tunnel device, past cilium_host and the node's routing table.";
+    OUT_OF_POD, None => out_of(Role::Overlay), ROUTES:
+        "The receiver is on another node, and this node's routing table has a route to its pods through the tunnel.";
+    OUT_OF_POD, None => out_of(Role::Uplink), ROUTES:
+        "Without a tunnel the packet leaves as it is, by the node's routing table: the network between the nodes must know the way to pods.";
+    OUT_OF_POD, Some(FROM_CONTAINER) => TO_POD, LIFE:
+        "The receiver is on the same node: cil_from_container finds it in Cilium's map of endpoints, checks its ingress policy, and sends the packet to its interface.";
+    OUT_OF_POD, None => TO_POD, ROUTES:
+        "The receiver is on the same node: the routing table has a route to it over its interface.";
+    Kind(None, None, Ingress), None => INTO_POD, PEER:
+        "bpf_redirect_peer puts the packet straight into the pod's network namespace (BPF host routing): it never goes out of the node's end of the pair.";
+    out_of(Role::Overlay), None => out_of(Role::Uplink), VXLAN:
+        "The kernel has wrapped the packet: from here on it is a UDP packet from this node to the other, and the routing table chooses the uplink.";
+    into(Role::Uplink), None => into(Role::Overlay), VXLAN:
+        "A UDP packet to the tunnel's port: the kernel unwraps it, and the packet inside arrives at the tunnel device together with its key.";
+    out_of(Role::Uplink), None => into(Role::Uplink), VETH:
+        "The wire between the two: a veth pair if nodes are containers, else the network.";
+    into(Role::Uplink), None => out_of(Role::Uplink), BRIDGE:
+        "The machine's bridge or routing table joins the nodes.";
+    into(Role::Overlay), Some(FROM_OVERLAY) => TO_POD, LIFE:
+        "cil_from_overlay knows the receiver from Cilium's map of endpoints, and sends the packet to its interface: cilium_host is not on the way.";
+    into(Role::Overlay), None => out_of(Role::CiliumHost), HOST:
+        "The packet is for the node itself, or for no pod that is here.";
+    out_of(Role::CiliumHost), None => into(Role::CiliumHost), HOST:
+        "cilium_net and cilium_host are the two ends of one veth pair.";
+    into(Role::Uplink), None => out_of(Role::CiliumHost), ROUTING:
+        "Native routing with legacy host routing: the routing table sends the whole pod range to cilium_host, whose program delivers.";
+    out_of(Role::CiliumHost), None => TO_POD, HOST:
+        "cil_from_host finds the pod in Cilium's map of endpoints, and sends the packet to its interface.";
+    out_of(Role::CiliumHost), None => out_of(Role::Overlay), HOST:
+        "The receiver is on another node: cil_from_host sets the tunnel key and redirects the packet to the tunnel device.";
+    Kind(None, None, Ingress), None => TO_POD, ROUTES:
+        "The routing table has a route to the pod over this interface.";
+    Kind(None, None, Ingress), None => into(Role::Bridge), BRIDGE:
+        "The interface is a port of the bridge.";
+    out_of(Role::Bridge), None => Kind(None, None, Egress), BRIDGE:
+        "The interface is a port of the bridge.";
+}
 
 /// Why a packet that was at `here` is at `next` then; `None` if no rule fits.
 #[must_use]
