@@ -70,7 +70,7 @@ impl Inspector {
             .map(Self)
     }
 
-    /// Looks up, and returns all that is known until now; what cannot be read is missing.
+    /// Looks up. What cannot be read is missing.
     pub(crate) fn read(&self, question: Question) -> Lookups {
         let (answer, answers) = mpsc::channel();
         let asked = self.0.end().map(|jobs| jobs.send((question, answer)));
@@ -104,8 +104,8 @@ impl Reader {
     fn read(&mut self, question: &Question) -> Lookups {
         let namespaces = question.doors.iter().filter_map(|door| door.netns.known());
         let namespaces: BTreeSet<_> = namespaces.collect();
-        for netns in namespaces {
-            if let Err(error) = self.namespace(netns, &question.addresses) {
+        for netns in &namespaces {
+            if let Err(error) = self.namespace(*netns, &question.addresses) {
                 log::info!("cannot look for causes in network namespace {netns}: {error}");
             }
         }
@@ -115,7 +115,20 @@ impl Reader {
         for (pod, direction) in &question.policed {
             self.policies(pod, *direction);
         }
-        self.known.clone()
+        let known = &self.known;
+        let part = namespaces
+            .iter()
+            .filter_map(|id| known.namespaces.get_key_value(id));
+        let hooks = question
+            .doors
+            .iter()
+            .flat_map(|door| Direction::BOTH.map(|it| (*door, it)));
+        let programs = hooks.filter_map(|hook| Some((hook, known.programs.get(&hook)?.clone())));
+        Lookups {
+            namespaces: part.map(|(id, it)| (*id, it.clone())).collect(),
+            programs: programs.collect(),
+            policies: known.policies.clone(),
+        }
     }
 
     fn policies(&mut self, pod: &Subject, direction: Direction) {

@@ -155,10 +155,11 @@ impl<T: Collector> Recorded<T> {
         if policed.is_empty() {
             return verdict;
         }
-        observation.lookups = inspector.read(Question {
+        let question = Question {
             policed,
             ..Question::default()
-        });
+        };
+        observation.lookups.policies = inspector.read(question).policies;
         judge(cluster, route, expected, &observation, probes.clone())
     }
 
