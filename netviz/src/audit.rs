@@ -1,7 +1,7 @@
 //! The programs at each door, in run order, and what is wrong with them.
 //!
-//! [`inspect()`] reads the kernel into plain data ([`Chains`]); [`judge`] is a function of plain
-//! data alone. Nothing here attaches, changes or removes anything.
+//! [`inspect()`] reads the kernel into plain data ([`Chains`]); [`judge`] is a pure function of that data.
+//! Nothing here attaches, changes or removes programs.
 
 mod findings;
 pub mod inspect;

@@ -2,7 +2,7 @@
 //!
 //! Discovery is level-triggered: a notification only names *where* something changed; that place is
 //! read again and compared. A lost notification (`ENOBUFS`), an interrupted dump or a namespace that
-//! vanishes half-way therefore leave no wrong state behind.
+//! disappears during a scan therefore leaves no wrong state.
 
 mod cache;
 mod classify;

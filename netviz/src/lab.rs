@@ -1,20 +1,19 @@
-//! The laboratory: the two-node cluster of the blog post in network namespaces, forwarding as
-//! Cilium forwards in five modes.
+//! The lab: the two-node cluster of the blog post in network namespaces, which forwards as Cilium does in
+//! five modes.
 //!
-//! Everything lives in namespaces that the laboratory made: each node is a process with a network,
-//! UTS and mount namespace of its own, each pod one inside its node, the wire between the nodes a
-//! third. All of them end when the owner's end of a pipe closes, so that even SIGKILL leaves
-//! nothing behind. Nothing of the machine is touched, no program is called.
+//! The lab creates all of its namespaces. A node is a process with its own network, UTS and mount
+//! namespaces. A pod is a process in its node's mount namespace, and the network between the nodes is a
+//! third kind. All processes end when the owner's end of a pipe closes, so nothing remains even after
+//! SIGKILL. The lab changes nothing on the machine and runs no other program.
 //!
-//! A node has the files of a Kind node about its pods, in a `/run` and a `/var` of its own, so that
-//! names are found as on a real one.
+//! Each node has its own `/run` and `/var` with the files that a Kind node has about its pods, so netviz
+//! finds their names as on a real node.
 //!
-//! The ClusterIP service is translated in one of two places, as in Cilium. The laboratory's own traffic
-//! asks [`Lab::resolve`] before there is a packet, as Cilium's socket load balancer does it in the
-//! socket: the service's address is seen at no door. For anybody else in a pod there is no cgroup program;
-//! his packets are translated at the pod's `lxc*`, and the answers where they are handed to
-//! the pod, as Cilium does it without kube-proxy replacement or with `bpf-lb-sock-hostns-only`. On a
-//! node itself nobody translates: there is no kube-proxy.
+//! The ClusterIP service is translated in one of two places, as in Cilium. The lab's own traffic calls
+//! [`Lab::resolve`] before it sends, as Cilium's socket load balancer translates in the socket: no door
+//! sees the service's address. Packets of other processes in a pod are translated at the pod's `lxc*`, and
+//! their replies where they are delivered to the pod, as Cilium does without kube-proxy replacement or with
+//! `bpf-lb-sock-hostns-only`. Nothing translates on a node itself: there is no kube-proxy.
 
 mod datapath;
 mod demo;
@@ -33,12 +32,12 @@ pub use lifecycle::Lab;
 pub use options::{Attach, Mode, Options};
 pub use plan::{Door, Node, Place, Pod, PodKind};
 
-/// Where every pod and node echoes UDP datagrams.
+/// The UDP port of the echo server in every pod and node.
 pub const UDP_PORT: u16 = 47_777;
-/// Where every pod and node echoes TCP streams.
+/// The TCP port of the echo server in every pod and node.
 pub const TCP_PORT: u16 = 47_778;
-/// The ClusterIP of the laboratory's one service, which takes datagrams at [`UDP_PORT`] and streams at
-/// [`SERVICE_TCP_PORT`]; its backend is a `netshoot` of the first node. See [`Lab::resolve`].
+/// The ClusterIP of the lab's only service, with the ports [`UDP_PORT`] and [`SERVICE_TCP_PORT`]. Its
+/// backend is a `netshoot` of the first node. See [`Lab::resolve`].
 pub const SERVICE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 96, 0, 100);
-/// Where [`SERVICE`] takes streams; its backend takes them at [`TCP_PORT`].
+/// The TCP port of [`SERVICE`]; that of its backend is [`TCP_PORT`].
 pub const SERVICE_TCP_PORT: u16 = 80;

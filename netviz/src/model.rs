@@ -11,6 +11,7 @@ mod flow;
 mod hook;
 mod id;
 mod link;
+mod list;
 mod names;
 mod natural;
 mod pair;

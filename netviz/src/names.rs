@@ -35,7 +35,7 @@ use crate::{
 /// Makes a source on its own thread.
 type Make = fn(&SourceOptions) -> Box<dyn NameSource>;
 
-/// All sources, in the order in which they are believed.
+/// All sources, by precedence.
 const SOURCES: [(Source, Make); 6] = [
     (Source::CniCache, |_| Box::<cni::Caches>::default()),
     (Source::Runtime, |_| Box::<containerd::Bundles>::default()),
@@ -143,12 +143,12 @@ mod tests {
     use crate::sys::netns::NetNsId;
 
     #[test]
-    fn sources_are_listed_in_the_order_in_which_they_are_believed() {
+    fn sources_are_listed_by_precedence() {
         assert!(SOURCES.is_sorted_by_key(|(source, _)| *source));
     }
 
     #[test]
-    fn the_reports_of_a_source_that_panics_are_withdrawn() {
+    fn reports_of_a_panicking_source_are_withdrawn() {
         struct Panics(bool);
         impl NameSource for Panics {
             fn read(&mut self, _: &Context, _: &Discovered) -> Vec<Report> {

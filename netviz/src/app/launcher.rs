@@ -78,7 +78,7 @@ impl Launcher {
     pub(super) fn run(&self, arguments: &[String]) {
         self.stop();
         let number = lock(&self.current).number;
-        // A thread that has ended says so by its silence.
+        // The thread may have ended.
         let _ = self.jobs.send((number, arguments.to_vec()));
     }
 

@@ -90,7 +90,7 @@ fn options(args: &DoorsArgs, figures: bool) -> Options {
     }
 }
 
-/// Detaches everything, and says so if it lasts.
+/// Detaches everything; prints a message if that takes long.
 fn detach(feed: Live) {
     let doors = feed.cluster().doors.len();
     let (done, waiting) = mpsc::channel::<()>();

@@ -109,7 +109,7 @@ impl<P: FnMut(&Snapshot) -> Result<Vec<u8>>> Printer<P> {
 }
 
 impl<P> Printer<P> {
-    /// How a command ends that has printed its only document: what is missing there could not be told.
+    /// The exit code of a command that printed its only document.
     pub fn exit(&self) -> Exit {
         match self.blind {
             true => Exit::Unclear,

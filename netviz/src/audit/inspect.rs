@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// How often a hook is asked again whose programs go while they are looked at.
+/// How often a hook is read again if its programs change during the inspection.
 const ATTEMPTS: u32 = 5;
 
-/// Why a door cannot be looked at.
+/// Why a door cannot be inspected.
 #[derive(Debug)]
 pub enum InspectError {
     /// The interface was removed meanwhile, which is normal.
@@ -47,10 +47,10 @@ impl From<io::Error> for InspectError {
 }
 
 /// The programs at both hooks of `door`, which is in `namespace`, in run order.
-/// Whose processes these are, and where they are pinned, is added by [`Keepers::complete`].
+/// [`Keepers::complete`] adds the processes and pins that keep them.
 ///
 /// # Errors
-/// When the door is not there any more, or the kernel does not answer.
+/// When the door no longer exists, or the kernel does not answer.
 pub fn inspect(door: &Door, namespace: &NetNs) -> Result<Chains, InspectError> {
     let netkit = door.kind == Some(LinkKind::Netkit);
     let mut chains = namespace.run(|| chains(door.id.ifindex, netkit))??;
@@ -94,7 +94,7 @@ fn xdp(link: &LinkMessage) -> BTreeSet<u32> {
     ids.filter(|id| *id > 0).collect()
 }
 
-/// One hook: its tcx chain is asked before and after its filters, until both answers are the same.
+/// Reads one hook: its tcx chain before and after its filters, until both answers are the same.
 fn hook(
     netlink: &mut Netlink,
     ifindex: u32,
@@ -125,8 +125,7 @@ fn hook(
     }
 }
 
-/// What leaves a netkit device for its other end meets the device's own programs last; what comes
-/// from there has met them before anything else.
+/// A netkit device runs its own programs last at egress, and before all others at ingress.
 fn in_order(
     direction: Direction,
     device: Option<Query>,
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_netkit_device_runs_its_programs_where_packets_meet_it() {
+    fn netkit_programs_run_first_at_ingress_and_last_at_egress() {
         let query = |program| {
             Some(Query {
                 revision: 1,

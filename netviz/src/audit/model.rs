@@ -16,7 +16,7 @@ use crate::{
 /// these did not.
 const CILIUM_PREFIX: &str = "cil_";
 
-/// By which of the kernel's ways a program is attached.
+/// How a program is attached.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -38,7 +38,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// Whose a program is, by its name.
+/// The owner of a program, by its name.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -48,7 +48,7 @@ pub enum Owner {
     Cilium,
     /// `netviz_*`.
     Netviz,
-    /// Anybody else's.
+    /// Any other tool's.
     Other,
 }
 

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_out_long_ago_and_never_came_in_is_missing() {
+    fn departures_without_arrival_are_missing() {
         assert_eq!(
             observe(&[(0, 0), (0, 0), (100, 60), (100, 60)]),
             PairStats {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_in_without_going_out_was_put_there() {
+    fn arrivals_without_departure_were_injected() {
         assert_eq!(
             observe(&[(5, 5), (5, 5), (5, 55), (5, 55)]),
             PairStats {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_ends_began_with_is_taken_off() {
+    fn initial_counts_of_both_ends_are_subtracted() {
         // B was attached 1 000 packets after A.
         assert_eq!(
             observe(&[(1_000, 0), (1_000, 0), (2_000, 1_000), (2_000, 1_000)]),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_that_was_attached_again_begins_anew() {
+    fn reattached_door_starts_a_new_record() {
         let pairs = [Pair {
             first: A,
             second: B,

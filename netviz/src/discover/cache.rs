@@ -34,7 +34,7 @@ const MAX_AGED: usize = 16;
 pub(crate) struct Cache {
     /// All network namespaces.
     pub(super) namespaces: Namespaces,
-    /// What was not read for that, in one line.
+    /// What was not read, in one line.
     pub(super) left_out: Option<String>,
     /// Whether `namespaces` was read during this scan.
     indexed: bool,
@@ -199,7 +199,7 @@ impl Cache {
             .collect()
     }
 
-    /// Sets the nodes. What leads to a node is known of no entry that was read without it.
+    /// Sets the nodes. Entries that were read without a node do not have their links to it.
     pub(super) fn set_nodes(&mut self, nodes: BTreeSet<NetNsId>) {
         if self.nodes != nodes {
             self.ids.retain(|id, _| nodes.contains(id));
@@ -210,8 +210,8 @@ impl Cache {
         }
     }
 
-    /// Marks namespaces without an interface as stale: one that is moved there from a node is announced
-    /// in the node only.
+    /// Marks namespaces without an interface as stale: if an interface moves there from a node, only the node
+    /// is notified.
     pub(super) fn mark_empty_stale(&mut self) {
         for entry in self.entries.values_mut() {
             entry.stale |= entry.links.values().all(|link| link.loopback);
@@ -340,8 +340,8 @@ fn links_of(
     }))
 }
 
-/// The node to one of whose devices a link leads (macvlan, ipvlan, VLAN), or from which hardware was moved:
-/// then the node has an id for the namespace.
+/// The node with the device below a link (macvlan, ipvlan, VLAN), or the node that hardware was moved from:
+/// it has an id for the namespace.
 fn pod_of(links: &[Link], namespace: &NetNs, nodes: &[&NetNs]) -> Option<NetNsId> {
     let lower = links.iter().filter_map(|link| link.lower);
     let lower = lower.map(|(netns, _)| netns);

@@ -8,8 +8,8 @@ use crate::{
     sys::netns::NetNsId,
 };
 
-/// Role of an interface in the namespace of a node, by its place: names say nothing, as every CNI
-/// plugin has its own (`lxc`, `veth`, `cali`, `eni`, `azv`, `gke`). On a node with Cilium, the tunnels
+/// Role of an interface in the namespace of a node, by its place, not its name: every CNI plugin has its
+/// own names (`lxc`, `veth`, `cali`, `eni`, `azv`, `gke`). On a node with Cilium, the tunnels
 /// of others carry nothing of its pods.
 pub(crate) fn role(link: &Link, cilium: bool) -> Role {
     match link.name.as_str() {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_and_what_is_down_are_no_uplinks() {
+    fn loopback_and_down_interfaces_are_no_uplinks() {
         let mut lo = link("lo", None, &["127.0.0.1/8"]);
         lo.loopback = true;
         assert_eq!(role(&lo, true), Role::Other);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{
         CILIUM_HOST, Cluster, Door, DoorId, LinkKind, Netns, Node, Peer, Reason, Role, Side,
-        Source, SourceStatus, Status,
+        Source, SourceStatus, Status, list,
     },
     sys::{
         entrance::Entrance,
@@ -252,7 +252,7 @@ impl<'a> Doors<'a> {
         }
     }
 
-    /// Everything that is selected.
+    /// The selected doors.
     pub(super) fn finish(self, selection: &Selection) -> Discovered {
         let mut found = self.found;
         let nodes = &found.cluster.nodes;
@@ -294,18 +294,13 @@ fn roots(own: bool, found: &Found) -> Vec<PathBuf> {
 }
 
 fn notes(cluster: &Cluster) -> Vec<String> {
-    let without: Vec<_> = cluster
-        .nodes
-        .iter()
-        .filter(|node| !node.cilium)
-        .map(|node| node.name.to_string())
-        .collect();
+    let without = cluster.nodes.iter().filter(|node| !node.cilium);
+    let without = list(without.map(|node| &node.name), ", ");
     if without.is_empty() {
         return Vec::new();
     }
     vec![format!(
-        "no Cilium in {}: no interface there is called {CILIUM_HOST}; these are its pods, bridges and uplinks",
-        without.join(", ")
+        "no Cilium in {without}: no interface there is called {CILIUM_HOST}; these are its pods, bridges and uplinks"
     )]
 }
 

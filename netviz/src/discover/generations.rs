@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_missing_once_is_new() {
+    fn end_that_reappears_is_a_new_generation() {
         let mut generations = Generations::default();
         let before = rescan(&mut generations, pair(), &Discovered::default());
         let mut half = pair();

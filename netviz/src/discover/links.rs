@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Addresses for documentation, which only a default route leads to.
+/// Addresses for documentation, which only a default route reaches.
 const OUTSIDE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
@@ -173,8 +173,7 @@ impl From<LinkMessage> for Link {
 
 /// `02:00:00:00:00:01`
 pub(crate) fn mac(bytes: &[u8]) -> Option<String> {
-    let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    (bytes.len() == 6).then(|| text.join(":"))
+    (bytes.len() == 6).then(|| mac_text(bytes))
 }
 
 fn macvlan_mode(info: &InfoMacVlan) -> Option<MacvlanMode> {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What to do when a node that was named is missing.
+/// What a missing node means that the user named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     /// At the start, the name is wrong.

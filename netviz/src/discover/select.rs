@@ -1,4 +1,4 @@
-//! Which namespaces and interfaces are wanted.
+//! The selected namespaces and interfaces.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
@@ -55,7 +55,7 @@ impl Selection {
             || self.include.is_match(&door.interface)
             || match door.role {
                 Role::Other => false,
-                // Of a machine that is no node, the pairs and bridges are what there is to see.
+                // On a machine that is no node, show pairs and bridges.
                 Role::Uplink | Role::Overlay => cilium || pods,
                 Role::Bridge => !cilium,
                 _ => true,

@@ -1,5 +1,4 @@
-//! One node's forwarding programs: loaded, configured, and attached where Cilium
-//! attaches its own.
+//! Loads and configures the forwarding programs of one node, and attaches them where Cilium attaches its own.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +86,7 @@ impl Datapath {
     fn load(loader: &mut EbpfLoader<'_>, programs: &[&str], attach: Attach) -> Result<Self> {
         let mut object = loader
             .load(objects::LAB)
-            .context("loading the laboratory's eBPF object (needs CAP_BPF and Linux 5.10)")?;
+            .context("loading the lab's eBPF object (needs CAP_BPF and Linux 5.10)")?;
         for name in programs {
             program(&mut object, name)?
                 .load()
@@ -101,7 +100,7 @@ impl Datapath {
         })
     }
 
-    /// The object, for the logger, which takes its map out of it.
+    /// The object; the logger removes its map from it.
     pub(super) fn object(&mut self) -> &mut Ebpf {
         &mut self.object
     }
@@ -125,7 +124,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Forgets a pod whose devices are gone.
+    /// Removes a pod whose devices are gone.
     pub(super) fn remove_pod(&mut self, pod: &Pod) -> Result<()> {
         self.forget_device(pod.interface.index);
         self.unlearn(pod)
@@ -134,6 +133,6 @@ impl Datapath {
 
 fn program<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier> {
     let program = object.program_mut(name);
-    let program = program.with_context(|| format!("the laboratory's eBPF object lacks {name}"))?;
+    let program = program.with_context(|| format!("the lab's eBPF object lacks {name}"))?;
     Ok(program.try_into()?)
 }

@@ -27,14 +27,14 @@ const ROUND: Duration = Duration::from_millis(500);
 const BEAT: Duration = Duration::from_millis(100);
 const CHUNK: usize = 20 * 1024;
 
-/// Running traffic; it ends with this value. A pod that is removed meanwhile keeps its namespace
-/// until then: stop first.
+/// Running traffic; it ends when this value is dropped. It keeps the namespaces of its pods alive: stop it
+/// before you remove a pod.
 #[derive(Debug)]
 pub struct Traffic {
     _workers: [Worker; 2],
 }
 
-/// What one pod talks with.
+/// The sockets of one pod.
 struct Talker {
     address: IpAddr,
     udp: UdpSocket,
@@ -42,7 +42,7 @@ struct Talker {
 }
 
 impl Traffic {
-    /// Pings and datagrams between all pods of the blog, and one TCP stream between two nodes.
+    /// Starts pings and datagrams between all pods of the blog, and one TCP stream between two nodes.
     pub fn start(lab: &Lab) -> Result<Self> {
         let pods: Vec<_> = lab
             .pods()
@@ -54,13 +54,10 @@ impl Traffic {
             .map(|pod| talker(lab, pod).with_context(|| format!("sockets in pod {}", pod.name)))
             .collect::<Result<Vec<_>>>()?;
         let named = pods.iter().find(|pod| pod.name.starts_with("busybox"));
-        let from = named.context("the laboratory has no busybox")?;
+        let from = named.context("the lab has no busybox")?;
         let other = |pod: &&&Pod| pod.node != from.node && pod.name.starts_with("netshoot");
         let to = pods.iter().find(other);
-        let to = SocketAddr::new(
-            to.context("the laboratory has one node")?.address.into(),
-            TCP_PORT,
-        );
+        let to = SocketAddr::new(to.context("the lab has one node")?.address.into(), TCP_PORT);
         let stream = lab
             .netns(*from)?
             .run(|| TcpStream::connect_timeout(&to, traffic::PATIENCE))?
@@ -68,18 +65,18 @@ impl Traffic {
         let talk = move |stop: &Stop| talk(&talkers, stop);
         let pour = move |stop: &Stop| {
             if let Err(error) = pour(&stream, stop) {
-                log::warn!("the laboratory's stream to {to} ended: {error}");
+                log::warn!("the lab's stream to {to} ended: {error}");
             }
         };
         Ok(Self {
             _workers: [
-                Worker::start("lab-talk", "sends the laboratory's packets", talk)?,
-                Worker::start("lab-stream", "sends the laboratory's stream", pour)?,
+                Worker::start("lab-talk", "sends the lab's packets", talk)?,
+                Worker::start("lab-stream", "sends the lab's stream", pour)?,
             ],
         })
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Stops the traffic and waits for its threads.
     pub fn stop(self) {}
 }
 
@@ -118,7 +115,7 @@ fn talk(talkers: &[Talker], stop: &Stop) {
 }
 
 impl Talker {
-    /// Sends without waiting for the reply: a loss shows at the doors.
+    /// Sends without waiting for the reply: the doors show a loss.
     fn speak(&self, to: IpAddr, identifier: u16, sequence: u16) {
         let request = traffic::ping_request(to, identifier, sequence);
         self.icmp.send_to(&request, icmp::destination(to)).ok();
@@ -142,7 +139,7 @@ fn pour(mut stream: &TcpStream, stop: &Stop) -> io::Result<()> {
     let mut back = vec![0; 4 * CHUNK];
     while !stop.within(BEAT) {
         while or_nothing(stream.read(&mut back))?.is_some_and(|length| length > 0) {}
-        // Where the window is full, this beat is skipped.
+        // If the window is full, this beat is skipped.
         or_nothing(stream.write(&chunk))?;
     }
     Ok(())

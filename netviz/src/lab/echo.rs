@@ -1,4 +1,4 @@
-//! Echo servers in every namespace of the laboratory, on one thread.
+//! Echo servers in every namespace of the lab, on one thread.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::sys::{
     threads::{self, Worker},
 };
 
-/// All echo servers of one laboratory.
+/// All echo servers of one lab.
 #[derive(Debug)]
 pub(super) struct Echo {
     /// By the process in whose namespace they are: a socket keeps its namespace alive.

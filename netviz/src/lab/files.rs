@@ -1,7 +1,7 @@
 //! The files that a Kind node has about its pods: libcni's cache, containerd's bundles, kubelet's
-//! logs. They are in directories mounted for this node only.
+//! logs. They are in directories that are mounted for this node only.
 //!
-//! The blog's pods without a name have none: to netviz they stay without a name.
+//! The blog's pods without a name have no files, so netviz finds no name for them.
 
 use std::{
     fs, io,
@@ -11,7 +11,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::plan::{Node, Pod, PodKind, fingerprint, written};
+use super::plan::{Node, Pod, PodKind, fingerprint};
+use crate::model::mac_text;
 
 const RESULTS: &str = "var/lib/cni/results";
 const BUNDLES: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
@@ -28,7 +29,7 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// Of a running pod; `None` where it has none.
+    /// The files of a running pod; `None` if it has none.
     pub(super) fn of(node: &'a Node, pod: &'a Pod) -> Option<Self> {
         let named = matches!(pod.kind, PodKind::Listed | PodKind::Extra);
         let netns = pod.netns_name.as_deref().filter(|_| named)?;
@@ -40,7 +41,7 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// In the order in which they come on a node.
+    /// Writes the files in the order in which a node writes them.
     pub(super) fn write(&self) -> io::Result<()> {
         write(&self.logs().join(self.container()).join("0.log"), "")?;
         write(&self.result("cni-loopback", "lo"), &self.loopback())?;
@@ -54,7 +55,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// As they go on a node: the logs stay for a while.
+    /// Removes the files as a node does: the logs remain.
     pub(super) fn remove(&self) -> io::Result<()> {
         for id in [self.id("container"), self.sandbox()] {
             gone(fs::remove_dir_all(self.bundle(&id)))?;
@@ -78,7 +79,7 @@ impl<'a> Files<'a> {
         self.root.join(LOGS).join(directory)
     }
 
-    /// 64 hexadecimal digits that no other pod has, one that is made again under the name neither.
+    /// 64 hexadecimal digits that no other pod has, not even a later one with the same name.
     fn id(&self, of: &str) -> String {
         let part = |part| {
             let pod = self.pod;
@@ -104,7 +105,7 @@ impl<'a> Files<'a> {
         )
     }
 
-    /// Called as what it runs.
+    /// The container's name: that of its image.
     fn container(&self) -> &str {
         self.pod.name.split('-').next().unwrap_or(&self.pod.name)
     }
@@ -131,8 +132,8 @@ impl<'a> Files<'a> {
         let result = json!({
             "cniVersion": "0.3.1",
             "interfaces": [
-                {"name": pod.interface.name, "mac": written(pod.interface.mac)},
-                {"name": pod.eth0.name, "mac": written(pod.eth0.mac), "sandbox": self.netns_path()},
+                {"name": pod.interface.name, "mac": mac_text(&pod.interface.mac)},
+                {"name": pod.eth0.name, "mac": mac_text(&pod.eth0.mac), "sandbox": self.netns_path()},
             ],
             "ips": [{
                 "version": "4",
@@ -210,7 +211,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)
 }
 
-/// What was never there has gone.
+/// Ignores that a file does not exist.
 fn gone(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(()),

@@ -1,4 +1,4 @@
-//! From nothing to a cluster, and back to nothing.
+//! Creates the cluster, changes it, and removes it.
 
 use std::{
     io,
@@ -28,19 +28,19 @@ mod build;
 mod pods;
 mod teardown;
 
-/// How long the kernel may take for what it does by and by.
+/// The time limit for what the kernel does asynchronously.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked meanwhile.
+/// The interval between two checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// A running laboratory. It ends with this value, or with its owner's process, whichever is first.
+/// A running lab. It ends when this value is dropped or its owner's process ends.
 pub struct Lab {
     options: Options,
     plan: Plan,
-    // In the order of going: whatever holds a namespace before what waits for it.
+    // In the order of dropping: what holds a namespace comes before what waits for it.
     pump: Option<Pump>,
     echo: Option<Echo>,
-    /// One for each node: its own netlink socket.
+    /// A netlink socket in each node.
     netlinks: Vec<Netlink>,
     wire: Option<Netlink>,
     /// One for each node, then the wire's.
@@ -56,7 +56,7 @@ impl Lab {
     /// Builds the cluster; needs root.
     ///
     /// # Errors
-    /// Says which step failed at which object. Nothing is left then.
+    /// The failed step and its object. Nothing remains.
     pub fn up(options: &Options) -> Result<Self> {
         let mut plan = Plan::new()?;
         let names: Vec<_> = plan.nodes.iter().map(|node| node.name.clone()).collect();
@@ -78,9 +78,7 @@ impl Lab {
             datapaths: Vec::new(),
             node_pauses: Vec::new(),
             pod_pauses: Vec::new(),
-            alive: Some(
-                Alive::new().context("making the pipe that ties a laboratory to its owner")?,
-            ),
+            alive: Some(Alive::new().context("making the pipe that ties a lab to its owner")?),
         };
         lab.start_processes()?;
         lab.build_nodes()?;
@@ -96,7 +94,7 @@ impl Lab {
         &self.plan.nodes
     }
 
-    /// The pods, those of the blog first. Health endpoints are no pods: [`Lab::health`].
+    /// The pods, those of the blog first, without the health endpoints ([`Lab::health`]).
     #[must_use]
     pub fn pods(&self) -> &[Pod] {
         &self.plan.pods[self.health().len()..]
@@ -109,30 +107,30 @@ impl Lab {
         &pods[..pods.partition_point(|pod| pod.kind == PodKind::Health)]
     }
 
-    /// What the laboratory was asked to be.
+    /// The options it was created with.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// The network namespace of a node or a pod. It stays for as long as the handle is held.
+    /// The network namespace of a node or a pod. The handle keeps it alive.
     pub fn netns(&self, place: &impl Place) -> io::Result<NetNs> {
         NetNs::of_process(place.pid())
     }
 
-    /// The network namespace in which the network between the nodes is.
+    /// The network namespace that contains the network between the nodes.
     ///
     /// # Errors
-    /// When the laboratory is going down.
+    /// While the lab is removed.
     pub fn wire(&self) -> io::Result<NetNs> {
         let wire = self.node_pauses.first();
         wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
             .netns()
     }
 
-    /// Whom a packet to `to` is really sent to: the service's backend, or `to` itself.
+    /// The address to which a packet to `to` is really sent: the service's backend, or `to` itself.
     ///
-    /// Only under BPF host routing, where the kube-proxy replacement translates in sockets.
+    /// Only with BPF host routing: there the kube-proxy replacement translates in sockets.
     #[must_use]
     pub fn resolve(&self, to: SocketAddr) -> SocketAddr {
         if !self.options.mode.bypasses_stack() || to.ip() != IpAddr::V4(SERVICE) {
@@ -146,16 +144,16 @@ impl Lab {
             .map_or(to, |backend| SocketAddr::new(backend.address.into(), port))
     }
 
-    /// The pod to which the service leads: `netshoot` on the first node.
+    /// The backend of the service: `netshoot` on the first node.
     #[must_use]
     pub fn backend(&self) -> Option<&Pod> {
         self.plan.backend()
     }
 
-    /// Takes everything down and waits until it is gone.
+    /// Removes everything and waits until it is gone.
     ///
     /// # Errors
-    /// Says what was still there after the time that the kernel usually needs many times over.
+    /// What still existed after the time limit.
     pub fn down(mut self) -> Result<()> {
         self.tear_down()
     }
@@ -171,14 +169,14 @@ impl Lab {
     }
 
     fn alive(&self) -> Result<&Alive> {
-        self.alive.as_ref().context("the laboratory is going down")
+        self.alive.as_ref().context("the lab is going down")
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Err(error) = self.tear_down() {
-            log::warn!("the laboratory's end: {error:#}");
+            log::warn!("the lab's end: {error:#}");
         }
     }
 }

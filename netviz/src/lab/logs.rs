@@ -1,4 +1,4 @@
-//! Passes the log of the forwarding programs on to the `log` crate.
+//! Forwards the log of the forwarding programs to the `log` crate.
 
 use std::os::fd::AsFd;
 
@@ -10,7 +10,7 @@ use crate::sys::threads::{Stop, Worker};
 
 type Logger = EbpfLogger<&'static dyn log::Log>;
 
-/// Passes on what the programs log until it is dropped.
+/// Forwards the programs' log until it is dropped.
 #[derive(Debug)]
 pub(super) struct Pump(#[expect(dead_code, reason = "held for its Drop")] Worker);
 
@@ -28,7 +28,7 @@ impl Pump {
 fn pump(mut loggers: Vec<Logger>, stop: &Stop) {
     loop {
         let ready = stop.poll(loggers.iter().map(AsFd::as_fd), None);
-        // What was logged before the end is still passed on.
+        // Also forward what was logged before the end.
         loggers.iter_mut().for_each(Logger::flush);
         if ready.is_none() {
             return;

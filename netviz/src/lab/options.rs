@@ -1,10 +1,10 @@
-//! What a laboratory can be.
+//! Options of a lab.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-/// Routing mode, as Cilium has them.
+/// Cilium's routing modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Mode {
     /// Tunnel, legacy host routing: Kind's default.
@@ -55,7 +55,7 @@ impl fmt::Display for Mode {
 /// How the forwarding programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Attach {
-    /// By TCX where the kernel has it.
+    /// By TCX, if the kernel has it.
     #[default]
     Auto,
     /// By TCX links, at the tail.
@@ -64,16 +64,15 @@ pub enum Attach {
     Clsact,
 }
 
-/// What the laboratory is to be.
+/// Options of a lab.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// How packets are routed.
     pub mode: Mode,
     /// How programs are attached.
     pub attach: Attach,
-    /// IPv6 beside IPv4. Without it IPv6 is off, and nothing but the laboratory's own packets
-    /// crosses any door.
+    /// IPv6 in addition to IPv4. Without it IPv6 is off, and only the lab's own packets cross the doors.
     pub ipv6: bool,
-    /// How many more pods each node gets; they are called `extra-1` and so on.
+    /// Additional pods on each node, called `extra-1` and so on.
     pub extra_pods_per_node: u16,
 }

@@ -1,6 +1,6 @@
-//! The cluster's plan: the blog's listings, and what they omit.
+//! The plan of the cluster: the blog's listings, and what they omit.
 //!
-//! Chosen here, because no listing gives them: host number 240 for the unnamed pod of each node
+//! These values are chosen here, because no listing has them: host number 240 for the unnamed pod of each node
 //! and 250 for its health endpoint, their names and namespace, `eth0` as the name of the health
 //! endpoint's own end, MACs `02:6c:…` for ends that were not listed, IPv6 addresses
 //! `fd00:10:10:N::H` for the IPv4 address 10.10.N.H, and the security identities.
@@ -13,11 +13,11 @@ mod listings;
 mod made;
 mod topology;
 
-pub(super) use made::{fingerprint, written};
+pub(super) use made::fingerprint;
 pub(super) use topology::Family;
 pub use topology::{Door, Node, Place, Pod, PodKind};
 
-/// Everything that the listings and the gaps in them amount to.
+/// The planned nodes and pods.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) nodes: Vec<Node>,
@@ -45,12 +45,12 @@ impl Plan {
             }
             plan.nodes.push(node);
         }
-        // Cilium starts a node's health endpoint before any pod comes.
+        // Cilium starts a node's health endpoint before any pod.
         plan.pods.sort_by_key(|pod| pod.kind != PodKind::Health);
         Ok(plan)
     }
 
-    /// The pod to which the service leads.
+    /// The backend of the service.
     pub(super) fn backend(&self) -> Option<&Pod> {
         let first = self.nodes.first()?;
         let mut pods = self.pods.iter();

@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result};
 /// What kind of namespace is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Routes, also what seems to come from itself: masqueraded packets do.
+    /// Forwards, also packets with its own source address: masqueraded ones have it.
     Node,
-    /// An end.
+    /// Only sends and receives.
     Pod,
 }
 
-/// Forwarding on a node, reverse path filters off, and no IPv6, or an IPv6 that keeps silent.
+/// Sets forwarding on a node, no reverse path filters, and no IPv6, or an IPv6 that sends nothing by itself.
 pub(super) fn prepare(role: Role, ipv6: bool) -> Result<()> {
     for scope in ["all", "default"] {
         set(&format!("ipv4/conf/{scope}/rp_filter"), "0")?;
@@ -39,7 +39,7 @@ fn prepare_ipv6(role: Role, wanted: bool) -> Result<()> {
         set(&format!("ipv6/conf/{scope}/autoconf"), "0")?;
         set(&format!("ipv6/conf/{scope}/accept_dad"), "0")?;
         set(&format!("ipv6/conf/{scope}/router_solicitations"), "0")?;
-        // Group memberships are reported once and at once, before anybody counts.
+        // Report group memberships once and immediately, before the counters start.
         set(
             &format!("ipv6/conf/{scope}/mldv2_unsolicited_report_interval"),
             "0",
@@ -59,7 +59,7 @@ fn set(name: &str, value: &str) -> Result<()> {
     fs::write(&path, value).with_context(|| format!("writing {value} to {path}: is /proc mounted?"))
 }
 
-/// For settings that a kernel built without IPv6, or an older one, does not have.
+/// As [`set`], for settings that kernels without IPv6 or older ones lack.
 fn set_if_there(name: &str, value: &str) -> Result<()> {
     match fs::write(format!("/proc/sys/net/{name}"), value) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

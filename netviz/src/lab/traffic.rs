@@ -1,4 +1,4 @@
-//! Packets for tests: sent from inside a namespace, one at a time, each awaited.
+//! Traffic for tests: sends packets from inside a namespace, one at a time, and waits for each reply.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -12,19 +12,19 @@ use bytes::Bytes;
 
 use crate::sys::{icmp, netns::NetNs, threads};
 
-/// After this long without an answer, a packet counts as lost. A SYN is sent again after one and after three
-/// seconds (`tcp_syn_retries` in tcp(7)).
+/// The time limit for a reply. A SYN is sent again after one and after three seconds (`tcp_syn_retries` in
+/// tcp(7)).
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// The same, of packets behind one that was lost: it has waited for what is slow to begin.
+/// The time limit after a loss: the first packet already waited for a slow start.
 const LESS_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a ping asks to have back.
+/// The payload of a ping.
 const PAYLOAD: &[u8] = b"netviz laboratory echo, 32 bytes";
 
-/// Identifiers stay below the ports that the laboratory masquerades with.
+/// Identifiers are below the ports of the lab's masquerading.
 const IDENTIFIERS: u16 = 60_000;
 
-/// Sends `count` ICMP echo requests to `to`; how many were answered.
+/// Sends `count` ICMP echo requests to `to`. Returns the number of replies.
 pub fn ping(from: &NetNs, to: IpAddr, count: u16) -> io::Result<u16> {
     let identifier = next_identifier();
     from.run(|| {
@@ -43,7 +43,7 @@ pub fn ping(from: &NetNs, to: IpAddr, count: u16) -> io::Result<u16> {
     })?
 }
 
-/// Sends `count` datagrams of `size` bytes (at least 2) to an echo server; how many came back.
+/// Sends `count` datagrams of `size` bytes (at least 2) to an echo server. Returns the number of replies.
 pub fn udp(from: &NetNs, to: SocketAddr, count: u16, size: usize) -> io::Result<u16> {
     from.run(|| {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -61,7 +61,7 @@ pub fn udp(from: &NetNs, to: SocketAddr, count: u16, size: usize) -> io::Result<
     })?
 }
 
-/// Sends `bytes` bytes to a TCP echo server; how many came back.
+/// Sends `bytes` bytes to a TCP echo server. Returns the number of bytes received.
 pub fn tcp(from: &NetNs, to: SocketAddr, bytes: usize) -> io::Result<usize> {
     from.run(|| {
         let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
@@ -85,12 +85,12 @@ pub fn tcp(from: &NetNs, to: SocketAddr, bytes: usize) -> io::Result<usize> {
     })?
 }
 
-/// One ping of the laboratory's.
+/// An echo request of the lab.
 pub(super) fn ping_request(to: IpAddr, identifier: u16, sequence: u16) -> Bytes {
     icmp::request(to, identifier, sequence, PAYLOAD)
 }
 
-/// Identifier for one sender of echo requests.
+/// A new identifier for a sender of echo requests.
 pub(super) fn next_identifier() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed) % IDENTIFIERS
@@ -104,7 +104,7 @@ fn patience(none_was_lost: bool) -> Duration {
     }
 }
 
-/// Waits for a datagram that is `wanted`; others are passed over.
+/// Waits for a datagram that is `wanted`, and ignores others.
 fn receive(
     socket: &UdpSocket,
     patience: Duration,
@@ -123,7 +123,7 @@ fn receive(
             Ok(_) => {}
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Ok(false),
-                // An ICMP error of an earlier packet: that one is lost, and this one may be too.
+                // An ICMP error for an earlier packet: that one is lost, and this one may be, too.
                 io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::NetworkUnreachable => return Ok(false),

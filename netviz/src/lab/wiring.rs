@@ -1,4 +1,4 @@
-//! Links, addresses, routes and neighbours, as Cilium and its CNI plugin set them.
+//! Sets links, addresses, routes and neighbours as Cilium and its CNI plugin do.
 
 use std::net::IpAddr;
 
@@ -16,9 +16,9 @@ use crate::sys::{
     netns::NetNs,
 };
 
-/// Of the device that carries the tunnel.
+/// The tunnel's port.
 const VXLAN_PORT: u16 = 8472;
-/// What is left of 1500 bytes inside of VXLAN.
+/// 1500 bytes less the headers of VXLAN.
 const TUNNEL_MTU: u32 = 1450;
 const LOOPBACK: u32 = 1;
 
@@ -32,8 +32,8 @@ pub(super) fn prepare(namespace: &NetNs, role: Role, options: &Options) -> Resul
     })?
 }
 
-/// The node's own devices, in the order in which Kind and Cilium make them: it decides which
-/// nsid a peer's namespace gets.
+/// Creates the node's own devices in the order of Kind and Cilium, which decides the nsid of a peer's
+/// namespace.
 pub(super) fn node(
     netlink: &mut Netlink,
     node: &Node,
@@ -106,7 +106,7 @@ fn node_routes(
     route(netlink, &to_remote)
 }
 
-/// A pod's veth pair, on both sides.
+/// Creates a pod's veth pair, with its addresses and routes at both ends.
 pub(super) fn pod(
     node_side: &mut Netlink,
     node: &Node,
@@ -140,10 +140,10 @@ pub(super) fn pod(
     Ok(())
 }
 
-/// Whether every link of a namespace sends what it is given.
+/// Whether every link of a namespace sends packets.
 ///
-/// The end of a veth pair that is up first gets its queue from a work item of the kernel's, which
-/// waits for the lock that all of netlink takes: until then, `noop` drops every packet.
+/// The first end of a veth pair that is up gets its queue from a work item of the kernel, which waits for
+/// rtnl_lock: until then, `noop` drops every packet.
 pub(super) fn is_ready(netlink: &mut Netlink) -> std::io::Result<bool> {
     let links = netlink.links()?;
     let mut attributes = links.iter().flat_map(|link| &link.attributes);

@@ -111,7 +111,7 @@ impl Cluster {
         self.pairs_among(&self.places())
     }
 
-    /// As [`Self::pairs`], with the places at hand.
+    /// As [`Self::pairs`], with the places already known.
     pub(crate) fn pairs_among(&self, places: &HashMap<DoorId, usize>) -> Vec<Pair> {
         let far_of = |door: &Door| {
             let peer = door.peer.as_ref()?.id;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::words::words;
+use super::{list::list, words::words};
 
 words! {
     /// How packets reach other nodes.
@@ -122,17 +122,15 @@ impl Datapath {
         };
         let host = self.host_routing.as_ref();
         let encryption = self.encryption.as_ref();
-        let words: Vec<String> = [
+        let words = [
             routing,
             host.map(|host| format!("{host} host routing")),
             (self.endpoint_routes == Some(true)).then(|| "endpoint routes".into()),
             encryption
                 .filter(|encryption| **encryption != Encryption::Disabled)
                 .map(ToString::to_string),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        (!words.is_empty()).then(|| words.join(", "))
+        ];
+        let words = list(words.into_iter().flatten(), ", ");
+        Some(words).filter(|words| !words.is_empty())
     }
 }

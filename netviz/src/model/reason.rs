@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     hook::{Chain, Direction},
+    list::list,
     untrusted::Untrusted,
 };
 
@@ -241,7 +242,7 @@ fn displaced(f: &mut Formatter<'_>, direction: Direction, programs: &[Untrusted]
         f,
         "{} {} {runs} before netviz: packets dropped or redirected there are not counted",
         direction.sign(),
-        list(programs)
+        list(programs, ", ")
     )
 }
 
@@ -259,18 +260,13 @@ fn missing(
             "▲ {segments} lost before {to}: no program runs after netviz here, so the queue was full or the device down"
         ),
         Some(names) => {
-            let names = list(names);
+            let names = list(names, ", ");
             write!(
                 f,
                 "▲ {segments} did not arrive at {to}: {names}, after netviz at this hook, redirected or dropped them"
             )
         }
     }
-}
-
-fn list(names: &[Untrusted]) -> String {
-    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-    names.join(", ")
 }
 
 /// What an errno means for an operation, and the remedy.

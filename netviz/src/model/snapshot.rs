@@ -205,7 +205,7 @@ pub struct Snapshot {
     pub nodes: Vec<Node>,
     /// Doors: never to be summed, a packet crosses several.
     pub doors: Vec<DoorState>,
-    /// Veth pairs of which both ends are known.
+    /// Veth pairs with two known ends.
     pub pairs: Vec<PairView>,
     /// Where the names come from.
     pub sources: Vec<SourceStatus>,

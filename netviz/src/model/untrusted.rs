@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// A name chosen by somebody else, which must not move the cursor, colour the screen or turn the
-/// direction of writing.
+/// A name that others chose: it must not move the cursor, colour the screen or change the writing
+/// direction.
 ///
 /// `Display` is the only way to a screen and replaces harmful characters. JSON keeps the text as
 /// it is: the JSON writer escapes such characters itself.

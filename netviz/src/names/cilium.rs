@@ -141,7 +141,7 @@ async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => "nobody listens at its socket".to_owned(),
+            io::ErrorKind::ConnectionRefused => "nothing listens at its socket".to_owned(),
             io::ErrorKind::PermissionDenied => DENIED.to_owned(),
             _ => format!("cannot connect to its socket: {error}"),
         })?;

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{
     files::{self, Files},
     report::{PodFact, Report},
-    source::{Context, NameSource, NodeFiles, PerNode},
+    source::{Context, NameSource, PerNode},
 };
 use crate::{
     discover::Discovered,
@@ -147,29 +147,19 @@ pub(super) struct Caches(PerNode<Cache>);
 
 impl NameSource for Caches {
     fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
-        let report = |cache: &mut Cache, node: &NodeFiles| {
+        self.0.reports(Source::CniCache, found, |cache, node| {
             let (status, mut pods) = cache.read(&node.roots);
             for pod in &mut pods {
                 pod.condition = orphaned(pod, found);
             }
-            Report {
-                pods,
-                ..Report::new(Source::CniCache, Some(node.netns), status)
-            }
-        };
-        self.0.reports(found, report)
+            (status, pods)
+        })
     }
 }
 
 /// The files of one node; an unchanged one is not read again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cache(Files<Attachment>);
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self(Files::new(parse))
-    }
-}
 
 impl Cache {
     /// The valid entries of the node with these roots.
@@ -178,18 +168,14 @@ impl Cache {
             Ok(listed) => listed,
             Err(status) => return (status, Vec::new()),
         };
-        self.0.refresh(&listed.root, &listed.paths);
+        self.0.refresh(&listed.root, &listed.paths, parse);
         let attachments = self.0.found().cloned();
         let mut pods = living(attachments, |path| listed.root.namespace(path));
         pods.sort_by(|a, b| {
             (a.netns, &a.namespace, &a.name).cmp(&(b.netns, &b.namespace, &b.name))
         });
-        (
-            Status::Ok {
-                detail: self.0.complaint(&listed),
-            },
-            pods,
-        )
+        let detail = self.0.complaint(&listed);
+        (Status::Ok { detail }, pods)
     }
 }
 

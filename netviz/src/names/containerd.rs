@@ -149,24 +149,12 @@ pub fn pods<'a>(
 
 /// The bundles of all nodes.
 #[derive(Default)]
-pub(super) struct Bundles(PerNode<Cache>);
-
-struct Cache(Files<Bundle>);
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self(Files::new(parse))
-    }
-}
+pub(super) struct Bundles(PerNode<Files<Bundle>>);
 
 impl NameSource for Bundles {
     fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
-        self.0.reports(found, |cache, node| {
-            let (status, pods) = read(&mut cache.0, node.netns, &node.roots);
-            Report {
-                pods,
-                ..Report::new(Source::Runtime, Some(node.netns), status)
-            }
+        self.0.reports(Source::Runtime, found, |cache, node| {
+            read(cache, node.netns, &node.roots)
         })
     }
 }
@@ -186,7 +174,7 @@ fn read(cache: &mut Files<Bundle>, node: NetNsId, roots: &[PathBuf]) -> (Status,
     let bundles = all.iter().flat_map(|listed| &listed.paths);
     let mut paths: Vec<_> = bundles.map(|bundle| bundle.join("config.json")).collect();
     paths.sort();
-    cache.refresh(&listed.root, &paths);
+    cache.refresh(&listed.root, &paths, parse);
     let pods = pods(cache.found(), node, |path| listed.root.namespace(path));
     let detail = cache.complaint(listed);
     (Status::Ok { detail }, pods)

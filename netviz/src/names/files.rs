@@ -7,13 +7,13 @@ use std::{
 };
 
 use crate::{
-    model::Status,
+    model::{self, Status},
     sys::rooted_fs::{Root, Stamp},
 };
 
-/// More than an entry with many addresses, annotations or mounts needs.
+/// Enough for an entry with many addresses, annotations or mounts.
 const FILE_LIMIT: u64 = 1024 * 1024;
-/// More than the interfaces or containers of the largest node.
+/// Enough for the interfaces or containers of the largest node.
 const ENTRIES: usize = 10_000;
 
 /// A directory of a node, listed.
@@ -27,7 +27,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// The remark that there are more entries than are read.
+    /// A remark if there are more entries than netviz reads.
     pub(super) fn cut(&self) -> Option<String> {
         let Self { directory, .. } = self;
         (!self.whole)
@@ -56,62 +56,60 @@ pub(super) fn list(roots: &[PathBuf], directory: &'static str) -> Result<Listed,
 
 /// Parsed files, by their paths from a node's root.
 #[derive(Debug)]
-pub(super) struct Files<T> {
-    parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>,
-    entries: HashMap<PathBuf, (Stamp, Result<Option<T>, String>)>,
+pub(super) struct Files<T>(HashMap<PathBuf, (Stamp, Result<Option<T>, String>)>);
+
+/// Reads what is of use in a file, if anything is.
+type Parse<T> = fn(&[u8]) -> Result<Option<T>, serde_json::Error>;
+
+impl<T> Default for Files<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
 }
 
 impl<T> Files<T> {
-    pub(super) fn new(parse: fn(&[u8]) -> Result<Option<T>, serde_json::Error>) -> Self {
-        Self {
-            parse,
-            entries: HashMap::new(),
-        }
-    }
-
-    /// Reads the files of `paths`, which are sorted, that are new or changed, and forgets all others.
-    pub(super) fn refresh(&mut self, root: &Root, paths: &[PathBuf]) {
-        self.entries
-            .retain(|path, _| paths.binary_search(path).is_ok());
+    /// Reads the new and changed files of `paths`, which are sorted, and drops all others.
+    pub(super) fn refresh(&mut self, root: &Root, paths: &[PathBuf], parse: Parse<T>) {
+        self.0.retain(|path, _| paths.binary_search(path).is_ok());
         for path in paths {
-            self.refresh_one(root, path);
+            self.refresh_one(root, path, parse);
         }
     }
 
-    fn refresh_one(&mut self, root: &Root, path: &Path) {
+    fn refresh_one(&mut self, root: &Root, path: &Path, parse: Parse<T>) {
         let Ok(stamp) = root.stamp(path) else {
-            self.entries.remove(path);
+            self.0.remove(path);
             return;
         };
         // A file that could not be parsed may have been written within one tick of the clock.
-        let same = self.entries.get(path);
+        let same = self.0.get(path);
         if same.is_some_and(|(old, entry)| *old == stamp && entry.is_ok()) {
             return;
         }
         let entry = root
             .read(path, FILE_LIMIT)
             .map_err(|error| error.to_string())
-            .and_then(|data| (self.parse)(&data).map_err(|error| error.to_string()));
+            .and_then(|data| parse(&data).map_err(|error| error.to_string()));
         if let Err(why) = &entry {
             log::debug!("{path:?}: {why}");
         }
-        self.entries.insert(path.to_owned(), (stamp, entry));
+        self.0.insert(path.to_owned(), (stamp, entry));
     }
 
     /// The files that could be parsed.
     pub(super) fn found(&self) -> impl Iterator<Item = &T> {
-        let entries = self.entries.values();
+        let entries = self.0.values();
         entries.filter_map(|(_, entry)| entry.as_ref().ok()?.as_ref())
     }
 
     /// `2 unreadable of 14`, and whether there are more than were read.
     pub(super) fn complaint(&self, listed: &Listed) -> Option<String> {
-        let bad = self.entries.values().filter(|(_, entry)| entry.is_err());
+        let bad = self.0.values().filter(|(_, entry)| entry.is_err());
         let unreadable = match bad.count() {
             0 => None,
-            bad => Some(format!("{bad} unreadable of {}", self.entries.len())),
+            bad => Some(format!("{bad} unreadable of {}", self.0.len())),
         };
-        let words: Vec<_> = [unreadable, listed.cut()].into_iter().flatten().collect();
-        (!words.is_empty()).then(|| words.join(", "))
+        let words = model::list([unreadable, listed.cut()].into_iter().flatten(), ", ");
+        Some(words).filter(|words| !words.is_empty())
     }
 }

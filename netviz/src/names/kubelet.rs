@@ -48,14 +48,10 @@ impl NameSource for Kubelet {
     fn read(&mut self, _: &Context, found: &Discovered) -> Vec<Report> {
         self.host_network.refresh(found);
         let host_network = &self.host_network;
-        self.logs.reports(found, |logs, node| {
+        self.logs.reports(Source::Kubelet, found, |logs, node| {
             let mut living = living(found, node.netns);
             living.extend(host_network.of(node.netns, &living));
-            let (status, pods) = logs.read(node.netns, &node.roots, &living);
-            Report {
-                pods,
-                ..Report::new(Source::Kubelet, Some(node.netns), status)
-            }
+            logs.read(node.netns, &node.roots, &living)
         })
     }
 }
@@ -129,12 +125,8 @@ impl Logs {
             })
         });
         let pods = facts.collect();
-        (
-            Status::Ok {
-                detail: listed.cut(),
-            },
-            pods,
-        )
+        let detail = listed.cut();
+        (Status::Ok { detail }, pods)
     }
 
     /// Each container has its own directory.

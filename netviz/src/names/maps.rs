@@ -27,9 +27,9 @@ use pinned::Pinned;
 /// Where Cilium pins them.
 const DIRECTORY: &str = "sys/fs/bpf/tc/globals";
 const ENDPOINTS: &str = "cilium_lxc";
-/// The newer name first: after an update the older map stays for a while.
+/// The newer name first: after an update, the older map remains for a while.
 const ADDRESSES: [&str; 2] = ["cilium_ipcache_v2", "cilium_ipcache"];
-/// As many endpoints as `cilium_lxc` has room for.
+/// The capacity of `cilium_lxc`.
 const ENTRIES: usize = 65_536;
 /// 10 000 entries take a tenth of it.
 const LIMIT: Duration = Duration::from_millis(200);

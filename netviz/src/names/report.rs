@@ -14,7 +14,7 @@ use crate::{
 pub struct Report {
     /// The source.
     pub source: Source,
-    /// The node where it was read; `None`: of the whole cluster.
+    /// The node on which it was read; `None`: the whole cluster.
     pub node: Option<NetNsId>,
     /// Whether it answered.
     pub status: Status,
@@ -69,7 +69,7 @@ pub struct PodFact {
     pub uid: Option<String>,
     /// Names of its containers.
     pub containers: Vec<String>,
-    /// Its network namespace, which existed when the source was read.
+    /// Its network namespace at the time of reading.
     pub netns: Option<NetNsId>,
     /// It uses the node's network namespace, and has no door.
     pub host_network: bool,
@@ -91,7 +91,7 @@ pub struct PodFact {
     pub labels: Vec<String>,
     /// The object that controls it.
     pub owner: Option<Owner>,
-    /// What is wrong with it: `terminating`, `no process is left in it`.
+    /// A problem: `terminating`, `no process is left in it`.
     pub condition: Option<String>,
 }
 

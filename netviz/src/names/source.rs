@@ -1,4 +1,4 @@
-//! What each source of names implements and works with.
+//! The trait of a source of names, and its context.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,8 +8,12 @@ use tokio::{
     time::sleep,
 };
 
-use super::report::Report;
-use crate::{discover::Discovered, sys::netns::NetNsId};
+use super::report::{PodFact, Report};
+use crate::{
+    discover::Discovered,
+    model::{Source, Status},
+    sys::netns::NetNsId,
+};
 
 /// A source of names.
 pub(crate) trait NameSource {
@@ -18,12 +22,12 @@ pub(crate) trait NameSource {
     fn read(&mut self, context: &Context, found: &Discovered) -> Vec<Report>;
 }
 
-/// A pod's name is written about 30 ms after its interface appears: after a change the sources are
-/// read again soon ...
+/// A pod's name is written about 30 ms after its interface appears: after a change, the sources are read
+/// again soon ...
 const SOON: Duration = Duration::from_millis(100);
 /// ... and less and less often while nothing changes.
 const SELDOM: Duration = Duration::from_secs(5);
-/// News come in bursts, and every report holds everything.
+/// Changes come in bursts, and each report is complete.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Options from the command line.
@@ -38,11 +42,11 @@ pub struct SourceOptions {
     pub services: bool,
 }
 
-/// What a source's thread works with.
+/// The context of a source's thread.
 pub(crate) struct Context {
-    /// For sources that wait on sockets. It runs on this thread, while the source is not read.
+    /// For sources that use sockets. Its tasks run on this thread between two reads.
     pub(crate) runtime: Runtime,
-    /// Notified by a task of the source when there is something new to read.
+    /// A task of the source notifies it of news.
     pub(crate) news: Arc<Notify>,
     found: watch::Receiver<Arc<Discovered>>,
     pause: Duration,
@@ -58,12 +62,12 @@ impl Context {
         }
     }
 
-    /// What discovery found last.
+    /// The latest result of discovery.
     pub(super) fn found(&mut self) -> Arc<Discovered> {
         self.found.borrow_and_update().clone()
     }
 
-    /// Waits until it is worth reading again; false at the end.
+    /// Waits until the source should be read again; false at the end.
     pub(super) fn wait(&mut self) -> bool {
         let Self {
             runtime,
@@ -102,23 +106,28 @@ pub(super) fn nodes(found: &Discovered) -> impl Iterator<Item = NodeFiles> {
     })
 }
 
-/// What a source keeps for each node, and forgets with it.
+/// A source's state for each node, dropped with the node.
 #[derive(Debug, Default)]
 pub(super) struct PerNode<T>(HashMap<NetNsId, T>);
 
 impl<T: Default> PerNode<T> {
-    /// A report for each node.
+    /// The report of `source` about the pods of each node.
     pub(super) fn reports(
         &mut self,
+        source: Source,
         found: &Discovered,
-        mut report: impl FnMut(&mut T, &NodeFiles) -> Report,
+        mut read: impl FnMut(&mut T, &NodeFiles) -> (Status, Vec<PodFact>),
     ) -> Vec<Report> {
         let nodes: Vec<_> = nodes(found).collect();
         self.0
             .retain(|netns, _| nodes.iter().any(|node| node.netns == *netns));
-        let nodes = nodes.iter();
-        nodes
-            .map(|node| report(self.0.entry(node.netns).or_default(), node))
-            .collect()
+        let report = |node: &NodeFiles| {
+            let (status, pods) = read(self.0.entry(node.netns).or_default(), node);
+            Report {
+                pods,
+                ..Report::new(source, Some(node.netns), status)
+            }
+        };
+        nodes.iter().map(report).collect()
     }
 }

@@ -1,8 +1,8 @@
-//! `bpf(2)`, for what aya does not do: attaching by interface index in front of all others, the
-//! programs of a hook with their links, netkit, maps that are opened read-only.
+//! `bpf(2)`, for what aya does not offer: attaching by interface index in front of all others, the
+//! programs of a hook with their links, netkit, maps opened read-only.
 //!
-//! aya finds interfaces by their names. A name can be given away between two calls, and it need not
-//! be UTF-8, while an index means one interface for as long as that exists.
+//! aya finds interfaces by name. A name can move to another interface between two calls, and need not be
+//! UTF-8; an index identifies one interface while it exists.
 
 use std::{
     error::Error,
@@ -21,6 +21,7 @@ use aya_obj::generated::{
     bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
 
+use super::btf::word;
 use crate::model::Direction;
 
 /// `BPF_MPROG_MAX`: the kernel's limit of programs at one hook.
@@ -279,10 +280,7 @@ pub(crate) fn io_error(error: impl Error + Send + Sync + 'static) -> io::Error {
 
 /// The string section of a BTF blob; its offset in `struct btf_header` counts from the header's end.
 fn strings(data: &[u8]) -> Option<&[u8]> {
-    let word = |at: usize| {
-        let bytes = data.get(at..at + 4)?.try_into().ok()?;
-        Some(u32::from_ne_bytes(bytes) as usize)
-    };
+    let word = |at: usize| Some(word(data, at)? as usize);
     let (header, offset, length) = (word(4)?, word(16)?, word(20)?);
     let start = header.checked_add(offset)?;
     data.get(start..start.checked_add(length)?)
@@ -347,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_of_a_btf_blob_and_of_none() {
+    fn strings_of_valid_and_invalid_btf() {
         let mut blob = vec![0_u8; 24];
         blob[4] = 24;
         blob[16] = 2;

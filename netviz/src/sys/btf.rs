@@ -1,17 +1,17 @@
 //! The running kernel's own description of its structures (`/sys/kernel/btf/vmlinux`, Linux 5.4 with
 //! `CONFIG_DEBUG_INFO_BTF`): offsets of fields, names of enum values.
 //!
-//! aya reads BTF to relocate programs, and keeps fields to itself; what others offer is of a licence
-//! that does not go into one binary with this. Only what is requested is read: types are passed over
-//! by their sizes (`Documentation/bpf/btf.rst`).
+//! aya reads BTF to relocate programs, but does not expose fields; the licences of other parsers do not
+//! allow linking them here. This parser reads only what is requested and skips other types by their sizes
+//! (`Documentation/bpf/btf.rst`).
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-/// Where the kernel shows it.
+/// The file with the kernel's description.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u32 = 0xeb9f;
-/// Structures within structures: the kernel's are not nested deeper.
+/// Limit on nested structures.
 const DEEPEST: u32 = 16;
 
 const INT: u32 = 1;
@@ -33,11 +33,11 @@ const LAST: u32 = ENUM64;
 pub struct Btf {
     data: Vec<u8>,
     strings: usize,
-    /// Where each type begins, by its number from 1 on.
+    /// The offset of each type, by its number from 1.
     types: Vec<usize>,
 }
 
-/// One type, as far as its kind is known.
+/// The header of a type.
 #[derive(Clone, Copy)]
 struct Type {
     at: usize,
@@ -52,7 +52,7 @@ impl Btf {
     /// Reads the running kernel's.
     ///
     /// # Errors
-    /// When there is none, or it makes no sense.
+    /// When there is none, or it is malformed.
     pub fn of_kernel() -> io::Result<Self> {
         Self::open(Path::new(VMLINUX))
     }
@@ -60,15 +60,15 @@ impl Btf {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, or makes no sense.
+    /// When it cannot be read, or is malformed.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::parse(fs::read(path)?).ok_or_else(|| {
-            let what = format!("{} is no BTF that is understood", path.display());
+            let what = format!("{} is not valid BTF", path.display());
             io::Error::new(io::ErrorKind::InvalidData, what)
         })
     }
 
-    /// Understands what was read.
+    /// Parses a description.
     #[must_use]
     pub fn parse(data: Vec<u8>) -> Option<Self> {
         let magic = u16::from_ne_bytes([*data.first()?, *data.get(1)?]);
@@ -132,7 +132,7 @@ impl Btf {
         Some(offset)
     }
 
-    /// A type by its number, behind all its aliases.
+    /// A type by its number, without its aliases.
     fn resolved(&self, mut number: u32) -> Option<Type> {
         for _ in 0..DEEPEST {
             let found = self.read(*self.types.get((number as usize).checked_sub(1)?)?)?;
@@ -188,7 +188,7 @@ impl Btf {
 }
 
 impl Type {
-    /// Where the next one begins; nothing where this kind is not known.
+    /// The offset of the next type; `None` for an unknown kind.
     fn end(self) -> Option<usize> {
         let more = match self.kind {
             INT | VAR | DECL_TAG => 4,
@@ -202,7 +202,8 @@ impl Type {
     }
 }
 
-fn word(data: &[u8], at: usize) -> Option<u32> {
+/// The word at an offset.
+pub(super) fn word(data: &[u8], at: usize) -> Option<u32> {
     let bytes = data.get(at..at.checked_add(4)?)?;
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }

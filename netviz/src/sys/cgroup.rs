@@ -72,9 +72,9 @@ impl Cgroup {
         Ok(bpf::effective(self.directory.as_fd(), hook)? > 0)
     }
 
-    /// Opens a socket of this cgroup, in the network namespace of the calling thread. A child that
-    /// shares netviz's descriptors enters the cgroup, makes the socket and ends: nothing is left in the
-    /// cgroup but the socket.
+    /// Opens a socket of this cgroup, in the network namespace of the calling thread. A child process that
+    /// shares netviz's descriptors enters the cgroup, opens the socket and ends: only the socket stays in the
+    /// cgroup.
     ///
     /// # Errors
     /// When the cgroup cannot be entered, or there is no socket.

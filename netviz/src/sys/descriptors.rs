@@ -1,4 +1,4 @@
-//! How many files may still be opened, and what it means that one could not be.
+//! The limit of open files.
 
 use std::{
     io,
@@ -9,8 +9,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::model::RAISE_FILES;
 
-/// Whether some `wanted` more files may be opened: the kernel gives the lowest number that is free, and
-/// none beyond the limit. Closed ones in between are not distinguished.
+/// Whether some `wanted` more files can be opened: the kernel assigns the lowest free number, below the
+/// limit. Gaps of closed files are not counted.
 pub(crate) fn are_left(wanted: u64) -> bool {
     let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return true;
@@ -21,11 +21,10 @@ pub(crate) fn are_left(wanted: u64) -> bool {
     }
 }
 
-/// Room for what comes before the first door: the runtime, its signals, a scan.
+/// Files that netviz opens before the first door: the runtime, its signals, a scan.
 const TO_START: u64 = 12;
 
-/// Whether netviz can begin at all. Asked before tokio is, which panics if it cannot open what
-/// it needs for signals.
+/// Checks that netviz can start. Call it before tokio, which panics if it cannot open its files for signals.
 ///
 /// # Errors
 /// When too few files may be opened.
@@ -57,10 +56,10 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     builder.enable_all().build().map_err(explained)
 }
 
-/// What was opened; `None` where it is not there, or not to be had.
+/// The opened object; `None` if it does not exist or cannot be opened.
 ///
 /// # Errors
-/// When no file can be opened: the object may exist.
+/// When no file at all can be opened: the object may exist.
 pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Option<T>> {
     match opened.map_err(Into::into) {
         Ok(there) => Ok(Some(there)),
@@ -71,7 +70,7 @@ pub(crate) fn there<T>(opened: Result<T, impl Into<io::Error>>) -> io::Result<Op
     }
 }
 
-/// The error with its remedy, where there was no room for one more file.
+/// The error, with the remedy if too many files are open.
 #[must_use]
 pub fn explained(error: io::Error) -> io::Error {
     match error.raw_os_error() {

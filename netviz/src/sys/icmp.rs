@@ -13,7 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 const REPLY_V4: u8 = 0;
 const REPLY_V6: u8 = 129;
 
-/// A message, by what it means for a packet.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     EchoRequest,
@@ -47,11 +47,11 @@ pub(crate) fn open(to: IpAddr) -> io::Result<UdpSocket> {
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6),
     };
     let socket = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
-    // Not a UDP socket; the type only lends its safe methods, which are those of any datagrams.
+    // Not a UDP socket: only its safe methods for datagrams are used.
     Ok(UdpSocket::from(socket))
 }
 
-/// Where a raw socket sends to: ports mean nothing there, and IPv6 wants none.
+/// The destination of a raw socket: it has no ports, and IPv6 refuses one.
 pub(crate) fn destination(to: IpAddr) -> SocketAddr {
     SocketAddr::new(to, 0)
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_sums_up_to_zero() {
+    fn request_has_a_valid_checksum() {
         let request = request(Ipv4Addr::LOCALHOST.into(), 0x1234, 7, &[0x6e; 32]);
         assert_eq!(request.len(), 40);
         let words = request.chunks(2);

@@ -1,7 +1,7 @@
 //! A small synchronous rtnetlink client.
 //!
-//! Requests are rare and come from threads in the namespace in question; all formats are
-//! `netlink-packet-route`'s.
+//! Requests are rare and come from threads in the namespace in question. `netlink-packet-route` has the
+//! formats.
 
 use std::{
     io,
@@ -61,7 +61,7 @@ impl Netlink {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        // Without it an error carries the whole request back.
+        // Otherwise an error returns the whole request.
         socket.set_cap_ack(true)?;
         Ok(Self {
             socket,
@@ -116,7 +116,7 @@ impl Netlink {
         (result == 0).then_some(cookie)
     }
 
-    /// The interface by which packets to `address` leave the namespace; `None` without a route.
+    /// The interface at which packets to `address` leave the namespace; `None` without a route.
     pub fn route_to(&mut self, address: IpAddr) -> Option<u32> {
         let route = self.route(address, None).ok()??;
         route
@@ -201,7 +201,7 @@ impl Netlink {
         Ok(nsid(&answers.messages))
     }
 
-    /// Changes something: sends `message` and waits for the kernel's acknowledgement.
+    /// Sends a change and waits for the kernel's acknowledgement.
     ///
     /// # Errors
     /// The kernel's own errno.
@@ -209,7 +209,7 @@ impl Netlink {
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK).map(drop)
     }
 
-    /// As [`Netlink::change`], for something that must not be there yet.
+    /// As [`Netlink::change`], for an object that must not exist yet.
     pub fn create(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
         let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         self.exchange(message, flags).map(drop)
@@ -277,7 +277,7 @@ impl AsFd for Netlink {
     }
 }
 
-/// Takes the next message off a datagram, header included; `None` at its end, or where the rest is
+/// Splits the next message off a datagram, header included; `None` at its end, or if the rest is
 /// malformed.
 fn message<'a>(datagram: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?) as usize;
@@ -301,8 +301,8 @@ impl Answers {
         while let Some(one) = message(&mut rest) {
             let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
                 Ok(message) => message,
-                // A name need not be UTF-8, and one message in a form that the library does not know
-                // is no reason to see none.
+                // A name need not be UTF-8, and one message that the library does not know must not hide
+                // the others.
                 Err(error) => {
                     match lossy::readable(one).map(|one| NetlinkMessage::deserialize(&one)) {
                         Some(Ok(message)) => message,

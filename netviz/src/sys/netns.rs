@@ -1,4 +1,4 @@
-//! Network namespaces: opening, telling apart, running code inside.
+//! Network namespaces: open them, compare them, run code inside.
 
 use std::{
     fs::{File, OpenOptions},
@@ -58,8 +58,7 @@ impl NetNs {
         Self::of_file(&open(path, flags, Mode::empty())?, path)
     }
 
-    /// The namespace that a file is which was opened by path alone (`O_PATH`); an error calls it
-    /// `path`.
+    /// The namespace of a file opened with `O_PATH`; an error names it `path`.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -103,8 +102,7 @@ impl NetNs {
     }
 }
 
-/// Returns the namespace, of any kind, that a file opened with `O_PATH` stands for; `None` for other
-/// files: tools create an empty regular file before they mount a namespace on it.
+/// Returns the namespace, of any kind, of a file opened with `O_PATH`; `None` for other files: tools create an empty regular file before they mount a namespace on it.
 pub(crate) fn namespace(file: &OwnedFd) -> io::Result<Option<NetNsId>> {
     let is_namespace = fstatfs(file)?.filesystem_type() == NSFS;
     Ok(if is_namespace {

@@ -1,4 +1,4 @@
-//! The compiled eBPF objects, as the build script left them.
+//! The compiled eBPF objects.
 
 use aya::include_bytes_aligned;
 
@@ -11,11 +11,11 @@ pub static FLOW: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netvi
 /// Tells of marked packets at one door: [`netviz_ebpf::crossing`].
 pub static SEE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-see"));
 
-/// Tells of packets between two addresses at one door: [`netviz_ebpf::follow`].
+/// Reports packets between two addresses at one door: [`netviz_ebpf::follow`].
 pub static FOLLOW: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-follow"));
 
-/// Tells why the kernel dropped a marked packet: [`netviz_ebpf::drops`].
+/// Reports why the kernel dropped a marked packet: [`netviz_ebpf::drops`].
 pub static DROP: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-drop"));
 
-/// Forwarding programs of the laboratory.
+/// Forwarding programs of the lab.
 pub static LAB: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netviz-lab"));

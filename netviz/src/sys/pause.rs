@@ -25,7 +25,7 @@ mod kind;
 
 pub(crate) use kind::{Kind, Mounts};
 
-/// Held by the owner only. When it closes, however the owner ends, every pause process ends.
+/// A pipe that only the owner holds. When it closes, however the owner ends, every pause process ends.
 #[derive(Debug)]
 pub(crate) struct Alive {
     read: OwnedFd,
@@ -69,7 +69,7 @@ pub(crate) fn start(kind: &Kind, alive: &Alive) -> Result<Starting> {
 }
 
 impl Starting {
-    /// Waits until its namespaces are as they should be.
+    /// Waits until its namespaces are complete.
     pub(crate) fn ready(self) -> Result<Pause> {
         use std::io::Read as _;
         let mut report = [0; 5];
@@ -81,9 +81,7 @@ impl Starting {
                 let error = Errno::from_raw(i32::from_ne_bytes(errno));
                 let step = child::STEPS.get(usize::from(step)).unwrap_or(&"starting");
                 self.pause.end();
-                bail!(
-                    "{step}: {error} (a laboratory needs root, or CAP_SYS_ADMIN and CAP_NET_ADMIN)"
-                )
+                bail!("{step}: {error} (the lab needs root, or CAP_SYS_ADMIN and CAP_NET_ADMIN)")
             }
             Err(_) => {
                 self.pause.end();
@@ -112,7 +110,7 @@ impl Pause {
 
     /// Ends the process and waits until it has.
     pub(crate) fn end(self) {
-        // Our own child, which only we wait for: its id cannot have been reused.
+        // Only this process waits for its child, so the id is not reused.
         kill(self.pid, Signal::SIGKILL).ok();
         self.wait();
     }
@@ -129,7 +127,7 @@ pub(crate) fn in_mounts<T: Send>(
     work: impl FnOnce() -> io::Result<T> + Send,
 ) -> io::Result<T> {
     threads::alone("enters a mount namespace", || {
-        // A thread that shares its root with others may not change it.
+        // The thread must not share its root directory with others.
         unshare(CloneFlags::CLONE_FS)?;
         setns(&mounts.namespace, CloneFlags::CLONE_NEWNS)?;
         fchdir(&mounts.root)?;

@@ -1,8 +1,8 @@
-//! Capabilities: which are needed, which are missing, and giving up the rest.
+//! Capabilities: the required and missing ones, and dropping the others.
 
 use caps::{CapSet, Capability, CapsHashSet};
 
-/// All that netviz ever needs, each with its reason. Everything else is given up at the start.
+/// All that netviz needs, each with its reason. It drops all others at the start.
 pub const REQUIRED: [(Capability, &str); 5] = [
     (
         Capability::CAP_BPF,
@@ -19,7 +19,7 @@ pub const REQUIRED: [(Capability, &str); 5] = [
     ),
     (
         Capability::CAP_NET_BROADCAST,
-        "receiving notifications from inside of pods",
+        "to receive notifications from inside of pods",
     ),
 ];
 
@@ -37,16 +37,16 @@ pub fn missing() -> Vec<String> {
         .collect()
 }
 
-/// Gives up, for the calling thread and those that it starts, everything but `keep`.
+/// Drops all capabilities except `keep` for the calling thread and those that it starts.
 ///
-/// Failing is not fatal: the program then does the same with more privileges than it needs.
+/// A failure is not fatal: netviz then has more privileges than it needs.
 pub fn keep_only(keep: &[Capability]) {
     let keep: CapsHashSet = keep.iter().copied().collect();
     let narrow = |set| {
         let held = caps::read(None, set)?;
         caps::set(None, set, &held.intersection(&keep).copied().collect())
     };
-    // The bounding set first: taking from it needs a capability that goes with the rest.
+    // The bounding set first: changing it needs a capability that is dropped below.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         for capability in caps::all().difference(&keep) {
             let _ = caps::drop(None, CapSet::Bounding, *capability);

@@ -32,7 +32,7 @@ impl Root {
     /// The first of `paths` that can be opened.
     ///
     /// # Errors
-    /// The status of a source that cannot open any. A path through a process that has ended is no
+    /// The status of a source that cannot open any of them. A path through a process that has ended is not a
     /// failure.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, Status> {
         let mut why = Status::Absent;
@@ -111,7 +111,7 @@ impl Root {
 
     /// Reads a regular file of at most `most` bytes.
     pub(crate) fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-        // Without waiting for the writer of a FIFO.
+        // Do not wait for the writer of a FIFO.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
         contents(self.at(path, flags)?.into(), most)
     }

@@ -1,4 +1,4 @@
-//! Options of sockets that nix does not define, and where a socket really sends to.
+//! Socket options that nix does not define, and the address that a socket really sends to.
 
 use std::{
     fs, io,
@@ -44,8 +44,8 @@ sockopt_impl!(
     libc::c_int
 );
 
-/// Connects a TCP socket without sending anything: the kernel keeps the SYN back for the first data,
-/// and there is none (TCP Fast Open).
+/// Connects a TCP socket without sending anything: with TCP Fast Open, the kernel sends the SYN with the
+/// first data, and there is none.
 pub(crate) fn connect_silently(socket: &impl AsFd, to: SocketAddr) -> io::Result<()> {
     setsockopt(socket, FastOpenConnect, &1)?;
     setsockopt(socket, FastOpenNoCookie, &1)?;
@@ -65,7 +65,7 @@ pub(crate) fn peer(socket: &impl AsFd, table: &str) -> io::Result<Option<SocketA
     Ok(lines.next().and_then(|line| address(line.get(2)?)))
 }
 
-/// `0100007F:1F90`: the words of an address as this machine has them, and the port.
+/// `0100007F:1F90`: the words of an address in this machine's byte order, and the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let words = (0..address.len()).step_by(8).map(|at| {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_connection_has_a_peer() {
+    fn silent_connection_has_a_peer() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let to = listener.local_addr().unwrap();

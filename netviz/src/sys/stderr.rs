@@ -41,7 +41,7 @@ impl KeptStderr {
             return Ok(None);
         }
         let memory = memfd_create("netviz-stderr", MFdFlags::MFD_CLOEXEC)?;
-        // Several write to it, and it may be cut.
+        // It has several writers, and may be truncated.
         fcntl(&memory, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         let before = io::stderr().as_fd().try_clone_to_owned()?;
         dup2_stderr(&memory)?;

@@ -7,19 +7,19 @@ use std::{
     sync::Mutex,
 };
 
-/// The kernel's symbols, opened. Whoever opens the file decides what it shows (`kptr_restrict`), so
-/// it has to be opened before privileges are given up; it is read only when there is something to ask.
+/// The kernel's symbols. The privileges at the time of opening decide what the file shows (`kptr_restrict`),
+/// so it is opened before privileges are dropped. It is read only if needed.
 #[derive(Debug)]
 pub struct Symbols(Option<Mutex<File>>);
 
 impl Symbols {
-    /// Opens them; where that is not possible, nothing has a name.
+    /// Opens the file; without it, no function has a name.
     #[must_use]
     pub fn open() -> Self {
         Self(File::open("/proc/kallsyms").ok().map(Mutex::new))
     }
 
-    /// The function in which each address is, as far as it is known.
+    /// The function that contains each address, if it is known.
     #[must_use]
     pub fn names(&self, addresses: &[u64]) -> BTreeMap<u64, String> {
         let mut best: BTreeMap<u64, (u64, String)> = BTreeMap::new();
@@ -54,6 +54,6 @@ fn function(line: &str) -> Option<(u64, &str)> {
     let mut words = line.split_ascii_whitespace();
     let start = u64::from_str_radix(words.next()?, 16).ok()?;
     let is_text = matches!(words.next()?, "t" | "T" | "w" | "W");
-    // Addresses that are not shown are 0.
+    // Hidden addresses are 0.
     Some((start, words.next()?)).filter(|_| is_text && start > 0)
 }

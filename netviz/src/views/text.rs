@@ -3,8 +3,6 @@
 mod names;
 mod time;
 
-use std::fmt::Display;
-
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -13,7 +11,7 @@ pub use self::{
     names::{cut_apart, cut_middle, cut_name},
     time::local_time,
 };
-pub use crate::model::safe;
+pub use crate::model::{list, safe};
 
 /// An unknown number, which is not 0.
 pub const UNKNOWN: &str = "–";
@@ -90,13 +88,6 @@ pub(super) fn grid(
         }
     }
     table.lines().collect()
-}
-
-/// Joins items.
-#[must_use]
-pub fn list<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
-    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
-    items.join(separator)
 }
 
 const ESCAPE: char = '\u{1b}';

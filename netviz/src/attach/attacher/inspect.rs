@@ -113,7 +113,7 @@ impl<T: Switch> Keeper<'_, T> {
                 if *changed {
                     self.send(door, Change::Chains(attached.chains().clone()));
                 }
-                // Where the order is unknown, netviz overtakes nobody.
+                // If the order is unknown, netviz does not move ahead.
                 if first != Some(false) {
                     return;
                 }

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptors_say_what_they_are_of() {
+    fn fdinfo_names_program_and_link() {
         let link = "pos:\t0\nflags:\t02000000\nlink_type:\ttcx\nlink_id:\t52\nprog_tag:\tab\nprog_id:\t812\nifindex:\t3\n";
         let object = Object {
             program: Some(812),

@@ -43,7 +43,7 @@ const MOUNTS: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];
 /// A node with hundreds of pods has a few thousand maps pinned.
 const MOST: usize = 50_000;
 
-/// All that is pinned below the root of a node, each with its path there.
+/// Pinned programs and links below the root of a node, with their paths.
 pub(super) fn below(root: &Path) -> Vec<(Object, String)> {
     let Ok(root) = Root::open_one(root) else {
         return Vec::new();
@@ -69,7 +69,7 @@ fn within(mount: &str, directory: &OwnedFd) -> Vec<(Object, String)> {
             match entry.file_type() {
                 _ if left == 0 => return found,
                 Ok(kind) if kind.is_dir() => directories.push(path),
-                // Links lead to what is found elsewhere, or out of here.
+                // Symlinks lead to files that are found elsewhere, or outside.
                 Ok(kind) if kind.is_file() => {
                     let Some(object) = object(&path) else {
                         continue;

@@ -1,4 +1,4 @@
-//! What the kernel knows of each program.
+//! The kernel's information about each program.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 /// Bytes that the kernel keeps of a name.
 const KEPT: usize = 15;
 
-/// A program about which no more is known than that it is there.
+/// A program of which only the id is known.
 pub(super) fn attached(way: Way, program: u32, link: Option<u32>) -> Attached {
     Attached {
         way,
@@ -31,7 +31,7 @@ pub(super) fn attached(way: Way, program: u32, link: Option<u32>) -> Attached {
     }
 }
 
-/// A filter; one that runs no program is called what it is.
+/// A filter; one without a program has the name of its kind.
 pub(super) fn filter(filter: Filter) -> Attached {
     Attached {
         program_id: filter.program,
@@ -47,7 +47,7 @@ pub(super) fn filter(filter: Filter) -> Attached {
     }
 }
 
-/// Adds what the kernel knows. A program that is unloaded meanwhile keeps what it has.
+/// Adds the kernel's information, unless the program was unloaded.
 pub(super) fn describe(attached: &mut Attached, known: &mut HashMap<u32, Option<Program>>) {
     let Some(id) = attached.program_id else {
         return;
@@ -78,7 +78,7 @@ fn whole_name(program: &Program) -> String {
     whole.flatten().unwrap_or_else(|| program.name.clone())
 }
 
-/// The one name in a program's type information that begins as what is kept of its own.
+/// The only name in a program's type information that begins with the kept part.
 fn completed(kept: &str, strings: &[u8]) -> Option<String> {
     let names = strings.split(|byte| *byte == 0);
     let mut names = names.filter(|name| name.starts_with(kept.as_bytes()));
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_completed_where_only_one_fits() {
+    fn unique_prefix_completes_a_name() {
         let name = |strings: &[u8]| completed("cil_from_contai", strings);
         let whole = Some("cil_from_container".to_owned());
         assert_eq!(name(b"\0int\0cil_from_container\0"), whole);

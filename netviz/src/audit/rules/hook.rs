@@ -9,7 +9,7 @@ use crate::{
         findings::{Finding, Severity},
         model::{Attached, AuditedDoor, Hook, Owner, Way},
     },
-    model::Direction,
+    model::{Direction, list},
 };
 
 pub(super) fn judge(door: &AuditedDoor) -> Vec<Finding> {
@@ -218,11 +218,9 @@ fn same(first: &Attached, again: &Attached) -> bool {
 /// `; held by fieldagent (pid 4711)`, where that is known.
 pub(super) fn holders(attached: &Attached) -> String {
     let holders = attached.held_by.iter();
-    let names: Vec<_> = holders
-        .map(|process| format!("{} (pid {})", process.command, process.pid))
-        .collect();
-    match names.is_empty() {
+    let names = holders.map(|it| format!("{} (pid {})", it.command, it.pid));
+    match attached.held_by.is_empty() {
         true => String::new(),
-        false => format!("; held by {}", names.join(", ")),
+        false => format!("; held by {}", list(names, ", ")),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         findings::{Finding, Severity},
         model::{Attached, AuditedDoor, Hook, Owner, Way},
     },
-    model::{Direction, LinkKind, Role, Side, Untrusted},
+    model::{Direction, LinkKind, Role, Side, Untrusted, list},
 };
 
 /// Kinds of doors that Cilium treats alike.
@@ -203,13 +203,12 @@ fn missing_beside_others(door: &AuditedDoor, direction: Direction) -> Finding {
 }
 
 fn other_uplink(door: &AuditedDoor, direction: Direction, names: &BTreeSet<&str>) -> Finding {
-    let names: Vec<_> = names.iter().copied().collect();
     UPLINK_WITHOUT_CILIUM.at(
         door,
         Some(direction),
         format!(
             "no Cilium program here, but at {}: Cilium does not handle traffic on this interface.",
-            names.join(", ")
+            list(names, ", ")
         ),
         "none needed if this is intended; otherwise add the device to Cilium's configuration (devices)",
     )

@@ -38,8 +38,8 @@ impl Datapath {
         Ok(())
     }
 
-    /// A filter is left to its device, with which it goes: a link's drop would look for the device
-    /// in the namespace of the dropping thread.
+    /// The filter stays until its device is deleted: dropping the link would search for the device in the
+    /// namespace of the dropping thread.
     fn attach_clsact(&mut self, door: &Door, hook: TcAttachType, name: &str) -> Result<()> {
         if self.qdiscs.insert(door.index) {
             tc::qdisc_add_clsact(&door.name).context("adding clsact (module sch_ingress)")?;
@@ -56,7 +56,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Lets go of a device that is gone: its links' drop closes them, its filters went with it.
+    /// Closes the links of a deleted device; its filters are already gone.
     pub(super) fn forget_device(&mut self, index: u32) {
         self.links.retain(|(device, _)| *device != index);
         self.qdiscs.remove(&index);

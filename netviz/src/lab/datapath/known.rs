@@ -25,7 +25,7 @@ const SERVICE_PORTS: [(u16, u16, u16); 2] = [
 ];
 
 impl Datapath {
-    /// Makes a pod known.
+    /// Adds a pod's addresses.
     pub(super) fn learn(&mut self, pod: &Pod) -> Result<()> {
         let endpoint = Endpoint {
             kind: POD,
@@ -38,14 +38,14 @@ impl Datapath {
             .try_for_each(|address| self.insert_endpoint(address, endpoint))
     }
 
-    /// Forgets a pod.
+    /// Removes a pod's addresses.
     pub(in crate::lab) fn unlearn(&mut self, pod: &Pod) -> Result<()> {
         let mut endpoints: HashMap<_, [u8; 16], Endpoint> = self.map(ENDPOINTS_MAP)?.try_into()?;
         pod.addresses(true)
             .try_for_each(|address| Ok(endpoints.remove(&key(address))?))
     }
 
-    /// Makes the service known.
+    /// Adds the service.
     pub(in crate::lab) fn lead_service_to(&mut self, backend: &Pod) -> Result<()> {
         let mut services: HashMap<_, Frontend, Frontend> = self.map(SERVICES_MAP)?.try_into()?;
         for (protocol, port, target) in SERVICE_PORTS {
@@ -99,7 +99,7 @@ impl Datapath {
 
     pub(super) fn map(&mut self, name: &str) -> Result<&mut Map> {
         let map = self.object.map_mut(name);
-        map.ok_or_else(|| anyhow!("the laboratory's eBPF object has no map {name}"))
+        map.ok_or_else(|| anyhow!("the lab's eBPF object has no map {name}"))
     }
 }
 

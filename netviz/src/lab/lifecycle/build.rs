@@ -1,4 +1,4 @@
-//! Up: processes first, then links, programs and servers.
+//! Creates processes first, then links, programs and servers.
 
 use std::ffi::CString;
 
@@ -64,7 +64,7 @@ impl Lab {
         let wire = self.node_pauses[0].netns()?;
         let mut wire_netlink = wiring::prepare(&wire, Role::Pod, options)?;
         self.echo = Some(Echo::start()?);
-        // One loader: it reads the kernel's types once, which takes longer than all the rest.
+        // One loader reads the kernel's types once, which takes longer than everything else.
         let mut loader = EbpfLoader::new();
         for (place, node) in plan.nodes.iter().enumerate() {
             let other = &plan.nodes[1 - place];
@@ -127,6 +127,6 @@ impl Lab {
         }
         Files::of(&self.plan.nodes[node], pod)
             .map_or(Ok(()), |files| files.write())
-            .context("writing what a node has in its files about it")
+            .context("writing the node's files about the pod")
     }
 }

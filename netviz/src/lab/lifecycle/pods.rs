@@ -1,4 +1,4 @@
-//! Pods come and go.
+//! Adds and removes pods.
 
 use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, umount2};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Lab {
-    /// Starts one more pod, as a CNI ADD does.
+    /// Adds a pod, as CNI ADD does.
     pub fn add_pod(&mut self, node: &str, name: &str) -> Result<&Pod> {
         let mut pod = self.plan.extra(node, name)?;
         let pause = self
@@ -28,7 +28,7 @@ impl Lab {
         Ok(&self.plan.pods[last])
     }
 
-    /// Removes a pod, as a CNI DEL does: first the link, then the namespace.
+    /// Removes a pod, as CNI DEL does: first the link, then the namespace.
     pub fn remove_pod(&mut self, name: &str) -> Result<()> {
         let pods = self.plan.pods.iter();
         let Some(place) = pods
@@ -36,7 +36,7 @@ impl Lab {
             .skip(self.health().len())
             .find_map(|(place, pod)| (pod.name == name).then_some(place))
         else {
-            bail!("there is no pod {name} in the laboratory");
+            bail!("there is no pod {name} in the lab");
         };
         let pod = self.plan.pods.remove(place);
         let pause = self.pod_pauses.remove(place);
@@ -53,16 +53,16 @@ impl Lab {
         unbound
     }
 
-    /// Makes the programs of a pod's node forget it, as an agent does that lost an endpoint. The pod
-    /// itself stays; what is sent to it is left to the node's stack.
+    /// Removes a pod from the maps of its node's programs, as an agent that lost an endpoint does. The pod
+    /// itself stays; the node's stack forwards packets to it.
     pub fn forget_endpoint(&mut self, name: &str) -> Result<()> {
         let pod = self.pods().iter().find(|pod| pod.name == name);
-        let pod = pod.with_context(|| format!("there is no pod {name} in the laboratory"))?;
+        let pod = pod.with_context(|| format!("there is no pod {name} in the lab"))?;
         let (node, pod) = (self.node_of(pod), pod.clone());
         self.datapaths[node].unlearn(&pod)
     }
 
-    /// Takes the pod's namespace out of the node's `/run/netns`: the mount keeps it alive.
+    /// Unmounts the pod's namespace in the node's `/run/netns`: the mount keeps it alive.
     fn unbind(&self, pod: &Pod, node: usize) -> Result<()> {
         let Some(name) = &pod.netns_name else {
             return Ok(());

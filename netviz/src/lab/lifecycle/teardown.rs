@@ -1,4 +1,4 @@
-//! Down, until nothing is left.
+//! Removes everything, and waits until it is gone.
 
 use anyhow::Result;
 

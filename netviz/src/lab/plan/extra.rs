@@ -1,4 +1,4 @@
-//! Pods that are added to the blog's.
+//! Additional pods.
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -6,9 +6,10 @@ use super::{
     Door, Plan, Pod, PodKind,
     made::{address6, fingerprint, identity, made_mac},
 };
+use crate::model::list;
 
 impl Plan {
-    /// One more pod on `node`, with the next free address and index.
+    /// A new pod on `node`, with the next free address and index.
     pub(in crate::lab) fn extra(&self, node: &str, name: &str) -> Result<Pod> {
         check_name(name)?;
         ensure!(
@@ -16,11 +17,8 @@ impl Plan {
             "there is a pod {name} already: choose another name"
         );
         let Some(node) = self.nodes.iter().find(|candidate| candidate.name == node) else {
-            let known: Vec<_> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-            bail!(
-                "there is no node {node}: the nodes are {}",
-                known.join(", ")
-            );
+            let known = list(self.nodes.iter().map(|node| &node.name), ", ");
+            bail!("there is no node {node}: the nodes are {known}");
         };
         let neighbours = || self.pods.iter().filter(|pod| pod.node == node.name);
         let taken = |address| neighbours().any(|pod| pod.address == address);
@@ -63,7 +61,7 @@ impl Plan {
     }
 }
 
-/// What Kubernetes allows, and a hostname can hold.
+/// Checks that Kubernetes and hostnames allow the name.
 fn check_name(name: &str) -> Result<()> {
     let fits = (1..=63).contains(&name.len())
         && name
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_doors_share_what_must_be_unique() {
+    fn addresses_indexes_names_and_macs_are_unique() {
         let mut plan = Plan::new().unwrap();
         for number in 1..=100 {
             let pod = plan

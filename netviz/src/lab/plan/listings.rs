@@ -23,7 +23,7 @@ pub(super) struct ListedNode {
     pub(super) ip: Ipv4Addr,
     pub(super) ip6: Option<Ipv6Addr>,
     pub(super) pod_cidr: Option<Ipv4Net>,
-    /// `None`: the listings do not show this node, and the laboratory does not have it.
+    /// `None`: the listings do not show this node, and the lab does not have it.
     pub(super) interfaces: Option<Vec<ListedInterface>>,
 }
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_listings_show_two_nodes_and_four_pods() {
+    fn listings_have_two_nodes_and_four_pods() {
         let listings = listings().unwrap();
         let shown = listings
             .nodes

@@ -1,4 +1,4 @@
-//! What no listing gives, the same in every laboratory.
+//! Values that no listing has, the same in every lab.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -30,11 +30,6 @@ pub(super) fn identity(name: &str) -> u32 {
     let deployment = name.split('-').next().unwrap_or(name);
     // Cilium's own range for a cluster's identities begins at 256 and ends at 65535.
     256 + u32::try_from(fingerprint(deployment) % 65_280).unwrap_or_default()
-}
-
-/// As `ip link` prints it.
-pub(in crate::lab) fn written(mac: Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// FNV-1a: the same in every run and on every machine.

@@ -20,18 +20,18 @@ pub struct Door {
     pub mac: Mac,
 }
 
-/// A node of the laboratory.
+/// A node of the lab.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its name, which is the hostname in its UTS namespace too.
+    /// Its name, and the hostname in its UTS namespace.
     pub name: String,
     /// The process whose namespaces are the node's (0 before it runs).
     pub pid: i32,
     /// On the network between the nodes, a /16.
     pub address: Ipv4Addr,
-    /// On the network between the nodes, a /64; used where the laboratory has IPv6.
+    /// On the network between the nodes, a /64; used if the lab has IPv6.
     pub address6: Ipv6Addr,
-    /// Where its pods' addresses come from.
+    /// The range of its pods' addresses.
     pub pod_cidr: Ipv4Net,
     /// The address of `cilium_host`.
     pub router_address: Ipv4Addr,
@@ -82,22 +82,22 @@ impl Node {
 pub enum PodKind {
     /// Named in the blog's listings.
     Listed,
-    /// There in the listings, without a name.
+    /// In the listings, without a name.
     Unnamed,
     /// Cilium's health endpoint behind `lxc_health`, which is not a pod.
     Health,
-    /// Added by the laboratory's user.
+    /// Added by the user.
     Extra,
 }
 
-/// A pod of the laboratory.
+/// A pod of the lab.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    /// Where it comes from.
+    /// Its origin.
     pub kind: PodKind,
     /// Kubernetes namespace; empty for a health endpoint.
     pub namespace: String,
-    /// Its name, which is the hostname in its UTS namespace too.
+    /// Its name, and the hostname in its UTS namespace.
     pub name: String,
     /// Name of its node.
     pub node: String,
@@ -105,7 +105,7 @@ pub struct Pod {
     pub pid: i32,
     /// Its address, a /32.
     pub address: Ipv4Addr,
-    /// Its IPv6 address, a /128; used where the laboratory has IPv6.
+    /// Its IPv6 address, a /128; used if the lab has IPv6.
     pub address6: Ipv6Addr,
     /// Its security identity, as the tunnel key carries it.
     pub identity: u32,

@@ -8,7 +8,7 @@ use std::fs;
 
 use crate::sys::netns::NetNsId;
 
-/// A pod's namespace, which may be the node's own, and the pod's uid by a process in it.
+/// A pod's network namespace, which may be the node's own, and its uid by a process in it.
 pub type Living = (NetNsId, String);
 
 /// The container that a process is in.

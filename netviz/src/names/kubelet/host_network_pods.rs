@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_behind_a_door_is_not_in_the_host_network() {
+    fn pod_behind_a_door_is_not_in_the_host_network() {
         let (node, other, pod) = (NetNsId(1), NetNsId(2), NetNsId(3));
         let living = |netns, uid: &str| (netns, uid.to_owned());
         let pods = HostNetworkPods {

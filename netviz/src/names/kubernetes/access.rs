@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::error_text;
-use crate::{discover::Discovered, names::source::SourceOptions, sys::rooted_fs};
+use crate::{discover::Discovered, model::list, names::source::SourceOptions, sys::rooted_fs};
 
 /// Set in every pod, together with the token.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
@@ -123,8 +123,7 @@ async fn from_files(
     context: Option<String>,
     hosts: &[Host],
 ) -> Result<Access, String> {
-    let names = paths.iter().map(|path| path.display().to_string());
-    let origin = names.collect::<Vec<_>>().join(":");
+    let origin = list(paths.iter().map(|path| path.display()), ":");
     let mut fingerprint = DefaultHasher::new();
     let mut merged = Kubeconfig::default();
     for path in paths {
@@ -250,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nodes_hostname_is_replaced_by_its_address() {
+    fn hostname_of_a_node_is_replaced_by_its_address() {
         let hosts = [("worker".into(), IpAddr::from([172, 18, 0, 2]))];
         let resolved = |server: &str| {
             let mut config = Config::new(server.parse().expect("a URL"));
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_not_read_as_one() {
+    fn invalid_certificates_are_rejected() {
         for wrong in [
             "",
             "-----BEGIN CERTIFICATE-----",

@@ -1,5 +1,5 @@
-//! The errors of this source, each in one line with the remedy. Nothing that a server wrote is
-//! repeated, and nothing from the credentials.
+//! The errors of this source, each in one line with the remedy. They contain nothing that a server sent, and
+//! no credentials.
 
 use std::{error::Error, fmt::Display, io, path::Path};
 
@@ -10,10 +10,10 @@ use kube::{
 };
 
 use super::guard::Trouble;
-use crate::model::safe;
+use crate::model::{list, safe};
 
 const NOT_KUBERNETES: &str = "answer is not what Kubernetes sends";
-/// How deep causes are followed: an error may name itself as its cause.
+/// Limit on the chain of causes: an error may be its own cause.
 const DEPTH: usize = 16;
 
 pub(super) const SERVICE_ACCOUNT: &str = "the pod's service account cannot be read";
@@ -21,14 +21,13 @@ pub(super) const SERVICE_ACCOUNT: &str = "the pod's service account cannot be re
 pub(super) const NO_KUBECONFIG: &str =
     "--context needs a kubeconfig: --kubeconfig, KUBECONFIG or ~/.kube/config";
 
-/// The contexts are named: they are the user's own choice, and no secrets.
+/// The error names the contexts: they are no secrets.
 pub(super) fn no_context<'a>(
     origin: &str,
     wanted: &str,
     names: impl Iterator<Item = &'a String>,
 ) -> String {
-    let names: Vec<_> = names.map(|name| safe(name)).collect();
-    let names = names.join(", ");
+    let names = list(names.map(|name| safe(name)), ", ");
     format!("{origin}: no context {:?}; it has: {names}", safe(wanted))
 }
 
@@ -92,7 +91,7 @@ pub(super) fn too_much(url: &str, what: &str, bytes: usize) -> String {
 /// Why a list or watch of `what` at `url` failed; `None` where that is normal.
 pub(super) fn of_watch(url: &str, what: &str, error: &watcher::Error) -> Option<String> {
     let text = match error {
-        // Too old a version to go on from: it is listed anew.
+        // The resource version is too old: kube lists again.
         watcher::Error::WatchError(status) if status.code == 410 => return None,
         watcher::Error::WatchError(status) => of_code(url, what, status.code),
         watcher::Error::NoResourceVersion => format!("{url}: {NOT_KUBERNETES}"),

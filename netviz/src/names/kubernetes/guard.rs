@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_counted_whole_and_a_watch_by_line() {
+    fn list_is_limited_as_a_whole_and_watch_by_line() {
         let piece = [vec![b'x'; LARGEST / 2], vec![b'\n']].concat();
         let mut list = Checked {
             inner: Some(()),

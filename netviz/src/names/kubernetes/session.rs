@@ -121,7 +121,7 @@ fn put<S: Object>(
 #[derive(Debug)]
 struct TooMuch;
 
-/// All that is known from one API server.
+/// The objects of one API server.
 pub(super) struct Watched {
     pods: Mutex<Set<PodSeen>>,
     nodes: Mutex<Set<NodeSeen>>,
@@ -189,7 +189,7 @@ impl Session {
         }
     }
 
-    /// All that is known now; `None` until there is an answer.
+    /// All known objects; `None` before the first answer.
     pub(super) fn report(&mut self) -> Option<Report> {
         if let Some(Err(error)) = self.tasks.try_join_next()
             && error.is_panic()
@@ -200,7 +200,7 @@ impl Session {
     }
 }
 
-/// Watches everything; ends when nothing more can come.
+/// Watches everything until all watches end.
 async fn follow(access: Access, watched: Arc<Watched>, news: Arc<Notify>) {
     let client = match client(&access) {
         Ok(client) => client,
@@ -231,7 +231,7 @@ async fn follow(access: Access, watched: Arc<Watched>, news: Arc<Notify>) {
     );
 }
 
-/// kube's own delays after a failure, with a limit: somebody is watching the screen.
+/// kube's own delays after a failure, limited because a person watches the screen.
 #[derive(Default)]
 struct Delays(DefaultBackoff);
 
@@ -270,7 +270,7 @@ async fn one_kind<S>(
         let changed = match event.map(|event| set.apply(event)) {
             Ok(Ok(changed)) => changed,
             Ok(Err(TooMuch)) => {
-                // No list of that size is true: the one before is kept.
+                // No real list is that large: keep the previous one.
                 set.listing.clear();
                 set.trouble = Some(error_text::too_much(url, &what, BUDGET));
                 return news.notify_one();

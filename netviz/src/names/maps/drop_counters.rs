@@ -1,4 +1,4 @@
-//! How many packets Cilium has dropped on a node, and why: its map `cilium_metrics`.
+//! Cilium's counters of dropped packets: its map `cilium_metrics`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -13,7 +13,7 @@ use crate::{
 const METRICS: &str = "cilium_metrics";
 /// Bytes of a key and of a CPU's value, in versions 1.14 to 1.19.
 const SIZES: (usize, usize) = (8, 16);
-/// As many as the map has room for.
+/// The capacity of the map.
 const ENTRIES: usize = 65_536;
 /// Smaller codes are not drops (`DropMin` in `pkg/monitor/api/drop.go`).
 const LEAST: u8 = 130;
@@ -85,7 +85,7 @@ mod tests {
     use super::{CiliumDrop, Drops, between, drops};
 
     #[test]
-    fn lines_of_the_source_are_put_together_and_what_is_forwarded_is_left_out() {
+    fn drops_are_summed_by_reason_without_forwarded_packets() {
         let key = |reason, direction, line| [reason, direction, line, 0, 1, 0, 0, 0];
         let found = drops(&[
             (key(0, 1, 7), 1000),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_came_meanwhile_is_said_and_most_of_it_first() {
+    fn new_drops_are_reported_most_first() {
         let before = Drops::from([((133, 1), 5), ((196, 2), 7)]);
         let after = Drops::from([((133, 1), 6), ((196, 2), 7), ((181, 2), 3), ((250, 0), 2)]);
         let words = |drop: &CiliumDrop| format!("{drop}: {}", drop.packets);

@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::names::report::{Lookup, PodFact};
+use crate::{
+    model::mac_text,
+    names::report::{Lookup, PodFact},
+};
 
 /// Bytes of a key and of a value of `cilium_lxc`.
 pub const ENDPOINT: (usize, usize) = (20, 48);
@@ -88,8 +91,7 @@ fn address(key: &[u8; ENDPOINT.0]) -> Option<IpAddr> {
 }
 
 fn mac(bytes: &[u8]) -> Option<String> {
-    let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.iter().any(|byte| *byte != 0).then(|| text.join(":"))
+    bytes.iter().any(|byte| *byte != 0).then(|| mac_text(bytes))
 }
 
 /// A number in the machine's byte order.

@@ -74,7 +74,7 @@ mod tests {
     fn only_sections_of_a_direction_restrict_it() {
         let both = |rule: serde_json::Value| {
             let rule: Rule = serde_json::from_value(rule).unwrap();
-            [Direction::Ingress, Direction::Egress].map(|direction| rule.restricts(direction))
+            Direction::BOTH.map(|direction| rule.restricts(direction))
         };
         assert_eq!(both(json!({"ingress": [{}]})), [true, false]);
         assert_eq!(both(json!({"egress": [{"toPorts": []}]})), [false, true]);

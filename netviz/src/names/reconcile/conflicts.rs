@@ -1,6 +1,6 @@
-//! Where the sources disagree with the kernel, or with one another.
+//! Disagreements of the sources with the kernel and with one another.
 
-use std::{collections::BTreeSet, fmt::Display};
+use std::collections::BTreeSet;
 
 use super::{
     lookups,
@@ -8,7 +8,7 @@ use super::{
     pods::{Claim, PodDoors, Pods, known},
 };
 use crate::{
-    model::{Cluster, Disagreement, Role, Side, Source, Status},
+    model::{Cluster, Disagreement, Role, Side, Source, Status, list},
     names::report::Report,
 };
 
@@ -66,8 +66,8 @@ impl Conflicts<'_> {
             if let Some((source, other)) = other {
                 let what = format!(
                     "{first} reports the pod range {}, {source} reports {}",
-                    list(believed),
-                    list(other)
+                    list(believed, ", "),
+                    list(other, ", ")
                 );
                 self.add(index, node.name.to_string(), what);
             }
@@ -100,8 +100,8 @@ impl Conflicts<'_> {
             {
                 add(format!(
                     "{source} reports {}, the kernel has {}",
-                    list(&fact.addresses),
-                    list(&pod.addresses)
+                    list(&fact.addresses, ", "),
+                    list(&pod.addresses, ", ")
                 ));
             }
             if let Some((first, identity)) = identity
@@ -136,7 +136,7 @@ impl Conflicts<'_> {
             Source::CiliumMaps => fact.ifindex.map(|ifindex| {
                 format!(
                     "cilium's maps deliver {} to the interface with index {ifindex}, no pod's has it",
-                    list(&fact.addresses)
+                    list(&fact.addresses, ", ")
                 )
             }),
             Source::Cilium => {
@@ -158,7 +158,7 @@ impl Conflicts<'_> {
             {
                 Some(format!(
                     "kubernetes has it running here with {}, no interface has that address",
-                    list(&fact.addresses)
+                    list(&fact.addresses, ", ")
                 ))
             }
             _ => None,
@@ -207,9 +207,4 @@ fn differ(one: &Claim<'_>, other: &Claim<'_>) -> bool {
     let namespaces = one.namespace.is_some() && other.namespace.is_some();
     other.name.is_some()
         && (one.name != other.name || namespaces && one.namespace != other.namespace)
-}
-
-fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
-    items.join(", ")
 }

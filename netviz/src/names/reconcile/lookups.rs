@@ -1,5 +1,5 @@
-//! Where a node's ipcache has another owner for an address than the kernel: packets to it are dropped
-//! or misdirected, though every configuration looks right.
+//! Differences between a node's ipcache and the kernel: packets to such an address are dropped or
+//! misdirected, although every configuration looks right.
 
 use std::{collections::HashMap, net::IpAddr};
 

@@ -34,7 +34,7 @@ pub(super) struct PodDoors<'a> {
     /// Interfaces at the node's end.
     pub(super) interfaces: Vec<String>,
     pub(super) health: bool,
-    /// What the sources report, in the order in which they are believed.
+    /// The reports of the sources, by precedence.
     pub(super) claims: Vec<Claim<'a>>,
 }
 
@@ -44,7 +44,7 @@ impl PodDoors<'_> {
         self.claims.iter().find(|claim| claim.fact.name.is_some())
     }
 
-    /// The identity that is believed, and its source.
+    /// The identity by the first source that has one, and that source.
     pub(super) fn identity(&self) -> Option<(Source, u32)> {
         let mut known = self.claims.iter().filter_map(|claim| {
             let identity = known(claim.fact.identity)?;

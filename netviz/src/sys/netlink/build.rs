@@ -1,4 +1,4 @@
-//! Building: links, addresses, routes, neighbours. Only the laboratory changes anything.
+//! Creates links, addresses, routes and neighbours. Only the lab uses it.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use super::{NetNs, Netlink, family};
 /// A hardware address.
 pub type Mac = [u8; 6];
 
-/// A link to be made.
+/// A link to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLink<'a> {
     /// Its name.
@@ -38,18 +38,18 @@ pub struct NewLink<'a> {
     pub arp: bool,
 }
 
-/// A route to be made.
+/// A route to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRoute {
     /// Its destination network.
     pub destination: IpNet,
-    /// Index of the device that it leads through.
+    /// Index of its device.
     pub index: u32,
     /// Next hop; without one the destination is on the link.
     pub gateway: Option<IpAddr>,
-    /// Source address of what the node itself sends there.
+    /// Source address of the node's own packets.
     pub source: Option<IpAddr>,
-    /// Largest packet, where it is not the device's.
+    /// MTU, if it differs from the device's.
     pub mtu: Option<u32>,
 }
 
@@ -70,7 +70,7 @@ impl NewLink<'_> {
 }
 
 impl Netlink {
-    /// Makes a veth pair, both ends down (an end alone cannot be up); `peer` is in `namespace` if one is given.
+    /// Creates a veth pair with both ends down (one end cannot be up by itself); `peer` is in `namespace` if one is given.
     pub fn create_veth(
         &mut self,
         link: &NewLink<'_>,
@@ -90,7 +90,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewLink(message))
     }
 
-    /// Makes a VXLAN device whose senders supply the tunnel keys.
+    /// Creates a VXLAN device; senders supply the tunnel keys.
     pub fn create_vxlan(&mut self, link: &NewLink<'_>, port: u16) -> io::Result<()> {
         let mut message = link.message();
         message.attributes.push(LinkAttribute::LinkInfo(vec![
@@ -104,7 +104,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewLink(message))
     }
 
-    /// Switches a link on.
+    /// Sets a link up.
     pub fn set_up(&mut self, index: u32) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
@@ -120,7 +120,7 @@ impl Netlink {
         self.change(RouteNetlinkMessage::DelLink(message))
     }
 
-    /// Gives a link an address that is usable at once: no duplicate address detection.
+    /// Adds an address that is usable immediately: no duplicate address detection.
     pub fn add_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let mut message = AddressMessage::default();
         message.header.family = family(address);
@@ -161,7 +161,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
-    /// Tells once and for all who has `address`: nobody is ever asked.
+    /// Adds a permanent neighbour: the kernel never resolves it.
     pub fn add_neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) -> io::Result<()> {
         let mut message = NeighbourMessage::default();
         message.header.family = family(address);
@@ -195,7 +195,7 @@ impl NewRoute {
         }
     }
 
-    /// One address that is on the link itself.
+    /// The route to a single address on the link.
     #[must_use]
     pub fn host(address: IpAddr, index: u32) -> Self {
         Self {

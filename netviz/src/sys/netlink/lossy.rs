@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_with_a_name_that_is_not_utf8_is_read() {
+    fn link_name_need_not_be_utf8() {
         let message = link(b"e\xff\xc3th0");
         assert!(NetlinkMessage::<RouteNetlinkMessage>::deserialize(&message).is_err());
         let readable = readable(&message).unwrap();
@@ -201,7 +201,7 @@ mod tests {
 
     /// A program ahead of netviz is found, whatever its name.
     #[test]
-    fn a_filter_with_a_name_that_is_not_utf8_is_read() {
+    fn filter_name_need_not_be_utf8() {
         let message = filter(b"bpf\0", b"cil\xff");
         assert!(NetlinkMessage::<RouteNetlinkMessage>::deserialize(&message).is_err());
         let readable = readable(&message).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_no_panic() {
+    fn truncated_input_does_not_panic() {
         for message in [
             link(b"e\xffth0"),
             filter(b"bpf\0", b"\xff"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_utf8_stays() {
+    fn utf8_names_are_unchanged() {
         assert_eq!(escaped("インタフ".as_bytes()), "インタフ");
         assert_eq!(escaped(b"lxc0"), "lxc0");
     }

@@ -17,7 +17,7 @@ const REPORT: RawFd = 1;
 const MOUNTS: RawFd = 2;
 const ROOT: RawFd = 3;
 
-/// What the child was doing when it failed, in the order of [`STEPS`].
+/// The step at which the child failed, an index of [`STEPS`].
 pub(super) type Step = u8;
 
 pub(super) const STEPS: [&str; 9] = [
@@ -39,11 +39,11 @@ pub(super) fn pause(kind: &Kind, alive: RawFd, report: RawFd) -> ! {
         _ => (alive, alive),
     };
     let mut message = [0; 5];
-    // SAFETY: system calls on descriptors and buffers of our own. Nothing of the owner's stays
-    // open, from the very beginning: another laboratory of the owner's may be going down meanwhile,
-    // and waits for the last copy of its descriptors.
+    // SAFETY: system calls on descriptors and buffers of this process. No descriptor of the owner stays
+    // open: another lab of the owner may be ending, and waits until all copies of its descriptors are
+    // closed.
     unsafe {
-        // First out of the way: any of them may be one of the numbers that they are to get.
+        // Duplicate them to high numbers first: each may be one of the target numbers.
         let high = [alive, report, mounts, root].map(|fd| libc::fcntl(fd, libc::F_DUPFD, 16));
         for (wanted, fd) in [ALIVE, REPORT, MOUNTS, ROOT].into_iter().zip(high) {
             libc::dup2(fd, wanted);
@@ -77,7 +77,7 @@ fn enter(kind: &Kind) -> Result<(), Step> {
     // SAFETY: system calls with constant strings, or with strings and descriptors that the owner
     // prepared and that this process has a copy of.
     unsafe {
-        // Ctrl-C at the owner's terminal is the owner's business.
+        // Only the owner handles Ctrl-C at its terminal.
         check(1, libc::setsid())?;
         libc::prctl(libc::PR_SET_NAME, c"netviz-lab".as_ptr());
         match kind {
@@ -133,7 +133,7 @@ unsafe fn own_directory(step: Step, path: &CStr) -> Result<(), Step> {
     let mode = c"mode=755".as_ptr().cast();
     // SAFETY: the strings live in this process.
     unsafe {
-        // Where there is none, in an empty root, it stays as an empty directory.
+        // In an empty root, the directory stays.
         libc::mkdir(path.as_ptr(), 0o755);
         check(step, libc::mount(tmpfs, path.as_ptr(), tmpfs, 0, mode))
     }

@@ -1,4 +1,4 @@
-//! What a pause process holds.
+//! Kinds of pause processes.
 
 use std::{ffi::CString, fs::File};
 
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
         hostname: String,
         /// The node's mounts.
         mounts: Mounts,
-        /// Where in it the pod's network namespace is to be found.
+        /// The path in it at which the pod's network namespace is mounted.
         netns: Option<CString>,
     },
 }

@@ -106,7 +106,7 @@ fn rests(door: &TopTalkers) -> Vec<(&'static str, String, Counts)> {
         ];
         parts.map(|(kind, counts)| (kind, direction.to_string(), counts))
     };
-    let hooks = [Direction::Ingress, Direction::Egress].map(hook).concat();
+    let hooks = Direction::BOTH.map(hook).concat();
     // Of both hooks together.
     let more = [
         ("more", String::new(), door.more.counts),

@@ -198,8 +198,8 @@ fn below(door: &TopTalkers) -> Vec<String> {
             format!("  + {number} {what}{flows}: {sums}")
         })
     };
-    let outside = [Direction::Ingress, Direction::Egress]
-        .map(|direction| words::outside(direction, door.outside(direction)));
+    let outside =
+        Direction::BOTH.map(|direction| words::outside(direction, door.outside(direction)));
     let outside = outside.map(|text| text.map(|text| format!("  + {text}")));
     let rests = [rest(&door.more, "more "), rest(&door.filtered, "filtered ")];
     rests.into_iter().chain(outside).flatten().collect()
