@@ -39,6 +39,7 @@ pub use flow::{
 pub use hook::{Chain, Direction};
 pub use id::{DoorId, NetNsId, Netns};
 pub use link::{LinkKind, LinkState, MacvlanMode};
+pub use list::{list, mac_text};
 pub use names::{Disagreement, Owner, Pod, has_network, is_link_local};
 pub use natural::natural_order;
 pub use pair::Pair;

@@ -4,132 +4,65 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
 
-/// Command lines and what they do, by name of the command.
-pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
-    (
-        "netviz",
-        &[
-            ("netviz", "the live screen of all nodes on this machine"),
-            ("netviz --netns kind-worker", "of one node"),
-            ("netviz demo", "the same without a cluster"),
-        ],
-    ),
-    (
-        "doors",
-        &[
-            ("netviz doors --once", "one table"),
-            (
-                "netviz doors --pod 'default/web-*' --sort rate",
-                "the busiest interfaces of some pods",
-            ),
-            (
-                "netviz doors --for 10s -o json",
-                "ten seconds, for a script",
-            ),
-            (
-                "netviz doors --once -o wide",
-                "with addresses, MTU, namespaces and programs",
-            ),
-            (
-                "netviz doors --all --node kind-worker",
-                "every interface of one node, also lo",
-            ),
-        ],
-    ),
-    (
-        "map",
-        &[
-            ("netviz map", "the drawing as text"),
-            (
-                "netviz map --for 10s -o svg > map.svg",
-                "a picture of ten seconds",
-            ),
-        ],
-    ),
-    (
-        "verify",
-        &[
-            (
-                "netviz verify default/web default/db",
-                "ten pings, and where they went",
-            ),
-            (
-                "netviz verify default/web default/db:5432",
-                "TCP to a port; no connection is opened",
-            ),
-            (
-                "netviz verify default/web 10.96.0.10:53 --proto udp",
-                "a service",
-            ),
-            (
-                "netviz verify default/web default/db --passive --for 30s",
-                "send nothing, follow what is there",
-            ),
-            (
-                "netviz verify default/web default/db --explain",
-                "and say why it goes that way",
-            ),
-            (
-                "netviz verify --all-pairs -o junit > paths.xml",
-                "every pod to every other, for CI",
-            ),
-            ("netviz verify -f paths.yaml", "path tests"),
-        ],
-    ),
-    (
-        "audit",
-        &[
-            ("netviz audit", "programs at each interface, and findings"),
-            (
-                "netviz audit --device 'lxc*' --full",
-                "all details of some interfaces",
-            ),
-            (
-                "netviz audit -o sarif --fail-on warning > audit.sarif",
-                "for CI",
-            ),
-        ],
-    ),
-    (
-        "serve",
-        &[
-            (
-                "netviz serve",
-                "for a Prometheus and a browser on this machine",
-            ),
-            (
-                "netviz serve --listen 0.0.0.0:9190 --token-file /etc/netviz/token",
-                "for those who have the token",
-            ),
-        ],
-    ),
-    (
-        "demo",
-        &[
-            ("netviz demo", "the live screen of a two-node lab"),
-            (
-                "netviz demo --mode native -- netviz map",
-                "another routing mode, one drawing",
-            ),
-            ("netviz demo -- bash", "a shell beside the lab"),
-        ],
-    ),
-    (
-        "schema",
-        &[(
-            "netviz schema verdict > verdict.json",
-            "of verify's -o json",
-        )],
-    ),
-    (
-        "completions",
-        &[("source <(netviz completions bash)", "for this shell")],
-    ),
-    (
-        "man",
-        &[("netviz man /usr/local/share/man/man1", "for this machine")],
-    ),
-];
+/// Defines the examples, by name of the command.
+macro_rules! examples {
+    ($($command:literal { $($line:literal: $what:literal;)* })*) => {
+        /// Command lines and what they do, by name of the command.
+        pub const EXAMPLES: &[(&str, &[(&str, &str)])] =
+            &[$(($command, &[$(($line, $what)),*])),*];
+    };
+}
+
+examples! {
+    "netviz" {
+        "netviz": "the live screen of all nodes on this machine";
+        "netviz --netns kind-worker": "of one node";
+        "netviz demo": "the same without a cluster";
+    }
+    "doors" {
+        "netviz doors --once": "one table";
+        "netviz doors --pod 'default/web-*' --sort rate": "the busiest interfaces of some pods";
+        "netviz doors --for 10s -o json": "ten seconds, for a script";
+        "netviz doors --once -o wide": "with addresses, MTU, namespaces and programs";
+        "netviz doors --all --node kind-worker": "every interface of one node, also lo";
+    }
+    "map" {
+        "netviz map": "the drawing as text";
+        "netviz map --for 10s -o svg > map.svg": "a picture of ten seconds";
+    }
+    "verify" {
+        "netviz verify default/web default/db": "ten pings, and where they went";
+        "netviz verify default/web default/db:5432": "TCP to a port; no connection is opened";
+        "netviz verify default/web 10.96.0.10:53 --proto udp": "a service";
+        "netviz verify default/web default/db --passive --for 30s": "send nothing, follow what is there";
+        "netviz verify default/web default/db --explain": "and say why it goes that way";
+        "netviz verify --all-pairs -o junit > paths.xml": "every pod to every other, for CI";
+        "netviz verify -f paths.yaml": "path tests";
+    }
+    "audit" {
+        "netviz audit": "programs at each interface, and findings";
+        "netviz audit --device 'lxc*' --full": "all details of some interfaces";
+        "netviz audit -o sarif --fail-on warning > audit.sarif": "for CI";
+    }
+    "serve" {
+        "netviz serve": "for a Prometheus and a browser on this machine";
+        "netviz serve --listen 0.0.0.0:9190 --token-file /etc/netviz/token": "for those who have the token";
+    }
+    "demo" {
+        "netviz demo": "the live screen of a two-node lab";
+        "netviz demo --mode native -- netviz map": "another routing mode, one drawing";
+        "netviz demo -- bash": "a shell beside the lab";
+    }
+    "schema" {
+        "netviz schema verdict > verdict.json": "of verify's -o json";
+    }
+    "completions" {
+        "source <(netviz completions bash)": "for this shell";
+    }
+    "man" {
+        "netviz man /usr/local/share/man/man1": "for this machine";
+    }
+}
 
 /// The command line, with the examples in every long help.
 #[must_use]

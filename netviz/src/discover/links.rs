@@ -16,7 +16,7 @@ use netlink_packet_route::{
 };
 
 use crate::{
-    model::{LinkKind, LinkState, MacvlanMode, has_network},
+    model::{LinkKind, LinkState, MacvlanMode, has_network, mac_text},
     sys::{
         netlink::{Netlink, only},
         netns::{NetNs, NetNsId},
