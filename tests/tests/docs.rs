@@ -12,7 +12,12 @@ use std::{
 };
 
 use clap::{Arg, Command};
-use netviz::{audit::RULES, cli::command};
+use netviz::{
+    audit::RULES,
+    cli::command,
+    lab::{Lab, Options},
+};
+use netviz_tests::cli::netviz::command_for;
 
 /// Options of other programs in the documentation: docker, nsenter, xtask and cargo.
 const OF_OTHERS: [&str; 6] = [
@@ -227,9 +232,36 @@ fn readme_is_short_and_names_every_command() {
         "{} lines",
         text.lines().count()
     );
-    for name in ["doors", "map", "verify", "audit", "demo", "completions"] {
+    for name in [
+        "doors",
+        "map",
+        "verify",
+        "audit",
+        "serve",
+        "demo",
+        "completions",
+    ] {
         assert!(text.contains(&format!("netviz {name}")), "{name}");
     }
+}
+
+/// The README opens with what the tool draws over the lab.
+#[test]
+fn drawing_of_the_readme_is_the_tools() {
+    let lab = Lab::up(&Options::default()).unwrap();
+    let pods = ["busybox-c8bbbbb84-fmhwc", "busybox-c8bbbbb84-t6ggh"];
+    let args = [&["verify"], &pods[..], &["-o", "map"]].concat();
+    let output = command_for(&lab, &args).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = printed.lines().map(str::trim_end).collect();
+    let begin = lines.iter().position(|it| it.starts_with('┌'));
+    let end = lines.iter().position(|it| it.starts_with("══ request"));
+    let drawing = lines[begin.unwrap()..=end.unwrap()].join("\n");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(
+        readme.contains(&drawing),
+        "README.md does not have:\n{printed}"
+    );
 }
 
 #[test]

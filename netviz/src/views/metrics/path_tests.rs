@@ -142,20 +142,17 @@ impl PathTests {
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counter = MetricType::Counter;
-        let figures: [(&str, &str, fn(&PathTest) -> u64); 2] = [
-            ("path_probes", "Probes of a path test.", |test| test.sent),
-            (
-                "path_lost_probes",
-                "Probes of a path test that were not delivered.",
-                |test| test.lost,
-            ),
-        ];
-        for (name, help, figure) in figures {
-            let mut family = encoder.encode_descriptor(name, help, None, counter)?;
-            for (test, figures) in &self.tests {
-                let value = ConstCounter::new(figure(figures));
-                value.encode(family.encode_family(&[("test", test.as_str())])?)?;
-            }
+        let help = "Probes of a path test.";
+        let mut family = encoder.encode_descriptor("path_probes", help, None, counter)?;
+        for (name, test) in &self.tests {
+            let labels = [("test", name.as_str())];
+            ConstCounter::new(test.sent).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "Probes of a path test that were not delivered.";
+        let mut family = encoder.encode_descriptor("path_lost_probes", help, None, counter)?;
+        for (name, test) in &self.tests {
+            let labels = [("test", name.as_str())];
+            ConstCounter::new(test.lost).encode(family.encode_family(&labels)?)?;
         }
         let help = "Runs of all path tests: with verdicts, or failed.";
         let mut family = encoder.encode_descriptor("path_runs", help, None, counter)?;
