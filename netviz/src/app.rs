@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod demo;
 pub mod doors;
+pub mod flows;
 pub mod generate;
 mod launcher;
 pub mod live;

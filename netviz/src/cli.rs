@@ -9,6 +9,7 @@ use clap::{
 
 mod examples;
 mod exit;
+mod flows;
 mod serve;
 mod verify;
 
@@ -18,6 +19,7 @@ use crate::{
 };
 pub use examples::{EXAMPLES, command, parse};
 pub use exit::Exit;
+pub use flows::{FlowRows, FlowsArgs, FlowsOutput, TypedQuery};
 pub use serve::{MetricsLevel, ServeArgs};
 pub use verify::{VerdictOutput, VerifyArgs};
 
@@ -60,6 +62,8 @@ pub struct Cli {
 pub enum Command {
     /// Show a table of interfaces: counters, rates, and losses between the two ends of a pair.
     Doors(DoorsArgs),
+    /// Show who talks with whom: the flows of each interface, or sums by pair of pods.
+    Flows(Box<FlowsArgs>),
     /// Draw the node's interfaces, pods and links with current traffic (text, SVG, HTML, Mermaid, DOT).
     Map(MapArgs),
     /// Send a few marked packets from A to B and show every interface they crossed, both ways, and

@@ -13,7 +13,7 @@ use anyhow::Result;
 pub use assemble::assemble;
 pub(crate) use assemble::uncounted;
 pub(crate) use cluster::{ClusterWatch, NAMES_LIMIT, NEEDED_NAMES_LIMIT};
-pub(crate) use live::{FeedOptions, Live, Pace};
+pub(crate) use live::{FeedOptions, FlowSwitch, Live, Pace};
 
 use crate::model::Snapshot;
 

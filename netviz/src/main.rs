@@ -49,6 +49,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => return Ok(block_on(app::live::run(&cli.doors))?.into()),
         Some(Command::Doors(args)) => return Ok(block_on(app::doors::run(&args))?.into()),
+        Some(Command::Flows(args)) => return Ok(block_on(app::flows::run(&args))?.into()),
         Some(Command::Map(args)) => return Ok(block_on(app::map::run(&args))?.into()),
         Some(Command::Verify(args)) => return Ok(block_on(app::verify::run(&args))?.into()),
         Some(Command::Audit(args)) => return Ok(block_on(app::audit::run(&args))?.into()),

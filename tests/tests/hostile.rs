@@ -187,7 +187,9 @@ fn reports(name: &str) -> String {
 #[test]
 fn markup_is_well_formed() {
     let elements = [check::PICTURE, check::PAGE, check::REPORT];
-    let views: [View; 3] = [
+    let views: [View; 5] = [
+        ("flows", |name| flows::matrix::draw(&pairs_of(name))),
+        ("page of flows", |name| flows::matrix::page(&pairs_of(name))),
         ("map", |name| drawn(name, svg::draw)),
         ("page", |name| drawn(name, svg::page)),
         ("JUnit", reports),

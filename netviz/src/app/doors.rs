@@ -31,7 +31,7 @@ pub async fn run(args: &DoorsArgs) -> Result<Exit> {
     }
     let mut stop = Signals::new()?;
     let form = Form::of(args);
-    let Some((mut feed, filter)) = start(args, form.pace(), &mut stop).await? else {
+    let Some((mut feed, filter)) = start(args, form.pace(), None, &mut stop).await? else {
         return Ok(Exit::Success);
     };
     let shown = Shown {

@@ -34,7 +34,7 @@ pub async fn run(args: &MapArgs) -> Result<Exit> {
         ..DoorsArgs::default()
     };
     let mut stop = Signals::new()?;
-    let Some((mut feed, filter)) = start(&counted, Pace::Once, &mut stop).await? else {
+    let Some((mut feed, filter)) = start(&counted, Pace::Once, None, &mut stop).await? else {
         return Ok(Exit::Success);
     };
     let shown = Shown {

@@ -28,12 +28,14 @@ use super::{
 };
 use crate::{
     cli::{self, DoorsArgs},
-    feed::{Live, Pace},
+    count::FlowOptions,
+    feed::{FlowSwitch, Live, Pace},
     model::Snapshot,
     sys::{signals::Signals, threads},
     views::{
         filter::Filter,
-        tui::{Action, Options, State, draw},
+        flows::screen::{FlowScreen, FlowScreenOptions},
+        tui::{Action, Options, Page, State},
     },
 };
 
@@ -52,9 +54,37 @@ pub(super) async fn run(args: &DoorsArgs, figures: bool) -> Result<()> {
     let mut stop = Signals::new()?;
     // Before this thread gives up its privileges.
     let launcher = Launcher::start().context("cannot start a thread")?;
-    let Some((mut feed, filter)) = start(args, Pace::Prompt, &mut stop).await? else {
+    let Some((feed, filter)) = start(args, Pace::Prompt, None, &mut stop).await? else {
         return Ok(());
     };
+    let page = |columns, rows| State::new(options(args, figures), columns, rows);
+    show(feed, page, filter, Some(launcher), stop).await
+}
+
+/// Shows the flows of the interfaces that `args` select, until the user quits.
+pub(super) async fn run_flows(
+    args: &DoorsArgs,
+    flows: FlowOptions,
+    options: impl FnOnce(Filter) -> FlowScreenOptions,
+) -> Result<()> {
+    let mut stop = Signals::new()?;
+    let started = start(args, Pace::Prompt, Some(flows), &mut stop).await?;
+    let Some((feed, filter)) = started else {
+        return Ok(());
+    };
+    let page = |columns, rows| FlowScreen::new(options(filter), columns, rows);
+    // The names of all pods are needed, also of those that are not selected.
+    show(feed, page, Filter::default(), None, stop).await
+}
+
+/// Shows a page on the alternate screen, until the user quits.
+async fn show<P: Page>(
+    mut feed: Live,
+    page: impl FnOnce(u16, u16) -> P,
+    filter: Filter,
+    launcher: Option<Launcher>,
+    mut stop: Signals,
+) -> Result<()> {
     let alternate = AlternateScreen::enter(true).context("cannot use the terminal")?;
     let (columns, rows) = size();
     // With an explicit size: a serial console does not know its own.
@@ -64,10 +94,11 @@ pub(super) async fn run(args: &DoorsArgs, figures: bool) -> Result<()> {
     let mut screen = LiveScreen::new(
         terminal.context("cannot use the terminal")?,
         listen().context("cannot use the terminal")?,
-        State::new(options(args, figures), columns, rows),
+        page(columns, rows),
         filter,
     );
-    screen.launcher = Some(launcher);
+    screen.launcher = launcher;
+    screen.flows = Some(feed.flow_switch());
     let continued = SignalKind::from_raw(libc::SIGCONT);
     screen.continued = Some(signal(continued).context("cannot wait for signals")?);
     let ended = drive(&mut feed, &mut screen, async || stop.any().await).await;
@@ -103,25 +134,27 @@ fn detach(feed: Live) {
     drop((feed, done));
 }
 
-/// The live screen on a terminal.
-pub struct LiveScreen<B: Backend> {
+/// A page on a terminal: the live screen, or flows.
+pub struct LiveScreen<B: Backend, P = State> {
     terminal: Terminal<B>,
     events: UnboundedReceiver<Event>,
-    state: State,
+    state: P,
     filter: Filter,
     started: Instant,
     /// Runs the commands of the pane.
     launcher: Option<Launcher>,
+    /// Has flows counted while the page shows them.
+    flows: Option<FlowSwitch>,
     /// `SIGCONT`, after a stop from outside.
     continued: Option<Signal>,
 }
 
-impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B> {
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>, P: Page> LiveScreen<B, P> {
     /// A screen on `terminal` that reacts to `events`.
     pub fn new(
         terminal: Terminal<B>,
         events: UnboundedReceiver<Event>,
-        state: State,
+        state: P,
         filter: Filter,
     ) -> Self {
         Self {
@@ -131,6 +164,7 @@ impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B>
             filter,
             started: Instant::now(),
             launcher: None,
+            flows: None,
             continued: None,
         }
     }
@@ -189,14 +223,19 @@ impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> LiveScreen<B>
         if let Some(message) = AlternateScreen::message() {
             self.state.set_message(message);
         }
+        if let Some(flows) = &self.flows {
+            flows.want(self.state.flow_doors());
+        }
         self.terminal
-            .draw(|frame| draw(frame, &self.state))
+            .draw(|frame| self.state.draw(frame))
             .context("cannot write to the terminal")?;
         Ok(ControlFlow::Continue(()))
     }
 }
 
-impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>> Sink for LiveScreen<B> {
+impl<B: Backend<Error: std::error::Error + Send + Sync + 'static>, P: Page> Sink
+    for LiveScreen<B, P>
+{
     async fn show(&mut self, snapshot: Arc<Snapshot>) -> Result<ControlFlow<()>> {
         self.state.set_attaching(attaching(progress(&snapshot)));
         let mut snapshot = Arc::unwrap_or_clone(snapshot);

@@ -71,7 +71,7 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
         fast_attach: args.fast_attach,
         ..DoorsArgs::default()
     };
-    let mut feed = open(&counted, Pace::Steady)?;
+    let mut feed = open(&counted, Pace::Steady, None)?;
     let _ = writeln!(
         io::stderr(),
         "netviz: serving {scheme}://{address}/ (metrics at /metrics); Ctrl-C ends it"

@@ -8,11 +8,12 @@ use super::{preflight, sink::attaching};
 use crate::{
     attach::AttachOptions,
     cli::{DoorsArgs, SelectionArgs},
+    count::FlowOptions,
     discover::Selection,
     feed::{FeedOptions, Live, Pace},
     names::SourceOptions,
     sys::signals::Signals,
-    views::filter::Filter,
+    views::{filter::Filter, flows::interfaces},
 };
 
 /// Starts a live feed, and checks that every name in the arguments exists. `None` when a signal
@@ -24,16 +25,17 @@ use crate::{
 pub(super) async fn start(
     args: &DoorsArgs,
     pace: Pace,
+    flows: Option<FlowOptions>,
     stop: &mut Signals,
 ) -> Result<Option<(Live, Filter)>> {
     let filter = Filter::new(&args.filter.node, &args.filter.pod, &args.filter.device)?;
     let window = args.period.filter(|_| pace == Pace::Once);
-    let mut feed = open(args, pace)?;
+    let mut feed = open(args, pace, flows)?;
     if feed.cluster().doors.is_empty() {
         bail!(nothing_found(&args.selection));
     }
     tokio::select! {
-        prepared = prepare(&mut feed, &filter, pace) => prepared?,
+        prepared = prepare(&mut feed, &filter, pace, flows.is_some()) => prepared?,
         () = stop.any() => return Ok(None),
     }
     if let Some(window) = window {
@@ -51,12 +53,13 @@ pub(super) async fn start(
 ///
 /// # Errors
 /// When this process may not observe anything.
-pub(super) fn open(args: &DoorsArgs, pace: Pace) -> Result<Live> {
+pub(super) fn open(args: &DoorsArgs, pace: Pace, flows: Option<FlowOptions>) -> Result<Live> {
     preflight::check_for_counters()?;
     let window = args.period.filter(|_| pace == Pace::Once);
     Live::start(FeedOptions {
         selection: selection(&args.selection)?,
-        sources: sources(&args.selection, false),
+        sources: sources(&args.selection, flows.is_some()),
+        flows: flows.unwrap_or_default(),
         attach: AttachOptions::of_command(args.fast_attach),
         interval: window.unwrap_or(args.watch),
         period: args.period,
@@ -65,22 +68,35 @@ pub(super) fn open(args: &DoorsArgs, pace: Pace) -> Result<Live> {
     })
 }
 
-async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace) -> Result<()> {
+async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace, flows: bool) -> Result<()> {
     if pace == Pace::Once {
-        let mut progress = io::stderr().is_terminal().then(io::stderr);
-        feed.attached(|now| {
-            if let (Some(err), Some(text)) = (&mut progress, attaching(now)) {
-                let _ = write!(err, "\r{text}");
-            }
-        })
-        .await?;
-        if let Some(mut err) = progress {
-            let _ = write!(err, "\r{:40}\r", "");
-        }
+        attached(feed).await?;
     }
-    if !filter.is_empty() {
+    if !filter.is_empty() || flows {
         feed.settled().await;
         filter.check(&feed.snapshot())?;
+    }
+    if flows {
+        let doors = interfaces(&feed.snapshot(), filter);
+        feed.count_flows(doors)?;
+        if pace == Pace::Once {
+            attached(feed).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every interface is attached, with a word of it at a terminal.
+async fn attached(feed: &mut Live) -> Result<()> {
+    let mut progress = io::stderr().is_terminal().then(io::stderr);
+    feed.attached(|now| {
+        if let (Some(err), Some(text)) = (&mut progress, attaching(now)) {
+            let _ = write!(err, "\r{text}");
+        }
+    })
+    .await?;
+    if let Some(mut err) = progress {
+        let _ = write!(err, "\r{:40}\r", "");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The examples of `--help`, by command.
 
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Command, CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 use super::Cli;
 
@@ -25,6 +25,12 @@ examples! {
         "netviz doors --for 10s -o json": "ten seconds, for a script";
         "netviz doors --once -o wide": "with addresses, MTU, namespaces and programs";
         "netviz doors --all --node kind-worker": "every interface of one node, also lo";
+    }
+    "flows" {
+        "netviz flows": "top talkers of all pods and uplinks";
+        "netviz flows --pod 'default/web-*' --for 10s": "those of some pods in ten seconds";
+        "netviz flows port:53 and not ns:kube-system": "only some flows";
+        "netviz flows --by pair --once -o json": "bytes and packets between pods, for a script";
     }
     "map" {
         "netviz map": "the drawing as text";
@@ -82,7 +88,19 @@ pub fn command() -> Command {
 #[must_use]
 pub fn parse() -> Cli {
     let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // Its words are joined, so clap cannot read it.
+    if let Some(super::Command::Flows(args)) = &cli.command
+        && let Err(mistake) = args.typed()
+    {
+        let mut command = command();
+        command.build();
+        let message = format!("wrong filter: {mistake}\n");
+        if let Some(flows) = command.find_subcommand_mut("flows") {
+            flows.error(ErrorKind::ValueValidation, message).exit();
+        }
+    }
+    cli
 }
 
 fn with_examples(command: Command) -> Command {

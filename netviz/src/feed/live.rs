@@ -1,6 +1,7 @@
 //! Snapshots of this machine: discovery, names and counters, read again and again.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use caps::Capability;
 use jiff::Timestamp;
-use tokio::time::sleep_until;
+use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     Feed, assemble,
@@ -19,7 +20,7 @@ use crate::{
     attach::AttachOptions,
     count::{FlowDoors, FlowOptions, LossTracker, Progress, Tracer},
     discover::Selection,
-    model::{Cluster, Pair, Sample, Snapshot},
+    model::{Cluster, Directory, DoorId, Pair, Sample, Snapshot},
     names::SourceOptions,
     sys::privileges,
 };
@@ -31,6 +32,21 @@ const PROMPT_INTERVAL: Duration = Duration::from_millis(200);
 /// How long [`Live::attached`] waits at most.
 const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 
+/// Has the flows of interfaces counted, and not any more.
+#[derive(Clone, Debug)]
+pub(crate) struct FlowSwitch(watch::Sender<HashSet<DoorId>>);
+
+impl FlowSwitch {
+    /// Has the flows of these interfaces counted, and of no other.
+    pub(crate) fn want(&self, doors: HashSet<DoorId>) {
+        self.0.send_if_modified(|wanted| {
+            let changed = *wanted != doors;
+            *wanted = doors;
+            changed
+        });
+    }
+}
+
 /// What to observe, and how often.
 pub(crate) struct FeedOptions {
     pub(crate) selection: Selection,
@@ -41,8 +57,8 @@ pub(crate) struct FeedOptions {
     /// When to end: after the first snapshot that is as late as this.
     pub(crate) period: Option<Duration>,
     pub(crate) pace: Pace,
-    /// Count the flows of all doors.
-    pub(crate) flows: Option<FlowOptions>,
+    /// How to count flows, once they are asked for.
+    pub(crate) flows: FlowOptions,
 }
 
 /// When a live feed yields snapshots.
@@ -70,8 +86,16 @@ pub(crate) struct Live {
     interval: Duration,
     period: Option<Duration>,
     pace: Pace,
-    /// Whether snapshots have names of addresses elsewhere.
-    names_elsewhere: bool,
+    /// Doors whose flows are wanted, and those whose flows are counted.
+    wanted_flows: (
+        watch::Sender<HashSet<DoorId>>,
+        watch::Receiver<HashSet<DoorId>>,
+    ),
+    flow_options: FlowOptions,
+    /// Why flows cannot be counted.
+    flow_error: Option<String>,
+    /// Names of addresses elsewhere, for flows.
+    directory: Option<Directory>,
     step: Step,
     /// When `step` is due.
     due: Instant,
@@ -96,9 +120,6 @@ impl Live {
         privileges::keep_only(&privileges::REQUIRED.map(|(capability, _)| capability));
         let watch = ClusterWatch::start(options.selection, &options.sources)?;
         let mut tracer = Tracer::start(options.attach)?;
-        if let Some(flows) = options.flows {
-            count_flows(&mut tracer, FlowDoors::All, flows)?;
-        }
         tracer.want(watch.found());
         // The other threads keep what they need. Reading maps takes CAP_BPF before Linux 5.19.
         privileges::keep_only(&[Capability::CAP_BPF]);
@@ -113,7 +134,10 @@ impl Live {
             interval: options.interval,
             period: options.period,
             pace: options.pace,
-            names_elsewhere: options.sources.services,
+            wanted_flows: watch::channel(HashSet::new()),
+            flow_options: options.flows,
+            flow_error: None,
+            directory: None,
             step: Step::Begin,
             due: Instant::now(),
             until: None,
@@ -131,7 +155,40 @@ impl Live {
     /// Waits until every source of names has answered, for a moment at most.
     pub(crate) async fn settled(&mut self) {
         self.watch.settled(NAMES_LIMIT).await;
+        self.names_changed();
+    }
+
+    fn names_changed(&mut self) {
         self.pairs = self.watch.cluster().pairs();
+        let has_flows = !self.wanted_flows.1.borrow().is_empty();
+        self.directory = has_flows.then(|| self.watch.directory());
+    }
+
+    /// Has flows counted as long as somebody wants them.
+    pub(crate) fn flow_switch(&self) -> FlowSwitch {
+        FlowSwitch(self.wanted_flows.0.clone())
+    }
+
+    /// Counts the flows of these doors, and of no other.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub(crate) fn count_flows(&mut self, doors: HashSet<DoorId>) -> Result<()> {
+        self.flow_switch().want(doors);
+        self.switch_flows()
+    }
+
+    fn switch_flows(&mut self) -> Result<()> {
+        let doors = self.wanted_flows.1.borrow_and_update().clone();
+        self.names_changed();
+        let doors = match doors.is_empty() {
+            true => FlowDoors::None,
+            false => FlowDoors::These(doors),
+        };
+        let room = self.flow_options.room;
+        self.tracer
+            .count_flows(doors, self.flow_options)
+            .with_context(|| format!("cannot create a table for {room} flows; try a smaller one"))
     }
 
     /// Waits until every door is counted or known to be uncountable, for a minute at most; reports
@@ -157,6 +214,11 @@ impl Live {
     async fn changed(&mut self) -> Result<bool> {
         let progress = self.progress();
         let discovered = tokio::select! {
+            Ok(()) = self.wanted_flows.1.changed() => {
+                // The counters go on.
+                self.flow_error = self.switch_flows().err().map(|error| format!("{error:#}"));
+                true
+            }
             changed = self.watch.changed() => {
                 changed?;
                 self.update();
@@ -180,7 +242,7 @@ impl Live {
             self.gone.update(&before, self.watch.cluster());
             self.tracer.want(self.watch.found());
         }
-        self.pairs = self.watch.cluster().pairs();
+        self.names_changed();
     }
 
     /// Starts the window of rates, and the comparison of veth pairs with two samples in a row.
@@ -216,7 +278,8 @@ impl Live {
         let previous = self.previous.as_ref();
         let now = Timestamp::now();
         let mut snapshot = assemble(cluster, previous, &sample, &mut self.losses, now);
-        snapshot.directory = self.names_elsewhere.then(|| self.watch.directory());
+        snapshot.directory.clone_from(&self.directory);
+        snapshot.notes.extend(self.flow_error.clone());
         snapshot.flow_memory = self.tracer.flow_memory();
         for door in &mut snapshot.doors {
             door.flows = self.tracer.flows(door.id, &sample);
@@ -243,13 +306,6 @@ impl Live {
             _ => now + self.interval.saturating_sub(IN_FLIGHT),
         };
     }
-}
-
-fn count_flows(tracer: &mut Tracer, doors: FlowDoors, options: FlowOptions) -> Result<()> {
-    let room = options.room;
-    tracer
-        .count_flows(doors, options)
-        .with_context(|| format!("cannot create a table for {room} flows; try a smaller one"))
 }
 
 impl Feed for Live {

@@ -75,17 +75,27 @@ impl Filter {
         Ok(())
     }
 
+    /// Whether it selects a door.
+    #[must_use]
+    pub fn fits(&self, door: &DoorState) -> bool {
+        self.0.iter().all(|(_, patterns, names)| {
+            let names = names(door);
+            patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(&names))
+        })
+    }
+
+    /// Whether it selects by the names of devices.
+    pub(super) fn names_devices(&self) -> bool {
+        let mut parts = self.0.iter();
+        parts.any(|(what, patterns, _)| *what == "device" && !patterns.is_empty())
+    }
+
     /// Keeps only the selected doors, their nodes and their veth pairs.
     pub fn apply(&self, snapshot: &mut Snapshot) {
         if self.is_empty() {
             return;
         }
-        snapshot.doors.retain(|door| {
-            self.0.iter().all(|(_, patterns, names)| {
-                let names = names(door);
-                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(&names))
-            })
-        });
+        snapshot.doors.retain(|door| self.fits(door));
         let doors = &snapshot.doors;
         let nodes: HashSet<_> = doors.iter().map(|door| door.node_netns).collect();
         snapshot.nodes.retain(|node| nodes.contains(&node.netns));

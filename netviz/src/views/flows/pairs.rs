@@ -131,7 +131,10 @@ type Sums = BTreeMap<(Party, Party), PairCounts>;
 impl PairReport {
     /// The pairs of a snapshot.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, Selected { query, sort, top }: &Selected) -> Self {
+    pub fn new(snapshot: &Snapshot, selected: &Selected) -> Self {
+        let Selected {
+            query, sort, top, ..
+        } = selected;
         let owners = Owners::new(snapshot);
         let naming = Naming {
             owners: &owners,

@@ -1,6 +1,6 @@
 //! The flows of each interface, named, filtered and sorted: what table, JSON and CSV show.
 
-use std::{cmp::Ordering, net::IpAddr};
+use std::{cmp::Ordering, collections::HashSet, net::IpAddr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        Counts, Direction, DoorFlows, DoorId, DoorState, Flow, FlowMemory, OutsideFlows, Side,
-        Snapshot, Transport, Untrusted,
+        Counts, Direction, DoorFlows, DoorId, DoorState, Flow, FlowMemory, OutsideFlows, Reason,
+        Side, Snapshot, Transport, Untrusted,
     },
     views::query::{Pattern, Query, Subject, Term},
 };
@@ -46,6 +46,8 @@ pub struct Selected {
     pub sort: FlowSort,
     /// The most flows of an interface; `None`: all.
     pub top: Option<usize>,
+    /// Interfaces; `None`: all at which flows are counted.
+    pub doors: Option<HashSet<DoorId>>,
 }
 
 /// The flows of all interfaces at which they are counted.
@@ -60,12 +62,31 @@ pub struct FlowReport {
     /// Interfaces at which flows are counted, the busiest first. A packet crosses several: never to be
     /// summed.
     pub doors: Vec<TopTalkers>,
+    /// Interfaces at which flows should be counted, and are not.
+    pub uncounted: Vec<Uncounted>,
     /// Addresses that several pods, nodes or services have: they are not named.
     pub ambiguous: Vec<IpAddr>,
     /// Memory for flows.
     pub memory: Option<FlowMemory>,
     /// What the reader should know about the set as a whole.
     pub notes: Vec<String>,
+}
+
+/// An interface at which flows are not counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Uncounted {
+    /// Identity.
+    pub id: DoorId,
+    /// Name of its node.
+    pub node: Untrusted,
+    /// Its pod.
+    pub pod: Option<Untrusted>,
+    /// Kubernetes namespace of the pod.
+    pub namespace: Option<Untrusted>,
+    /// Interface name.
+    pub interface: Option<Untrusted>,
+    /// Why.
+    pub reason: Option<Reason>,
 }
 
 /// The flows of one interface.
@@ -179,7 +200,9 @@ impl FlowReport {
             let flows = door.flows.as_ref()?;
             Some(TopTalkers::new(door, flows, &naming, selected))
         };
-        let mut doors: Vec<_> = snapshot.doors.iter().filter_map(counted).collect();
+        let wanted = || snapshot.doors.iter().filter(|door| selected.has(door.id));
+        let mut doors: Vec<_> = wanted().filter_map(counted).collect();
+        let missing = wanted().filter(|door| selected.doors.is_some() && door.flows.is_none());
         let sum = |door: &TopTalkers| {
             let flows = door
                 .flows
@@ -195,10 +218,32 @@ impl FlowReport {
             schema: SCHEMA.into(),
             taken_at: snapshot.taken_at.clone(),
             window_seconds: snapshot.window_seconds,
+            uncounted: missing.map(Uncounted::of).collect(),
             ambiguous: ambiguous(&doors),
             doors,
             memory: snapshot.flow_memory,
             notes: snapshot.notes.clone(),
+        }
+    }
+}
+
+impl Selected {
+    fn has(&self, door: DoorId) -> bool {
+        self.doors
+            .as_ref()
+            .is_none_or(|doors| doors.contains(&door))
+    }
+}
+
+impl Uncounted {
+    fn of(door: &DoorState) -> Self {
+        Self {
+            id: door.id,
+            node: door.node.clone(),
+            pod: door.pod.clone(),
+            namespace: door.namespace.clone(),
+            interface: door.interface.clone(),
+            reason: door.reason.clone(),
         }
     }
 }
@@ -208,7 +253,9 @@ impl TopTalkers {
         door: &DoorState,
         all: &DoorFlows,
         naming: &Naming<'_>,
-        Selected { query, sort, top }: &Selected,
+        Selected {
+            query, sort, top, ..
+        }: &Selected,
     ) -> Self {
         let named = all.flows.iter().map(|flow| naming.named(door, flow));
         let (mut flows, left_out): (Vec<_>, Vec<_>) = named.partition(|flow| query.fits(flow));

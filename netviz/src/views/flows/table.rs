@@ -226,6 +226,16 @@ fn footer(report: &FlowReport, quiet: &[&TopTalkers]) -> Vec<String> {
             list(parts, "")
         ));
     }
+    for door in &report.uncounted {
+        let label = |name: &Untrusted| name.within(door.namespace.as_ref()).to_string();
+        let pod = door.pod.as_ref().map(label);
+        let interface = door.interface.as_ref().map(Untrusted::to_string);
+        let place = [Some(door.node.to_string()), pod, interface];
+        let reason = door.reason.as_ref().map(ToString::to_string);
+        let reason = reason.unwrap_or_else(|| "not yet".into());
+        let place = list(place.into_iter().flatten(), " ");
+        notes.push(format!("flows are not counted at {place}: {reason}"));
+    }
     let address = |address: &IpAddr| {
         format!("* several pods, nodes or services have {address}: it is not named")
     };

@@ -1,5 +1,7 @@
 //! Command lines that show the same, or more, about the selected row.
 
+use std::collections::HashSet;
+
 use super::{
     command_line::{CommandLine, Operand},
     keys::Action,
@@ -7,7 +9,10 @@ use super::{
     rows::Row,
     state::State,
 };
-use crate::model::{DoorState, NetNsId, Role, Side, Snapshot, Untrusted, is_harmless};
+use crate::{
+    model::{DoorId, DoorState, NetNsId, Role, Side, Snapshot, Untrusted, is_harmless},
+    views::flows,
+};
 
 const UNPRINTABLE: &str = "this name cannot be written on a command line";
 
@@ -109,6 +114,37 @@ impl State {
     /// Audits the selected row.
     pub(super) fn audit(&mut self) -> Action {
         self.with_filters(|state, filters| state.run("audit", filters))
+    }
+
+    /// Shows the flows of the selected row. They are counted as long as they are shown.
+    pub(super) fn flows(&mut self) -> Action {
+        self.with_filters(|state, filters| {
+            let command = CommandLine([vec!["flows".into()], filters].concat());
+            let doors = state.flow_ends();
+            state.pane = Some(Pane::of_flows(command, doors));
+            state.settle();
+            // A command that runs.
+            Action::Close
+        })
+    }
+
+    /// The selected door, or the ends of paths of the selected pod, veth pair or node.
+    fn flow_ends(&self) -> HashSet<DoorId> {
+        let (Some(snapshot), Some(row)) = (&self.shown, self.row()) else {
+            return HashSet::new();
+        };
+        match row {
+            Row::Node { netns, .. } => flows::ends(snapshot, |door| door.node_netns == *netns),
+            Row::Group { doors, .. } => {
+                let all: HashSet<_> = doors.iter().map(|door| snapshot.doors[*door].id).collect();
+                match flows::ends(snapshot, |door| all.contains(&door.id)) {
+                    // Such as Cilium's own devices.
+                    ends if ends.is_empty() => all,
+                    ends => ends,
+                }
+            }
+            Row::Door { door, .. } => HashSet::from([snapshot.doors[*door].id]),
+        }
     }
 
     /// Copies the command that shows what the pane or the selected row does.

@@ -156,5 +156,5 @@ pub(super) fn prompt(state: &State) -> String {
     if state.pane.is_some() {
         return "q quit  Esc close  [ ] scroll  y copy command  ? help".into();
     }
-    "q quit  ? help  / filter  e next problem  s sort  u unit  c compact  i hide idle  v verify  a audit  y copy command  t table  p pause".into()
+    "q quit  ? help  / filter  e next problem  s sort  u unit  c compact  i hide idle  v verify  a audit  f flows  y copy command  t table  p pause".into()
 }

@@ -11,7 +11,7 @@ pub(super) const HELP: [&str; 22] = [
     "c  i          one row a pod; hide idle rows",
     "Enter         details: show, hide    [ ]  scroll them",
     "v             verify from this pod; v again: to this pod",
-    "a             audit the selected row",
+    "a  f          audit the selected row; its flows",
     "y             copy the command that shows the same",
     "p  Ctrl-L  Ctrl-Z   pause, repaint, suspend   q Ctrl-C  quit",
     "",

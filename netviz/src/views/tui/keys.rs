@@ -89,6 +89,7 @@ impl State {
             }
             KeyCode::Char('v') => return self.verify(),
             KeyCode::Char('a') => return self.audit(),
+            KeyCode::Char('f') => return self.flows(),
             KeyCode::Char('y') => return self.copy(),
             KeyCode::Esc => return self.cancel(),
             KeyCode::Enter => {

@@ -1,5 +1,8 @@
 //! Draws the whole screen.
 
+use std::{collections::HashSet, time::Duration};
+
+use crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::{
     Frame,
     layout::{Constraint, Rect},
@@ -8,8 +11,54 @@ use ratatui::{
     widgets::{Block, Borders, Clear, Padding, Paragraph},
 };
 
-use super::{header, help::HELP, list, state::State};
-use crate::views::text::{ascii, cut_end, visible_width, widest};
+use super::{header, help::HELP, keys::Action, list, page::Page, state::State};
+use crate::{
+    model::{DoorId, Snapshot},
+    views::text::{ascii, cut_end, visible_width, widest},
+};
+
+impl Page for State {
+    fn update(&mut self, snapshot: Snapshot, now: Duration) {
+        Self::update(self, snapshot, now);
+    }
+
+    fn set_attaching(&mut self, text: Option<String>) {
+        Self::set_attaching(self, text);
+    }
+
+    fn set_message(&mut self, text: String) {
+        Self::set_message(self, text);
+    }
+
+    fn resize(&mut self, columns: u16, rows: u16) {
+        Self::resize(self, columns, rows);
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Action {
+        Self::key(self, key)
+    }
+
+    fn mouse(&mut self, mouse: MouseEvent) -> Action {
+        Self::mouse(self, mouse)
+    }
+
+    fn draw(&self, frame: &mut Frame) {
+        draw(frame, self);
+    }
+
+    fn flow_doors(&self) -> HashSet<DoorId> {
+        let flows = self.pane.as_ref().and_then(|pane| pane.flows.clone());
+        flows.unwrap_or_default()
+    }
+
+    fn pane_line(&mut self, line: &str) {
+        Self::pane_line(self, line);
+    }
+
+    fn pane_ended(&mut self, how: String) {
+        Self::pane_ended(self, how);
+    }
+}
 
 /// Draws the whole screen.
 pub fn draw(frame: &mut Frame, state: &State) {

@@ -1,6 +1,18 @@
 //! What is beside or below the list: details, or the output of a command.
 
-use super::state::State;
+use std::collections::HashSet;
+
+use super::{pane::Pane, state::State};
+use crate::{
+    model::DoorId,
+    views::{
+        flows::{FlowReport, FlowSort, Selected, table},
+        text::Style,
+    },
+};
+
+/// The most flows of an interface.
+const FLOWS: usize = 20;
 
 impl State {
     /// Appends a line that the command printed.
@@ -31,12 +43,37 @@ impl State {
     /// them in view.
     pub(super) fn side(&self, width: usize) -> (String, Vec<String>, usize) {
         match &self.pane {
+            Some(Pane {
+                flows: Some(doors),
+                command,
+                down,
+                ..
+            }) => (command.to_string(), self.flow_lines(doors, width), *down),
             Some(pane) => (pane.command.to_string(), pane.wrapped(width), pane.down),
             None => {
                 let (title, lines) = self.detail_lines(width);
                 (title, lines, self.down)
             }
         }
+    }
+
+    /// The flows of `doors` in lines.
+    fn flow_lines(&self, doors: &HashSet<DoorId>, width: usize) -> Vec<String> {
+        let Some(snapshot) = &self.shown else {
+            return Vec::new();
+        };
+        let selected = Selected {
+            top: Some(FLOWS),
+            sort: FlowSort::Rate,
+            doors: Some(doors.clone()),
+            ..Selected::default()
+        };
+        let style = Style {
+            width: Some(width),
+            ..Style::default()
+        };
+        let text = table::draw(&FlowReport::new(snapshot, &selected), style);
+        text.lines().map(Into::into).collect()
     }
 
     /// The last position to which it can be scrolled.
