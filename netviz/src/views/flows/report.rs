@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{
         Counts, Direction, DoorFlows, DoorId, DoorState, Flow, FlowMemory, OutsideFlows, Reason,
-        Side, Snapshot, Transport, Untrusted,
+        Side, Snapshot, Traffic, Transport, Untrusted,
     },
     views::query::{Pattern, Query, Subject, Term},
 };
@@ -114,6 +114,10 @@ pub struct TopTalkers {
     pub ingress: OutsideFlows,
     /// Packets in no flow at the egress hook.
     pub egress: OutsideFlows,
+    /// All packets of the ingress hook: the sum of its flows and of what is in none.
+    pub ingress_total: Traffic,
+    /// All packets of the egress hook.
+    pub egress_total: Traffic,
 }
 
 /// Flows that are only counted here.
@@ -273,6 +277,8 @@ impl TopTalkers {
             filtered: Rest::of(&left_out),
             ingress: all.ingress,
             egress: all.egress,
+            ingress_total: door.ingress,
+            egress_total: door.egress,
         }
     }
 
