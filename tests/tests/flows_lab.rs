@@ -2,13 +2,14 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     process::Stdio,
     time::Duration,
 };
 
 use netviz::{
-    lab::{Lab, Options, Pod},
+    lab::{Lab, Options},
+    sys::netns::NetNs,
     views::flows,
 };
 use netviz_tests::{
@@ -17,7 +18,7 @@ use netviz_tests::{
         schema::complaints,
         terminal::Terminal,
     },
-    netns::send::{HEADERS, PORT, datagrams},
+    netns::send::{HEADERS, PORT, Sink, datagrams},
 };
 use serde_json::Value;
 
@@ -56,8 +57,29 @@ fn flows_during(lab: &Lab, args: &[&str], traffic: impl FnOnce()) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-fn address(pod: &Pod) -> Ipv4Addr {
-    pod.address
+/// Two pods on different nodes; one sends datagrams to the other, which answers none.
+struct Talkers {
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    netns: NetNs,
+    _sink: Sink,
+}
+
+impl Talkers {
+    fn of(lab: &Lab) -> Self {
+        let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
+        Self {
+            from: from.address,
+            to: to.address,
+            netns: lab.netns(from).unwrap(),
+            _sink: Sink::open(&lab.netns(to).unwrap()).unwrap(),
+        }
+    }
+
+    /// Sends datagrams of 300 bytes.
+    fn send(&self, packets: u64) {
+        datagrams(&self.netns, self.to, packets, 300).unwrap();
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -95,17 +117,16 @@ fn check_sums(report: &Value) {
 #[test]
 fn flows_of_every_interface_add_up_to_its_counters() {
     let lab = lab();
-    let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
-    let netns = lab.netns(from).unwrap();
+    let talkers = Talkers::of(&lab);
     let report = flows_during(&lab, &["--device", "*"], || {
-        datagrams(&netns, address(to), 200, 300).unwrap();
+        talkers.send(200);
     });
     assert_eq!(complaints(&flows::schema(), &report), [""; 0]);
     assert_eq!(list(&report["doors"]).len(), 26);
     assert_eq!(list(&report["uncounted"]).len(), 0);
     check_sums(&report);
     let is_sent = |flow: &&Value| {
-        flow["destination"] == address(to).to_string()
+        flow["destination"] == talkers.to.to_string()
             && flow["transport"]["ports"]["destination"] == PORT
     };
     // At the pods' own interfaces, both ends of the veth pairs, the tunnel and the uplinks.
@@ -116,7 +137,7 @@ fn flows_of_every_interface_add_up_to_its_counters() {
     assert!(sent.len() >= 7, "{} {report:#}", sent.len());
     for flow in sent {
         assert_eq!(number(&flow["packets"]), 200, "{flow:#}");
-        assert_eq!(flow["source"], address(from).to_string());
+        assert_eq!(flow["source"], talkers.from.to_string());
         assert_eq!(flow["protocol"], 17);
         assert_eq!(flow["source_owner"]["kind"], "pod", "{flow:#}");
         assert_eq!(flow["destination_owner"]["kind"], "pod", "{flow:#}");
@@ -126,10 +147,9 @@ fn flows_of_every_interface_add_up_to_its_counters() {
 #[test]
 fn pairs_have_what_was_sent_once() {
     let lab = lab();
-    let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
-    let netns = lab.netns(from).unwrap();
+    let talkers = Talkers::of(&lab);
     let report = flows_during(&lab, &["--by", "pair", "proto:udp"], || {
-        datagrams(&netns, address(to), 150, 300).unwrap();
+        talkers.send(150);
     });
     assert_eq!(complaints(&flows::pairs_schema(), &report), [""; 0]);
     let sum = list(&report["pairs"])
@@ -147,11 +167,10 @@ fn pairs_have_what_was_sent_once() {
 #[test]
 fn filter_and_selection_are_applied() {
     let lab = lab();
-    let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
-    let netns = lab.netns(from).unwrap();
-    let pod = address(from).to_string();
+    let talkers = Talkers::of(&lab);
+    let pod = talkers.from.to_string();
     let report = flows_during(&lab, &["--pod", &pod, &format!("port:{PORT}")], || {
-        datagrams(&netns, address(to), 20, 300).unwrap();
+        talkers.send(20);
     });
     let doors = list(&report["doors"]);
     assert_eq!(doors.len(), 1, "{report:#}");
@@ -170,17 +189,13 @@ fn filter_and_selection_are_applied() {
 #[test]
 fn flows_are_refreshed_on_a_terminal() {
     let lab = lab();
-    let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
-    let netns = lab.netns(from).unwrap();
+    let talkers = Talkers::of(&lab);
     let netviz = command_for(&lab, &["flows", "--watch", "200ms"]);
     let mut terminal = Terminal::start(netviz, 160, 40);
     terminal.wait_for_screen("the page", LIMIT, |it| it.contains("flows by bytes"));
     terminal.wait_for_screen("counting", LIMIT, |it| !it.contains("attaching"));
-    let sent = |packets: u64| {
-        datagrams(&netns, address(to), packets, 300).unwrap();
-    };
     let port = format!(":{PORT}");
-    sent(300);
+    talkers.send(300);
     terminal.wait_for_screen("the flow", SOON, |it| it.contains(&port));
     terminal.type_keys("/proto:udp\r");
     terminal.wait_for_screen("the filter", SOON, |it| it.contains("/proto:udp"));
@@ -194,16 +209,15 @@ fn flows_are_refreshed_on_a_terminal() {
 #[test]
 fn flows_of_a_pod_in_the_live_screen() {
     let lab = lab();
-    let [from, to] = [&lab.pods()[0], lab.pods().last().unwrap()];
-    let netns = lab.netns(from).unwrap();
+    let talkers = Talkers::of(&lab);
     let mut terminal = Terminal::start(command_for(&lab, &["--watch", "200ms"]), 160, 50);
     terminal.wait_for_screen("all doors", LIMIT, |it| it.contains("26 ok"));
-    terminal.type_keys(&format!("/{}\rgjf", IpAddr::from(address(from))));
+    terminal.type_keys(&format!("/{}\rgjf", talkers.from));
     terminal.wait_for_screen("the pane", SOON, |it| it.contains("counting flows"));
     let port = format!(":{PORT}");
     // The programs are exchanged in a moment.
     terminal.wait_for_screen("the interface", SOON, |it| {
-        datagrams(&netns, address(to), 1, 300).unwrap();
+        talkers.send(1);
         it.contains(&port)
     });
     terminal.type_keys("\u{1b}");
