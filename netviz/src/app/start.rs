@@ -64,7 +64,6 @@ pub(super) fn open(args: &DoorsArgs, pace: Pace, flows: Option<FlowOptions>) -> 
         interval: window.unwrap_or(args.watch),
         period: args.period,
         pace,
-        flows: None,
     })
 }
 

@@ -9,6 +9,7 @@ mod pairs;
 mod report;
 pub mod screen;
 mod services;
+mod subject;
 pub mod table;
 mod words;
 

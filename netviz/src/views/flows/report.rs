@@ -13,9 +13,9 @@ use super::{
 use crate::{
     model::{
         Counts, Direction, DoorFlows, DoorId, DoorState, Flow, FlowMemory, OutsideFlows, Reason,
-        Side, Snapshot, Traffic, Transport, Untrusted,
+        Side, Snapshot, Traffic, Untrusted,
     },
-    views::query::{Pattern, Query, Subject, Term},
+    views::query::Query,
 };
 
 /// Name and version of the JSON form.
@@ -106,6 +106,8 @@ pub struct TopTalkers {
     pub since_ms: u64,
     /// Its flows, in the order that was asked for.
     pub flows: Vec<NamedFlow>,
+    /// Why its flows are not counted.
+    pub reason: Option<Reason>,
     /// Flows beyond the most to show.
     pub more: Rest,
     /// Flows that the filter left out.
@@ -261,10 +263,17 @@ impl TopTalkers {
             query, sort, top, ..
         }: &Selected,
     ) -> Self {
-        let named = all.flows.iter().map(|flow| naming.named(door, flow));
-        let (mut flows, left_out): (Vec<_>, Vec<_>) = named.partition(|flow| query.fits(flow));
+        let named = |flow: &&Flow| naming.named(door, flow);
+        let mut flows: Vec<&Flow> = all.flows.iter().collect();
+        let mut left_out = Vec::new();
+        // Without a filter, only those that are shown need names.
+        if !query.is_empty() {
+            (flows, left_out) = flows.into_iter().partition(|flow| query.fits(&named(flow)));
+        }
         flows.sort_by(|a, b| order(a, b, *sort));
         let more = flows.split_off(top.unwrap_or(usize::MAX).min(flows.len()));
+        let (more, filtered) = (Rest::of(&more), Rest::of(&left_out));
+        let flows = flows.iter().map(named).collect();
         Self {
             id: door.id,
             node: door.node.clone(),
@@ -273,8 +282,9 @@ impl TopTalkers {
             interface: door.interface.clone(),
             since_ms: all.since_ms,
             flows,
-            more: Rest::of(&more),
-            filtered: Rest::of(&left_out),
+            reason: all.reason.clone(),
+            more,
+            filtered,
             ingress: all.ingress,
             egress: all.egress,
             ingress_total: door.ingress,
@@ -299,8 +309,8 @@ impl TopTalkers {
 }
 
 impl Rest {
-    fn of(flows: &[NamedFlow]) -> Self {
-        let counts = flows.iter().map(|flow| flow.flow.counts.counts);
+    fn of(flows: &[&Flow]) -> Self {
+        let counts = flows.iter().map(|flow| flow.counts.counts);
         Self {
             flows: flows.len() as u64,
             counts: counts.fold(Counts::default(), |sum, own| sum + own),
@@ -320,11 +330,11 @@ fn figure(flow: &Flow, by: FlowSort) -> f64 {
     }
 }
 
-fn order(a: &NamedFlow, b: &NamedFlow, by: FlowSort) -> Ordering {
-    let figures = figure(&b.flow, by).total_cmp(&figure(&a.flow, by));
+fn order(a: &Flow, b: &Flow, by: FlowSort) -> Ordering {
+    let figures = figure(b, by).total_cmp(&figure(a, by));
     // The same order in every reading.
-    let bytes = || figure(&b.flow, FlowSort::Bytes).total_cmp(&figure(&a.flow, FlowSort::Bytes));
-    let keys = || (a.flow.direction, a.flow.key).cmp(&(b.flow.direction, b.flow.key));
+    let bytes = || figure(b, FlowSort::Bytes).total_cmp(&figure(a, FlowSort::Bytes));
+    let keys = || (a.direction, a.key).cmp(&(b.direction, b.key));
     figures.then_with(bytes).then_with(keys)
 }
 
@@ -342,72 +352,4 @@ fn ambiguous(doors: &[TopTalkers]) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
-}
-
-/// A term selects a flow if it fits either end.
-impl Subject for NamedFlow {
-    fn fits(&self, term: &Term) -> bool {
-        let key = &self.flow.key;
-        let translated = self.translation.map(|it| [it.asked.ip(), it.answered.ip()]);
-        let addresses = [key.source, key.destination].into_iter();
-        let mut addresses = addresses.chain(translated.into_iter().flatten());
-        let owners = [
-            &self.source_owner,
-            &self.destination_owner,
-            &self.asked_for,
-            &self.answered_by,
-        ];
-        let mut owners = owners.into_iter().flatten();
-        match term {
-            Term::Proto(protocols) => protocols.contain(key.protocol),
-            Term::Port(ports) => match key.transport {
-                Transport::Ports {
-                    source,
-                    destination,
-                } => ports.contains(&source) || ports.contains(&destination),
-                Transport::Icmp { .. } | Transport::None => false,
-            },
-            Term::Ip(wanted) => addresses.any(|own| own == *wanted),
-            Term::Cidr(network) => addresses.any(|own| network.contains(&own)),
-            Term::Pod(pattern) => owners.any(|owner| is_pod(owner, pattern)),
-            Term::Namespace(pattern) => owners.any(|owner| match owner {
-                Owner::Pod { namespace, .. } | Owner::Service { namespace, .. } => {
-                    let namespace = namespace.as_ref();
-                    namespace.is_some_and(|name| pattern.fits(name.raw()))
-                }
-                _ => false,
-            }),
-            Term::Node(pattern) => {
-                owners.any(|owner| owner.node().is_some_and(|node| pattern.fits(node.raw())))
-            }
-            Term::Word(word) => {
-                owners.any(|owner| contains(owner, word))
-                    || addresses.any(|own| own.to_string().contains(word))
-            }
-            Term::Device(_) | Term::State(_) => false,
-        }
-    }
-}
-
-fn is_pod(owner: &Owner, pattern: &Pattern) -> bool {
-    let Owner::Pod {
-        namespace, name, ..
-    } = owner
-    else {
-        return false;
-    };
-    pattern.fits(name.raw()) || pattern.fits(name.within(namespace.as_ref()).raw())
-}
-
-/// Whether the name of a pod, node or service contains a word.
-fn contains(owner: &Owner, word: &str) -> bool {
-    let name = match owner {
-        Owner::Pod {
-            namespace, name, ..
-        }
-        | Owner::Service { namespace, name } => name.within(namespace.as_ref()),
-        Owner::Node { name } => name.clone(),
-        Owner::Health { .. } | Owner::Ambiguous => return false,
-    };
-    name.raw().to_lowercase().contains(word)
 }

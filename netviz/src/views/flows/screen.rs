@@ -65,6 +65,8 @@ pub struct FlowScreen {
     paused: bool,
     message: Option<String>,
     attaching: Option<String>,
+    /// The table.
+    lines: Vec<String>,
     /// The first line in view.
     top: usize,
     area: Rect,
@@ -81,10 +83,10 @@ impl FlowScreen {
         }
     }
 
-    /// The lines of the table.
-    fn lines(&self) -> Vec<String> {
+    /// Draws the table again, after a change.
+    fn refresh(&mut self) {
         let Some(snapshot) = &self.shown else {
-            return Vec::new();
+            return;
         };
         let style = Style {
             width: Some(usize::from(self.area.width)),
@@ -95,7 +97,8 @@ impl FlowScreen {
             true => pair_table::draw(&PairReport::new(snapshot, selected), style),
             false => table::draw(&FlowReport::new(snapshot, selected), style),
         };
-        text.lines().map(Into::into).collect()
+        self.lines = text.lines().map(Into::into).collect();
+        self.scroll(0);
     }
 
     fn height(&self) -> usize {
@@ -103,7 +106,7 @@ impl FlowScreen {
     }
 
     fn scroll(&mut self, lines: isize) {
-        let last = self.lines().len().saturating_sub(self.height());
+        let last = self.lines.len().saturating_sub(self.height());
         self.top = self.top.saturating_add_signed(lines).min(last);
     }
 
@@ -113,6 +116,7 @@ impl FlowScreen {
             Err(mistake) => self.mistake = Some(mistake),
         }
         self.top = 0;
+        self.refresh();
     }
 
     fn type_filter(&mut self, code: KeyCode) -> Action {
@@ -140,12 +144,14 @@ impl FlowScreen {
             KeyCode::Char('b') => {
                 self.options.by_pair = !self.options.by_pair;
                 self.top = 0;
+                self.refresh();
             }
             KeyCode::Char('s') => {
                 let all = FlowSort::value_variants();
                 let sort = &mut self.options.selected.sort;
                 let place = all.iter().position(|it| it == sort).unwrap_or(0);
                 *sort = all[(place + 1) % all.len()];
+                self.refresh();
             }
             KeyCode::Esc if !self.options.query.is_empty() => {
                 self.options.query.clear();
@@ -219,7 +225,7 @@ impl Page for FlowScreen {
         if !self.paused {
             self.options.selected.doors = Some(self.doors.clone());
             self.shown = Some(snapshot);
-            self.scroll(0);
+            self.refresh();
         }
     }
 
@@ -233,7 +239,7 @@ impl Page for FlowScreen {
 
     fn resize(&mut self, columns: u16, rows: u16) {
         self.area = Rect::new(0, 0, columns, rows);
-        self.scroll(0);
+        self.refresh();
     }
 
     fn key(&mut self, key: KeyEvent) -> Action {
@@ -279,8 +285,9 @@ impl Page for FlowScreen {
             Constraint::Length(footer),
         ]));
         frame.render_widget(Line::styled(self.header(width), Modifier::BOLD), header);
-        let lines = self.lines().into_iter().skip(self.top);
-        let lines = lines.take(usize::from(body.height)).map(Line::raw);
+        let lines = self.lines.iter().skip(self.top);
+        let lines = lines.take(usize::from(body.height));
+        let lines = lines.map(|line| Line::raw(line.as_str()));
         frame.render_widget(Paragraph::new(Text::from_iter(lines)), body);
         let texts = [
             (self.status(), Modifier::empty()),

@@ -202,7 +202,10 @@ fn below(door: &TopTalkers) -> Vec<String> {
         Direction::BOTH.map(|direction| words::outside(direction, door.outside(direction)));
     let outside = outside.map(|text| text.map(|text| format!("  + {text}")));
     let rests = [rest(&door.more, "more "), rest(&door.filtered, "filtered ")];
-    rests.into_iter().chain(outside).flatten().collect()
+    let reason = door.reason.as_ref();
+    let reason = reason.map(|reason| format!("  flows are not counted: {reason}"));
+    let all = rests.into_iter().chain(outside).chain([reason]);
+    all.flatten().collect()
 }
 
 /// What belongs under the tables.
