@@ -195,8 +195,11 @@ fn flows_are_refreshed_on_a_terminal() {
     terminal.wait_for_screen("the page", LIMIT, |it| it.contains("flows by bytes"));
     terminal.wait_for_screen("counting", LIMIT, |it| !it.contains("attaching"));
     let port = format!(":{PORT}");
-    talkers.send(300);
-    terminal.wait_for_screen("the flow", SOON, |it| it.contains(&port));
+    // The programs are exchanged in a moment.
+    terminal.wait_for_screen("the flow", SOON, |it| {
+        talkers.send(10);
+        it.contains(&port)
+    });
     terminal.type_keys("/proto:udp\r");
     terminal.wait_for_screen("the filter", SOON, |it| it.contains("/proto:udp"));
     terminal.type_keys("b");
