@@ -7,6 +7,7 @@
 mod doors;
 mod names;
 mod restart;
+mod service;
 mod verify;
 
 use std::{
@@ -22,12 +23,13 @@ use netviz_tests::cilium::cilium_lab::{self, CiliumLab, Mode};
 /// A test on a running cluster. The next test may get the same cluster.
 type Test = fn(&CiliumLab) -> Result<()>;
 
-const TESTS: [(&str, Test); 7] = [
+const TESTS: [(&str, Test); 8] = [
     ("doors_match_measured_counts", doors::match_measured_counts),
     ("names_from_the_agent", names::from_the_agent),
     ("names_from_the_api", names::from_the_api),
     ("agent_restart_during_a_run", restart::during_a_run),
     ("verify_complete_paths", verify::complete_paths),
+    ("verify_tcp_service", service::translated_in_sockets),
     ("verify_policy_drop", verify::policy_drop),
     ("verify_during_agent_restarts", verify::agent_restarts),
 ];

@@ -18,12 +18,15 @@ use netviz_tests::{
 
 /// The sender, and a receiver on the same node and on the other node.
 pub(crate) struct Cast {
-    from: String,
+    pub(crate) from: String,
     same: String,
-    other: String,
-    home: String,
+    pub(crate) other: String,
+    /// The address of that one.
+    pub(crate) other_address: IpAddr,
+    pub(crate) home: String,
     away: String,
-    service: bool,
+    /// Whether sockets translate the addresses of services.
+    pub(crate) service: bool,
     /// The same two pods over IPv6, if available.
     six: Option<[String; 2]>,
     router: String,
@@ -34,7 +37,7 @@ const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Cast {
-    fn of(cilium: &CiliumLab) -> Result<Self> {
+    pub(crate) fn of(cilium: &CiliumLab) -> Result<Self> {
         let cluster = Watched::start(cilium)?;
         let home_of = |pod: &str| cluster.home(pod).with_context(|| format!("no pod {pod}"));
         let from = &cilium.pods.first().context("no pod")?.name;
@@ -48,11 +51,13 @@ impl Cast {
         let away = home_of(&other)?;
         let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
         let six = [from, &other].map(|pod| text(cluster.address(Place::Pod6(pod))));
+        let other_address = cluster.address(Place::Pod(&other)).context("no address")?;
         let router = text(cluster.address(Place::Router(&away))).context("no router address")?;
         Ok(Self {
             from: format!("default/{from}"),
             same: format!("default/{same}"),
             other: format!("default/{other}"),
+            other_address,
             home: format!("node/{home}"),
             away: format!("node/{away}"),
             service: cilium.mode.summary.contains("BPF"),
@@ -222,7 +227,7 @@ fn verify(cilium: &CiliumLab, args: &[&str]) -> Result<VerifyOutput> {
     Ok(parse(&netviz(cilium, args).output()?))
 }
 
-fn netviz(cilium: &CiliumLab, args: &[&str]) -> Command {
+pub(crate) fn netviz(cilium: &CiliumLab, args: &[&str]) -> Command {
     let fixed = [
         "verify",
         "-o",
@@ -241,7 +246,7 @@ fn netviz(cilium: &CiliumLab, args: &[&str]) -> Command {
     command
 }
 
-fn report(result: &VerifyOutput) -> String {
+pub(crate) fn report(result: &VerifyOutput) -> String {
     let json = &result.json;
     format!(
         "{} ({:?}) {} of {} delivered, {} answered; request {:?}, reply {:?}; {} {} {} {}",
