@@ -10,6 +10,7 @@ pub mod live;
 pub mod map;
 pub mod output;
 mod preflight;
+mod progress;
 pub mod screen;
 pub mod serve;
 pub mod sink;

@@ -351,6 +351,8 @@ pub enum SchemaForm {
     Flows,
     /// `flows --by pair -o json`.
     FlowPairs,
+    /// `verify --watch -o jsonl`.
+    Watch,
 }
 
 /// Options of `netviz demo`.

@@ -9,6 +9,7 @@ pub mod collect;
 pub(crate) mod context;
 mod expect;
 mod facts;
+mod history;
 mod judge;
 pub mod lookups;
 mod observation;
@@ -24,6 +25,7 @@ pub use expect::{
     Modes, Shape, candidates, expectations, hide, kernel_path, not_expected, unassigned,
 };
 pub use facts::{BackendShare, Detour, Doubt, HiddenReason, Note, RowNote, Way};
+pub use history::{Change, History, Outage, PathHook, Round, Why};
 pub use judge::{BackendPaths, distribute, judge};
 pub use observation::{
     Answer, CiliumDrops, Crossing, Dropping, Found, Hidden, Hook, Hooks, Observation, Refusal,

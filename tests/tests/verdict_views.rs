@@ -3,10 +3,11 @@
 //! After an intended change, run `INSTA_UPDATE=always cargo test -p netviz-tests --test
 //! verdict_views`, and review the difference before the commit.
 
-use std::slice;
+use std::{slice, time::Duration};
 
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use netviz::{
-    verify::{Kind, TestResult, Verdict},
+    verify::{History, Kind, Round, TestResult, Verdict},
     views::{
         building::Origin,
         text::visible_width,
@@ -15,6 +16,7 @@ use netviz::{
             explain, json, junit,
             ladder::{self, Style},
             matrix, mermaid, results,
+            watch::{self, Clock, Screen},
         },
     },
 };
@@ -238,13 +240,121 @@ fn json_keeps_its_names_and_matches_its_schema() {
 }
 
 #[test]
-fn documented_schema_matches() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verdict.schema.json");
-    let schema = serde_json::to_string_pretty(&json::schema()).unwrap() + "\n";
-    if std::env::var("INSTA_UPDATE").is_ok_and(|wish| wish == "always") {
-        std::fs::write(path, &schema).unwrap();
+fn documented_schemas_match() {
+    for (name, schema) in [
+        ("verdict", json::schema()),
+        ("watch", watch::json::schema()),
+    ] {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+        let path = format!("{docs}/{name}.schema.json");
+        let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var("INSTA_UPDATE").is_ok_and(|wish| wish == "always") {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), schema);
     }
-    assert_eq!(std::fs::read_to_string(path).unwrap(), schema);
+}
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A moment of a watch, in Nepal.
+fn clock(seconds: i64) -> Clock {
+    let begin: Timestamp = "2026-12-01T14:02:00Z".parse().unwrap();
+    Clock {
+        now: begin + SignedDuration::from_secs(seconds),
+        zone: TimeZone::fixed(jiff::tz::offset(5)),
+    }
+}
+
+/// The lines of a watch whose rounds have these verdicts.
+fn watched(verdicts: impl IntoIterator<Item = Verdict>, style: Style) -> (History, String) {
+    let (mut history, mut text) = (History::default(), String::new());
+    for (verdict, second) in verdicts.into_iter().zip(1..) {
+        let clock = clock(second);
+        let sent = (0..10).map(|packet| clock.now + SignedDuration::from_millis(packet * 50));
+        let round = Round {
+            begin: clock.now,
+            sent_at: sent.map(Some).collect(),
+            verdict: verdict.into(),
+        };
+        for change in history.add(&round) {
+            text += &watch::change(&change, &round.verdict, &clock, style);
+        }
+    }
+    (history, text)
+}
+
+#[test]
+fn watch_lines_summary_and_screen() {
+    let verdicts = || {
+        [
+            cross_node(),
+            lost_reply(),
+            lost_by_policy(),
+            cross_node(),
+            detour(),
+        ]
+    };
+    let (mut history, lines) = watched(verdicts(), Style::default());
+    assert!(history.missing(clock(9).now, "no pod \"web-0\""));
+    let waiting = watch::waiting("no pod \"web-0\"", &clock(9), Style::default());
+    let head = watch::head(&cross_node(), EVERY, &clock(0), Style::default());
+    let totals = watch::totals(&history, &clock(12), Style::default());
+    insta::assert_snapshot!("watch_lines", [head, lines, waiting, totals].concat());
+    let screen = Screen {
+        every: EVERY,
+        waiting: Some("no pod \"web-0\""),
+        message: None,
+        rows: 30,
+    };
+    let lines = watch::screen(&screen, &history, &clock(12), Style::default());
+    insta::assert_snapshot!("watch_screen_waiting", lines.join("\n"));
+    let (history, lines) = watched(
+        verdicts(),
+        Style {
+            ascii: true,
+            ..Style::default()
+        },
+    );
+    assert!(lines.is_ascii(), "{lines}");
+    let screen = Screen {
+        waiting: None,
+        ..screen
+    };
+    let lines = watch::screen(&screen, &history, &clock(12), Style::default());
+    insta::assert_snapshot!("watch_screen", lines.join("\n"));
+}
+
+#[test]
+fn watch_screen_fits_every_terminal() {
+    let mut random = Random(7);
+    for columns in [2, 20, 80, 200] {
+        for rows in [1, 5, 60] {
+            let (history, text) = watched(
+                [arbitrary(&mut random), arbitrary(&mut random)],
+                Style::default(),
+            );
+            for line in text.lines() {
+                check::plain("watch", line);
+            }
+            let screen = Screen {
+                every: EVERY,
+                waiting: None,
+                message: Some("a message".into()),
+                rows,
+            };
+            let style = Style {
+                width: Some(columns),
+                ..Style::default()
+            };
+            let lines = watch::screen(&screen, &history, &clock(12), style);
+            assert!(lines.len() <= rows);
+            assert!(
+                lines.iter().all(|line| visible_width(line) <= columns),
+                "{lines:#?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub fn schema(form: SchemaForm) -> Result<()> {
         SchemaForm::Verdict => verdict::json::schema(),
         SchemaForm::Flows => flows::schema(),
         SchemaForm::FlowPairs => flows::pairs_schema(),
+        SchemaForm::Watch => verdict::watch::json::schema(),
     };
     let schema = serde_json::to_string_pretty(&schema)?;
     print(format!("{schema}\n").as_bytes()).context("cannot write the schema")

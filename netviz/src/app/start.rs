@@ -1,10 +1,10 @@
 //! Starts the live feed that a command's arguments ask for.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use anyhow::{Result, bail};
 
-use super::{preflight, sink::attaching};
+use super::{preflight, progress::Progress, sink::attaching};
 use crate::{
     attach::AttachOptions,
     cli::{DoorsArgs, SelectionArgs},
@@ -87,16 +87,13 @@ async fn prepare(feed: &mut Live, filter: &Filter, pace: Pace, flows: bool) -> R
 
 /// Waits until every interface is attached, with a word of it at a terminal.
 async fn attached(feed: &mut Live) -> Result<()> {
-    let mut progress = io::stderr().is_terminal().then(io::stderr);
+    let progress = Progress::new();
     feed.attached(|now| {
-        if let (Some(err), Some(text)) = (&mut progress, attaching(now)) {
-            let _ = write!(err, "\r{text}");
+        if let Some(text) = attaching(now) {
+            progress.show(&text);
         }
     })
     .await?;
-    if let Some(mut err) = progress {
-        let _ = write!(err, "\r{:40}\r", "");
-    }
     Ok(())
 }
 

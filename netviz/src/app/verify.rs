@@ -4,7 +4,9 @@ mod many;
 mod options;
 mod output;
 mod passive;
+mod progress;
 mod watch_mode;
+mod watch_report;
 
 use std::sync::Arc;
 
@@ -41,8 +43,8 @@ pub async fn run(args: &VerifyArgs) -> Result<Exit> {
     let many = args.all_pairs || file.is_some();
     context.named(many).await;
     let signals = &mut signals;
-    if let Some(pause) = args.watch {
-        watch_mode::run(args, &mut context, pause, signals).await
+    if let Some(every) = args.watch {
+        watch_mode::run(args, &mut context, every, signals).await
     } else if many {
         many::run(args, file.as_ref(), &mut context, signals).await
     } else if args.passive {
@@ -57,7 +59,10 @@ async fn one(args: &VerifyArgs, context: &mut Context, signals: &mut Signals) ->
     let pairs = [pair];
     let probe_options = options::probe_options(args, &pairs)?;
     let options = options::options(args);
-    let outcome = probes::run(&view, &pairs, probe_options, options, true, signals).await?;
+    let outcome = {
+        let progress = progress::probes(true);
+        probes::run(&view, &pairs, probe_options, options, &progress, signals).await?
+    };
     anyhow::ensure!(!outcome.interrupted, "interrupted by a signal");
     for verdict in &outcome.verdicts {
         print(output::single(args, verdict, &view.cluster)?, signals).await?;

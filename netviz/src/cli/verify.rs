@@ -48,11 +48,12 @@ pub struct VerifyArgs {
     #[arg(long, help_heading = "Probes")]
     pub port: Option<u16>,
     /// Send nothing: follow the existing traffic between A and B.
-    #[arg(long, conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all_pairs"], help_heading = "Probes")]
+    #[arg(long, group = "lasting", conflicts_with_all = ["count", "interval", "size", "timeout", "watch", "file", "all_pairs"], help_heading = "Probes")]
     pub passive: bool,
-    /// With --passive: follow traffic for TIME; Ctrl-C ends it sooner.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10s", requires = "passive", help_heading = "Probes")]
-    pub window: Duration,
+    /// With --passive: follow traffic for TIME [default: 10s]. With --watch: end after TIME. Ctrl-C ends
+    /// either sooner.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "lasting", help_heading = "Probes")]
+    pub window: Option<Duration>,
     /// Number of packets.
     #[arg(short, long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Probes")]
     pub count: u32,
@@ -80,8 +81,9 @@ pub struct VerifyArgs {
     /// Run the path tests of a YAML file; see docs/verify.md.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["from", "to"], help_heading = "Selection")]
     pub file: Option<PathBuf>,
-    /// Repeat after each TIME until Ctrl-C, and report changes of the path.
-    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with_all = ["file", "all_pairs"], help_heading = "Output")]
+    /// Start a round every TIME, 1s by default, until Ctrl-C or --for: report outages with their length,
+    /// and changes of the path. Stays attached between rounds.
+    #[arg(long, group = "lasting", value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with_all = ["file", "all_pairs"], help_heading = "Output")]
     pub watch: Option<Duration>,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]

@@ -57,6 +57,14 @@ impl Context {
         !mem::replace(&mut self.waited, true) && self.watch.settled(NEEDED_NAMES_LIMIT).await
     }
 
+    /// Waits for a change of the cluster or of its names.
+    ///
+    /// # Errors
+    /// When discovery has ended.
+    pub(crate) async fn changed(&mut self) -> Result<()> {
+        self.watch.changed().await
+    }
+
     fn view(&mut self) -> View {
         self.watch.update();
         let mut cluster = self.watch.cluster().clone();

@@ -5,6 +5,7 @@ mod drops;
 pub(crate) mod passive;
 pub(crate) mod probes;
 mod receiver;
+mod round;
 mod session;
 mod watch_set;
 

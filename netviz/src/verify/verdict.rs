@@ -129,6 +129,11 @@ pub struct Loss {
     pub packets: u32,
     /// Of how many that went this way.
     pub of: u32,
+    /// Number of the first of these packets, from 0 in the order in which they were sent; `null` in
+    /// passive mode.
+    pub first: Option<u32>,
+    /// Number of the last of them.
+    pub last: Option<u32>,
     /// Row of the last door that saw them; `null` if none did.
     pub after: Option<usize>,
     /// Row of the door that should be next.

@@ -13,6 +13,7 @@ mod places;
 mod reasons;
 pub mod results;
 mod sentences;
+pub mod watch;
 mod words;
 
 pub use causes::{causes, remedies};

@@ -100,6 +100,20 @@ impl PlainCluster {
         self.nodes.each_ref().map(TestNetns::name).join(",")
     }
 
+    /// Removes a pod with its namespace.
+    pub fn remove_pod(&mut self, node: usize, pod: usize) -> io::Result<()> {
+        // Not its namespace yet: the kernel would delete the pair some time later.
+        let mut netlink = self.nodes[node].netlink()?;
+        netlink.delete_link(POD + pod as u32)?;
+        self.pods[node][pod] = TestNetns::new()?;
+        Ok(())
+    }
+
+    /// Creates a pod again that was removed.
+    pub fn create_pod(&mut self, kind: Network, node: usize, pod: usize) -> io::Result<()> {
+        self.add_pod(kind, node, pod)
+    }
+
     fn join_node(&self, node: usize) -> io::Result<()> {
         let (own, number) = (&self.nodes[node], node as u8);
         forward(own)?;

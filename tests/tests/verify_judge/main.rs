@@ -5,5 +5,6 @@ mod backends;
 mod cases;
 mod causes;
 mod fragments;
+mod history;
 mod properties;
 mod unknown_targets;

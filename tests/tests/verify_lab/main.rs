@@ -10,6 +10,7 @@ mod paths;
 mod repeated_runs;
 mod routing_faults;
 mod service;
+mod watch;
 
 use netviz::lab::Mode;
 

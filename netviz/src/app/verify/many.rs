@@ -1,10 +1,8 @@
 //! `--all-pairs` and `--file`: many pairs.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
 use anyhow::Result;
 
-use super::{options, output};
+use super::{options, output, progress};
 use crate::{
     app::output::print,
     cli::{Exit, VerifyArgs},
@@ -31,9 +29,11 @@ pub(super) async fn run(
         args.size = size.map_or(args.size, u32::from);
         options::probe_options(&args, pairs)
     };
-    let progress = |done| show_progress(done, plan.len());
-    let options = options::options(args);
-    let tested = batch::run(&view, &plan, options, probe_options, progress, signals).await?;
+    let tested = {
+        let progress = progress::pairs(plan.len());
+        let options = options::options(args);
+        batch::run(&view, &plan, options, probe_options, progress, signals).await?
+    };
     let result = |(place, verdict): (usize, Verdict)| Verdict {
         test: file.map(|_| plan::check(&plan[place], &verdict)),
         ..verdict
@@ -76,13 +76,4 @@ fn pairs(args: &VerifyArgs, file: Option<&Plan>, view: &View) -> Result<Vec<Plan
         "fewer than two pods with a name and an address were found; see `netviz doors`"
     );
     Ok(pairs)
-}
-
-/// Shows progress in one line of a terminal.
-fn show_progress(done: usize, all: usize) {
-    let mut out = io::stderr().lock();
-    if all > 1 && out.is_terminal() {
-        let end = if done == all { "\n" } else { "" };
-        let _ = write!(out, "\rnetviz: {done} of {all} pairs tested{end}");
-    }
 }

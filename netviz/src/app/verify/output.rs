@@ -115,7 +115,7 @@ fn documents(output: VerdictOutput, verdicts: &[Verdict]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn style(args: &VerifyArgs) -> Style {
+pub(super) fn style(args: &VerifyArgs) -> Style {
     let style = terminal::style();
     Style {
         ascii: args.ascii || style.ascii,

@@ -12,4 +12,4 @@ pub(crate) use collector::Collector;
 pub use collector::{Marks, Totals};
 pub use pair::{AddressPair, Window};
 pub use record::HookRecord;
-pub(crate) use watcher::{Ready, Sightings, Summary, watch};
+pub(crate) use watcher::{Ready, Sightings, Summary, Watcher};

@@ -45,6 +45,8 @@ pub enum Report {
         /// to this address: that of a backend if programs at the cgroup translate the service's.
         to: IpAddr,
     },
+    /// The packet with this number was sent, or could not be.
+    Sent(u32, Instant),
     /// The packet with this number has its answer.
     Answered(u32, Answer),
 }
@@ -231,7 +233,10 @@ impl<'a> Run<'a> {
         let pairs = self.senders.len();
         let sequence = (number / pairs) as u32;
         let pair = &mut self.senders[number % pairs];
-        if let Err(error) = pair.send(sequence) {
+        let sent = pair.send(sequence);
+        let at = Report::Sent(sequence, Instant::now());
+        let _ = self.reports.send((pair.flow, at));
+        if let Err(error) = sent {
             let report = Report::Answered(sequence, Answer::Unsent(error.to_string()));
             let _ = self.reports.send((pair.flow, report));
         }

@@ -26,6 +26,8 @@ struct Ended {
     packets: u32,
     /// One of them; `None` if nothing is known of them.
     packet: Option<u32>,
+    /// The first and the last of them, if they have numbers of their own.
+    ends: Option<(u32, u32)>,
     errors: BTreeSet<SenderError>,
     /// Sent by something on the way, with B's address.
     refusals: BTreeSet<Refusal>,
@@ -35,17 +37,33 @@ struct Ended {
     answered: u32,
 }
 
+impl Ended {
+    /// Extends the ends to these.
+    fn span(&mut self, ends: Option<(u32, u32)>) {
+        let known = self.ends.into_iter().chain(ends);
+        self.ends = known.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    }
+}
+
 /// What ended where.
 #[derive(Default)]
 struct Points(BTreeMap<LossPoint, Ended>);
 
 impl Points {
+    /// Adds a packet that is known by its number.
+    fn add_sent(&mut self, trail: &Trail, packet: u32) -> &mut Ended {
+        let ended = self.add(trail, packet);
+        ended.span(Some((packet, packet)));
+        ended
+    }
+
     /// Adds packets that no door saw.
-    fn add_unseen(&mut self, trail: &Trail, packets: u32) {
+    fn add_unseen(&mut self, trail: &Trail, packets: u32, ends: Option<(u32, u32)>) {
         if packets > 0 {
             let point = (trail.way, None, trail.next(None, None), Vec::new());
             let ended = self.0.entry(point).or_default();
             ended.packets = ended.packets.saturating_add(packets);
+            ended.span(ends);
         }
     }
 
@@ -92,7 +110,7 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
         } else {
             Way::Reply
         };
-        let ended = points.add(evidence.trail(way), *packet);
+        let ended = points.add_sent(evidence.trail(way), *packet);
         ended.errors.extend(match observation.answers.get(packet) {
             Some(Answer::Unreachable(_, error, from)) => Some((error.clone(), *from)),
             Some(Answer::Unsent(error)) => Some((error.clone(), None)),
@@ -116,8 +134,12 @@ fn sent(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
             ended.other = ended.other.or(Some(other));
         }
     }
-    let unseen = observation.sent.saturating_sub(count(known.len()));
-    points.add_unseen(evidence.trail(Way::Request), unseen);
+    let mut unseen = (0..observation.sent).filter(|packet| !known.contains(packet));
+    if let Some(first) = unseen.next() {
+        let last = unseen.next_back().unwrap_or(first);
+        let packets = observation.sent.saturating_sub(count(known.len()));
+        points.add_unseen(evidence.trail(Way::Request), packets, Some((first, last)));
+    }
     points
 }
 
@@ -130,11 +152,12 @@ fn found(evidence: &Evidence<'_>, outcomes: &Outcomes) -> Points {
             points.add(trail, *packet);
         }
         let all = evidence.observation.packets(trail.way);
-        points.add_unseen(trail, all.saturating_sub(count(trail.walks.len())));
+        let unseen = all.saturating_sub(count(trail.walks.len()));
+        points.add_unseen(trail, unseen, None);
     }
     if evidence.unanswered(outcomes) {
         let trail = evidence.trail(Way::Reply);
-        points.add_unseen(trail, count(outcomes.delivered.len()));
+        points.add_unseen(trail, count(outcomes.delivered.len()), None);
     }
     points
 }
@@ -186,6 +209,8 @@ fn loss(evidence: &Evidence<'_>, outcomes: &Outcomes, point: LossPoint, ended: E
         way,
         packets: ended.packets,
         of,
+        first: ended.ends.map(|(first, _)| first),
+        last: ended.ends.map(|(_, last)| last),
         after,
         before,
         circle,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::{
-    probes::{self, ProbePair},
+    probes::{ProbePair, Prober, Stage},
     session::Options,
 };
 use crate::{
@@ -25,13 +25,14 @@ const AT_ONCE: usize = 2_000;
 pub(crate) type Probes = (Protocol, u32, Option<u16>);
 
 /// Runs all pairs, and returns the verdicts by their places in the plan; a signal leaves out the rest.
-/// `probe_options` returns how to send, `progress` is called with the number of pairs done.
+/// `probe_options` returns how to send, `progress` is called with the number of pairs done, and
+/// with the stage of the others.
 pub(crate) async fn run(
     view: &View,
     plan: &[PlannedPair],
     options: Options,
     probe_options: impl Fn(Probes, &[ProbePair]) -> Result<ProbeOptions>,
-    progress: impl Fn(usize),
+    progress: impl Fn(usize, Stage),
     signals: &mut Signals,
 ) -> Result<BTreeMap<usize, Verdict>> {
     let mut equal: BTreeMap<Probes, Vec<usize>> = BTreeMap::new();
@@ -43,18 +44,20 @@ pub(crate) async fn run(
     let mut tested = BTreeMap::new();
     'all: for (probes, places) in equal {
         for places in places.chunks(at_once(probes)) {
-            progress(tested.len());
             let pairs = places.iter().map(|place| probe_pair(&plan[*place]));
             let pairs: Vec<_> = pairs.collect();
             let probe_options = probe_options(probes, &pairs)?;
-            let run = probes::run(view, &pairs, probe_options, options, false, signals).await?;
+            let done = tested.len();
+            let stage = |stage| progress(done, stage);
+            let mut prober = Prober::start(view, probe_options, pairs.len(), options)?;
+            let run = prober.round(view, &pairs, &stage, signals).await?;
+            drop(prober);
             tested.extend(places.iter().copied().zip(run.verdicts));
             if run.interrupted {
                 break 'all;
             }
         }
     }
-    progress(tested.len());
     Ok(tested)
 }
 

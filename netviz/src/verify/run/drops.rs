@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A source that starts on a thread.
-type Starting = io::Result<oneshot::Receiver<Result<Drops, NoDrops>>>;
+pub(super) type Starting = io::Result<oneshot::Receiver<Result<Drops, NoDrops>>>;
 
 pub(super) fn start(cookie: [u8; 16]) -> Starting {
     let purpose = "reads packets that the kernel drops";

@@ -42,12 +42,14 @@ pub(crate) struct Filter {
     pub(crate) notes: Vec<Note>,
 }
 
-/// Follows packets, and judges. Nothing is left at any door when it returns. `started` is called once
+/// Follows packets, and judges. Nothing is left at any door when it returns. `attaching` is
+/// called with the number of doors, `started` once
 /// programs are attached at every door.
 pub(crate) async fn run(
     view: &View,
     filter: Filter,
     options: Options,
+    attaching: impl FnOnce(usize),
     started: impl FnOnce(),
     signals: &mut Signals,
 ) -> Result<Verdict> {
@@ -59,11 +61,12 @@ pub(crate) async fn run(
         format!("{from} and {to} are of different address families: name two addresses of one, or use --ipv6")
     })?;
     let routes = std::iter::once(&filter.route);
-    let session = Session::start(view, routes, pair, options, signals).await?;
-    let mut session = session.context("interrupted by a signal")?;
+    let mut session = Session::start(view, pair, options)?;
+    let round = session.begin(view, routes, attaching, signals).await?;
+    let round = round.context("interrupted by a signal")?;
     // The threads that watch hooks or read Cilium's maps have their own.
     privileges::keep_only(&[]);
-    let mut window = pair.window(session.ready.at);
+    let mut window = pair.window(round.ready.at);
     started();
     let mut seen = Vec::new();
     let mut end = Box::pin(tokio::time::sleep(pair.time()));
@@ -78,7 +81,8 @@ pub(crate) async fn run(
             }
         }
     }
-    let (recorded, rest) = session.finish()?;
+    let (recorded, rest) = session.end(round).await?;
+    drop(session);
     seen.extend(rest);
     let tallies = tallies(&recorded.summary.totals);
     let passive = Passive {

@@ -1,9 +1,8 @@
-//! What every measurement has in common: attach, receive until it ends, detach, judge.
+//! What every measurement has in common: attach, receive until it ends, judge.
 
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result};
-use tokio::sync::mpsc;
 
 use super::watch_set;
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         Routes, Verdict,
         collect::{
             cilium_drops,
-            crossings::{Collector, Ready, Sightings, Summary, watch},
+            crossings::{Collector, Ready, Sightings, Summary, Watcher},
             inspector::{Inspector, Question},
             routes,
         },
@@ -38,10 +37,14 @@ pub(crate) struct Options {
     pub(crate) attach: AttachOptions,
 }
 
-/// Programs are attached, and report packets.
+/// Programs are attached, at the doors that the latest round needs. Detaches when it is dropped.
 pub(super) struct Session<T: Collector> {
-    watcher: Worker<Summary<T>>,
-    packets: mpsc::UnboundedReceiver<Sightings<T>>,
+    watcher: Watcher<T>,
+    every_door: bool,
+}
+
+/// One measurement, from its start on.
+pub(super) struct Round {
     cilium: Option<Worker<CiliumDrops>>,
     inspector: Option<Inspector>,
     pub(super) ready: Ready,
@@ -52,25 +55,33 @@ pub(super) struct Session<T: Collector> {
 }
 
 impl<T: Collector> Session<T> {
-    /// Attaches to the doors of `routes`; `None` if a signal came first.
-    pub(super) async fn start<'a>(
+    /// Attaches nothing yet.
+    pub(super) fn start(view: &View, collector: T, options: Options) -> Result<Self> {
+        let watcher = Watcher::start(view.found.clone(), collector, options.attach)?;
+        Ok(Self {
+            watcher,
+            every_door: options.every_door,
+        })
+    }
+
+    /// Attaches to the doors of `routes` where it is not attached yet, and begins a round; `None` if a
+    /// signal came first. `attaching` is called with the number of doors.
+    pub(super) async fn begin<'a>(
+        &mut self,
         view: &View,
         routes: impl Iterator<Item = &'a Route> + Clone,
-        collector: T,
-        options: Options,
+        attaching: impl FnOnce(usize),
         signals: &mut Signals,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Round>> {
         let kernel_routes = routes::read(view, routes.clone());
-        let (watched, unwatched) = watch_set::doors(&view.cluster, routes, options.every_door);
-        let found = view.found.clone();
-        let (watcher, ready, packets) = watch(found, watched, collector, options.attach)?;
+        let (watched, unwatched) = watch_set::doors(&view.cluster, routes, self.every_door);
+        attaching(watched.len());
+        let ready = self.watcher.follow(view.found.clone(), watched);
         let ready = tokio::select! {
             ready = ready => ready.context("the thread that watches the hooks ended unexpectedly")?,
             () = signals.any() => return Ok(None),
         };
-        Ok(Some(Self {
-            watcher,
-            packets,
+        Ok(Some(Round {
             cilium: cilium_drops::start(view),
             inspector: Inspector::start(view.found.clone(), view.sources.clone()),
             ready,
@@ -81,35 +92,28 @@ impl<T: Collector> Session<T> {
 
     /// The next packets; pending forever once there are no more.
     pub(super) async fn next(&mut self) -> Sightings<T> {
-        match self.packets.recv().await {
-            Some(seen) => seen,
-            None => std::future::pending().await,
-        }
+        self.watcher.next().await
     }
 
-    /// Detaches; also returns the packets that `next` has not returned.
-    pub(super) fn finish(mut self) -> Result<(Recorded<T>, Sightings<T>)> {
-        let cilium = self.cilium.and_then(Worker::finish).unwrap_or_default();
-        let summary = self.watcher.finish();
+    /// Ends a round; also returns the packets that `next` has not returned.
+    pub(super) async fn end(&mut self, round: Round) -> Result<(Recorded<T>, Sightings<T>)> {
+        let cilium = round.cilium.and_then(Worker::finish).unwrap_or_default();
+        let summary = self.watcher.report().await;
         let mut summary = summary.context("the thread that watches the hooks crashed")?;
-        let mut rest = Vec::new();
-        while let Ok(seen) = self.packets.try_recv() {
-            rest.extend(seen);
-        }
-        rest.append(&mut summary.seen);
+        let seen = std::mem::take(&mut summary.seen);
         let recorded = Recorded {
-            hooks: hooks(&self.ready.chains),
-            unwatched: self.unwatched,
-            routes: self.routes,
+            hooks: hooks(&round.ready.chains),
+            unwatched: round.unwatched,
+            routes: round.routes,
             summary,
             cilium,
-            inspector: self.inspector,
+            inspector: round.inspector,
         };
-        Ok((recorded, rest))
+        Ok((recorded, seen))
     }
 }
 
-/// What is known after the programs are detached.
+/// What is known after a round.
 pub(super) struct Recorded<T: Collector> {
     pub(super) hooks: Hooks,
     pub(super) summary: Summary<T>,

@@ -75,7 +75,7 @@ pub fn write_line(verdict: &Verdict, out: impl Write) -> io::Result<()> {
 }
 
 /// A verdict with a `text` beside each `code`, and a `next` beside that of a cause.
-fn value(verdict: &Verdict) -> io::Result<Value> {
+pub(super) fn value(verdict: &Verdict) -> io::Result<Value> {
     let mut value = serde_json::to_value(verdict)?;
     let texts = [
         ("detours", detours(verdict)),
