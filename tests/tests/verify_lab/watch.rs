@@ -275,11 +275,12 @@ fn screen_at_a_terminal() {
     wait(&terminal, "▲ cilium_vxlan");
     let (node, lxc) = (fixture.node(c), c.interface.index);
     set_down(&mut fixture.netlink(node), lxc).unwrap();
-    wait(&terminal, "1 outage:");
+    wait(&terminal, " outage");
     wait(&terminal, ", since ");
     fixture.netlink(node).set_up(lxc).unwrap();
+    // On a loaded machine, a late packet may be an outage of its own.
     terminal.wait_for_screen("the end", LIMIT, |screen| {
-        screen.contains("1 outage:") && !screen.contains(", since ")
+        screen.contains(" outage") && !screen.contains(", since ")
     });
     terminal.resize(80, 6);
     terminal.type_keys("q");
@@ -288,7 +289,7 @@ fn screen_at_a_terminal() {
     assert_eq!(terminal.complaints(), [""; 0]);
     let written = terminal.written();
     let (_, after) = written.rsplit_once("\u{1b}[?1049l").unwrap();
-    assert!(after.contains("1 outage:"), "{after:?}");
+    assert!(after.contains(" outage"), "{after:?}");
 }
 
 /// At a terminal, one line of standard error shows what is done, and is gone at the end.
