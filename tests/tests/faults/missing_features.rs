@@ -16,12 +16,16 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
 };
-use netviz::{attach::AttachOptions, model::Counts};
+use netviz::{
+    attach::AttachOptions,
+    lab::{Lab, Options},
+    model::Counts,
+};
 use netviz_tests::{
     bpf::{frames, skip},
     cli::{
         fault_table::{Row, is_emulated, many},
-        netviz::command,
+        netviz::{command, command_for},
         observation::Observation,
         wait::{notify_limit, settle, wait_until},
     },
@@ -366,10 +370,21 @@ fn exclusive_lockdown_is_no_obstacle() {
     if skip::without_file(KNOB) {
         return;
     }
+    let lab = Lab::up(&Options::default()).unwrap();
     std::fs::write(KNOB, "confidentiality").unwrap();
     let namespace = pairs(1).unwrap();
     counted(&once(&namespace).output().unwrap());
-    report("lockdown: confidentiality", "all doors counted");
+
+    // Nobody has this address.
+    let args = ["verify", &lab.pods()[0].name, "10.10.2.199", "-c", "2"];
+    let output = command_for(&lab, &args).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let refused = "reasons of drops: refused by kernel lockdown (confidentiality)";
+    assert!(text.contains("LOST") && text.contains(refused), "{text}");
+    report(
+        "lockdown: confidentiality",
+        "all doors counted; verify: reasons of drops refused",
+    );
 }
 
 #[test]
