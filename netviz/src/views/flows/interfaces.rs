@@ -7,7 +7,7 @@ use crate::{
     views::filter::Filter,
 };
 
-/// The interfaces that `filter` selects. Unless it names devices, of those the [`ends`] of paths.
+/// The interfaces that `filter` selects. Unless it names devices, of those the ends of paths.
 #[must_use]
 pub fn interfaces(snapshot: &Snapshot, filter: &Filter) -> HashSet<DoorId> {
     if filter.names_devices() {
