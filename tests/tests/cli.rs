@@ -158,12 +158,16 @@ fn in_the_lab(example: &str, lab: &Lab, manual: &str) -> Vec<String> {
         ("10.96.0.10:53", "10.10.2.117:53"),
         ("--for 30s", "--for 1s"),
         ("--for 10s", "--for 1s"),
-        ("paths.yaml", paths),
-        ("/usr/local/share/man/man1", manual),
     ] {
         line = line.replace(from, to);
     }
-    line.split_whitespace().map(str::to_owned).collect()
+    // These paths may have spaces.
+    let word = |word: &str| match word {
+        "paths.yaml" => paths.to_owned(),
+        "/usr/local/share/man/man1" => manual.to_owned(),
+        _ => word.to_owned(),
+    };
+    line.split_whitespace().map(word).collect()
 }
 
 /// Without an end of its own, the command prints until a signal comes.
