@@ -254,7 +254,7 @@ fn socket_without_listener() {
     assert_eq!(
         refused.status,
         Status::Failed {
-            reason: "nobody listens at its socket".into()
+            reason: "nothing listens at its socket".into()
         }
     );
     fs::remove_file(agent.socket()).expect("a socket");

@@ -119,7 +119,7 @@ fn counting_does_not_wait_for_sources() {
             ];
             assert_eq!(statuses(&snapshot, source), both, "{part}");
         };
-        let refused = failed("nobody listens at its socket");
+        let refused = failed("nothing listens at its socket");
         expect("cilium", failed("no answer in 2 s"), refused);
         expect("cni_cache", ok(Some("1 unreadable of 5")), ok(None));
         expect("runtime", ok(None), ok(None));
