@@ -97,7 +97,7 @@ fn qemu(kernel: &Kernel, initrd: &Path) -> Command {
             "-cpu",
             PROCESSOR,
             "-m",
-            "2G",
+            "3G",
             "-smp",
             "2",
             "-nodefaults",

@@ -101,6 +101,14 @@ pub(super) enum Kind {
 }
 
 impl Scenario {
+    /// The test program, if it needs one.
+    pub(super) fn program(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Test { program, .. } => Some(program),
+            Kind::Demo { .. } => None,
+        }
+    }
+
     /// Returns whether every test run includes it.
     pub(super) fn is_quick(&self) -> bool {
         OFTEN.iter().any(|begin| self.name.starts_with(begin))
