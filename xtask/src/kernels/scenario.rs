@@ -11,17 +11,22 @@ use crate::programs::{self, Program, Programs};
 
 /// Test files that do not depend on the kernel version; they run only in the ordinary tests. Every other
 /// file also runs in the guests.
-const ELSEWHERE: [&str; 26] = [
+const ELSEWHERE: [&str; 32] = [
     "audit_rules",
     "browser",
     "cilium",
     "cli",
     "discover",
     "docs",
+    "duplicate_node_names",
+    "flow_screens",
+    "flow_views",
     "hostile",
     "kubernetes",
+    "kubernetes_policies",
     "live",
     "map",
+    "metrics",
     "model",
     "names_cilium",
     "names_cni",
@@ -30,7 +35,8 @@ const ELSEWHERE: [&str; 26] = [
     "names_nodes",
     "names_reconcile",
     "parsers",
-    "duplicate_node_names",
+    "prometheus",
+    "serve",
     "tui",
     "verdict_views",
     "verify_expect",
