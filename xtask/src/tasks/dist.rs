@@ -18,7 +18,7 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 /// 11.2 MiB are used: 0.4 of them are the types of kubeconfigs, which kube reads through a YAML library.
-const SIZE_LIMIT: u64 = 12 * MIB;
+const SIZE_LIMIT: u64 = 14 * MIB;
 
 /// Whether to show cargo's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +217,6 @@ mod tests {
     fn size_is_limited() {
         assert!(fits(SIZE_LIMIT).is_ok());
         let error = fits(SIZE_LIMIT + 1).unwrap_err().to_string();
-        assert_eq!(error, "12.1 MiB of 12.0 MiB allowed");
+        assert_eq!(error, "14.1 MiB of 14.0 MiB allowed");
     }
 }
