@@ -17,7 +17,7 @@ use crate::{
 };
 
 const MIB: u64 = 1024 * 1024;
-/// 11.2 MiB are used: 0.4 of them are the types of kubeconfigs, which kube reads through a YAML library.
+/// 12.9 MiB are used: 0.4 of them are the types of kubeconfigs, which kube reads through a YAML library.
 const SIZE_LIMIT: u64 = 14 * MIB;
 
 /// Whether to show cargo's progress.
