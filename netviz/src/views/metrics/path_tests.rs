@@ -6,7 +6,6 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
 };
-
 use serde::Deserialize;
 
 use crate::{model::safe, verify::Kind};
@@ -102,37 +101,41 @@ impl PathTests {
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let gauge = MetricType::Gauge;
-        let mut family = encoder.encode_descriptor(
-            "path_verified",
-            "Whether all pairs of a path test passed in the last run.",
-            None,
-            gauge,
-        )?;
-        for (name, test) in &self.tests {
-            let value = ConstGauge::new(u64::from(test.passed));
-            value.encode(family.encode_family(&[("test", name.as_str())])?)?;
+        let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
+        let help = "Whether all pairs of a path test passed in the last run.";
+        let passed = self.samples(|test| test.passed.into());
+        family(encoder, ("path_verified", help, gauge), passed)?;
+        let help = "Pairs of a path test by verdict, in the last run.";
+        let pairs = self.tests.iter().flat_map(|(name, test)| {
+            KINDS.map(|kind| {
+                let labels = vec![("test", name.as_str()), ("verdict", kind.word())];
+                (labels, test.pairs.get(kind.word()).copied().unwrap_or(0))
+            })
+        });
+        family(encoder, ("path_pairs", help, gauge), pairs)?;
+        let help = "Probes of a path test.";
+        let sent = self.samples(|test| test.sent);
+        family(encoder, ("path_probes", help, counter), sent)?;
+        let help = "Probes of a path test that were not delivered.";
+        let lost = self.samples(|test| test.lost);
+        family(encoder, ("path_lost_probes", help, counter), lost)?;
+        let help = "Runs of all path tests: with verdicts, or failed.";
+        let runs = ["ok", "failed"].into_iter().zip(self.runs);
+        let runs = runs.map(|(result, number)| (vec![("result", result)], number));
+        family(encoder, ("path_runs", help, counter), runs)?;
+        if let Some(at) = self.last_run {
+            let name = "path_last_run_timestamp_seconds";
+            let help = "When the path tests last ended with verdicts.";
+            let family = encoder.encode_descriptor(name, help, None, gauge)?;
+            ConstGauge::new(at).encode(family)?;
         }
-        let mut family = encoder.encode_descriptor(
-            "path_pairs",
-            "Pairs of a path test by verdict, in the last run.",
-            None,
-            gauge,
-        )?;
-        for (name, test) in &self.tests {
-            for kind in KINDS {
-                let number = test.pairs.get(kind.word()).copied().unwrap_or(0);
-                let labels = [("test", name.as_str()), ("verdict", kind.word())];
-                ConstGauge::new(number).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        self.encode_counters(encoder)?;
-        let mut family = encoder.encode_descriptor(
-            "path_round_trip_seconds",
-            "Median round trip of each pair and run.",
-            None,
-            MetricType::Histogram,
-        )?;
+        self.encode_round_trips(encoder)
+    }
+
+    fn encode_round_trips(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Median round trip of each pair and run.";
+        let kind = MetricType::Histogram;
+        let mut family = encoder.encode_descriptor("path_round_trip_seconds", help, None, kind)?;
         for (name, test) in &self.tests {
             let labels = [("test", name.as_str())];
             test.round_trips.0.encode(family.encode_family(&labels)?)?;
@@ -140,31 +143,29 @@ impl PathTests {
         Ok(())
     }
 
-    fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counter = MetricType::Counter;
-        let help = "Probes of a path test.";
-        let mut family = encoder.encode_descriptor("path_probes", help, None, counter)?;
-        for (name, test) in &self.tests {
-            let labels = [("test", name.as_str())];
-            ConstCounter::new(test.sent).encode(family.encode_family(&labels)?)?;
-        }
-        let help = "Probes of a path test that were not delivered.";
-        let mut family = encoder.encode_descriptor("path_lost_probes", help, None, counter)?;
-        for (name, test) in &self.tests {
-            let labels = [("test", name.as_str())];
-            ConstCounter::new(test.lost).encode(family.encode_family(&labels)?)?;
-        }
-        let help = "Runs of all path tests: with verdicts, or failed.";
-        let mut family = encoder.encode_descriptor("path_runs", help, None, counter)?;
-        for (result, number) in ["ok", "failed"].into_iter().zip(self.runs) {
-            ConstCounter::new(number).encode(family.encode_family(&[("result", result)])?)?;
-        }
-        if let Some(at) = self.last_run {
-            let name = "path_last_run_timestamp_seconds";
-            let help = "When the path tests last ended with verdicts.";
-            let family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(at).encode(family)?;
-        }
-        Ok(())
+    /// A figure of each test.
+    fn samples(&self, figure: fn(&PathTest) -> u64) -> impl Iterator<Item = Sample<'_>> {
+        let tests = self.tests.iter();
+        tests.map(move |(name, test)| (vec![("test", name.as_str())], figure(test)))
     }
+}
+
+/// Labels and value.
+type Sample<'a> = (Vec<(&'static str, &'a str)>, u64);
+
+/// Writes the samples of a counter or gauge.
+fn family<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, kind): (&str, &str, MetricType),
+    samples: impl Iterator<Item = Sample<'a>>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in samples {
+        let series = family.encode_family(&labels)?;
+        match kind {
+            MetricType::Counter => ConstCounter::new(value).encode(series)?,
+            _ => ConstGauge::new(value).encode(series)?,
+        }
+    }
+    Ok(())
 }
